@@ -1,0 +1,23 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gitops::{Tree, kustomize};
+
+use crate::ui::Ui;
+
+/// Show the objects that a folder of the repository stands for, as `kustomize build` does
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The folder, relative to the repository
+    path: String,
+    /// The repository's working tree
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let tree = Tree::read(&args.dir)?;
+    let objects = kustomize::build(&tree, &args.path).with_context(|| format!("cannot build {}", args.path))?;
+    let values: Vec<_> = objects.iter().map(gitops::Object::value).collect();
+    ui.answer(gitops::Object::to_yaml_all(&objects).trim_end(), &values)
+}

@@ -1,0 +1,118 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use modelkit::image::{self, ImageOptions};
+use modelkit::{Filter, ModelKit};
+use registry::Reference;
+use serde_json::json;
+
+use crate::env;
+use crate::failure::WithHint as _;
+use crate::network::Network;
+use crate::output::pinned;
+use crate::ui::Ui;
+
+/// Name of the lean static program that goes into images.
+const RUNTIME: &str = "kit-rs-runtime";
+
+/// Make and open runtime images, without Docker
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Build(Build),
+    Unpack(Unpack),
+}
+
+/// Make the image that serves a ModelKit: a static server, and the ModelKit's own model layers
+#[derive(clap::Args)]
+pub(crate) struct Build {
+    /// The ModelKit; pulled when it is not in the local layout
+    reference: Reference,
+    /// Name of the image
+    #[arg(short, long, value_name = "REFERENCE")]
+    tag: Reference,
+    /// The static program [default: kit-rs-runtime beside kit-rs]
+    #[arg(long, value_name = "FILE")]
+    runtime: Option<PathBuf>,
+    /// Further parts of the ModelKit that go into the image, as in `unpack --filter` (repeatable)
+    #[arg(long, value_name = "FILTER")]
+    include: Vec<Filter>,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// Write the file system of an image into a folder, and show how it is started
+#[derive(clap::Args)]
+pub(crate) struct Unpack {
+    /// The image; pulled when it is not in the local layout
+    reference: Reference,
+    /// The folder; made when it is not there
+    #[arg(short, long, value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
+    match command {
+        Command::Build(args) => build(args, ui),
+        Command::Unpack(args) => unpack(args, ui),
+    }
+}
+
+fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
+    let layout = ui.layout()?;
+    let reference = args.reference.or_latest();
+    let kit: ModelKit = super::unpack::local_or_pulled(&reference, &layout, &args.network, ui)?;
+    let options = ImageOptions {
+        binary: runtime(args.runtime)?,
+        include: args.include,
+        reference: Some(reference.to_string()),
+        created: env::source_date_epoch()?,
+        ..ImageOptions::default()
+    };
+    let hold = layout.hold()?;
+    let descriptor =
+        image::build(&kit, &layout, &options).with_context(|| format!("cannot make an image of {reference}"))?;
+    drop(hold);
+    let target = args.tag.or_latest();
+    layout.tag(&descriptor, &target)?;
+    let document = json!({
+        "reference": target.to_string(),
+        "digest": descriptor.digest().to_string(),
+        "modelkit": kit.descriptor.digest().to_string(),
+    });
+    ui.answer(pinned(&target, descriptor.digest()), &document)
+}
+
+/// The static program: the one given, or the one beside this program.
+fn runtime(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let path =
+        given.or_else(|| Some(env::program_folder()?.join(RUNTIME))).context("the folder of kit-rs is unknown")?;
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(anyhow::anyhow!("there is no static runtime at {}", path.display()))
+        .hint("make one with `cargo xtask dist`, and name it with --runtime FILE")
+}
+
+fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
+    let layout = ui.layout()?;
+    let reference = args.reference.or_latest();
+    let descriptor = match layout.resolve(&reference) {
+        Ok(descriptor) => descriptor,
+        Err(missing) if reference.is_local() => return Err(missing.into()),
+        Err(_) => super::pull::pull(&reference, &layout, &args.network, ui)?.descriptor,
+    };
+    let config = image::unpack(&layout, &descriptor, &args.dir)
+        .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
+    let document = json!({
+        "digest": descriptor.digest().to_string(),
+        "dir": args.dir,
+        "entrypoint": config.entrypoint,
+        "env": config.env,
+        "working_dir": config.working_dir,
+        "user": config.user,
+        "labels": config.labels,
+    });
+    ui.answer(args.dir.display(), &document)
+}

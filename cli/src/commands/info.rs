@@ -1,0 +1,63 @@
+use anyhow::Context as _;
+use modelkit::ModelKit;
+use registry::Reference;
+use serde_json::Value;
+
+use crate::failure::asked_wrongly;
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// Show a ModelKit's Kitfile
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The ModelKit, by tag or digest
+    reference: Reference,
+    /// Ask the registry, not the local layout
+    #[arg(short, long)]
+    remote: bool,
+    /// Only this part, as a dotted path such as `model.parameters.accuracy` or `datasets.0.path`
+    #[arg(short, long, value_name = "PATH")]
+    filter: Option<String>,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let kit = kit(&args.reference.or_latest(), args.remote, &args.network, ui)?;
+    let document: Value = serde_json::from_str(&kit.kitfile.to_json())?;
+    match &args.filter {
+        None => ui.answer(kit.kitfile.to_yaml().trim_end(), &document),
+        Some(path) => {
+            let part = select(&document, path).ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))?;
+            let text = part.as_str().map_or_else(|| serde_yaml::to_string(part), |text| Ok(text.to_owned()))?;
+            ui.answer(text.trim_end(), part)
+        }
+    }
+}
+
+fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let steps = path.trim_start_matches('.').split('.');
+    steps.into_iter().try_fold(document, |value, step| match value {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
+}
+
+/// Reads a ModelKit's documents: from the local layout, else from its registry, whose layers stay where they are.
+pub(super) fn kit(reference: &Reference, remote: bool, network: &Network, ui: &Ui) -> anyhow::Result<ModelKit> {
+    let layout = ui.layout()?;
+    let local = layout.resolve(reference);
+    match local {
+        Ok(descriptor) if !remote => return Ok(ModelKit::read(&layout, &descriptor)?),
+        Err(missing) if !remote && reference.is_local() => return Err(missing.into()),
+        _ => (),
+    }
+    let client = network.client(ui)?;
+    ui.block_on(async {
+        let (descriptor, manifest) = client.manifest(reference).await?;
+        let config = modelkit::config_descriptor(&manifest)?;
+        let config = client.read_blob(reference, &config).await?;
+        Ok(ModelKit::parse(descriptor, manifest, &config)?)
+    })
+    .with_context(|| format!("cannot read {reference}"))
+}

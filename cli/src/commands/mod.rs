@@ -1,0 +1,109 @@
+//! The table of commands; each file holds one.
+
+mod info;
+mod init;
+mod inspect;
+mod list;
+mod listen;
+mod login;
+mod logout;
+mod pack;
+mod pull;
+mod push;
+mod remove;
+#[cfg(feature = "serve")]
+mod serve;
+mod source;
+mod tag;
+mod unpack;
+mod version;
+
+#[cfg(feature = "full")]
+mod evaluate;
+#[cfg(feature = "full")]
+mod gitops;
+#[cfg(feature = "full")]
+mod hub;
+#[cfg(feature = "full")]
+mod image;
+#[cfg(feature = "full")]
+mod import;
+#[cfg(feature = "full")]
+mod registry;
+#[cfg(feature = "full")]
+mod train;
+
+use crate::ui::Ui;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Pack(pack::Args),
+    Unpack(unpack::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Tag(tag::Args),
+    List(list::Args),
+    Inspect(inspect::Args),
+    Info(info::Args),
+    Remove(remove::Args),
+    Login(login::Args),
+    Logout(logout::Args),
+    #[cfg(feature = "full")]
+    Import(import::Args),
+    #[cfg(feature = "full")]
+    Train(train::Args),
+    #[cfg(feature = "full")]
+    Evaluate(evaluate::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Image(image::Command),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Registry(registry::Command),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Hub(hub::Command),
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Gitops(gitops::Command),
+    Version(version::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self, ui: &Ui) -> anyhow::Result<()> {
+        match self {
+            Self::Init(args) => init::run(args, ui),
+            Self::Pack(args) => pack::run(args, ui),
+            Self::Unpack(args) => unpack::run(args, ui),
+            Self::Push(args) => push::run(args, ui),
+            Self::Pull(args) => pull::run(args, ui),
+            Self::Tag(args) => tag::run(args, ui),
+            Self::List(args) => list::run(args, ui),
+            Self::Inspect(args) => inspect::run(args, ui),
+            Self::Info(args) => info::run(args, ui),
+            Self::Remove(args) => remove::run(args, ui),
+            Self::Login(args) => login::run(args, ui),
+            Self::Logout(args) => logout::run(args, ui),
+            #[cfg(feature = "full")]
+            Self::Import(args) => import::run(args, ui),
+            #[cfg(feature = "full")]
+            Self::Train(args) => train::run(args, ui),
+            #[cfg(feature = "full")]
+            Self::Evaluate(args) => evaluate::run(args, ui),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => serve::run(args, ui),
+            #[cfg(feature = "full")]
+            Self::Image(command) => image::run(command, ui),
+            #[cfg(feature = "full")]
+            Self::Registry(command) => registry::run(command, ui),
+            #[cfg(feature = "full")]
+            Self::Hub(command) => hub::run(command, ui),
+            #[cfg(feature = "full")]
+            Self::Gitops(command) => gitops::run(command, ui),
+            Self::Version(args) => version::run(args, ui),
+        }
+    }
+}

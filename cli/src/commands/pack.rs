@@ -1,0 +1,154 @@
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use fs_err as fs;
+use kitfile::Kitfile;
+use modelkit::{Compression, PackOptions};
+use registry::Reference;
+use serde_json::json;
+
+use crate::env;
+use crate::failure::{WithHint as _, asked_wrongly};
+use crate::output::{human_size, pinned, table};
+use crate::ui::Ui;
+
+/// Pack a folder with a Kitfile into a ModelKit in the local layout
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The folder that the Kitfile's paths are relative to
+    #[arg(value_name = "DIR")]
+    context: PathBuf,
+    /// The Kitfile, if it is not in DIR (`-`: from stdin)
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Name of the ModelKit: [REGISTRY/]REPOSITORY[:TAG[,TAG…]]
+    #[arg(short, long, value_name = "REFERENCE")]
+    tag: Option<String>,
+    /// Compression of the layers; without any, a layer's digest equals kit's
+    #[arg(long, value_enum, default_value_t)]
+    compression: Choice,
+    /// Show the layers and their files, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// kit's names of the compressions.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Choice {
+    #[default]
+    None,
+    Gzip,
+    GzipFastest,
+    Zstd,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let references = references(args.tag.as_deref())?;
+    let kitfile = read_kitfile(&args.context, args.file.as_deref(), ui)?;
+    let compression = match args.compression {
+        Choice::None => Compression::None,
+        Choice::Gzip => Compression::Gzip,
+        Choice::GzipFastest => Compression::GzipFastest,
+        Choice::Zstd => Compression::Zstd,
+    };
+    let options = PackOptions { compression, created: env::source_date_epoch()?, ..PackOptions::default() };
+    if args.dry_run {
+        return dry_run(&kitfile, &args.context, &options, ui);
+    }
+    let layout = ui.layout()?;
+    let hold = layout.hold()?;
+    let packed = {
+        let bars = super::unpack::LayerBars::new(ui);
+        modelkit::pack(&kitfile, &args.context, &layout, &options, &mut |event| bars.show(event))
+    }
+    .with_context(|| format!("cannot pack {}", args.context.display()))?;
+    drop(hold);
+    for warning in &packed.warnings {
+        ui.warn(warning);
+    }
+    for reference in &references {
+        layout.tag(&packed.descriptor, reference)?;
+    }
+    let digest = packed.descriptor.digest();
+    let name = references.first().map_or_else(|| digest.to_string(), |reference| pinned(reference, digest));
+    let document = json!({
+        "reference": references.first().map(ToString::to_string),
+        "digest": digest.to_string(),
+        "layers": packed.layers.iter().map(|layer| layer.descriptor.digest().to_string()).collect::<Vec<_>>(),
+    });
+    ui.answer(name, &document)
+}
+
+/// `repo:a,b` names the ModelKit twice.
+fn references(tag: Option<&str>) -> anyhow::Result<Vec<Reference>> {
+    let Some(text) = tag else { return Ok(Vec::new()) };
+    let named = Reference::parse_list(text).map_err(|error| asked_wrongly(format!("--tag {text}: {error}")))?;
+    Ok(named.into_iter().map(Reference::or_latest).collect())
+}
+
+/// Reads, checks and warns.
+pub(super) fn read_kitfile(context: &Path, file: Option<&Path>, ui: &Ui) -> anyhow::Result<Kitfile> {
+    let (name, text) = match file {
+        Some(path) if path == Path::new("-") => ("stdin".to_owned(), from_stdin()?),
+        Some(path) => (path.display().to_string(), fs::read_to_string(path)?),
+        None => {
+            let path = find_kitfile(context)?;
+            (path.display().to_string(), fs::read_to_string(path)?)
+        }
+    };
+    let parsed = Kitfile::parse(&text).with_context(|| format!("{name} is not a valid Kitfile"))?;
+    for warning in &parsed.warnings {
+        ui.warn(format_args!("{name}:{warning}"));
+    }
+    Ok(parsed.kitfile)
+}
+
+/// The Kitfile of a folder, by the first of its accepted names.
+pub(super) fn find_kitfile(dir: &Path) -> anyhow::Result<PathBuf> {
+    if !dir.is_dir() {
+        return Err(asked_wrongly(format!("{} is not a folder", dir.display())));
+    }
+    let found = kitfile::FILE_NAMES.iter().map(|name| dir.join(name)).find(|path| path.is_file());
+    found
+        .with_context(|| format!("there is no Kitfile in {}", dir.display()))
+        .hint(format!("kit-rs init {}", dir.display()))
+}
+
+fn from_stdin() -> anyhow::Result<String> {
+    if env::stdin_is_terminal() {
+        return Err(asked_wrongly("--file - reads the Kitfile from stdin, which is a terminal"));
+    }
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).context("cannot read the Kitfile from stdin")?;
+    Ok(text)
+}
+
+fn dry_run(kitfile: &Kitfile, context: &Path, options: &PackOptions, ui: &Ui) -> anyhow::Result<()> {
+    let plan = modelkit::plan(kitfile, context, options)?;
+    for warning in &plan.warnings {
+        ui.warn(warning);
+    }
+    let rows: Vec<Vec<String>> = plan
+        .layers
+        .iter()
+        .map(|layer| {
+            vec![layer.section.to_string(), layer.path.to_string(), layer.n_files.to_string(), human_size(layer.bytes)]
+        })
+        .collect();
+    let document: Vec<_> = plan
+        .layers
+        .iter()
+        .map(|layer| {
+            json!({
+                "section": layer.section.to_string(),
+                "path": layer.path.to_string(),
+                "mediaType": layer.media_type,
+                "files": layer.n_files,
+                "bytes": layer.bytes,
+            })
+        })
+        .collect();
+    ui.answer(table(&["SECTION", "PATH", "FILES", "SIZE"], &rows), &document)
+}

@@ -1,0 +1,50 @@
+use anyhow::Context as _;
+use registry::Reference;
+use serde_json::json;
+
+use crate::failure::asked_wrongly;
+use crate::network::Network;
+use crate::output::pinned;
+use crate::ui::Ui;
+
+/// Upload a ModelKit or an image to a registry
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to upload
+    source: Reference,
+    /// Where to, if under another name
+    destination: Option<Reference>,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let source = args.source.or_latest();
+    let target = args.destination.map_or_else(|| source.clone(), |to| to.or_latest());
+    if target.is_local() {
+        return Err(asked_wrongly(format!("`{target}` names no registry to push to: write HOST/{target}")));
+    }
+    let layout = ui.layout()?;
+    let descriptor = layout.resolve(&source)?;
+    let client = args.network.client(ui)?;
+    let bars = crate::network::Bars::new(ui);
+    let pushed = ui
+        .block_on(async {
+            Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event)).await?)
+        })
+        .with_context(|| format!("cannot push {source} to {target}"))?;
+    let name = pinned(&target, pushed.descriptor.digest());
+    let document = json!({
+        "reference": name,
+        "digest": pushed.descriptor.digest().to_string(),
+        "uploaded_bytes": pushed.uploaded_bytes,
+        "uploaded_blobs": pushed.uploaded,
+        "mounted_blobs": pushed.mounted,
+        "existing_blobs": pushed.existing,
+    });
+    ui.note(format_args!(
+        "uploaded {} blobs ({} bytes), mounted {}, there already {}",
+        pushed.uploaded, pushed.uploaded_bytes, pushed.mounted, pushed.existing
+    ));
+    ui.answer(&name, &document)
+}

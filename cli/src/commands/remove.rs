@@ -1,0 +1,79 @@
+use anyhow::Context as _;
+use registry::Reference;
+use serde_json::json;
+
+use crate::failure::asked_wrongly;
+use crate::network::Network;
+use crate::output::human_size;
+use crate::ui::Ui;
+
+/// Remove a ModelKit, by tag or digest
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A tag removes the name, and the ModelKit with its last name; a digest removes the ModelKit with all its names
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    reference: Option<Reference>,
+    /// Remove all that have no name; with --force, everything
+    #[arg(short, long, conflicts_with = "remote")]
+    all: bool,
+    /// With a tag: remove the ModelKit even if it has other names
+    #[arg(short, long)]
+    force: bool,
+    /// Remove from the registry, not from the local layout
+    #[arg(short, long)]
+    remote: bool,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    match args.reference {
+        Some(reference) if args.remote => remote(&reference.or_latest(), &args.network, ui),
+        Some(reference) => local(&reference.or_latest(), args.force, ui),
+        None => all(args.force, ui),
+    }
+}
+
+fn local(reference: &Reference, force: bool, ui: &Ui) -> anyhow::Result<()> {
+    let layout = ui.layout()?;
+    let descriptor = layout.resolve(reference)?;
+    let digest = descriptor.digest();
+    let names = layout.tags()?.iter().filter(|(_, tagged)| tagged.digest() == digest).count();
+    if reference.digest().is_none() && names > 1 && !force {
+        layout.untag(reference)?;
+    } else {
+        layout.remove(digest)?;
+    }
+    finish(vec![reference.to_string()], &layout, ui)
+}
+
+fn all(force: bool, ui: &Ui) -> anyhow::Result<()> {
+    let layout = ui.layout()?;
+    let tags = layout.tags()?;
+    let mut removed = Vec::new();
+    for descriptor in layout.manifests()? {
+        let digest = descriptor.digest();
+        let named = tags.iter().any(|(_, tagged)| tagged.digest() == digest);
+        if (force || !named) && !removed.contains(&digest.to_string()) {
+            layout.remove(digest)?;
+            removed.push(digest.to_string());
+        }
+    }
+    finish(removed, &layout, ui)
+}
+
+fn finish(removed: Vec<String>, layout: &registry::Layout, ui: &Ui) -> anyhow::Result<()> {
+    let collected = layout.collect_garbage()?;
+    ui.note(format_args!("freed {} in {} blobs", human_size(collected.bytes), collected.blobs));
+    ui.answer(removed.join("\n"), &json!({ "removed": removed, "freed_bytes": collected.bytes }))
+}
+
+fn remote(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<()> {
+    if reference.is_local() {
+        return Err(asked_wrongly(format!("`{reference}` names no registry")));
+    }
+    let client = network.client(ui)?;
+    ui.block_on(async { Ok(client.delete(reference).await?) })
+        .with_context(|| format!("cannot remove {reference} from its registry"))?;
+    ui.answer(reference, &json!({ "removed": [reference.to_string()] }))
+}

@@ -1,0 +1,98 @@
+//! A model by folder or by reference: where `serve` and `evaluate` find the files, and what they may call them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fs_err as fs;
+use kitfile::Kitfile;
+use modelkit::{Filter, UnpackOptions};
+use registry::Reference;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::env;
+use crate::failure::{WithHint as _, asked_wrongly};
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// The manifest of the ModelKit that a runtime image was made of, beside its Kitfile.
+const MANIFEST: &str = "modelkit.json";
+
+/// A folder with the hub's file names, and the documents that say which model it is.
+pub(super) struct Source {
+    /// The folder with config.json, model.safetensors and tokenizer.json.
+    pub(super) dir: PathBuf,
+    /// Digest of the ModelKit's manifest.
+    pub(super) digest: Option<String>,
+    /// The reference that the digest was resolved from.
+    pub(super) reference: Option<String>,
+    /// The Kitfile as JSON.
+    pub(super) kitfile: Option<Value>,
+    /// The manifest's bytes.
+    pub(super) manifest: Option<Vec<u8>>,
+    /// Keeps what was unpacked for this process.
+    _unpacked: Option<TempDir>,
+}
+
+/// Finds a model: a folder if there is one of that name, else a ModelKit, pulled when it is not local.
+pub(super) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return from_folder(path);
+    }
+    let reference: Reference = name
+        .parse()
+        .map_err(|error| asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}")))?;
+    from_modelkit(&reference.or_latest(), network, ui)
+        .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
+}
+
+fn from_folder(dir: &Path) -> anyhow::Result<Source> {
+    let kitfile = match super::pack::find_kitfile(dir) {
+        Ok(path) => {
+            Some(Kitfile::parse(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?.kitfile)
+        }
+        Err(_) => None,
+    };
+    let manifest = match fs::read(dir.join(MANIFEST)) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Source {
+        dir: model_folder(dir, kitfile.as_ref())?,
+        digest: manifest.as_deref().map(|bytes| registry::content::digest(bytes).to_string()),
+        reference: None,
+        kitfile: kitfile.map(|kitfile| serde_json::from_str(&kitfile.to_json())).transpose()?,
+        manifest,
+        _unpacked: None,
+    })
+}
+
+fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
+    let layout = ui.layout()?;
+    let kit = super::unpack::local_or_pulled(reference, &layout, network, ui)?;
+    let folder = env::temporary_folder()?;
+    let only_the_model: Filter = "model".parse().expect("kit's own word");
+    modelkit::unpack(&kit, &layout, folder.path(), &[only_the_model], &UnpackOptions::default(), &mut |_| {
+        ui.interrupt().flow()
+    })?;
+    Ok(Source {
+        dir: model_folder(folder.path(), Some(&kit.kitfile))?,
+        digest: Some(kit.descriptor.digest().to_string()),
+        reference: Some(reference.to_string()),
+        kitfile: Some(serde_json::from_str(&kit.kitfile.to_json())?),
+        manifest: Some(kit.manifest_bytes),
+        _unpacked: Some(folder),
+    })
+}
+
+/// The folder of the model's files: the Kitfile's model path, or the folder that holds it when it names a single file.
+fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBuf> {
+    let named = kitfile.and_then(|kitfile| kitfile.model.as_ref()).map(|model| root.join(&model.path));
+    let candidates = [named.clone(), named.and_then(|path| path.parent().map(Path::to_owned)), Some(root.to_owned())];
+    let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
+    found.with_context(|| {
+        format!("there is no model in {}: neither it nor its Kitfile's model path holds a config.json", root.display())
+    })
+}

@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use modelkit::{Event, Filter, ModelKit, UnpackOptions};
+use registry::{Layout, Reference};
+use serde_json::json;
+
+use crate::network::Network;
+use crate::output::human_size;
+use crate::ui::Ui;
+
+/// Write the files of a ModelKit into a folder
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The ModelKit; pulled when it is not in the local layout
+    reference: Reference,
+    /// The folder; made when it is not there
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Replace files that are there
+    #[arg(short, long)]
+    overwrite: bool,
+    /// Keep files that are there
+    #[arg(short, long, conflicts_with = "overwrite")]
+    ignore_existing: bool,
+    /// Only these parts, as TYPE[,TYPE…][:NAME[,NAME…]] (repeatable)
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<Filter>,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let reference = args.reference.or_latest();
+    let layout = ui.layout()?;
+    let kit = local_or_pulled(&reference, &layout, &args.network, ui)?;
+    let options =
+        UnpackOptions { overwrite: args.overwrite, ignore_existing: args.ignore_existing, ..UnpackOptions::default() };
+    let bars = LayerBars::new(ui);
+    let unpacked = modelkit::unpack(&kit, &layout, &args.dir, &args.filter, &options, &mut |event| bars.show(event))
+        .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
+    for warning in &unpacked.warnings {
+        ui.warn(warning);
+    }
+    let document = json!({
+        "digest": kit.descriptor.digest().to_string(),
+        "dir": args.dir,
+        "files": unpacked.files,
+        "bytes": unpacked.bytes,
+    });
+    ui.note(format_args!("{} files, {}", unpacked.files, human_size(unpacked.bytes)));
+    ui.answer(args.dir.display(), &document)
+}
+
+/// Reads a ModelKit from the local layout, where it is pulled to when it is not there.
+pub(super) fn local_or_pulled(
+    reference: &Reference,
+    layout: &Layout,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<ModelKit> {
+    let descriptor = match layout.resolve(reference) {
+        Ok(descriptor) => descriptor,
+        Err(missing) if reference.is_local() => return Err(missing.into()),
+        Err(_) => super::pull::pull(reference, layout, network, ui)?.descriptor,
+    };
+    Ok(ModelKit::read(layout, &descriptor)?)
+}
+
+/// A bar for each layer at work.
+pub(super) struct LayerBars<'a> {
+    ui: &'a Ui,
+    bars: Mutex<BTreeMap<usize, ProgressBar>>,
+}
+
+impl<'a> LayerBars<'a> {
+    pub(super) fn new(ui: &'a Ui) -> Self {
+        Self { ui, bars: Mutex::default() }
+    }
+
+    /// Shows an event; breaks off when the user wants to end.
+    pub(super) fn show(&self, event: Event) -> ControlFlow<()> {
+        let mut bars = self.bars.lock().expect("no holder panics");
+        match event {
+            Event::LayerStarted { layer, path, bytes, .. } => {
+                let bar = self.ui.bytes_bar(path.as_str(), bytes);
+                bars.insert(layer, bar);
+            }
+            Event::Progress { layer, bytes } => {
+                if let Some(bar) = bars.get(&layer) {
+                    bar.set_position(bytes);
+                }
+            }
+            Event::LayerDone { layer, .. } => {
+                if let Some(bar) = bars.remove(&layer) {
+                    bar.finish_and_clear();
+                }
+            }
+            _ => (),
+        }
+        self.ui.interrupt().flow()
+    }
+}

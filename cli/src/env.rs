@@ -1,0 +1,121 @@
+//! The one place that reads the environment, the home folder and the terminal.
+#![expect(clippy::disallowed_methods, reason = "this is the room's door to the environment")]
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// Where the local layout and the credentials live.
+#[derive(Clone)]
+pub(crate) struct Home {
+    chosen: Option<PathBuf>,
+}
+
+impl Home {
+    pub(crate) fn new(chosen: Option<PathBuf>) -> Self {
+        Self { chosen }
+    }
+
+    fn root(&self) -> PathBuf {
+        let chosen = self.chosen.clone().or_else(|| path("KIT_RS_HOME"));
+        chosen.unwrap_or_else(|| data_folder().join("kit-rs"))
+    }
+
+    /// The folder of the local layout.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.root().join("storage")
+    }
+
+    /// The credentials that `login` writes.
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.root().join("credentials.json")
+    }
+}
+
+/// Credential files of other tools, in the order in which they are asked (read only).
+pub(crate) fn foreign_credentials() -> Vec<PathBuf> {
+    let containers = path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
+    let config = home().map(|home| home.join(".config/containers/auth.json"));
+    let docker = path("DOCKER_CONFIG").or_else(|| home().map(|home| home.join(".docker")));
+    [path("REGISTRY_AUTH_FILE"), containers, config, docker.map(|dir| dir.join("config.json"))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// `SOURCE_DATE_EPOCH`: the only source of a creation time, in seconds since 1970.
+pub(crate) fn source_date_epoch() -> anyhow::Result<Option<u64>> {
+    use anyhow::Context as _;
+    let Some(text) = text("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds =
+        text.parse().with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"))?;
+    Ok(Some(seconds))
+}
+
+/// The Hugging Face endpoint that stands in for the hub, if one is set.
+#[cfg(feature = "full")]
+pub(crate) fn hf_endpoint() -> Option<String> {
+    text("HF_ENDPOINT")
+}
+
+/// The token for Hugging Face's hub.
+#[cfg(feature = "full")]
+pub(crate) fn hf_token() -> Option<String> {
+    text("HF_TOKEN")
+}
+
+/// A folder for files that live as long as the process.
+pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("kit-rs-").tempdir()
+}
+
+/// Whether colour may be used on stderr: on a terminal, unless `NO_COLOR` is set.
+pub(crate) fn color_on_stderr() -> bool {
+    stderr_is_terminal() && var("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether stderr is a terminal.
+pub(crate) fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Whether stdin is a terminal.
+pub(crate) fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// The folder that holds the running program.
+#[cfg(feature = "full")]
+pub(crate) fn program_folder() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_owned())
+}
+
+/// The name of a folder, also for `.`.
+pub(crate) fn folder_name(dir: &Path) -> Option<String> {
+    let absolute = std::path::absolute(dir).ok()?;
+    absolute.components().next_back().and_then(|part| part.as_os_str().to_str().map(str::to_owned))
+}
+
+fn data_folder() -> PathBuf {
+    let fallback = || home().unwrap_or_else(|| PathBuf::from("."));
+    if cfg!(target_os = "macos") {
+        return fallback().join("Library/Application Support");
+    }
+    path("XDG_DATA_HOME").unwrap_or_else(|| fallback().join(".local/share"))
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::home_dir()
+}
+
+fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    var(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

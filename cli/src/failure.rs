@@ -1,0 +1,111 @@
+//! What went wrong, in three parts: the error, its causes, and the next command.
+
+use std::fmt;
+
+/// The command was understood, but asks for something that cannot be: exit code 2.
+#[derive(Debug)]
+pub(crate) struct AskedWrongly(String);
+
+/// An error with the next command to try.
+#[derive(Debug)]
+pub(crate) struct Hint(String);
+
+/// Ctrl-C.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for AskedWrongly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for AskedWrongly {}
+impl std::error::Error for Interrupted {}
+
+/// An error for a command that was asked wrongly.
+pub(crate) fn asked_wrongly(message: impl Into<String>) -> anyhow::Error {
+    AskedWrongly(message.into()).into()
+}
+
+/// Adds the next command to an error.
+pub(crate) trait WithHint<T> {
+    /// Attaches what to try next.
+    fn hint(self, next: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
+    fn hint(self, next: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|error| error.into().context(Hint(next.into())))
+    }
+}
+
+/// An error, taken apart for showing.
+pub(crate) struct Report {
+    pub(crate) error: String,
+    pub(crate) causes: Vec<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) exit: u8,
+}
+
+impl Report {
+    /// Takes an error apart; a cause that only repeats what the line above says is left out.
+    pub(crate) fn new(error: &anyhow::Error) -> Self {
+        let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
+        let mut lines: Vec<String> = Vec::new();
+        for cause in error.chain() {
+            let line = cause.to_string();
+            let is_hint = hint.as_deref() == Some(line.as_str());
+            if !is_hint && lines.last().is_none_or(|above| !above.ends_with(&line)) {
+                lines.push(line);
+            }
+        }
+        let exit = if error.downcast_ref::<AskedWrongly>().is_some() { 2 } else { 1 };
+        let error = if lines.is_empty() { "unknown error".to_owned() } else { lines.remove(0) };
+        Self { error, causes: lines, hint, exit }
+    }
+}
+
+/// Whether the reader of stdout went away, which is how `kit-rs … | head` ends.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    // Only our own writing to stdout fails bare: a library's broken pipe has a context above it.
+    broken(error.root_cause()) && error.chain().count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_hint_is_no_cause() {
+        let error =
+            Err::<(), _>(anyhow!("no such file")).context("cannot read Kitfile").hint("kit-rs init .").unwrap_err();
+        let report = Report::new(&error);
+        assert_eq!(report.error, "cannot read Kitfile");
+        assert_eq!(report.causes, ["no such file"]);
+        assert_eq!(report.hint.as_deref(), Some("kit-rs init ."));
+        assert_eq!(report.exit, 1);
+    }
+
+    #[test]
+    fn asking_wrongly_exits_with_two() {
+        assert_eq!(Report::new(&asked_wrongly("a tag is needed").context("cannot tag")).exit, 2);
+    }
+}

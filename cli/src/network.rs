@@ -1,0 +1,106 @@
+//! The flags of every command that talks to a registry, and the bars of what it moves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use indicatif::ProgressBar;
+use registry::{Client, ClientOptions, CredentialFile, Event};
+
+use crate::env;
+use crate::ui::Ui;
+
+/// How registries are reached.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Network {
+    /// Speak plain HTTP (loopback addresses need no flag)
+    #[arg(long, help_heading = "Network")]
+    plain_http: bool,
+    /// Whether TLS certificates are checked
+    #[arg(long, help_heading = "Network", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    tls_verify: bool,
+    /// A further certificate authority (PEM file; repeatable)
+    #[arg(long, help_heading = "Network", value_name = "FILE")]
+    tls_cert: Vec<PathBuf>,
+    /// The client's certificate (PEM file)
+    #[arg(long, help_heading = "Network", value_name = "FILE", requires = "key", env = "KIT_RS_CLIENT_CERT")]
+    cert: Option<PathBuf>,
+    /// The client certificate's key (PEM file)
+    #[arg(long, help_heading = "Network", value_name = "FILE", requires = "cert", env = "KIT_RS_CLIENT_KEY")]
+    key: Option<PathBuf>,
+    /// How many blobs move at a time
+    #[arg(long, help_heading = "Network", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// A proxy, instead of the environment's
+    #[arg(long, help_heading = "Network", value_name = "URL")]
+    proxy: Option<String>,
+}
+
+impl Network {
+    /// A client with the user's credentials.
+    pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
+        let credentials = credentials(ui);
+        self.client_with(Arc::new(credentials))
+    }
+
+    /// A client with the credentials given.
+    pub(crate) fn client_with(&self, credentials: Arc<dyn registry::Credentials>) -> anyhow::Result<Client> {
+        Ok(Client::new(ClientOptions {
+            plain_http: self.plain_http,
+            tls_verify: self.tls_verify,
+            tls_certs: self.tls_cert.clone(),
+            client_cert: self.cert.clone().zip(self.key.clone()),
+            proxy: self.proxy.clone(),
+            concurrency: usize::from(self.concurrency),
+            system_proxy: true,
+            credentials,
+            ..ClientOptions::default()
+        })?)
+    }
+}
+
+/// The credentials that `login` wrote, then those of other tools.
+pub(crate) fn credentials(ui: &Ui) -> CredentialFile {
+    CredentialFile::open(ui.home().credentials()).with_fallbacks(env::foreign_credentials())
+}
+
+/// A bar for each blob on its way.
+pub(crate) struct Bars<'a> {
+    ui: &'a Ui,
+    bars: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl<'a> Bars<'a> {
+    pub(crate) fn new(ui: &'a Ui) -> Self {
+        Self { ui, bars: Mutex::default() }
+    }
+
+    /// Shows an event of a transfer.
+    pub(crate) fn show(&self, event: Event) {
+        let mut bars = self.bars.lock().expect("no holder panics");
+        match event {
+            Event::BlobStarted { descriptor, .. } => {
+                let digest = descriptor.digest().to_string();
+                let bar = self.ui.bytes_bar(&short(&digest), descriptor.size());
+                bars.insert(digest, bar);
+            }
+            Event::BlobProgress { digest, bytes } => {
+                if let Some(bar) = bars.get(&digest.to_string()) {
+                    bar.set_position(bytes);
+                }
+            }
+            Event::BlobDone { digest, .. } => {
+                if let Some(bar) = bars.remove(&digest.to_string()) {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::Warning(text) => self.ui.warn(text),
+            _ => (),
+        }
+    }
+}
+
+/// The algorithm and the first digits of a digest, enough for people.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}

@@ -1,0 +1,181 @@
+use super::{descend, each_container, image_name, set_kustomize_image, splice::Edits};
+use crate::{
+    Error, ImageRef, Name, Result, Tree,
+    render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, deployment::is_label_value},
+    yaml::{Node, documents},
+};
+
+/// A new release of an application that is already in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bump {
+    /// The application: the folder `apps/<app>`.
+    pub app: Name,
+    /// The new image.
+    pub image: ImageRef,
+    /// The new ModelKit's reference.
+    pub modelkit: Option<String>,
+    /// The new ModelKit's digest.
+    pub modelkit_digest: Option<String>,
+}
+
+/// Points an application at a new image and ModelKit, and returns the files that change: none when it is there already.
+///
+/// Set are images with the new image's name (or the only container's), annotations with the ModelKit, values of environment variables that carried the
+/// ModelKit's old reference or digest, and the version label.
+pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
+    let folder = format!("apps/{}/", bump.app);
+    let mut changed = Tree::new();
+    let mut found = false;
+    for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
+        let (new, has_image) = bump_file(text, bump).map_err(|error| error.in_file(path))?;
+        found |= has_image;
+        if new != text {
+            changed.put(path.to_owned(), new);
+        }
+    }
+    match found {
+        true => Ok(changed),
+        false if tree.has_folder(folder.trim_end_matches('/')) => {
+            Err(Error::NothingToSet { what: format!("image {} in {folder}", bump.image.name) })
+        }
+        false => Err(Error::Missing { path: folder }),
+    }
+}
+
+fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
+    let documents = documents(text)?;
+    let mut edits = Edits::new(text);
+    for document in &documents {
+        let before = edits.found;
+        for image in images_to_bump(document, &bump.image)? {
+            edits.set(image, &bump.image.to_string(), "the image")?;
+        }
+        set_kustomize_image(document, &bump.image.name, &bump.image, &mut edits)?;
+        if edits.found > before {
+            bump_metadata(document, bump, &mut edits)?;
+        }
+    }
+    let found = edits.found > 0;
+    Ok((edits.apply(), found))
+}
+
+/// Images of the same name; where there is none, the image of the only container.
+fn images_to_bump<'a>(document: &'a Node, new: &ImageRef) -> Result<Vec<&'a Node>> {
+    let mut images = Vec::new();
+    each_container(document, &mut |container| {
+        images.extend(container.entry("image"));
+        Ok(())
+    })?;
+    let is_named = |image: &&Node| image.text().is_some_and(|text| image_name(text) == new.name);
+    match images.iter().any(is_named) {
+        true => Ok(images.into_iter().filter(is_named).collect()),
+        false if images.len() == 1 => Ok(images),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Where the metadata of a Deployment's pods stand.
+const POD: [&str; 3] = ["spec", "template", "metadata"];
+
+/// Brings what names the ModelKit up to date: annotations, environment, version label.
+fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
+    for (key, new) in [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)] {
+        let (Some(new), Some(annotation)) = (new, descend(document, &[POD[0], POD[1], POD[2], "annotations", key]))
+        else {
+            continue;
+        };
+        let old = annotation.text().unwrap_or_default();
+        let mut carriers: Vec<&'a Node> = Vec::new();
+        each_container(document, &mut |container| {
+            let variables = container.entry("env").map_or(&[][..], Node::elements);
+            carriers.extend(
+                variables
+                    .iter()
+                    .filter_map(|variable| variable.entry("value"))
+                    .filter(|value| value.text() == Some(old)),
+            );
+            Ok(())
+        })?;
+        for node in carriers.into_iter().chain([annotation]) {
+            edits.set(node, new, key)?;
+        }
+    }
+    set_version(document, bump, edits)
+}
+
+/// The version label, of the Deployment and of its pods.
+fn set_version(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
+    let Some(tag) = bump.image.tag.as_deref().filter(|tag| is_label_value(tag)) else { return Ok(()) };
+    for path in [&["metadata"][..], &POD[..]] {
+        let label: Vec<_> = path.iter().copied().chain(["labels", "app.kubernetes.io/version"]).collect();
+        if let Some(node) = descend(document, &label) {
+            edits.set(node, tag, "the version label")?;
+        }
+    }
+    Ok(())
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yaml") || path.ends_with(".yml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Release, render};
+
+    fn digest(c: char) -> String {
+        format!("sha256:{}", c.to_string().repeat(64))
+    }
+
+    fn release() -> Release {
+        let image = format!("127.0.0.1:5000/demo/runtime:1.0.0@{}", digest('1'));
+        let mut release = Release::new("distilbert".parse().unwrap(), image.parse().unwrap());
+        release.modelkit = Some("127.0.0.1:5000/demo/kit:1.0.0".to_owned());
+        release.modelkit_digest = Some(digest('a'));
+        release.environment.insert("MODEL".to_owned(), "127.0.0.1:5000/demo/kit:1.0.0".to_owned());
+        release.environment.insert("OTHER".to_owned(), "1.0.0".to_owned());
+        release
+    }
+
+    fn to(version: &str, image: char, kit: char) -> Bump {
+        Bump {
+            app: "distilbert".parse().unwrap(),
+            image: format!("127.0.0.1:5000/demo/runtime:{version}@{}", digest(image)).parse().unwrap(),
+            modelkit: Some(format!("127.0.0.1:5000/demo/kit:{version}")),
+            modelkit_digest: Some(digest(kit)),
+        }
+    }
+
+    #[test]
+    fn a_bump_makes_what_a_new_release_would_render() {
+        let tree = render(&release());
+        let bump_to = to("1.0.1", '2', 'b');
+        let changed = bump(&tree, &bump_to).unwrap();
+        assert_eq!(changed.paths().collect::<Vec<_>>(), ["apps/distilbert/deployment.yaml"]);
+        let mut next = release();
+        next.image = bump_to.image;
+        next.modelkit = bump_to.modelkit;
+        next.modelkit_digest = bump_to.modelkit_digest;
+        next.environment.insert("MODEL".to_owned(), "127.0.0.1:5000/demo/kit:1.0.1".to_owned());
+        let mut bumped = tree;
+        bumped.merge(changed);
+        assert_eq!(bumped, render(&next));
+    }
+
+    #[test]
+    fn a_bump_to_what_is_there_changes_nothing() {
+        assert!(bump(&render(&release()), &to("1.0.0", '1', 'a')).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_application_or_image_that_is_not_there_is_an_error() {
+        let mut other = to("1.0.1", '2', 'b');
+        other.app = "nobody".parse().unwrap();
+        assert_eq!(bump(&render(&release()), &other).unwrap_err().to_string(), "apps/nobody/ is not in the tree");
+        let mut tree = Tree::new();
+        tree.insert("apps/distilbert/service.yaml", "kind: Service\n").unwrap();
+        let error = bump(&tree, &to("1.0.1", '2', 'b')).unwrap_err().to_string();
+        assert_eq!(error, "there is no image 127.0.0.1:5000/demo/runtime in apps/distilbert/ to set");
+    }
+}

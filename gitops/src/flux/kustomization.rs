@@ -1,0 +1,254 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::parse_duration;
+use crate::{Error, Object, ObjectId, Result, kustomize, tree};
+
+/// A `Kustomization` of `kustomize.toolkit.fluxcd.io/v1`: which folder of a source becomes objects of the cluster, and how.
+///
+/// Fields whose meaning the reconciler here does not implement are an error that names them, never ignored.
+#[derive(Clone, Debug)]
+pub struct Kustomization {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The folder within the source, normalised; empty for the root.
+    pub path: String,
+    /// Where the files come from.
+    pub source: SourceRef,
+    /// How often the cluster is compared with the source.
+    pub interval: Duration,
+    /// How soon a failure is tried again.
+    pub retry_interval: Duration,
+    /// How long to wait for health.
+    pub timeout: Duration,
+    /// Whether objects that left the source leave the cluster.
+    pub prune: bool,
+    /// Whether to wait until all objects are healthy.
+    pub wait: bool,
+    /// Whether it is to be left alone.
+    pub suspend: bool,
+    /// Kustomizations (`namespace`, `name`) that must be ready first.
+    pub depends_on: Vec<(String, String)>,
+    /// Objects to wait for, where `wait` is false.
+    pub health_checks: Vec<ObjectId>,
+    /// Labels and annotations for every object.
+    pub common_labels: BTreeMap<String, String>,
+    /// The same for annotations.
+    pub common_annotations: BTreeMap<String, String>,
+    /// What is laid over the files when they are built.
+    pub overlay: kustomize::Overlay,
+}
+
+/// What a Kustomization takes its files from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceRef {
+    /// `GitRepository`, `OCIRepository` or another.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace; empty for the Kustomization's own.
+    #[serde(default)]
+    pub namespace: String,
+    /// The API version, where one is named.
+    #[serde(default)]
+    pub api_version: Option<String>,
+}
+
+impl Kustomization {
+    /// Reads the object as a Flux Kustomization, if it is one.
+    pub fn read(object: &Object) -> Result<Option<Self>> {
+        let id = object.id();
+        if (id.group.as_str(), id.kind.as_str()) != ("kustomize.toolkit.fluxcd.io", "Kustomization") {
+            return Ok(None);
+        }
+        let spec: Spec = spec(object)?;
+        if let Some(field) = spec.unsupported() {
+            return Err(refused(object, format!("spec.{field} is not supported")));
+        }
+        Self::new(id, spec).map(Some).map_err(|error| refused(object, error.to_string()))
+    }
+
+    fn new(id: ObjectId, spec: Spec) -> Result<Self> {
+        let interval = parse_duration(&spec.interval)?;
+        let or = |text: &Option<String>, default| text.as_deref().map_or(Ok(default), parse_duration);
+        // Without a timeout Flux waits half a minute less than the interval, and at least half a minute.
+        let half_minute = Duration::from_secs(30);
+        let namespace = |given: Option<String>| given.unwrap_or_else(|| id.namespace.clone());
+        Ok(Self {
+            path: tree::normalize(spec.path.as_deref().unwrap_or_default())?,
+            source: SourceRef {
+                namespace: namespace(Some(spec.source_ref.namespace.clone()).filter(|n| !n.is_empty())),
+                ..spec.source_ref
+            },
+            retry_interval: or(&spec.retry_interval, interval)?,
+            timeout: or(&spec.timeout, interval.saturating_sub(half_minute).max(half_minute))?,
+            interval,
+            prune: spec.prune,
+            wait: spec.wait,
+            suspend: spec.suspend,
+            depends_on: spec.depends_on.into_iter().map(|d| (namespace(d.namespace), d.name)).collect(),
+            health_checks: spec.health_checks.into_iter().map(HealthCheck::id).collect(),
+            common_labels: spec.common_metadata.labels,
+            common_annotations: spec.common_metadata.annotations,
+            overlay: kustomize::Overlay {
+                namespace: spec.target_namespace,
+                name_prefix: spec.name_prefix,
+                name_suffix: spec.name_suffix,
+                images: spec.images,
+                patches: spec.patches,
+            },
+            name: id.name,
+            namespace: id.namespace,
+        })
+    }
+}
+
+/// Reads `spec` strictly.
+pub(super) fn spec<T: DeserializeOwned>(object: &Object) -> Result<T> {
+    let spec = object.at("/spec").cloned().unwrap_or(Value::Null);
+    serde_json::from_value(spec).map_err(|error| refused(object, format!("spec: {error}")))
+}
+
+fn refused(object: &Object, message: String) -> Error {
+    Error::Flux { id: Box::new(object.id()), message }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Spec {
+    interval: String,
+    prune: bool,
+    source_ref: SourceRef,
+    path: Option<String>,
+    retry_interval: Option<String>,
+    timeout: Option<String>,
+    #[serde(default)]
+    wait: bool,
+    #[serde(default)]
+    suspend: bool,
+    #[serde(default)]
+    depends_on: Vec<Dependency>,
+    #[serde(default)]
+    health_checks: Vec<HealthCheck>,
+    #[serde(default)]
+    common_metadata: CommonMetadata,
+    target_namespace: Option<String>,
+    name_prefix: Option<String>,
+    name_suffix: Option<String>,
+    #[serde(default)]
+    images: Vec<kustomize::Image>,
+    #[serde(default)]
+    patches: Vec<kustomize::Patch>,
+    #[serde(default)]
+    force: bool,
+    build_metadata: Option<Value>,
+    components: Option<Value>,
+    decryption: Option<Value>,
+    deletion_policy: Option<Value>,
+    health_check_exprs: Option<Value>,
+    ignore: Option<Value>,
+    ignore_missing_components: Option<Value>,
+    kube_config: Option<Value>,
+    post_build: Option<Value>,
+    service_account_name: Option<Value>,
+}
+
+impl Spec {
+    /// A field that is set and that changes what Flux does in a way the reconciler here does not follow.
+    fn unsupported(&self) -> Option<&'static str> {
+        let fields = [
+            (self.force, "force"),
+            (self.build_metadata.is_some(), "buildMetadata"),
+            (self.components.is_some(), "components"),
+            (self.decryption.is_some(), "decryption"),
+            (self.deletion_policy.as_ref().is_some_and(|policy| policy != "MirrorPrune"), "deletionPolicy"),
+            (self.health_check_exprs.is_some(), "healthCheckExprs"),
+            (self.ignore.is_some(), "ignore"),
+            (self.ignore_missing_components.is_some(), "ignoreMissingComponents"),
+            (self.kube_config.is_some(), "kubeConfig"),
+            (self.post_build.is_some(), "postBuild"),
+            (self.service_account_name.is_some(), "serviceAccountName"),
+        ];
+        fields.into_iter().find(|(set, _)| *set).map(|(_, field)| field)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Dependency {
+    name: String,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HealthCheck {
+    #[serde(default)]
+    api_version: String,
+    kind: String,
+    name: String,
+    #[serde(default)]
+    namespace: String,
+}
+
+impl HealthCheck {
+    fn id(self) -> ObjectId {
+        let (group, version) = self.api_version.split_once('/').unwrap_or(("", &self.api_version));
+        ObjectId {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: self.kind,
+            namespace: self.namespace,
+            name: self.name,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommonMetadata {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(spec: &str) -> Result<Kustomization> {
+        let text = format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: a, namespace: flux-system}}\nspec: {{prune: true, sourceRef: {{kind: GitRepository, name: flux-system}}, {spec}}}\n"
+        );
+        Kustomization::read(&text.parse().unwrap()).map(|read| read.expect("is one"))
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_flux_has_it() {
+        let read = read("interval: 5m, path: ./apps/a/").unwrap();
+        assert_eq!((read.path.as_str(), read.source.namespace.as_str(), read.wait), ("apps/a", "flux-system", false));
+        assert_eq!((read.timeout, read.retry_interval), (Duration::from_secs(270), Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_field_that_is_unknown_or_not_supported_is_named() {
+        for (spec, expected) in [
+            ("interval: 5m, paths: ./apps", "Kustomization/flux-system/a: spec: unknown field `paths`"),
+            (
+                "interval: 5m, postBuild: {substitute: {a: b}}",
+                "Kustomization/flux-system/a: spec.postBuild is not supported",
+            ),
+            ("path: ./apps", "Kustomization/flux-system/a: spec: missing field `interval`"),
+            ("interval: 5m, path: ../x", "Kustomization/flux-system/a: the path \"../x\" leaves the tree"),
+        ] {
+            let error = read(spec).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

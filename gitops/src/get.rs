@@ -1,0 +1,282 @@
+//! Tables of what a cluster holds, as `flux get` and `kubectl get` print them: Kubernetes' JSON in, rows of text out.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+/// A table of texts; printing it aligns the columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The names of the columns.
+    pub header: Vec<&'static str>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header: Vec<String> = self.header.iter().map(|name| (*name).to_owned()).collect();
+        let lines: Vec<&Vec<String>> = [&header].into_iter().chain(&self.rows).collect();
+        let width =
+            |n: usize| lines.iter().filter_map(|line| line.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..header.len()).map(width).collect();
+        for line in lines {
+            let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(f, "{}", cells.join("   ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// `flux get kustomizations -A`, of a KustomizationList.
+pub fn kustomizations(list: &Value) -> Table {
+    let row = |item: &Value| {
+        let ready = item["status"]["conditions"]
+            .as_array()
+            .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == "Ready"));
+        let suspended = if item["spec"]["suspend"] == true { "True" } else { "False" };
+        let (status, message) =
+            ready.map_or(("Unknown", ""), |ready| (text(&ready["status"]), text(&ready["message"])));
+        let revision = short_revision(text(&item["status"]["lastAppliedRevision"]));
+        vec![
+            metadata(item, "namespace"),
+            metadata(item, "name"),
+            revision,
+            suspended.to_owned(),
+            status.to_owned(),
+            short_revision(message),
+        ]
+    };
+    Table {
+        header: vec!["NAMESPACE", "NAME", "REVISION", "SUSPENDED", "READY", "MESSAGE"],
+        rows: items(list).iter().map(row).collect(),
+    }
+}
+
+/// `kubectl get pods -A`, of a PodList.
+pub fn pods(list: &Value, now: SystemTime) -> Table {
+    let row = |item: &Value| {
+        let containers = item["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+        let ready = containers.iter().filter(|container| container["ready"] == true).count();
+        let all = item["spec"]["containers"].as_array().map_or(containers.len(), Vec::len);
+        let restarts: u64 = containers.iter().filter_map(|container| container["restartCount"].as_u64()).sum();
+        vec![
+            metadata(item, "namespace"),
+            metadata(item, "name"),
+            format!("{ready}/{all}"),
+            pod_status(item, containers),
+            restarts.to_string(),
+            age(item, now),
+        ]
+    };
+    Table {
+        header: vec!["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"],
+        rows: items(list).iter().map(row).collect(),
+    }
+}
+
+/// `kubectl get deployments -A`, of a DeploymentList.
+pub fn deployments(list: &Value, now: SystemTime) -> Table {
+    let row = |item: &Value| {
+        let count = |field: &str| item["status"][field].as_u64().unwrap_or(0);
+        let wanted = item["spec"]["replicas"].as_u64().unwrap_or(1);
+        let ready = format!("{}/{wanted}", count("readyReplicas"));
+        vec![
+            metadata(item, "namespace"),
+            metadata(item, "name"),
+            ready,
+            count("updatedReplicas").to_string(),
+            count("availableReplicas").to_string(),
+            age(item, now),
+        ]
+    };
+    Table {
+        header: vec!["NAMESPACE", "NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"],
+        rows: items(list).iter().map(row).collect(),
+    }
+}
+
+/// The status column of a pod: what its containers wait for or ended with, else its phase.
+fn pod_status(pod: &Value, containers: &[Value]) -> String {
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        return "Terminating".to_owned();
+    }
+    let reason = containers.iter().find_map(|container| {
+        let state = &container["state"];
+        [&state["waiting"]["reason"], &state["terminated"]["reason"]].into_iter().find_map(Value::as_str)
+    });
+    let own = pod["status"]["reason"].as_str();
+    reason.or(own).or_else(|| pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned()
+}
+
+fn items(list: &Value) -> &[Value] {
+    list["items"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn metadata(item: &Value, field: &str) -> String {
+    text(&item["metadata"][field]).to_owned()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Shortens every commit of a text to eight digits: `main@sha1:0123456789…` becomes `main@sha1:01234567`.
+fn short_revision(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(place) = rest.find("@sha1:") {
+        let start = place + "@sha1:".len();
+        let hex = rest[start..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - start);
+        out.push_str(&rest[..start + hex.min(8)]);
+        rest = &rest[start + hex..];
+    }
+    out + rest
+}
+
+fn age(item: &Value, now: SystemTime) -> String {
+    let created = item["metadata"]["creationTimestamp"].as_str().and_then(parse_timestamp);
+    created.map_or_else(|| "<unknown>".to_owned(), |created| human(now.duration_since(created).unwrap_or_default()))
+}
+
+/// A span as kubectl prints it: two units while they matter.
+fn human(span: Duration) -> String {
+    let s = span.as_secs();
+    let (m, h, d) = (s / 60, s / 3600, s / 86_400);
+    let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
+        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
+    };
+    match s {
+        0..120 => format!("{s}s"),
+        120..600 => two(m, "m", s % 60, "s"),
+        600..10_800 => format!("{m}m"),
+        10_800..28_800 => two(h, "h", m % 60, "m"),
+        28_800..172_800 => format!("{h}h"),
+        172_800..691_200 => two(d, "d", h % 24, "h"),
+        _ => format!("{d}d"),
+    }
+}
+
+/// A time as Kubernetes writes it, `2026-01-31T12:00:00Z`.
+pub fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date_of(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Reads a time as Kubernetes writes it; fractions of a second are dropped.
+pub fn parse_timestamp(text: &str) -> Option<SystemTime> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let numbers = |text: &str, separator| {
+        text.split(separator)
+            .map(|part| part.split('.').next().unwrap_or(part).parse().ok())
+            .collect::<Option<Vec<u64>>>()
+    };
+    let (date, time) = (numbers(date, '-')?, numbers(time, ':')?);
+    let ([year, month, day], [h, m, s]) = (date.as_slice(), time.as_slice()) else { return None };
+    if !(1970..=9999).contains(year)
+        || !(1..=12).contains(month)
+        || !(1..=31).contains(day)
+        || *h > 23
+        || *m > 59
+        || *s > 60
+    {
+        return None;
+    }
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(days_of(*year, *month, *day) * 86_400 + h * 3600 + m * 60 + s))
+}
+
+/// Days since 1970, counted in years that begin with March, so that the leap day is the last.
+fn days_of(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn kustomizations_look_as_in_flux() {
+        let revision = format!("main@sha1:{}", "0123456789".repeat(4));
+        let list = json!({"items": [
+            {"metadata": {"namespace": "flux-system", "name": "distilbert-app"}, "spec": {}, "status": {"lastAppliedRevision": revision, "conditions": [{"type": "Ready", "status": "True", "message": format!("Applied revision: {revision}")}]}},
+            {"metadata": {"namespace": "flux-system", "name": "x"}, "spec": {"suspend": true}},
+        ]});
+        expect![[r"
+            NAMESPACE     NAME             REVISION             SUSPENDED   READY     MESSAGE
+            flux-system   distilbert-app   main@sha1:01234567   False       True      Applied revision: main@sha1:01234567
+            flux-system   x                                     True        Unknown
+        "]]
+        .assert_eq(&kustomizations(&list).to_string());
+    }
+
+    #[test]
+    fn pods_and_deployments_look_as_in_kubectl() {
+        let list = json!({"items": [
+            {"metadata": {"namespace": "d", "name": "a-1", "creationTimestamp": "1970-01-01T00:00:10Z"}, "spec": {"containers": [{}]}, "status": {"phase": "Running", "containerStatuses": [{"ready": true, "restartCount": 2, "state": {"running": {}}}]}},
+            {"metadata": {"namespace": "d", "name": "a-2", "deletionTimestamp": "x"}, "spec": {"containers": [{}]}, "status": {"phase": "Running"}},
+            {"metadata": {"namespace": "d", "name": "a-3"}, "spec": {"containers": [{}]}, "status": {"phase": "Pending", "containerStatuses": [{"ready": false, "state": {"waiting": {"reason": "ContainerCreating"}}}]}},
+        ]});
+        expect![[r"
+            NAMESPACE   NAME   READY   STATUS              RESTARTS   AGE
+            d           a-1    1/1     Running             2          30m
+            d           a-2    0/1     Terminating         0          <unknown>
+            d           a-3    0/1     ContainerCreating   0          <unknown>
+        "]]
+        .assert_eq(&pods(&list, at(1810)).to_string());
+        let list = json!({"items": [{"metadata": {"namespace": "d", "name": "a", "creationTimestamp": "1970-01-01T00:00:00Z"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 1, "updatedReplicas": 2, "availableReplicas": 1}}]});
+        expect![[r"
+            NAMESPACE   NAME   READY   UP-TO-DATE   AVAILABLE   AGE
+            d           a      1/2     2            1           45s
+        "]]
+        .assert_eq(&deployments(&list, at(45)).to_string());
+    }
+
+    #[test]
+    fn times_are_printed_and_read_back() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_102_444_800, "2100-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(at(seconds)), text);
+            assert_eq!(parse_timestamp(text), Some(at(seconds)));
+        }
+        assert_eq!(parse_timestamp("2000-02-29T00:00:00.123456Z"), Some(at(951_782_400)));
+        for bad in ["", "x", "2000-02-29", "2000-13-01T00:00:00Z", "1969-01-01T00:00:00Z"] {
+            assert_eq!(parse_timestamp(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_have_two_units_while_they_matter() {
+        let texts = [5, 119, 150, 600, 3600, 11_100, 90_000, 180_000, 900_000].map(|s| human(Duration::from_secs(s)));
+        assert_eq!(texts, ["5s", "119s", "2m30s", "10m", "60m", "3h5m", "25h", "2d2h", "10d"]);
+    }
+}

@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    accumulate,
+    file::{Behavior, Generator, GeneratorOptions, Kustomization},
+    resource::Resource,
+};
+use crate::{Error, Object, Result, Tree, tree};
+
+/// Runs a kustomization's generators over what it has so far.
+pub(super) fn run(tree: &Tree, folder: &str, file: &Kustomization, resources: &mut Vec<Resource>) -> Result<()> {
+    for (field, kind, generators) in [
+        ("configMapGenerator", "ConfigMap", &file.config_map_generator),
+        ("secretGenerator", "Secret", &file.secret_generator),
+    ] {
+        for generator in generators {
+            let made = Source { tree, folder, field }.object(kind, generator, &file.generator_options)?;
+            absorb(resources, made, generator.behavior, field)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a generated object, or brings it together with the one that is there.
+fn absorb(resources: &mut Vec<Resource>, made: Resource, behavior: Behavior, field: &'static str) -> Result<()> {
+    let id = made.id();
+    let matches: Vec<usize> = (0..resources.len()).filter(|n| resources[*n].was(&id)).collect();
+    let wrong = |message| Err(Error::Kustomize { field, message });
+    match (matches.as_slice(), behavior) {
+        ([], Behavior::Create) => accumulate::append(resources, made),
+        ([], _) => wrong(format!("{id} is not there to be merged or replaced")),
+        ([_], Behavior::Create) => wrong(format!("{id} is there already: the behavior must be merge or replace")),
+        ([n], _) => {
+            bring_together(&mut resources[*n], made, behavior == Behavior::Merge);
+            Ok(())
+        }
+        _ => wrong(format!("{id} is there several times")),
+    }
+}
+
+/// The new object keeps the old one's name and history, and a hash in the name when both want it; with `merge`, data that it does not have itself.
+fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
+    let name = old.object.name().to_owned();
+    let namespace = old.object.at("/metadata/namespace").cloned();
+    let mut object = made.object;
+    for field in ["labels", "annotations"] {
+        let both = union(old.object.at(&format!("/metadata/{field}")), object.at(&format!("/metadata/{field}")));
+        if !both.is_empty() {
+            object.value_mut()["metadata"][field] = Value::Object(both);
+        }
+    }
+    for field in ["data", "binaryData"].into_iter().filter(|_| merge) {
+        let both = union(old.object.value().get(field), object.value().get(field));
+        if !both.is_empty() {
+            object.value_mut()[field] = Value::Object(both);
+        }
+    }
+    object.value_mut()["metadata"]["name"] = name.into();
+    if let Some(namespace) = namespace {
+        object.value_mut()["metadata"]["namespace"] = namespace;
+    }
+    old.object = object;
+    old.needs_hash &= made.needs_hash;
+}
+
+fn union(old: Option<&Value>, new: Option<&Value>) -> Map<String, Value> {
+    [old, new].into_iter().flatten().filter_map(Value::as_object).flat_map(|map| map.clone()).collect()
+}
+
+struct Source<'a> {
+    tree: &'a Tree,
+    folder: &'a str,
+    field: &'static str,
+}
+
+impl Source<'_> {
+    fn object(&self, kind: &str, generator: &Generator, global: &GeneratorOptions) -> Result<Resource> {
+        let options = &generator.options;
+        let data = self.data(generator)?;
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": generator.name}});
+        if kind == "Secret" {
+            object["type"] = generator.r#type.as_deref().unwrap_or("Opaque").into();
+        } else if generator.r#type.is_some() {
+            return Err(self.wrong("a ConfigMap has no type".to_owned()));
+        }
+        if !data.is_empty() {
+            let value = |text: String| if kind == "Secret" { base64_lines(text.as_bytes()) } else { text };
+            object["data"] = data.into_iter().map(|(key, text)| (key, Value::String(value(text)))).collect();
+        }
+        if !generator.namespace.is_empty() {
+            object["metadata"]["namespace"] = generator.namespace.as_str().into();
+        }
+        for (field, global, own) in
+            [("labels", &global.labels, &options.labels), ("annotations", &global.annotations, &options.annotations)]
+        {
+            let both: BTreeMap<&String, &String> = global.iter().chain(own).collect();
+            if !both.is_empty() {
+                object["metadata"][field] = json!(both);
+            }
+        }
+        if global.immutable || options.immutable {
+            object["immutable"] = true.into();
+        }
+        let mut resource = Resource::new(Object::from_value(object)?);
+        resource.needs_hash = !global.disable_name_suffix_hash && !options.disable_name_suffix_hash;
+        Ok(resource)
+    }
+
+    fn data(&self, generator: &Generator) -> Result<BTreeMap<String, String>> {
+        let mut data = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for path in generator.envs.iter().chain(&generator.env) {
+            pairs.extend(self.env_file(path)?);
+        }
+        for literal in &generator.literals {
+            pairs.push(self.literal(literal)?);
+        }
+        for file in &generator.files {
+            pairs.push(self.file(file)?);
+        }
+        for (key, text) in pairs {
+            if !is_key(&key) {
+                return Err(self.wrong(format!("{key:?} is not a key: it has letters, digits and - _ .")));
+            }
+            if data.insert(key.clone(), text).is_some() {
+                return Err(self.wrong(format!("the key {key:?} of {} is there twice", generator.name)));
+            }
+        }
+        Ok(data)
+    }
+
+    /// `key=value`; one pair of quotes around the value is taken off.
+    fn literal(&self, literal: &str) -> Result<(String, String)> {
+        let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(self.wrong(format!("the literal {literal:?} is not key=value")));
+        };
+        let unquoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        Ok((key.to_owned(), unquoted.unwrap_or(value).to_owned()))
+    }
+
+    /// `key=path`, or a path whose last part is the key.
+    fn file(&self, entry: &str) -> Result<(String, String)> {
+        let (key, path) = match entry.split_once('=') {
+            Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => (key, path),
+            Some(_) => return Err(self.wrong(format!("the file {entry:?} is not key=path"))),
+            None => (entry.rsplit('/').next().unwrap_or(entry), entry),
+        };
+        Ok((key.to_owned(), self.text(path)?.to_owned()))
+    }
+
+    /// Lines `KEY=value`; empty ones and comments are left out.
+    fn env_file(&self, path: &str) -> Result<Vec<(String, String)>> {
+        let text = self.text(path)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|line| match line.split_once('=') {
+                Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+                // kustomize takes the value from its own environment here; a build that depends on that is none.
+                None => Err(self.wrong(format!("{path}: the line {line:?} is not KEY=value"))),
+            })
+            .collect()
+    }
+
+    fn text(&self, path: &str) -> Result<&str> {
+        let path = tree::resolve(self.folder, path)?;
+        self.tree.get(&path).ok_or(Error::Missing { path })
+    }
+
+    fn wrong(&self, message: String) -> Error {
+        Error::Kustomize { field: self.field, message }
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    (1..=253).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && key != "."
+        && !key.starts_with("..")
+}
+
+/// Base64; a text of 70 characters or more is broken into lines of 70, each ended by a line feed, as kustomize does before it hashes.
+fn base64_lines(bytes: &[u8]) -> String {
+    const LINE: usize = 70;
+    let text = base64(bytes);
+    if text.len() < LINE {
+        return text;
+    }
+    text.as_bytes().chunks(LINE).map(|line| format!("{}\n", String::from_utf8_lossy(line))).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for n in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * n)) as usize & 63];
+            out.push(if n <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}

@@ -1,0 +1,87 @@
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::resource::Resource;
+
+/// Appends to names that ask for it the hash of the object's content.
+pub(super) fn add_to_names(resources: &mut [Resource]) {
+    for resource in resources.iter_mut().filter(|resource| resource.needs_hash) {
+        resource.remember();
+        let name = format!("{}-{}", resource.object.name(), suffix(resource.object.value()));
+        resource.set_name(&name);
+    }
+}
+
+/// The ten letters that kustomize makes of an object's content (api/hasher/hasher.go), to the bit.
+///
+/// What is hashed is compact JSON with sorted keys and Go's escapes; the name in it is always empty, so renaming an object keeps its hash.
+fn suffix(object: &Value) -> String {
+    let field = |name: &str| object.get(name).cloned().unwrap_or_else(|| json!(""));
+    let content = match object["kind"].as_str() {
+        Some(kind @ "ConfigMap") => {
+            content(kind, &[("data", Some(field("data"))), ("binaryData", object.get("binaryData").cloned())])
+        }
+        Some(kind @ "Secret") => content(
+            kind,
+            &[
+                ("data", Some(field("data"))),
+                ("type", Some(field("type"))),
+                ("stringData", object.get("stringData").cloned()),
+            ],
+        ),
+        _ => object.clone(),
+    };
+    let digest = Sha256::digest(go_json(&content).as_bytes());
+    let hex: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    // No vowels and nothing that looks like one, so that no word comes out.
+    hex.chars()
+        .map(|c| match c {
+            '0' => 'g',
+            '1' => 'h',
+            '3' => 'k',
+            'a' => 'm',
+            'e' => 't',
+            c => c,
+        })
+        .collect()
+}
+
+fn content(kind: &str, fields: &[(&str, Option<Value>)]) -> Value {
+    let mut map = Map::new();
+    map.insert("kind".to_owned(), kind.into());
+    map.insert("name".to_owned(), "".into());
+    for (name, value) in fields {
+        if let Some(value) = value {
+            map.insert((*name).to_owned(), value.clone());
+        }
+    }
+    Value::Object(map)
+}
+
+/// JSON as Go's encoder writes it: sorted keys, and `<`, `>`, `&` and two line separators escaped.
+fn go_json(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            let entries: Vec<_> =
+                entries.into_iter().map(|(key, value)| format!("{}:{}", go_text(key), go_json(value))).collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(elements) => format!("[{}]", elements.iter().map(go_json).collect::<Vec<_>>().join(",")),
+        Value::String(text) => go_text(text),
+        other => other.to_string(),
+    }
+}
+
+fn go_text(text: &str) -> String {
+    let quoted = Value::String(text.to_owned()).to_string();
+    let mut out = String::with_capacity(quoted.len());
+    for c in quoted.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}

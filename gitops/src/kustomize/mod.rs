@@ -1,0 +1,81 @@
+//! `kustomize build`, natively: a tree of text in, objects out.
+//!
+//! The result is what `kubectl kustomize` of kustomize 5.8 prints, in its order. Two things are as Flux has them: a folder without a kustomization gets one
+//! with every YAML file below it, and files may be taken from anywhere within the tree, never from outside. Nothing is fetched and nothing is run.
+//!
+//! Not supported, and refused by name: components, replacements, vars, Helm charts, and plugins (generators, transformers, validators with their
+//! configurations).
+//!
+//! Different on purpose: where a patch adds something, its nulls and `$patch` directives are left out; kustomize lets them slip into the object, and a null
+//! label becomes the text `null`. A line without `=` in an env file is an error; kustomize takes the value from its own environment.
+
+mod accumulate;
+mod fields;
+mod file;
+mod generate;
+mod hash;
+mod images;
+mod labels;
+mod names;
+mod patch;
+mod references;
+mod resource;
+mod scan;
+mod sort;
+
+pub use file::{Image, Patch, PatchOptions, Selector};
+
+use crate::{Error, Object, Result, Tree, tree};
+use accumulate::Accumulator;
+
+/// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with its own fields.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay {
+    /// The namespace of all objects that have one.
+    pub namespace: Option<String>,
+    /// Put before each name.
+    pub name_prefix: Option<String>,
+    /// Put behind each name.
+    pub name_suffix: Option<String>,
+    /// Further images; one with the same name replaces the file's.
+    pub images: Vec<Image>,
+    /// Further patches, after the file's.
+    pub patches: Vec<Patch>,
+}
+
+/// Builds the kustomization in a folder of the tree.
+pub fn build(tree: &Tree, path: &str) -> Result<Vec<Object>> {
+    build_with(tree, path, &Overlay::default())
+}
+
+/// Builds the kustomization in a folder of the tree, with further fields laid over it.
+pub fn build_with(tree: &Tree, path: &str, overlay: &Overlay) -> Result<Vec<Object>> {
+    let failed = |source| Error::Build { path: path.to_owned(), source: Box::new(source) };
+    let folder = tree::normalize(path).map_err(failed)?;
+    run(tree, &folder, overlay).map_err(failed)
+}
+
+/// Writes the kustomization that Flux would generate for a folder that has none: every YAML file below it that holds objects, and every folder that has a
+/// kustomization of its own.
+pub fn generate(tree: &Tree, path: &str) -> Result<String> {
+    scan::kustomization(tree, &tree::normalize(path)?)
+}
+
+fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
+    if !tree.has_folder(folder) {
+        return Err(Error::Missing { path: folder.to_owned() });
+    }
+    let mut file = match file::Kustomization::find(tree, folder)? {
+        Some(file) => file,
+        None => file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?,
+    };
+    let sort = file.sort_options.take().unwrap_or_default();
+    file.lay_over(overlay);
+    let mut accumulator = Accumulator::new(tree);
+    let mut resources = accumulator.target(folder, file)?;
+    hash::add_to_names(&mut resources);
+    references::fix(&mut resources)?;
+    resources.retain(|resource| !resource.is_local());
+    sort::sort(&mut resources, &sort)?;
+    Ok(resources.into_iter().map(resource::Resource::into_object).collect())
+}

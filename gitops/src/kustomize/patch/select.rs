@@ -1,0 +1,96 @@
+use regex::Regex;
+use serde_json::Value;
+
+use super::wrong;
+use crate::{
+    Result,
+    kustomize::{
+        file::Selector,
+        resource::{Resource, namespace},
+    },
+};
+
+/// The places of the objects that a selector means. Names and namespaces may be those from before the build or those of now.
+pub(super) fn select(resources: &[Resource], selector: &Selector) -> Result<Vec<usize>> {
+    let [group, version, kind, name, in_namespace] =
+        [&selector.group, &selector.version, &selector.kind, &selector.name, &selector.namespace]
+            .map(|text| pattern(text));
+    let (group, version, kind, name, in_namespace) = (group?, version?, kind?, name?, in_namespace?);
+    let (labels, annotations) = (requirements(&selector.label_selector)?, requirements(&selector.annotation_selector)?);
+    let selected = |resource: &Resource| {
+        let (now, before) = (resource.id(), resource.original_id());
+        let named = name.is_match(&now.name) || name.is_match(&before.name);
+        let placed = in_namespace.is_match(namespace(&now)) || in_namespace.is_match(namespace(&before));
+        let typed = group.is_match(&now.group) && version.is_match(&now.version) && kind.is_match(&now.kind);
+        let labelled = labels.iter().all(|requirement| requirement.holds(resource.object.at("/metadata/labels")));
+        let annotated =
+            annotations.iter().all(|requirement| requirement.holds(resource.object.at("/metadata/annotations")));
+        named && placed && typed && labelled && annotated
+    };
+    Ok((0..resources.len()).filter(|n| selected(&resources[*n])).collect())
+}
+
+/// An anchored regular expression; the empty one matches everything.
+fn pattern(text: &str) -> Result<Regex> {
+    let text = if text.is_empty() { String::new() } else { format!("^(?:{text})$") };
+    Regex::new(&text).map_err(|error| wrong(format!("target: {error}")))
+}
+
+/// One requirement of a label selector.
+enum Requirement {
+    Exists(String),
+    Absent(String),
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+}
+
+impl Requirement {
+    fn holds(&self, labels: Option<&Value>) -> bool {
+        let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        match self {
+            Self::Exists(key) => value(key).is_some(),
+            Self::Absent(key) => value(key).is_none(),
+            Self::In(key, values) => value(key).is_some_and(|value| values.iter().any(|other| other == value)),
+            Self::NotIn(key, values) => value(key).is_none_or(|value| values.iter().all(|other| other != value)),
+        }
+    }
+}
+
+/// Parses `a=b, c!=d, e in (f,g), h notin (i), j, !k`.
+fn requirements(text: &str) -> Result<Vec<Requirement>> {
+    let mut depth = 0;
+    let parts = text.split(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty()).map(requirement).collect()
+}
+
+fn requirement(text: &str) -> Result<Requirement> {
+    let one = |key: &str, value: &str| (key.trim().to_owned(), vec![value.trim().to_owned()]);
+    if let Some((key, value)) = text.split_once("!=") {
+        let (key, values) = one(key, value);
+        return Ok(Requirement::NotIn(key, values));
+    }
+    if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
+        let (key, values) = one(key, value);
+        return Ok(Requirement::In(key, values));
+    }
+    if let Some((head, list)) = text.split_once('(') {
+        let values = list.trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect();
+        return match head.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [key, "in"] => Ok(Requirement::In((*key).to_owned(), values)),
+            [key, "notin"] => Ok(Requirement::NotIn((*key).to_owned(), values)),
+            _ => Err(wrong(format!("target: {text:?} is no label selector"))),
+        };
+    }
+    match text.strip_prefix('!') {
+        Some(key) => Ok(Requirement::Absent(key.trim().to_owned())),
+        None if text.contains(char::is_whitespace) => Err(wrong(format!("target: {text:?} is no label selector"))),
+        None => Ok(Requirement::Exists(text.to_owned())),
+    }
+}

@@ -1,0 +1,266 @@
+use serde_json::Value;
+
+use super::resolve::is_ambiguous;
+
+/// Prints a value as block YAML with sorted keys, the way kustomize prints objects.
+pub(crate) fn emit(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),
+        Value::Array(elements) if !elements.is_empty() => sequence(&mut out, elements, 0),
+        leaf => {
+            inline(&mut out, leaf, 0);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// A text as a scalar on one line, quoted where a reader could mistake it.
+pub(crate) fn scalar(text: &str) -> String {
+    if is_plain(text) {
+        text.to_owned()
+    } else if text.chars().all(|c| !c.is_control() && !is_special(c)) {
+        format!("'{}'", text.replace('\'', "''"))
+    } else {
+        double_quoted(text)
+    }
+}
+
+fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize) {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by_key(|(key, _)| key.as_str());
+    for (n, (key, value)) in entries.into_iter().enumerate() {
+        if n > 0 {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str(&scalar(key));
+        out.push(':');
+        nested(out, value, indent);
+    }
+}
+
+/// A value behind `key:`; a sequence stands under its key without further indentation.
+fn nested(out: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent + 2));
+            mapping(out, map, indent + 2);
+        }
+        Value::Array(elements) if !elements.is_empty() => {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            sequence(out, elements, indent);
+        }
+        leaf => {
+            out.push(' ');
+            inline(out, leaf, indent + 2);
+            out.push('\n');
+        }
+    }
+}
+
+fn sequence(out: &mut String, elements: &[Value], indent: usize) {
+    for (n, element) in elements.iter().enumerate() {
+        if n > 0 {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str("- ");
+        match element {
+            Value::Object(map) if !map.is_empty() => mapping(out, map, indent + 2),
+            Value::Array(inner) if !inner.is_empty() => sequence(out, inner, indent + 2),
+            leaf => {
+                inline(out, leaf, indent + 2);
+                out.push('\n');
+            }
+        }
+    }
+}
+
+fn inline(out: &mut String, leaf: &Value, indent: usize) {
+    match leaf {
+        Value::String(text) if is_block(text) => block(out, text, indent),
+        Value::String(text) => out.push_str(&scalar(text)),
+        Value::Object(_) => out.push_str("{}"),
+        Value::Array(_) => out.push_str("[]"),
+        number_bool_null => out.push_str(&number_bool_null.to_string()),
+    }
+}
+
+/// Whether a text of several lines can stand as a literal block and be read back to the byte.
+fn is_block(text: &str) -> bool {
+    let printable = text.chars().all(|c| c == '\n' || (!c.is_control() && !is_special(c)));
+    let first = text.trim_start_matches('\n');
+    printable
+        && text.contains('\n')
+        && !text.starts_with([' ', '\n'])
+        && !first.is_empty()
+        && !text.lines().any(|line| !line.is_empty() && line.trim().is_empty())
+}
+
+fn block(out: &mut String, text: &str, indent: usize) {
+    let chomping = match text {
+        text if text.ends_with("\n\n") => "+",
+        text if text.ends_with('\n') => "",
+        _ => "-",
+    };
+    out.push('|');
+    out.push_str(chomping);
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    for line in body.split('\n') {
+        out.push('\n');
+        if !line.is_empty() {
+            out.push_str(&" ".repeat(indent));
+            out.push_str(line);
+        }
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    const INDICATORS: &str = "-?:,[]{}#&*!|>'\"%@` \t";
+    let bad_start = text.starts_with(|c: char| INDICATORS.contains(c));
+    let bad_end = text.ends_with([' ', '\t', ':']);
+    let inside = text.contains(": ") || text.contains(" #") || text.contains(|c: char| c.is_control() || is_special(c));
+    let marker = text.starts_with("---") || text.starts_with("...");
+    !bad_start && !bad_end && !inside && !marker && !is_ambiguous(text)
+}
+
+/// Line breaks and marks of Unicode that readers of YAML treat in different ways.
+fn is_special(c: char) -> bool {
+    matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+fn double_quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() || is_special(c) => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::{super::parse_all, *};
+
+    #[test]
+    fn objects_look_as_kustomize_prints_them() {
+        let value = json!({"spec": {"a": [], "list": [{"y": 1, "x": ["p", "q"]}, [1, 2]], "m": {}}, "kind": "K", "data": {"t": "a\nb\n", "v": "1.0", "b": "yes"}});
+        expect![[r"
+            data:
+              b: 'yes'
+              t: |
+                a
+                b
+              v: '1.0'
+            kind: K
+            spec:
+              a: []
+              list:
+              - x:
+                - p
+                - q
+                'y': 1
+              - - 1
+                - 2
+              m: {}
+        "]]
+        .assert_eq(&emit(&value));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back_by_both_readers() {
+        let texts = [
+            "",
+            " ",
+            "a",
+            " a",
+            "a ",
+            "yes",
+            "No",
+            "0644",
+            "0o644",
+            "1.0.9",
+            "1e3",
+            "12:30",
+            "a: b",
+            "a #b",
+            "#a",
+            "- a",
+            "-a",
+            "?",
+            "[a]",
+            "{a}",
+            "&a",
+            "*a",
+            "!a",
+            "|",
+            ">",
+            "%a",
+            "@a",
+            "`a`",
+            "'",
+            "\"",
+            "it's",
+            "a\nb",
+            "a\nb\n",
+            "a\nb\n\n",
+            "\na",
+            " a\nb",
+            "a\n b\n",
+            "a\n \nb",
+            "\n",
+            "\n\n",
+            "a\tb",
+            "\t",
+            "a\r\nb",
+            "é",
+            "日本",
+            "\u{1}",
+            "\u{85}",
+            "\u{2028}",
+            "\u{feff}",
+            "a\\b",
+            "---",
+            "--- a",
+            "...",
+            "null",
+            "~",
+            "true",
+            "<<",
+            "=",
+            "key:",
+            "a:b",
+            "x@sha256:00",
+            "2001-01-01",
+            "1_0",
+            "a\n---\nb\n",
+            "a\n# b\n",
+            "😀",
+            "a,b",
+            "}",
+            "a\u{7f}",
+        ];
+        for text in texts {
+            for value in [json!({"k": text, text: 1, "l": [text, {"m": text}]}), json!([text, [text]])] {
+                let printed = emit(&value);
+                assert_eq!(parse_all(&printed).unwrap(), std::slice::from_ref(&value), "{text:?} as\n{printed}");
+                let other: Value =
+                    serde_yaml::from_str(&printed).unwrap_or_else(|error| panic!("{text:?}: {error}\n{printed}"));
+                assert_eq!(other, value, "{text:?} as\n{printed}");
+            }
+        }
+    }
+}

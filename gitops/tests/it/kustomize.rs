@@ -1,0 +1,216 @@
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect};
+use kit_gitops::{Object, Tree, kustomize};
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kustomize")
+}
+
+/// Builds a case the way `make-expected.sh` does.
+fn build(case: &Path) -> kit_gitops::Result<Vec<Object>> {
+    let tree = Tree::read(&case.join("input"))?;
+    let folder = if tree.has_folder("overlay") { "overlay" } else { "" };
+    kustomize::build(&tree, folder)
+}
+
+#[test]
+fn builds_are_what_kubectl_kustomize_makes() {
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(testdata())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 10, "only {} cases", cases.len());
+    for case in cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let expected = Object::parse_all(&std::fs::read_to_string(case.join("expected.yaml")).unwrap()).unwrap();
+        let built = build(&case).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let ids = |objects: &[Object]| objects.iter().map(|object| object.id().to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(&built), ids(&expected), "{name}");
+        for (built, expected) in built.iter().zip(&expected) {
+            assert_eq!(built.to_yaml(), expected.to_yaml(), "{name}: {}", built.id());
+        }
+    }
+}
+
+fn error(files: &[(&str, &str)]) -> String {
+    let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let mut error: &dyn std::error::Error = &kustomize::build(&tree, "app").unwrap_err();
+    let mut text = error.to_string();
+    while let Some(source) = error.source() {
+        text += &format!(": {source}");
+        error = source;
+    }
+    text
+}
+
+fn refused(kustomization: &str, expected: Expect) {
+    expected.assert_eq(&error(&[
+        ("app/kustomization.yaml", kustomization),
+        ("app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"),
+        ("x/y", ""),
+    ]));
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    for field in [
+        "buildMetadata",
+        "components",
+        "configurations",
+        "crds",
+        "generators",
+        "helmChartInflationGenerator",
+        "helmCharts",
+        "helmGlobals",
+        "imageTags",
+        "openapi",
+        "replacements",
+        "transformers",
+        "validators",
+        "vars",
+    ] {
+        let text = error(&[("app/kustomization.yaml", &format!("resources: []\n{field}: [x]\n"))]);
+        assert_eq!(
+            text,
+            format!("cannot build app: cannot read app/kustomization.yaml: the field {field} is not supported")
+        );
+    }
+    refused(
+        "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n",
+        expect!["cannot build app: cannot read app/kustomization.yaml: the field kind: Component is not supported"],
+    );
+}
+
+#[test]
+fn what_kustomize_refuses_is_refused() {
+    refused(
+        "bogusField: 1\n",
+        expect![
+            "cannot build app: cannot read app/kustomization.yaml: kustomization: unknown field `bogusField`, expected one of `apiVersion`, `kind`, `metadata`, `resources`, `bases`, `namespace`, `namePrefix`, `nameSuffix`, `labels`, `commonLabels`, `commonAnnotations`, `images`, `replicas`, `configMapGenerator`, `secretGenerator`, `generatorOptions`, `patches`, `patchesStrategicMerge`, `patchesJson6902`, `sortOptions`"
+        ],
+    );
+    refused("resources: [a.yaml, a.yaml]\n", expect!["cannot build app: resources: ConfigMap/a is there twice"]);
+    refused("resources: [missing.yaml]\n", expect!["cannot build app: app/missing.yaml is not in the tree"]);
+    refused(
+        "resources: [../x]\n",
+        expect!["cannot build app: cannot build x: resources: this folder has no kustomization.yaml"],
+    );
+    refused(
+        "resources: [.]\n",
+        expect!["cannot build app: cannot build app: resources: app refers to itself through app"],
+    );
+    refused("", expect!["cannot build app: cannot read app/kustomization.yaml: kustomization: the file is empty"]);
+    refused(
+        "kind: Kustomization\nresources:\n",
+        expect!["cannot build app: cannot read app/kustomization.yaml: kustomization: the file asks for nothing"],
+    );
+    refused(
+        "kind: Deployment\nresources: []\n",
+        expect![[
+            r#"cannot build app: cannot read app/kustomization.yaml: kustomization: kind "Deployment" of "" is no kustomization"#
+        ]],
+    );
+    refused(
+        "resources: [a.yaml]\nreplicas: [{name: b, count: 1}]\n",
+        expect![
+            "cannot build app: replicas: no Deployment, ReplicaSet, StatefulSet or ReplicationController is called b"
+        ],
+    );
+    refused(
+        "resources: [a.yaml]\nconfigMapGenerator: [{name: b, behavior: merge}]\n",
+        expect!["cannot build app: configMapGenerator: ConfigMap/b is not there to be merged or replaced"],
+    );
+    refused(
+        "configMapGenerator: [{name: b, literals: [x]}]\n",
+        expect![[r#"cannot build app: configMapGenerator: the literal "x" is not key=value"#]],
+    );
+    refused(
+        "configMapGenerator: [{name: b, literals: [x=1, x=2]}]\n",
+        expect![[r#"cannot build app: configMapGenerator: the key "x" of b is there twice"#]],
+    );
+    refused(
+        "configMapGenerator: [{name: b, files: [missing]}]\n",
+        expect!["cannot build app: app/missing is not in the tree"],
+    );
+    refused(
+        "resources: [a.yaml]\npatches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}'}]\n",
+        expect!["cannot build app: patches: there is no ConfigMap/b of v1 to patch"],
+    );
+    refused(
+        "resources: [a.yaml]\npatches: [{patch: '[{op: remove, path: /data}]', target: {kind: ConfigMap}}]\n",
+        expect!["cannot build app: cannot patch ConfigMap/a: patches: remove /data: there is nothing at this path"],
+    );
+    refused(
+        "resources: [a.yaml]\npatches: [{patch: '[{op: remove, path: /data}]'}]\n",
+        expect!["cannot build app: patches: a JSON patch needs a target"],
+    );
+    refused(
+        "resources: [a.yaml]\npatches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, $setElementOrder/x: []}'}]\n",
+        expect![
+            "cannot build app: cannot patch ConfigMap/a: patches: the directive $setElementOrder/x is not supported"
+        ],
+    );
+}
+
+#[test]
+fn nothing_outside_the_tree_is_reached() {
+    refused(
+        "resources: [https://example.org/x.yaml]\n",
+        expect!["cannot build app: resources: https://example.org/x.yaml is remote; only what is in the tree is built"],
+    );
+    refused(
+        "resources: ['github.com/org/repo?ref=v1']\n",
+        expect!["cannot build app: resources: github.com/org/repo?ref=v1 is remote; only what is in the tree is built"],
+    );
+    refused(
+        "resources: [../../etc/passwd]\n",
+        expect![[r#"cannot build app: the path "app/../../etc/passwd" leaves the tree"#]],
+    );
+    refused("resources: [/etc/passwd]\n", expect![[r#"cannot build app: the path "/etc/passwd" leaves the tree"#]]);
+    refused(
+        "configMapGenerator: [{name: b, files: [../../../etc/passwd]}]\n",
+        expect![[r#"cannot build app: the path "app/../../../etc/passwd" leaves the tree"#]],
+    );
+    refused("patches: [{path: ../../x}]\n", expect![[r#"cannot build app: the path "app/../../x" leaves the tree"#]]);
+}
+
+#[test]
+fn two_kustomizations_in_one_folder_or_in_a_circle_are_refused() {
+    let text = error(&[("app/kustomization.yaml", "resources: []\n"), ("app/Kustomization", "resources: []\n")]);
+    assert_eq!(text, "cannot build app: kustomization: there are app/kustomization.yaml and app/Kustomization");
+    let text =
+        error(&[("app/kustomization.yaml", "resources: [../b]\n"), ("b/kustomization.yaml", "resources: [../app]\n")]);
+    assert!(text.ends_with("resources: app refers to itself through app, b"), "{text}");
+}
+
+#[test]
+fn a_folder_without_a_kustomization_gets_the_one_that_flux_generates() {
+    let object = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let files = [
+        ("app/a.yaml", object("a")),
+        ("app/deep/b.yml", object("b")),
+        ("app/k/kustomization.yaml", "namePrefix: x-\nresources: [c.yaml, ../../shared/d.yaml]\n".to_owned()),
+        ("app/k/c.yaml", object("c")),
+    ];
+    let mut tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+    tree.insert("shared/d.yaml", object("d")).unwrap();
+    tree.insert("app/notes.txt", "not YAML: [").unwrap();
+    tree.insert("app/comments.yaml", "# nothing\n").unwrap();
+    expect![[r#"
+        apiVersion: kustomize.config.k8s.io/v1beta1
+        kind: Kustomization
+        resources:
+        - a.yaml
+        - deep/b.yml
+        - k
+    "#]]
+    .assert_eq(&kustomize::generate(&tree, "app").unwrap());
+    let names: Vec<_> =
+        kustomize::build(&tree, "./app/").unwrap().iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(names, ["a", "b", "x-c", "x-d"]);
+    tree.insert("app/values.yaml", "a: 1\n").unwrap();
+    assert!(kustomize::build(&tree, "app").is_err(), "Flux takes every YAML file for objects");
+}

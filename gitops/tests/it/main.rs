@@ -1,0 +1,6 @@
+//! The crate from outside: golden trees, other tools' results, schemas.
+
+mod check;
+mod kustomize;
+mod reconcile;
+mod render;

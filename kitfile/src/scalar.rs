@@ -1,0 +1,148 @@
+//! What an unquoted YAML scalar means, by the rules of Go's `yaml.v3`, which kit reads Kitfiles with.
+//!
+//! They are YAML 1.2's core schema and some of YAML 1.1: `0xFF`, `0o17`, `017` and `0b11` are numbers, `_` may stand
+//! between digits, but `yes` and `off` are texts.
+
+use serde_json::{Number, Value};
+
+/// Resolves an unquoted scalar; none for `.nan` and `.inf`, which JSON does not have.
+pub(crate) fn resolve(text: &str) -> Option<Value> {
+    Some(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ if is_beyond_json(text) => return None,
+        _ => match number(text) {
+            Some(number) => Value::Number(number),
+            None => Value::String(timestamp(text).unwrap_or_else(|| text.to_owned())),
+        },
+    })
+}
+
+/// Whether an unquoted scalar would be read as a text.
+pub(crate) fn is_text(text: &str) -> bool {
+    matches!(resolve(text), Some(Value::String(read)) if read == text) && timestamp(text).is_none()
+}
+
+fn is_beyond_json(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
+}
+
+fn number(text: &str) -> Option<Number> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+        return None;
+    }
+    let digits = if text.starts_with('.') { text.to_owned() } else { text.replace('_', "") };
+    integer(&digits).or_else(|| float(&digits))
+}
+
+/// A whole number is an integer, however it is written: `1.2e+3` is 1200.
+fn float(text: &str) -> Option<Number> {
+    /// Up to here floats count one by one.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    let value: f64 = is_float(text).then(|| text.parse().ok())??;
+    let is_whole = value.fract() == 0.0 && value.abs() <= LARGEST && !(value == 0.0 && value.is_sign_negative());
+    if is_whole { Some(Number::from(value as i64)) } else { Number::from_f64(value) }
+}
+
+fn integer(text: &str) -> Option<Number> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let prefix = unsigned.get(..2).map(str::to_ascii_lowercase);
+    let (radix, digits) = match prefix.as_deref() {
+        Some("0x") => (16, &unsigned[2..]),
+        Some("0o") => (8, &unsigned[2..]),
+        Some("0b") => (2, &unsigned[2..]),
+        _ if unsigned.len() > 1 && unsigned.starts_with('0') => (8, &unsigned[1..]),
+        _ => (10, unsigned),
+    };
+    if !digits.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    let size = u64::from_str_radix(digits, radix).ok()?;
+    if negative {
+        return 0_i64.checked_sub_unsigned(size).map(Number::from);
+    }
+    Some(Number::from(size))
+}
+
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+fn is_float(text: &str) -> bool {
+    let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let has_digits = !whole.is_empty() || !fraction.is_empty();
+    has_digits && !exponent.is_empty() && [whole, fraction, exponent].into_iter().all(all_digits)
+}
+
+/// A date or a time, in the form in which Go writes times to JSON; none when the text is neither.
+fn timestamp(text: &str) -> Option<String> {
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some(&text[at..])),
+        None => (text, None),
+    };
+    let date = canonical_date(date)?;
+    let Some(time) = time else {
+        return Some(format!("{date}T00:00:00Z"));
+    };
+    let (time, zone) = match time[1..].find(['Z', '+', '-']) {
+        Some(at) if !time.starts_with(' ') => time[1..].split_at(at),
+        None if time.starts_with(' ') => (&time[1..], "Z"),
+        _ => return None,
+    };
+    Some(format!("{date}T{}{}", canonical_time(time)?, canonical_zone(zone)?))
+}
+
+/// `2006-1-2`: four digits, then one or two, twice.
+fn canonical_date(text: &str) -> Option<String> {
+    let mut parts = text.split('-');
+    let year = parts.next().filter(|year| year.len() == 4).and_then(|year| digits(year, 9999))?;
+    let month = parts.next().and_then(|month| digits(month, 12)).filter(|month| *month > 0)?;
+    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let last = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let day = parts.next().and_then(|day| digits(day, last)).filter(|day| *day > 0)?;
+    parts.next().is_none().then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// `15:4:5.999`: the fraction loses its trailing zeros.
+fn canonical_time(text: &str) -> Option<String> {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let mut parts = clock.split(':');
+    let hour = parts.next().and_then(|hour| digits(hour, 23))?;
+    let minute = parts.next().and_then(|minute| digits(minute, 59))?;
+    let second = parts.next().and_then(|second| digits(second, 59))?;
+    if parts.next().is_some() || fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = fraction.get(..9).unwrap_or(fraction).trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!("{hour:02}:{minute:02}:{second:02}{point}{fraction}"))
+}
+
+/// `Z`, or `+02:00`; no distance is `Z`.
+fn canonical_zone(text: &str) -> Option<String> {
+    if text == "Z" {
+        return Some(text.to_owned());
+    }
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    let distance = (digits(hours, 24)?, digits(minutes, 60)?);
+    Some(if distance == (0, 0) { "Z".to_owned() } else { text.to_owned() })
+}
+
+/// Up to two digits (a year: four) that are at most `limit`.
+fn digits(text: &str, limit: u32) -> Option<u32> {
+    let fits = !text.is_empty() && text.len() <= limit.to_string().len() && text.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| text.parse().ok()).flatten().filter(|number| *number <= limit)
+}

@@ -1,0 +1,243 @@
+//! A layer's bytes on their way into a blob and out of it again, hashed on both sides of the compression.
+
+use std::io::{self, BufReader, Read, Write};
+use std::thread::available_parallelism;
+
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use registry::content::{Descriptor, Digest, Hasher};
+use registry::{BlobWriter, Layout};
+
+use crate::archive::Limits;
+use crate::error::{Error, Refused, Result};
+use crate::media_type::Compression;
+
+/// A frame may ask its reader for this much memory: 2^27 bytes, which is also what `zstd --long` makes.
+const MAX_WINDOW_LOG: u32 = 27;
+
+/// The uncompressed side of a blob that is being written.
+pub(crate) enum Encoder {
+    Plain(BlobWriter),
+    Gzip(GzEncoder<BlobWriter>, Hasher),
+    Zstd(zstd::Encoder<'static, BlobWriter>, Hasher),
+}
+
+impl Encoder {
+    /// Compresses into a blob. Equal bytes give equal blobs, for any number of cores.
+    pub(crate) fn new(blob: BlobWriter, compression: Compression) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::None => Self::Plain(blob),
+            Compression::Gzip => Self::Gzip(GzEncoder::new(blob, flate2::Compression::default()), Hasher::default()),
+            Compression::GzipFastest => {
+                Self::Gzip(GzEncoder::new(blob, flate2::Compression::fast()), Hasher::default())
+            }
+            Compression::Zstd => {
+                let n_workers = available_parallelism().map_or(1, |n| n.get() as u32);
+                Self::Zstd(zstd_encoder(blob, n_workers)?, Hasher::default())
+            }
+        })
+    }
+
+    /// Ends the blob: its digest, its size, and the digest of what went in (diffId).
+    pub(crate) fn commit(self) -> Result<(Digest, u64, Digest)> {
+        let (blob, diff_id) = match self {
+            Self::Plain(blob) => (blob, None),
+            Self::Gzip(encoder, hasher) => (encoder.finish()?, Some(hasher.finish())),
+            Self::Zstd(encoder, hasher) => (encoder.finish()?, Some(hasher.finish())),
+        };
+        let (digest, size) = blob.commit(None)?;
+        let diff_id = diff_id.unwrap_or_else(|| digest.clone());
+        Ok((digest, size, diff_id))
+    }
+}
+
+impl Write for Encoder {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (n_written, hasher) = match self {
+            Self::Plain(blob) => return Write::write(blob, bytes),
+            Self::Gzip(encoder, hasher) => (encoder.write(bytes)?, hasher),
+            Self::Zstd(encoder, hasher) => (encoder.write(bytes)?, hasher),
+        };
+        hasher.update(&bytes[..n_written]);
+        Ok(n_written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(blob) => blob.flush(),
+            Self::Gzip(encoder, _) => encoder.flush(),
+            Self::Zstd(encoder, _) => encoder.flush(),
+        }
+    }
+}
+
+/// Any number of workers but none gives the same frames.
+fn zstd_encoder<W: Write>(to: W, n_workers: u32) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut encoder = zstd::Encoder::new(to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    encoder.multithread(n_workers)?;
+    Ok(encoder)
+}
+
+/// A blob of a layout, and what is known about the bytes in it.
+pub(crate) struct Blob<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) descriptor: &'a Descriptor,
+    pub(crate) compression: Compression,
+    pub(crate) diff_id: Option<&'a Digest>,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Blob<'_> {
+    /// Streams the uncompressed bytes to `consume`, then holds the blob to its size, digest and diffId.
+    pub(crate) fn read<T>(&self, consume: impl FnOnce(&mut dyn Read) -> Result<T, Refused>) -> Result<T> {
+        let file = self.layout.open(self.descriptor)?;
+        let most = self.descriptor.size().saturating_add(1);
+        let hasher = Hasher::new(self.descriptor.digest().algorithm())?;
+        let mut blob = Hashed::new(file.take(most), hasher);
+        let consumed = self.consume(&mut blob, consume);
+        // Whatever a damaged blob led to, that it is damaged is what there is to say.
+        let is_over = match &consumed {
+            Err(Refused::Limit { .. }) => true,
+            Err(Refused::Io(error)) => is_cancelled(error),
+            _ => false,
+        };
+        let verified = if is_over { Ok(()) } else { self.verify(blob) };
+        let outcome = verified.and(consumed);
+        outcome.map_err(|source| match source {
+            Refused::Io(error) if is_cancelled(&error) => Error::Cancelled,
+            source => Error::Layer { digest: self.descriptor.digest().clone(), source },
+        })
+    }
+
+    fn consume<T>(
+        &self,
+        blob: &mut Hashed<impl Read>,
+        consume: impl FnOnce(&mut dyn Read) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        if self.compression == Compression::None {
+            return consume(blob).map_err(limit_within);
+        }
+        let decoder: Box<dyn Read + '_> = match self.compression {
+            Compression::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(BufReader::new(blob))?;
+                decoder.window_log_max(MAX_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+            _ => Box::new(MultiGzDecoder::new(blob)),
+        };
+        let grown = self.descriptor.size().saturating_mul(self.limits.max_ratio);
+        let limit = grown.max(self.limits.free_bytes);
+        let hasher = match self.diff_id {
+            Some(diff_id) => Hasher::new(diff_id.algorithm()).map_err(io::Error::other)?,
+            None => Hasher::default(),
+        };
+        let mut bytes = Hashed::new(Limited { inner: decoder, left: limit, limit }, hasher);
+        let consumed = consume(&mut bytes).map_err(limit_within)?;
+        io::copy(&mut bytes, &mut io::sink()).map_err(Refused::from).map_err(limit_within)?;
+        let found = bytes.hasher.finish();
+        match self.diff_id {
+            Some(expected) if *expected != found => Err(wrong_digest("diffId", expected, &found)),
+            _ => Ok(consumed),
+        }
+    }
+
+    fn verify(&self, mut blob: Hashed<impl Read>) -> Result<(), Refused> {
+        io::copy(&mut blob, &mut io::sink())?;
+        let (expected, size) = (self.descriptor.digest(), self.descriptor.size());
+        if blob.n_bytes != size {
+            return Err(Refused::Size { found: blob.n_bytes, expected: size });
+        }
+        let found = blob.hasher.finish();
+        if *expected != found {
+            return Err(wrong_digest("digest", expected, &found));
+        }
+        match self.diff_id {
+            Some(diff_id) if self.compression == Compression::None && *diff_id != found => {
+                Err(wrong_digest("diffId", diff_id, &found))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn wrong_digest(what: &'static str, expected: &Digest, found: &Digest) -> Refused {
+    Refused::Digest { what, found: found.to_string(), expected: expected.to_string() }
+}
+
+/// The error with which a callback's `Break` travels through readers and writers.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped on request")]
+pub(crate) struct Cancelled;
+
+/// Says whether an error is a callback's `Break` that came through a reader or a writer.
+pub(crate) fn is_cancelled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+}
+
+/// Takes a limit out of the IO error in which it came through the readers.
+fn limit_within(refused: Refused) -> Refused {
+    match refused {
+        Refused::Io(error) => match error.downcast::<Refused>() {
+            Ok(limit) => limit,
+            Err(error) => Refused::Io(error),
+        },
+        other => other,
+    }
+}
+
+/// Hashes and counts what is read through it.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+    n_bytes: u64,
+}
+
+impl<R> Hashed<R> {
+    fn new(inner: R, hasher: Hasher) -> Self {
+        Self { inner, hasher, n_bytes: 0 }
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n_read]);
+        self.n_bytes += n_read as u64;
+        Ok(n_read)
+    }
+}
+
+/// Fails at the first byte beyond a limit.
+struct Limited<R> {
+    inner: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.inner.read(buffer)?;
+        match self.left.checked_sub(n_read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other(Refused::Limit { what: "its size in bytes", limit: self.limit })),
+        }
+        Ok(n_read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_frames_do_not_depend_on_the_number_of_workers() {
+        // More than two of the pieces that workers get at this level, of 8 MiB each.
+        let bytes: Vec<u8> = (0..20_000_000u32).map(|i| (i / 1000).wrapping_mul(i) as u8).collect();
+        let frames = [1, 2, 5].map(|n_workers| {
+            let mut encoder = zstd_encoder(Vec::new(), n_workers).unwrap();
+            encoder.write_all(&bytes).unwrap();
+            encoder.finish().unwrap()
+        });
+        assert!(frames[0] == frames[1] && frames[1] == frames[2]);
+    }
+}

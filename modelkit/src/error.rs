@@ -1,0 +1,254 @@
+//! What can go wrong between a folder and a layout.
+
+use std::io;
+use std::path::PathBuf;
+
+use registry::Reference;
+use registry::content::Digest;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was being done when it failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The callback answered `ControlFlow::Break`.
+    #[error("stopped on request")]
+    Cancelled,
+
+    /// A file or folder could not be read or written; the cause names it.
+    #[error("cannot read or write a file")]
+    File(#[from] io::Error),
+
+    /// The layout refused.
+    #[error("cannot use the layout")]
+    Layout(#[from] registry::Error),
+
+    /// The Kitfile breaks a rule of its schema.
+    #[error("the Kitfile is not valid")]
+    Kitfile(#[source] kitfile::Problems),
+
+    /// The Kitfile names a path that the context does not have.
+    #[error("{kitfile_path}: `{path}` is not in {context}")]
+    MissingPath {
+        /// Where in the Kitfile the path stands, such as `code[0].path`.
+        kitfile_path: String,
+        /// The path as written.
+        path: String,
+        /// The context folder.
+        context: PathBuf,
+    },
+
+    /// A layer's path is something that no layer can hold.
+    #[error("{kitfile_path}: `{path}` {problem}")]
+    LayerPath {
+        /// Where in the Kitfile the path stands, such as `model.path`.
+        kitfile_path: String,
+        /// The path as written.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A file has a name that an archive must not carry.
+    #[error("cannot pack {path}: {problem}")]
+    Name {
+        /// The file, with what is not UTF-8 replaced.
+        path: String,
+        /// What is wrong with its name.
+        problem: &'static str,
+    },
+
+    /// A file was written to while it was packed.
+    #[error("{path} changed while it was packed")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A line of the ignore file is no pattern.
+    #[error("{path}:{line}: `{pattern}` is not a pattern: {problem}")]
+    IgnorePattern {
+        /// The ignore file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The pattern as written.
+        pattern: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// An MCP bundle is not what it should be.
+    #[error("{path} is not an MCP bundle: {problem}")]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// A filter is not written as `type[,type…][:name[,name…]]`.
+    #[error("`{text}` is not a filter: {problem}")]
+    Filter {
+        /// The filter as written.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A media type is not one that ModelKits are made of.
+    #[error("`{0}` is not a media type of a ModelKit layer")]
+    MediaType(String),
+
+    /// A compression is none of those that ModelKits know.
+    #[error("`{0}` is not a compression: none, gzip, gzip-fastest or zstd")]
+    Compression(String),
+
+    /// A manifest is not that of a ModelKit.
+    #[error("{digest} is not a ModelKit: {problem}")]
+    NotAModelKit {
+        /// The manifest's digest.
+        digest: Digest,
+        /// What is missing or wrong.
+        problem: String,
+    },
+
+    /// A document does not parse.
+    #[error("cannot parse the {what} {digest}")]
+    Document {
+        /// What it should have been.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// The config of a ModelKit is not a Kitfile.
+    #[error("cannot read the Kitfile of {digest}")]
+    Config {
+        /// The manifest's digest.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: kitfile::Error,
+    },
+
+    /// A layer's archive was refused; nothing of it was unpacked.
+    #[error("cannot unpack layer {digest}")]
+    Layer {
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: Refused,
+    },
+
+    /// What would be unpacked is there already.
+    #[error("{path} already exists")]
+    Exists {
+        /// The path in the target folder.
+        path: PathBuf,
+    },
+
+    /// Something else than a file or a folder is where one would be unpacked.
+    #[error("{path} is {found}, not {expected}")]
+    InTheWay {
+        /// The path in the target folder.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+
+    /// A ModelKit that this one builds on is not in the layout.
+    #[error("the model comes from ModelKit {reference}, which is not in the layout")]
+    MissingParent {
+        /// What would have to be pulled.
+        reference: Box<Reference>,
+    },
+
+    /// A reference to another ModelKit is none, or leads around in a circle.
+    #[error("cannot follow the reference to ModelKit {reference}: {problem}")]
+    Reference {
+        /// The reference as written.
+        reference: String,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A layer cannot be part of a runtime image.
+    #[error("layer {digest} at `{path}` cannot go into an image: {problem}")]
+    ImageLayer {
+        /// The layer.
+        digest: Digest,
+        /// Its path in the ModelKit.
+        path: String,
+        /// Why not.
+        problem: &'static str,
+    },
+
+    /// An image's manifest and config do not belong together.
+    #[error("{digest} is not an image: {problem}")]
+    NotAnImage {
+        /// The manifest's digest.
+        digest: Digest,
+        /// What is missing or wrong.
+        problem: String,
+    },
+}
+
+/// Why an archive or a layer was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// An entry's name leaves the folder, or could be read in two ways.
+    #[error("the entry `{name}` {problem}")]
+    Entry {
+        /// The name, escaped.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// The stream is not a tar archive that all readers read alike.
+    #[error("the archive is not well-formed: {0}")]
+    Malformed(&'static str),
+
+    /// More came out than the limits allow.
+    #[error("the layer is larger than allowed: {what} is limited to {limit}")]
+    Limit {
+        /// What was counted.
+        what: &'static str,
+        /// The limit that was reached.
+        limit: u64,
+    },
+
+    /// The bytes are not those that the digest names.
+    #[error("the {what} is {found}, not {expected}")]
+    Digest {
+        /// Which of the two digests: `digest` or `diffId`.
+        what: &'static str,
+        /// What the bytes hash to.
+        found: String,
+        /// What they should hash to.
+        expected: String,
+    },
+
+    /// There are more or fewer bytes than the descriptor says.
+    #[error("the size is {found} bytes, not {expected}")]
+    Size {
+        /// How many there are.
+        found: u64,
+        /// How many there should be.
+        expected: u64,
+    },
+
+    /// Reading the layer or writing its files failed.
+    #[error("reading the layer or writing its files failed")]
+    Io(#[from] io::Error),
+}

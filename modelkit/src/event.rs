@@ -1,0 +1,145 @@
+//! What packing and unpacking report while they run, and the threads they run on.
+
+use std::io;
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use kitfile::{ContextPath, Section};
+use registry::content::{Descriptor, Digest};
+
+use crate::compress::Cancelled;
+use crate::error::{Error, Result};
+
+/// Bytes after which progress is reported again.
+const STEP: u64 = 1 << 20;
+
+/// What happens while a ModelKit is packed or unpacked; layers run side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A layer was begun.
+    LayerStarted {
+        /// Its number, from 0; what is said of it later has the same.
+        layer: usize,
+        /// Its section of the Kitfile.
+        section: Section,
+        /// Its path in the context.
+        path: ContextPath,
+        /// How many bytes there are to do.
+        bytes: u64,
+    },
+    /// A part of a layer is done.
+    Progress {
+        /// The layer's number.
+        layer: usize,
+        /// How many of its bytes are done so far.
+        bytes: u64,
+    },
+    /// A layer is done.
+    LayerDone {
+        /// The layer's number.
+        layer: usize,
+        /// The digest of its blob.
+        digest: Digest,
+        /// The size of its blob in bytes.
+        size: u64,
+    },
+}
+
+/// Whoever listens; `Break` stops the work, and nothing half-done stays behind.
+pub type Listener<'a> = &'a mut dyn FnMut(Event) -> ControlFlow<()>;
+
+/// A worker's line to the listener.
+pub(crate) struct Reporter<'a> {
+    layer: usize,
+    events: Sender<Event>,
+    stop: &'a AtomicBool,
+    bytes: u64,
+    reported: u64,
+}
+
+impl Reporter<'_> {
+    pub(crate) fn started(&self, section: Section, path: &ContextPath, bytes: u64) {
+        self.send(Event::LayerStarted { layer: self.layer, section, path: path.clone(), bytes });
+    }
+
+    /// Counts bytes; fails when the listener has had enough.
+    pub(crate) fn progress(&mut self, bytes: u64) -> io::Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other(Cancelled));
+        }
+        self.bytes += bytes;
+        if self.bytes - self.reported >= STEP {
+            self.reported = self.bytes;
+            self.send(Event::Progress { layer: self.layer, bytes: self.bytes });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn done(&self, descriptor: &Descriptor) {
+        self.send(Event::LayerDone { layer: self.layer, digest: descriptor.digest().clone(), size: descriptor.size() });
+    }
+
+    fn send(&self, event: Event) {
+        // Nobody listens any more when the work was stopped.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Works on `n` layers side by side, on as many threads as there are cores, and returns what came of them in their order.
+/// The listener hears of it on the calling thread. After the first failure the others are stopped.
+pub(crate) fn side_by_side<T: Send>(
+    n: usize,
+    on: Listener<'_>,
+    work: impl Fn(usize, &mut Reporter<'_>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let results: Vec<Mutex<Option<Result<T>>>> = (0..n).map(|_| Mutex::new(None)).collect();
+    let (events, heard) = channel();
+    let worker = |events: Sender<Event>| {
+        loop {
+            let layer = next.fetch_add(1, Ordering::Relaxed);
+            if layer >= n || stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut reporter = Reporter { layer, events: events.clone(), stop: &stop, bytes: 0, reported: 0 };
+            let result = work(layer, &mut reporter);
+            if result.is_err() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            *results[layer].lock().expect("no worker panics while it holds this") = Some(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get).min(n) {
+            let events = events.clone();
+            scope.spawn(|| worker(events));
+        }
+        drop(events);
+        for event in heard {
+            if on(event).is_break() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    let results = results.into_iter().map(|result| result.into_inner().expect("no worker panics while it holds this"));
+    collect(results)
+}
+
+/// All results, or the failure that stopped the others.
+fn collect<T>(results: impl Iterator<Item = Option<Result<T>>>) -> Result<Vec<T>> {
+    let mut done = Vec::new();
+    let mut failure = None;
+    for result in results {
+        match result.unwrap_or(Err(Error::Cancelled)) {
+            Ok(value) => done.push(value),
+            Err(error) if matches!(failure, None | Some(Error::Cancelled)) => failure = Some(error),
+            Err(_) => {}
+        }
+    }
+    failure.map_or(Ok(done), Err)
+}

@@ -1,0 +1,184 @@
+//! Builds: a binary, a ModelKit's documents and its layers into an image.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use registry::Layout;
+use registry::content::{
+    self, ConfigBuilder, Descriptor, Digest, Hasher, ImageConfiguration, ImageConfigurationBuilder,
+    ImageManifestBuilder, MediaType, Os, RootFsBuilder,
+};
+
+use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST};
+use crate::archive::{self, Content, Entry, Limits};
+use crate::compress::{Blob, Encoder};
+use crate::error::{Error, Result};
+use crate::filter::{Filter, Part};
+use crate::kit::{Layer, ModelKit};
+use crate::media_type::{Compression, Format};
+use crate::pack::rfc3339;
+use crate::parents::{inherited, parents};
+
+/// How to build an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// The static binary that serves the model; it goes into the image as `/kit-rs`.
+    pub binary: PathBuf,
+    /// Layers to take in beside those of the model.
+    pub include: Vec<Filter>,
+    /// Where the ModelKit came from: a reference with its tag.
+    pub reference: Option<String>,
+    /// The port to serve on.
+    pub port: u16,
+    /// When it was built, in seconds since 1970; without it the same inputs always give the same image.
+    pub created: Option<u64>,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self { binary: PathBuf::from(BINARY), include: Vec::new(), reference: None, port: 8000, created: None }
+    }
+}
+
+/// A layer of the image, and what it is before compression.
+struct ImageLayer {
+    descriptor: Descriptor,
+    diff_id: Digest,
+}
+
+/// Builds the image that serves a ModelKit, in the layout that holds it, and gives the image a place in the layout's index.
+///
+/// Its layers are, in this order: the binary, which stays the same from model to model; the Kitfile and the ModelKit's manifest,
+/// byte for byte; the ModelKit's own blobs under the media types of images. Nothing of the model is copied or compressed again.
+pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<Descriptor> {
+    let _hold = layout.hold()?;
+    let mut layers = vec![binary_layer(layout, &options.binary)?, document_layer(layout, kit)?];
+    let include: Vec<_> = std::iter::once(Filter::part(Part::Model)).chain(options.include.iter().cloned()).collect();
+    let is_wanted =
+        |layer: &Layer<'_>| include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path));
+    let parents = parents(&kit.kitfile, layout)?;
+    for layer in inherited(&parents).chain(kit.layers()).filter(is_wanted) {
+        layers.push(model_layer(layout, &layer)?);
+    }
+    let config = configuration(kit, options, &layers)?;
+    let config = layout.put(MediaType::ImageConfig, &content::encode(&config))?;
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers(layers.into_iter().map(|layer| layer.descriptor).collect::<Vec<_>>())
+        .build()
+        .expect("all that a manifest needs is given");
+    let descriptor = layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?;
+    layout.add(&descriptor)?;
+    Ok(descriptor)
+}
+
+fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer> {
+    let source = fs::canonicalize(binary)?;
+    let metadata = fs::metadata(&source)?;
+    let mut content = Content::file(source, &metadata);
+    if let Content::File { executable, .. } = &mut content {
+        *executable = true;
+    }
+    write_layer(layout, &[Entry { path: BINARY.into(), content }])
+}
+
+fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
+    let entry =
+        |path: &str, bytes: Vec<u8>| Entry { path: path.into(), content: Content::Bytes { bytes, executable: false } };
+    let kitfile = entry(kitfile::FILE_NAMES[0], kit.kitfile.to_yaml().into_bytes());
+    write_layer(layout, &[kitfile, entry(MANIFEST, kit.manifest_bytes.clone())])
+}
+
+fn write_layer(layout: &Layout, entries: &[Entry]) -> Result<ImageLayer> {
+    let mut encoder = Encoder::new(layout.writer()?, Compression::None)?;
+    archive::write(entries, &mut encoder, &mut |_| Ok(()))?;
+    let (digest, size, diff_id) = encoder.commit()?;
+    Ok(ImageLayer { descriptor: Descriptor::new(MediaType::ImageLayer, size, digest), diff_id })
+}
+
+/// The ModelKit's blob as it is, under the media type of an image's layer.
+fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
+    let (digest, path) = (layer.descriptor.digest().clone(), layer.path.to_string());
+    if layer.layer_type.format == Format::Raw {
+        let problem = "it is a single file, not an archive; pack it with tar layers";
+        return Err(Error::ImageLayer { digest, path, problem });
+    }
+    if !layer.beneath.is_root() {
+        let problem = "its archive does not say where it belongs; pack it again";
+        return Err(Error::ImageLayer { digest, path, problem });
+    }
+    let media_type = match layer.layer_type.compression {
+        Compression::None => MediaType::ImageLayer,
+        Compression::Gzip | Compression::GzipFastest => MediaType::ImageLayerGzip,
+        Compression::Zstd => MediaType::ImageLayerZstd,
+    };
+    let diff_id = match (layer.diff_id, layer.layer_type.compression) {
+        (Some(diff_id), _) => diff_id.clone(),
+        (None, Compression::None) => digest.clone(),
+        (None, compression) => measured_diff_id(layout, layer.descriptor, compression)?,
+    };
+    Ok(ImageLayer { descriptor: Descriptor::new(media_type, layer.descriptor.size(), digest), diff_id })
+}
+
+fn measured_diff_id(layout: &Layout, descriptor: &Descriptor, compression: Compression) -> Result<Digest> {
+    let limits = Limits::default();
+    let blob = Blob { layout, descriptor, compression, diff_id: None, limits: &limits };
+    blob.read(|stream| {
+        let mut hasher = Hasher::default();
+        let mut chunk = vec![0; 256 * 1024];
+        loop {
+            match stream.read(&mut chunk) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(n_read) => hasher.update(&chunk[..n_read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })
+}
+
+fn configuration(kit: &ModelKit, options: &ImageOptions, layers: &[ImageLayer]) -> Result<ImageConfiguration> {
+    let mut env = vec!["KIT_RS_HOST=0.0.0.0".to_owned(), format!("KIT_RS_PORT={}", options.port)];
+    env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
+    let config = ConfigBuilder::default()
+        .user("65532:65532")
+        .exposed_ports(vec![format!("{}/tcp", options.port)])
+        .env(env)
+        .entrypoint([&format!("/{BINARY}"), "serve", "."].map(str::to_owned).to_vec())
+        .working_dir("/")
+        .labels(labels(kit, options))
+        .build()
+        .expect("all that a config needs is given");
+    let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
+    let root = RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().expect("all that it needs is given");
+    let mut configuration = ImageConfigurationBuilder::default()
+        .architecture(Binary::read(&options.binary)?.architecture.as_str())
+        .os(Os::Linux)
+        .config(config)
+        .rootfs(root)
+        .build()
+        .expect("all that a configuration needs is given");
+    configuration.set_created(options.created.map(rfc3339));
+    Ok(configuration)
+}
+
+/// What the Kitfile says, under the keys of the image-spec's `annotations.md`.
+fn labels(kit: &ModelKit, options: &ImageOptions) -> HashMap<String, String> {
+    let (package, model) = (&kit.kitfile.package, kit.kitfile.model.as_ref());
+    let version = model.map(|model| &model.version).filter(|version| !version.is_empty()).unwrap_or(&package.version);
+    let license = model.map(|model| &model.license).filter(|license| !license.is_empty()).unwrap_or(&package.license);
+    let texts = [
+        ("org.opencontainers.image.title", package.name.clone()),
+        ("org.opencontainers.image.version", version.clone()),
+        ("org.opencontainers.image.description", package.description.clone()),
+        ("org.opencontainers.image.licenses", license.clone()),
+        ("org.opencontainers.image.authors", package.authors.join(", ")),
+        ("org.opencontainers.image.created", options.created.map(rfc3339).unwrap_or_default()),
+        (MODELKIT_DIGEST, kit.descriptor.digest().to_string()),
+    ];
+    texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text)).collect()
+}

@@ -1,0 +1,144 @@
+//! Unpacks an image's layers over one another.
+//! Source: image-spec, "Image Layer Filesystem Changeset".
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use fs_err as fs;
+use registry::Layout;
+use registry::content::{self, Descriptor, Digest, ImageConfiguration, ImageManifest, MediaType};
+
+use super::ImageConfig;
+use crate::archive::{Folder, Limits, extract};
+use crate::compress::Blob;
+use crate::error::{Error, Result};
+use crate::event::side_by_side;
+use crate::kit::parse_manifest;
+use crate::media_type::Compression;
+use crate::unpack::{Existing, Staging, merge};
+
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// Unpacks an image's layers in their order into a folder, and says how to start it.
+///
+/// Every layer is held to its digest and its diff_id before any file appears. Images with links or devices are refused; nothing that
+/// is in the folder already is replaced.
+pub fn unpack(layout: &Layout, descriptor: &Descriptor, into: &Path) -> Result<ImageConfig> {
+    let not_one = |problem: &str| Error::NotAnImage { digest: descriptor.digest().clone(), problem: problem.into() };
+    if *descriptor.media_type() == MediaType::ImageIndex {
+        return Err(not_one("it is an index of images"));
+    }
+    let manifest = parse_manifest(descriptor.digest(), &layout.read(descriptor)?)?;
+    let config = layout.read(manifest.config())?;
+    let config: ImageConfiguration = serde_json::from_slice(&config).map_err(|source| {
+        let digest = manifest.config().digest().clone();
+        Error::Document { what: "image config", digest, source }
+    })?;
+    let diff_ids =
+        config.rootfs().diff_ids().iter().map(|text| content::parse_digest(text)).collect::<Result<Vec<_>, _>>()?;
+    if diff_ids.len() != manifest.layers().len() {
+        return Err(not_one("its config and its manifest have different numbers of layers"));
+    }
+    let is_new = !into.exists();
+    fs::create_dir_all(into)?;
+    let unpacked = unpack_layers(layout, descriptor, &manifest, &diff_ids, into);
+    if unpacked.is_err() && is_new {
+        // Fails, as it should, if there is something in it by now.
+        let _ = fs::remove_dir(into);
+    }
+    unpacked.map(|()| ImageConfig::from(&config))
+}
+
+fn unpack_layers(
+    layout: &Layout,
+    image: &Descriptor,
+    manifest: &ImageManifest,
+    diff_ids: &[Digest],
+    into: &Path,
+) -> Result<()> {
+    let (layers, limits) = (manifest.layers(), Limits::default());
+    let staging = Staging::beneath(into)?;
+    side_by_side(layers.len(), &mut |_| ControlFlow::Continue(()), |index, reporter| {
+        let compression = compression(image, layers[index].media_type())?;
+        let diff_id = Some(&diff_ids[index]);
+        let blob = Blob { layout, descriptor: &layers[index], compression, diff_id, limits: &limits };
+        let folder = staging.folder(index + 1)?;
+        blob.read(|stream| extract(stream, &folder, &limits, &mut |bytes| reporter.progress(bytes)))
+    })?;
+    let root = staging.folder(0)?;
+    for index in 1..=layers.len() {
+        let layer = staging.folder(index)?;
+        make_way(layer.path(), root.path())?;
+        merge(&layer, &root, Existing::Replace)?;
+    }
+    merge(&root, &Folder::open(into)?, Existing::Refuse)?;
+    Ok(())
+}
+
+fn compression(image: &Descriptor, media_type: &MediaType) -> Result<Compression> {
+    match media_type {
+        MediaType::ImageLayer => Ok(Compression::None),
+        MediaType::ImageLayerGzip => Ok(Compression::Gzip),
+        MediaType::ImageLayerZstd => Ok(Compression::Zstd),
+        MediaType::Other(other) if other == "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
+            Ok(Compression::Gzip)
+        }
+        other => {
+            let problem = format!("a layer is of type {other}");
+            Err(Error::NotAnImage { digest: image.digest().clone(), problem })
+        }
+    }
+}
+
+/// Removes from the layers below what a layer takes away, and what it has as something else: a folder for a file.
+/// Both trees are our own and hold files and folders only.
+fn make_way(layer: &Path, below: &Path) -> Result<()> {
+    for item in fs::read_dir(layer)? {
+        let item = item?;
+        let name = item.file_name();
+        let name = name.to_str().expect("names that are not UTF-8 were refused");
+        if name == OPAQUE {
+            fs::remove_file(item.path())?;
+            if below.is_dir() {
+                fs::remove_dir_all(below)?;
+                fs::create_dir(below)?;
+            }
+        } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
+            fs::remove_file(item.path())?;
+            // `.wh...` would name the folder above.
+            if !matches!(gone, "" | "." | "..") {
+                remove(&below.join(gone))?;
+            }
+        } else if !item.file_type()?.is_dir() {
+            remove(&below.join(name))?;
+        } else if below.join(name).is_dir() {
+            make_way(&item.path(), &below.join(name))?;
+        } else {
+            remove(&below.join(name))?;
+            drop_whiteouts(&item.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whiteouts in a folder that is new in a layer have nothing to take away.
+fn drop_whiteouts(layer: &Path) -> Result<()> {
+    for item in fs::read_dir(layer)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            drop_whiteouts(&item.path())?;
+        } else if item.file_name().as_encoded_bytes().starts_with(WHITEOUT.as_bytes()) {
+            fs::remove_file(item.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(fs::remove_dir_all(path)?),
+        Ok(_) => Ok(fs::remove_file(path)?),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,134 @@
+//! A ModelKit as it lies in a layout.
+
+mod links;
+mod modelpack;
+
+use kitfile::{ContextPath, Kitfile, Section};
+use registry::Layout;
+use registry::content::{self, Descriptor, Digest, ImageManifest};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::media_type::{self, LayerType};
+
+/// A manifest, the Kitfile that belongs to it, and which of the one's layers is which of the other's entries.
+#[derive(Debug, Clone)]
+pub struct ModelKit {
+    /// The manifest's descriptor.
+    pub descriptor: Descriptor,
+    /// The manifest, as a view of the bytes below.
+    pub manifest: ImageManifest,
+    /// The manifest as it was made, byte for byte.
+    pub manifest_bytes: Vec<u8>,
+    /// The Kitfile, with the digests of its layers.
+    pub kitfile: Kitfile,
+    /// Whether the Kitfile came with the ModelKit, or was guessed from its layers.
+    pub has_kitfile: bool,
+    links: Vec<Link>,
+}
+
+/// What [`ModelKit::read`] found out about an entry of the Kitfile.
+#[derive(Debug, Clone)]
+struct Link {
+    /// The entry's number in [`Kitfile::entries`].
+    entry: usize,
+    /// The layer's number in the manifest.
+    layer: usize,
+    path: ContextPath,
+    layer_type: LayerType,
+    diff_id: Option<Digest>,
+    /// Where its archive belongs; old versions of `kit` left out the folders that lead there.
+    beneath: ContextPath,
+}
+
+/// A layer of a ModelKit.
+#[derive(Debug, Clone)]
+pub struct Layer<'a> {
+    /// Its section of the Kitfile.
+    pub section: Section,
+    /// Its name in the Kitfile, if it has one.
+    pub name: Option<&'a str>,
+    /// Its path in the context.
+    pub path: ContextPath,
+    /// Its path as the Kitfile writes it.
+    pub written_path: &'a str,
+    /// Its media type, taken apart.
+    pub layer_type: LayerType,
+    /// Its blob; the size is in here.
+    pub descriptor: &'a Descriptor,
+    /// Digest of its bytes before compression, where it is known.
+    pub diff_id: Option<&'a Digest>,
+    pub(crate) beneath: &'a ContextPath,
+}
+
+impl ModelKit {
+    /// Reads a ModelKit's manifest and Kitfile: one of KitOps, new or old, or a CNCF ModelPack. Layers are not looked at.
+    pub fn read(layout: &Layout, descriptor: &Descriptor) -> Result<Self> {
+        let manifest = layout.read(descriptor)?;
+        let config = layout.read(&config_descriptor(&manifest)?)?;
+        Self::parse(descriptor.clone(), manifest, &config)
+    }
+
+    /// The same from a manifest and its config that were read, and verified, elsewhere.
+    pub fn parse(descriptor: Descriptor, manifest_bytes: Vec<u8>, config: &[u8]) -> Result<Self> {
+        let digest = descriptor.digest();
+        let manifest = parse_manifest(digest, &manifest_bytes)?;
+        let kitfile_of =
+            |json| Kitfile::from_json(json).map_err(|source| Error::Config { digest: digest.clone(), source });
+        let config_type = manifest.config().media_type().to_string();
+        let artifact_type = manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
+        let (kitfile, has_kitfile) = if config_type == media_type::CONFIG || artifact_type == media_type::MANIFEST {
+            (kitfile_of(config)?, true)
+        } else if config_type == media_type::MODELPACK_CONFIG || artifact_type == media_type::MODELPACK_MANIFEST {
+            let annotations = manifest.annotations().as_ref();
+            match annotations.and_then(|annotations| annotations.get(media_type::KITFILE_JSON)) {
+                Some(json) => (kitfile_of(json.as_bytes())?, true),
+                None => (modelpack::kitfile(&descriptor, &manifest, config)?, false),
+            }
+        } else {
+            let problem = format!("its config is of type {config_type}");
+            return Err(Error::NotAModelKit { digest: digest.clone(), problem });
+        };
+        let links = links::links(digest, &manifest, &kitfile)?;
+        Ok(Self { descriptor, manifest, manifest_bytes, kitfile, has_kitfile, links })
+    }
+
+    /// The layers that belong to entries of the Kitfile, in its order.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
+        let entries: Vec<_> = self.kitfile.entries().collect();
+        self.links.iter().map(move |link| {
+            let entry = entries[link.entry];
+            Layer {
+                section: entry.section,
+                name: entry.name,
+                path: link.path.clone(),
+                written_path: entry.path,
+                layer_type: link.layer_type,
+                descriptor: &self.manifest.layers()[link.layer],
+                diff_id: link.diff_id.as_ref(),
+                beneath: &link.beneath,
+            }
+        })
+    }
+
+    /// Size in bytes of all its layers as they are stored, and of its config and manifest.
+    pub fn size(&self) -> u64 {
+        let layers: u64 = self.manifest.layers().iter().map(Descriptor::size).sum();
+        layers + self.manifest.config().size() + self.descriptor.size()
+    }
+}
+
+/// The config that a manifest names, of a ModelKit or of an image; it is to be read before either can be parsed.
+pub fn config_descriptor(manifest: &[u8]) -> Result<Descriptor> {
+    Ok(parse_manifest(&content::digest(manifest), manifest)?.config().clone())
+}
+
+/// Parses a manifest; `kit` up to 1.15 writes `null` where there are no layers.
+pub(crate) fn parse_manifest(digest: &Digest, bytes: &[u8]) -> Result<ImageManifest> {
+    let document = |source| Error::Document { what: "manifest", digest: digest.clone(), source };
+    let mut value: Value = serde_json::from_slice(bytes).map_err(document)?;
+    if let Some(layers @ Value::Null) = value.get_mut("layers") {
+        *layers = Value::Array(Vec::new());
+    }
+    serde_json::from_value(value).map_err(document)
+}

@@ -1,0 +1,155 @@
+//! ModelKits that others made.
+
+use std::collections::HashMap;
+
+use modelkit::{ModelKit, UnpackOptions};
+use registry::content::{self, Descriptor, MediaType};
+use serde_json::{Value, json};
+
+use crate::project::{Project, chain, files, quiet, tree};
+
+fn archive(names: &[&str]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for name in names {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(name.len() as u64);
+        builder.append_data(&mut header, name, name.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn layer(project: &Project, media_type: &str, path: Option<&str>, blob: &[u8]) -> Descriptor {
+    let mut layer = project.layout.put(media_type, blob).unwrap();
+    layer.set_annotations(path.map(|path| HashMap::from([("org.cncf.model.filepath".to_owned(), path.to_owned())])));
+    layer
+}
+
+fn manifest(project: &Project, config_type: &str, config: &Value, mut fields: Value) -> Descriptor {
+    let config = project.layout.put(config_type, &content::encode(config)).unwrap();
+    fields["schemaVersion"] = json!(2);
+    fields["config"] = json!(config);
+    project.layout.put_manifest(MediaType::ImageManifest, &content::encode(&fields)).unwrap()
+}
+
+fn unpack(project: &Project, kit: &ModelKit) -> Vec<String> {
+    let out = project.path("out");
+    modelkit::unpack(kit, &project.layout, &out, &[], &UnpackOptions::default(), &mut quiet).unwrap();
+    files(&tree(&out)).into_iter().map(str::to_owned).collect()
+}
+
+const KITOPS: &str = "application/vnd.kitops.modelkit.config.v1+json";
+const MODELPACK: &str = "application/vnd.cncf.model.config.v1+json";
+
+#[test]
+fn a_modelkit_without_layers_reads_even_with_null_for_them() {
+    let project = Project::new();
+    let config = json!({"manifestVersion": "1.0.0", "package": {}, "futureField": {"x": 1}});
+    let descriptor = manifest(&project, KITOPS, &config, json!({"layers": null}));
+    let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
+    assert_eq!(kit.layers().count(), 0);
+    assert_eq!(unpack(&project, &kit), ["Kitfile"]);
+}
+
+#[test]
+fn an_old_modelkit_without_digests_is_unpacked_by_order() {
+    let project = Project::new();
+    let types = ["dataset", "dataset", "model"].map(|kind| format!("application/vnd.kitops.modelkit.{kind}.v1.tar"));
+    let layers = [
+        layer(&project, &types[0], None, &archive(&["first.csv"])),
+        layer(&project, &types[1], None, &archive(&["b/second.csv"])),
+        layer(&project, &types[2], None, &archive(&["model/w.bin"])),
+    ];
+    let config = json!({
+        "manifestVersion": "1.0.0", "package": {}, "model": {"path": "./model"},
+        "datasets": [{"path": "data/first.csv"}, {"path": "data/b"}],
+    });
+    let descriptor = manifest(&project, KITOPS, &config, json!({"layers": layers}));
+    let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
+    assert_eq!(unpack(&project, &kit), ["Kitfile", "data/b/second.csv", "data/first.csv", "model/w.bin"]);
+}
+
+#[test]
+fn a_modelpack_with_a_kitfile_is_a_modelkit() {
+    let project = Project::new();
+    let layer = layer(&project, "application/vnd.cncf.model.weight.v1.tar", Some("model"), &archive(&["model/w"]));
+    let kitfile = json!({"manifestVersion": "1.0.0", "package": {"name": "n"}, "model": {"path": "model", "digest": layer.digest()}});
+    let annotations = json!({"ml.kitops.modelkit.kitfile": kitfile.to_string()});
+    let fields = json!({"layers": [layer], "annotations": annotations});
+    let descriptor = manifest(&project, MODELPACK, &json!({}), fields);
+    let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
+    assert_eq!(kit.kitfile.package.name, "n");
+    assert_eq!(unpack(&project, &kit), ["Kitfile", "model/w"]);
+}
+
+#[test]
+fn a_foreign_modelpack_gets_a_kitfile_from_its_layers_that_is_not_written() {
+    let project = Project::new();
+    let name = |kind: &str| format!("application/vnd.cncf.model.{kind}.v1.raw");
+    let layers = [
+        layer(&project, &name("weight.config"), Some("config.json"), b"{}"),
+        layer(&project, &name("weight"), Some("w1.safetensors"), b"1"),
+        layer(&project, &name("weight"), Some("sub/w2.safetensors"), b"2"),
+        layer(&project, &name("doc"), Some("README.md"), b"3"),
+    ];
+    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest().to_string()).collect();
+    let config = json!({
+        "descriptor": {"name": "m", "licenses": ["MIT"]}, "config": {"format": "safetensors"},
+        "modelfs": {"type": "layers", "diffIds": diff_ids},
+    });
+    let descriptor = manifest(&project, MODELPACK, &config, json!({"layers": layers}));
+    let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
+    let paths: Vec<_> = kit.layers().map(|layer| format!("{} {}", layer.section, layer.path)).collect();
+    assert_eq!(
+        paths,
+        ["model.parts config.json", "model.parts sub/w2.safetensors", "docs README.md"]
+            .map(str::to_owned)
+            .into_iter()
+            .fold(vec!["model w1.safetensors".to_owned()], |mut all, path| {
+                all.push(path);
+                all
+            })
+    );
+    assert_eq!(unpack(&project, &kit), ["README.md", "config.json", "sub/w2.safetensors", "w1.safetensors"]);
+}
+
+#[test]
+fn what_is_no_modelkit_is_refused_with_the_reason() {
+    let project = Project::new();
+    let model = "application/vnd.kitops.modelkit.model.v1.tar";
+    let read = |config_type: &str, config: Value, layers: &[Descriptor]| {
+        let descriptor = manifest(&project, config_type, &config, json!({"layers": layers}));
+        chain(&ModelKit::read(&project.layout, &descriptor).unwrap_err())
+    };
+    let with = |model: Value| json!({"manifestVersion": "1.0.0", "package": {}, "model": model});
+    let one = layer(&project, model, Some("model"), b"");
+    let digest = one.digest().to_string();
+    let missing = content::digest(b"missing").to_string();
+    let image = "application/vnd.oci.image.config.v1+json";
+    for (text, expected) in [
+        (
+            read(image, json!({}), &[]),
+            "is not a ModelKit: its config is of type application/vnd.oci.image.config.v1+json",
+        ),
+        (read(KITOPS, json!("text"), &[]), "cannot read the Kitfile of sha256:"),
+        (read(KITOPS, with(json!({"path": "m", "digest": missing})), &[]), "model has no layer"),
+        (
+            read(KITOPS, with(json!({"path": "other", "digest": digest})), std::slice::from_ref(&one)),
+            "model has the path other, but its layer has \"model\"",
+        ),
+        (
+            read(
+                KITOPS,
+                with(json!({"path": "model", "digest": digest, "parts": [{"path": "p"}]})),
+                std::slice::from_ref(&one),
+            ),
+            "some of its Kitfile's entries have digests and some have not",
+        ),
+        (
+            read(KITOPS, with(json!({"path": "x", "digest": digest})), &[layer(&project, "text/plain", None, b"")]),
+            "model is of type text/plain",
+        ),
+    ] {
+        assert!(text.contains(expected), "{text:?} does not contain {expected:?}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Blobs on their way from a registry.
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Response,
+    header::{CONTENT_LENGTH, RANGE},
+};
+use url::Url;
+
+use super::{
+    Client, Repository, http,
+    transfer::{Source, Transfer},
+};
+use crate::{
+    Error, Reference, Result,
+    content::{Descriptor, Digest, Hasher, MAX_DOCUMENT_SIZE},
+};
+
+impl Client {
+    /// Opens a blob of the repository that `from` names. Its end comes only after its content was verified.
+    pub fn blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Blob> {
+        let hasher = Hasher::new(descriptor.digest().algorithm())?;
+        Ok(Blob { download: Download::new(self.repository(from)?, descriptor.clone())?, hasher: Some(hasher) })
+    }
+
+    /// Reads a whole document of at most 4 MiB, such as a configuration, and verifies it.
+    pub async fn read_blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        if descriptor.size() > MAX_DOCUMENT_SIZE {
+            let what = descriptor.digest().to_string();
+            return Err(Error::TooLarge { what, size: descriptor.size(), limit: MAX_DOCUMENT_SIZE });
+        }
+        let mut blob = self.blob(from, descriptor)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = blob.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+/// A blob that arrives piece by piece.
+#[derive(Debug)]
+pub struct Blob {
+    download: Download,
+    /// Taken when the content was verified.
+    hasher: Option<Hasher>,
+}
+
+impl Blob {
+    /// Waits for the next piece; after the last it verifies the content, and only then says `None`.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let chunk = self.download.chunk().await?;
+        match (&chunk, &mut self.hasher) {
+            (Some(bytes), Some(hasher)) => hasher.update(bytes),
+            (None, hasher) => {
+                if let Some(found) = hasher.take().map(Hasher::finish) {
+                    self.download.check(found)?;
+                }
+            }
+            (Some(_), None) => {}
+        }
+        Ok(chunk)
+    }
+}
+
+/// A blob on its way. Its size is verified here; who takes the bytes verifies the digest.
+#[derive(Debug)]
+pub(super) struct Download {
+    transfer: Transfer<BlobSource>,
+    descriptor: Descriptor,
+}
+
+#[derive(Debug)]
+struct BlobSource {
+    repository: Repository,
+    url: Url,
+}
+
+impl Source for BlobSource {
+    fn http(&self) -> &http::Http {
+        self.repository.http()
+    }
+
+    async fn open(&self, range: Option<&str>) -> Result<Response> {
+        let mut call = http::Call::get(self.url.clone());
+        if let Some(range) = range {
+            call = call.with(RANGE, range);
+        }
+        let response = self.repository.send(call, "pull").await?;
+        let expected: &[u16] = if range.is_some() { &[200, 206, 416] } else { &[200] };
+        self.http().expect(response, expected).await
+    }
+}
+
+impl Download {
+    pub(super) fn new(repository: Repository, descriptor: Descriptor) -> Result<Self> {
+        let url = repository.url(&format!("blobs/{}", descriptor.digest()))?;
+        let source = BlobSource { repository, url };
+        Ok(Self { transfer: Transfer::new(source, descriptor.size(), 0), descriptor })
+    }
+
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.transfer.chunk().await.map_err(|error| match error {
+            error @ Error::WrongSize { .. } => self.wrong(error),
+            error => error,
+        })
+    }
+
+    fn check(&self, found: Digest) -> Result<()> {
+        let expected = self.descriptor.digest().clone();
+        match expected == found {
+            true => Ok(()),
+            false => Err(self.wrong(Error::WrongDigest { what: "the body".into(), expected, found })),
+        }
+    }
+
+    /// The error that names this blob as one that is not what it should be.
+    pub(super) fn wrong(&self, source: Error) -> Error {
+        let (digest, repository) = (self.descriptor.digest().clone(), self.transfer.source.repository.shown());
+        Error::WrongBlob { digest, repository, source: Box::new(source) }
+    }
+}
+
+impl Repository {
+    /// Says whether the repository has a blob. The size is compared where the registry says one.
+    pub(super) async fn has_blob(&self, descriptor: &Descriptor, actions: &str) -> Result<bool> {
+        let call = http::Call::new(Method::HEAD, self.url(&format!("blobs/{}", descriptor.digest()))?);
+        let response = self.send(call, actions).await?;
+        match response.status().as_u16() {
+            404 => Ok(false),
+            _ => {
+                let response = self.http().expect(response, &[200]).await?;
+                let size = response.headers().get(CONTENT_LENGTH);
+                let size = size.and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
+                Ok(size.is_none_or(|size| size == descriptor.size()))
+            }
+        }
+    }
+}

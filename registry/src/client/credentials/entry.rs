@@ -1,0 +1,118 @@
+//! An entry of `auths` in Docker's `config.json`.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use super::Credential;
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Entry {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    auth: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    username: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    password: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    identitytoken: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    registrytoken: String,
+}
+
+impl Entry {
+    pub(super) fn new(credential: &Credential) -> Self {
+        match credential {
+            Credential::Basic { username, password } => {
+                Self { auth: STANDARD.encode(format!("{username}:{password}")), ..Self::default() }
+            }
+            Credential::Identity(token) => Self { identitytoken: token.clone(), ..Self::default() },
+            Credential::Bearer(token) => Self { registrytoken: token.clone(), ..Self::default() },
+        }
+    }
+
+    /// Returns what it holds; an empty one stands for a login that a helper program keeps.
+    pub(super) fn credential(self) -> Option<Credential> {
+        if !self.registrytoken.is_empty() {
+            return Some(Credential::Bearer(self.registrytoken));
+        }
+        if !self.identitytoken.is_empty() {
+            return Some(Credential::Identity(self.identitytoken));
+        }
+        let (username, password) = match self.auth.is_empty() {
+            true => (self.username, self.password),
+            false => {
+                let decoded = String::from_utf8(STANDARD.decode(self.auth.trim()).ok()?).ok()?;
+                let (username, password) = decoded.split_once(':')?;
+                (username.to_owned(), password.trim_end_matches('\0').to_owned())
+            }
+        };
+        (!username.is_empty()).then_some(Credential::Basic { username, password })
+    }
+}
+
+/// The key under which a registry's entry is written.
+pub(super) fn key(registry: &str) -> &str {
+    match registry {
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    }
+}
+
+/// Says whether a key means a registry. Keys are hosts or, from older programs, URLs with the path of an API.
+pub(super) fn is_for(written: &str, registry: &str) -> bool {
+    let host = |text: &str| -> Option<String> {
+        let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+        let (host, path) = text.split_once('/').unwrap_or((text, ""));
+        matches!(path.trim_end_matches('/'), "" | "v1" | "v2").then(|| host.to_ascii_lowercase())
+    };
+    host(written).is_some_and(|written| Some(written) == host(key(registry)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Option<Credential> {
+        serde_json::from_str::<Entry>(json).expect("the entry is JSON").credential()
+    }
+
+    fn basic(username: &str, password: &str) -> Option<Credential> {
+        Some(Credential::Basic { username: username.into(), password: password.into() })
+    }
+
+    #[test]
+    fn entries_hold_several_kinds_of_credential() {
+        assert_eq!(read(r#"{"auth":"dTpwOnc="}"#), basic("u", "p:w"));
+        assert_eq!(read(r#"{"username":"u","password":"p","email":"e"}"#), basic("u", "p"));
+        assert_eq!(read(r#"{"auth":"dTo=","identitytoken":"t"}"#), Some(Credential::Identity("t".into())));
+        assert_eq!(read(r#"{"registrytoken":"t"}"#), Some(Credential::Bearer("t".into())));
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"auth":"%%"}"#), None);
+        assert_eq!(read(r#"{"auth":"dQ=="}"#), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for credential in [
+            Credential::Basic { username: "u".into(), password: "p:ü".into() },
+            Credential::Identity("i".into()),
+            Credential::Bearer("b".into()),
+        ] {
+            let json = serde_json::to_string(&Entry::new(&credential)).expect("entries are JSON");
+            assert_eq!(read(&json), Some(credential));
+        }
+    }
+
+    #[test]
+    fn keys_are_hosts_or_urls() {
+        for key in ["r.test", "https://r.test", "http://R.test/v1/", "r.test/v2/"] {
+            assert!(is_for(key, "r.test"), "{key}");
+        }
+        for key in ["r.test:5000", "x.r.test", "r.test/some/repository", "r.test.evil"] {
+            assert!(!is_for(key, "r.test"), "{key}");
+        }
+        assert!(is_for("https://index.docker.io/v1/", "docker.io"));
+        assert!(!is_for("https://index.docker.io/v1/", "ghcr.io"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Push and pull over the distribution protocol.
+//!
+//! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the credentials that a registry asks
+//! for; `blob`, `manifest`, `tags` and `referrers` are the protocol's verbs; [`push`] and [`pull`] walk a graph with them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use url::Url;
+
+mod options;
+mod pull;
+mod push;
+
+mod blob;
+mod manifest;
+mod referrers;
+mod tags;
+pub(crate) mod transfer;
+mod upload;
+
+mod auth;
+mod credentials;
+mod realm;
+mod token;
+
+pub(crate) mod body;
+pub(crate) mod http;
+mod resolver;
+mod tls;
+
+pub(crate) mod envelope;
+pub(crate) mod link;
+pub(crate) mod location;
+pub(crate) mod retry;
+
+mod challenge;
+mod event;
+mod warning;
+
+use crate::{Error, Reference, Result};
+
+pub use blob::Blob;
+pub use challenge::Challenge;
+pub use credentials::{Credential, CredentialFile, Credentials};
+pub use event::{Direction, Event, How};
+pub use options::ClientOptions;
+pub use pull::{Pulled, pull};
+pub use push::{Pushed, push};
+
+/// A client of registries. Clones share their connections and tokens.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    options: ClientOptions,
+    http: http::Http,
+    authenticator: auth::Authenticator,
+}
+
+impl Client {
+    /// Makes a client; reads the certificates that `options` names.
+    pub fn new(options: ClientOptions) -> Result<Self> {
+        let http = http::Http::new(&options)?;
+        Ok(Self(Arc::new(Shared { options, http, authenticator: auth::Authenticator::default() })))
+    }
+
+    /// Asks a registry whether it speaks the protocol and takes the credentials there are for it.
+    pub async fn ping(&self, registry: &str) -> Result<()> {
+        let registry = self.registry(registry)?;
+        let call = http::Call::new(reqwest::Method::GET, registry.url("/v2/")?);
+        let response = registry.send(call, &[]).await?;
+        self.0.http.expect(response, &[200]).await.map(drop)
+    }
+
+    /// Returns the warnings that registries have sent since this was last asked, without repetitions.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        self.0.http.take_warnings()
+    }
+
+    fn registry(&self, host: &str) -> Result<Registry> {
+        Ok(Registry { client: self.clone(), host: host.to_owned(), base: self.base(host)? })
+    }
+
+    fn repository(&self, reference: &Reference) -> Result<Repository> {
+        Ok(Repository { registry: self.registry(reference.registry())?, name: reference.repository().to_owned() })
+    }
+
+    /// Returns the address of a registry. Loopback is spoken to in plain HTTP, unless certificates are given.
+    fn base(&self, host: &str) -> Result<Url> {
+        let api_host = if host == "docker.io" || host == "index.docker.io" { "registry-1.docker.io" } else { host };
+        let invalid = || Error::InvalidAddress { text: host.to_owned() };
+        let mut url = Url::parse(&format!("https://{api_host}/")).map_err(|_| invalid())?;
+        if url.path() != "/" || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid());
+        }
+        let options = &self.0.options;
+        let has_certificates = !options.tls_certs.is_empty() || options.client_cert.is_some();
+        if options.plain_http || (http::is_loopback(&url) && !has_certificates) {
+            // Parsed anew: a URL that was parsed as `https` has dropped the port 443.
+            url = Url::parse(&format!("http://{api_host}/")).map_err(|_| invalid())?;
+        }
+        Ok(url)
+    }
+}
+
+/// A registry, as this client talks to it.
+#[derive(Clone, Debug)]
+struct Registry {
+    client: Client,
+    /// The name that references and credentials use.
+    host: String,
+    /// The address of its API.
+    base: Url,
+}
+
+impl Registry {
+    fn url(&self, path: &str) -> Result<Url> {
+        self.base.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
+    }
+
+    /// Sends a request with what the registry wants to see for these scopes; follows redirects of GET and HEAD.
+    async fn send(&self, call: http::Call, scopes: &[String]) -> Result<reqwest::Response> {
+        auth::send(self, call, scopes).await
+    }
+}
+
+/// A repository of a registry.
+#[derive(Clone, Debug)]
+struct Repository {
+    registry: Registry,
+    name: String,
+}
+
+impl Repository {
+    /// The address of something of this repository: `blobs/…`, `manifests/…`, `tags/list`.
+    fn url(&self, rest: &str) -> Result<Url> {
+        self.registry.url(&format!("/v2/{}/{rest}", self.name))
+    }
+
+    fn scope(&self, actions: &str) -> String {
+        format!("repository:{}:{actions}", self.name)
+    }
+
+    async fn send(&self, call: http::Call, actions: &str) -> Result<reqwest::Response> {
+        self.registry.send(call, &[self.scope(actions)]).await
+    }
+
+    fn http(&self) -> &http::Http {
+        &self.registry.client.0.http
+    }
+
+    /// `host/repository`, as errors say it.
+    fn shown(&self) -> String {
+        format!("{}/{}", self.registry.host, self.name)
+    }
+}
+
+/// Waits for work on another thread.
+pub(crate) async fn joined<T>(work: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    match work.await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Credentials by the registry's name, for a program that has them at hand.
+impl Credentials for BTreeMap<String, Credential> {
+    fn lookup(&self, registry: &str) -> Option<Credential> {
+        self.get(registry).cloned()
+    }
+}

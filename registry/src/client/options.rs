@@ -1,0 +1,65 @@
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use super::Credentials;
+
+/// How a [`Client`](super::Client) connects.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// Speaks plain HTTP to every registry. Loopback hosts are spoken to in plain HTTP anyway, unless certificates are given.
+    pub plain_http: bool,
+    /// Verifies the certificates of servers.
+    pub tls_verify: bool,
+    /// Files with further root certificates, in PEM.
+    pub tls_certs: Vec<PathBuf>,
+    /// The certificate chain and the key that this client shows, in PEM.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// The proxy for everything but loopback, as a URL.
+    pub proxy: Option<String>,
+    /// Takes the proxy from the environment and the system where `proxy` says none.
+    /// Off by default: a library does not read the environment unasked.
+    pub system_proxy: bool,
+    /// How many blobs move at a time.
+    pub concurrency: usize,
+    /// What registries are shown who ask for credentials.
+    pub credentials: Arc<dyn Credentials>,
+    /// Hosts of token services that may see the credentials of a registry, by the registry's name.
+    /// A token service on the registry's own host always may.
+    pub token_hosts: BTreeMap<String, Vec<String>>,
+    /// The name that this client gives itself.
+    pub user_agent: String,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long a transfer may stand still before it counts as broken.
+    pub stall_timeout: Duration,
+    /// How often a request is repeated when it fails in a way that may pass.
+    pub retries: u32,
+    /// The wait before the first repetition; it doubles with each.
+    pub backoff: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            tls_verify: true,
+            tls_certs: Vec::new(),
+            client_cert: None,
+            proxy: None,
+            system_proxy: false,
+            concurrency: 5,
+            credentials: Arc::new(BTreeMap::new()),
+            token_hosts: BTreeMap::new(),
+            user_agent: concat!("kit-rs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(60),
+            retries: 5,
+            backoff: Duration::from_millis(250),
+        }
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions").field("user_agent", &self.user_agent).finish_non_exhaustive()
+    }
+}

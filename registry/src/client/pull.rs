@@ -1,0 +1,228 @@
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::{Client, Direction, Event, How, Repository, blob::Download};
+use crate::{
+    BlobWriter, Error, Layout, Reference, Result,
+    content::{self, Descriptor, Digest, Document},
+};
+
+/// How deep indexes may lie in indexes.
+const MAX_DEPTH: usize = 8;
+/// How much all manifests may have together that a reference stands for, in bytes; each counts as a KiB at least.
+const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
+/// How much arrives between two reports of progress, in bytes.
+const REPORT: u64 = 512 * 1024;
+
+/// What a pull did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Pulled {
+    /// The manifest that was pulled.
+    pub descriptor: Descriptor,
+    /// The bytes of blobs and manifests that came over the wire.
+    pub downloaded_bytes: u64,
+    /// How many blobs were in the layout already.
+    pub existing: usize,
+}
+
+/// Brings what a reference stands for from a registry into a layout, and tags it there if the reference has a tag.
+///
+/// The reference is resolved once. Every blob is verified by size and digest before it is visible, manifests come after what
+/// they name, and the tag comes last.
+pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn Fn(Event) + Sync)) -> Result<Pulled> {
+    let hold = in_layout(layout, Layout::hold).await?;
+    let repository = client.repository(from)?;
+    let (root, bytes) = client.manifest(from).await?;
+    on(Event::Resolved { reference: from.clone(), descriptor: root.clone() });
+    let mut found = Found::walk(&repository, layout, root.clone(), bytes).await?;
+    let downloaded = AtomicU64::new(found.downloaded);
+    let existing = AtomicUsize::new(0);
+    let blobs = found.blobs.iter().map(|blob| pull_blob(&repository, layout, blob, (&downloaded, &existing), on));
+    stream::iter(blobs).buffer_unordered(client.0.options.concurrency.max(1)).try_collect::<()>().await?;
+    let mut manifests = Vec::new();
+    found.take(root.digest(), &mut manifests);
+    for (descriptor, bytes) in manifests {
+        let stored = descriptor.clone();
+        in_layout(layout, move |layout| layout.put_manifest_as(&stored, &bytes)).await?;
+        on(Event::ManifestDone { descriptor });
+    }
+    let (reference, descriptor) = (from.clone(), root.clone());
+    in_layout(layout, move |layout| match reference.tag() {
+        Some(_) => layout.tag(&descriptor, &reference),
+        None => layout.add(&descriptor),
+    })
+    .await?;
+    drop(hold);
+    client.take_warnings().into_iter().for_each(|text| on(Event::Warning(text)));
+    Ok(Pulled { descriptor: root, downloaded_bytes: downloaded.into_inner(), existing: existing.into_inner() })
+}
+
+/// Does something with the layout on a thread that may wait for the disk.
+async fn in_layout<T: Send + 'static>(
+    layout: &Layout,
+    work: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let layout = layout.clone();
+    super::joined(tokio::task::spawn_blocking(move || work(&layout))).await
+}
+
+/// Everything that a manifest reaches.
+#[derive(Default)]
+struct Found {
+    manifests: HashMap<Digest, (Descriptor, Vec<u8>, Document)>,
+    blobs: Vec<Descriptor>,
+    downloaded: u64,
+}
+
+impl Found {
+    /// Reads the manifests level by level; those that the layout has come from there.
+    async fn walk(repository: &Repository, layout: &Layout, root: Descriptor, bytes: Vec<u8>) -> Result<Self> {
+        let mut found = Self { downloaded: bytes.len() as u64, ..Self::default() };
+        let mut seen: HashSet<Digest> = HashSet::from([root.digest().clone()]);
+        let mut level = vec![(root, bytes)];
+        let mut size = 0;
+        for _ in 0..MAX_DEPTH {
+            let mut next = Vec::new();
+            for (descriptor, bytes) in level {
+                size += bytes.len().max(1024);
+                if size > MAX_MANIFESTS {
+                    return Err(too_many(repository));
+                }
+                let document = Document::parse(descriptor.media_type(), &bytes)?;
+                for child in document.children().filter(|child| seen.insert(child.digest().clone())) {
+                    match content::is_manifest(child.media_type()) {
+                        true => next.push((child.clone(), found.read(repository, layout, child).await?)),
+                        false => found.blobs.push(child.clone()),
+                    }
+                }
+                found.manifests.insert(descriptor.digest().clone(), (descriptor, bytes, document));
+            }
+            if next.is_empty() {
+                return Ok(found);
+            }
+            level = next;
+        }
+        Err(too_many(repository))
+    }
+
+    /// Takes the manifests out in the order in which they are stored: what is named before what names it.
+    fn take(&mut self, digest: &Digest, order: &mut Vec<(Descriptor, Vec<u8>)>) {
+        let Some((descriptor, bytes, document)) = self.manifests.remove(digest) else { return };
+        document.children().for_each(|child| self.take(child.digest(), order));
+        order.push((descriptor, bytes));
+    }
+
+    async fn read(&mut self, repository: &Repository, layout: &Layout, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        if layout.contains(descriptor.digest()) {
+            let descriptor = descriptor.clone();
+            return in_layout(layout, move |layout| layout.read(&descriptor)).await;
+        }
+        let Some((found, bytes)) = repository.manifest(descriptor.digest().as_ref()).await? else {
+            let (digest, repository) = (descriptor.digest().clone(), repository.shown());
+            return Err(Error::UnknownBlob { digest, repository });
+        };
+        self.downloaded += bytes.len() as u64;
+        if found.size() != descriptor.size() || found.media_type() != descriptor.media_type() {
+            let what = format!("manifest {}", descriptor.digest());
+            let reason = "its size or its media type is not the one that its index says".into();
+            return Err(Error::AmbiguousManifest { what, reason });
+        }
+        Ok(bytes)
+    }
+}
+
+fn too_many(repository: &Repository) -> Error {
+    let reason = "the index names too many manifests, or too deep".into();
+    Error::Protocol { url: repository.shown(), reason }
+}
+
+async fn pull_blob(
+    repository: &Repository,
+    layout: &Layout,
+    descriptor: &Descriptor,
+    (downloaded, existing): (&AtomicU64, &AtomicUsize),
+    on: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let digest = descriptor.digest();
+    if layout.size(digest) == Some(descriptor.size()) {
+        existing.fetch_add(1, Ordering::Relaxed);
+        on(Event::BlobDone { digest: digest.clone(), how: How::Existing });
+        return Ok(());
+    }
+    if crate::layout::is_elsewhere(descriptor) {
+        return Ok(());
+    }
+    on(Event::BlobStarted { descriptor: descriptor.clone(), direction: Direction::Download });
+    fetch(repository, layout, descriptor, downloaded, on).await.map_err(|source| match source {
+        Error::WrongBlob { .. } => source,
+        source => {
+            let (digest, repository) = (digest.clone(), repository.shown());
+            Error::Download { digest, repository, source: Box::new(source) }
+        }
+    })?;
+    on(Event::BlobDone { digest: digest.clone(), how: How::Transferred });
+    Ok(())
+}
+
+/// Moves a blob: this task reads the wire, another thread hashes and writes.
+async fn fetch(
+    repository: &Repository,
+    layout: &Layout,
+    descriptor: &Descriptor,
+    downloaded: &AtomicU64,
+    on: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let mut download = Download::new(repository.clone(), descriptor.clone())?;
+    let writer = in_layout(layout, Layout::writer).await?;
+    let (sender, receiver) = mpsc::channel(16);
+    let writing = tokio::task::spawn_blocking(move || write(writer, receiver));
+    let outcome = receive(&mut download, descriptor, &sender, downloaded, on).await;
+    drop(sender);
+    // The writer's own error says more than that it stopped listening; and its file is gone before this returns.
+    let writer = super::joined(writing).await?;
+    outcome?;
+    let expected = descriptor.clone();
+    let committing = tokio::task::spawn_blocking(move || writer.commit(Some(&expected)));
+    super::joined(committing).await.map(drop).map_err(|error| match error {
+        error @ (Error::WrongDigest { .. } | Error::WrongSize { .. }) => download.wrong(error),
+        error => error,
+    })
+}
+
+/// Hands on what arrives, to its end or until nobody takes it any more.
+async fn receive(
+    download: &mut Download,
+    descriptor: &Descriptor,
+    to: &mpsc::Sender<Bytes>,
+    downloaded: &AtomicU64,
+    on: &(dyn Fn(Event) + Sync),
+) -> Result<()> {
+    let (mut received, mut reported) = (0, 0);
+    while let Some(chunk) = download.chunk().await? {
+        received += chunk.len() as u64;
+        downloaded.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        if to.send(chunk).await.is_err() {
+            break;
+        }
+        if received - reported >= REPORT || received == descriptor.size() {
+            reported = received;
+            on(Event::BlobProgress { digest: descriptor.digest().clone(), bytes: received });
+        }
+    }
+    Ok(())
+}
+
+fn write(mut writer: BlobWriter, mut pieces: mpsc::Receiver<Bytes>) -> Result<BlobWriter> {
+    while let Some(piece) = pieces.blocking_recv() {
+        writer.write_all(&piece)?;
+    }
+    Ok(writer)
+}

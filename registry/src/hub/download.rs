@@ -1,0 +1,182 @@
+//! Files on their way from a hub.
+
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use fs_err as fs;
+use reqwest::{Response, header::RANGE};
+use tokio::{sync::mpsc, task::spawn_blocking};
+use url::Url;
+
+use super::{
+    Hub, HubFile, Snapshot,
+    refusal::{Wanted, refusal},
+    snapshot::is_inside,
+};
+use crate::{
+    Error, Result,
+    client::{
+        http::{Call, Http},
+        joined,
+        transfer::{Source, Transfer},
+    },
+    content::{Digest, Hasher},
+};
+
+impl Hub {
+    /// Brings a file into a folder, under its path in the repository.
+    ///
+    /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets its name after its size, and
+    /// its SHA-256 where the hub says one, were verified. `on` is told how many bytes are there.
+    pub async fn download(
+        &self,
+        snapshot: &Snapshot,
+        file: &HubFile,
+        into: &Path,
+        on: &(dyn Fn(u64) + Sync),
+    ) -> Result<()> {
+        let place = Place::new(snapshot, file, into)?;
+        let writer = joined(spawn_blocking({
+            let place = place.clone();
+            move || Writer::open(&place)
+        }))
+        .await?;
+        let source = FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
+        let transfer = Transfer::new(source, file.size, writer.size);
+        let start = writer.size;
+        let (sender, receiver) = mpsc::channel(16);
+        let writing = spawn_blocking(move || writer.run(receiver));
+        let outcome = receive(transfer, start, sender, on).await;
+        let found = joined(writing).await?;
+        let wrong = match outcome {
+            Ok(()) => {
+                file.sha256.as_deref().filter(|sha256| *sha256 != found.digest()).map(|_| format!("it is {found}"))
+            }
+            Err(error @ Error::WrongSize { .. }) => Some(error.to_string()),
+            // What came so far stays for the next call.
+            Err(error) => return Err(error),
+        };
+        let wrong = wrong.map(|reason| {
+            let (repo, path) = (snapshot.repo.to_string(), file.path.clone());
+            Error::WrongFile { repo, path, reason }
+        });
+        joined(spawn_blocking(move || place.settle(wrong))).await
+    }
+}
+
+/// Hands on what arrives, to its end or until nobody takes it any more.
+async fn receive(
+    mut transfer: Transfer<FileSource<'_>>,
+    mut received: u64,
+    to: mpsc::Sender<Bytes>,
+    on: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    on(received);
+    while let Some(chunk) = transfer.chunk().await? {
+        received += chunk.len() as u64;
+        if to.send(chunk).await.is_err() {
+            // The writer has failed; its error is waiting.
+            break;
+        }
+        on(received);
+    }
+    Ok(())
+}
+
+/// Where a file will be, and where it is until then.
+#[derive(Debug, Clone)]
+struct Place {
+    path: PathBuf,
+    /// Its name holds the content's, so that no other content is ever continued.
+    partial: PathBuf,
+    size: u64,
+}
+
+impl Place {
+    fn new(snapshot: &Snapshot, file: &HubFile, into: &Path) -> Result<Self> {
+        let oid: String =
+            file.sha256.as_ref().unwrap_or(&file.oid).chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+        if !is_inside(&file.path) {
+            return Err(Error::UnsafePath { repo: snapshot.repo.to_string(), path: file.path.clone() });
+        }
+        let path = into.join(&file.path);
+        let mut partial = path.clone().into_os_string();
+        partial.push(format!(".{oid}.incomplete"));
+        Ok(Self { path, partial: partial.into(), size: file.size })
+    }
+
+    /// Gives the file its name, or takes away what is known to be wrong.
+    fn settle(self, wrong: Option<Error>) -> Result<()> {
+        let Some(error) = wrong else { return Ok(fs::rename(&self.partial, &self.path)?) };
+        fs::remove_file(&self.partial)?;
+        Err(error)
+    }
+}
+
+/// Appends to the partial file and hashes it.
+struct Writer {
+    file: fs::File,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Writer {
+    /// Opens the partial file and hashes what is there. What cannot be a beginning is thrown away.
+    fn open(place: &Place) -> Result<Self> {
+        if let Some(dir) = place.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut file = fs::OpenOptions::new().create(true).read(true).append(true).open(&place.partial)?;
+        let mut hasher = Hasher::default();
+        let mut size = file.metadata()?.len();
+        if size > place.size {
+            file.set_len(0)?;
+            size = 0;
+        }
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(Self { file, hasher, size }),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    }
+
+    fn run(mut self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Digest> {
+        while let Some(piece) = pieces.blocking_recv() {
+            self.file.write_all(&piece)?;
+            self.hasher.update(&piece);
+        }
+        self.file.sync_data()?;
+        Ok(self.hasher.finish())
+    }
+}
+
+/// The file, as the hub gives it.
+struct FileSource<'a> {
+    hub: &'a Hub,
+    snapshot: &'a Snapshot,
+    file: &'a HubFile,
+    url: Url,
+}
+
+impl Source for FileSource<'_> {
+    fn http(&self) -> &Http {
+        &self.hub.http
+    }
+
+    async fn open(&self, range: Option<&str>) -> Result<Response> {
+        let mut call = Call::get(self.url.clone());
+        if let Some(range) = range {
+            call = call.with(RANGE, range);
+        }
+        let response = self.hub.get(call).await?;
+        match response.status().as_u16() {
+            200 | 206 | 416 => Ok(response),
+            _ => Err(refusal(&self.hub.http, response, &self.snapshot.repo, Wanted::File(&self.file.path)).await),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Hugging Face's hub: a client, and a door to a folder of models.
+//!
+//! The client pages through listings, resumes, and verifies; the door speaks to the official client as well as to ours.
+
+#[cfg(feature = "server")]
+mod door;
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod refusal;
+#[cfg(feature = "hub")]
+mod repo_id;
+#[cfg(feature = "hub")]
+mod snapshot;
+
+#[cfg(feature = "server")]
+pub use door::router;
+#[cfg(feature = "hub")]
+pub use repo_id::{RepoId, RepoKind};
+#[cfg(feature = "hub")]
+pub use snapshot::{Hub, HubFile, Snapshot};

@@ -1,0 +1,244 @@
+//! What a repository holds at one revision.
+
+use std::{fmt, sync::Arc};
+
+use reqwest::{
+    Response,
+    header::{AUTHORIZATION, HeaderValue, LINK},
+};
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    RepoId, RepoKind,
+    refusal::{Wanted, refusal},
+};
+use crate::{
+    Error, Result,
+    client::{
+        ClientOptions,
+        http::{Call, Http, is_loopback},
+        link, location,
+    },
+};
+
+/// The largest document that is read, in bytes.
+const MAX_DOCUMENT: u64 = 16 * 1024 * 1024;
+/// The largest number of pages that a listing is followed for.
+const MAX_PAGES: usize = 10_000;
+
+/// A hub, as its client.
+#[derive(Clone)]
+pub struct Hub {
+    pub(super) http: Arc<Http>,
+    endpoint: Url,
+    token: Option<HeaderValue>,
+}
+
+/// Never shows the token.
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("endpoint", &self.endpoint.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// The files of a repository at one commit.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The repository.
+    pub repo: RepoId,
+    /// The commit that the revision stands for, in hex.
+    pub sha: String,
+    /// The files, in the hub's order. Their paths are relative and stay inside.
+    pub files: Vec<HubFile>,
+}
+
+/// A file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubFile {
+    /// The path, with `/` between its parts.
+    pub path: String,
+    /// The size in bytes.
+    pub size: u64,
+    /// The name that the hub has for the content.
+    pub oid: String,
+    /// The SHA-256 of the content in hex; only large files have one.
+    pub sha256: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    oid: String,
+    #[serde(default)]
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    oid: String,
+    size: u64,
+}
+
+impl Hub {
+    /// Makes a client of the hub at an address.
+    pub fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
+        Self::with_options(endpoint, token, &ClientOptions::default())
+    }
+
+    /// Makes a client that connects as `options` say; what they say of registries does not count here.
+    pub fn with_options(endpoint: &str, token: Option<String>, options: &ClientOptions) -> Result<Self> {
+        let invalid = || Error::InvalidAddress { text: endpoint.to_owned() };
+        let endpoint = Url::parse(&format!("{}/", endpoint.trim_end_matches('/'))).map_err(|_| invalid())?;
+        if !matches!(endpoint.scheme(), "http" | "https")
+            || !endpoint.username().is_empty()
+            || endpoint.query().is_some()
+        {
+            return Err(invalid());
+        }
+        if token.is_some() && endpoint.scheme() == "http" && !is_loopback(&endpoint) && !options.plain_http {
+            return Err(Error::PlainToken { endpoint: location::shown(&endpoint) });
+        }
+        let header = |token: String| -> Result<HeaderValue> {
+            let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Error::InvalidToken)?;
+            header.set_sensitive(true);
+            Ok(header)
+        };
+        Ok(Self { http: Arc::new(Http::new(options)?), endpoint, token: token.map(header).transpose()? })
+    }
+
+    /// Lists the files of a repository at a revision: a branch, a tag or a commit.
+    pub async fn files(&self, repo: &RepoId, revision: &str) -> Result<Snapshot> {
+        let url = self.url(&format!("{}/revision/{}", repo.api_path(), encoded(revision)))?;
+        let Revision { sha } = self.json(self.ask(repo, revision, &url).await?, &url).await?;
+        if !is_commit(&sha) {
+            let reason = "a commit is not 40 digits of hex".into();
+            return Err(Error::Protocol { url: location::shown(&url), reason });
+        }
+        let mut files = Vec::new();
+        let mut page = Some(self.url(&format!("{}/tree/{sha}?recursive=true&expand=false", repo.api_path()))?);
+        for _ in 0..MAX_PAGES {
+            let Some(url) = page else { return Ok(Snapshot { repo: repo.clone(), sha, files }) };
+            let response = self.ask(repo, revision, &url).await?;
+            page = next_page(&response, &url)?;
+            let entries: Vec<Entry> = self.json(response, &url).await?;
+            for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
+                files.push(file(repo, entry)?);
+            }
+        }
+        Err(Error::Protocol { url: repo.to_string(), reason: "the list of files has no end".into() })
+    }
+
+    /// The address of a file.
+    pub(super) fn file_url(&self, snapshot: &Snapshot, path: &str) -> Result<Url> {
+        let prefix = match snapshot.repo.kind() {
+            RepoKind::Model => "",
+            RepoKind::Dataset => "datasets/",
+        };
+        let path: Vec<String> = path.split('/').map(encoded).collect();
+        self.url(&format!("{prefix}{}/resolve/{}/{}", snapshot.repo.name(), snapshot.sha, path.join("/")))
+    }
+
+    /// Asks for something of the hub itself, with the token; it stays behind when the answer leads elsewhere.
+    pub(super) async fn get(&self, mut call: Call) -> Result<Response> {
+        if let Some(token) = self.token.as_ref().filter(|_| location::is_same_origin(&call.url, &self.endpoint)) {
+            call.headers.insert(AUTHORIZATION, token.clone());
+        }
+        self.http.follow(call).await
+    }
+
+    async fn ask(&self, repo: &RepoId, revision: &str, url: &Url) -> Result<Response> {
+        let response = self.get(Call::get(url.clone())).await?;
+        match response.status().as_u16() {
+            200 => Ok(response),
+            _ => Err(refusal(&self.http, response, repo, Wanted::Revision(revision)).await),
+        }
+    }
+
+    async fn json<T: for<'de> Deserialize<'de>>(&self, response: Response, url: &Url) -> Result<T> {
+        let body = self.http.read(response, MAX_DOCUMENT).await?;
+        serde_json::from_slice(&body).map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
+    }
+
+    fn url(&self, path: &str) -> Result<Url> {
+        self.endpoint.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
+    }
+}
+
+/// Escapes a text as one part of a path.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn is_commit(sha: &str) -> bool {
+    sha.len() == 40 && is_hex(sha)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn next_page(response: &Response, page: &Url) -> Result<Option<Url>> {
+    let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
+    let Some(next) = link.and_then(|link| link::next(link, page)) else { return Ok(None) };
+    match location::is_same_origin(&next, page) && next != *page {
+        true => Ok(Some(next)),
+        false => {
+            let reason = "the next page is the same one, or somewhere else".into();
+            Err(Error::Protocol { url: location::shown(page), reason })
+        }
+    }
+}
+
+/// Takes a file over from the listing, if its path and its digest are harmless.
+fn file(repo: &RepoId, entry: Entry) -> Result<HubFile> {
+    let Entry { path, size, oid, lfs, .. } = entry;
+    let is_digest = |sha256: &str| sha256.len() == 64 && is_hex(sha256);
+    let is_safe = is_inside(&path) && lfs.as_ref().is_none_or(|lfs| is_digest(&lfs.oid));
+    if !is_safe {
+        return Err(Error::UnsafePath { repo: repo.to_string(), path: crate::client::envelope::printable(&path) });
+    }
+    let size = lfs.as_ref().map_or(size, |lfs| lfs.size);
+    Ok(HubFile { path, size, oid, sha256: lfs.map(|lfs| lfs.oid) })
+}
+
+/// Says whether a path stays inside of the folder that it is put into, on every system.
+pub(super) fn is_inside(path: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    let has_bad = path.contains(|c: char| c == '\\' || c == ':' || c.is_control());
+    !has_bad && path.len() <= 4096 && path.split('/').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_a_listing_cannot_climb_out() {
+        for path in ["model.safetensors", "a/b.c/d e", "ünicode", "..a/b.."] {
+            assert!(is_inside(path), "{path}");
+        }
+        for path in ["", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a\\b", "C:x", "a\0b", "a/"] {
+            assert!(!is_inside(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn parts_of_addresses_are_escaped() {
+        assert_eq!(encoded("refs/pr/1"), "refs%2Fpr%2F1");
+        assert_eq!(encoded("a b?#%é.json"), "a%20b%3F%23%25%C3%A9.json");
+    }
+}

@@ -1,0 +1,111 @@
+//! Blobs: sent whole or in part, and taken away.
+
+use std::{io::SeekFrom, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderName, Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use fs_err as fs;
+use futures_util::{Stream, stream};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use super::{
+    Code, Failure, Registry, blocking, header,
+    metrics::Metrics,
+    range::{Asked, parse_range},
+};
+use crate::content::Digest;
+
+/// The size of the pieces in which a blob is read, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Sends a blob or a part of it (end-2; "Pulling blobs").
+pub(super) async fn send(
+    registry: Arc<Registry>,
+    name: String,
+    digest: Digest,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (file, size) = {
+        let (registry, digest) = (registry.clone(), digest.clone());
+        blocking(move || open(&registry, &name, &digest)).await?
+    };
+    let etag = format!("\"{digest}\"");
+    let range = header(&request, "range").filter(|_| header(&request, "if-range").is_none_or(|it| it == etag));
+    let (status, start, end) = match parse_range(range, size) {
+        Asked::Whole => (StatusCode::OK, 0, size),
+        Asked::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Asked::Nothing => {
+            let failure = Failure::new(Code::RangeInvalid, format!("the blob has {size} bytes"));
+            return Err(failure.with_header("content-range", format!("bytes */{size}")));
+        }
+    };
+    let body = match *request.method() == Method::HEAD {
+        true => Body::empty(),
+        false => Body::from_stream(pieces(file, start, end, registry.metrics.clone()).await?),
+    };
+    let headers = [
+        ("accept-ranges", "bytes".to_owned()),
+        ("content-length", (end - start).to_string()),
+        ("content-type", "application/octet-stream".to_owned()),
+        ("docker-content-digest", digest.to_string()),
+        ("etag", etag),
+    ];
+    let content_range = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
+    let part =
+        (status == StatusCode::PARTIAL_CONTENT).then_some([(HeaderName::from_static("content-range"), content_range)]);
+    Ok((status, headers, part.map(axum::response::AppendHeaders), body).into_response())
+}
+
+fn open(registry: &Registry, name: &str, digest: &Digest) -> Result<(fs::File, u64), Failure> {
+    if !registry.repository(name)?.has_blob(digest) {
+        return Err(unknown(digest));
+    }
+    let file = fs::File::open(registry.layout.blob_path(digest)?)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+/// Reads the bytes from `start` to `end`, one piece at a time.
+async fn pieces(
+    file: fs::File,
+    start: u64,
+    end: u64,
+    metrics: Arc<Metrics>,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>>, Failure> {
+    let mut file = tokio::fs::File::from_std(file.into_parts().0);
+    file.set_max_buf_size(PIECE);
+    file.seek(SeekFrom::Start(start)).await?;
+    Ok(stream::try_unfold((file, end - start), move |(mut file, left)| {
+        let metrics = metrics.clone();
+        async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let mut piece = Vec::with_capacity(left.min(PIECE as u64) as usize);
+            let n = (&mut file).take(left.min(PIECE as u64)).read_to_end(&mut piece).await? as u64;
+            if n == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+            }
+            metrics.count_downloaded(n);
+            Ok(Some((Bytes::from(piece), (file, left - n))))
+        }
+    }))
+}
+
+/// Takes a blob away from a repository (end-10). Its bytes go with the next garbage collection, unless others need them.
+pub(super) async fn delete(registry: Arc<Registry>, name: String, digest: Digest) -> Result<Response, Failure> {
+    blocking(move || match registry.repository(&name)?.unlink_blob(&digest)? {
+        true => Ok(StatusCode::ACCEPTED.into_response()),
+        false => Err(unknown(&digest)),
+    })
+    .await
+}
+
+fn unknown(digest: &Digest) -> Failure {
+    Failure::new(Code::BlobUnknown, format!("this repository has no blob {digest}"))
+}

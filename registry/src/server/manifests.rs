@@ -1,0 +1,221 @@
+//! Manifests: sent, taken in, and taken away.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::{
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use futures_util::StreamExt;
+
+use super::{Code, Failure, Registry, Repository, blocking, header, query, repository::repositories, route::Version};
+use crate::{
+    Error,
+    content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest},
+    layout::is_elsewhere,
+    reference::check_tag,
+};
+
+/// Sends a manifest, byte for byte as it came (end-3; "Pulling manifests").
+pub(super) async fn send(registry: Arc<Registry>, name: String, version: Version) -> Result<Response, Failure> {
+    blocking(move || {
+        let repository = registry.repository(&name)?;
+        let descriptor = find(&repository, &version)?;
+        let bytes = registry.layout.read(&descriptor)?;
+        let headers = [
+            ("content-length", bytes.len().to_string()),
+            ("content-type", descriptor.media_type().to_string()),
+            ("docker-content-digest", descriptor.digest().to_string()),
+            ("etag", format!("\"{}\"", descriptor.digest())),
+        ];
+        Ok((StatusCode::OK, headers, bytes).into_response())
+    })
+    .await
+}
+
+fn find(repository: &Repository, version: &Version) -> Result<Descriptor, Failure> {
+    let found = match version {
+        Version::Tag(tag) => repository.resolve(tag)?,
+        Version::Digest(digest) => repository.manifest(digest)?,
+    };
+    found.ok_or_else(|| Failure::new(Code::ManifestUnknown, format!("this repository has no manifest {version}")))
+}
+
+/// Takes in a manifest whose content the repository has (end-7a; "Pushing Manifests"), and gives it tags: the one of the path,
+/// or those of the query (end-7b).
+pub(super) async fn put(
+    registry: Arc<Registry>,
+    name: String,
+    version: Version,
+    request: Request,
+) -> Result<Response, Failure> {
+    let media_type = header(&request, "content-type").map(without_parameters).map(MediaType::from);
+    let tags = match &version {
+        Version::Tag(tag) => vec![tag.clone()],
+        Version::Digest(_) => query(&request, "tag"),
+    };
+    for tag in &tags {
+        check_tag(tag).map_err(|reason| Failure::new(Code::TagInvalid, reason))?;
+    }
+    let bytes = read_body(request).await?;
+    blocking(move || {
+        let media_type = media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::Other(String::new()));
+        let descriptor = describe(&version, media_type, &bytes)?;
+        let document = Document::parse(descriptor.media_type(), &bytes)?;
+        let repository = registry.repository(&name)?;
+        let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _hold = registry.layout.hold()?;
+        check_children(&repository, &document)?;
+        keep(&registry, &repository, &descriptor, &document, &bytes, &tags)?;
+        Ok(created(&repository, &descriptor, &document, version, &tags))
+    })
+    .await
+}
+
+async fn read_body(request: Request) -> Result<Vec<u8>, Failure> {
+    let too_large = || Failure::new(Code::ManifestTooLarge, "a manifest may have 4 MiB");
+    let announced = header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_DOCUMENT_SIZE) {
+        return Err(too_large());
+    }
+    let mut pieces = request.into_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        bytes.extend_from_slice(&piece.map_err(|_| Failure::new(Code::ManifestInvalid, "the request broke off"))?);
+        if bytes.len() as u64 > MAX_DOCUMENT_SIZE {
+            return Err(too_large());
+        }
+    }
+    Ok(bytes)
+}
+
+fn without_parameters(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// What a manifest calls itself, for a client that does not say what it sends.
+fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
+    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(document.get("mediaType")?.as_str()?.into())
+}
+
+fn describe(version: &Version, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, Failure> {
+    let Version::Digest(digest) = version else { return Ok(content::descriptor(media_type, bytes)) };
+    let mut hasher = Hasher::new(digest.algorithm())?;
+    hasher.update(bytes);
+    let found = hasher.finish();
+    if found != *digest {
+        return Err(Failure::new(Code::DigestInvalid, format!("the manifest is {found}")));
+    }
+    Ok(Descriptor::new(media_type, bytes.len() as u64, found))
+}
+
+/// Checks that the repository has what the manifest names: not every blob of the layout is its own.
+fn check_children(repository: &Repository, document: &Document) -> Result<(), Failure> {
+    for child in document.children() {
+        let is_here = match is_manifest(child.media_type()) {
+            true => repository.manifest(child.digest())?.is_some(),
+            false => repository.has_blob(child.digest()) || is_elsewhere(child),
+        };
+        if !is_here {
+            let message = format!("this repository has no {} {}", child.media_type(), child.digest());
+            return Err(Failure::new(Code::ManifestBlobUnknown, message));
+        }
+    }
+    Ok(())
+}
+
+/// Content first, then the repository's link, then the index: whoever finds the manifest finds it whole.
+fn keep(
+    registry: &Registry,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    document: &Document,
+    bytes: &[u8],
+    tags: &[String],
+) -> Result<(), Failure> {
+    let layout = &registry.layout;
+    layout.put_manifest_as(descriptor, bytes).map_err(|error| match error {
+        Error::WrongSize { .. } | Error::MissingBlob { .. } => {
+            Failure::new(Code::ManifestInvalid, "it gives content another size than it has")
+        }
+        error => error.into(),
+    })?;
+    repository.link_manifest(descriptor, document)?;
+    if tags.is_empty() {
+        layout.add(descriptor)?;
+    }
+    for tag in tags {
+        layout.tag(descriptor, &repository.reference(tag)?)?;
+    }
+    Ok(())
+}
+
+fn created(
+    repository: &Repository,
+    descriptor: &Descriptor,
+    document: &Document,
+    version: Version,
+    tags: &[String],
+) -> Response {
+    let digest = descriptor.digest();
+    let headers = [
+        ("location", format!("/v2/{}/manifests/{digest}", repository.name())),
+        ("docker-content-digest", digest.to_string()),
+    ];
+    let mut response = (StatusCode::CREATED, headers).into_response();
+    let mut append = |name: &'static str, value: &str| {
+        response.headers_mut().append(name, value.parse().expect("digests and tags are printable ASCII"));
+    };
+    if let Some(subject) = &document.subject {
+        append("oci-subject", subject.digest().as_ref());
+    }
+    if matches!(version, Version::Digest(_)) {
+        tags.iter().for_each(|tag| append("oci-tag", tag));
+    }
+    response
+}
+
+/// Takes a tag away, or a manifest with all its tags in this repository (end-9; "Deleting Manifests", "Deleting tags").
+pub(super) async fn delete(registry: Arc<Registry>, name: String, version: Version) -> Result<Response, Failure> {
+    blocking(move || {
+        let repository = registry.repository(&name)?;
+        let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let descriptor = find(&repository, &version)?;
+        match &version {
+            Version::Tag(tag) => drop(registry.layout.untag(&repository.reference(tag)?)?),
+            Version::Digest(_) => delete_manifest(&registry, &repository, &descriptor)?,
+        }
+        Ok(StatusCode::ACCEPTED.into_response())
+    })
+    .await
+}
+
+fn delete_manifest(registry: &Registry, repository: &Repository, descriptor: &Descriptor) -> Result<(), Failure> {
+    let layout = &registry.layout;
+    let digest = descriptor.digest();
+    for (tag, tagged) in repository.tags()? {
+        if tagged.digest() == digest {
+            layout.untag(&repository.reference(&tag)?)?;
+        }
+    }
+    repository.unlink_manifest(descriptor)?;
+    if !is_needed(registry, digest)? {
+        layout.remove(digest)?;
+    }
+    Ok(())
+}
+
+/// Says whether a tag or another repository has this manifest.
+fn is_needed(registry: &Registry, digest: &Digest) -> Result<bool, Failure> {
+    if registry.layout.tags()?.iter().any(|(_, tagged)| tagged.digest() == digest) {
+        return Ok(true);
+    }
+    for repository in repositories(&registry.layout)? {
+        if repository.manifest(digest)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,161 @@
+//! The embedded registry: a layout with a door, as an [`axum::Router`].
+//!
+//! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the cancelling of uploads and the
+//! `tag` parameter. Content lies once in the layout but belongs to repositories: what a repository was not given it does not
+//! serve. `GET /metrics` has counters in Prometheus' text format. Who may do what is for a layer around the router.
+//!
+//! ```text
+//! <root>/…                                                 the layout; a tag is the reference `<name>:<tag>`
+//!        repositories/<name>/_blobs/<alg>/<hex>            the repository was given this blob
+//!                            _manifests/<alg>/<hex>        … this manifest: its descriptor
+//!                            _referrers/<alg>/<hex>/…      the manifests with this subject: their descriptors
+//!                            _uploads/<id>                 an upload on its way: it survives a restart
+//! ```
+
+mod blobs;
+mod failure;
+mod manifests;
+mod metrics;
+pub(crate) mod range;
+mod referrers;
+mod repository;
+mod route;
+mod session;
+mod tags;
+mod uploads;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use self::{
+    failure::{Code, Failure},
+    metrics::Metrics,
+    repository::Repository,
+    route::Route,
+    session::Sessions,
+};
+use crate::Layout;
+
+/// What the registry allows.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Refuse whatever is not a GET or a HEAD.
+    pub read_only: bool,
+    /// Mount a blob whose source repository the client does not say from any repository that has it
+    /// (distribution-spec, end-11). Whoever knows a digest can then read the blob.
+    pub anonymous_mount: bool,
+    /// How long an upload may lie untouched before it is thrown away.
+    pub upload_expiry: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self { read_only: false, anonymous_mount: false, upload_expiry: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// What the handlers share.
+struct Registry {
+    layout: Layout,
+    options: ServerOptions,
+    sessions: Sessions,
+    metrics: Arc<Metrics>,
+    /// Manifests, tags and their links change one at a time.
+    changing: Mutex<()>,
+}
+
+/// Makes the registry of a layout. One process at a time should serve a layout.
+pub fn router(layout: Layout, options: ServerOptions) -> Router {
+    let registry = Registry {
+        layout,
+        options,
+        sessions: Sessions::default(),
+        metrics: Arc::default(),
+        changing: Mutex::default(),
+    };
+    Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(Arc::new(registry))
+}
+
+async fn show_metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.metrics.render())
+}
+
+async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let metrics = registry.metrics.clone();
+    let response = dispatch(registry, request).await.unwrap_or_else(IntoResponse::into_response);
+    metrics.count_request(&method, response.status());
+    tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+    response
+}
+
+async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
+    let route = Route::parse(request.uri().path())?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if registry.options.read_only && !reads {
+        return Err(Failure::new(Code::Unsupported, "this registry is read only"));
+    }
+    match (request.method().as_str(), route) {
+        ("GET" | "HEAD", Route::Base) => Ok(base()),
+        ("GET" | "HEAD", Route::Blob { name, digest }) => blobs::send(registry, name, digest, request).await,
+        ("DELETE", Route::Blob { name, digest }) => blobs::delete(registry, name, digest).await,
+        ("GET" | "HEAD", Route::Manifest { name, version }) => manifests::send(registry, name, version).await,
+        ("PUT", Route::Manifest { name, version }) => manifests::put(registry, name, version, request).await,
+        ("DELETE", Route::Manifest { name, version }) => manifests::delete(registry, name, version).await,
+        ("POST", Route::Uploads { name }) => uploads::start(registry, name, request).await,
+        ("GET" | "HEAD", Route::Upload { name, id }) => uploads::status(registry, name, id).await,
+        ("PATCH", Route::Upload { name, id }) => uploads::append(registry, name, id, request).await,
+        ("PUT", Route::Upload { name, id }) => uploads::finish(registry, name, id, request).await,
+        ("DELETE", Route::Upload { name, id }) => uploads::cancel(registry, name, id).await,
+        ("GET" | "HEAD", Route::Tags { name }) => tags::list(registry, name, request).await,
+        ("GET" | "HEAD", Route::Referrers { name, subject }) => referrers::list(registry, name, subject, request).await,
+        (method, _) => Err(Failure::new(Code::Unsupported, format!("{method} is not possible here"))),
+    }
+}
+
+/// Says that this is a registry (end-1).
+fn base() -> Response {
+    let headers = [("content-type", "application/json"), ("docker-distribution-api-version", "registry/2.0")];
+    (StatusCode::OK, headers, "{}").into_response()
+}
+
+impl Registry {
+    fn repository(&self, name: &str) -> Result<Repository, Failure> {
+        Repository::new(&self.layout, name)
+    }
+}
+
+/// Runs work on the disk beside the async tasks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(error) => Err(Failure::internal(&error)),
+    }
+}
+
+/// The values of a query parameter, in their order.
+fn query(request: &Request, name: &str) -> Vec<String> {
+    let query = request.uri().query().unwrap_or_default();
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
+}
+
+/// The first value of a query parameter.
+fn query_first(request: &Request, name: &str) -> Option<String> {
+    query(request, name).into_iter().next()
+}
+
+/// A header that is text.
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}

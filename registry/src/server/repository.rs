@@ -1,0 +1,203 @@
+//! A repository on disk: which of the layout's content it was given.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::failure::{Code, Failure};
+use crate::{
+    Error, Layout, Reference, Result,
+    content::{self, Descriptor, Digest, Document, is_manifest},
+    reference::is_repository,
+};
+
+/// A repository, by a name that was checked.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    layout: Layout,
+    name: String,
+    dir: PathBuf,
+}
+
+impl Repository {
+    pub(super) fn new(layout: &Layout, name: &str) -> Result<Self, Failure> {
+        if !is_repository(name) {
+            return Err(Failure::new(Code::NameInvalid, "this is not the name of a repository"));
+        }
+        let dir = layout.root().join("repositories").join(name);
+        Ok(Self { layout: layout.clone(), name: name.into(), dir })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says whether it was ever given anything.
+    pub(super) fn is_known(&self) -> Result<bool> {
+        let made = ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists());
+        Ok(made || !self.tags()?.is_empty())
+    }
+
+    // Blobs.
+
+    /// Says whether the blob is here, and belongs to this repository.
+    pub(super) fn has_blob(&self, digest: &Digest) -> bool {
+        self.blob_link(digest).exists() && self.layout.contains(digest)
+    }
+
+    pub(super) fn link_blob(&self, digest: &Digest) -> Result<()> {
+        let link = self.blob_link(digest);
+        fs::create_dir_all(link.parent().expect("a link has a folder"))?;
+        Ok(fs::write(link, "")?)
+    }
+
+    /// Takes a blob away from the repository. Says whether it had it.
+    pub(super) fn unlink_blob(&self, digest: &Digest) -> Result<bool> {
+        let was_here = self.has_blob(digest);
+        remove_if_there(&self.blob_link(digest))?;
+        Ok(was_here)
+    }
+
+    // Manifests.
+
+    /// The descriptor of a manifest of this repository.
+    pub(super) fn manifest(&self, digest: &Digest) -> Result<Option<Descriptor>> {
+        match self.layout.contains(digest) {
+            true => read_descriptor(&self.manifest_link(digest)),
+            false => Ok(None),
+        }
+    }
+
+    /// Gives the repository a manifest, and its subject a referrer (distribution-spec, "Pushing Manifests with Subject").
+    pub(super) fn link_manifest(&self, descriptor: &Descriptor, document: &Document) -> Result<()> {
+        let _hold = self.layout.hold()?;
+        self.layout.replace(&self.manifest_link(descriptor.digest()), &content::encode(descriptor))?;
+        let Some(subject) = &document.subject else { return Ok(()) };
+        content::check_algorithm(subject.digest())?;
+        let mut referrer = descriptor.clone();
+        referrer.set_artifact_type(document.artifact_type.clone());
+        referrer.set_annotations(document.annotations.clone());
+        let link = self.referrer_link(subject.digest(), descriptor.digest());
+        self.layout.replace(&link, &content::encode(&referrer))
+    }
+
+    pub(super) fn unlink_manifest(&self, descriptor: &Descriptor) -> Result<()> {
+        if let Some(subject) = self.layout.document(descriptor).ok().and_then(|document| document.subject) {
+            remove_if_there(&self.referrer_link(subject.digest(), descriptor.digest()))?;
+        }
+        remove_if_there(&self.manifest_link(descriptor.digest()))
+    }
+
+    /// The manifests that have this subject, sorted by digest.
+    pub(super) fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let dir = digest_path(&self.dir.join("_referrers"), subject);
+        let mut found = Vec::new();
+        for file in files_in(&dir)? {
+            found.extend(read_descriptor(&file)?);
+        }
+        found.sort_by(|a, b| a.digest().as_ref().cmp(b.digest().as_ref()));
+        Ok(found)
+    }
+
+    // Tags.
+
+    pub(super) fn reference(&self, tag: &str) -> Result<Reference> {
+        Reference::local(&self.name, tag)
+    }
+
+    /// The manifest that a tag names. One that another tool wrote into the layout is given to the repository, with its content.
+    pub(super) fn resolve(&self, tag: &str) -> Result<Option<Descriptor>> {
+        let descriptor = match self.layout.resolve(&self.reference(tag)?) {
+            Err(Error::UnknownReference { .. }) => return Ok(None),
+            descriptor => descriptor?,
+        };
+        if self.manifest(descriptor.digest())?.is_none() {
+            self.adopt(&descriptor)?;
+        }
+        Ok(Some(descriptor))
+    }
+
+    fn adopt(&self, descriptor: &Descriptor) -> Result<()> {
+        for found in self.layout.graph(descriptor)? {
+            match is_manifest(found.media_type()) {
+                true => self.link_manifest(&found, &self.layout.document(&found)?)?,
+                false => self.link_blob(found.digest())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Its tags with their manifests, sorted.
+    pub(super) fn tags(&self) -> Result<Vec<(String, Descriptor)>> {
+        let all = self.layout.tags()?.into_iter();
+        let mine = all.filter(|(reference, _)| reference.is_local() && reference.repository() == self.name);
+        Ok(mine.filter_map(|(reference, descriptor)| Some((reference.tag()?.to_owned(), descriptor))).collect())
+    }
+
+    // Places.
+
+    pub(super) fn upload_path(&self, id: &str) -> PathBuf {
+        self.uploads_dir().join(id)
+    }
+
+    pub(super) fn uploads_dir(&self) -> PathBuf {
+        self.dir.join("_uploads")
+    }
+
+    fn blob_link(&self, digest: &Digest) -> PathBuf {
+        digest_path(&self.dir.join("_blobs"), digest)
+    }
+
+    fn manifest_link(&self, digest: &Digest) -> PathBuf {
+        digest_path(&self.dir.join("_manifests"), digest)
+    }
+
+    fn referrer_link(&self, subject: &Digest, digest: &Digest) -> PathBuf {
+        let name = format!("{}-{}", digest.algorithm(), digest.digest());
+        digest_path(&self.dir.join("_referrers"), subject).join(name)
+    }
+}
+
+/// Every repository of a layout.
+pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>, Failure> {
+    let root = layout.root().join("repositories");
+    let mut found = Vec::new();
+    let mut waiting = vec![root.clone()];
+    while let Some(dir) = waiting.pop() {
+        let inside = files_in(&dir)?;
+        if let Some(name) = dir.strip_prefix(&root).ok().and_then(Path::to_str).filter(|name| !name.is_empty()) {
+            found.extend(Repository::new(layout, name));
+        }
+        let is_link = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'));
+        waiting.extend(inside.into_iter().filter(|path| !is_link(path) && path.is_dir()));
+    }
+    Ok(found)
+}
+
+/// `<dir>/<alg>/<hex>`. Routes and manifests were checked: the digest is a SHA-256 or a SHA-512.
+fn digest_path(dir: &Path, digest: &Digest) -> PathBuf {
+    dir.join(digest.algorithm().as_ref()).join(digest.digest())
+}
+
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => Ok(entries?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?),
+    }
+}
+
+fn read_descriptor(path: &Path) -> Result<Option<Descriptor>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let what = path.display().to_string();
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::InvalidDocument { what, source })
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed?),
+    }
+}

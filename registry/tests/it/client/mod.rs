@@ -1,0 +1,130 @@
+//! The client against the embedded registry, and against servers that mean harm.
+
+mod auth;
+mod credentials;
+mod distribution;
+mod hostile;
+mod push_pull;
+mod referrers;
+mod resume;
+mod tls;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, Method},
+    middleware::{self, Next},
+};
+use kit_registry::{
+    Client, ClientOptions, Credential, Event, Layout, Reference,
+    server::{self, ServerOptions},
+};
+use tempfile::TempDir;
+
+/// Serves a router on a port of the system's choice.
+pub(crate) async fn serve(router: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Options of a client that loses no time.
+pub(crate) fn options() -> ClientOptions {
+    ClientOptions {
+        backoff: Duration::from_millis(1),
+        retries: 3,
+        stall_timeout: Duration::from_secs(5),
+        ..ClientOptions::default()
+    }
+}
+
+fn client() -> Client {
+    Client::new(options()).unwrap()
+}
+
+fn client_with(registry: impl ToString, credential: Credential) -> Client {
+    let credentials = Arc::new(BTreeMap::from([(registry.to_string(), credential)]));
+    Client::new(ClientOptions { credentials, ..options() }).unwrap()
+}
+
+fn basic(username: &str, password: &str) -> Credential {
+    Credential::Basic { username: username.into(), password: password.into() }
+}
+
+fn reference(registry: impl ToString, rest: &str) -> Reference {
+    format!("{}/{rest}", registry.to_string()).parse().unwrap()
+}
+
+/// Hears no events.
+fn deaf(_: Event) {}
+
+/// A request that a server saw.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) uri: String,
+    pub(crate) headers: HeaderMap,
+}
+
+/// The requests that a server saw, in their order.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Seen>>>);
+
+impl Log {
+    /// Writes down whatever comes to a router.
+    pub(crate) fn of(&self, router: Router) -> Router {
+        let log = self.clone();
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let (method, uri) = (request.method().clone(), request.uri().to_string());
+            log.0.lock().unwrap().push(Seen { method, uri, headers: request.headers().clone() });
+            next.run(request)
+        }))
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// How many requests have this method and this text in their address.
+    pub(crate) fn count(&self, method: &str, part: &str) -> usize {
+        self.seen().iter().filter(|seen| seen.method == method && seen.uri.contains(part)).count()
+    }
+
+    pub(crate) fn has_authorization(&self) -> bool {
+        self.seen().iter().any(|seen| seen.headers.contains_key("authorization"))
+    }
+}
+
+/// An embedded registry with an empty layout.
+struct Registry {
+    address: SocketAddr,
+    log: Log,
+    _dir: TempDir,
+}
+
+impl Registry {
+    async fn start() -> Self {
+        Self::start_with(|router| router).await
+    }
+
+    /// Starts one behind something else.
+    async fn start_with(wrap: impl FnOnce(Router) -> Router) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let router = server::router(Layout::init(dir.path()).unwrap(), ServerOptions::default());
+        let log = Log::default();
+        let address = serve(log.of(wrap(router))).await;
+        Self { address, log, _dir: dir }
+    }
+
+    fn reference(&self, rest: &str) -> Reference {
+        reference(self.address, rest)
+    }
+}

@@ -1,0 +1,271 @@
+//! The hub's client against the hub's door, and against hubs that mean harm.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Mutex};
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use kit_registry::{
+    Error, content,
+    hub::{self, Hub, HubFile, RepoId, Snapshot},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Log, options, serve};
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A folder with one model in it.
+fn models() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &[u8]| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("org/model/config.json", b"{}");
+    write("org/model/sub dir/notes#1.txt", b"notes");
+    write("org/model/model.safetensors", &[&[0, 1, 2], "x".repeat(3_000_000).as_bytes()].concat());
+    write("org/model/empty", b"");
+    write("org/model/.cache/hidden", b"hidden");
+    write("datasets/org/data/rows.jsonl", b"{}\n");
+    dir
+}
+
+fn client(address: SocketAddr, token: Option<&str>) -> Hub {
+    Hub::with_options(&format!("http://{address}"), token.map(str::to_owned), &options()).unwrap()
+}
+
+fn repo(name: &str) -> RepoId {
+    name.parse().unwrap()
+}
+
+async fn download_all(hub: &Hub, snapshot: &Snapshot, into: &Path) -> Result<(), Error> {
+    for file in &snapshot.files {
+        hub.download(snapshot, file, into, &|_| {}).await?;
+    }
+    Ok(())
+}
+
+/// The names of what lies in a folder.
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_model_comes_through_the_door_as_it_is() {
+    let (models, into) = (models(), tempfile::tempdir().unwrap());
+    let hub = client(serve(hub::router(models.path())).await, None);
+    let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+    let paths: Vec<&str> = snapshot.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["config.json", "empty", "model.safetensors", "sub dir/notes#1.txt"]);
+    let weights = fs::read(models.path().join("org/model/model.safetensors")).unwrap();
+    assert_eq!(snapshot.files[2].size, 3_000_003);
+    assert_eq!(snapshot.files[2].sha256.as_deref(), Some(content::digest(&weights).digest()));
+    assert_eq!(snapshot.files[0].sha256, None);
+    download_all(&hub, &snapshot, into.path()).await.unwrap();
+    for path in paths {
+        assert_eq!(
+            fs::read(into.path().join(path)).unwrap(),
+            fs::read(models.path().join("org/model").join(path)).unwrap()
+        );
+    }
+    assert_eq!(names(into.path()), ["config.json", "empty", "model.safetensors", "sub dir"]);
+    // The commit stands for the content.
+    let again = hub.files(&repo("org/model"), &snapshot.sha).await.unwrap();
+    assert_eq!(again.sha, snapshot.sha);
+    fs::write(models.path().join("org/model/config.json"), "{ }").unwrap();
+    assert_ne!(hub.files(&repo("org/model"), "main").await.unwrap().sha, snapshot.sha);
+}
+
+#[tokio::test]
+async fn datasets_come_through_the_door() {
+    let (models, into) = (models(), tempfile::tempdir().unwrap());
+    let hub = client(serve(hub::router(models.path())).await, None);
+    let snapshot = hub.files(&repo("datasets/org/data"), "main").await.unwrap();
+    download_all(&hub, &snapshot, into.path()).await.unwrap();
+    assert_eq!(fs::read(into.path().join("rows.jsonl")).unwrap(), b"{}\n");
+}
+
+#[tokio::test]
+async fn a_download_goes_on_in_a_later_call() {
+    let (models, into) = (models(), tempfile::tempdir().unwrap());
+    let log = Log::default();
+    let hub = client(serve(log.of(hub::router(models.path()))).await, None);
+    let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+    let file = &snapshot.files[2];
+    let weights = fs::read(models.path().join("org/model/model.safetensors")).unwrap();
+    let partial = format!("model.safetensors.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]);
+    fs::write(into.path().join(&partial), &weights[..1_000_000]).unwrap();
+    let told = Mutex::new(Vec::new());
+    hub.download(&snapshot, file, into.path(), &|bytes| told.lock().unwrap().push(bytes)).await.unwrap();
+    let told = told.into_inner().unwrap();
+    assert_eq!((told.first(), told.last()), (Some(&1_000_000), Some(&3_000_003)));
+    assert_eq!(fs::read(into.path().join("model.safetensors")).unwrap(), weights);
+    assert_eq!(log.seen().last().unwrap().headers["range"], "bytes=1000000-");
+
+    // A beginning that is wrong is found by the digest, and is gone for the next call.
+    fs::write(into.path().join(&partial), "wrong").unwrap();
+    let wrong = hub.download(&snapshot, file, into.path(), &|_| {}).await;
+    assert!(matches!(wrong, Err(Error::WrongFile { .. })), "{wrong:?}");
+    assert_eq!(names(into.path()), ["model.safetensors"]);
+    hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_by_name() {
+    let models = models();
+    let hub = client(serve(hub::router(models.path())).await, None);
+    let unknown = hub.files(&repo("org/other"), "main").await;
+    assert!(matches!(unknown, Err(Error::UnknownRepo { .. })), "{unknown:?}");
+    let unknown = hub.files(&repo("org"), "main").await;
+    assert!(matches!(unknown, Err(Error::UnknownRepo { .. })), "{unknown:?}");
+    let unknown = hub.files(&repo("org/model"), "v2").await;
+    assert!(matches!(unknown, Err(Error::UnknownRevision { .. })), "{unknown:?}");
+    let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+    let file = HubFile { path: "none".into(), size: 1, oid: String::new(), sha256: None };
+    let into = tempfile::tempdir().unwrap();
+    let unknown = hub.download(&snapshot, &file, into.path(), &|_| {}).await;
+    assert!(matches!(unknown, Err(Error::UnknownFile { .. })), "{unknown:?}");
+}
+
+/// A hub that lists these entries.
+fn listing(entries: Value) -> Router {
+    Router::new()
+        .route("/api/models/org/model/revision/main", get(async || Json(json!({ "sha": COMMIT }))))
+        .route(&format!("/api/models/org/model/tree/{COMMIT}"), get(async move || Json(entries)))
+}
+
+#[tokio::test]
+async fn a_listing_cannot_name_files_outside() {
+    for path in ["../up", "/etc/passwd", "a/../../b", "a\\b", "C:\\x"] {
+        let entries = json!([{ "type": "file", "path": path, "size": 1, "oid": "1" }]);
+        let hub = client(serve(listing(entries)).await, None);
+        let refused = hub.files(&repo("org/model"), "main").await;
+        assert!(matches!(refused, Err(Error::UnsafePath { .. })), "{path}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_has_pages() {
+    let page = async |request: Request| -> Response {
+        let name = if request.uri().query().unwrap().contains("cursor") { "b" } else { "a" };
+        let link = format!("<{}&cursor=x>; rel=\"next\"", request.uri());
+        let entries = Json(
+            json!([{ "type": "file", "path": name, "size": 1, "oid": name }, { "type": "directory", "path": "d" }]),
+        );
+        match name {
+            "a" => ([("link", link)], entries).into_response(),
+            _ => entries.into_response(),
+        }
+    };
+    let router = Router::new()
+        .route("/api/models/org/model/revision/main", get(async || Json(json!({ "sha": COMMIT }))))
+        .route(&format!("/api/models/org/model/tree/{COMMIT}"), get(page));
+    let snapshot = client(serve(router).await, None).files(&repo("org/model"), "main").await.unwrap();
+    assert_eq!(snapshot.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_token_stays_with_the_hub_when_a_file_lies_elsewhere() {
+    let weights = b"weights";
+    let log = Log::default();
+    let store = serve(log.of(Router::new().fallback(async || &weights[..]))).await;
+    let sha256 = content::digest(weights).digest().to_owned();
+    let entries = json!([{
+        "type": "file", "path": "model.bin", "size": 7, "oid": "1", "lfs": { "oid": sha256, "size": 7, "pointerSize": 134 },
+    }]);
+    let redirect = async move || (StatusCode::FOUND, [("location", format!("http://{store}/blob?signature=1"))]);
+    let router = listing(entries).fallback(redirect).layer(middleware::from_fn(
+        async |request: Request, next: Next| match request
+            .headers()
+            .get("authorization")
+            .is_some_and(|shown| shown == "Bearer the-token")
+        {
+            true => next.run(request).await,
+            false => StatusCode::UNAUTHORIZED.into_response(),
+        },
+    ));
+    let address = serve(router).await;
+    let into = tempfile::tempdir().unwrap();
+    let hub = client(address, Some("the-token"));
+    let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+    download_all(&hub, &snapshot, into.path()).await.unwrap();
+    assert_eq!(fs::read(into.path().join("model.bin")).unwrap(), weights);
+    assert_eq!(log.seen().len(), 1);
+    assert!(!log.has_authorization());
+    let stranger = client(address, None).files(&repo("org/model"), "main").await;
+    assert!(matches!(stranger, Err(Error::UnknownRepo { .. })), "{stranger:?}");
+}
+
+#[tokio::test]
+async fn a_file_with_another_content_is_refused_and_taken_away() {
+    let sha256 = content::digest(b"weights").digest().to_owned();
+    for (body, cause) in [("WEIGHTS", "it is sha256:"), ("short", "7 bytes"), ("much longer", "7 bytes")] {
+        let entries = json!([{
+            "type": "file", "path": "model.bin", "size": 7, "oid": "1", "lfs": { "oid": sha256, "size": 7 },
+        }]);
+        let into = tempfile::tempdir().unwrap();
+        let hub = client(serve(listing(entries).fallback(async move || body)).await, None);
+        let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+        let error = download_all(&hub, &snapshot, into.path()).await.unwrap_err();
+        assert!(matches!(&error, Error::WrongFile { reason, .. } if reason.contains(cause)), "{error:?}");
+        assert!(names(into.path()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_gated_model_says_so() {
+    let gated = async || (StatusCode::FORBIDDEN, [("x-error-code", "GatedRepo")]);
+    let hub = client(serve(Router::new().fallback(gated)).await, None);
+    let error = hub.files(&repo("org/model"), "main").await.unwrap_err();
+    assert!(matches!(error, Error::GatedRepo { .. }), "{error:?}");
+}
+
+#[test]
+fn a_token_is_not_sent_in_the_clear() {
+    let refused = Hub::new("http://hub.test", Some("token".into()));
+    assert!(matches!(refused, Err(Error::PlainToken { .. })), "{refused:?}");
+    assert!(Hub::new("http://hub.test", None).is_ok());
+    let hub = Hub::new("https://hub.test", Some("the-token".into())).unwrap();
+    assert!(!format!("{hub:?}").contains("the-token"));
+}
+
+/// Runs the official client's script with Python.
+async fn python(action: &str, models: &Path, endpoint: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/hub/official_client.py");
+    let home = tempfile::tempdir().unwrap();
+    let output = tokio::process::Command::new("python3")
+        .args([script, action, models.to_str().unwrap()])
+        .env("HF_ENDPOINT", endpoint)
+        .env("HF_HOME", home.path())
+        .env("HF_HUB_DISABLE_XET", "1")
+        .env("HF_HUB_DISABLE_TELEMETRY", "1")
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs a python3 with transformers, torch and huggingface_hub"]
+async fn the_official_client_comes_through_the_door() {
+    let models = tempfile::tempdir().unwrap();
+    python("make", models.path(), "http://127.0.0.1:9").await;
+    let log = Log::default();
+    let address = serve(log.of(hub::router(models.path()))).await;
+    assert_eq!(python("take", models.path(), &format!("http://{address}")).await.trim(), "taken");
+    assert!(log.count("GET", "/resolve/") >= 5 && log.count("HEAD", "/resolve/") >= 5);
+}

@@ -1,0 +1,10 @@
+//! The integration tests of this crate, as one binary.
+
+#[cfg(all(feature = "client", feature = "server"))]
+mod client;
+#[cfg(all(feature = "hub", feature = "server"))]
+mod hub;
+mod layout;
+
+#[cfg(feature = "server")]
+mod server;

@@ -1,0 +1,117 @@
+//! The one compute thread: whenever it is free it takes all that waits. There is no timer, so an idle server answers at once and a busy one batches by itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::predictor::{AnyInput, BoxError};
+use crate::queue::{Computed, Job, Queue, Work};
+
+/// What the first forward pass of each model computes.
+const TRIAL_TEXTS: [&str; 2] = ["ready", "A text of another length, so that both are packed into one batch."];
+
+/// Works until the queue is closed and empty.
+pub(crate) fn work(queue: &Queue, metrics: &Metrics, max_batch_tokens: usize) {
+    while let Some(work) = queue.take(max_batch_tokens) {
+        match work {
+            Work::Try(trial) => (trial.verdict)(try_out(&trial.model)),
+            Work::Predict(jobs) => answer(jobs, metrics),
+        }
+    }
+}
+
+/// Computes a model's answers for two texts, together and alone: they must have one finite logit per label, and be the same both ways.
+fn try_out(model: &Model) -> Result<()> {
+    let attempt = || -> Result<(), BoxError> {
+        let together = predict(model, prepare(model, &TRIAL_TEXTS)?)?;
+        for (text, row) in TRIAL_TEXTS.iter().zip(together) {
+            let alone = predict(model, prepare(model, &[text])?)?.concat();
+            let same = row.iter().zip(&alone).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()));
+            if !same {
+                return Err(format!("{text:?} has the logits {alone:?} alone, but {row:?} in a batch").into());
+            }
+        }
+        Ok(())
+    };
+    attempt().map_err(|source| Error::Verify { source })
+}
+
+fn prepare(model: &Model, texts: &[&str]) -> Result<Vec<AnyInput>, BoxError> {
+    texts.iter().map(|text| Ok(model.predictor.prepare(text)?.input)).collect()
+}
+
+fn answer(jobs: Vec<Job>, metrics: &Metrics) {
+    let started = Instant::now();
+    let Some(model) = jobs.first().map(|job| Arc::clone(&job.model)) else { return };
+    let n_tokens: usize = jobs.iter().map(|job| job.n_tokens).sum();
+    let (inputs, waiters): (Vec<_>, Vec<_>) =
+        jobs.into_iter().map(|job| (job.input, (job.answer, started - job.arrived))).unzip();
+    let rows = predict(&model, inputs);
+    let computed = started.elapsed();
+    match rows {
+        Ok(rows) => {
+            metrics.batch(&waiters.iter().map(|(_, waited)| *waited).collect::<Vec<_>>(), n_tokens, computed);
+            for ((answer, waited), logits) in waiters.into_iter().zip(rows) {
+                // A client that has gone meanwhile does not matter.
+                let _ = answer.send(Some(Computed { logits, waited, computed }));
+            }
+        }
+        Err(error) => {
+            tracing::error!(error = &*error, n_texts = waiters.len(), "the model failed on a batch");
+            metrics.failed_batches.add(1);
+            for (answer, _) in waiters {
+                let _ = answer.send(None);
+            }
+        }
+    }
+}
+
+/// Asks the model, and believes nothing: a panic, a row too few or a logit that is not finite is an error like any other.
+fn predict(model: &Model, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError> {
+    let (n_texts, n_labels) = (inputs.len(), model.predictor.labels().len());
+    let rows =
+        catch_unwind(AssertUnwindSafe(|| model.predictor.predict(inputs))).map_err(|_| "the model panicked")??;
+    if rows.len() != n_texts {
+        return Err(format!("{} rows of logits for {n_texts} texts", rows.len()).into());
+    }
+    match rows.iter().find(|row| row.len() != n_labels || row.iter().any(|logit| !logit.is_finite())) {
+        Some(row) => Err(format!("the logits {row:?} are not {n_labels} finite numbers").into()),
+        None if n_labels == 0 => Err("the model has no labels".into()),
+        None => Ok(rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelIdentity;
+    use crate::testing::{Lengths, Scripted};
+
+    fn verdict(predictor: impl crate::Predictor) -> String {
+        match try_out(&Model::new(predictor, ModelIdentity::default())) {
+            Ok(()) => "fine".to_owned(),
+            Err(error) => std::error::Error::source(&error).expect("a cause").to_string(),
+        }
+    }
+
+    #[test]
+    fn a_trial_accepts_a_model_that_answers_alike_alone_and_in_a_batch() {
+        assert_eq!(verdict(Lengths::default()), "fine");
+    }
+
+    #[test]
+    fn a_trial_refuses_a_model_that_is_broken() {
+        assert_eq!(verdict(Scripted(|_| Err("no weights".into()))), "no weights");
+        assert_eq!(verdict(Scripted(|_| panic!("out of bounds"))), "the model panicked");
+        assert_eq!(verdict(Scripted(|_| Ok(vec![]))), "0 rows of logits for 2 texts");
+        assert_eq!(
+            verdict(Scripted(|n| Ok(vec![vec![f32::NAN, 0.0]; n]))),
+            "the logits [NaN, 0.0] are not 2 finite numbers"
+        );
+        assert_eq!(verdict(Scripted(|n| Ok(vec![vec![1.0]; n]))), "the logits [1.0] are not 2 finite numbers");
+        assert!(verdict(Scripted(|n| Ok(vec![vec![n as f32, 0.0]; n]))).contains("alone, but [2.0, 0.0] in a batch"));
+    }
+}

@@ -1,0 +1,123 @@
+//! The owner's side of a running server.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+use crate::model::{Model, ModelIdentity};
+use crate::options::ServeOptions;
+use crate::predictor::Predictor;
+use crate::queue::Trial;
+use crate::server::Shared;
+
+/// Where a server is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lifecycle {
+    /// The first forward pass is not over.
+    Starting,
+    /// `/readyz` says yes.
+    Ready,
+    /// The first forward pass failed, with this reason; a [`Handle::swap`] can help.
+    Failed(Arc<str>),
+    /// On its way out: still answering, but `/readyz` says no.
+    Draining,
+}
+
+/// Steers a running server; clones steer the same one.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Where the server is in its life.
+    pub fn lifecycle(&self) -> Lifecycle {
+        self.shared.lifecycle.borrow().clone()
+    }
+
+    /// Waits for the end of the first forward pass and says where the server is then.
+    pub async fn started(&self) -> Lifecycle {
+        let mut lifecycle = self.shared.lifecycle.subscribe();
+        let started = lifecycle.wait_for(|now| *now != Lifecycle::Starting).await;
+        started.map_or(Lifecycle::Draining, |now| now.clone())
+    }
+
+    /// Who the served model is.
+    pub fn identity(&self) -> ModelIdentity {
+        self.shared.model.load().identity.clone()
+    }
+
+    /// The limits and times of this server.
+    pub fn options(&self) -> &ServeOptions {
+        &self.shared.options
+    }
+
+    /// Replaces the served model once the new one's first forward pass is right; requests that have begun finish on the old one.
+    /// A model that fails is refused, and the old one keeps serving.
+    pub async fn swap(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
+        let model = Model::new(predictor, identity);
+        let (send, verdict) = oneshot::channel();
+        let send = |verdict| drop(send.send(verdict));
+        self.shared.queue.push_trial(Trial { model: Arc::clone(&model), verdict: Box::new(send) });
+        let verdict = verdict.await.unwrap_or(Err(Error::Stopped));
+        match &verdict {
+            Ok(()) => {
+                self.shared.model.store(model);
+                self.shared.metrics.swaps.add(1);
+                self.shared.lifecycle.send_if_modified(become_ready);
+            }
+            Err(_) => self.shared.metrics.refused_swaps.add(1),
+        }
+        verdict
+    }
+
+    /// Says no on `/readyz` from now on, keeps answering, and waits until no predict request is left.
+    /// Whoever stops sending new ones first need not fear to lose any.
+    pub async fn drain(&self) {
+        self.begin_drain();
+        let mut in_flight = self.shared.in_flight.subscribe();
+        // The sender lives in what self holds, so waiting cannot fail.
+        let _ = in_flight.wait_for(|n_requests| *n_requests == 0).await;
+    }
+
+    /// Says no on `/readyz` from now on.
+    pub(crate) fn begin_drain(&self) {
+        self.shared.lifecycle.send_replace(Lifecycle::Draining);
+    }
+
+    /// Ends each connection with its next answer from now on.
+    pub(crate) fn close_connections(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("lifecycle", &self.lifecycle()).finish_non_exhaustive()
+    }
+}
+
+/// What the first forward pass means for a server that is starting.
+pub(crate) fn judge(now: &mut Lifecycle, verdict: &Result<()>) -> bool {
+    match verdict {
+        _ if *now != Lifecycle::Starting => false,
+        Ok(()) => become_ready(now),
+        Err(error) => {
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            *now = Lifecycle::Failed(format!("{error}{cause}").into());
+            true
+        }
+    }
+}
+
+fn become_ready(now: &mut Lifecycle) -> bool {
+    let waits = matches!(now, Lifecycle::Starting | Lifecycle::Failed(_));
+    if waits {
+        *now = Lifecycle::Ready;
+    }
+    waits
+}

@@ -1,0 +1,33 @@
+//! Text in, predictions out: an HTTP server around any classifier, and the engine that makes it fast. It never knows burn, OCI, or where the model came from.
+//!
+//! ```rust
+#![doc = include_str!("../examples/closure.rs")]
+//! ```
+//!
+//! [`server`] makes a router and a [`Handle`] of a [`Predictor`]; [`run`] serves them until a shutdown, and drains.
+//! The routes: `GET /`, `POST /predict`, `/livez`, `/startupz`, `/readyz`, `/metrics`, `/v1/provenance`.
+
+mod compute;
+#[cfg(feature = "engine")]
+pub mod engine;
+mod error;
+mod handle;
+mod http;
+mod metrics;
+mod model;
+mod options;
+mod predictor;
+mod queue;
+mod run;
+mod scores;
+mod server;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Result};
+pub use handle::{Handle, Lifecycle};
+pub use model::ModelIdentity;
+pub use options::ServeOptions;
+pub use predictor::{BoxError, Predictor, Prepared};
+pub use run::run;
+pub use server::server;

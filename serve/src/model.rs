@@ -1,0 +1,36 @@
+//! A predictor together with who it is.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+
+use crate::predictor::{AnyPredictor, Predictor};
+
+/// Which model answers, as it is known from outside. Every field may be missing: a plain folder has none of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelIdentity {
+    /// The ModelKit's manifest digest, `sha256:…`; the header `X-ModelKit-Digest`.
+    pub digest: Option<String>,
+    /// What the model was resolved from, `registry/repository:tag`; the header `X-Model-Version`.
+    pub reference: Option<String>,
+    /// The Kitfile, as JSON.
+    pub kitfile: Option<serde_json::Value>,
+    /// The ModelKit's manifest, byte for byte.
+    pub manifest: Option<Vec<u8>>,
+}
+
+/// The served model. A request holds on to the one that it began with, so no answer can mix two.
+pub(crate) struct Model {
+    pub(crate) predictor: Box<dyn AnyPredictor>,
+    pub(crate) identity: ModelIdentity,
+    pub(crate) digest: Option<HeaderValue>,
+    pub(crate) version: Option<HeaderValue>,
+}
+
+impl Model {
+    pub(crate) fn new(predictor: impl Predictor, identity: ModelIdentity) -> Arc<Self> {
+        let header = |text: &Option<String>| HeaderValue::from_str(text.as_deref()?).ok();
+        let (digest, version) = (header(&identity.digest), header(&identity.reference));
+        Arc::new(Self { predictor: Box::new(predictor), identity, digest, version })
+    }
+}

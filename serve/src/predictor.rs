@@ -1,0 +1,63 @@
+//! What the server needs of a model.
+
+use std::any::Any;
+
+/// Any error that a [`Predictor`] may give.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A text classifier, as the server sees it: two plain steps in std types.
+///
+/// [`Engine`](crate::engine::Engine) is our own; a closure, burn or ONNX Runtime can stand behind the same two steps.
+pub trait Predictor: Send + Sync + 'static {
+    /// One text, ready to be computed.
+    type Input: Send;
+
+    /// The names of the classes, in the order of the logits.
+    fn labels(&self) -> &[String];
+
+    /// Makes one text ready. Called from any thread, many at once; must be cheap.
+    fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError>;
+
+    /// Gives one row of logits per input, in the order of [`labels`](Self::labels). Called from the compute thread only, one batch at a time.
+    fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Vec<f32>>, BoxError>;
+}
+
+/// One text after [`Predictor::prepare`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared<I> {
+    /// What [`Predictor::predict`] will be given.
+    pub input: I,
+    /// What the text costs, in tokens; the queue is counted in them.
+    pub n_tokens: usize,
+    /// Whether the end of the text was cut off.
+    pub truncated: bool,
+}
+
+/// One prepared text of whichever predictor is being served.
+pub(crate) type AnyInput = Box<dyn Any + Send>;
+
+/// A [`Predictor`] whose input type is forgotten, so that the served model can be swapped for one of another type.
+pub(crate) trait AnyPredictor: Send + Sync {
+    fn labels(&self) -> &[String];
+    fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError>;
+    fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError>;
+}
+
+impl<P: Predictor> AnyPredictor for P {
+    fn labels(&self) -> &[String] {
+        Predictor::labels(self)
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError> {
+        let Prepared { input, n_tokens, truncated } = Predictor::prepare(self, text)?;
+        Ok(Prepared { input: Box::new(input), n_tokens, truncated })
+    }
+
+    fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError> {
+        let inputs: Vec<P::Input> = inputs
+            .into_iter()
+            .map(|input| *input.downcast().expect("an input travels with the model that prepared it"))
+            .collect();
+        Predictor::predict(self, &inputs)
+    }
+}

@@ -1,0 +1,101 @@
+//! A router, a handle and one compute thread around a predictor.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::sync::{Semaphore, watch};
+
+use crate::compute;
+use crate::error::Error;
+use crate::handle::{Handle, Lifecycle, judge};
+use crate::http;
+use crate::http::stamp::RequestIds;
+use crate::metrics::Metrics;
+use crate::model::{Model, ModelIdentity};
+use crate::options::ServeOptions;
+use crate::predictor::Predictor;
+use crate::queue::{Queue, Trial};
+
+/// Serves a predictor: the routes as a value, and a handle to steer them. Give both to [`run`](crate::run), or the router to a program of yours.
+///
+/// The server is ready once the predictor's first forward pass is right ([`Handle::started`]).
+/// Its compute thread ends when the last clone of router and handle is gone.
+pub fn server(predictor: impl Predictor, identity: ModelIdentity, options: ServeOptions) -> (Router, Handle) {
+    let model = Model::new(predictor, identity);
+    let shared = Arc::new(Shared::new(Arc::clone(&model), options));
+    start(&shared, model);
+    (http::router(&shared), Handle { shared })
+}
+
+/// What the routes, the handle and the accept loop share.
+pub(crate) struct Shared {
+    pub(crate) model: ArcSwap<Model>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) options: ServeOptions,
+    pub(crate) lifecycle: watch::Sender<Lifecycle>,
+    /// Predict requests that are being answered.
+    pub(crate) in_flight: watch::Sender<usize>,
+    /// Each connection ends with its next answer.
+    pub(crate) closing: AtomicBool,
+    /// Turns for tokenising long texts.
+    pub(crate) preparing: Semaphore,
+    pub(crate) request_ids: RequestIds,
+}
+
+impl Shared {
+    fn new(model: Arc<Model>, options: ServeOptions) -> Self {
+        Self {
+            model: ArcSwap::new(model),
+            queue: Arc::new(Queue::new(options.max_queue_tokens)),
+            metrics: Arc::new(Metrics::new()),
+            lifecycle: watch::Sender::new(Lifecycle::Starting),
+            in_flight: watch::Sender::new(0),
+            closing: AtomicBool::new(false),
+            preparing: Semaphore::new(options.max_preparing.max(1)),
+            request_ids: RequestIds::new(),
+            options,
+        }
+    }
+
+    /// Counts a predict request for as long as the guard lives.
+    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.send_modify(|n_requests| *n_requests += 1);
+        InFlight(Arc::clone(self))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// One predict request that is being answered.
+pub(crate) struct InFlight(Arc<Shared>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.send_modify(|n_requests| *n_requests -= 1);
+    }
+}
+
+/// Starts the compute thread; its first work is to try the model.
+fn start(shared: &Shared, model: Arc<Model>) {
+    let lifecycle = shared.lifecycle.clone();
+    let judged = move |verdict| {
+        lifecycle.send_if_modified(|now| judge(now, &verdict));
+    };
+    shared.queue.push_trial(Trial { model, verdict: Box::new(judged) });
+    let (queue, metrics) = (Arc::clone(&shared.queue), Arc::clone(&shared.metrics));
+    let max_batch_tokens = shared.options.max_batch_tokens;
+    let work = move || compute::work(&queue, &metrics, max_batch_tokens);
+    if let Err(error) = thread::Builder::new().name("compute".to_owned()).spawn(work) {
+        let verdict = Err(Error::Verify { source: error.into() });
+        shared.lifecycle.send_if_modified(|now| judge(now, &verdict));
+        shared.queue.close();
+    }
+}

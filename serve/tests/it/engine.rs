@@ -1,0 +1,223 @@
+//! The engine against PyTorch, and against broken folders.
+
+use std::path::{Path, PathBuf};
+
+use kit_serve::engine::{Engine, EngineOptions};
+use kit_serve::{Lifecycle, ModelIdentity, Predictor, ServeOptions, server};
+use serde_json::{Value, json};
+
+use crate::support::predict;
+
+/// A DistilBERT of a few kilobytes; `make.py` beside it made it, and wrote down PyTorch's logits.
+fn tiny() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/testdata/tiny-distilbert")
+}
+
+fn engine(n_threads: usize) -> Engine {
+    Engine::load(&tiny(), &EngineOptions { n_threads: Some(n_threads) }).unwrap()
+}
+
+struct Golden {
+    texts: Vec<String>,
+    input_ids: Vec<Vec<u32>>,
+    logits: Vec<Vec<f32>>,
+}
+
+fn golden() -> Golden {
+    let golden: Value = serde_json::from_slice(&std::fs::read(tiny().join("golden.json")).unwrap()).unwrap();
+    let field = |name: &str| golden[name].clone();
+    Golden {
+        texts: serde_json::from_value(field("texts")).unwrap(),
+        input_ids: serde_json::from_value(field("input_ids")).unwrap(),
+        logits: serde_json::from_value(field("logits")).unwrap(),
+    }
+}
+
+fn assert_close(ours: &[Vec<f32>], theirs: &[Vec<f32>], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (n, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(a.len() == b.len() && worst <= 1e-5, "{what}: text {n} has {a:?}, not {b:?}");
+    }
+}
+
+#[test]
+fn token_ids_are_those_of_transformers() {
+    let (engine, golden) = (engine(1), golden());
+    for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
+        assert_eq!(engine.prepare(text).unwrap().input, *ids, "{text:?}");
+    }
+}
+
+#[test]
+fn logits_are_those_of_pytorch_alone_and_packed_for_any_number_of_threads() {
+    let golden = golden();
+    for n_threads in [1, 2, 3] {
+        let engine = engine(n_threads);
+        assert_close(&engine.predict(&golden.input_ids).unwrap(), &golden.logits, "packed");
+        let backwards: Vec<_> = golden.input_ids.iter().rev().cloned().collect();
+        let logits: Vec<_> = engine.predict(&backwards).unwrap().into_iter().rev().collect();
+        assert_close(&logits, &golden.logits, "packed backwards");
+        for (ids, logits) in golden.input_ids.iter().zip(&golden.logits) {
+            let alone = engine.predict(std::slice::from_ref(ids)).unwrap();
+            assert_close(&alone, std::slice::from_ref(logits), "alone");
+        }
+    }
+    assert!(engine(1).predict(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn long_texts_are_cut_at_the_models_length() {
+    let engine = engine(1);
+    let whole = "good film ".repeat(31);
+    let exact = engine.prepare(&whole).unwrap();
+    assert_eq!((exact.n_tokens, exact.truncated), (64, false));
+    // Long enough to be looked at in pieces, with and without anything to cut at.
+    for long in [
+        whole.clone() + "x",
+        whole.repeat(5000),
+        whole.clone() + &"x".repeat(1 << 20),
+        whole.clone() + &" ".repeat(1 << 20) + "x",
+    ] {
+        let cut = engine.prepare(&long).unwrap();
+        assert_eq!((&cut.input, cut.truncated), (&exact.input, true), "{} bytes", long.len());
+    }
+    let padded = engine.prepare(&(whole + &" ".repeat(1 << 20))).unwrap();
+    assert_eq!((padded.input, padded.truncated), (exact.input, false));
+}
+
+/// A copy of the tiny model's folder with one file changed.
+fn changed(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let bytes = std::fs::read(tiny().join(name)).unwrap();
+        std::fs::write(dir.path().join(name), if name == file { change(bytes) } else { bytes }).unwrap();
+    }
+    dir
+}
+
+fn changed_json(file: &str, change: impl Fn(&mut Value)) -> tempfile::TempDir {
+    changed(file, |bytes| {
+        let mut json = serde_json::from_slice(&bytes).unwrap();
+        change(&mut json);
+        serde_json::to_vec(&json).unwrap()
+    })
+}
+
+/// Rewrites the table of contents of a safetensors file; the data stays.
+fn changed_header(change: impl Fn(&mut serde_json::Map<String, Value>)) -> tempfile::TempDir {
+    changed("model.safetensors", |bytes| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Map<String, Value> = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        change(&mut header);
+        let header = serde_json::to_vec(&header).unwrap();
+        [&(header.len() as u64).to_le_bytes(), &*header, &bytes[8 + length..]].concat()
+    })
+}
+
+fn problem(dir: &tempfile::TempDir) -> String {
+    let error = Engine::load(dir.path(), &EngineOptions::default()).expect_err("the folder is broken");
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    format!("{error}: {source}").replace(&dir.path().display().to_string(), "DIR")
+}
+
+#[test]
+fn every_tensor_that_is_missing_unused_or_misshapen_is_named() {
+    let dir = changed_header(|header| {
+        let bias = header.remove("classifier.bias").unwrap();
+        header.insert("classifier.extra".to_owned(), bias);
+        header["pre_classifier.bias"]["shape"] = json!([4, 8]);
+    });
+    let expected = "cannot load the weights of DIR/model.safetensors: classifier.bias is missing; \
+                    pre_classifier.bias has the shape [4, 8], not [32]; classifier.extra is not used";
+    assert_eq!(problem(&dir), expected);
+}
+
+#[test]
+fn a_model_without_a_classifier_is_told_so() {
+    let dir = changed_header(|header| {
+        for part in ["weight", "bias"] {
+            let tensor = header.remove(&format!("classifier.{part}")).unwrap();
+            header.insert(format!("vocab_projector.{part}"), tensor);
+        }
+    });
+    let problem = problem(&dir);
+    assert!(
+        problem.contains("classifier.bias is missing; classifier.weight is missing; vocab_projector.bias is not used"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn files_that_are_broken_are_errors_that_name_them() {
+    let cut = changed("model.safetensors", |bytes| bytes[..bytes.len() - 4].to_vec());
+    assert!(problem(&cut).starts_with("cannot load the weights of DIR/model.safetensors: "), "{}", problem(&cut));
+    let empty = changed("model.safetensors", |_| Vec::new());
+    assert!(problem(&empty).contains("model.safetensors"), "{}", problem(&empty));
+    let garbage = changed("tokenizer.json", |_| b"{}".to_vec());
+    assert!(problem(&garbage).starts_with("cannot use DIR/tokenizer.json: "), "{}", problem(&garbage));
+    let shape = changed_json("config.json", |config| config["hidden_dim"] = json!(128));
+    assert!(problem(&shape).contains("lin1.weight has the shape [64, 32], not [128, 32]"), "{}", problem(&shape));
+    let labels = changed_json("config.json", |config| config["id2label"] = json!({"0": "only"}));
+    assert_eq!(problem(&labels), "cannot use DIR/config.json: id2label has 1 labels, but the classifier has 2");
+    let missing = tempfile::tempdir().unwrap();
+    assert!(problem(&missing).contains("DIR/config.json"), "{}", problem(&missing));
+}
+
+#[test]
+fn a_tokenizers_own_padding_and_truncation_are_switched_off() {
+    let dir = changed_json("tokenizer.json", |tokenizer| {
+        tokenizer["truncation"] = json!({"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0});
+        tokenizer["padding"] = json!({"strategy":{"Fixed":64},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"[PAD]"});
+    });
+    let (padding, golden) = (Engine::load(dir.path(), &EngineOptions::default()).unwrap(), golden());
+    for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
+        assert_eq!(padding.prepare(text).unwrap().input, *ids);
+    }
+}
+
+#[test]
+fn default_labels_stand_in_for_missing_ones() {
+    let dir = changed_json("config.json", |config| drop(config.as_object_mut().unwrap().remove("id2label")));
+    let engine = Engine::load(dir.path(), &EngineOptions::default()).unwrap();
+    assert_eq!(engine.labels(), ["LABEL_0", "LABEL_1"]);
+}
+
+#[test]
+fn weights_of_half_precision_are_converted() {
+    let to_bf16 = changed("model.safetensors", |bytes| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Map<String, Value> = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        for (_, tensor) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
+            tensor["dtype"] = json!("BF16");
+            let offsets: Vec<u64> = serde_json::from_value(tensor["data_offsets"].clone()).unwrap();
+            tensor["data_offsets"] = json!([offsets[0] / 2, offsets[1] / 2]);
+        }
+        let header = serde_json::to_vec(&header).unwrap();
+        let data: Vec<u8> = bytes[8 + length..].chunks_exact(4).flat_map(|float| [float[2], float[3]]).collect();
+        [&(header.len() as u64).to_le_bytes(), &*header, &data].concat()
+    });
+    let (engine, golden) = (Engine::load(to_bf16.path(), &EngineOptions::default()).unwrap(), golden());
+    for (ours, theirs) in engine.predict(&golden.input_ids).unwrap().iter().zip(&golden.logits) {
+        for (a, b) in ours.iter().zip(theirs) {
+            assert!((a - b).abs() < 0.1 && a != b, "{a} is near {b}, but not it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_engine_serves() {
+    let golden = golden();
+    let (router, handle) = server(engine(2), ModelIdentity::default(), ServeOptions::default());
+    assert_eq!(handle.started().await, Lifecycle::Ready);
+    let body = json!({ "text": golden.texts }).to_string();
+    let answers: Vec<Value> = serde_json::from_str(&predict(&router, &body).await.body).unwrap();
+    assert_eq!(answers.len(), golden.texts.len());
+    for (answer, logits) in answers.iter().zip(&golden.logits) {
+        let [negative, positive] = [logits[0], logits[1]].map(f64::from);
+        let label = if positive > negative { "positive" } else { "negative" };
+        let score = 1.0 / (1.0 + (-(positive - negative).abs()).exp());
+        assert_eq!(answer[0]["label"], label);
+        assert!((answer[0]["score"].as_f64().unwrap() - score).abs() < 1e-5, "{answer} is not {score}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The server from outside: the router as a value, the accept loop over real sockets, the engine against PyTorch.
+
+#[cfg(feature = "engine")]
+mod engine;
+mod fastapi;
+mod routes;
+mod run;
+mod support;
+mod swap;

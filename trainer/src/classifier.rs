@@ -1,0 +1,192 @@
+//! A checkpoint, its tokenizer and its labels: one value that classifies text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, TensorData};
+use fs_err as fs;
+
+use crate::device::DeviceKind;
+use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
+use crate::error::{Error, Result};
+use crate::model_config::ModelConfig;
+use crate::random::{Purpose, normal, stream};
+use crate::tokenizer::TextTokenizer;
+use crate::weights::{self, Checkpoint};
+
+/// The tokenizer's files; they are carried from the checkpoint to the trained model as they are.
+const TOKENIZER_FILES: [&str; 5] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt"];
+
+/// Texts that are classified together; they are sorted by length before.
+const BATCH_SIZE: usize = 32;
+
+/// A text classifier: DistilBERT, its tokenizer and its labels.
+#[derive(Clone)]
+pub struct Classifier {
+    pub(crate) network: DistilBertClassifier,
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: TextTokenizer,
+    pub(crate) kind: DeviceKind,
+    /// SHA-256 of the weights that were loaded.
+    pub(crate) loaded: String,
+    pub(crate) files: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Classifier {
+    /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json`, `model.safetensors` (or its shards).
+    /// A tensor that is missing, unknown or misshapen is an error that names it.
+    /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
+    pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
+        let mut config = ModelConfig::read(&dir.join("config.json"))?;
+        let files = tokenizer_files(dir)?;
+        let tokenizer = TextTokenizer::parse(
+            files.get("tokenizer.json").map_or(&[], Vec::as_slice),
+            &dir.join("tokenizer.json"),
+            config.network.vocab_size,
+            config.network.max_position_embeddings,
+        )?;
+        let checkpoint = Checkpoint::read(dir)?;
+        let loaded = checkpoint.digest.clone();
+        let head = head(&mut config, &checkpoint);
+        let skeleton = DistilBertClassifier::skeleton(&config.network, head, &device.device());
+        let network = weights::fill(skeleton, checkpoint, &device.device())
+            .map_err(|problems| Error::Tensors { dir: dir.to_owned(), problems })?;
+        tracing::debug!(dir = %dir.display(), digest = %loaded, labels = config.labels.len(), "loaded a checkpoint");
+        Ok(Self { network, config, tokenizer, kind: device, loaded, files })
+    }
+
+    /// Writes the same kind of folder; `transformers` opens it.
+    /// The same classifier gives the same bytes.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let unwritten = |source| Error::SavedModel { dir: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(unwritten)?;
+        for (name, bytes) in &self.files {
+            fs::write(dir.join(name), bytes).map_err(unwritten)?;
+        }
+        fs::write(dir.join("config.json"), self.config.to_json()).map_err(unwritten)?;
+        let path = dir.join("model.safetensors");
+        weights::save(&self.network, &path).map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
+        // Written for its owner only: it gets what the umask gave the others.
+        let permissions = fs::metadata(dir.join("config.json")).map_err(unwritten)?.permissions();
+        fs::set_permissions(path, permissions).map_err(unwritten)
+    }
+
+    /// The same with other labels.
+    /// As many labels as before keep the head and only name it anew; otherwise a new head is drawn from the seed.
+    #[must_use]
+    pub fn with_labels(mut self, labels: Vec<String>, seed: u64) -> Self {
+        if labels.is_empty() {
+            self.network.classifier = None;
+        } else if self.network.classifier.is_none() || labels.len() != self.config.labels.len() {
+            self.draw_head(labels.len(), seed);
+        }
+        self.config.labels = labels;
+        self
+    }
+
+    /// The labels, in the order of the logits.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.config.labels
+    }
+
+    /// The number of weights.
+    #[must_use]
+    pub fn n_parameters(&self) -> usize {
+        use burn::module::Module as _;
+        self.network.num_params()
+    }
+
+    /// Logits: one row a text, in the order of the labels.
+    pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
+        self.check_head()?;
+        let rows = self.tokenizer.encode(texts)?;
+        Ok(logits(&self.network, &self.config, &rows, &self.kind.device()))
+    }
+
+    /// Refuses to classify before there are labels.
+    pub(crate) fn check_head(&self) -> Result<()> {
+        if self.config.labels.is_empty() { Err(Error::NoLabels) } else { Ok(()) }
+    }
+
+    /// Draws a head as transformers does: normal weights, biases of zero.
+    fn draw_head(&mut self, n_labels: usize, seed: u64) {
+        let (dim, deviation) = (self.config.network.dim, self.config.network.initializer_range);
+        let device = self.kind.device();
+        let linear = |d_output: usize, index| {
+            let weight = normal(dim * d_output, deviation, &mut stream(seed, Purpose::Head, index));
+            let weight = TensorData::new(weight, [dim, d_output]);
+            let bias = TensorData::new(vec![0_f32; d_output], [d_output]);
+            Linear {
+                weight: Param::from_tensor(Tensor::from_data(weight, &device)),
+                bias: Some(Param::from_tensor(Tensor::from_data(bias, &device))),
+            }
+        };
+        self.network.pre_classifier.get_or_insert_with(|| linear(dim, 0));
+        self.network.classifier = Some(linear(n_labels, 1));
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Classifier")
+            .field("labels", &self.config.labels)
+            .field("network", &self.config.network)
+            .field("device", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Classifies token rows in batches of similar length; the answer has the order of the rows.
+pub(crate) fn logits(
+    network: &DistilBertClassifier,
+    config: &ModelConfig,
+    rows: &[Vec<u32>],
+    device: &Device,
+) -> Vec<Vec<f32>> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|n| rows[*n].len());
+    let mut logits = vec![Vec::new(); rows.len()];
+    for batch in order.chunks(BATCH_SIZE) {
+        let texts: Vec<&[u32]> = batch.iter().map(|n| &rows[*n][..]).collect();
+        let texts = Batch::new(&texts, config.network.pad_token_id.unwrap_or(0), device);
+        let values = network.forward(&texts, &config.network, &mut Dropout::off());
+        let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
+        let values = values.chunks_exact(config.labels.len());
+        batch.iter().zip(values).for_each(|(n, row)| logits[*n] = row.to_vec());
+    }
+    logits
+}
+
+/// What of a head the checkpoint has; labels without names become `LABEL_0`, as in transformers.
+fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
+    let n_labels = checkpoint.shape("classifier.weight").and_then(|shape| shape.first().copied());
+    match n_labels {
+        None => config.labels.clear(),
+        Some(n_labels) if config.labels.is_empty() => {
+            config.labels = (0..n_labels).map(|n| format!("LABEL_{n}")).collect();
+        }
+        Some(_) => (),
+    }
+    Head {
+        pre_classifier: checkpoint.shape("pre_classifier.weight").is_some() || n_labels.is_some(),
+        n_labels: n_labels.map(|_| config.labels.len()),
+    }
+}
+
+/// Those that are there; `tokenizer.json` has to be.
+fn tokenizer_files(dir: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for name in TOKENIZER_FILES {
+        match fs::read(dir.join(name)) {
+            Ok(bytes) => drop(files.insert(name, bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != "tokenizer.json" => (),
+            Err(source) => return Err(Error::ModelFolder { dir: dir.to_owned(), source }),
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,96 @@
+//! Labelled text: read, named, divided.
+
+mod rows;
+mod split;
+
+use std::path::Path;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+pub use rows::RowProblem;
+pub use split::Split;
+
+use crate::error::{Error, Result};
+
+/// A text and the number of its label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The text.
+    pub text: String,
+    /// The label's place among the dataset's (or the classifier's) labels.
+    pub label: usize,
+}
+
+/// Labelled text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dataset {
+    /// In the order of the file.
+    pub examples: Vec<Example>,
+    /// The labels that the examples' numbers mean.
+    pub labels: Vec<String>,
+}
+
+impl Dataset {
+    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, or JSON lines.
+    ///
+    /// A label is a text or a number from 0, the same kind throughout.
+    /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in transformers.
+    /// Rows that cannot be used are an error that names each of them.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::DatasetFile { source })?;
+        let rows =
+            rows::parse(&text, path).map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?;
+        rows::collect(rows).map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
+    }
+
+    /// The same examples, numbered as a classifier numbers its labels.
+    /// A dataset that numbers its labels itself keeps its numbers.
+    pub fn aligned_to(mut self, labels: &[String]) -> Result<Self> {
+        let is_numbered = self.labels.iter().enumerate().all(|(n, label)| *label == numbered(n));
+        if is_numbered && self.labels.len() <= labels.len() {
+            self.labels = labels.to_vec();
+            return Ok(self);
+        }
+        let place = |label: &String| {
+            labels
+                .iter()
+                .position(|known| known == label)
+                .ok_or_else(|| Error::UnknownLabel { label: label.clone(), known: labels.to_vec() })
+        };
+        let places: Vec<usize> = self.labels.iter().map(place).collect::<Result<_>>()?;
+        self.examples.iter_mut().for_each(|example| example.label = places[example.label]);
+        self.labels = labels.to_vec();
+        Ok(self)
+    }
+
+    /// Holds a share of the examples out, of each label as large a share; the same seed holds out the same.
+    /// A label with a single example stays in training.
+    #[must_use]
+    pub fn split(&self, validation_fraction: f64, seed: u64) -> Split {
+        split::split(&self.examples, self.labels.len(), validation_fraction, seed)
+    }
+
+    /// `sha256:` of texts and labels, whatever file they came in.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(&self.examples)
+    }
+}
+
+/// `sha256:` of examples: a line `[label,"text"]` each.
+pub(crate) fn digest(examples: &[Example]) -> String {
+    let mut hasher = Sha256::new();
+    for Example { text, label } in examples {
+        let line = serde_json::to_string(&(label, text)).expect("a number and a text become JSON");
+        hasher.update(line);
+        hasher.update("\n");
+    }
+    crate::report::sha256_text(hasher)
+}
+
+/// The name of a label that is a bare number.
+fn numbered(label: usize) -> String {
+    format!("LABEL_{label}")
+}

@@ -1,0 +1,90 @@
+//! Dropout whose masks are a function of seed and step.
+
+use burn::tensor::{Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
+
+use crate::random::{Purpose, stream};
+
+/// Values of a mask that are drawn from one stream; part of what a seed means, so it stays as it is.
+const CHUNK: usize = 1 << 14;
+
+/// The dropout of one step; each place in the network draws its own mask.
+#[derive(Debug)]
+pub(crate) struct Dropout {
+    rng: Option<ChaCha8Rng>,
+    /// How many places have drawn a mask in this step.
+    place: u64,
+}
+
+impl Dropout {
+    /// No dropout: inference.
+    pub(crate) fn off() -> Self {
+        Self { rng: None, place: 0 }
+    }
+
+    /// The masks of one step.
+    pub(crate) fn of_step(seed: u64, step: u64) -> Self {
+        Self { rng: Some(stream(seed, Purpose::Dropout, step)), place: 0 }
+    }
+
+    /// Zeroes values with this probability and scales the others up.
+    pub(crate) fn apply<const D: usize>(&mut self, values: Tensor<D>, probability: f64) -> Tensor<D> {
+        let Some(rng) = &self.rng else { return values };
+        if probability == 0.0 {
+            return values;
+        }
+        let place = self.place;
+        self.place += 1;
+        let shape = values.shape();
+        let mask = mask(shape.num_elements(), probability, place, rng);
+        let mask = Tensor::from_data(TensorData::new(mask, shape), &values.device());
+        values * mask
+    }
+}
+
+/// Zeros, and the inverse of the share that is kept.
+/// Every chunk has a stream of its own, so that any number of threads draws the same.
+fn mask(n_values: usize, probability: f64, place: u64, rng: &ChaCha8Rng) -> Vec<f32> {
+    let dropped = (probability * 65536.0).round() as u32;
+    let scale = (1.0 / (1.0 - probability)) as f32;
+    let mut mask = vec![0.0; n_values];
+    mask.par_chunks_mut(CHUNK).enumerate().for_each(|(number, chunk)| {
+        let mut rng = rng.clone();
+        rng.set_stream((place << 32) | number as u64);
+        let mut bytes = vec![0; chunk.len() * 2];
+        rng.fill_bytes(&mut bytes);
+        for (value, drawn) in chunk.iter_mut().zip(bytes.chunks_exact(2)) {
+            let drawn = u32::from(u16::from_le_bytes([drawn[0], drawn[1]]));
+            *value = if drawn < dropped { 0.0 } else { scale };
+        }
+    });
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_depends_on_seed_step_and_place_and_on_nothing_else() {
+        let draw = |seed, step, place| mask(40_000, 0.1, place, &stream(seed, Purpose::Dropout, step));
+        let first = draw(1, 1, 0);
+        let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        assert_eq!(first, one_thread.install(|| draw(1, 1, 0)));
+        for other in [draw(2, 1, 0), draw(1, 2, 0), draw(1, 1, 1)] {
+            assert_ne!(first, other);
+        }
+        assert_ne!(first[..CHUNK], first[CHUNK..2 * CHUNK]);
+    }
+
+    #[test]
+    fn a_mask_drops_its_share_and_keeps_the_mean() {
+        let mask = mask(100_000, 0.2, 0, &stream(5, Purpose::Dropout, 9));
+        let dropped = mask.iter().filter(|value| **value == 0.0).count();
+        assert!((19_500..20_500).contains(&dropped), "{dropped}");
+        let mean = mask.iter().sum::<f32>() / 100_000.0;
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+    }
+}

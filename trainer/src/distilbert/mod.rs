@@ -1,0 +1,205 @@
+//! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that a file loads itself.
+//!
+//! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in `transformers`.
+//! Hidden states are `[batch * seq, dim]` throughout: linear layers then are one matrix product each.
+#![expect(non_snake_case, reason = "the checkpoint calls one layer LayerNorm")]
+
+mod batch;
+mod dropout;
+
+use std::f64::consts::SQRT_2;
+
+use burn::module::Module;
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{gelu, relu, softmax};
+use burn::tensor::{Device, Tensor};
+
+pub(crate) use batch::Batch;
+pub(crate) use dropout::Dropout;
+
+use crate::model_config::{Activation, Network};
+
+/// LayerNorm's epsilon in every published checkpoint; `config.json` has no key for it.
+const EPSILON: f64 = 1e-12;
+
+/// `DistilBertForSequenceClassification`; a base checkpoint has no head.
+#[derive(Module, Debug)]
+pub(crate) struct DistilBertClassifier {
+    distilbert: DistilBert,
+    pub(crate) pre_classifier: Option<Linear>,
+    pub(crate) classifier: Option<Linear>,
+}
+
+#[derive(Module, Debug)]
+struct DistilBert {
+    embeddings: Embeddings,
+    transformer: Transformer,
+}
+
+#[derive(Module, Debug)]
+struct Embeddings {
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    LayerNorm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Transformer {
+    layer: Vec<TransformerBlock>,
+}
+
+#[derive(Module, Debug)]
+struct TransformerBlock {
+    attention: Attention,
+    sa_layer_norm: LayerNorm,
+    ffn: FeedForward,
+    output_layer_norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    q_lin: Linear,
+    k_lin: Linear,
+    v_lin: Linear,
+    out_lin: Linear,
+}
+
+#[derive(Module, Debug)]
+struct FeedForward {
+    lin1: Linear,
+    lin2: Linear,
+}
+
+impl DistilBertClassifier {
+    /// The network without values: they are set by loading, and no memory is taken before.
+    pub(crate) fn skeleton(network: &Network, head: Head, device: &Device) -> Self {
+        let dim = network.dim;
+        Self {
+            distilbert: DistilBert {
+                embeddings: Embeddings::skeleton(network, device),
+                transformer: Transformer {
+                    layer: (0..network.n_layers).map(|_| TransformerBlock::skeleton(network, device)).collect(),
+                },
+            },
+            pre_classifier: head.pre_classifier.then(|| linear(dim, dim, device)),
+            classifier: head.n_labels.map(|n_labels| linear(dim, n_labels, device)),
+        }
+    }
+
+    /// Logits: `[batch, labels]`.
+    ///
+    /// # Panics
+    /// Without a head; whoever has labels has one.
+    pub(crate) fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let hidden = self.distilbert.forward(batch, network, dropout);
+        let first = hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(1, 0, network.dim);
+        let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
+        let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
+        let pooled = relu(pre_classifier.forward(first));
+        classifier.forward(dropout.apply(pooled, network.seq_classif_dropout))
+    }
+}
+
+/// Which parts of the head a checkpoint has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) pre_classifier: bool,
+    pub(crate) n_labels: Option<usize>,
+}
+
+impl DistilBert {
+    fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let embedded = self.embeddings.forward(batch, network, dropout);
+        let layers = self.transformer.layer.iter();
+        layers.fold(embedded, |hidden, layer| layer.forward(hidden, batch, network, dropout))
+    }
+}
+
+impl Embeddings {
+    fn skeleton(network: &Network, device: &Device) -> Self {
+        let embedding = |n| EmbeddingConfig::new(n, network.dim).init(device);
+        Self {
+            word_embeddings: embedding(network.vocab_size),
+            position_embeddings: embedding(network.max_position_embeddings),
+            LayerNorm: layer_norm(network, device),
+        }
+    }
+
+    fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let Batch { n_texts, longest, .. } = *batch;
+        let words = self.word_embeddings.forward(batch.ids.clone());
+        let positions = self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>();
+        let hidden = (words + positions).reshape([n_texts * longest, network.dim]);
+        dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
+    }
+}
+
+impl TransformerBlock {
+    fn skeleton(network: &Network, device: &Device) -> Self {
+        let (dim, hidden_dim) = (network.dim, network.hidden_dim);
+        let square = || linear(dim, dim, device);
+        Self {
+            attention: Attention { q_lin: square(), k_lin: square(), v_lin: square(), out_lin: square() },
+            sa_layer_norm: layer_norm(network, device),
+            ffn: FeedForward { lin1: linear(dim, hidden_dim, device), lin2: linear(hidden_dim, dim, device) },
+            output_layer_norm: layer_norm(network, device),
+        }
+    }
+
+    fn forward(&self, hidden: Tensor<2>, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let attended = self.attention.forward(hidden.clone(), batch, network, dropout);
+        let attended = self.sa_layer_norm.forward(attended + hidden);
+        let transformed = self.ffn.forward(attended.clone(), network, dropout);
+        self.output_layer_norm.forward(transformed + attended)
+    }
+}
+
+impl Attention {
+    /// Masked softmax attention with several heads.
+    /// `hidden`: `[batch * seq, dim]`. Returns the same shape.
+    /// Source: "Attention Is All You Need", eq. 1; same as `DistilBertSelfAttention` in `transformers`.
+    fn forward(&self, hidden: Tensor<2>, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let Batch { n_texts, longest, .. } = *batch;
+        let size = network.dim / network.n_heads;
+        let heads = |flat: Tensor<2>| flat.reshape([n_texts, longest, network.n_heads, size]).swap_dims(1, 2);
+        let query = heads(self.q_lin.forward(hidden.clone()));
+        let key = heads(self.k_lin.forward(hidden.clone()));
+        let value = heads(self.v_lin.forward(hidden));
+        let mut scores = query.matmul(key.swap_dims(2, 3)) / (size as f64).sqrt();
+        if let Some(padding) = &batch.padding {
+            scores = scores + padding.clone();
+        }
+        let attention = dropout.apply(softmax(scores, 3), network.attention_dropout);
+        let context = attention.matmul(value).swap_dims(1, 2);
+        self.out_lin.forward(context.reshape([n_texts * longest, network.dim]))
+    }
+}
+
+impl FeedForward {
+    fn forward(&self, hidden: Tensor<2>, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let wide = self.lin1.forward(hidden);
+        let active = match network.activation {
+            Activation::Gelu => exact_gelu(wide),
+            Activation::Relu => relu(wide),
+        };
+        dropout.apply(self.lin2.forward(active), network.dropout)
+    }
+}
+
+/// GELU by the error function, and so its derivative.
+/// burn's own is exact on flex; elsewhere its derivative is that of the approximation by tanh.
+fn exact_gelu(values: Tensor<2>) -> Tensor<2> {
+    if values.device() == Device::flex() {
+        return gelu(values);
+    }
+    let share = ((values.clone() / SQRT_2).erf() + 1.0) * 0.5;
+    values * share
+}
+
+fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
+    LinearConfig::new(d_input, d_output).init(device)
+}
+
+fn layer_norm(network: &Network, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(network.dim).with_epsilon(EPSILON).init(device)
+}

@@ -1,0 +1,134 @@
+//! What a classifier gets right.
+
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::Classifier;
+use crate::dataset::Example;
+use crate::error::{Error, Result};
+
+/// How a classifier does on labelled text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The examples that were classified.
+    pub n_examples: usize,
+    /// The share whose label was found, from 0 to 1.
+    pub accuracy: f64,
+    /// The mean over all labels of the harmonic mean of precision and recall; labels that neither occur nor are given do not count.
+    pub macro_f1: f64,
+    /// The mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Each label for itself.
+    pub labels: Vec<LabelScore>,
+    /// `confusion[true label][given label]`: how many examples.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+/// How a classifier does on one label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelScore {
+    /// The label.
+    pub label: String,
+    /// Of the examples that were given the label, the share that has it.
+    pub precision: f64,
+    /// Of the examples that have the label, the share that was given it.
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
+    /// The examples that have the label.
+    pub n_examples: usize,
+}
+
+/// Classifies the examples and compares.
+pub fn evaluate(classifier: &Classifier, examples: &[Example]) -> Result<Evaluation> {
+    check_examples(examples, classifier.labels())?;
+    let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+    let logits = classifier.classify(&texts)?;
+    Ok(measure(&logits, examples, classifier.labels()))
+}
+
+/// There are examples, and each has a label that is known.
+pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<()> {
+    if labels.is_empty() {
+        return Err(Error::NoLabels);
+    }
+    if examples.is_empty() {
+        return Err(Error::NoExamples);
+    }
+    match examples.iter().find(|example| example.label >= labels.len()) {
+        Some(example) => Err(Error::UnknownLabel { label: format!("LABEL_{}", example.label), known: labels.to_vec() }),
+        None => Ok(()),
+    }
+}
+
+/// Compares logits with labels.
+pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[String]) -> Evaluation {
+    let n = labels.len();
+    let mut confusion = vec![vec![0; n]; n];
+    let mut loss = 0.0;
+    for (row, example) in logits.iter().zip(examples) {
+        confusion[example.label][largest(row)] += 1;
+        loss += cross_entropy(row, example.label);
+    }
+    let labels: Vec<LabelScore> = labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
+    let found: usize = (0..n).map(|n| confusion[n][n]).sum();
+    let counted = labels.iter().enumerate().filter(|(n, _)| occurs(*n, &confusion));
+    let f1s: Vec<f64> = counted.map(|(_, score)| score.f1).collect();
+    Evaluation {
+        n_examples: examples.len(),
+        accuracy: found as f64 / examples.len() as f64,
+        macro_f1: f1s.iter().sum::<f64>() / f1s.len() as f64,
+        loss: loss / examples.len() as f64,
+        labels,
+        confusion,
+    }
+}
+
+fn score(label: &str, n: usize, confusion: &[Vec<usize>]) -> LabelScore {
+    let found = confusion[n][n];
+    let have: usize = confusion[n].iter().sum();
+    let given: usize = confusion.iter().map(|row| row[n]).sum();
+    let share = |of: usize| if of == 0 { 0.0 } else { found as f64 / of as f64 };
+    let (precision, recall) = (share(given), share(have));
+    let f1 = if found == 0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
+    LabelScore { label: label.to_owned(), precision, recall, f1, n_examples: have }
+}
+
+fn occurs(n: usize, confusion: &[Vec<usize>]) -> bool {
+    confusion[n].iter().any(|count| *count > 0) || confusion.iter().any(|row| row[n] > 0)
+}
+
+/// The place of the largest logit; of equal ones the first.
+fn largest(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, n| if row[n] > row[best] { n } else { best })
+}
+
+fn cross_entropy(row: &[f32], label: usize) -> f64 {
+    let highest = f64::from(row[largest(row)]);
+    let sum: f64 = row.iter().map(|logit| (f64::from(*logit) - highest).exp()).sum();
+    sum.ln() + highest - f64::from(row[label])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_a_case_counted_by_hand() {
+        let labels = ["a", "b", "c"].map(str::to_owned);
+        let example = |label| Example { text: String::new(), label };
+        let examples = [example(0), example(0), example(1), example(1)];
+        let logits = [vec![2.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 3.0, 0.0], vec![0.0, 5.0, 1.0]];
+        let evaluation = measure(&logits, &examples, &labels);
+        assert_eq!(evaluation.accuracy, 0.75);
+        assert_eq!(evaluation.confusion, [[1, 1, 0], [0, 2, 0], [0, 0, 0]]);
+        assert_eq!(evaluation.labels[0].precision, 1.0);
+        assert_eq!(evaluation.labels[0].recall, 0.5);
+        assert!((evaluation.labels[1].f1 - 0.8).abs() < 1e-12);
+        // c neither occurs nor is given: (2/3 + 4/5) / 2.
+        assert!((evaluation.macro_f1 - (2.0 / 3.0 + 0.8) / 2.0).abs() < 1e-12);
+        let one = |row: [f64; 3], label: usize| row.iter().map(|v| v.exp()).sum::<f64>().ln() - row[label];
+        let loss =
+            one([2.0, 0.0, 0.0], 0) + one([0.0, 1.0, 0.0], 0) + one([0.0, 3.0, 0.0], 1) + one([0.0, 5.0, 1.0], 1);
+        assert!((evaluation.loss - loss / 4.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,154 @@
+//! How a model came to be, as one document.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::dataset::{self, Example};
+use crate::device::DeviceKind;
+use crate::evaluate::Evaluation;
+use crate::train::TrainConfig;
+
+/// burn's version; `Cargo.toml` pins it.
+const BURN: &str = "0.22.1";
+
+/// Everything needed to tell how a model came to be, and how good it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The labels, in the order of the logits.
+    pub labels: Vec<String>,
+    /// The number of weights.
+    pub n_parameters: usize,
+    /// `sha256:` of the weights that training started from.
+    pub base_weights: String,
+    /// What was learned from.
+    pub train: DataSummary,
+    /// What was held out.
+    pub validation: DataSummary,
+    /// Which of the two the epochs were measured on.
+    pub measured_on: Measured,
+    /// Seed and hyper-parameters.
+    pub config: TrainConfig,
+    /// What computed.
+    pub device: DeviceKind,
+    /// Threads that computed; the weights do not depend on it.
+    pub n_threads: usize,
+    /// The processor's features that kernels were chosen by; the weights may depend on it.
+    pub instruction_set: String,
+    /// Versions of this crate and of what computes.
+    pub versions: BTreeMap<String, String>,
+    /// Each pass over the examples.
+    pub epochs: Vec<EpochReport>,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// The loss of each step.
+    pub losses: Vec<f32>,
+    /// How long it all took.
+    pub seconds: f64,
+}
+
+/// Some examples, in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// `sha256:` of texts and labels.
+    pub digest: String,
+    /// How many examples.
+    pub n_examples: usize,
+    /// How many of each label, in the order of the labels.
+    pub n_by_label: Vec<usize>,
+}
+
+/// What an epoch was measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measured {
+    /// Examples that were held out.
+    Validation,
+    /// The training examples themselves: none were held out.
+    Train,
+}
+
+/// One pass over the examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// From 1.
+    pub epoch: usize,
+    /// The mean loss of its steps.
+    pub train_loss: f64,
+    /// How the classifier did after it.
+    pub evaluation: Evaluation,
+    /// Texts a second while training.
+    pub examples_per_second: f64,
+    /// Seconds spent training.
+    pub train_seconds: f64,
+    /// Seconds spent measuring.
+    pub evaluation_seconds: f64,
+}
+
+impl Report {
+    /// The document, ready for a file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(self).expect("a report becomes JSON");
+        json + "\n"
+    }
+
+    /// How the kept epoch did.
+    #[must_use]
+    pub fn best(&self) -> &Evaluation {
+        &self.epochs[self.best_epoch - 1].evaluation
+    }
+}
+
+impl DataSummary {
+    pub(crate) fn of(examples: &[Example], n_labels: usize) -> Self {
+        let mut n_by_label = vec![0; n_labels];
+        examples.iter().for_each(|example| n_by_label[example.label] += 1);
+        Self { digest: dataset::digest(examples), n_examples: examples.len(), n_by_label }
+    }
+}
+
+/// Versions of what the weights depend on.
+pub(crate) fn versions() -> BTreeMap<String, String> {
+    let versions = [("kit-trainer", env!("CARGO_PKG_VERSION")), ("burn", BURN)];
+    versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
+}
+
+/// The processor's family and the vector features that matter to kernels.
+pub(crate) fn instruction_set() -> String {
+    let mut features = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let known = [
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+            ("fma", std::arch::is_x86_feature_detected!("fma")),
+            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+            ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
+        ];
+        features.extend(known.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name));
+    }
+    features.join(" ")
+}
+
+/// The digest as text, `sha256:` before it.
+pub(crate) fn sha256_text(hasher: Sha256) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in hasher.finalize() {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burns_version_is_the_locked_one() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+        let lock = fs_err::read_to_string(lock).expect("the workspace has a lock file");
+        assert!(lock.contains(&format!("name = \"burn\"\nversion = \"{BURN}\"")));
+    }
+}

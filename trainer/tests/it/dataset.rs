@@ -1,0 +1,122 @@
+//! Datasets in all their forms, and what is wrong with them.
+
+use expect_test::{Expect, expect};
+use kit_trainer::Dataset;
+
+/// Reads a dataset of this name and content, and shows it, or what is wrong with it.
+fn read(name: &str, content: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs_err::write(folder.path().join(name), content).expect("written");
+    match Dataset::read(&folder.path().join(name)) {
+        Ok(Dataset { examples, labels }) => {
+            let examples: Vec<_> = examples.iter().map(|e| format!("{}={}", e.text, e.label)).collect();
+            format!("{} of {}", examples.join(" "), labels.join(" "))
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            let shown = format!("{error}{}", cause.unwrap_or_default());
+            shown.replace(&*folder.path().to_string_lossy(), "")
+        }
+    }
+}
+
+fn check(name: &str, content: &str, expect: Expect) {
+    expect.assert_eq(&read(name, content));
+}
+
+#[test]
+fn every_form_gives_the_same_examples() {
+    let expected = "x=1 y=0 of LABEL_0 LABEL_1";
+    let rows = r#"{"text": "x", "label": 1}, {"text": "y", "label": 0, "id": 7}"#;
+    assert_eq!(read("a.json", &format!(r#"{{"samples": [{rows}], "about": "us"}}"#)), expected);
+    assert_eq!(read("a.json", &format!("[{rows}]")), expected);
+    let lines = rows.replace("}, {", "}\n\n{");
+    assert_eq!(read("a.jsonl", &lines), expected);
+    assert_eq!(read("a.json", &lines), expected);
+}
+
+#[test]
+fn labels_that_are_texts_are_sorted() {
+    check(
+        "a.json",
+        r#"[{"text": "x", "label": "pos"}, {"text": "y", "label": "neg"}, {"text": "z", "label": "pos"}]"#,
+        expect!["x=1 y=0 z=1 of neg pos"],
+    );
+}
+
+#[test]
+fn every_bad_row_is_named() {
+    check(
+        "a.json",
+        r#"[{"text": "x", "label": 1}, {"label": 1}, {"text": "y"}, 3, {"text": " ", "label": 0},
+            {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": null}]"#,
+        expect![
+            "the dataset /a.json has rows that cannot be used: row 2: it has no text; row 3: it has no label; row 4: no object with text and label; row 5: its text is empty; row 6: its label -1 is no whole number from 0 to 9999; row 7: its text is not a string; row 9: its label is neither a text nor a number; row 8: its label is a text, and the first one's is a number"
+        ],
+    );
+    check(
+        "a.jsonl",
+        "{\"text\": \"x\", \"label\": 1}\n\n{\"text\": \"y\", \"label\": 1",
+        expect![
+            "the dataset /a.jsonl has rows that cannot be used: line 3: no JSON: EOF while parsing an object at line 1 column 24"
+        ],
+    );
+}
+
+#[test]
+fn a_broken_document_says_where() {
+    check(
+        "a.json",
+        "{\"samples\": [\n  {\"text\": \"x\", \"label\": 1},,\n]}",
+        expect!["cannot parse the dataset /a.json: expected value at line 2 column 29"],
+    );
+}
+
+/// Sixty examples of label 0, forty of label 1.
+fn uneven() -> Dataset {
+    let rows = (0..100).map(|n| format!(r#"{{"text": "t{n}", "label": {}}}"#, usize::from(n % 5 < 2)));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("rows.jsonl");
+    fs_err::write(&path, rows.collect::<Vec<_>>().join("\n")).expect("written");
+    Dataset::read(&path).expect("readable")
+}
+
+#[test]
+fn a_split_keeps_the_shares_of_the_labels() {
+    let split = uneven().split(0.2, 1);
+    let count = |examples: &[kit_trainer::Example], label| examples.iter().filter(|e| e.label == label).count();
+    assert_eq!((count(&split.validation, 0), count(&split.validation, 1)), (12, 8));
+    assert_eq!((count(&split.train, 0), count(&split.train, 1)), (48, 32));
+    assert!(split.train.iter().all(|example| !split.validation.contains(example)));
+}
+
+#[test]
+fn a_split_depends_on_the_seed_only() {
+    assert_eq!(uneven().split(0.2, 1), uneven().split(0.2, 1));
+    assert_ne!(uneven().split(0.2, 1), uneven().split(0.2, 2));
+    assert!(uneven().split(0.0, 1).validation.is_empty());
+}
+
+#[test]
+fn examples_are_numbered_as_the_classifier_numbers_its_labels() {
+    let dataset = || {
+        let mut dataset = uneven();
+        dataset.labels = vec!["no".to_owned(), "yes".to_owned()];
+        dataset
+    };
+    let labels = ["yes", "maybe", "no"].map(str::to_owned);
+    let aligned = dataset().aligned_to(&labels).expect("all labels are known");
+    assert_eq!((aligned.examples[0].label, aligned.examples[2].label), (0, 2));
+    let error = dataset().aligned_to(&labels[..2]).expect_err("no is unknown");
+    expect![[r#"the dataset's label "no" is none of the classifier's: yes, maybe"#]].assert_eq(&error.to_string());
+    let numbered = uneven().aligned_to(&labels).expect("numbers are kept");
+    assert_eq!(numbered.examples, uneven().examples);
+}
+
+#[test]
+fn the_digest_is_that_of_texts_and_labels() {
+    let mut other = uneven();
+    assert_eq!(other.digest(), uneven().digest());
+    other.examples[3].label = 1 - other.examples[3].label;
+    assert_ne!(other.digest(), uneven().digest());
+}

@@ -1,0 +1,9 @@
+//! The trainer against PyTorch's own figures, and against its promises.
+
+mod cancel;
+mod dataset;
+mod fixture;
+mod folder;
+mod learning;
+mod parity;
+mod repeat;

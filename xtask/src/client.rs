@@ -1,0 +1,118 @@
+//! A client of the deployed server, that asks once, or keeps asking.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+/// What the server answered.
+pub(crate) struct Answer {
+    /// The label with the highest score.
+    pub(crate) label: String,
+    /// Its score, from 0 to 1.
+    pub(crate) score: f64,
+    /// The digest of the ModelKit that answered, from the answer's header.
+    pub(crate) digest: String,
+}
+
+/// Asks `POST /predict` once, over a connection of its own.
+pub(crate) fn ask(url: &str, text: &str) -> anyhow::Result<Answer> {
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(30)))
+        .max_idle_connections(0)
+        .build()
+        .new_agent();
+    ask_with(&agent, url, text)
+}
+
+fn ask_with(agent: &ureq::Agent, url: &str, text: &str) -> anyhow::Result<Answer> {
+    let body = json!({ "text": text }).to_string();
+    let mut response = agent.post(format!("{url}/predict")).header("content-type", "application/json").send(body)?;
+    let digest =
+        response.headers().get("x-modelkit-digest").context("the answer names no ModelKit")?.to_str()?.to_owned();
+    let answer: Value = serde_json::from_str(&response.body_mut().read_to_string()?)?;
+    let (label, score) = (answer[0]["label"].as_str(), answer[0]["score"].as_f64());
+    let (Some(label), Some(score)) = (label, score) else { bail!("an answer of another form: {answer}") };
+    Ok(Answer { label: label.to_owned(), score, digest })
+}
+
+/// Two clients that ask without a pause: one keeps its connection, one makes a new one for each request.
+pub(crate) struct Asking {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the clients saw.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    /// Requests in all.
+    pub(crate) n_requests: u64,
+    /// Requests that did not get an answer of the right form.
+    pub(crate) failures: Vec<String>,
+    /// The digests in the order in which each first answered.
+    pub(crate) digests: Vec<String>,
+}
+
+impl Asking {
+    /// Begins.
+    pub(crate) fn begin(url: &str, texts: &[(String, usize)]) -> anyhow::Result<Self> {
+        let asking = Self { stop: Arc::default(), seen: Arc::default(), threads: Vec::new() };
+        let start = |idle_connections: usize| {
+            let (stop, seen, url) = (asking.stop.clone(), asking.seen.clone(), url.to_owned());
+            let texts: Vec<String> = texts.iter().map(|(text, _)| text.clone()).collect();
+            let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(30)));
+            let agent = config
+                .max_idle_connections(idle_connections)
+                .max_idle_connections_per_host(idle_connections)
+                .build()
+                .new_agent();
+            std::thread::Builder::new().name("asking".into()).spawn(move || {
+                for text in texts.iter().cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    seen.lock().expect("no holder panics").note(ask_with(&agent, &url, text));
+                }
+            })
+        };
+        let threads = [start(0), start(1)].into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { threads, ..asking })
+    }
+
+    /// Waits until a digest answers.
+    pub(crate) fn until_digest(&self, digest: &str, patience: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if self.seen.lock().expect("no holder panics").digests.iter().any(|seen| seen == digest) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{digest} did not answer within {} s", patience.as_secs())
+    }
+
+    /// Stops asking.
+    pub(crate) fn end(self) -> anyhow::Result<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+        }
+        let seen = self.seen.lock().expect("no holder panics").clone();
+        Ok(seen)
+    }
+}
+
+impl Seen {
+    fn note(&mut self, result: anyhow::Result<Answer>) {
+        self.n_requests += 1;
+        match result {
+            Ok(answer) if !self.digests.contains(&answer.digest) => self.digests.push(answer.digest),
+            Ok(_) => (),
+            Err(error) => self.failures.push(format!("{error:#}")),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Step 11: what is broken is refused, what is lost is repaired, what left Git is gone.
+
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use fs_err as fs;
+use gitops::ObjectId;
+
+use super::deploy::{APP, PATIENCE, commit, push, revert, service};
+use super::package;
+use super::server::Server;
+use super::stage::{Stage, say};
+use crate::client::ask;
+use crate::cluster::Cluster;
+
+/// One byte is flipped in the registry's storage: the receiver refuses, and says which blob.
+pub(crate) fn receiver(stage: &mut Stage, registry: &Server, modelkit: &str) -> anyhow::Result<()> {
+    stage.step("trust: a byte flipped in the registry is refused");
+    let kit = package::reference(registry, "1.0.1");
+    let document = stage.json(&format!("kit-rs inspect {kit} --remote"))?;
+    ensure!(document["digest"] == modelkit, "{kit} is {}, not {modelkit}", document["digest"]);
+    let layer = document["manifest"]["layers"][0]["digest"].as_str().context("the ModelKit has a layer")?.to_owned();
+    let blob = stage.root.join("registry/blobs").join(layer.replace(':', "/"));
+
+    flip(&blob)?;
+    say(&format!("  flipped a byte of {layer}"));
+    let said = stage.must_fail(&format!("kit-rs pull {kit} --config {}", stage.root.join("victim").display()))?;
+    flip(&blob)?;
+    ensure!(said.contains(&layer), "the refusal does not name the blob {layer}:\n{said}");
+    let left = stage.root.join("victim/storage/blobs").join(layer.replace(':', "/"));
+    ensure!(!left.exists(), "the refused blob was left in the local layout");
+    Ok(())
+}
+
+/// Flips a bit in the middle of a file; twice restores it.
+fn flip(path: &Path) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let middle = file.metadata()?.len() / 2;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(middle))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(middle))?;
+    file.write_all(&[byte[0] ^ 1])?;
+    Ok(())
+}
+
+/// A model that cannot become ready: the rollout stops with the reason, and the old pod keeps answering.
+pub(crate) fn rollout(
+    stage: &mut Stage,
+    registry: &Server,
+    cluster: &mut Cluster,
+    first: &str,
+    runtime: &Path,
+) -> anyhow::Result<()> {
+    stage.step("trust: a model that cannot become ready does not replace the one that answers");
+    stage.cd(&stage.root.join("my-ml-project"))?;
+    let weights = stage.cwd.join("fine_tuned_model/model.safetensors");
+    let whole = fs::read(&weights)?;
+    fs::write(&weights, &whole[..whole.len() / 2])?;
+    say("  cut fine_tuned_model/model.safetensors in half");
+    let broken = package::pack_as(stage, "1.0.2");
+    fs::write(&weights, &whole)?;
+    let broken = broken?;
+    package::push(stage, "distilbert-sentiment:1.0.2", &package::reference(registry, "1.0.2"))?;
+    let (image, _) = package::build_image(stage, registry, "1.0.2", &broken, runtime)?;
+    let revision = super::deploy::bump(stage, &image, "Update the model to 1.0.2, which is broken")?;
+
+    let gave_up =
+        |cluster: &Cluster| cluster.kustomization(APP).is_some_and(|info| info.attempted == revision && info.failed);
+    ensure!(cluster.wait_until(PATIENCE, gave_up), "the rollout of a broken model was not given up");
+    let info = cluster.kustomization(APP).context("the Kustomization is there")?;
+    ensure!(!info.ready, "a broken model was reported as ready");
+    say(&format!("  {APP}: {}: {}", info.reason, info.message));
+    stage.run(&format!("kit-rs gitops get kustomizations --server {}", cluster.api_url()))?;
+    stage.run(&format!("kit-rs gitops get pods --server {}", cluster.api_url()))?;
+    let answer = ask(&service(cluster)?, "I love it")?;
+    ensure!(answer.digest == first, "{} answers, not the old {first}", answer.digest);
+    say(&format!("  the old pod keeps answering: {}", answer.digest));
+    revert(stage, cluster, first)
+}
+
+/// A killed server comes back; a deleted object comes back.
+pub(crate) fn drift(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> anyhow::Result<()> {
+    stage.step("trust: drift is repaired");
+    let pod = cluster.pods("distilbert").into_iter().find(|pod| pod.ready).context("a pod is ready")?;
+    let pid = pod.pid.context("a ready pod has a process")?;
+    say(&format!("$ kill -9 {pid}   # {}", pod.name));
+    crate::process::kill(pid)?;
+    let alive = |cluster: &Cluster| {
+        cluster.pods("distilbert").iter().any(|pod| pod.ready && pod.pid.is_some_and(|new| new != pid))
+    };
+    ensure!(cluster.wait_until(PATIENCE, alive), "the killed server did not come back");
+    ensure!(ask(&service(cluster)?, "I love it")?.digest == first, "the restarted server serves another model");
+
+    for kind in ["Service", "Deployment"] {
+        let id = find(cluster, kind, "distilbert-sentiment-classifier").context("the object is there")?;
+        say(&format!("  deleting {id} behind Git's back"));
+        ensure!(cluster.delete_object(&id), "{id} could not be deleted");
+    }
+    let answers = |cluster: &Cluster| {
+        service(cluster).and_then(|url| ask(&url, "I love it")).is_ok_and(|answer| answer.digest == first)
+    };
+    ensure!(cluster.wait_until(PATIENCE, answers), "the deleted objects did not come back");
+    Ok(())
+}
+
+/// An object of the app by its kind and name.
+fn find(cluster: &Cluster, kind: &str, name: &str) -> Option<ObjectId> {
+    let ids = cluster.objects().into_iter().map(|object| object.id());
+    ids.into_iter().find(|id| id.kind == kind && id.namespace == "distilbert" && id.name == name)
+}
+
+/// What is added to Git appears; what leaves Git disappears.
+pub(crate) fn prune(stage: &mut Stage, cluster: &mut Cluster) -> anyhow::Result<()> {
+    stage.step("trust: what left Git is pruned");
+    let note =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n  namespace: distilbert\ndata:\n  text: hello\n";
+    let app = stage.cwd.join("apps/distilbert");
+    let list = app.join("kustomization.yaml");
+    let before = fs::read_to_string(&list)?;
+    fs::write(app.join("note.yaml"), note)?;
+    fs::write(&list, before.replacen("resources:\n", "resources:\n  - note.yaml\n", 1))?;
+    let revision = commit(stage, "Add a note")?;
+    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    ensure!(find(cluster, "ConfigMap", "note").is_some(), "the note did not appear");
+    stage.run("git revert --no-edit HEAD")?;
+    let revision = push(stage)?;
+    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    ensure!(find(cluster, "ConfigMap", "note").is_none(), "the note left Git but not the cluster");
+    say("  ConfigMap/distilbert/note came and went with its commit");
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask`: the story told end to end, and the chores of this workspace.
+//!
+//! It runs `kit-rs` as a program, as a user would, and never links what `kit-rs` is made of: no burn, no axum, no reqwest.
+
+mod build;
+mod client;
+mod cluster;
+mod dist;
+mod e2e;
+mod node;
+mod process;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The story told end to end, and the chores of this workspace
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    E2e(e2e::Args),
+    /// Build the lean static program that goes into runtime images
+    Dist,
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that shows how a task ended")]
+fn main() -> ExitCode {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let result = match Task::parse() {
+        Task::E2e(args) => e2e::run(&args, workspace),
+        Task::Dist => dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Claims about the workspace as a whole.
+
+mod arrows;
+mod guide;
