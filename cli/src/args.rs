@@ -20,6 +20,7 @@ pub(crate) struct Args {
 }
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Global")]
 struct Global {
     /// Folder of the local layout and the credentials [default: $KIT_RS_HOME, else the platform's data folder]
     #[arg(long, global = true, value_name = "DIR")]

@@ -25,5 +25,5 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     if !args.root.is_dir() {
         return Err(asked_wrongly(format!("{} is not a folder", args.root.display())));
     }
-    super::listen::serve(&args.addr, registry::hub::router(&args.root), ui)
+    super::router::serve(&args.addr, registry::hub::router(&args.root), ui)
 }

@@ -31,6 +31,8 @@ mod import;
 #[cfg(feature = "full")]
 mod registry;
 #[cfg(feature = "full")]
+mod router;
+#[cfg(feature = "full")]
 mod train;
 
 use crate::ui::Ui;

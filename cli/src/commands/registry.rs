@@ -29,5 +29,5 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     let Command::Serve(args) = command;
     let layout = Layout::init(&args.root)?;
     let options = ServerOptions { read_only: args.read_only, ..ServerOptions::default() };
-    super::listen::serve(&args.addr, router(layout, options), ui)
+    super::router::serve(&args.addr, router(layout, options), ui)
 }

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// The fine-tuned model's folder; one that is there is replaced at the end
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// Everything that led to the model, as JSON; beside the model and not in it, because it tells times [default: OUTPUT-report.json]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Passes over the training examples
     #[arg(long, default_value_t = 3, value_name = "N")]
     epochs: usize,
@@ -63,25 +66,34 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let mut show = Show::new(ui);
     let (classifier, report) = trainer::train(start, &split, &config, &mut |event| show.event(event))?;
-    save(&classifier, &report.to_json(), &args.output)?;
+    save(&classifier, &args.output)?;
+    let report_path = args.report.unwrap_or_else(|| beside(&args.output));
+    fs::write(&report_path, report.to_json())?;
+    ui.note(format_args!("report: {}", report_path.display()));
     let best = report.best();
     let text = format!("{}  accuracy {:.4}  macro F1 {:.4}", args.output.display(), best.accuracy, best.macro_f1);
-    ui.answer(text, &json!({ "output": args.output, "report": report }))
+    ui.answer(text, &json!({ "output": args.output, "report_file": report_path, "report": report }))
 }
 
 /// Writes the model beside its place, and moves it there when it is whole.
-fn save(classifier: &Classifier, report: &str, output: &Path) -> anyhow::Result<()> {
+fn save(classifier: &Classifier, output: &Path) -> anyhow::Result<()> {
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     let fresh = tempfile::Builder::new().prefix(".training-").tempdir_in(parent)?;
     let model = fresh.path().join("model");
     classifier.save(&model)?;
-    fs::write(model.join("report.json"), report)?;
     if output.exists() {
         fs::rename(output, fresh.path().join("replaced"))?;
     }
     fs::rename(&model, output)?;
     Ok(())
+}
+
+/// `fine_tuned_model` → `fine_tuned_model-report.json`.
+fn beside(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push("-report.json");
+    output.with_file_name(name)
 }
 
 /// Shows how training goes: a bar on a terminal, a line for each epoch.

@@ -9,12 +9,12 @@
 //! of 127.0.0.0/8, told to it by the variable `KIT_RS_HOST`. Memory and cpu limits, `securityContext`, volumes, network policies,
 //! autoscalers, disruption budgets and DNS names are not enforced or provided: the log says so, once for each object that asks for them.
 //! Pods have one container, without init containers; probes are `httpGet` and `tcpSocket`; what else is asked for is refused by name.
-//! Git is polled five times a second, drift is looked for as often, and restarts back off from one second instead of ten,
-//! because nobody wants to watch a demo wait.
+//! Git is polled five times a second, drift is repaired within a second or two, and restarts back off from one second instead of
+//! ten, because nobody wants to watch a demo wait.
 //!
-//! In reading order: [`running`] starts and ends it all, [`source`], [`flux`] and [`reconcile`] turn commits into objects, [`admission`] and [`store`] keep them, [`deployment`] and
-//! [`rollout`] turn Deployments into pods, [`kubelet`] lives the life of a [`pod`] with its [`image`], [`env`], [`process`] and
-//! [`probe`]s, [`service`] connects clients with pods, [`api`] lets others look.
+//! In reading order: [`running`] starts and ends it all, [`source`], [`flux`] and [`reconcile`] turn commits into objects,
+//! [`admission`] and [`store`] keep them, [`deployment`] and [`rollout`] turn Deployments into pods, [`kubelet`] lives the life of
+//! a [`pod`] with its [`image`], [`env`], [`process`] and [`probe`]s, [`service`] connects clients with pods, [`api`] lets others look.
 
 mod running;
 

@@ -106,9 +106,10 @@ pub(crate) fn retrain(stage: &Stage) -> anyhow::Result<()> {
     let report = stage.run("sh code/train.sh --format json")?;
     let report: serde_json::Value = serde_json::from_str(&report)?;
     ensure!(report["report"].is_object(), "training gave no report");
-    for file in ["config.json", "tokenizer.json", "model.safetensors", "report.json"] {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         ensure!(stage.cwd.join("fine_tuned_model").join(file).is_file(), "training left no {file}");
     }
+    ensure!(stage.cwd.join("fine_tuned_model-report.json").is_file(), "training left no report");
     stage.run("kit-rs evaluate fine_tuned_model datasets/sample_data.json")?;
     Ok(())
 }

@@ -57,6 +57,8 @@ impl Kind {
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    // reqwest wants to know who does its cryptography; a second time is no harm.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let list = fetch(&args, &http, ui)?;
     let mut shown = args.kind.table(&list, SystemTime::now());

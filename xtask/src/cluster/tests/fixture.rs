@@ -198,13 +198,13 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      terminationGracePeriodSeconds: 5
+      terminationGracePeriodSeconds: 3
       containers:
       - name: server
         image: IMAGE
         ports: [{name: http, containerPort: 8000}]
         resources: {limits: {memory: 64Mi}}
         readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 1}
-        livenessProbe: {tcpSocket: {port: http}, periodSeconds: 1, initialDelaySeconds: 1}
+        livenessProbe: {tcpSocket: {port: http}, periodSeconds: 1}
         lifecycle: {preStop: {sleep: {seconds: 1}}}
 ";
