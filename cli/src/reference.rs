@@ -1,4 +1,4 @@
-//! `docs/guide/cli.md`, generated from the flags themselves: `UPDATE_EXPECT=1 cargo test -p kit-cli` writes it anew.
+//! `docs/guide/cli.md`, generated from the flags themselves: `UPDATE_EXPECT=1 cargo test --workspace` writes it anew.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use expect_test::expect_file;
 const INTRODUCTION: &str = "\
 # The command line
 
-Generated from the program's own help; `UPDATE_EXPECT=1 cargo test -p kit-cli` writes it anew.
+Generated from the program's own help; `UPDATE_EXPECT=1 cargo test --workspace` writes it anew.
 
 stdout carries the answer, stderr the talk.
 Exit code 0: done; 1: could not; 2: asked wrongly.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 
 /// What the server answered.
@@ -14,7 +14,7 @@ pub(crate) struct Answer {
     pub(crate) label: String,
     /// Its score, from 0 to 1.
     pub(crate) score: f64,
-    /// The digest of the ModelKit that answered, from the answer's header.
+    /// The digest of the ModelKit that answered, from the answer's header; empty for a folder that came from none.
     pub(crate) digest: String,
 }
 
@@ -32,7 +32,8 @@ fn ask_with(agent: &ureq::Agent, url: &str, text: &str) -> anyhow::Result<Answer
     let body = json!({ "text": text }).to_string();
     let mut response = agent.post(format!("{url}/predict")).header("content-type", "application/json").send(body)?;
     let digest =
-        response.headers().get("x-modelkit-digest").context("the answer names no ModelKit")?.to_str()?.to_owned();
+        response.headers().get("x-modelkit-digest").map(|digest| digest.to_str()).transpose()?.unwrap_or_default();
+    let digest = digest.to_owned();
     let answer: Value = serde_json::from_str(&response.body_mut().read_to_string()?)?;
     let (label, score) = (answer[0]["label"].as_str(), answer[0]["score"].as_f64());
     let (Some(label), Some(score)) = (label, score) else { bail!("an answer of another form: {answer}") };

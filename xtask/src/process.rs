@@ -1,4 +1,4 @@
-//! Signals to processes, and what they took.
+//! Signals to processes.
 
 /// Asks a process to end.
 pub(crate) fn terminate(pid: u32) -> anyhow::Result<()> {
@@ -16,24 +16,6 @@ fn signal(pid: u32, number: i32) -> anyhow::Result<()> {
     // SAFETY: no pointers are involved.
     let result = unsafe { libc::kill(pid, number) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().into()) }
-}
-
-/// The largest resident memory, in MiB: of any ended child, and of this process.
-pub(crate) fn peak_memory() -> anyhow::Result<(u64, u64)> {
-    Ok((peak_of(libc::RUSAGE_CHILDREN)?, peak_of(libc::RUSAGE_SELF)?))
-}
-
-#[expect(unsafe_code, reason = "getrusage(2) fills a structure of plain numbers")]
-fn peak_of(who: i32) -> anyhow::Result<u64> {
-    // SAFETY: all zeroes is a valid rusage, and getrusage only writes into it.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        if libc::getrusage(who, &raw mut usage) != 0 {
-            return Err(std::io::Error::last_os_error().into());
-        }
-        usage
-    };
-    Ok(u64::try_from(usage.ru_maxrss)? / 1024)
 }
 
 /// Lets a child end when we do, however we end.

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod deploy;
 mod lesson;
+mod memory;
 mod model;
 mod package;
 mod sentences;
@@ -14,10 +15,12 @@ mod stage;
 mod trust;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
 
 use lesson::Lesson;
+use memory::Meter;
 use stage::Stage;
 pub(crate) use stage::say;
 
@@ -41,16 +44,23 @@ pub(crate) struct Args {
 /// Runs the story.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let lesson = Lesson::new(args.model.as_deref(), args.dataset.as_deref().zip(args.validation.as_deref()))?;
+    need_git()?;
     let kit_rs = crate::build::kit_rs(workspace)?;
     let runtime = crate::dist::build(workspace)?;
     let mut stage = Stage::set(&workspace.join("target/e2e"), &kit_rs)?;
+    let meter = Meter::start()?;
     let result = tell(&mut stage, &lesson, &runtime, args.keep);
     say(&stage.table());
-    let (megabytes, ours) = crate::process::peak_memory()?;
-    say(&format!("peak memory: {megabytes} MiB in the largest program that the story ran, {ours} MiB here"));
+    say(&format!("peak memory, everything together: {} MiB", meter.peak()));
     result.context("the story broke off; everything it made lies in target/e2e")?;
     say("every claim held; everything that the story made lies in target/e2e");
     Ok(())
+}
+
+/// The one program that the story needs and does not build.
+fn need_git() -> anyhow::Result<()> {
+    let found = Command::new("git").arg("--version").output();
+    found.context("git is not installed; the story keeps what runs in Git (Debian: apt-get install git)").map(drop)
 }
 
 fn tell(stage: &mut Stage, lesson: &Lesson, runtime: &Path, keep: bool) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use super::lesson::{Lesson, Origin};
 use super::server::Server;
 use super::stage::{Stage, say};
 use super::{checkpoint, sentences};
+use crate::client::ask;
 
 /// The tutorial's model, which the small checkpoint stands for.
 const NAME: &str = "distilbert/distilbert-base-uncased";
@@ -95,10 +96,14 @@ fn write(stage: &Stage, path: &str, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fine-tuning, by the project's own script.
+/// Fine-tuning, by the project's own script; then its other script serves what came of it.
 pub(crate) fn train(stage: &mut Stage) -> anyhow::Result<()> {
     stage.step("train: fine-tune for two labels");
-    retrain(stage)
+    retrain(stage)?;
+    let server = Server::start(stage, "serve", "sh code/serve.sh --port 0")?;
+    let answer = ask(&server.url, "I love it")?;
+    say(&format!("  POST /predict \"I love it\" → {} {:.3}", answer.label, answer.score));
+    Ok(())
 }
 
 /// Runs the project's training script.
