@@ -63,7 +63,8 @@ pub(crate) struct Report {
 impl Report {
     /// Takes an error apart; a cause that only repeats what the line above says is left out.
     pub(crate) fn new(error: &anyhow::Error) -> Self {
-        let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
+        let given = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
+        let hint = given.or_else(|| error.chain().find_map(|cause| advice(cause.downcast_ref()?)));
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
             let line = cause.to_string();
@@ -76,6 +77,22 @@ impl Report {
         let error = if lines.is_empty() { "unknown error".to_owned() } else { lines.remove(0) };
         Self { error, causes: lines, hint, exit }
     }
+}
+
+/// What to try next after an error of the local layout or a registry.
+fn advice(error: &registry::Error) -> Option<String> {
+    use registry::Error;
+    let next = match error {
+        Error::UnknownReference { .. } => "kit-rs list shows what is in the local layout",
+        Error::InUse { .. } => "another program is adding content: try again when it is done",
+        Error::NotLoggedIn { .. } | Error::Denied { .. } => "kit-rs login HOST keeps a credential for the registry",
+        Error::Request { .. } => {
+            "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
+        }
+        Error::WrongBlob { .. } => "it was damaged or tampered with; nothing of it was kept",
+        _ => return None,
+    };
+    Some(next.to_owned())
 }
 
 /// Whether the reader of stdout went away, which is how `kit-rs … | head` ends.

@@ -26,11 +26,11 @@ fn the_reference_in_the_guide_is_the_programs_own_help() {
 
 fn describe(command: &Command, name: &str, is_top: bool, text: &mut String) {
     let hidden = |argument: &clap::Arg| argument.is_global_set() && !is_top;
-    let shown = command.clone().bin_name(name).term_width(100).mut_args(|argument| {
+    let mut shown = command.clone().bin_name(name).term_width(100).mut_args(|argument| {
         let hide = hidden(&argument);
         argument.hide(hide)
     });
-    let help = shown.clone().render_help().to_string();
+    let help = shown.render_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     writeln!(text, "\n## {name}\n\n```text\n{}\n```", lines.join("\n").trim_end())
         .expect("writing to a string does not fail");

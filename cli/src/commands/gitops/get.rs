@@ -63,7 +63,10 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let list = fetch(&args, &http, ui)?;
     let mut shown = args.kind.table(&list, SystemTime::now());
     ui.answer(shown.trim_end(), &list)?;
-    while args.watch {
+    if !args.watch {
+        return Ok(());
+    }
+    loop {
         ui.block_on(async {
             tokio::time::sleep(PERIOD).await;
             Ok(())
@@ -75,7 +78,6 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         }
         shown = table;
     }
-    Ok(())
 }
 
 fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> {
