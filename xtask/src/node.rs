@@ -25,14 +25,16 @@ struct Unpacked {
 
 impl Node {
     /// A store in `home` that is filled by the program `kit_rs`.
-    pub(crate) fn new(kit_rs: &Path, home: &Path) -> Arc<dyn Images> {
+    pub(crate) fn new(kit_rs: &Path, home: &Path) -> Arc<Self> {
         Arc::new(Self { kit_rs: kit_rs.to_owned(), home: home.to_owned() })
     }
 }
 
 impl Images for Node {
     fn unpack(&self, image: &str, into: &Path) -> anyhow::Result<RuntimeConfig> {
-        let output = Command::new(&self.kit_rs)
+        let mut command = Command::new(&self.kit_rs);
+        crate::process::end_with_us(&mut command);
+        let output = command
             .args(["image", "unpack", image, "--format", "json", "--dir"])
             .arg(into)
             .env("KIT_RS_HOME", &self.home)

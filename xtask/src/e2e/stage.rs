@@ -115,6 +115,10 @@ impl Stage {
     }
 
     /// The search path with `kit-rs` first, so that scripts of the project find it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the story runs programs as its user would, by the user's search path"
+    )]
     fn search_path(&self) -> anyhow::Result<std::ffi::OsString> {
         let folder = self.kit_rs.parent().context("a program lies in a folder")?.to_owned();
         let before = std::env::var_os("PATH").unwrap_or_default();
