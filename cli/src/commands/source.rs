@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
-use kitfile::Kitfile;
+use kitfile::{ContextPath, Kitfile};
 use modelkit::{Filter, UnpackOptions};
 use registry::Reference;
 use serde_json::Value;
@@ -89,7 +89,8 @@ fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::R
 
 /// The folder of the model's files: the Kitfile's model path, or the folder that holds it when it names a single file.
 fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBuf> {
-    let named = kitfile.and_then(|kitfile| kitfile.model.as_ref()).map(|model| root.join(&model.path));
+    let path = kitfile.and_then(|kitfile| kitfile.model.as_ref()).and_then(|model| model.path.parse().ok());
+    let named = path.map(|path: ContextPath| root.join(path));
     let candidates = [named.clone(), named.and_then(|path| path.parent().map(Path::to_owned)), Some(root.to_owned())];
     let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
     found.with_context(|| {

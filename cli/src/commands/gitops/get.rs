@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
+use gitops::get::Table;
 use serde_json::Value;
 
 use crate::failure::WithHint as _;
@@ -47,11 +48,11 @@ impl Kind {
         }
     }
 
-    fn table(self, list: &Value, now: SystemTime) -> String {
+    fn table(self, list: &Value, now: SystemTime) -> Table {
         match self {
-            Self::Kustomizations => gitops::get::kustomizations(list).to_string(),
-            Self::Deployments => gitops::get::deployments(list, now).to_string(),
-            Self::Pods => gitops::get::pods(list, now).to_string(),
+            Self::Kustomizations => gitops::get::kustomizations(list),
+            Self::Deployments => gitops::get::deployments(list, now),
+            Self::Pods => gitops::get::pods(list, now),
         }
     }
 }
@@ -62,22 +63,37 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let list = fetch(&args, &http, ui)?;
     let mut shown = args.kind.table(&list, SystemTime::now());
-    ui.answer(shown.trim_end(), &list)?;
+    ui.answer(shown.to_string().trim_end(), &list)?;
     if !args.watch {
         return Ok(());
     }
     loop {
-        ui.block_on(async {
+        let pause = ui.block_on(async {
             tokio::time::sleep(PERIOD).await;
             Ok(())
-        })?;
+        });
+        if pause.is_err() {
+            return Ok(()); // Ctrl-C is how watching ends
+        }
         let list = fetch(&args, &http, ui)?;
         let table = args.kind.table(&list, SystemTime::now());
-        for line in table.lines().filter(|line| !shown.lines().any(|before| before == *line)) {
+        for line in changes(&shown, &table) {
             ui.answer(line, &list)?;
         }
         shown = table;
     }
+}
+
+/// The lines of the rows that are new or other than before; that time goes by is no change.
+fn changes(before: &Table, now: &Table) -> Vec<String> {
+    let fact = |row: &[String]| {
+        let has_age = now.header.last() == Some(&"AGE");
+        row[..row.len() - usize::from(has_age)].to_vec()
+    };
+    let known: Vec<_> = before.rows.iter().map(|row| fact(row)).collect();
+    let text = now.to_string();
+    let lines = text.lines().skip(1).zip(&now.rows);
+    lines.filter(|(_, row)| !known.contains(&fact(row))).map(|(line, _)| line.to_owned()).collect()
 }
 
 fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> {
@@ -109,4 +125,18 @@ fn from_kubectl(path: &str) -> anyhow::Result<Value> {
         .hint("install kubectl, or name a server with --server URL")?;
     ensure!(output.status.success(), "kubectl: {}", String::from_utf8_lossy(&output.stderr).trim());
     serde_json::from_slice(&output.stdout).context("kubectl answered with something else than JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growing_older_is_no_change() {
+        let row = |name: &str, age: &str| vec![name.to_owned(), age.to_owned()];
+        let table = |rows: Vec<Vec<String>>| Table { header: vec!["NAME", "AGE"], rows };
+        let before = table(vec![row("a", "1s")]);
+        let now = table(vec![row("a", "2s"), row("b", "0s")]);
+        assert_eq!(changes(&before, &now), ["b      0s"]);
+    }
 }
