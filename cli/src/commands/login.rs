@@ -13,7 +13,7 @@ use crate::ui::Ui;
 /// Check a credential with a registry and keep it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// HOST[:PORT]
+    /// HOST or HOST:PORT
     registry: String,
     /// User name; without one, the password is an identity token
     #[arg(short, long)]

@@ -7,7 +7,7 @@ use crate::ui::Ui;
 /// Forget the credential for a registry
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// HOST[:PORT]
+    /// HOST or HOST:PORT
     registry: String,
 }
 

@@ -14,7 +14,7 @@
 //!
 //! In reading order: [`running`] starts and ends it all, [`source`], [`flux`] and [`reconcile`] turn commits into objects,
 //! [`admission`] and [`store`] keep them, [`deployment`] and [`rollout`] turn Deployments into pods, [`kubelet`] lives the life of
-//! a [`pod`] with its [`image`], [`env`], [`process`] and [`probe`]s, [`service`] connects clients with pods, [`api`] lets others look.
+//! a [`pod`] with its [`image`], [`mod@env`], [`process`] and [`probe`]s, [`service`] connects clients with pods, [`api`] lets others look.
 
 mod running;
 
