@@ -21,7 +21,7 @@ pub(crate) struct Lesson {
     /// The share of the answers that must be right.
     pub(crate) least_accuracy: f64,
     /// Flags of `kit-rs train`.
-    pub(crate) settings: &'static str,
+    pub(crate) settings: String,
 }
 
 /// Where the checkpoint comes from.
@@ -34,9 +34,12 @@ pub(crate) enum Origin {
     Hub(String),
 }
 
+/// Training steps that a pretrained checkpoint needs at least to learn the story's sentences, at 16 texts a step.
+const ENOUGH_STEPS: usize = 100;
+
 impl Lesson {
     /// Reads what the user named; the story's own otherwise.
-    pub(crate) fn new(model: Option<&str>, data: Option<(&Path, &Path)>) -> anyhow::Result<Self> {
+    pub(crate) fn new(model: Option<&str>, dataset: Option<&Path>, validation: Option<&Path>) -> anyhow::Result<Self> {
         let origin = match model {
             None => Origin::Small,
             Some(name) => match name.strip_prefix("hf:") {
@@ -44,34 +47,52 @@ impl Lesson {
                 None => Origin::Folder(fs::canonicalize(name).context("--model names a folder, or hf:ORG/NAME")?),
             },
         };
-        let small = matches!(origin, Origin::Small);
-        let settings = if small {
-            "--epochs 8 --batch-size 16 --learning-rate 1e-3 --seed 42"
-        } else {
-            "--epochs 1 --batch-size 16 --learning-rate 5e-5 --seed 42"
+        let Sentences { first, more, asked } = match dataset {
+            None => Sentences::ours(),
+            Some(dataset) => Sentences::of(read(dataset)?, validation.map(read).transpose()?)?,
         };
-        let (first, more, asked) = match data {
-            None => (
-                sentences::first(),
-                sentences::more(),
-                sentences::ASKED.map(|(text, label)| (text.to_owned(), label)).into(),
-            ),
-            Some((dataset, validation)) => {
-                let all = read(dataset)?;
-                // The update learns from more than the first model did.
-                let (first, _) = all.split_at(all.len() * 3 / 4);
-                (first.to_vec(), all, read(validation)?)
+        // A checkpoint of random weights learns the story's sentences by heart; a pretrained one is only tuned.
+        let settings = match origin {
+            Origin::Small => "--epochs 8 --batch-size 16 --learning-rate 1e-3 --seed 42".to_owned(),
+            _ => {
+                let n_epochs = (ENOUGH_STEPS * 16).div_ceil(first.len());
+                format!("--epochs {n_epochs} --batch-size 16 --learning-rate 5e-5 --seed 42")
             }
         };
-        let least_accuracy = if data.is_some() { 0.75 } else { 1.0 };
-        Ok(Self {
-            origin,
-            first: sentences::document(&first)?,
-            more: sentences::document(&more)?,
-            asked,
-            least_accuracy,
-            settings,
-        })
+        let least_accuracy = if dataset.is_some() { 0.75 } else { 1.0 };
+        let (first, more) = (sentences::document(&first)?, sentences::document(&more)?);
+        Ok(Self { origin, first, more, asked, least_accuracy, settings })
+    }
+}
+
+/// What is learnt first, what is learnt for the update, and what the deployed server is asked.
+struct Sentences {
+    first: Samples,
+    more: Samples,
+    asked: Samples,
+}
+
+impl Sentences {
+    /// The story's own.
+    fn ours() -> Self {
+        let asked = sentences::ASKED.map(|(text, label)| (text.to_owned(), label)).into();
+        Self { first: sentences::first(), more: sentences::more(), asked }
+    }
+
+    /// The user's; without a validation set, every tenth sentence is held out to be asked.
+    fn of(all: Samples, validation: Option<Samples>) -> anyhow::Result<Self> {
+        let (more, asked) = match validation {
+            Some(validation) => (all, validation),
+            None => {
+                let (asked, learnt): (Vec<_>, Vec<_>) = all.into_iter().enumerate().partition(|(at, _)| at % 10 == 9);
+                let samples = |numbered: Vec<(usize, _)>| numbered.into_iter().map(|(_, sample)| sample).collect();
+                (samples(learnt), samples(asked))
+            }
+        };
+        ensure!(!asked.is_empty(), "too few sentences to hold some out: name more, or --validation FILE");
+        // The update learns from more than the first model did.
+        let first = more[..(more.len() * 3).div_ceil(4)].to_vec();
+        Ok(Self { first, more, asked })
     }
 }
 

@@ -31,9 +31,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR|hf:ORG/NAME")]
     model: Option<String>,
     /// Labelled sentences to learn from, as {"samples": [{"text", "label"}]} [default: the story's own]
-    #[arg(long, value_name = "FILE", requires = "validation")]
+    #[arg(long, value_name = "FILE", requires = "model")]
     dataset: Option<PathBuf>,
-    /// Labelled sentences that the deployed server is asked, in the same form
+    /// Labelled sentences that the deployed server is asked, in the same form [default: every tenth of the dataset, held out]
     #[arg(long, value_name = "FILE", requires = "dataset")]
     validation: Option<PathBuf>,
     /// Leave the cluster running at the end, until Ctrl-C
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 /// Runs the story.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
-    let lesson = Lesson::new(args.model.as_deref(), args.dataset.as_deref().zip(args.validation.as_deref()))?;
+    let lesson = Lesson::new(args.model.as_deref(), args.dataset.as_deref(), args.validation.as_deref())?;
     need_git()?;
     let kit_rs = crate::build::kit_rs(workspace)?;
     let runtime = crate::dist::build(workspace)?;
