@@ -17,6 +17,7 @@ mod collect;
 mod graph;
 mod index;
 mod lock;
+mod pieces;
 mod verify;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use collect::Collected;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use graph::is_elsewhere;
 pub use lock::Hold;
+pub use pieces::PieceWriter;
 pub use verify::Verified;
 pub use writer::BlobWriter;
 #[cfg(feature = "server")]

@@ -31,6 +31,22 @@ impl BlobWriter {
         Ok(Self { layout: layout.clone(), file, hasher: Hasher::default(), size: 0, _hold: hold })
     }
 
+    /// A second handle of the file, for writers that say what they wrote by [`replace`](Self::replace).
+    pub(super) fn second_handle(&self) -> Result<fs::File> {
+        Ok(self.file.as_file().try_clone()?)
+    }
+
+    /// Takes the place of what was hashed so far: the hash and the size of what lies in the file now.
+    pub(super) fn replace(mut self, hasher: Hasher, size: u64) -> Result<Self> {
+        let found = self.file.as_file().metadata()?.len();
+        if found != size {
+            let what = "a blob that was written in pieces".to_owned();
+            return Err(Error::WrongSize { what, expected: size, found });
+        }
+        (self.hasher, self.size) = (hasher, size);
+        Ok(self)
+    }
+
     /// The number of bytes written so far.
     pub fn size(&self) -> u64 {
         self.size
