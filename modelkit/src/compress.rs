@@ -10,8 +10,8 @@ use registry::content::{Descriptor, Digest, DigestAlgorithm, Hasher};
 
 use crate::archive::Limits;
 use crate::blobs::Blobs;
-use crate::hashing::HashingReader;
 use crate::error::{Error, Refused, Result};
+use crate::hashing::HashingReader;
 use crate::media_type::Compression;
 
 /// A frame may ask its reader for this much memory: 2^27 bytes, which is also what `zstd --long` makes.

@@ -113,6 +113,11 @@ pub fn any_matches_kitfile(filters: &[Filter]) -> bool {
     together(filters, Filter::matches_kitfile)
 }
 
+/// Whether several filters together could mean something of a model: then those ModelKits are needed that it comes from.
+pub fn any_matches_model(filters: &[Filter]) -> bool {
+    any_concerns(filters, Part::Model)
+}
+
 /// Whether several filters together could mean something of a part.
 pub(crate) fn any_concerns(filters: &[Filter], part: Part) -> bool {
     together(filters, |filter| filter.parts.contains(&part) && (!filter.takes_away || filter.names.is_empty()))

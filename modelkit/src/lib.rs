@@ -58,7 +58,7 @@ mod rebuild;
 pub use blobs::Blobs;
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
-pub use filter::{Filter, Part, any_matches, any_matches_kitfile};
+pub use filter::{Filter, Part, any_matches, any_matches_kitfile, any_matches_model};
 pub use kit::{Layer, ModelKit, config_descriptor};
 pub use media_type::{Compression, Family, Format};
 pub use pack::{PackOptions, Packed, PackedLayer, digest, pack};

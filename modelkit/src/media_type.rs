@@ -186,8 +186,7 @@ const PREFIXES: [(&str, Family); 3] = [
 ];
 
 fn parse(text: &str) -> Option<LayerType> {
-    let (family, rest) =
-        PREFIXES.iter().find_map(|(prefix, family)| Some((*family, text.strip_prefix(prefix)?)))?;
+    let (family, rest) = PREFIXES.iter().find_map(|(prefix, family)| Some((*family, text.strip_prefix(prefix)?)))?;
     let (kind, rest) = rest.split_once(".v1.")?;
     let kind = Kind::parse(kind, family)?;
     let (format, compression) = rest.split_once('+').map_or((rest, None), |(format, rest)| (format, Some(rest)));

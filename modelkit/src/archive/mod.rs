@@ -16,7 +16,7 @@ pub use entry::{Content, Entry, FileOnDisk};
 pub use extract::{Extracted, Limits, extract};
 pub use write::{size, write};
 
-pub(crate) use extract::{extract_with, for_each_file};
 pub(crate) use entry::{Stamp, check_name};
+pub(crate) use extract::{extract_with, for_each_file};
 pub(crate) use stream::{LastFile, Stream};
 pub(crate) use write::write_content;

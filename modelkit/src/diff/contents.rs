@@ -19,7 +19,9 @@ pub(super) type Contents = BTreeMap<String, (FileInfo, Option<Tensors>)>;
 /// The files of all layers but those whose digest is one of `known`.
 pub(super) fn of(side: &Side<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
     let mut contents = Contents::new();
-    for layer in side.kit.layers().filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref())) {
+    for layer in
+        side.kit.layers().filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
+    {
         add(&layer, side, with_tensors, &mut contents)?;
     }
     Ok(contents)

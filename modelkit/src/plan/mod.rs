@@ -8,12 +8,14 @@ use std::path::Path;
 
 use fs_err as fs;
 use kitfile::{ContextPath, Kitfile, Section};
+use registry::Layout;
 
 use crate::archive::{Content, Entry};
 use crate::error::{Error, Result};
 use crate::ignore::Ignore;
 use crate::media_type::{Compression, Family, Format, Kind, LayerType};
 use crate::pack::PackOptions;
+use crate::parents::{inherited_paths, parents};
 
 /// What packing a context will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +53,10 @@ pub struct LayerPlan {
 ///
 /// The context is walked once, in the order of `kit pack`: the names of a folder sorted by their bytes, a folder before what is in it.
 /// Each layer begins with the folders that lead to its path. Symbolic links and special files are left out, with a warning.
-pub fn plan(kitfile: &Kitfile, context: &Path, options: &PackOptions) -> Result<Plan> {
-    plan_without(kitfile, context, options, &[])
+///
+/// Where the model comes from another ModelKit, that one must be in the layout: what it holds is not packed again.
+pub fn plan(kitfile: &Kitfile, context: &Path, layout: &Layout, options: &PackOptions) -> Result<Plan> {
+    plan_without(kitfile, context, options, &inherited_paths(&parents(kitfile, layout)?))
 }
 
 /// The same, where some paths belong to a ModelKit that this one builds on.
@@ -99,7 +103,11 @@ fn check_family(kitfile: &Kitfile, options: &PackOptions) -> Result<()> {
     }
     if let Some(server) = kitfile.mcp_servers.first() {
         let problem = "is an MCP bundle, which has no place in a ModelPack".to_owned();
-        return Err(Error::LayerPath { kitfile_path: "mcpServers[0].path".to_owned(), path: server.path.clone(), problem });
+        return Err(Error::LayerPath {
+            kitfile_path: "mcpServers[0].path".to_owned(),
+            path: server.path.clone(),
+            problem,
+        });
     }
     if options.format == Format::Raw && options.compression != Compression::None {
         return Err(Error::RawCompression);

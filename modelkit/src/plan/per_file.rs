@@ -11,8 +11,22 @@ use crate::media_type::{Compression, Family, Format, Kind, LayerType};
 
 /// Suffixes of files that hold weights.
 const WEIGHTS: [&str; 16] = [
-    ".safetensors", ".gguf", ".onnx", ".bin", ".pt", ".pth", ".h5", ".keras", ".ckpt", ".pb", ".tflite", ".msgpack", ".mpk",
-    ".npz", ".pkl", ".ggml",
+    ".safetensors",
+    ".gguf",
+    ".onnx",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".h5",
+    ".keras",
+    ".ckpt",
+    ".pb",
+    ".tflite",
+    ".msgpack",
+    ".mpk",
+    ".npz",
+    ".pkl",
+    ".ggml",
 ];
 
 /// An entry of the Kitfile with what the walk found for it.
@@ -107,12 +121,11 @@ fn layer(section: Section, name: Option<&str>, file: Entry) -> Result<LayerPlan>
         Kind::ModelPart if is_weights(&file.path) => Kind::Model,
         kind => kind,
     };
-    let layer_type =
-        LayerType { family: Family::ModelPack, kind, format: Format::Raw, compression: Compression::None };
-    let path: ContextPath = file.path.parse().map_err(|_| crate::Error::Name {
-        path: file.path.clone(),
-        problem: "has a name that no Kitfile can hold",
-    })?;
+    let layer_type = LayerType { family: Family::ModelPack, kind, format: Format::Raw, compression: Compression::None };
+    let path: ContextPath = file
+        .path
+        .parse()
+        .map_err(|_| crate::Error::Name { path: file.path.clone(), problem: "has a name that no Kitfile can hold" })?;
     crate::archive::check_name(path.as_str())?;
     let bytes = file.content.size();
     let (name, media_type) = (name.map(str::to_owned), layer_type.to_string());

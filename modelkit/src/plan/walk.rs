@@ -36,7 +36,8 @@ pub(super) fn walk(context: &Path, paths: &[ContextPath], ignore: &Ignore) -> Re
     let beneath = (0..paths.len()).filter(|index| Some(*index) != owner).collect();
     let files = paths.iter().map(|_| Vec::new()).collect();
     let found = paths.iter().map(ContextPath::is_root).collect();
-    let mut walk = Walk { context: context.into(), paths, ignore, walked: Walked { files, found, warnings: Vec::new() } };
+    let mut walk =
+        Walk { context: context.into(), paths, ignore, walked: Walked { files, found, warnings: Vec::new() } };
     walk.folder(context, "", &Place { owner, beneath })?;
     Ok(walk.walked)
 }

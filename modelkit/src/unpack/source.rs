@@ -75,8 +75,9 @@ pub fn remote_datasets(kit: &ModelKit, filters: &[Filter]) -> Result<Vec<(Contex
             remote: dataset.remote_path.clone(),
             problem: problem.to_owned(),
         };
-        let reference = dataset_reference(dataset)?
-            .ok_or_else(|| elsewhere("only datasets of other ModelKits can be fetched; bring this one there yourself"))?;
+        let reference = dataset_reference(dataset)?.ok_or_else(|| {
+            elsewhere("only datasets of other ModelKits can be fetched; bring this one there yourself")
+        })?;
         let path = dataset.path.parse().map_err(|error: kitfile::Error| elsewhere(&error.to_string()))?;
         found.push((path, reference));
     }

@@ -304,7 +304,7 @@ fn a_file_that_is_there_twice_is_refused() {
     check(Tar::default().file("a", b"1").file("a", b"2"), "the entry `a` is there twice");
     check(Tar::default().file("a", b"1").file("./a", b"2"), "the entry `a` is there twice");
     let text = Hostile::new().refused(&[Tar::default().file("a", b"1").file("a/b", b"2").end()]);
-    assert!(text.contains("/a"), "{text}");
+    assert!(text.ends_with("the entry `a` is there twice"), "{text}");
     let text = Hostile::new().refused(&[Tar::default().file("a", b"1").end(), Tar::default().file("a", b"2").end()]);
     assert!(text.ends_with("out/a already exists"), "{text}");
 }
