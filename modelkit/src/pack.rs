@@ -21,9 +21,6 @@ use crate::parents::{inherited_paths, parents, pin};
 use crate::pieces;
 use crate::plan::{LayerPlan, Plan, plan_without};
 
-/// What the manifest says of who packed.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// How to pack.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PackOptions {
@@ -82,7 +79,9 @@ pub fn pack(
     let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
     let index = options.index.then(|| PackIndex::read(layout));
     let layers = pack_layers(&plan, Some(layout), index.as_ref(), on)?;
-    let Documents { config, manifest } = documents(&plan, &layers, layout, &parents, options, VERSION)?;
+    let maker = Maker::default();
+    let kitfile = finished(&plan.kitfile, &layers, &parents, layout, &maker)?;
+    let Documents { config, manifest } = documents(&kitfile, &layers, options, &maker);
     let (media_type, config) = config;
     layout.put(media_type, &config)?;
     let descriptor = layout.put_manifest(MediaType::ImageManifest, &manifest)?;
@@ -101,24 +100,46 @@ pub fn digest(
     options: &PackOptions,
     on: Listener<'_>,
 ) -> Result<Packed> {
-    Ok(digest_as(kitfile, context, layout, options, VERSION, on)?.0)
+    Ok(digest_as(kitfile, context, layout, options, &Maker::default(), on)?.packed)
 }
 
-/// The same as another version would have it; also the manifest's bytes.
+/// Who packs, where that shows.
+pub(crate) struct Maker<'a> {
+    /// The version that the manifest names.
+    pub(crate) version: &'a str,
+    /// Whether references to other ModelKits become digests, which `kit` leaves as they are.
+    pub(crate) pins: bool,
+}
+
+impl Default for Maker<'_> {
+    fn default() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), pins: true }
+    }
+}
+
+/// What would be packed, with its documents.
+pub(crate) struct Digested {
+    pub(crate) packed: Packed,
+    pub(crate) kitfile: Kitfile,
+    pub(crate) manifest: Vec<u8>,
+}
+
+/// The same as somebody else would have it.
 pub(crate) fn digest_as(
     kitfile: &Kitfile,
     context: &Path,
     layout: &Layout,
     options: &PackOptions,
-    version: &str,
+    maker: &Maker<'_>,
     on: Listener<'_>,
-) -> Result<(Packed, Vec<u8>)> {
+) -> Result<Digested> {
     let parents = parents(kitfile, layout)?;
     let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
     let layers = pack_layers(&plan, None, None, on)?;
-    let Documents { manifest, .. } = documents(&plan, &layers, layout, &parents, options, version)?;
+    let kitfile = finished(&plan.kitfile, &layers, &parents, layout, maker)?;
+    let Documents { manifest, .. } = documents(&kitfile, &layers, options, maker);
     let descriptor = content::descriptor(MediaType::ImageManifest, &manifest);
-    Ok((Packed { descriptor, layers, warnings: plan.warnings }, manifest))
+    Ok(Digested { packed: Packed { descriptor, layers, warnings: plan.warnings }, kitfile, manifest })
 }
 
 fn pack_layers(
@@ -232,17 +253,8 @@ struct Documents {
     manifest: Vec<u8>,
 }
 
-fn documents(
-    plan: &Plan,
-    layers: &[PackedLayer],
-    layout: &Layout,
-    parents: &[ModelKit],
-    options: &PackOptions,
-    version: &str,
-) -> Result<Documents> {
-    let mut kitfile = with_digests(&plan.kitfile, layers);
-    pin(&mut kitfile, parents, layout)?;
-    let mut annotations = BTreeMap::from([(media_type::CLI_VERSION.to_owned(), version.to_owned())]);
+fn documents(kitfile: &Kitfile, layers: &[PackedLayer], options: &PackOptions, maker: &Maker<'_>) -> Documents {
+    let mut annotations = BTreeMap::from([(media_type::CLI_VERSION.to_owned(), maker.version.to_owned())]);
     if let Some(created) = options.created {
         annotations.insert(media_type::CREATED.to_owned(), rfc3339(created));
     }
@@ -250,21 +262,30 @@ fn documents(
         Family::KitOps => (media_type::CONFIG, kitfile.to_json().into_bytes()),
         Family::ModelPack => {
             annotations.insert(media_type::KITFILE_JSON.to_owned(), kitfile.to_json());
-            (media_type::MODELPACK_CONFIG, modelpack::config(&kitfile, layers, options.created))
+            (media_type::MODELPACK_CONFIG, modelpack::config(kitfile, layers, options.created))
         }
     };
     let manifest = manifest(content::descriptor(config.0, &config.1), layers, annotations, options.family);
-    Ok(Documents { config, manifest })
+    Documents { config, manifest }
 }
 
-/// The Kitfile with the digests of its layers, as the config blob holds it.
-fn with_digests(kitfile: &Kitfile, layers: &[PackedLayer]) -> Kitfile {
+/// The Kitfile as the ModelKit holds it: with the digests of its layers, and of the ModelKits it builds on.
+fn finished(
+    kitfile: &Kitfile,
+    layers: &[PackedLayer],
+    parents: &[ModelKit],
+    layout: &Layout,
+    maker: &Maker<'_>,
+) -> Result<Kitfile> {
     let mut kitfile = kitfile.clone();
     for (entry, layer) in kitfile.entries_mut().zip(layers) {
         *entry.digest = Some(layer.descriptor.digest().to_string());
         *entry.diff_id = Some(layer.diff_id.to_string());
     }
-    kitfile
+    if maker.pins {
+        pin(&mut kitfile, parents, layout)?;
+    }
+    Ok(kitfile)
 }
 
 fn manifest(

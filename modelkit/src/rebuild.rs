@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kitfile::Section;
+use kitfile::{Kitfile, Section};
 use registry::Layout;
 use registry::content::Digest;
 use serde_json::Value;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::event::Listener;
 use crate::kit::ModelKit;
-use crate::media_type::{Compression, Family, Kind};
-use crate::pack::{PackOptions, digest_as, seconds};
+use crate::media_type::{self, Compression, Family, Kind};
+use crate::pack::{Maker, PackOptions, digest_as, seconds};
 
 /// What packing a folder again gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Rebuilt {
     pub same_manifest: bool,
     /// Whether it says the same as the ModelKit's own, written in another order as other programs do.
     pub equal_manifest: bool,
-    /// Whether the Kitfile is the same.
-    pub same_config: bool,
+    /// Whether the Kitfile says the same.
+    pub same_kitfile: bool,
     /// The layers, in the Kitfile's order.
     pub layers: Vec<RebuiltLayer>,
     /// What was left out while packing.
@@ -46,21 +46,28 @@ pub struct RebuiltLayer {
 impl Rebuilt {
     /// Whether the folder holds all that is in the ModelKit, and nothing else where its layers' paths point to.
     pub fn is_proven(&self) -> bool {
-        self.same_config_or_content() && self.layers.iter().all(|layer| layer.same_content)
-    }
-
-    /// A config names the digests of compressed layers, so these may make it differ.
-    fn same_config_or_content(&self) -> bool {
-        self.same_config || self.layers.iter().any(|layer| layer.same_content && !layer.same_blob)
+        self.same_manifest || self.same_kitfile && self.layers.iter().all(|layer| layer.same_content)
     }
 }
 
 /// Packs a folder again as the ModelKit says that it was packed, and compares. The ModelKits it builds on must be in the layout.
-pub fn rebuild(kit: &ModelKit, dir: &Path, layout: &Layout, on: Listener<'_>) -> Result<Rebuilt> {
-    let version = kit.annotation(crate::media_type::CLI_VERSION).unwrap_or(env!("CARGO_PKG_VERSION"));
-    let (packed, manifest) = digest_as(&kit.kitfile, dir, layout, &options(kit), version, on)?;
-    let originals = kit.layers();
-    let layers = originals.zip(&packed.layers).map(|(original, again)| RebuiltLayer {
+///
+/// `kitfile` is the folder's own, or [`ModelKit::kitfile`].
+pub fn rebuild(kit: &ModelKit, kitfile: &Kitfile, dir: &Path, layout: &Layout, on: Listener<'_>) -> Result<Rebuilt> {
+    let maker = Maker {
+        version: kit.annotation(media_type::CLI_VERSION).unwrap_or_default(),
+        pins: kit.kitfile.model.as_ref().is_none_or(|model| model.path.contains('@')),
+    };
+    let again = digest_as(kitfile, dir, layout, &options(kit), &maker, on)?;
+    let value = |bytes: &[u8]| {
+        let mut value = serde_json::from_slice::<Value>(bytes).ok()?;
+        if let Some(layers) = value.get_mut("layers").filter(|layers| layers.is_null()) {
+            *layers = Value::Array(Vec::new()); // so `kit` up to 1.15 writes no layers
+        }
+        Some(value)
+    };
+    let originals: Vec<_> = kit.layers().collect();
+    let layers = originals.iter().zip(&again.packed.layers).map(|(original, again)| RebuiltLayer {
         section: original.section,
         path: original.path.to_string(),
         same_blob: original.descriptor.digest() == again.descriptor.digest(),
@@ -69,17 +76,25 @@ pub fn rebuild(kit: &ModelKit, dir: &Path, layout: &Layout, on: Listener<'_>) ->
             None => original.descriptor.digest() == again.descriptor.digest(),
         },
     });
-    let (theirs, ours): (Option<Value>, Option<Value>) =
-        (serde_json::from_slice(&kit.manifest_bytes).ok(), serde_json::from_slice(&manifest).ok());
+    let layers: Vec<_> = layers.collect();
+    let same_number = originals.len() == again.packed.layers.len();
     Ok(Rebuilt {
-        same_manifest: packed.descriptor.digest() == kit.descriptor.digest(),
-        equal_manifest: theirs.is_some() && theirs == ours,
-        same_config: theirs.as_ref().and_then(|it| it.pointer("/config/digest"))
-            == ours.as_ref().and_then(|it| it.pointer("/config/digest")),
-        layers: layers.collect(),
-        digest: packed.descriptor.digest().clone(),
-        warnings: packed.warnings,
+        same_manifest: again.packed.descriptor.digest() == kit.descriptor.digest(),
+        equal_manifest: value(&kit.manifest_bytes) == value(&again.manifest),
+        same_kitfile: same_number && without_layers(&kit.kitfile) == without_layers(&again.kitfile),
+        digest: again.packed.descriptor.digest().clone(),
+        layers,
+        warnings: again.packed.warnings,
     })
+}
+
+/// What a Kitfile says, without its layers' digests and as its paths are meant.
+fn without_layers(kitfile: &Kitfile) -> Kitfile {
+    let mut kitfile = kitfile.clone();
+    for entry in kitfile.entries_mut() {
+        (*entry.digest, *entry.diff_id) = (None, None);
+    }
+    kitfile
 }
 
 /// How the ModelKit was packed, by the look of its layers.
@@ -89,7 +104,7 @@ fn options(kit: &ModelKit) -> PackOptions {
     PackOptions {
         compression: first.map_or(Compression::None, |first| first.compression),
         format: first.map_or_else(Default::default, |first| first.format),
-        family: if crate::media_type::is_modelpack(&artifact_type) { Family::ModelPack } else { Family::KitOps },
+        family: if media_type::is_modelpack(&artifact_type) { Family::ModelPack } else { Family::KitOps },
         created: kit.created().and_then(seconds),
         index: false,
     }

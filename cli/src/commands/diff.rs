@@ -60,7 +60,7 @@ fn text(diff: &Diff, names: [&str; 2]) -> Vec<String> {
     let mut lines = vec![format!("a  {}", names[0]), format!("b  {}", names[1])];
     lines.push(format!("configs are {}", if diff.same_config { "the same" } else { "different" }));
     for (key, pair) in &diff.annotations {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
+        let value = |value: &Option<String>| value.as_deref().map_or_else(|| "–".to_owned(), shortened);
         lines.push(format!("annotation {key}: {} => {}", value(&pair.a), value(&pair.b)));
     }
     for (title, layers) in [("shared", &diff.shared), ("only in a", &diff.only_a), ("only in b", &diff.only_b)] {
@@ -71,6 +71,12 @@ fn text(diff: &Diff, names: [&str; 2]) -> Vec<String> {
         lines.extend(file(path, change));
     }
     lines
+}
+
+/// The beginning of a long value: a whole Kitfile may stand in an annotation.
+fn shortened(value: &str) -> String {
+    let beginning: String = value.chars().take(60).collect();
+    if beginning.len() < value.len() { beginning + "…" } else { beginning }
 }
 
 fn layer(layer: &LayerInfo) -> String {

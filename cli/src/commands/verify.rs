@@ -38,13 +38,18 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     });
     if let Some(dir) = &args.rebuild {
         let kit = ModelKit::read(&layout, &descriptor)?;
-        let rebuilt = modelkit::rebuild(&kit, dir, &layout, &mut |_| ui.interrupt().flow())
+        let kitfile = match super::pack::find_kitfile(dir) {
+            Ok(path) => super::pack::read_kitfile(dir, Some(&path), ui)?,
+            Err(_) if dir.is_dir() => kit.kitfile.clone(),
+            Err(error) => return Err(error),
+        };
+        let rebuilt = modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
             .with_context(|| format!("cannot pack {} again", dir.display()))?;
         document["rebuilt"] = json!({
             "digest": rebuilt.digest.to_string(),
             "sameManifest": rebuilt.same_manifest,
             "equalManifest": rebuilt.equal_manifest,
-            "sameConfig": rebuilt.same_config,
+            "sameKitfile": rebuilt.same_kitfile,
         });
         judge(&rebuilt, &reference, ui)?;
     }
@@ -58,6 +63,9 @@ fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()
     }
     for layer in rebuilt.layers.iter().filter(|layer| !layer.same_content) {
         ui.warn(format_args!("{} {} is not what {reference} holds", layer.section, layer.path));
+    }
+    if !rebuilt.same_kitfile {
+        ui.warn(format_args!("its Kitfile does not say what that of {reference} says"));
     }
     if rebuilt.same_manifest {
         ui.note(format_args!("packed again: the same digest, {}", rebuilt.digest));

@@ -86,7 +86,9 @@ struct Split {
 
 impl Split {
     fn add(&mut self, from: &Kitfile, entry: &kitfile::Entry<'_>, number: usize, file: Entry) -> Result<()> {
-        let path = file.path.clone();
+        // A path that was a file's already stays as it is written.
+        let is_itself = entry.context_path().is_ok_and(|path| path.as_str() == file.path);
+        let path = if is_itself { entry.path.to_owned() } else { file.path.clone() };
         let is_further_weights = entry.section == Section::Model && number > 0;
         let section = if is_further_weights { Section::ModelPart } else { entry.section };
         let index = entry.index;

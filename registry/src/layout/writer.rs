@@ -70,7 +70,7 @@ impl BlobWriter {
         if let Some(expected) = expected {
             check_digest(expected.digest(), digest.clone(), &path)?;
         }
-        publish(self.file, &path)?;
+        publish(self.file, &path, Durable::No)?;
         Ok((digest, self.size))
     }
 }
@@ -111,9 +111,21 @@ pub(super) fn temporary_file(dir: &Path) -> Result<NamedTempFile<fs::File>> {
     Ok(NamedTempFile::from_parts(file, path))
 }
 
-/// Gives a finished file its name, once its content is on the disk.
-pub(super) fn publish(file: NamedTempFile<fs::File>, path: &Path) -> Result<()> {
-    file.as_file().sync_data()?;
+/// Whether a file must be on the disk before it gets its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// It must: what others rely on is never half there, not even after the power failed.
+    Yes,
+    /// The system writes it when it likes. After a power failure a blob may be short or missing; its readers notice that by its
+    /// size and its digest. Waiting for the disk would make packing and pulling as slow as the disk.
+    No,
+}
+
+/// Gives a finished file its name.
+pub(super) fn publish(file: NamedTempFile<fs::File>, path: &Path, durable: Durable) -> Result<()> {
+    if durable == Durable::Yes {
+        file.as_file().sync_data()?;
+    }
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
