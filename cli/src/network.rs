@@ -37,6 +37,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// How many requests may run at a time.
+    pub(crate) fn concurrency(&self) -> usize {
+        usize::from(self.concurrency)
+    }
+
     /// A client with the user's credentials.
     pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
         let credentials = credentials(ui);

@@ -97,6 +97,11 @@ impl Ui {
         self.runtime.block_on(self.interrupt.or(work))
     }
 
+    /// The runtime, for threads of our own that wait for its work.
+    pub(crate) fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+
     /// Runs a server, which ends by itself when the user wants it to.
     pub(crate) fn serve<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         self.runtime.block_on(work)

@@ -1,51 +1,88 @@
 //! A layer's bytes on their way into a blob and out of it again, hashed on both sides of the compression.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::thread::available_parallelism;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use registry::content::{Descriptor, Digest, Hasher};
-use registry::{BlobWriter, Layout};
+use registry::BlobWriter;
+use registry::content::{Descriptor, Digest, DigestAlgorithm, Hasher};
 
 use crate::archive::Limits;
+use crate::blobs::Blobs;
 use crate::error::{Error, Refused, Result};
+use crate::hashing::HashingReader;
 use crate::media_type::Compression;
 
 /// A frame may ask its reader for this much memory: 2^27 bytes, which is also what `zstd --long` makes.
 const MAX_WINDOW_LOG: u32 = 27;
 
+/// Where a blob's bytes go: into a layout, or, when only their digest is asked for, nowhere.
+pub(crate) enum Sink {
+    Blob(Box<BlobWriter>),
+    Nowhere(Hasher, u64),
+}
+
+impl Sink {
+    fn commit(self) -> Result<(Digest, u64)> {
+        match self {
+            Self::Blob(blob) => Ok(blob.commit(None)?),
+            Self::Nowhere(hasher, size) => Ok((hasher.finish(), size)),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Blob(blob) => Write::write(blob, bytes),
+            Self::Nowhere(hasher, size) => {
+                hasher.update(bytes);
+                *size += bytes.len() as u64;
+                Ok(bytes.len())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Blob(blob) => blob.flush(),
+            Self::Nowhere(..) => Ok(()),
+        }
+    }
+}
+
 /// The uncompressed side of a blob that is being written.
 pub(crate) enum Encoder {
-    Plain(BlobWriter),
-    Gzip(GzEncoder<BlobWriter>, Hasher),
-    Zstd(zstd::Encoder<'static, BlobWriter>, Hasher),
+    Plain(Sink),
+    Gzip(GzEncoder<Sink>, Hasher),
+    Zstd(zstd::Encoder<'static, Sink>, Hasher),
 }
 
 impl Encoder {
     /// Compresses into a blob. Equal bytes give equal blobs, for any number of cores.
-    pub(crate) fn new(blob: BlobWriter, compression: Compression) -> io::Result<Self> {
+    pub(crate) fn new(sink: Sink, compression: Compression) -> io::Result<Self> {
         Ok(match compression {
-            Compression::None => Self::Plain(blob),
-            Compression::Gzip => Self::Gzip(GzEncoder::new(blob, flate2::Compression::default()), Hasher::default()),
+            Compression::None => Self::Plain(sink),
+            Compression::Gzip => Self::Gzip(GzEncoder::new(sink, flate2::Compression::default()), Hasher::default()),
             Compression::GzipFastest => {
-                Self::Gzip(GzEncoder::new(blob, flate2::Compression::fast()), Hasher::default())
+                Self::Gzip(GzEncoder::new(sink, flate2::Compression::fast()), Hasher::default())
             }
             Compression::Zstd => {
                 let n_workers = available_parallelism().map_or(1, |n| n.get() as u32);
-                Self::Zstd(zstd_encoder(blob, n_workers)?, Hasher::default())
+                Self::Zstd(zstd_encoder(sink, n_workers)?, Hasher::default())
             }
         })
     }
 
     /// Ends the blob: its digest, its size, and the digest of what went in (diffId).
     pub(crate) fn commit(self) -> Result<(Digest, u64, Digest)> {
-        let (blob, diff_id) = match self {
-            Self::Plain(blob) => (blob, None),
+        let (sink, diff_id) = match self {
+            Self::Plain(sink) => (sink, None),
             Self::Gzip(encoder, hasher) => (encoder.finish()?, Some(hasher.finish())),
             Self::Zstd(encoder, hasher) => (encoder.finish()?, Some(hasher.finish())),
         };
-        let (digest, size) = blob.commit(None)?;
+        let (digest, size) = sink.commit()?;
         let diff_id = diff_id.unwrap_or_else(|| digest.clone());
         Ok((digest, size, diff_id))
     }
@@ -54,7 +91,7 @@ impl Encoder {
 impl Write for Encoder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (n_written, hasher) = match self {
-            Self::Plain(blob) => return Write::write(blob, bytes),
+            Self::Plain(sink) => return Write::write(sink, bytes),
             Self::Gzip(encoder, hasher) => (encoder.write(bytes)?, hasher),
             Self::Zstd(encoder, hasher) => (encoder.write(bytes)?, hasher),
         };
@@ -64,7 +101,7 @@ impl Write for Encoder {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Plain(blob) => blob.flush(),
+            Self::Plain(sink) => sink.flush(),
             Self::Gzip(encoder, _) => encoder.flush(),
             Self::Zstd(encoder, _) => encoder.flush(),
         }
@@ -78,9 +115,9 @@ fn zstd_encoder<W: Write>(to: W, n_workers: u32) -> io::Result<zstd::Encoder<'st
     Ok(encoder)
 }
 
-/// A blob of a layout, and what is known about the bytes in it.
+/// A blob, and what is known about the bytes in it.
 pub(crate) struct Blob<'a> {
-    pub(crate) layout: &'a Layout,
+    pub(crate) blobs: &'a dyn Blobs,
     pub(crate) descriptor: &'a Descriptor,
     pub(crate) compression: Compression,
     pub(crate) diff_id: Option<&'a Digest>,
@@ -89,11 +126,10 @@ pub(crate) struct Blob<'a> {
 
 impl Blob<'_> {
     /// Streams the uncompressed bytes to `consume`, then holds the blob to its size, digest and diffId.
-    pub(crate) fn read<T>(&self, consume: impl FnOnce(&mut dyn Read) -> Result<T, Refused>) -> Result<T> {
-        let file = self.layout.open(self.descriptor)?;
+    pub(crate) fn read<T>(&self, consume: impl FnOnce(&mut dyn BufRead) -> Result<T, Refused>) -> Result<T> {
+        let source = self.blobs.open(self.descriptor)?;
         let most = self.descriptor.size().saturating_add(1);
-        let hasher = Hasher::new(self.descriptor.digest().algorithm())?;
-        let mut blob = Hashed::new(file.take(most), hasher);
+        let mut blob = HashingReader::new(source.take(most), self.descriptor.digest().algorithm())?;
         let consumed = self.consume(&mut blob, consume);
         // Whatever a damaged blob led to, that it is damaged is what there is to say.
         let is_over = match &consumed {
@@ -111,15 +147,15 @@ impl Blob<'_> {
 
     fn consume<T>(
         &self,
-        blob: &mut Hashed<impl Read>,
-        consume: impl FnOnce(&mut dyn Read) -> Result<T, Refused>,
+        blob: &mut HashingReader<impl Read>,
+        consume: impl FnOnce(&mut dyn BufRead) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         if self.compression == Compression::None {
             return consume(blob).map_err(limit_within);
         }
         let decoder: Box<dyn Read + '_> = match self.compression {
             Compression::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(BufReader::new(blob))?;
+                let mut decoder = zstd::Decoder::with_buffer(blob)?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
                 Box::new(decoder)
             }
@@ -127,27 +163,25 @@ impl Blob<'_> {
         };
         let grown = self.descriptor.size().saturating_mul(self.limits.max_ratio);
         let limit = grown.max(self.limits.free_bytes);
-        let hasher = match self.diff_id {
-            Some(diff_id) => Hasher::new(diff_id.algorithm()).map_err(io::Error::other)?,
-            None => Hasher::default(),
-        };
-        let mut bytes = Hashed::new(Limited { inner: decoder, left: limit, limit }, hasher);
+        let algorithm = self.diff_id.map_or(DigestAlgorithm::Sha256, |diff_id| diff_id.algorithm().clone());
+        let bytes = Limited { inner: decoder, left: limit, limit };
+        let mut bytes = HashingReader::new(bytes, &algorithm).map_err(io::Error::other)?;
         let consumed = consume(&mut bytes).map_err(limit_within)?;
         io::copy(&mut bytes, &mut io::sink()).map_err(Refused::from).map_err(limit_within)?;
-        let found = bytes.hasher.finish();
+        let (found, _) = bytes.finish()?;
         match self.diff_id {
             Some(expected) if *expected != found => Err(wrong_digest("diffId", expected, &found)),
             _ => Ok(consumed),
         }
     }
 
-    fn verify(&self, mut blob: Hashed<impl Read>) -> Result<(), Refused> {
+    fn verify(&self, mut blob: HashingReader<impl Read>) -> Result<(), Refused> {
         io::copy(&mut blob, &mut io::sink())?;
         let (expected, size) = (self.descriptor.digest(), self.descriptor.size());
-        if blob.n_bytes != size {
-            return Err(Refused::Size { found: blob.n_bytes, expected: size });
+        let (found, n_bytes) = blob.finish()?;
+        if n_bytes != size {
+            return Err(Refused::Size { found: n_bytes, expected: size });
         }
-        let found = blob.hasher.finish();
         if *expected != found {
             return Err(wrong_digest("digest", expected, &found));
         }
@@ -182,28 +216,6 @@ fn limit_within(refused: Refused) -> Refused {
             Err(error) => Refused::Io(error),
         },
         other => other,
-    }
-}
-
-/// Hashes and counts what is read through it.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-    n_bytes: u64,
-}
-
-impl<R> Hashed<R> {
-    fn new(inner: R, hasher: Hasher) -> Self {
-        Self { inner, hasher, n_bytes: 0 }
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n_read]);
-        self.n_bytes += n_read as u64;
-        Ok(n_read)
     }
 }
 

@@ -106,6 +106,10 @@ pub enum Error {
     #[error("`{0}` is not a compression: none, gzip, gzip-fastest or zstd")]
     Compression(String),
 
+    /// A ModelPack's single files are never compressed (model-spec, "Layer media types").
+    #[error("a ModelPack of single files cannot be compressed; choose tar layers, or no compression")]
+    RawCompression,
+
     /// A manifest is not that of a ModelKit.
     #[error("{digest} is not a ModelKit: {problem}")]
     NotAModelKit {
@@ -166,10 +170,21 @@ pub enum Error {
     },
 
     /// A ModelKit that this one builds on is not in the layout.
-    #[error("the model comes from ModelKit {reference}, which is not in the layout")]
+    #[error("ModelKit {reference}, which this one builds on, is not in the layout")]
     MissingParent {
         /// What would have to be pulled.
         reference: Box<Reference>,
+    },
+
+    /// A dataset is kept where it cannot be fetched from.
+    #[error("dataset `{path}` is kept at {remote}: {problem}")]
+    RemoteDataset {
+        /// The dataset's path, as written.
+        path: String,
+        /// Where it is kept.
+        remote: String,
+        /// Why it cannot be fetched.
+        problem: String,
     },
 
     /// A reference to another ModelKit is none, or leads around in a circle.

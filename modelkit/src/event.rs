@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -50,16 +50,22 @@ pub enum Event {
     },
 }
 
+/// So many layers are worked on at once, however many cores there are: each has buffers of its own.
+const MAX_AT_ONCE: usize = 8;
+/// So many threads work on one layer.
+const MAX_THREADS: usize = 4;
+
 /// Whoever listens; `Break` stops the work, and nothing half-done stays behind.
 pub type Listener<'a> = &'a mut dyn FnMut(Event) -> ControlFlow<()>;
 
 /// A worker's line to the listener.
 pub(crate) struct Reporter<'a> {
     layer: usize,
+    /// How many threads the layer may be worked on with.
+    pub(crate) n_threads: usize,
     events: Sender<Event>,
     stop: &'a AtomicBool,
-    bytes: u64,
-    reported: u64,
+    bytes: AtomicU64,
 }
 
 impl Reporter<'_> {
@@ -67,15 +73,14 @@ impl Reporter<'_> {
         self.send(Event::LayerStarted { layer: self.layer, section, path: path.clone(), bytes });
     }
 
-    /// Counts bytes; fails when the listener has had enough.
-    pub(crate) fn progress(&mut self, bytes: u64) -> io::Result<()> {
+    /// Counts bytes, from any thread; fails when the listener has had enough.
+    pub(crate) fn progress(&self, bytes: u64) -> io::Result<()> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(io::Error::other(Cancelled));
         }
-        self.bytes += bytes;
-        if self.bytes - self.reported >= STEP {
-            self.reported = self.bytes;
-            self.send(Event::Progress { layer: self.layer, bytes: self.bytes });
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before / STEP != (before + bytes) / STEP {
+            self.send(Event::Progress { layer: self.layer, bytes: before + bytes });
         }
         Ok(())
     }
@@ -90,24 +95,28 @@ impl Reporter<'_> {
     }
 }
 
-/// Works on `n` layers side by side, on as many threads as there are cores, and returns what came of them in their order.
+/// Works on layers of these sizes side by side, the largest first, and returns what came of them in their order.
 /// The listener hears of it on the calling thread. After the first failure the others are stopped.
 pub(crate) fn side_by_side<T: Send>(
-    n: usize,
+    sizes: &[u64],
     on: Listener<'_>,
-    work: impl Fn(usize, &mut Reporter<'_>) -> Result<T> + Sync,
+    work: impl Fn(usize, &Reporter<'_>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
+    let n_cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let n_workers = n_cores.min(sizes.len()).clamp(1, MAX_AT_ONCE);
+    let n_threads = (n_cores / n_workers).clamp(1, MAX_THREADS);
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(sizes[*index]));
     let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let results: Vec<Mutex<Option<Result<T>>>> = (0..n).map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<T>>>> = sizes.iter().map(|_| Mutex::new(None)).collect();
     let (events, heard) = channel();
     let worker = |events: Sender<Event>| {
-        loop {
-            let layer = next.fetch_add(1, Ordering::Relaxed);
-            if layer >= n || stop.load(Ordering::Relaxed) {
+        while let Some(&layer) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if stop.load(Ordering::Relaxed) {
                 return;
             }
-            let mut reporter = Reporter { layer, events: events.clone(), stop: &stop, bytes: 0, reported: 0 };
-            let result = work(layer, &mut reporter);
+            let events = events.clone();
+            let result = work(layer, &Reporter { layer, n_threads, events, stop: &stop, bytes: AtomicU64::new(0) });
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -115,7 +124,7 @@ pub(crate) fn side_by_side<T: Send>(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get).min(n) {
+        for _ in 0..n_workers {
             let events = events.clone();
             scope.spawn(|| worker(events));
         }

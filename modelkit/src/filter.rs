@@ -6,6 +6,7 @@ use std::str::FromStr;
 use kitfile::Section;
 
 use crate::error::{Error, Result};
+use crate::ignore::Glob;
 
 const NAMES: [(&str, Part); 7] = [
     ("kitfile", Part::Kitfile),
@@ -54,39 +55,79 @@ impl Part {
     }
 }
 
-/// One filter, `type[,type…][:name[,name…]]`: the layers of these parts, all of them or those with one of these names or paths.
+/// One filter, `[!]type[,type…][:[!]name[,[!]name…]]`: the layers of these parts, all of them or those with one of these names or
+/// paths. A name may be a pattern, as in `.kitignore`; one with a `!` leaves out what the others mean. A filter that begins
+/// with `!` takes away from what the other filters mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
+    takes_away: bool,
     parts: Vec<Part>,
-    names: Vec<String>,
+    names: Vec<Name>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name {
+    leaves_out: bool,
+    text: String,
+    /// None for a name without wildcards.
+    glob: Option<Glob>,
 }
 
 impl Filter {
     /// The filter that means a part as a whole.
     pub fn part(part: Part) -> Self {
-        Self { parts: vec![part], names: Vec::new() }
+        Self { takes_away: false, parts: vec![part], names: Vec::new() }
     }
 
     /// Whether an entry of the Kitfile is meant; `name` and `path` are compared as they are written there.
     pub fn matches(&self, section: Section, name: Option<&str>, path: &str) -> bool {
-        let is_named = |wanted: &String| Some(wanted.as_str()) == name || wanted == path;
-        self.parts.contains(&Part::of(section)) && (self.names.is_empty() || self.names.iter().any(is_named))
+        let mut wanted = self.names.iter().filter(|name| !name.leaves_out).peekable();
+        let is_wanted = wanted.peek().is_none() || wanted.any(|wanted| wanted.matches(name, path));
+        let is_left_out = self.names.iter().any(|unwanted| unwanted.leaves_out && unwanted.matches(name, path));
+        self.parts.contains(&Part::of(section)) && is_wanted && !is_left_out
     }
 
     /// Whether the Kitfile itself is meant.
     pub fn matches_kitfile(&self) -> bool {
         self.parts.contains(&Part::Kitfile)
     }
+}
 
-    /// The same filter for one part only; none where it means other parts.
-    pub fn narrowed(&self, part: Part) -> Option<Self> {
-        self.parts.contains(&part).then(|| Self { parts: vec![part], names: self.names.clone() })
+impl Name {
+    fn matches(&self, name: Option<&str>, path: &str) -> bool {
+        let Some(glob) = &self.glob else {
+            return name == Some(&self.text) || path == self.text;
+        };
+        let path = path.trim_start_matches("./").trim_end_matches('/');
+        name.is_some_and(|name| glob.matches(name)) || glob.matches(path)
     }
 }
 
-/// Whether any of several filters means an entry; no filter at all means everything.
+/// Whether several filters together mean an entry; no filter at all means everything.
 pub fn any_matches(filters: &[Filter], section: Section, name: Option<&str>, path: &str) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| filter.matches(section, name, path))
+    together(filters, |filter| filter.matches(section, name, path))
+}
+
+/// Whether several filters together mean the Kitfile.
+pub fn any_matches_kitfile(filters: &[Filter]) -> bool {
+    together(filters, Filter::matches_kitfile)
+}
+
+/// Whether several filters together could mean something of a model: then those ModelKits are needed that it comes from.
+pub fn any_matches_model(filters: &[Filter]) -> bool {
+    any_concerns(filters, Part::Model)
+}
+
+/// Whether several filters together could mean something of a part.
+pub(crate) fn any_concerns(filters: &[Filter], part: Part) -> bool {
+    together(filters, |filter| filter.parts.contains(&part) && (!filter.takes_away || filter.names.is_empty()))
+}
+
+/// What no filter takes away, of what at least one means; of everything where none means something.
+fn together(filters: &[Filter], matches: impl Fn(&Filter) -> bool) -> bool {
+    let (away, wanted): (Vec<&Filter>, Vec<&Filter>) = filters.iter().partition(|filter| filter.takes_away);
+    let is_wanted = wanted.is_empty() || wanted.into_iter().any(&matches);
+    is_wanted && !away.into_iter().any(matches)
 }
 
 impl FromStr for Filter {
@@ -94,25 +135,38 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::Filter { text: text.into(), problem };
-        let (parts, names) = text.split_once(':').map_or((text, None), |(parts, names)| (parts, Some(names)));
-        let names: Vec<String> = names.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default();
-        if names.iter().any(|name| name.is_empty() || name.contains(':')) {
-            return Err(wrong("it should be <type>[,<type>…][:<name>[,<name>…]]".into()));
-        }
+        let (takes_away, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        let (parts, names) = rest.split_once(':').map_or((rest, None), |(parts, names)| (parts, Some(names)));
+        let names = names.map(|names| names.split(',').map(Name::parse).collect()).unwrap_or(Ok(Vec::new()));
         let part = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
         let parts = parts.split(',').map(|name| {
             let known = NAMES.map(|(name, _)| name).join(", ");
             part(name).ok_or_else(|| wrong(format!("`{name}` is none of the types {known}")))
         });
-        Ok(Self { parts: parts.collect::<Result<_>>()?, names })
+        Ok(Self { takes_away, parts: parts.collect::<Result<_>>()?, names: names.map_err(wrong)? })
+    }
+}
+
+impl Name {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (leaves_out, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        if text.is_empty() || text.contains(':') {
+            return Err("it should be [!]<type>[,<type>…][:[!]<name>[,[!]<name>…]]".into());
+        }
+        let glob = text.contains(['*', '?', '[', '\\']).then(|| Glob::parse(text)).transpose();
+        let glob = glob.map_err(|problem| format!("`{text}` is not a pattern: {problem}"))?;
+        Ok(Self { leaves_out, text: text.to_owned(), glob })
     }
 }
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(","))?;
+        let mark = |is_set: bool| if is_set { "!" } else { "" };
+        let parts = self.parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(",");
+        write!(f, "{}{parts}", mark(self.takes_away))?;
         if !self.names.is_empty() {
-            write!(f, ":{}", self.names.join(","))?;
+            let names = self.names.iter().map(|name| format!("{}{}", mark(name.leaves_out), name.text));
+            write!(f, ":{}", names.collect::<Vec<_>>().join(","))?;
         }
         Ok(())
     }
@@ -150,15 +204,43 @@ mod tests {
     }
 
     #[test]
+    fn names_may_be_patterns() {
+        assert!(meant("datasets:tr*", Section::Dataset, "train", "./data"));
+        assert!(meant("datasets:data/*.csv", Section::Dataset, "", "./data/a.csv"));
+        assert!(!meant("datasets:data/*.csv", Section::Dataset, "", "./data/x/a.csv"));
+        assert!(meant("datasets:data/**", Section::Dataset, "", "data/x/a.csv"));
+        assert!(meant("model:[a-c]*.bin", Section::ModelPart, "", "b1.bin"));
+    }
+
+    #[test]
+    fn a_mark_leaves_out() {
+        let all = |filters: &[&str]| filters.iter().map(|filter| filter.parse().unwrap()).collect::<Vec<Filter>>();
+        assert!(meant("model:!*.bin", Section::Model, "", "w.safetensors"));
+        assert!(!meant("model:!*.bin", Section::Model, "", "w.bin"));
+        assert!(!meant("model:w*,!*.bin", Section::Model, "", "w.bin"));
+        let but_docs = all(&["!docs"]);
+        assert!(any_matches(&but_docs, Section::Code, None, "x") && any_matches_kitfile(&but_docs));
+        assert!(!any_matches(&but_docs, Section::Docs, None, "x"));
+        let small = all(&["model,kitfile", "!model:*.bin"]);
+        assert!(any_matches(&small, Section::Model, None, "a") && any_concerns(&small, Part::Model));
+        assert!(!any_matches(&small, Section::Model, None, "a.bin"));
+        assert!(!any_matches(&small, Section::Docs, None, "a"));
+        assert!(!any_concerns(&but_docs, Part::Docs) && any_concerns(&but_docs, Part::Model));
+    }
+
+    #[test]
     fn a_wrong_filter_says_what_is_wrong() {
         for (text, problem) in [
             ("models", "`models` is none of the types kitfile, model, datasets, code, prompts, docs, mcpservers"),
             ("Model", "`Model` is none of"),
             ("", "`` is none of"),
             ("model,", "`` is none of"),
-            ("model:", "it should be <type>"),
-            ("model:a:b", "it should be <type>"),
-            ("model:a,,b", "it should be <type>"),
+            ("model:", "it should be [!]<type>"),
+            ("model:a:b", "it should be [!]<type>"),
+            ("model:a,,b", "it should be [!]<type>"),
+            ("model:!", "it should be [!]<type>"),
+            ("!!model", "`!model` is none of"),
+            ("model:[a", "`[a` is not a pattern: its `[` is never closed"),
         ] {
             let error = text.parse::<Filter>().unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
@@ -167,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_printed_as_it_is_read() {
-        for text in ["model", "model,docs", "datasets:a,b/c"] {
+        for text in ["model", "model,docs", "datasets:a,b/c", "!docs", "!model:*.bin,!a?"] {
             assert_eq!(text.parse::<Filter>().unwrap().to_string(), text);
         }
     }

@@ -66,6 +66,12 @@ impl Ignore {
 #[derive(Debug, Clone)]
 struct Pattern {
     takes_back: bool,
+    glob: Glob,
+}
+
+/// A pattern for whole paths, without a meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Glob {
     tokens: Vec<Token>,
 }
 
@@ -90,7 +96,7 @@ enum Token {
 
 impl Pattern {
     fn literal(name: &str) -> Self {
-        Self { takes_back: false, tokens: name.chars().map(Token::One).collect() }
+        Self { takes_back: false, glob: Glob { tokens: name.chars().map(Token::One).collect() } }
     }
 
     fn parse(line: &str) -> Result<Self, &'static str> {
@@ -100,16 +106,22 @@ impl Pattern {
         }
         let text = clean(text);
         let text = text.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(&text);
-        Ok(Self { takes_back, tokens: tokens(text)? })
+        Ok(Self { takes_back, glob: Glob::parse(text)? })
     }
 
     fn matches_or_holds(&self, path: &str) -> bool {
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
-        self.matches(path) || folders.into_iter().any(|folder| self.matches(folder))
+        self.glob.matches(path) || folders.into_iter().any(|folder| self.glob.matches(folder))
+    }
+}
+
+impl Glob {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        Ok(Self { tokens: tokens(text)? })
     }
 
     /// Follows all readings of the pattern at once, so that no pattern takes more than `tokens × characters` steps.
-    fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         let n_tokens = self.tokens.len();
         let mut at = vec![false; n_tokens + 1];
         at[0] = true;

@@ -4,7 +4,8 @@
 #![doc = include_str!("../examples/pack.rs")]
 //! ```
 //!
-//! This crate knows no network, no tensors and no Kubernetes: content comes from and goes to a [`registry::Layout`].
+//! This crate knows no network and no Kubernetes: content goes to a [`registry::Layout`], and comes from there or from whatever
+//! opens [`Blobs`]. Of tensors it knows only where a safetensors file keeps their bytes.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -13,6 +14,8 @@
 //! | [`ModelKit`] | a ModelKit as it lies in a layout |
 //! | [`parents()`] | the ModelKits that a model comes from |
 //! | [`unpack()`] | a ModelKit's layers into a folder |
+//! | [`rebuild()`] | the proof that a folder is what a ModelKit was packed from |
+//! | [`diff`] | how two ModelKits differ: layers, files, tensors |
 //! | [`Filter`] | which layers are meant |
 //! | [`image`] | the runtime image, without Docker |
 //! | [`archive`] | deterministic tar archives, and their safe extraction |
@@ -39,17 +42,27 @@ pub mod ignore;
 
 pub mod media_type;
 
+pub mod diff;
+
+mod blobs;
 mod compress;
 mod error;
 mod event;
+mod hashing;
+mod index;
 mod mcpb;
+mod modelpack;
+mod pieces;
+mod rebuild;
 
+pub use blobs::Blobs;
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
-pub use filter::{Filter, Part, any_matches};
+pub use filter::{Filter, Part, any_matches, any_matches_kitfile, any_matches_model};
 pub use kit::{Layer, ModelKit, config_descriptor};
-pub use media_type::{Compression, Format};
-pub use pack::{PackOptions, Packed, PackedLayer, pack};
-pub use parents::parents;
+pub use media_type::{Compression, Family, Format};
+pub use pack::{PackOptions, Packed, PackedLayer, digest, pack};
+pub use parents::{dataset_reference, parents, parents_with};
 pub use plan::{LayerPlan, Plan, plan};
-pub use unpack::{UnpackOptions, Unpacked, unpack};
+pub use rebuild::{Rebuilt, rebuild};
+pub use unpack::{Chosen, Role, Source, UnpackOptions, Unpacked, chosen, remote_datasets, unpack, unpack_from};

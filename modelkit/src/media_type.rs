@@ -18,6 +18,10 @@ pub const MODELPACK_CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
 
 /// The annotation with a layer's path in the context.
 pub const FILEPATH: &str = "org.cncf.model.filepath";
+/// The annotation with a file's name as `oras`, `podman` and CRI-O read it.
+pub const TITLE: &str = "org.opencontainers.image.title";
+/// The annotation with the time of packing.
+pub const CREATED: &str = "org.opencontainers.image.created";
 /// The annotation with the mode and size of a raw layer's file, as JSON.
 pub const FILE_METADATA: &str = "org.cncf.model.file.metadata+json";
 /// The annotation that tells prompts from code.
@@ -30,8 +34,9 @@ pub const CLI_VERSION: &str = "ml.kitops.modelkit.cli-version";
 pub const KITFILE_JSON: &str = "ml.kitops.modelkit.kitfile";
 
 /// Whose names a media type is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Family {
+    #[default]
     /// `application/vnd.kitops.modelkit.…`.
     KitOps,
     /// `application/vnd.cncf.model.…`.
@@ -173,17 +178,23 @@ impl FromStr for LayerType {
     }
 }
 
+/// How media types of layers begin. ModelPack had another name up to v0.0.6.
+const PREFIXES: [(&str, Family); 3] = [
+    ("application/vnd.kitops.modelkit.", Family::KitOps),
+    ("application/vnd.cncf.model.", Family::ModelPack),
+    ("application/vnd.cnai.model.", Family::ModelPack),
+];
+
 fn parse(text: &str) -> Option<LayerType> {
-    let (family, rest) = match text.strip_prefix("application/vnd.kitops.modelkit.") {
-        Some(rest) => (Family::KitOps, rest),
-        None => (Family::ModelPack, text.strip_prefix("application/vnd.cncf.model.")?),
-    };
+    let (family, rest) = PREFIXES.iter().find_map(|(prefix, family)| Some((*family, text.strip_prefix(prefix)?)))?;
     let (kind, rest) = rest.split_once(".v1.")?;
     let kind = Kind::parse(kind, family)?;
     let (format, compression) = rest.split_once('+').map_or((rest, None), |(format, rest)| (format, Some(rest)));
     let format = match format {
         "tar" => Format::Tar,
         "raw" => Format::Raw,
+        // So Docker Model Runner names single files of weights.
+        "gguf" | "safetensors" if family == Family::ModelPack => Format::Raw,
         _ => return None,
     };
     let compression = match compression {
@@ -193,6 +204,12 @@ fn parse(text: &str) -> Option<LayerType> {
         Some(_) => return None,
     };
     Some(LayerType { family, kind, format, compression })
+}
+
+/// Whether a config or an artifact is a ModelPack's, under its name of now or that of before.
+pub(crate) fn is_modelpack(media_type: &str) -> bool {
+    let current = media_type.replacen("vnd.cnai.", "vnd.cncf.", 1);
+    [MODELPACK_CONFIG, MODELPACK_MANIFEST].contains(&current.as_str())
 }
 
 #[cfg(test)]
@@ -220,6 +237,10 @@ mod tests {
         assert_eq!((kitops.kind, kitops.compression), (Kind::ModelPart, Compression::Gzip));
         let modelpack = "application/vnd.cncf.model.weight.config.v1.raw".parse::<LayerType>().unwrap();
         assert_eq!((modelpack.kind, modelpack.format), (Kind::ModelPart, Format::Raw));
+        for text in ["application/vnd.cnai.model.weight.v1.raw", "application/vnd.cncf.model.weight.v1.gguf"] {
+            let foreign = text.parse::<LayerType>().unwrap();
+            assert_eq!((foreign.kind, foreign.format), (Kind::Model, Format::Raw), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! ModelKits that a Kitfile's model comes from: `model.path` may be a reference to another ModelKit.
 
-use kitfile::{ContextPath, Kitfile, Section};
-use registry::content::Digest;
+use kitfile::{ContextPath, Dataset, Kitfile, Section};
 use registry::{Layout, Reference};
 
 use crate::error::{Error, Result};
@@ -14,28 +13,29 @@ const MAX_CHAIN: usize = 10;
 ///
 /// Only the layout is asked: [`Error::MissingParent`] names what would have to be pulled.
 pub fn parents(kitfile: &Kitfile, layout: &Layout) -> Result<Vec<ModelKit>> {
+    parents_with(kitfile, |reference| local(reference, layout))
+}
+
+/// The same, where somebody else finds each of them, in a registry perhaps.
+pub fn parents_with<E: From<Error>>(
+    kitfile: &Kitfile,
+    mut find: impl FnMut(&Reference) -> Result<ModelKit, E>,
+) -> Result<Vec<ModelKit>, E> {
     let mut chain: Vec<ModelKit> = Vec::new();
     let mut named = Vec::new();
     let mut next = reference(kitfile)?;
     while let Some(reference) = next {
         let problem = |problem: &str| {
             let problem = format!("{problem}: {} => {reference}", named.join(" => "));
-            Err(Error::Reference { reference: reference.to_string(), problem })
+            E::from(Error::Reference { reference: reference.to_string(), problem })
         };
-        let descriptor = match layout.resolve(&reference) {
-            Ok(descriptor) => descriptor,
-            Err(registry::Error::UnknownReference { .. }) => {
-                return Err(Error::MissingParent { reference: Box::new(reference) });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if chain.iter().any(|kit| kit.descriptor.digest() == descriptor.digest()) {
-            return problem("it leads around in a circle");
-        }
         if chain.len() == MAX_CHAIN {
-            return problem("too many ModelKits build on one another");
+            return Err(problem("too many ModelKits build on one another"));
         }
-        let kit = ModelKit::read(layout, &descriptor)?;
+        let kit = find(&reference)?;
+        if chain.iter().any(|other| other.descriptor.digest() == kit.descriptor.digest()) {
+            return Err(problem("it leads around in a circle"));
+        }
         named.push(reference.to_string());
         next = self::reference(&kit.kitfile)?;
         chain.push(kit);
@@ -43,21 +43,41 @@ pub fn parents(kitfile: &Kitfile, layout: &Layout) -> Result<Vec<ModelKit>> {
     Ok(chain)
 }
 
+/// Reads a ModelKit that is in the layout.
+pub(crate) fn local(reference: &Reference, layout: &Layout) -> Result<ModelKit> {
+    match layout.resolve(reference) {
+        Ok(descriptor) => ModelKit::read(layout, &descriptor),
+        Err(registry::Error::UnknownReference { .. }) => {
+            Err(Error::MissingParent { reference: Box::new(reference.clone()) })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The reference that the model's path is, if it is one.
 fn reference(kitfile: &Kitfile) -> Result<Option<Reference>> {
-    let parent = kitfile.model.as_ref().and_then(|model| model.parent());
-    let parse = |text: &str| {
-        text.parse::<Reference>()
-            .map(Reference::or_latest)
-            .map_err(|error| Error::Reference { reference: text.to_owned(), problem: error.to_string() })
-    };
-    parent.map(parse).transpose()
+    kitfile.model.as_ref().and_then(|model| model.parent()).map(parse).transpose()
+}
+
+/// The reference to the ModelKit that a dataset comes from, if it comes from one.
+pub fn dataset_reference(dataset: &Dataset) -> Result<Option<Reference>> {
+    let is_one = kitfile::is_modelkit_reference(&dataset.remote_path);
+    is_one.then(|| parse(&dataset.remote_path)).transpose()
+}
+
+fn parse(text: &str) -> Result<Reference> {
+    text.parse::<Reference>()
+        .map(Reference::or_latest)
+        .map_err(|error| Error::Reference { reference: text.to_owned(), problem: error.to_string() })
 }
 
 /// The layers that a ModelKit takes from its parents: those of the model and its parts.
 pub(crate) fn inherited(parents: &[ModelKit]) -> impl Iterator<Item = Layer<'_>> {
-    let is_of_model = |layer: &Layer<'_>| matches!(layer.section, Section::Model | Section::ModelPart);
     parents.iter().flat_map(ModelKit::layers).filter(is_of_model)
+}
+
+pub(crate) fn is_of_model(layer: &Layer<'_>) -> bool {
+    matches!(layer.section, Section::Model | Section::ModelPart)
 }
 
 /// Paths that no layer of the ModelKit itself holds: those of its parents' models.
@@ -65,11 +85,18 @@ pub(crate) fn inherited_paths(parents: &[ModelKit]) -> Vec<ContextPath> {
     inherited(parents).map(|layer| layer.path).collect()
 }
 
-/// Names a model's parent by its digest, so that the ModelKit says for good what it builds on.
-pub(crate) fn pin(kitfile: &mut Kitfile, parents: &[ModelKit]) -> Result<()> {
+/// Names a model's parent by its digest, and those ModelKits with datasets that are in the layout, so that the ModelKit says for good
+/// what it builds on.
+pub(crate) fn pin(kitfile: &mut Kitfile, parents: &[ModelKit], layout: &Layout) -> Result<()> {
     if let (Some(reference), Some(parent), Some(model)) = (reference(kitfile)?, parents.first(), &mut kitfile.model) {
-        let digest: Digest = parent.descriptor.digest().clone();
-        model.path = reference.with_digest(digest).to_string();
+        model.path = reference.with_digest(parent.descriptor.digest().clone()).to_string();
+    }
+    for dataset in &mut kitfile.datasets {
+        if let Some(reference) = dataset_reference(dataset)?
+            && let Ok(descriptor) = layout.resolve(&reference)
+        {
+            dataset.remote_path = reference.with_digest(descriptor.digest().clone()).to_string();
+        }
     }
     Ok(())
 }

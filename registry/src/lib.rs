@@ -34,5 +34,5 @@ pub use client::{
 };
 pub use content::{Descriptor, Digest, MediaType};
 pub use error::{Error, Result};
-pub use layout::{BlobWriter, Collected, Hold, Layout, Verified};
+pub use layout::{BlobWriter, Collected, Hold, Layout, PieceWriter, Verified};
 pub use reference::Reference;

@@ -22,3 +22,18 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?.parent().context("a program lies in a folder")?.to_owned();
     Ok(folder.join("kit-rs"))
 }
+
+/// Builds `kit-rs` with the commands that move and serve content, without training: quickly, with or without optimisation.
+pub(crate) fn lean_kit_rs(workspace: &Path, is_release: bool) -> anyhow::Result<PathBuf> {
+    let profile = if is_release { &["--release"][..] } else { &[] };
+    say(&format!("$ cargo build --package kit-cli --no-default-features --features servers {}", profile.concat()));
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "kit-cli", "--no-default-features", "--features", "servers"])
+        .args(profile)
+        .current_dir(workspace)
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "kit-rs does not build");
+    let folder = if is_release { "release" } else { "debug" };
+    Ok(workspace.join("target").join(folder).join("kit-rs"))
+}

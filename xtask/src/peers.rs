@@ -35,11 +35,37 @@ impl Peers {
         say(&format!("$ go install {package}"));
         let mut command = Command::new("go");
         command.args(["install", &package]).env("GOBIN", &gobin).env("GOFLAGS", "-mod=mod");
-        run_quietly(&mut command)?;
+        if let Err(error) = run_quietly(&mut command) {
+            return self.go_by_requirement(module, version, &path).with_context(|| format!("{error:#}"));
+        }
         let built = fs::read_dir(&gobin)?.next().context("go install made no program")??.path();
         fs::rename(built, &path)?;
         fs::remove_dir_all(&gobin)?;
         Ok(path)
+    }
+
+    /// The same for a module whose list of versions cannot be had, which `go install` asks for: a module of our own requires it.
+    fn go_by_requirement(&self, module: &str, version: &str, path: &Path) -> anyhow::Result<PathBuf> {
+        let folder = self.go_module(&[(module, version)])?;
+        say(&format!("$ go build {module} (required at {version})"));
+        let mut command = Command::new("go");
+        command.args(["build", "-mod=mod", "-o"]).arg(path).arg(module).current_dir(&folder);
+        run_quietly(&mut command)?;
+        Ok(path.to_owned())
+    }
+
+    /// A folder with a Go module that requires others, for a program of our own against their packages.
+    pub(crate) fn go_module(&self, requirements: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
+        let names: Vec<_> = requirements.iter().map(|(module, version)| format!("{module}-{version}")).collect();
+        let folder = self.root.join(format!("module-{}", names.join("-").replace('/', "-")));
+        fs::create_dir_all(&folder)?;
+        let lines: Vec<_> =
+            requirements.iter().map(|(module, version)| format!("require {module} {version}\n")).collect();
+        let text = format!("module made\n\ngo 1.25\n\n{}", lines.concat());
+        if !folder.join("go.mod").exists() {
+            fs::write(folder.join("go.mod"), text)?;
+        }
+        Ok(folder)
     }
 
     /// A program of a Debian package; installed when it is not on the search path.

@@ -1,8 +1,7 @@
-use anyhow::Context as _;
-use modelkit::ModelKit;
 use registry::Reference;
 use serde_json::Value;
 
+use super::found::{Place, find};
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::ui::Ui;
@@ -23,7 +22,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let kit = kit(&args.reference.or_latest(), args.remote, &args.network, ui)?;
+    let place = if args.remote { Place::Remote } else { Place::Anywhere };
+    let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
     let document: Value = serde_json::from_str(&kit.kitfile.to_json())?;
     match &args.filter {
         None => ui.answer(kit.kitfile.to_yaml().trim_end(), &document),
@@ -35,29 +35,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
 }
 
-fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+/// What stands at a dotted path; numbers count the items of a list from 0.
+pub(super) fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
     let steps = path.trim_start_matches('.').split('.');
     steps.into_iter().try_fold(document, |value, step| match value {
         Value::Array(items) => items.get(step.parse::<usize>().ok()?),
         other => other.get(step),
     })
-}
-
-/// Reads a ModelKit's documents: from the local layout, else from its registry, whose layers stay where they are.
-pub(super) fn kit(reference: &Reference, remote: bool, network: &Network, ui: &Ui) -> anyhow::Result<ModelKit> {
-    let layout = ui.layout()?;
-    let local = layout.resolve(reference);
-    match local {
-        Ok(descriptor) if !remote => return Ok(ModelKit::read(&layout, &descriptor)?),
-        Err(missing) if !remote && reference.is_local() => return Err(missing.into()),
-        _ => (),
-    }
-    let client = network.client(ui)?;
-    ui.block_on(async {
-        let (descriptor, manifest) = client.manifest(reference).await?;
-        let config = modelkit::config_descriptor(&manifest)?;
-        let config = client.read_blob(reference, &config).await?;
-        Ok(ModelKit::parse(descriptor, manifest, &config)?)
-    })
-    .with_context(|| format!("cannot read {reference}"))
 }

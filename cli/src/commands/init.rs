@@ -13,6 +13,9 @@ use crate::ui::Ui;
 /// How much of each file is looked at, in bytes: a safetensors or GGUF header's beginning, a model card's front matter.
 const HEAD: u64 = 64 * 1024;
 
+/// The longest header of a safetensors file that is read, in bytes: those of the largest models have some MB.
+const MAX_HEADER: u64 = 16 << 20;
+
 /// Write a Kitfile for the files of a folder
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,6 +33,9 @@ pub(crate) struct Args {
     /// Replace a Kitfile that is there
     #[arg(short, long)]
     force: bool,
+    /// So many levels of folders become entries file by file; a negative number: all of them, for raw layers
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    depth: i64,
     /// Where the Kitfile is written [default: PATH/Kitfile; `-`: only to stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -45,7 +51,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(asked_wrongly(format!("{} is there already: --force replaces it", output.display())));
     }
     let name = args.name.clone().or_else(|| env::folder_name(&args.path)).unwrap_or_default();
-    let mut kitfile = kitfile::init(&name, &survey(&args.path)?);
+    let depth = usize::try_from(args.depth).unwrap_or(usize::MAX);
+    let mut kitfile = kitfile::init_to_depth(&name, &survey(&args.path)?, depth);
     if let Some(description) = args.desc {
         kitfile.package.description = description;
     }
@@ -83,6 +90,17 @@ fn look(dir: &Path, path: &Path) -> anyhow::Result<FileInfo> {
     let file = fs::File::open(path)?;
     let size = file.metadata()?.len();
     let mut head = Vec::new();
-    file.take(HEAD).read_to_end(&mut head)?;
+    let mut file = file.take(HEAD);
+    file.read_to_end(&mut head)?;
+    file.set_limit(rest_of_header(&head, size));
+    file.read_to_end(&mut head)?;
     Ok(FileInfo { path: name.to_owned(), size, head })
+}
+
+/// How much more of a file must be read to have the whole header, if it is one of a safetensors file: a length, then JSON.
+fn rest_of_header(head: &[u8], size: u64) -> u64 {
+    let Some((length, rest)) = head.split_first_chunk() else { return 0 };
+    let header = u64::from_le_bytes(*length).saturating_add(8);
+    let is_header = rest.first() == Some(&b'{') && header <= size.min(MAX_HEADER);
+    if is_header { header.saturating_sub(HEAD) } else { 0 }
 }

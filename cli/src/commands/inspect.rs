@@ -1,6 +1,9 @@
 use registry::Reference;
 use serde_json::{Value, json};
 
+use super::found::{Place, find};
+use super::info::select;
+use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -12,16 +15,28 @@ pub(crate) struct Args {
     /// Ask the registry, not the local layout
     #[arg(short, long)]
     remote: bool,
+    /// Only this part, as a dotted path such as `manifest.layers.0.digest`
+    #[arg(short, long, value_name = "PATH")]
+    filter: Option<String>,
     #[command(flatten)]
     network: Network,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let kit = super::info::kit(&args.reference.or_latest(), args.remote, &args.network, ui)?;
+    let place = if args.remote { Place::Remote } else { Place::Anywhere };
+    let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
+    let manifest: Value = serde_json::from_slice(&kit.manifest_bytes)?;
     let document = json!({
         "digest": kit.descriptor.digest().to_string(),
+        "cliVersion": manifest.pointer("/annotations/ml.kitops.modelkit.cli-version"),
         "kitfile": serde_json::from_str::<Value>(&kit.kitfile.to_json())?,
-        "manifest": serde_json::from_slice::<Value>(&kit.manifest_bytes)?,
+        "manifest": manifest,
     });
-    ui.answer(serde_json::to_string_pretty(&document)?, &document)
+    let part = match &args.filter {
+        None => &document,
+        Some(path) => {
+            select(&document, path).ok_or_else(|| asked_wrongly(format!("there is no `{path}` to inspect")))?
+        }
+    };
+    ui.answer(serde_json::to_string_pretty(part)?, part)
 }

@@ -1,25 +1,97 @@
-use modelkit::ModelKit;
-use registry::{Layout, Reference};
-use serde_json::json;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use modelkit::{Filter, ModelKit};
+use registry::{Client, Layout, Reference};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::network::Network;
 use crate::output::{human_size, table};
 use crate::ui::Ui;
 
-/// List the ModelKits of the local layout
+/// List the ModelKits of the local layout, or of a repository in a registry
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only those of this repository
+    /// Only those of this repository; where it has a registry and none of them is local, the registry is asked
     repository: Option<Reference>,
+    /// Ask the registry, not the local layout
+    #[arg(short, long, requires = "repository")]
+    remote: bool,
+    /// Only ModelKits with an entry that this filter means (repeatable: one of them is enough)
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<Filter>,
+    #[command(flatten)]
+    network: Network,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let layout = ui.layout()?;
-    let found = kits(&layout)?;
-    let wanted = |kit: &&Listed| args.repository.as_ref().is_none_or(|only| kit.repository == repository(only));
-    let found: Vec<&Listed> = found.iter().filter(wanted).collect();
-    let rows: Vec<Vec<String>> = found.iter().map(|kit| kit.row()).collect();
-    let document: Vec<_> = found.iter().map(|kit| kit.document()).collect();
+    let mut found = if args.remote { Vec::new() } else { local(&args, ui)? };
+    if let Some(repository) = args.repository.as_ref().filter(|repository| !repository.is_local())
+        && found.is_empty()
+    {
+        found = ui
+            .block_on(remote(args.network.client(ui)?, repository, args.network.concurrency(), &args.filter))
+            .with_context(|| format!("cannot list {}", self::repository(repository)))?;
+    }
+    let rows: Vec<Vec<String>> = found.iter().map(Listed::row).collect();
+    let document: Vec<_> = found.iter().map(Listed::document).collect();
     ui.answer(table(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"], &rows), &document)
+}
+
+fn local(args: &Args, ui: &Ui) -> anyhow::Result<Vec<Listed>> {
+    let mut found = kits(&ui.layout()?, &args.filter)?;
+    if let Some(only) = &args.repository {
+        found.retain(|kit| kit.repository == repository(only));
+    }
+    Ok(found)
+}
+
+/// The ModelKits behind a repository's tags; what is none is not listed.
+async fn remote(
+    client: Client,
+    repository: &Reference,
+    concurrency: usize,
+    filters: &[Filter],
+) -> anyhow::Result<Vec<Listed>> {
+    let mut tasks = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(concurrency));
+    for tag in client.tags(repository).await? {
+        let (client, permits, reference) = (client.clone(), Arc::clone(&permits), repository.with_tag(&tag)?);
+        tasks.spawn(async move {
+            let _permit = permits.acquire_owned().await?;
+            let (descriptor, manifest) = client.manifest(&reference).await?;
+            let Ok(config) = modelkit::config_descriptor(&manifest) else { return anyhow::Ok(None) };
+            let config = client.read_blob(&reference, &config).await?;
+            Ok(ModelKit::parse(descriptor, manifest, &config).ok().map(|kit| (tag, kit)))
+        });
+    }
+    let mut kits: Vec<(String, ModelKit)> = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        kits.extend(task??);
+    }
+    kits.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let name = self::repository(repository);
+    let mut found: Vec<Listed> = Vec::new();
+    for (tag, kit) in kits.into_iter().filter(|(_, kit)| is_wanted(kit, filters)) {
+        let listed = describe(&kit);
+        match found.iter_mut().find(|other| other.digest == listed.digest) {
+            Some(other) => other.tags.push(tag),
+            None => found.push(Listed { repository: name.clone(), tags: vec![tag], ..listed }),
+        }
+    }
+    Ok(found)
+}
+
+fn is_wanted(kit: &ModelKit, filters: &[Filter]) -> bool {
+    let matches = |filter: &Filter| {
+        let one = std::slice::from_ref(filter);
+        let has_layer =
+            kit.layers().any(|layer| modelkit::any_matches(one, layer.section, layer.name, layer.written_path));
+        has_layer || modelkit::any_matches_kitfile(one)
+    };
+    filters.is_empty() || filters.iter().any(matches)
 }
 
 struct Listed {
@@ -58,11 +130,14 @@ impl Listed {
 }
 
 /// Every ModelKit, one line for each repository that it has a tag in; images and other artifacts are not listed.
-fn kits(layout: &Layout) -> anyhow::Result<Vec<Listed>> {
+fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
     let tags = layout.tags()?;
     let mut found: Vec<Listed> = Vec::new();
     for descriptor in layout.manifests()? {
         let Ok(kit) = ModelKit::read(layout, &descriptor) else { continue };
+        if !is_wanted(&kit, filters) {
+            continue;
+        }
         let named = tags.iter().filter(|(_, tagged)| tagged.digest() == descriptor.digest());
         let mut repositories: Vec<(String, Vec<String>)> = Vec::new();
         for (reference, _) in named {

@@ -1,5 +1,7 @@
 //! The table of commands; each file holds one.
 
+mod diff;
+mod found;
 mod info;
 mod init;
 mod inspect;
@@ -13,24 +15,26 @@ mod push;
 mod remove;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(any(feature = "full", feature = "serve"))]
 mod source;
 mod tag;
 mod unpack;
+mod verify;
 mod version;
 
 #[cfg(feature = "full")]
 mod evaluate;
 #[cfg(feature = "full")]
 mod gitops;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod hub;
 #[cfg(feature = "full")]
 mod image;
 #[cfg(feature = "full")]
 mod import;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod registry;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod router;
 #[cfg(feature = "full")]
 mod train;
@@ -48,6 +52,8 @@ pub(crate) enum Command {
     List(list::Args),
     Inspect(inspect::Args),
     Info(info::Args),
+    Diff(diff::Args),
+    Verify(verify::Args),
     Remove(remove::Args),
     Login(login::Args),
     Logout(logout::Args),
@@ -62,10 +68,10 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Image(image::Command),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "servers")]
     #[command(subcommand)]
     Registry(registry::Command),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "servers")]
     #[command(subcommand)]
     Hub(hub::Command),
     #[cfg(feature = "full")]
@@ -86,6 +92,8 @@ impl Command {
             Self::List(args) => list::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),
             Self::Info(args) => info::run(args, ui),
+            Self::Diff(args) => diff::run(args, ui),
+            Self::Verify(args) => verify::run(args, ui),
             Self::Remove(args) => remove::run(args, ui),
             Self::Login(args) => login::run(args, ui),
             Self::Logout(args) => logout::run(args, ui),
@@ -99,9 +107,9 @@ impl Command {
             Self::Serve(args) => serve::run(args, ui),
             #[cfg(feature = "full")]
             Self::Image(command) => image::run(command, ui),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "servers")]
             Self::Registry(command) => registry::run(command, ui),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "servers")]
             Self::Hub(command) => hub::run(command, ui),
             #[cfg(feature = "full")]
             Self::Gitops(command) => gitops::run(command, ui),

@@ -5,12 +5,13 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use fs_err as fs;
 use kitfile::Kitfile;
-use modelkit::{Compression, PackOptions};
-use registry::Reference;
+use modelkit::{Compression, Family, Format, PackOptions};
+use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::network::Network;
 use crate::output::{human_size, pinned, table};
 use crate::ui::Ui;
 
@@ -29,9 +30,30 @@ pub(crate) struct Args {
     /// Compression of the layers; without any, a layer's digest equals kit's
     #[arg(long, value_enum, default_value_t)]
     compression: Choice,
+    /// How a layer's files lie in its blob: as an archive, or bare, where each layer is one file [default: tar; of a ModelPack raw]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    layer_format: Option<FormatChoice>,
+    /// Make a CNCF ModelPack: a layer for each file, for modctl, RamaLama, Docker Model Runner and CRI-O
+    #[arg(long)]
+    use_model_pack: bool,
+    /// Pack a second time, without the index and without writing, and fail if the digest is another
+    #[arg(long)]
+    check: bool,
+    /// Read every file, also in layers that have not changed since they were packed last
+    #[arg(long)]
+    no_index: bool,
     /// Show the layers and their files, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// kit's names of the layer formats.
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatChoice {
+    Tar,
+    Raw,
 }
 
 /// kit's names of the compressions.
@@ -47,29 +69,27 @@ enum Choice {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let references = references(args.tag.as_deref())?;
     let kitfile = read_kitfile(&args.context, args.file.as_deref(), ui)?;
-    let compression = match args.compression {
-        Choice::None => Compression::None,
-        Choice::Gzip => Compression::Gzip,
-        Choice::GzipFastest => Compression::GzipFastest,
-        Choice::Zstd => Compression::Zstd,
-    };
-    let options = PackOptions { compression, created: env::source_date_epoch()?, ..PackOptions::default() };
-    if args.dry_run {
-        return dry_run(&kitfile, &args.context, &options, ui);
-    }
+    let options = options(&args)?;
     let layout = ui.layout()?;
+    pull_parents(&kitfile, &layout, &args.network, ui)?;
+    if args.dry_run {
+        return dry_run(&kitfile, &args.context, &layout, &options, ui);
+    }
     let hold = layout.hold()?;
     let packed = {
         let bars = super::unpack::LayerBars::new(ui);
         modelkit::pack(&kitfile, &args.context, &layout, &options, &mut |event| bars.show(event))
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
+    for reference in &references {
+        layout.tag(&packed.descriptor, reference)?;
+    }
     drop(hold);
     for warning in &packed.warnings {
         ui.warn(warning);
     }
-    for reference in &references {
-        layout.tag(&packed.descriptor, reference)?;
+    if args.check {
+        super::verify::check(&kitfile, &args.context, &layout, &options, &packed, ui)?;
     }
     let digest = packed.descriptor.digest();
     let name = references.first().map_or_else(|| digest.to_string(), |reference| pinned(reference, digest));
@@ -77,8 +97,30 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "reference": references.first().map(ToString::to_string),
         "digest": digest.to_string(),
         "layers": packed.layers.iter().map(|layer| layer.descriptor.digest().to_string()).collect::<Vec<_>>(),
+        "reused": packed.layers.iter().filter(|layer| layer.is_reused).count(),
     });
     ui.answer(name, &document)
+}
+
+fn options(args: &Args) -> anyhow::Result<PackOptions> {
+    let compression = match args.compression {
+        Choice::None => Compression::None,
+        Choice::Gzip => Compression::Gzip,
+        Choice::GzipFastest => Compression::GzipFastest,
+        Choice::Zstd => Compression::Zstd,
+    };
+    let family = if args.use_model_pack { Family::ModelPack } else { Family::KitOps };
+    let format = match (args.layer_format, family, compression) {
+        (Some(FormatChoice::Raw), ..) | (None, Family::ModelPack, Compression::None) => Format::Raw,
+        _ => Format::Tar,
+    };
+    Ok(PackOptions { compression, format, family, created: env::source_date_epoch()?, index: !args.no_index })
+}
+
+/// Brings the ModelKits that the model comes from into the layout.
+fn pull_parents(kitfile: &Kitfile, layout: &Layout, network: &Network, ui: &Ui) -> anyhow::Result<()> {
+    modelkit::parents_with(kitfile, |reference| super::unpack::local_or_pulled(reference, layout, network, ui))?;
+    Ok(())
 }
 
 /// `repo:a,b` names the ModelKit twice.
@@ -125,8 +167,8 @@ fn from_stdin() -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn dry_run(kitfile: &Kitfile, context: &Path, options: &PackOptions, ui: &Ui) -> anyhow::Result<()> {
-    let plan = modelkit::plan(kitfile, context, options)?;
+fn dry_run(kitfile: &Kitfile, context: &Path, layout: &Layout, options: &PackOptions, ui: &Ui) -> anyhow::Result<()> {
+    let plan = modelkit::plan(kitfile, context, layout, options)?;
     for warning in &plan.warnings {
         ui.warn(warning);
     }

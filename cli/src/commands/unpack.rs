@@ -5,18 +5,19 @@ use std::sync::Mutex;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use modelkit::{Event, Filter, ModelKit, UnpackOptions};
+use modelkit::{Event, Filter, ModelKit, Source, UnpackOptions};
 use registry::{Layout, Reference};
 use serde_json::json;
 
+use super::found::{Place, Together, find};
 use crate::network::Network;
-use crate::output::human_size;
+use crate::output::{human_size, table};
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The ModelKit; pulled when it is not in the local layout
+    /// The ModelKit; what is not in the local layout is streamed from its registry, only the layers that are wanted
     reference: Reference,
     /// The folder; made when it is not there
     #[arg(short, long, value_name = "DIR", default_value = ".")]
@@ -27,33 +28,76 @@ pub(crate) struct Args {
     /// Keep files that are there
     #[arg(short, long, conflicts_with = "overwrite")]
     ignore_existing: bool,
-    /// Only these parts, as TYPE[,TYPE…][:NAME[,NAME…]] (repeatable)
+    /// Only these parts, as TYPE[,TYPE…][:NAME[,NAME…]] (repeatable); names may be patterns (`datasets:train*`), `!` leaves out
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<Filter>,
+    /// Unpack datasets that are kept in other ModelKits, too
+    #[arg(long)]
+    include_remote: bool,
+    /// Show what would be unpacked, and write nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     network: Network,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let reference = args.reference.or_latest();
-    let layout = ui.layout()?;
-    let kit = local_or_pulled(&reference, &layout, &args.network, ui)?;
-    let options =
-        UnpackOptions { overwrite: args.overwrite, ignore_existing: args.ignore_existing, ..UnpackOptions::default() };
+    let itself = find(&reference, Place::Anywhere, &args.network, ui)?;
+    if let Some(remote) = itself.remote() {
+        ui.note(format_args!("{remote} is not in the local layout: its layers are streamed"));
+    }
+    let together = Together::find(itself, &args.filter, args.include_remote, &args.network, ui)?;
+    let sources = together.sources();
+    if args.dry_run {
+        return dry_run(&sources, &args.filter, ui);
+    }
+    let options = UnpackOptions {
+        overwrite: args.overwrite,
+        ignore_existing: args.ignore_existing,
+        include_remote: args.include_remote,
+        ..UnpackOptions::default()
+    };
     let bars = LayerBars::new(ui);
-    let unpacked = modelkit::unpack(&kit, &layout, &args.dir, &args.filter, &options, &mut |event| bars.show(event))
+    let unpacked = modelkit::unpack_from(&sources, &args.dir, &args.filter, &options, &mut |event| bars.show(event))
         .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
     for warning in &unpacked.warnings {
         ui.warn(warning);
     }
     let document = json!({
-        "digest": kit.descriptor.digest().to_string(),
+        "digest": together.itself.kit.descriptor.digest().to_string(),
         "dir": args.dir,
         "files": unpacked.files,
         "bytes": unpacked.bytes,
     });
     ui.note(format_args!("{} files, {}", unpacked.files, human_size(unpacked.bytes)));
     ui.answer(args.dir.display(), &document)
+}
+
+fn dry_run(sources: &[Source<'_>], filters: &[Filter], ui: &Ui) -> anyhow::Result<()> {
+    let chosen = modelkit::chosen(sources, filters);
+    let rows: Vec<Vec<String>> = chosen
+        .iter()
+        .map(|chosen| {
+            let layer = &chosen.layer;
+            let (name, size) = (layer.name.unwrap_or_default().to_owned(), human_size(layer.descriptor.size()));
+            vec![layer.section.to_string(), name, chosen.path.to_string(), size, layer.descriptor.digest().to_string()]
+        })
+        .collect();
+    let layers: Vec<_> = chosen
+        .iter()
+        .map(|chosen| {
+            json!({
+                "section": chosen.layer.section.to_string(),
+                "name": chosen.layer.name,
+                "path": chosen.path.to_string(),
+                "bytes": chosen.layer.descriptor.size(),
+                "digest": chosen.layer.descriptor.digest().to_string(),
+            })
+        })
+        .collect();
+    let document = json!({ "kitfile": modelkit::any_matches_kitfile(filters), "layers": layers });
+    ui.answer(table(&["SECTION", "NAME", "PATH", "SIZE", "DIGEST"], &rows), &document)
 }
 
 /// Reads a ModelKit from the local layout, where it is pulled to when it is not there.

@@ -30,25 +30,46 @@ pub struct FileInfo {
 ///
 /// `name` becomes the package's name; of a name such as `org/model`, as hubs have it, the first part becomes its author.
 pub fn init(name: &str, files: &[FileInfo]) -> Kitfile {
+    init_to_depth(name, files, 0)
+}
+
+/// The same, where folders so many levels deep are gone through file by file (kit's `--depth`); [`usize::MAX`] for all of them.
+pub fn init_to_depth(name: &str, files: &[FileInfo], depth: usize) -> Kitfile {
     let mut files: Vec<&FileInfo> = files.iter().collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut guess = Guess::default();
-    guess.root(files.iter().copied().filter(|file| !file.path.contains('/')));
-    for (folder, files) in folders(&files) {
-        guess.folder(folder, &files);
-    }
     let (author, short) = name.trim_end_matches('/').rsplit_once('/').unwrap_or(("", name));
     let author = author.rsplit('/').next().filter(|author| !author.is_empty()).map(str::to_owned);
     let package = Package { name: short.to_owned(), authors: author.into_iter().collect(), ..Package::default() };
+    if let Some(skill) = files.iter().find(|file| file.path == "SKILL.md") {
+        return whole_skill(package, Card::of(skill));
+    }
+    guess.root(files.iter().copied().filter(|file| !file.path.contains('/')));
+    guess.folders("", &files, depth);
     guess.finish(package)
 }
 
-/// The folders at the top with all the files beneath them.
-fn folders<'a>(files: &[&'a FileInfo]) -> BTreeMap<&'a str, Vec<&'a FileInfo>> {
+/// The Kitfile of a folder that is a skill as a whole.
+fn whole_skill(mut package: Package, card: Card) -> Kitfile {
+    let Card { name, description, license, .. } = card;
+    for (field, value) in
+        [(&mut package.name, &name), (&mut package.description, &description), (&mut package.license, &license)]
+    {
+        if field.is_empty() {
+            field.clone_from(value);
+        }
+    }
+    let prompt = Prompt { name, path: ".".to_owned(), description, ..Prompt::default() };
+    Kitfile { manifest_version: "1.0.0".to_owned(), package, prompts: vec![prompt], ..Kitfile::default() }
+}
+
+/// The folders in a folder (its path ends in `/`, or is empty), with all the files beneath each.
+fn folders<'a>(within: &str, files: &[&'a FileInfo]) -> BTreeMap<&'a str, Vec<&'a FileInfo>> {
     let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for file in files {
-        if let Some((folder, _)) = file.path.split_once('/') {
-            folders.entry(folder).or_default().push(*file);
+        let rest = file.path.strip_prefix(within).unwrap_or_default();
+        if let Some((folder, _)) = rest.split_once('/') {
+            folders.entry(&file.path[..within.len() + folder.len()]).or_default().push(*file);
         }
     }
     folders
@@ -74,6 +95,21 @@ impl<'a> Guess<'a> {
                 _ => {}
             }
             self.file(file);
+        }
+    }
+
+    /// Goes through the folders in one: each as a whole, or, down to some depth, file by file.
+    fn folders(&mut self, within: &str, files: &[&'a FileInfo], depth: usize) {
+        for (folder, files) in folders(within, files) {
+            let path = format!("{folder}/");
+            let is_skill = files.iter().any(|file| file.path.strip_prefix(&path) == Some("SKILL.md"));
+            if depth == 0 || is_skill {
+                self.folder(folder, &files);
+                continue;
+            }
+            let here = |file: &&&FileInfo| file.path.strip_prefix(&path).is_some_and(|name| !name.contains('/'));
+            files.iter().filter(here).for_each(|file| self.file(file));
+            self.folders(&path, &files, depth - 1);
         }
     }
 
@@ -109,7 +145,8 @@ impl<'a> Guess<'a> {
         }
         let is_model =
             has(Kind::Model) && !has(Kind::Code) && !has(Kind::Unknown) && !has(Kind::Dataset) && !has(Kind::Prompt);
-        let named = Kind::of_folder(name).filter(|_| !has(Kind::Model));
+        let own_name = name.rsplit('/').next().unwrap_or(name);
+        let named = Kind::of_folder(own_name).filter(|_| !has(Kind::Model));
         match named.unwrap_or_else(|| only_kind(kinds())) {
             _ if is_model => files.iter().for_each(|file| self.file(file)),
             Kind::McpServer => files.iter().for_each(|file| self.file(file)),

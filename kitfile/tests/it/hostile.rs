@@ -140,3 +140,18 @@ fn nonsense_never_panics() {
         }
     }
 }
+
+/// The seeds of the fuzz target hold its law, on every run of the tests.
+#[test]
+fn whatever_is_read_is_written_so_that_it_reads_the_same() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/kitfile");
+    let mut n_read = 0;
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let text = std::fs::read_to_string(seed.unwrap().path()).unwrap();
+        let Ok(parsed) = Kitfile::parse(&text) else { continue };
+        n_read += 1;
+        assert_eq!(Kitfile::parse(&parsed.kitfile.to_yaml()).unwrap().kitfile, parsed.kitfile);
+        assert_eq!(Kitfile::from_json(parsed.kitfile.to_json().as_bytes()).unwrap(), parsed.kitfile);
+    }
+    assert!(n_read >= 6, "{n_read}");
+}

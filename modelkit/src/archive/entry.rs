@@ -1,9 +1,12 @@
 //! What goes into an archive.
 
 use std::fs::Metadata;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 
 use crate::error::{Error, Result};
 
@@ -29,27 +32,95 @@ pub enum Content {
         executable: bool,
     },
     /// A file on disk.
-    File {
-        /// Where it lies.
-        source: PathBuf,
-        /// Its size in bytes; packing fails if it has another one by then.
-        size: u64,
-        /// When it was last written to; packing fails if that has changed by then.
-        modified: Option<SystemTime>,
-        /// Whether it may be executed.
-        executable: bool,
-    },
+    File(FileOnDisk),
+}
+
+/// A regular file as it was when packing was planned: it must be the same when it is packed.
+///
+/// A plan holds one for each file, so it is small: a hundred thousand files are some 15 MB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOnDisk {
+    place: Place,
+    pub(crate) stamp: Stamp,
+    executable: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// In this folder, under the entry's own path.
+    Within(Arc<Path>),
+    At(Box<Path>),
+}
+
+/// What tells a file that was changed from one that was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// When it was last written to, in nanoseconds since 1970.
+    pub(crate) modified: i64,
+    /// When its metadata was last changed, which no program can choose; in nanoseconds since 1970.
+    pub(crate) changed: i64,
+    pub(crate) inode: u64,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            size: metadata.len(),
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+impl Entry {
+    /// Where the file lies on disk; none for a folder, and for bytes in memory.
+    pub fn source(&self) -> Option<PathBuf> {
+        match &self.content {
+            Content::File(FileOnDisk { place: Place::Within(folder), .. }) => Some(folder.join(&self.path)),
+            Content::File(FileOnDisk { place: Place::At(path), .. }) => Some(path.to_path_buf()),
+            _ => None,
+        }
+    }
+
+    /// Opens the file on disk; one that is not as it was planned is an error.
+    pub(crate) fn open(&self, file: &FileOnDisk) -> Result<fs::File> {
+        let source = self.source().expect("its content is a file on disk");
+        let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let opened = fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
+        file.check(&opened)?;
+        Ok(opened)
+    }
+}
+
+impl FileOnDisk {
+    /// Checks that the file is the one that was planned, with the same size and time.
+    pub(crate) fn check(&self, file: &fs::File) -> Result<()> {
+        let metadata = file.metadata()?;
+        let stamp = Stamp::of(&metadata);
+        let is_same = stamp.size == self.stamp.size && stamp.modified == self.stamp.modified;
+        if metadata.is_file() && is_same { Ok(()) } else { Err(changed(file.path())) }
+    }
+}
+
+/// The error for a file that was written to while it was packed.
+pub(crate) fn changed(path: &Path) -> Error {
+    Error::Changed { path: path.to_owned() }
 }
 
 impl Content {
-    /// Describes a regular file that lies at `source`.
-    pub fn file(source: PathBuf, metadata: &Metadata) -> Self {
-        Self::File {
-            source,
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            executable: metadata.permissions().mode() & 0o100 != 0,
-        }
+    /// Describes a regular file that lies at `source`, whatever its name in the archive.
+    pub fn file(source: &Path, metadata: &Metadata, executable: bool) -> Self {
+        Self::File(FileOnDisk { place: Place::At(source.into()), stamp: Stamp::of(metadata), executable })
+    }
+
+    /// Describes a regular file that lies in `folder` under its path in the archive.
+    pub(crate) fn within(folder: &Arc<Path>, metadata: &Metadata) -> Self {
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        Self::File(FileOnDisk { place: Place::Within(Arc::clone(folder)), stamp: Stamp::of(metadata), executable })
     }
 
     /// Size of the content in bytes; 0 for a folder.
@@ -57,12 +128,17 @@ impl Content {
         match self {
             Self::Folder => 0,
             Self::Bytes { bytes, .. } => bytes.len() as u64,
-            Self::File { size, .. } => *size,
+            Self::File(file) => file.stamp.size,
         }
     }
 
-    pub(super) fn is_executable(&self) -> bool {
-        matches!(self, Self::Bytes { executable: true, .. } | Self::File { executable: true, .. })
+    /// Whether it is a file that may be executed.
+    pub fn is_executable(&self) -> bool {
+        match self {
+            Self::Folder => false,
+            Self::Bytes { executable, .. } => *executable,
+            Self::File(file) => file.executable,
+        }
     }
 }
 

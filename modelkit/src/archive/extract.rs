@@ -1,13 +1,12 @@
 //! Extracts archives without trusting them.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead};
+use std::sync::Arc;
 
 use super::beneath::Folder;
 use super::read::{Archive, Found};
+use super::small::{SMALL, SmallFiles};
 use crate::error::Refused;
-
-/// Bytes written to a file at once.
-const CHUNK: usize = 256 * 1024;
 
 /// How much may come out of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +42,39 @@ pub struct Extracted {
 /// what is in it into place, as [`unpack`](crate::unpack()) does.
 /// `wrote` hears the number of content bytes as they are written; its error stops the extraction.
 pub fn extract(
-    stream: &mut dyn Read,
+    stream: &mut dyn BufRead,
     into: &Folder,
     limits: &Limits,
     wrote: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<Extracted, Refused> {
+    extract_with(stream, into, limits, 1, wrote)
+}
+
+/// The same, where small files are written by so many threads.
+pub(crate) fn extract_with(
+    stream: &mut dyn BufRead,
+    into: &Folder,
+    limits: &Limits,
+    n_threads: usize,
+    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> Result<Extracted, Refused> {
+    let mut small = SmallFiles::new(n_threads);
+    let extracted = entries(stream, into, limits, &mut small, wrote);
+    // What a writer met may be what made the reader stop.
+    small.finish()?;
+    extracted
+}
+
+fn entries(
+    stream: &mut dyn BufRead,
+    into: &Folder,
+    limits: &Limits,
+    small: &mut SmallFiles,
+    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> Result<Extracted, Refused> {
     let mut archive = Archive::new(stream);
     let mut extracted = Extracted::default();
-    let mut parent: Option<(String, Folder)> = None;
-    let mut chunk = vec![0; CHUNK];
+    let mut parent: Option<(String, Arc<Folder>)> = None;
     let mut n_entries = 0;
     while let Some(found) = archive.next()? {
         n_entries += 1;
@@ -64,43 +87,72 @@ pub fn extract(
         }
         let (folder, name) = found.path.rsplit_once('/').unwrap_or((".", &found.path));
         if parent.as_ref().is_none_or(|(path, _)| path != folder) {
-            parent = Some((folder.to_owned(), into.create_folders(folder)?));
+            parent = Some((folder.to_owned(), Arc::new(into.create_folders(folder)?)));
         }
         let (_, folder) = parent.as_ref().expect("set above");
-        file(&mut archive, &found, folder, name, &mut chunk, wrote)?;
+        if found.size <= SMALL {
+            small.add(&mut archive, &found, folder)?;
+            wrote(found.size)?;
+        } else {
+            file(&mut archive, &found, folder, name, wrote)?;
+        }
         extracted.n_files += 1;
         extracted.bytes += found.size;
     }
     Ok(extracted)
 }
 
-fn file(
-    content: &mut impl Read,
+/// Goes through an archive, reading the stream to its end; `each` hears of every file: its path, its x bit, its content.
+pub(crate) fn for_each_file(
+    stream: &mut dyn BufRead,
+    max_entries: u64,
+    each: &mut dyn FnMut(&str, bool, &mut dyn BufRead) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    let mut archive = Archive::new(stream);
+    let mut n_entries = 0;
+    while let Some(found) = archive.next()? {
+        n_entries += 1;
+        if n_entries > max_entries {
+            return Err(Refused::Limit { what: "the number of entries", limit: max_entries });
+        }
+        if !found.is_folder {
+            each(&found.path, found.is_executable, &mut archive)?;
+        }
+    }
+    Ok(())
+}
+
+fn file<R: BufRead>(
+    archive: &mut Archive<R>,
     found: &Found,
     folder: &Folder,
     name: &str,
-    chunk: &mut [u8],
     wrote: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<(), Refused> {
-    let mut file = match folder.create_file(name, found.is_executable) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let name = found.path.escape_debug().to_string();
-            return Err(Refused::Entry { name, problem: "is there twice" });
-        }
-        made => made?,
-    };
+    use std::io::Write as _;
+
+    let mut file = create(folder, name, found.is_executable, &found.path)?;
     let mut left = found.size;
     while left > 0 {
-        let n_read = match content.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if n_read == 0 {
+        let bytes = archive.content()?;
+        let n = bytes.len();
+        if n == 0 {
             return Err(Refused::Malformed("it ends within an entry"));
         }
-        file.write_all(&chunk[..n_read])?;
-        left -= n_read as u64;
-        wrote(n_read as u64)?;
+        file.write_all(bytes)?;
+        archive.consume(n);
+        left -= n as u64;
+        wrote(n as u64)?;
     }
     Ok(())
+}
+
+/// Makes a file that must not be there yet.
+pub(super) fn create(folder: &Folder, name: &str, executable: bool, path: &str) -> Result<std::fs::File, Refused> {
+    match folder.create_file(name, executable) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Refused::Entry { name: path.escape_debug().to_string(), problem: "is there twice" })
+        }
+        made => Ok(made?),
+    }
 }

@@ -1,6 +1,8 @@
 //! Tar headers as Go's `archive/tar` writes them, which is how `kit pack` writes them.
 //! Source: POSIX.1-2017 `pax`, sections "ustar Interchange Format" and "pax Interchange Format".
 
+use super::entry::{Content, Entry};
+
 /// Size of a tar block in bytes; headers and file contents are padded to it.
 pub(super) const BLOCK: usize = 512;
 
@@ -18,7 +20,23 @@ pub(super) struct Header<'a> {
     pub(super) size: u64,
 }
 
-impl Header<'_> {
+impl<'a> Header<'a> {
+    pub(super) fn of(entry: &'a Entry) -> Self {
+        Self {
+            path: &entry.path,
+            is_folder: entry.content == Content::Folder,
+            is_executable: entry.content.is_executable(),
+            size: entry.content.size(),
+        }
+    }
+
+    /// Size in bytes of [`to_blocks`](Self::to_blocks).
+    pub(super) fn size(&self) -> u64 {
+        let fits = self.size < OCTAL_SIZE_END
+            && (self.path.is_ascii() && self.path.len() <= NAME_SIZE || split(self.path).is_some());
+        if fits { BLOCK as u64 } else { self.to_blocks().len() as u64 }
+    }
+
     /// The header's blocks: one of USTAR where it fits, else a PAX header before it.
     pub(super) fn to_blocks(&self) -> Vec<u8> {
         let path = self.path;
@@ -171,6 +189,7 @@ mod tests {
             let [length, digest, size, path] = line.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
             let header = Header { path, is_folder: false, is_executable: false, size: size.parse().unwrap() };
             let blocks = header.to_blocks();
+            assert_eq!(header.size(), blocks.len() as u64, "{size} {path}");
             assert_eq!(blocks.len().to_string(), length, "{size} {path}");
             assert_eq!(registry::content::digest(&blocks).digest(), digest, "{size} {path}");
         }

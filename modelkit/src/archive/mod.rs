@@ -7,12 +7,16 @@ mod entry;
 mod extract;
 mod header;
 mod read;
+mod small;
+mod stream;
 mod write;
 
 pub use beneath::Folder;
-pub use entry::{Content, Entry};
+pub use entry::{Content, Entry, FileOnDisk};
 pub use extract::{Extracted, Limits, extract};
 pub use write::{size, write};
 
-pub(crate) use entry::check_name;
-pub(crate) use write::copy_planned;
+pub(crate) use entry::{Stamp, check_name};
+pub(crate) use extract::{extract_with, for_each_file};
+pub(crate) use stream::{LastFile, Stream};
+pub(crate) use write::write_content;

@@ -1,7 +1,7 @@
 //! Reads archives strictly: what two readers could take for two things is refused.
 //! Source: POSIX.1-2017 `pax`, and "GNU tar" for long names.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use super::entry::problem;
 use super::header::BLOCK;
@@ -177,6 +177,34 @@ impl<R: Read> Archive<R> {
         self.content_left = 0;
         self.padding = 0;
         if skipped == left { Ok(()) } else { Err(Refused::Malformed("it ends within an entry")) }
+    }
+}
+
+impl<R: BufRead> Archive<R> {
+    /// What of the content of the entry found last can be had without waiting; empty only at its end, or at the stream's.
+    pub(super) fn content(&mut self) -> io::Result<&[u8]> {
+        let most = usize::try_from(self.content_left).unwrap_or(usize::MAX);
+        if most == 0 {
+            return Ok(&[]);
+        }
+        let bytes = self.stream.fill_buf()?;
+        Ok(&bytes[..bytes.len().min(most)])
+    }
+
+    /// Goes on past `n` of the bytes that [`content`](Self::content) gave.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.stream.consume(n);
+        self.content_left -= n as u64;
+    }
+}
+
+impl<R: BufRead> BufRead for Archive<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.content()
+    }
+
+    fn consume(&mut self, n: usize) {
+        Self::consume(self, n);
     }
 }
 

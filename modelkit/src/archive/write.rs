@@ -1,15 +1,10 @@
 //! Writes archives that depend on nothing but names, contents and x bits.
 
 use std::io::{self, Read, Write};
-use std::path::Path;
-use std::time::SystemTime;
 
-use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt;
-
-use super::entry::{Content, Entry, check_name};
+use super::entry::{Content, Entry, FileOnDisk, changed, check_name};
 use super::header::{BLOCK, Header};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 256 * 1024;
@@ -18,7 +13,7 @@ const CHUNK: usize = 256 * 1024;
 pub fn size<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
     let sizes = entries.into_iter().map(|entry| {
         let content = entry.content.size().next_multiple_of(BLOCK as u64);
-        header(entry).to_blocks().len() as u64 + content
+        Header::of(entry).size() + content
     });
     sizes.sum::<u64>() + 2 * BLOCK as u64
 }
@@ -35,12 +30,8 @@ pub fn write<'a>(
 ) -> Result<()> {
     for entry in entries {
         check_name(&entry.path)?;
-        to.write_all(&header(entry).to_blocks())?;
-        match &entry.content {
-            Content::Folder => {}
-            Content::Bytes { bytes, .. } => to.write_all(bytes)?,
-            Content::File { source, size, modified, .. } => copy_planned(source, *size, *modified, to, wrote)?,
-        }
+        to.write_all(&Header::of(entry).to_blocks())?;
+        write_content(entry, to, wrote)?;
         let size = entry.content.size();
         let padding = (size.next_multiple_of(BLOCK as u64) - size) as usize;
         to.write_all(&[0; BLOCK][..padding])?;
@@ -49,44 +40,38 @@ pub fn write<'a>(
     Ok(())
 }
 
-fn header(entry: &Entry) -> Header<'_> {
-    Header {
-        path: &entry.path,
-        is_folder: entry.content == Content::Folder,
-        is_executable: entry.content.is_executable(),
-        size: entry.content.size(),
+/// Writes the bytes of a file, without a header.
+pub(crate) fn write_content(
+    entry: &Entry,
+    to: &mut dyn Write,
+    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> Result<()> {
+    match &entry.content {
+        Content::Folder => Ok(()),
+        Content::Bytes { bytes, .. } => Ok(to.write_all(bytes)?),
+        Content::File(file) => copy_planned(entry, file, to, wrote),
     }
 }
 
 /// Copies exactly the file that was planned: its size and time are looked at before and after.
-pub(crate) fn copy_planned(
-    source: &Path,
-    size: u64,
-    modified: Option<SystemTime>,
+fn copy_planned(
+    entry: &Entry,
+    planned: &FileOnDisk,
     to: &mut dyn Write,
     wrote: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<()> {
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
-    let is_as_planned = |file: &fs::File| -> io::Result<bool> {
-        let metadata = file.metadata()?;
-        Ok(metadata.is_file() && metadata.len() == size && metadata.modified().ok() == modified)
-    };
-    let changed = || Error::Changed { path: source.to_owned() };
-    if !is_as_planned(&file)? {
-        return Err(changed());
-    }
-    let mut chunk = vec![0; CHUNK.min(usize::try_from(size).unwrap_or(CHUNK))];
-    let mut left = size;
+    let mut file = entry.open(planned)?;
+    let mut left = planned.stamp.size;
+    let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
     while left > 0 {
         let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let n_read = file.read(&mut chunk[..most])?;
         if n_read == 0 {
-            return Err(changed());
+            return Err(changed(file.path()));
         }
         to.write_all(&chunk[..n_read])?;
         left -= n_read as u64;
         wrote(n_read as u64)?;
     }
-    if is_as_planned(&file)? { Ok(()) } else { Err(changed()) }
+    planned.check(&file)
 }

@@ -13,7 +13,7 @@ use registry::content::{
 
 use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST};
 use crate::archive::{self, Content, Entry, Limits};
-use crate::compress::{Blob, Encoder};
+use crate::compress::{Blob, Encoder, Sink};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Part};
 use crate::kit::{Layer, ModelKit};
@@ -79,10 +79,7 @@ pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<
 fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer> {
     let source = fs::canonicalize(binary)?;
     let metadata = fs::metadata(&source)?;
-    let mut content = Content::file(source, &metadata);
-    if let Content::File { executable, .. } = &mut content {
-        *executable = true;
-    }
+    let content = Content::file(&source, &metadata, true);
     write_layer(layout, &[Entry { path: BINARY.into(), content }])
 }
 
@@ -94,7 +91,7 @@ fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
 }
 
 fn write_layer(layout: &Layout, entries: &[Entry]) -> Result<ImageLayer> {
-    let mut encoder = Encoder::new(layout.writer()?, Compression::None)?;
+    let mut encoder = Encoder::new(Sink::Blob(Box::new(layout.writer()?)), Compression::None)?;
     archive::write(entries, &mut encoder, &mut |_| Ok(()))?;
     let (digest, size, diff_id) = encoder.commit()?;
     Ok(ImageLayer { descriptor: Descriptor::new(MediaType::ImageLayer, size, digest), diff_id })
@@ -126,7 +123,7 @@ fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
 
 fn measured_diff_id(layout: &Layout, descriptor: &Descriptor, compression: Compression) -> Result<Digest> {
     let limits = Limits::default();
-    let blob = Blob { layout, descriptor, compression, diff_id: None, limits: &limits };
+    let blob = Blob { blobs: layout, descriptor, compression, diff_id: None, limits: &limits };
     blob.read(|stream| {
         let mut hasher = Hasher::default();
         let mut chunk = vec![0; 256 * 1024];

@@ -59,10 +59,11 @@ fn unpack_layers(
 ) -> Result<()> {
     let (layers, limits) = (manifest.layers(), Limits::default());
     let staging = Staging::beneath(into)?;
-    side_by_side(layers.len(), &mut |_| ControlFlow::Continue(()), |index, reporter| {
+    let sizes: Vec<u64> = layers.iter().map(Descriptor::size).collect();
+    side_by_side(&sizes, &mut |_| ControlFlow::Continue(()), |index, reporter| {
         let compression = compression(image, layers[index].media_type())?;
         let diff_id = Some(&diff_ids[index]);
-        let blob = Blob { layout, descriptor: &layers[index], compression, diff_id, limits: &limits };
+        let blob = Blob { blobs: layout, descriptor: &layers[index], compression, diff_id, limits: &limits };
         let folder = staging.folder(index + 1)?;
         blob.read(|stream| extract(stream, &folder, &limits, &mut |bytes| reporter.progress(bytes)))
     })?;

@@ -78,8 +78,11 @@ fn layer_type(descriptor: &Descriptor) -> Option<LayerType> {
 
 /// The path that a layer is annotated with.
 pub(super) fn filepath(descriptor: &Descriptor) -> Option<&str> {
-    annotation(descriptor, FILEPATH)
+    annotation(descriptor, FILEPATH).or_else(|| annotation(descriptor, OLD_FILEPATH))
 }
+
+/// The same in ModelPacks up to v0.0.6.
+const OLD_FILEPATH: &str = "org.cnai.model.filepath";
 
 /// An annotation of a layer.
 pub(super) fn annotation<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a str> {

@@ -61,6 +61,16 @@ pub struct Layer<'a> {
     pub(crate) beneath: &'a ContextPath,
 }
 
+impl Layer<'_> {
+    /// Whether a raw layer says that its file may be executed.
+    pub(crate) fn is_executable(&self) -> bool {
+        let annotations = self.descriptor.annotations().as_ref();
+        let metadata = annotations.and_then(|annotations| annotations.get(media_type::FILE_METADATA));
+        let metadata = metadata.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        metadata.and_then(|metadata| metadata.get("mode")?.as_u64()).is_some_and(|mode| mode & 0o100 != 0)
+    }
+}
+
 impl ModelKit {
     /// Reads a ModelKit's manifest and Kitfile: one of KitOps, new or old, or a CNCF ModelPack. Layers are not looked at.
     pub fn read(layout: &Layout, descriptor: &Descriptor) -> Result<Self> {
@@ -79,7 +89,7 @@ impl ModelKit {
         let artifact_type = manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
         let (kitfile, has_kitfile) = if config_type == media_type::CONFIG || artifact_type == media_type::MANIFEST {
             (kitfile_of(config)?, true)
-        } else if config_type == media_type::MODELPACK_CONFIG || artifact_type == media_type::MODELPACK_MANIFEST {
+        } else if media_type::is_modelpack(&config_type) || media_type::is_modelpack(&artifact_type) {
             let annotations = manifest.annotations().as_ref();
             match annotations.and_then(|annotations| annotations.get(media_type::KITFILE_JSON)) {
                 Some(json) => (kitfile_of(json.as_bytes())?, true),
@@ -109,6 +119,15 @@ impl ModelKit {
                 beneath: &link.beneath,
             }
         })
+    }
+
+    /// When it was packed, as it says itself.
+    pub fn created(&self) -> Option<&str> {
+        self.annotation(media_type::CREATED)
+    }
+
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.manifest.annotations().as_ref()?.get(key).map(String::as_str)
     }
 
     /// Size in bytes of all its layers as they are stored, and of its config and manifest.

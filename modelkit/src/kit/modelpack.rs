@@ -76,7 +76,8 @@ fn about(config: &Config) -> Kitfile {
 }
 
 fn add(kitfile: &mut Kitfile, layer: &Descriptor, diff_id: Option<String>, format: &str) -> Result<(), String> {
-    let path = filepath(layer).ok_or("has no path")?.to_owned();
+    let title = || annotation(layer, crate::media_type::TITLE);
+    let path = filepath(layer).or_else(title).ok_or("has no path")?.to_owned();
     let layer_type: LayerType =
         layer.media_type().to_string().parse().map_err(|error: Error| format!("is wrong: {error}"))?;
     let is_prompt = annotation(layer, LAYER_SUBTYPE) == Some(SUBTYPE_PROMPT);

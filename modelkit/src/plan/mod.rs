@@ -1,5 +1,6 @@
 //! Which files of a context go into which layer.
 
+mod per_file;
 mod walk;
 
 use std::os::unix::fs::FileTypeExt;
@@ -7,16 +8,20 @@ use std::path::Path;
 
 use fs_err as fs;
 use kitfile::{ContextPath, Kitfile, Section};
+use registry::Layout;
 
 use crate::archive::{Content, Entry};
 use crate::error::{Error, Result};
 use crate::ignore::Ignore;
 use crate::media_type::{Compression, Family, Format, Kind, LayerType};
 use crate::pack::PackOptions;
+use crate::parents::{inherited_paths, parents};
 
 /// What packing a context will do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// The Kitfile that will go in. It has an entry for each layer, so for a ModelPack of single files it has one for each file.
+    pub kitfile: Kitfile,
     /// The layers, in the Kitfile's order.
     pub layers: Vec<LayerPlan>,
     /// What is left out without the Kitfile or the ignore file saying so.
@@ -48,8 +53,10 @@ pub struct LayerPlan {
 ///
 /// The context is walked once, in the order of `kit pack`: the names of a folder sorted by their bytes, a folder before what is in it.
 /// Each layer begins with the folders that lead to its path. Symbolic links and special files are left out, with a warning.
-pub fn plan(kitfile: &Kitfile, context: &Path, options: &PackOptions) -> Result<Plan> {
-    plan_without(kitfile, context, options, &[])
+///
+/// Where the model comes from another ModelKit, that one must be in the layout: what it holds is not packed again.
+pub fn plan(kitfile: &Kitfile, context: &Path, layout: &Layout, options: &PackOptions) -> Result<Plan> {
+    plan_without(kitfile, context, options, &inherited_paths(&parents(kitfile, layout)?))
 }
 
 /// The same, where some paths belong to a ModelKit that this one builds on.
@@ -74,13 +81,38 @@ pub(crate) fn plan_without(
         if !found {
             warnings.push(missing(&entry, &path, context, &ignore)?);
         }
-        let layer = layer(&entry, path, files, options)?;
-        if found && layer.n_files == 0 {
+        let is_empty = !files.iter().any(|file| file.content != Content::Folder);
+        if found && is_empty {
             warnings.push(format!("{}: there are no files in `{}`", entry.place(), entry.path));
         }
-        layers.push(layer);
+        layers.push((entry, path, files));
     }
-    Ok(Plan { layers, warnings })
+    check_family(kitfile, options)?;
+    if options.family == Family::ModelPack && options.format == Format::Raw {
+        let (kitfile, layers) = per_file::split(kitfile, layers, &mut warnings)?;
+        return Ok(Plan { kitfile, layers, warnings });
+    }
+    let layers = layers.into_iter().map(|(entry, path, files)| layer(&entry, path, files, options));
+    Ok(Plan { kitfile: kitfile.clone(), layers: layers.collect::<Result<_>>()?, warnings })
+}
+
+/// What a ModelPack has no place for, the same as in `kit`.
+fn check_family(kitfile: &Kitfile, options: &PackOptions) -> Result<()> {
+    if options.family != Family::ModelPack {
+        return Ok(());
+    }
+    if let Some(server) = kitfile.mcp_servers.first() {
+        let problem = "is an MCP bundle, which has no place in a ModelPack".to_owned();
+        return Err(Error::LayerPath {
+            kitfile_path: "mcpServers[0].path".to_owned(),
+            path: server.path.clone(),
+            problem,
+        });
+    }
+    if options.format == Format::Raw && options.compression != Compression::None {
+        return Err(Error::RawCompression);
+    }
+    Ok(())
 }
 
 fn context_path(entry: &kitfile::Entry<'_>) -> Result<ContextPath> {
@@ -131,7 +163,7 @@ fn layer(entry: &kitfile::Entry<'_>, path: ContextPath, files: Vec<Entry>, optio
     {
         return Err(layer_path(entry, "is not a file, as a raw layer must be".into()));
     }
-    let layer_type = LayerType { family: Family::KitOps, kind, format, compression };
+    let layer_type = LayerType { family: options.family, kind, format, compression };
     let bytes = files.iter().map(|file| file.content.size()).sum();
     let (section, name) = (entry.section, entry.name.map(str::to_owned));
     Ok(LayerPlan { section, name, path, layer_type, media_type: layer_type.to_string(), files, n_files, bytes })

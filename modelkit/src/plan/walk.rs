@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::path::Path;
+use std::sync::Arc;
 
 use fs_err as fs;
 use kitfile::ContextPath;
@@ -18,6 +19,7 @@ pub(super) struct Walked {
 }
 
 struct Walk<'a> {
+    context: Arc<Path>,
     paths: &'a [ContextPath],
     ignore: &'a Ignore,
     walked: Walked,
@@ -34,7 +36,8 @@ pub(super) fn walk(context: &Path, paths: &[ContextPath], ignore: &Ignore) -> Re
     let beneath = (0..paths.len()).filter(|index| Some(*index) != owner).collect();
     let files = paths.iter().map(|_| Vec::new()).collect();
     let found = paths.iter().map(ContextPath::is_root).collect();
-    let mut walk = Walk { paths, ignore, walked: Walked { files, found, warnings: Vec::new() } };
+    let mut walk =
+        Walk { context: context.into(), paths, ignore, walked: Walked { files, found, warnings: Vec::new() } };
     walk.folder(context, "", &Place { owner, beneath })?;
     Ok(walk.walked)
 }
@@ -72,7 +75,7 @@ impl Walk<'_> {
         }
         let metadata = fs::symlink_metadata(source)?;
         if !is_ignored {
-            self.add(source, &path, &metadata, &place);
+            self.add(&path, &metadata, &place);
         }
         if metadata.is_dir() { self.folder(source, &path, &place) } else { Ok(()) }
     }
@@ -89,11 +92,11 @@ impl Walk<'_> {
         place
     }
 
-    fn add(&mut self, source: &Path, path: &str, metadata: &Metadata, place: &Place) {
+    fn add(&mut self, path: &str, metadata: &Metadata, place: &Place) {
         let content = if metadata.is_dir() {
             Content::Folder
         } else if metadata.is_file() {
-            Content::file(source.to_owned(), metadata)
+            Content::within(&self.context, metadata)
         } else {
             let what = if metadata.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
             self.walked.warnings.push(format!("{path} is {what} and is left out"));

@@ -1,25 +1,27 @@
 //! Unpacks: layers into files, of which none is seen before all are verified.
 
+mod layer;
 mod place;
+mod source;
+mod staging;
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
+use kitfile::ContextPath;
 use registry::Layout;
-use serde::Deserialize;
-use tempfile::TempDir;
 
-use crate::archive::{Extracted, Folder, Limits, extract};
-use crate::compress::Blob;
-use crate::error::{Error, Refused, Result};
-use crate::event::{Listener, Reporter, side_by_side};
-use crate::filter::{Filter, Part, any_matches};
-use crate::kit::{Layer, ModelKit};
-use crate::media_type::{FILE_METADATA, Format};
-use crate::parents::{inherited, parents};
+use crate::archive::Limits;
+use crate::error::{Error, Result};
+use crate::event::{Listener, side_by_side};
+use crate::filter::{Filter, Part, any_concerns, any_matches_kitfile};
+use crate::kit::ModelKit;
+use crate::parents::{local, parents};
 
+use layer::extract_layer;
 pub(crate) use place::{Existing, merge};
+pub use source::{Chosen, Role, Source, chosen, remote_datasets};
+pub(crate) use staging::Staging;
 
 /// The name under which a Kitfile is unpacked.
 const KITFILE: &str = kitfile::FILE_NAMES[0];
@@ -31,6 +33,8 @@ pub struct UnpackOptions {
     pub overwrite: bool,
     /// Leave files that are there already as they are.
     pub ignore_existing: bool,
+    /// Unpack datasets that are kept in other ModelKits, too.
+    pub include_remote: bool,
     /// How much may come out of a layer.
     pub limits: Limits,
 }
@@ -46,8 +50,8 @@ pub struct Unpacked {
     pub warnings: Vec<String>,
 }
 
-/// Unpacks the layers that any of the filters means (all, without filters) and the Kitfile into a folder.
-/// A model that comes from another ModelKit is unpacked from there.
+/// Unpacks the layers that the filters mean (all, without filters) and the Kitfile into a folder.
+/// A model that comes from another ModelKit is unpacked from there; that one must be in the layout too.
 ///
 /// Each layer is verified (size, digest, diffId) while it is extracted into a temporary folder within `into`; only when all of them
 /// are what they should be do files appear, by rename. Of a ModelKit that is refused nothing stays behind.
@@ -60,9 +64,29 @@ pub fn unpack(
     options: &UnpackOptions,
     on: Listener<'_>,
 ) -> Result<Unpacked> {
+    let parents = if any_concerns(filters, Part::Model) { parents(&kit.kitfile, layout)? } else { Vec::new() };
+    let remote = if options.include_remote { remote_datasets(kit, filters)? } else { Vec::new() };
+    let datasets: Vec<(ContextPath, ModelKit)> =
+        remote.into_iter().map(|(path, reference)| Ok((path, local(&reference, layout)?))).collect::<Result<_>>()?;
+    let source = |kit, role| Source { kit, blobs: layout, role };
+    let mut sources = vec![source(kit, Role::Itself)];
+    sources.extend(parents.iter().map(|parent| source(parent, Role::Parent)));
+    sources.extend(datasets.iter().map(|(path, kit)| source(kit, Role::Dataset(path.clone()))));
+    unpack_from(&sources, into, filters, options, on)
+}
+
+/// The same for ModelKits whose blobs may lie anywhere: the one to unpack first, then those that its model and, with
+/// [`include_remote`](UnpackOptions::include_remote), its datasets come from. Only the blobs that are meant are opened.
+pub fn unpack_from(
+    sources: &[Source<'_>],
+    into: &Path,
+    filters: &[Filter],
+    options: &UnpackOptions,
+    on: Listener<'_>,
+) -> Result<Unpacked> {
     let is_new = !into.exists();
     fs::create_dir_all(into)?;
-    let unpacked = unpack_into(kit, layout, into, filters, options, on);
+    let unpacked = unpack_into(sources, into, filters, options, on);
     if unpacked.is_err() && is_new {
         // Fails, as it should, if there is something in it by now.
         let _ = fs::remove_dir(into);
@@ -71,38 +95,37 @@ pub fn unpack(
 }
 
 fn unpack_into(
-    kit: &ModelKit,
-    layout: &Layout,
+    sources: &[Source<'_>],
     into: &Path,
     filters: &[Filter],
     options: &UnpackOptions,
     on: Listener<'_>,
 ) -> Result<Unpacked> {
-    let wants_kitfile = filters.is_empty() || filters.iter().any(Filter::matches_kitfile);
-    let new_kitfile = if wants_kitfile && kit.has_kitfile { new_kitfile(kit, into, options)? } else { None };
-    let is_wanted = |layer: &Layer<'_>| any_matches(filters, layer.section, layer.name, layer.written_path);
-    let wants_model = filters.is_empty() || filters.iter().any(|filter| filter.narrowed(Part::Model).is_some());
-    let parents = if wants_model { parents(&kit.kitfile, layout)? } else { Vec::new() };
-    let layers: Vec<_> = inherited(&parents).chain(kit.layers()).filter(is_wanted).collect();
+    let Some(Source { kit, .. }) = sources.first() else { return Ok(Unpacked::default()) };
+    let wants_kitfile = any_matches_kitfile(filters) && kit.has_kitfile;
+    let new_kitfile = if wants_kitfile { new_kitfile(kit, into, options)? } else { None };
+    let warnings = source::left_out(sources, filters);
+    let chosen = chosen(sources, filters);
     let staging = Staging::beneath(into)?;
-    let extracted = side_by_side(layers.len(), on, |index, reporter| {
-        let layer = &layers[index];
-        reporter.started(layer.section, &layer.path, layer.descriptor.size());
-        let extracted = extract_layer(layer, layout, &staging.folder(index)?, &options.limits, reporter)?;
-        reporter.done(layer.descriptor);
+    let sizes: Vec<u64> = chosen.iter().map(|chosen| chosen.layer.descriptor.size()).collect();
+    let extracted = side_by_side(&sizes, on, |index, reporter| {
+        let chosen = &chosen[index];
+        reporter.started(chosen.layer.section, &chosen.path, sizes[index]);
+        let extracted = extract_layer(chosen, &staging.folder(index)?, &options.limits, reporter)?;
+        reporter.done(chosen.layer.descriptor);
         Ok(extracted)
     })?;
-    let mut unpacked = Unpacked { warnings: remote_datasets(kit, filters), ..Default::default() };
+    let mut unpacked = Unpacked { warnings, ..Default::default() };
     for layer in &extracted {
         unpacked.files += layer.n_files;
         unpacked.bytes += layer.bytes;
     }
     if let Some(text) = new_kitfile {
-        fs::write(staging.path(layers.len()).join(KITFILE), &text)?;
+        fs::write(staging.path(chosen.len()).join(KITFILE), &text)?;
         unpacked.files += 1;
         unpacked.bytes += text.len() as u64;
     }
-    let skipped = staging.place(layers.len(), into, existing(options))?;
+    let skipped = staging.place(chosen.len(), into, existing(options))?;
     unpacked.files -= skipped.n_files;
     unpacked.bytes -= skipped.bytes;
     Ok(unpacked)
@@ -128,125 +151,4 @@ fn new_kitfile(kit: &ModelKit, into: &Path, options: &UnpackOptions) -> Result<O
         return Err(Error::Exists { path });
     }
     Ok(Some(text))
-}
-
-fn remote_datasets(kit: &ModelKit, filters: &[Filter]) -> Vec<String> {
-    let is_wanted = |name: &str, path: &str| {
-        let name = Some(name).filter(|name| !name.is_empty());
-        any_matches(filters, kitfile::Section::Dataset, name, path)
-    };
-    let remote = kit.kitfile.datasets.iter().filter(|dataset| !dataset.remote_path.is_empty());
-    let wanted = remote.filter(|dataset| is_wanted(&dataset.name, &dataset.path));
-    wanted
-        .map(|dataset| format!("dataset `{}` is kept at {} and is not unpacked", dataset.path, dataset.remote_path))
-        .collect()
-}
-
-pub(crate) fn extract_layer(
-    layer: &Layer<'_>,
-    layout: &Layout,
-    into: &Folder,
-    limits: &Limits,
-    reporter: &mut Reporter<'_>,
-) -> Result<Extracted> {
-    let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
-    let blob = Blob { layout, descriptor, compression, diff_id: layer.diff_id, limits };
-    let into = into.create_folders(layer.beneath.as_str())?;
-    blob.read(|stream| match layer.layer_type.format {
-        Format::Tar => extract(stream, &into, limits, &mut |bytes| reporter.progress(bytes)),
-        Format::Raw => raw(layer, stream, &into, &mut |bytes| reporter.progress(bytes)),
-    })
-}
-
-/// What the annotation of a raw layer says of its file.
-#[derive(Deserialize)]
-struct FileMetadata {
-    mode: u32,
-    size: u64,
-}
-
-fn raw(
-    layer: &Layer<'_>,
-    stream: &mut dyn Read,
-    into: &Folder,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
-) -> Result<Extracted, Refused> {
-    let entry = |problem| Refused::Entry { name: layer.path.to_string(), problem };
-    let annotations = layer.descriptor.annotations().as_ref();
-    let metadata = annotations.and_then(|annotations| annotations.get(FILE_METADATA));
-    let metadata: Option<FileMetadata> = match metadata {
-        Some(text) => Some(serde_json::from_str(text).map_err(|_| entry("has metadata that cannot be read"))?),
-        None => None,
-    };
-    let name = layer.path.file_name().ok_or_else(|| entry("has no name"))?;
-    let folder = layer.path.as_str().rsplit_once('/').map_or(".", |(folder, _)| folder);
-    let is_executable = metadata.as_ref().is_some_and(|metadata| metadata.mode & 0o100 != 0);
-    let mut file = into.create_folders(folder)?.create_file(name, is_executable)?;
-    let bytes = copy(stream, &mut file, wrote)?;
-    match metadata {
-        Some(FileMetadata { size, .. }) if size != bytes => Err(Refused::Size { found: bytes, expected: size }),
-        _ => Ok(Extracted { n_files: 1, bytes }),
-    }
-}
-
-fn copy(from: &mut dyn Read, to: &mut impl Write, wrote: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<u64> {
-    let mut chunk = vec![0; 256 * 1024];
-    let mut n_bytes = 0;
-    loop {
-        let n_read = from.read(&mut chunk)?;
-        if n_read == 0 {
-            return Ok(n_bytes);
-        }
-        to.write_all(&chunk[..n_read])?;
-        n_bytes += n_read as u64;
-        wrote(n_read as u64)?;
-    }
-}
-
-/// A temporary folder within the target, with a folder for each layer; it goes when it is dropped.
-pub(crate) struct Staging(TempDir);
-
-impl Staging {
-    pub(crate) fn beneath(into: &Path) -> Result<Self> {
-        Ok(Self(tempfile::Builder::new().prefix(".kit-rs-").tempdir_in(into)?))
-    }
-
-    pub(crate) fn path(&self, index: usize) -> PathBuf {
-        let path = self.0.path().join(index.to_string());
-        // It is there already, or whoever uses the path will say what is wrong.
-        let _ = fs::create_dir(&path);
-        path
-    }
-
-    pub(crate) fn folder(&self, index: usize) -> Result<Folder> {
-        Ok(Folder::open(&self.path(index))?)
-    }
-
-    /// Names a path in the first folder as what it would be in the target.
-    fn as_in(&self, into: &Path, error: Error) -> Error {
-        let first = self.path(0);
-        let place = |path: PathBuf| path.strip_prefix(&first).map_or(path.clone(), |path| into.join(path));
-        match error {
-            Error::Exists { path } => Error::Exists { path: place(path) },
-            Error::InTheWay { path, found, expected } => Error::InTheWay { path: place(path), found, expected },
-            other => other,
-        }
-    }
-
-    /// Brings what lies in the folders 0 up to and with `last` together, and then into the target.
-    fn place(&self, last: usize, into: &Path, existing: Existing) -> Result<Extracted> {
-        let first = self.folder(0)?;
-        let mut skipped = Extracted::default();
-        let target = Folder::open(into)?;
-        let mut add = |more: Extracted| {
-            skipped.n_files += more.n_files;
-            skipped.bytes += more.bytes;
-        };
-        for index in 1..=last {
-            let merged = merge(&self.folder(index)?, &first, existing);
-            add(merged.map_err(|error| self.as_in(into, error))?);
-        }
-        add(merge(&first, &target, existing)?);
-        Ok(skipped)
-    }
 }

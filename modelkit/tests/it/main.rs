@@ -1,10 +1,14 @@
 //! Packing and unpacking, from the outside.
 
+mod compare;
 mod golden;
 mod hostile;
 mod image;
+mod kitops;
+mod modelpack;
 mod packing;
 mod parents;
 mod project;
 mod reading;
+mod reuse;
 mod unpacking;

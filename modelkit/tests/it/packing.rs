@@ -13,7 +13,7 @@ use crate::project::{Project, chain, kitfile, quiet};
 
 /// The plan of a project as text: a line for each layer, with all that is in its archive.
 fn layers(project: &Project, text: &str) -> Vec<String> {
-    let plan = plan(&kitfile(text), &project.context(), &PackOptions::default()).unwrap();
+    let plan = plan(&kitfile(text), &project.context(), &project.layout, &PackOptions::default()).unwrap();
     let name = |file: &modelkit::archive::Entry| {
         let slash = if file.content == Content::Folder { "/" } else { "" };
         format!("{}{slash}", file.path)

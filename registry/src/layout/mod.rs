@@ -11,12 +11,14 @@
 //!
 //! The first three are the specification's, so `skopeo`, `oras` and `crane` read the folder. An entry's tag is its annotation
 //! `org.opencontainers.image.ref.name`: a whole [`Reference`](crate::Reference), as it is displayed.
-//! Several processes can share one layout, and one that is killed leaves it readable.
+//! Several processes can share one layout, and one that is killed leaves it readable. The index is on the disk before it counts;
+//! blobs are not waited for, so that after a power failure one may be short: then its size tells, or its digest.
 
 mod collect;
 mod graph;
 mod index;
 mod lock;
+mod pieces;
 mod verify;
 mod writer;
 
@@ -32,6 +34,7 @@ pub use collect::Collected;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use graph::is_elsewhere;
 pub use lock::Hold;
+pub use pieces::PieceWriter;
 pub use verify::Verified;
 pub use writer::BlobWriter;
 #[cfg(feature = "server")]
@@ -182,7 +185,7 @@ impl Layout {
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let mut temporary = writer::temporary_file(&self.root.join("ingest"))?;
         temporary.write_all(bytes)?;
-        writer::publish(temporary, path)
+        writer::publish(temporary, path, writer::Durable::Yes)
     }
 }
 

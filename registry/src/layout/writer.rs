@@ -31,6 +31,22 @@ impl BlobWriter {
         Ok(Self { layout: layout.clone(), file, hasher: Hasher::default(), size: 0, _hold: hold })
     }
 
+    /// A second handle of the file, for writers that say what they wrote by [`replace`](Self::replace).
+    pub(super) fn second_handle(&self) -> Result<fs::File> {
+        Ok(self.file.as_file().try_clone()?)
+    }
+
+    /// Takes the place of what was hashed so far: the hash and the size of what lies in the file now.
+    pub(super) fn replace(mut self, hasher: Hasher, size: u64) -> Result<Self> {
+        let found = self.file.as_file().metadata()?.len();
+        if found != size {
+            let what = "a blob that was written in pieces".to_owned();
+            return Err(Error::WrongSize { what, expected: size, found });
+        }
+        (self.hasher, self.size) = (hasher, size);
+        Ok(self)
+    }
+
     /// The number of bytes written so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -54,7 +70,7 @@ impl BlobWriter {
         if let Some(expected) = expected {
             check_digest(expected.digest(), digest.clone(), &path)?;
         }
-        publish(self.file, &path)?;
+        publish(self.file, &path, Durable::No)?;
         Ok((digest, self.size))
     }
 }
@@ -95,9 +111,21 @@ pub(super) fn temporary_file(dir: &Path) -> Result<NamedTempFile<fs::File>> {
     Ok(NamedTempFile::from_parts(file, path))
 }
 
-/// Gives a finished file its name, once its content is on the disk.
-pub(super) fn publish(file: NamedTempFile<fs::File>, path: &Path) -> Result<()> {
-    file.as_file().sync_data()?;
+/// Whether a file must be on the disk before it gets its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// It must: what others rely on is never half there, not even after the power failed.
+    Yes,
+    /// The system writes it when it likes. After a power failure a blob may be short or missing; its readers notice that by its
+    /// size and its digest. Waiting for the disk would make packing and pulling as slow as the disk.
+    No,
+}
+
+/// Gives a finished file its name.
+pub(super) fn publish(file: NamedTempFile<fs::File>, path: &Path, durable: Durable) -> Result<()> {
+    if durable == Durable::Yes {
+        file.as_file().sync_data()?;
+    }
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }

@@ -1,12 +1,18 @@
 //! `cargo xtask bench`: speed and memory, side by side with the peers, in one run.
 
+mod pack;
+
 use std::path::Path;
 
 /// Measure speed and memory side by side with the peers
 #[derive(clap::Subcommand)]
-pub(crate) enum Bench {}
+pub(crate) enum Bench {
+    Pack(pack::Args),
+}
 
 /// Runs one benchmark.
-pub(crate) fn run(bench: &Bench, _workspace: &Path) -> anyhow::Result<()> {
-    match *bench {}
+pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
+    match bench {
+        Bench::Pack(args) => pack::run(args, workspace),
+    }
 }

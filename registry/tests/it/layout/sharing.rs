@@ -1,7 +1,7 @@
 //! Several threads and processes at one layout, and some of them killed.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -58,6 +58,51 @@ fn killed_writers_leave_the_layout_whole() {
     }
 }
 
+/// Each round kills a process a little later in its life, somewhere in the midst of writing, tagging, removing or collecting.
+#[test]
+fn a_process_killed_at_any_of_many_points_leaves_the_layout_whole() {
+    let (dir, layout) = new_layout();
+    for n_steps in 1..=30 {
+        let mut child = spawn_as("layout::sharing::a_process_that_changes_everything", &dir, n_steps, 0);
+        let mut steps = BufReader::new(child.stdout.take().unwrap()).lines();
+        let seen = steps.by_ref().filter(|line| line.as_ref().is_ok_and(|line| line.ends_with("step"))).take(n_steps);
+        assert_eq!(seen.count(), n_steps, "the process ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let reopened = Layout::init(dir.path()).unwrap();
+        check(&reopened, reopened.tags().unwrap().len());
+        for manifest in reopened.manifests().unwrap() {
+            assert!(reopened.verify(&manifest).unwrap().problems.is_empty(), "after {n_steps} steps");
+        }
+        reopened.collect_garbage().expect("the locks of the killed are free");
+        assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0);
+        check(&layout, layout.tags().unwrap().len());
+    }
+}
+
+#[test]
+#[ignore = "other tests run it, as a process"]
+fn a_process_that_changes_everything() {
+    let Some((writer, _, root)) = order() else { return };
+    let layout = Layout::init(root.as_ref()).unwrap();
+    for n in 0..100_000 {
+        {
+            let _hold = layout.hold().unwrap();
+            let descriptor = put_image(&layout, &["shared", &format!("{writer}-{n}")]);
+            layout.tag(&descriptor, &format!("demo/m:{}", n % 4).parse().unwrap()).unwrap();
+            println!("step");
+            layout.tag(&descriptor, &format!("demo/m:{writer}-{}", n % 3).parse().unwrap()).unwrap();
+        }
+        println!("step");
+        layout.untag(&format!("demo/m:{}", (n + 1) % 4).parse().unwrap()).unwrap();
+        if let Some(manifest) = layout.manifests().unwrap().first().filter(|_| n % 3 == 2) {
+            layout.remove(manifest.digest()).unwrap();
+        }
+        println!("step");
+        layout.collect_garbage().unwrap();
+    }
+}
+
 fn write_tags(layout: &Layout, writer: usize, n_tags: usize) {
     for n in 0..n_tags {
         let _hold = layout.hold().unwrap();
@@ -78,10 +123,14 @@ fn check(layout: &Layout, n_tags: usize) {
 
 /// Runs [`a_writer_in_its_own_process`] in a process of its own, and tells it what to do on its standard input.
 fn spawn(dir: &TempDir, writer: usize, n_tags: usize) -> Child {
+    spawn_as("layout::sharing::a_writer_in_its_own_process", dir, writer, n_tags)
+}
+
+fn spawn_as(test: &str, dir: &TempDir, writer: usize, n_tags: usize) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "layout::sharing::a_writer_in_its_own_process"])
+        .args(["--ignored", "--exact", "--nocapture", test])
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let order = format!("{writer} {n_tags} {}", dir.path().display());
@@ -89,13 +138,18 @@ fn spawn(dir: &TempDir, writer: usize, n_tags: usize) -> Child {
     child
 }
 
-#[test]
-#[ignore = "other tests run it, as a process"]
-fn a_writer_in_its_own_process() {
+/// What [`spawn_as`] said: the writer's number, how much it is to do, and where; nothing when nobody said anything.
+fn order() -> Option<(usize, usize, String)> {
     let mut order = String::new();
     std::io::stdin().read_to_string(&mut order).unwrap();
     let mut words = order.splitn(3, ' ');
-    let (Some(writer), Some(n_tags), Some(root)) = (words.next(), words.next(), words.next()) else { return };
-    let layout = Layout::init(root.as_ref()).unwrap();
-    write_tags(&layout, writer.parse().unwrap(), n_tags.parse().unwrap());
+    let (writer, n_tags, root) = (words.next()?, words.next()?, words.next()?);
+    Some((writer.parse().unwrap(), n_tags.parse().unwrap(), root.to_owned()))
+}
+
+#[test]
+#[ignore = "other tests run it, as a process"]
+fn a_writer_in_its_own_process() {
+    let Some((writer, n_tags, root)) = order() else { return };
+    write_tags(&Layout::init(root.as_ref()).unwrap(), writer, n_tags);
 }

@@ -1,0 +1,161 @@
+//! ModelKits wherever they are: in the local layout, else in their registry, whose layers are streamed when they are wanted.
+
+use std::io::{self, Read};
+
+use anyhow::Context as _;
+use modelkit::{Blobs, Filter, ModelKit, Role, Source};
+use registry::content::Descriptor;
+use registry::{Client, Layout, Reference};
+use tokio::runtime::Handle;
+
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// Where a command looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the local layout, then in the registry.
+    Anywhere,
+    /// In the local layout only.
+    Local,
+    /// In the registry only.
+    Remote,
+}
+
+/// A ModelKit, and what opens its blobs.
+pub(super) struct Found {
+    pub(super) kit: ModelKit,
+    blobs: Opener,
+}
+
+enum Opener {
+    Local(Layout),
+    Remote(Remote),
+}
+
+impl Found {
+    pub(super) fn blobs(&self) -> &dyn Blobs {
+        match &self.blobs {
+            Opener::Local(layout) => layout,
+            Opener::Remote(remote) => remote,
+        }
+    }
+
+    fn source(&self, role: Role) -> Source<'_> {
+        Source { kit: &self.kit, blobs: self.blobs(), role }
+    }
+
+    /// The reference that it was found under in a registry; none when it is local.
+    pub(super) fn remote(&self) -> Option<&Reference> {
+        match &self.blobs {
+            Opener::Local(_) => None,
+            Opener::Remote(remote) => Some(&remote.reference),
+        }
+    }
+}
+
+/// Finds a ModelKit: its documents are read and verified, its layers not looked at.
+pub(super) fn find(reference: &Reference, place: Place, network: &Network, ui: &Ui) -> anyhow::Result<Found> {
+    let layout = ui.layout()?;
+    if place != Place::Remote {
+        match layout.resolve(reference) {
+            Ok(descriptor) => {
+                return Ok(Found { kit: ModelKit::read(&layout, &descriptor)?, blobs: Opener::Local(layout) });
+            }
+            Err(missing) if place == Place::Local || reference.is_local() => return Err(missing.into()),
+            Err(registry::Error::UnknownReference { .. }) => (),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let client = network.client(ui)?;
+    let kit = ui
+        .block_on(async {
+            let (descriptor, manifest) = client.manifest(reference).await?;
+            let config = modelkit::config_descriptor(&manifest)?;
+            let config = client.read_blob(reference, &config).await?;
+            Ok(ModelKit::parse(descriptor, manifest, &config)?)
+        })
+        .with_context(|| format!("cannot read {reference}"))?;
+    // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
+    let reference = reference.with_digest(kit.descriptor.digest().clone());
+    Ok(Found { kit, blobs: Opener::Remote(Remote { client, reference, runtime: ui.handle() }) })
+}
+
+/// A ModelKit, and those that its model and its datasets come from.
+pub(super) struct Together {
+    pub(super) itself: Found,
+    parents: Vec<Found>,
+    datasets: Vec<(kitfile::ContextPath, Found)>,
+}
+
+impl Together {
+    /// Finds all that the filters need; other ModelKits with datasets only when they are asked for.
+    pub(super) fn find(
+        itself: Found,
+        filters: &[Filter],
+        include_remote: bool,
+        network: &Network,
+        ui: &Ui,
+    ) -> anyhow::Result<Self> {
+        let mut parents = Vec::new();
+        if modelkit::any_matches_model(filters) {
+            modelkit::parents_with(&itself.kit.kitfile, |reference| -> anyhow::Result<ModelKit> {
+                let parent = find(reference, Place::Anywhere, network, ui)?;
+                let kit = parent.kit.clone();
+                parents.push(parent);
+                Ok(kit)
+            })?;
+        }
+        let remote = if include_remote { modelkit::remote_datasets(&itself.kit, filters)? } else { Vec::new() };
+        let datasets = remote
+            .into_iter()
+            .map(|(path, reference)| Ok((path, find(&reference, Place::Anywhere, network, ui)?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { itself, parents, datasets })
+    }
+
+    pub(super) fn sources(&self) -> Vec<Source<'_>> {
+        let mut sources = vec![self.itself.source(Role::Itself)];
+        sources.extend(self.parents.iter().map(|parent| parent.source(Role::Parent)));
+        sources.extend(self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))));
+        sources
+    }
+}
+
+/// The blobs of a repository in a registry.
+struct Remote {
+    client: Client,
+    reference: Reference,
+    runtime: Handle,
+}
+
+impl Blobs for Remote {
+    fn open(&self, descriptor: &Descriptor) -> registry::Result<Box<dyn Read + Send + '_>> {
+        let blob = self.client.blob(&self.reference, descriptor)?;
+        Ok(Box::new(Streamed { blob, piece: Vec::new(), at: 0, runtime: self.runtime.clone() }))
+    }
+}
+
+/// A blob on its way; the thread that reads it waits for the network.
+struct Streamed {
+    blob: registry::client::Blob,
+    piece: Vec<u8>,
+    at: usize,
+    runtime: Handle,
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.runtime.block_on(self.blob.chunk()).map_err(io::Error::other)? {
+                Some(piece) => (self.piece, self.at) = (piece.into(), 0),
+                None => return Ok(0),
+            }
+        }
+        let rest = &self.piece[self.at..];
+        let n = rest.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&rest[..n]);
+        self.at += n;
+        Ok(n)
+    }
+}

@@ -1,0 +1,105 @@
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use modelkit::{ModelKit, Rebuilt};
+use registry::{Layout, Reference};
+use serde_json::json;
+
+use crate::output::{human_size, pinned};
+use crate::ui::Ui;
+
+/// Prove that a local ModelKit is what its digests say, blob by blob
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The ModelKit, by tag or digest
+    reference: Reference,
+    /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same digest comes out
+    #[arg(long, value_name = "DIR")]
+    rebuild: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let reference = args.reference.or_latest();
+    let layout = ui.layout()?;
+    let descriptor = layout.resolve(&reference)?;
+    let verified = layout.verify(&descriptor)?;
+    for problem in &verified.problems {
+        ui.warn(problem);
+    }
+    if !verified.problems.is_empty() {
+        bail!("{reference} is damaged: {} of its blobs are not what they should be", verified.problems.len());
+    }
+    let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
+    ui.note(format_args!("{} blobs, {}: all are what their digests say", verified.checked.len(), human_size(bytes)));
+    let mut document = json!({
+        "digest": descriptor.digest().to_string(),
+        "blobs": verified.checked.len(),
+        "bytes": bytes,
+    });
+    if let Some(dir) = &args.rebuild {
+        let kit = ModelKit::read(&layout, &descriptor)?;
+        let kitfile = match super::pack::find_kitfile(dir) {
+            Ok(path) => super::pack::read_kitfile(dir, Some(&path), ui)?,
+            Err(_) if dir.is_dir() => kit.kitfile.clone(),
+            Err(error) => return Err(error),
+        };
+        let rebuilt = modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
+            .with_context(|| format!("cannot pack {} again", dir.display()))?;
+        document["rebuilt"] = json!({
+            "digest": rebuilt.digest.to_string(),
+            "sameManifest": rebuilt.same_manifest,
+            "equalManifest": rebuilt.equal_manifest,
+            "sameKitfile": rebuilt.same_kitfile,
+        });
+        judge(&rebuilt, &reference, ui)?;
+    }
+    ui.answer(pinned(&reference, descriptor.digest()), &document)
+}
+
+/// Says what was proven; fails when the folder gives something else.
+fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()> {
+    for warning in &rebuilt.warnings {
+        ui.warn(warning);
+    }
+    for layer in rebuilt.layers.iter().filter(|layer| !layer.same_content) {
+        ui.warn(format_args!("{} {} is not what {reference} holds", layer.section, layer.path));
+    }
+    if !rebuilt.same_kitfile {
+        ui.warn(format_args!("its Kitfile does not say what that of {reference} says"));
+    }
+    if rebuilt.same_manifest {
+        ui.note(format_args!("packed again: the same digest, {}", rebuilt.digest));
+        return Ok(());
+    }
+    if !rebuilt.is_proven() {
+        bail!("the folder is not what {reference} was packed from: packed again it is {}", rebuilt.digest);
+    }
+    let how = if rebuilt.equal_manifest { "the same manifest, written in another order" } else { "another manifest" };
+    ui.note(format_args!("packed again: the same content in every layer, and {how}: {}", rebuilt.digest));
+    Ok(())
+}
+
+/// Packs again without writing, and compares.
+pub(super) fn check(
+    kitfile: &kitfile::Kitfile,
+    context: &std::path::Path,
+    layout: &Layout,
+    options: &modelkit::PackOptions,
+    packed: &modelkit::Packed,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let again = modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
+    if again.descriptor == packed.descriptor {
+        ui.note(format_args!("packed twice: the same digest"));
+        return Ok(());
+    }
+    for (first, second) in packed.layers.iter().zip(&again.layers).filter(|(a, b)| a.descriptor != b.descriptor) {
+        ui.warn(format_args!(
+            "{} was {} and is {}",
+            first.section,
+            first.descriptor.digest(),
+            second.descriptor.digest()
+        ));
+    }
+    bail!("packed twice, it came to {} and {}", packed.descriptor.digest(), again.descriptor.digest())
+}

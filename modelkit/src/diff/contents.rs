@@ -1,0 +1,77 @@
+//! What is in a ModelKit's layers, file by file.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
+
+use registry::content::Hasher;
+
+use super::tensors::{self, Tensors};
+use super::{FileInfo, Side};
+use crate::archive::{Limits, for_each_file};
+use crate::compress::Blob;
+use crate::error::{Refused, Result};
+use crate::kit::Layer;
+use crate::media_type::Format;
+
+/// Files by path, each with its tensors where they were asked for.
+pub(super) type Contents = BTreeMap<String, (FileInfo, Option<Tensors>)>;
+
+/// The files of all layers but those whose digest is one of `known`.
+pub(super) fn of(side: &Side<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
+    let mut contents = Contents::new();
+    for layer in
+        side.kit.layers().filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
+    {
+        add(&layer, side, with_tensors, &mut contents)?;
+    }
+    Ok(contents)
+}
+
+fn add(layer: &Layer<'_>, side: &Side<'_>, with_tensors: bool, contents: &mut Contents) -> Result<()> {
+    let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
+    let limits = Limits::default();
+    let blob = Blob { blobs: side.blobs, descriptor, compression, diff_id: layer.diff_id, limits: &limits };
+    blob.read(|stream| match layer.layer_type.format {
+        Format::Tar => for_each_file(stream, limits.max_entries, &mut |path, executable, content| {
+            let path = format!("{}/{path}", layer.beneath);
+            let path = path.trim_start_matches("./").to_owned();
+            contents.insert(path.clone(), file(&path, executable, content, with_tensors)?);
+            Ok(())
+        }),
+        Format::Raw => {
+            let path = layer.path.to_string();
+            let found = file(&path, layer.is_executable(), stream, with_tensors)?;
+            contents.insert(path, found);
+            Ok(())
+        }
+    })
+}
+
+fn file(
+    path: &str,
+    executable: bool,
+    content: &mut dyn BufRead,
+    with_tensors: bool,
+) -> Result<(FileInfo, Option<Tensors>), Refused> {
+    let mut content = Counted { inner: content, hasher: Hasher::default(), bytes: 0 };
+    let wants = with_tensors && path.to_ascii_lowercase().ends_with(".safetensors");
+    let tensors = if wants { tensors::read(&mut content)? } else { None };
+    io::copy(&mut content, &mut io::sink())?;
+    let Counted { hasher, bytes, .. } = content;
+    Ok((FileInfo { bytes, executable, digest: hasher.finish().to_string() }, tensors))
+}
+
+struct Counted<'a> {
+    inner: &'a mut dyn BufRead,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+}

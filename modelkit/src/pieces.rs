@@ -1,0 +1,60 @@
+//! Uncompressed layers on their way into a blob: several threads read and write, one more hashes.
+
+use std::sync::Mutex;
+
+use registry::content::Digest;
+use registry::{Layout, PieceWriter};
+
+use crate::archive::{Entry, LastFile, Stream};
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+
+/// Bytes that are read, written and hashed at once: few enough to stay in a core's cache between the three.
+const PIECE: usize = 256 * 1024;
+/// So many pieces are on their way at a time, for each thread.
+const N_PIECES: usize = 4;
+
+/// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is only hashed.
+pub(crate) fn write(
+    files: &[Entry],
+    raw: Option<&Entry>,
+    layout: Option<&Layout>,
+    reporter: &Reporter<'_>,
+) -> Result<(Digest, u64)> {
+    let stream = match raw {
+        Some(file) => Stream::file(file, PIECE),
+        None => Stream::archive(files, PIECE)?,
+    };
+    let n_buffers = N_PIECES * (reporter.n_threads + 1);
+    let blob = match layout {
+        Some(layout) => layout.piece_writer(n_buffers, PIECE)?,
+        None => PieceWriter::nowhere(n_buffers, PIECE)?,
+    };
+    let failure = Mutex::new(None);
+    let work = || {
+        if let Err(error) = copy_pieces(&stream, &blob, reporter) {
+            failure.lock().expect("no holder panics").get_or_insert(error);
+            blob.abandon();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..reporter.n_threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    match failure.into_inner().expect("no holder panics") {
+        Some(error) => Err(error),
+        None => Ok(blob.commit()?),
+    }
+}
+
+fn copy_pieces(stream: &Stream<'_>, blob: &PieceWriter, reporter: &Reporter<'_>) -> Result<(), Error> {
+    let mut last = LastFile::default();
+    while let Some((piece, mut buffer)) = stream.next(|| blob.buffer()) {
+        let n_content = stream.read(&piece, &mut buffer, &mut last)?;
+        blob.put(piece.offset, buffer)?;
+        reporter.progress(n_content)?;
+    }
+    Ok(())
+}
