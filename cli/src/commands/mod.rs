@@ -22,15 +22,15 @@ mod version;
 mod evaluate;
 #[cfg(feature = "full")]
 mod gitops;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod hub;
 #[cfg(feature = "full")]
 mod image;
 #[cfg(feature = "full")]
 mod import;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod registry;
-#[cfg(feature = "full")]
+#[cfg(feature = "servers")]
 mod router;
 #[cfg(feature = "full")]
 mod train;
@@ -62,10 +62,10 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Image(image::Command),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "servers")]
     #[command(subcommand)]
     Registry(registry::Command),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "servers")]
     #[command(subcommand)]
     Hub(hub::Command),
     #[cfg(feature = "full")]
@@ -99,9 +99,9 @@ impl Command {
             Self::Serve(args) => serve::run(args, ui),
             #[cfg(feature = "full")]
             Self::Image(command) => image::run(command, ui),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "servers")]
             Self::Registry(command) => registry::run(command, ui),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "servers")]
             Self::Hub(command) => hub::run(command, ui),
             #[cfg(feature = "full")]
             Self::Gitops(command) => gitops::run(command, ui),
