@@ -70,6 +70,7 @@ pub(crate) fn hf_token() -> Option<String> {
 }
 
 /// A folder for files that live as long as the process.
+#[cfg(any(feature = "full", feature = "serve"))]
 pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("kit-rs-").tempdir()
 }

@@ -13,6 +13,7 @@ mod push;
 mod remove;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(any(feature = "full", feature = "serve"))]
 mod source;
 mod tag;
 mod unpack;

@@ -113,7 +113,10 @@ async fn expire_uploads(keeper: &Keeper) {
 }
 
 async fn collect_garbage(keeper: &Keeper, interval: u64) {
-    while interval > 0 {
+    if interval == 0 {
+        return;
+    }
+    loop {
         tokio::time::sleep(Duration::from_secs(interval)).await;
         let keeper = keeper.clone();
         match tokio::task::spawn_blocking(move || keeper.collect_garbage()).await {
