@@ -22,3 +22,12 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?.parent().context("a program lies in a folder")?.to_owned();
     Ok(folder.join("kit-rs"))
 }
+
+/// Builds `kit-rs` without training and serving, optimised: what the proofs of registries and the benchmark of transfers need.
+pub(crate) fn servers(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let arguments = ["build", "--release", "-p", "kit-cli", "--no-default-features", "--features", "servers"];
+    say(&format!("$ cargo {}", arguments.join(" ")));
+    let status = Command::new(env!("CARGO")).args(arguments).arg("--quiet").current_dir(workspace).status()?;
+    ensure!(status.success(), "kit-rs does not build");
+    Ok(workspace.join("target/release/kit-rs"))
+}

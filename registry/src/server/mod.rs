@@ -149,8 +149,12 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
 }
 
 async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
-    let route = Route::parse(request.uri().path())?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let route = Route::parse(request.uri().path()).map_err(|failure| match failure.is(Code::TagInvalid) && reads {
+        // What cannot be a tag is no fault of a reader: there is nothing under it.
+        true => Failure::new(Code::ManifestUnknown, "there is no manifest of this name"),
+        false => failure,
+    })?;
     if registry.options.read_only && !reads {
         return Err(Failure::new(Code::Unsupported, "this registry is read only"));
     }

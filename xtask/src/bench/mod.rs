@@ -1,12 +1,19 @@
 //! `cargo xtask bench`: speed and memory, side by side with the peers, in one run.
 
+mod slow;
+mod transfer;
+
 use std::path::Path;
 
 /// Measure speed and memory side by side with the peers
 #[derive(clap::Subcommand)]
-pub(crate) enum Bench {}
+pub(crate) enum Bench {
+    Transfer(transfer::Args),
+}
 
 /// Runs one benchmark.
-pub(crate) fn run(bench: &Bench, _workspace: &Path) -> anyhow::Result<()> {
-    match *bench {}
+pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
+    match bench {
+        Bench::Transfer(args) => transfer::measure(args, workspace),
+    }
 }

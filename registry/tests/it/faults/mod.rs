@@ -5,6 +5,7 @@ mod proxy;
 
 use std::{path::Path, time::Duration};
 
+use futures_util::future::join_all;
 use kit_registry::{
     Client, ClientOptions, Descriptor, Error, Layout,
     content::{DigestAlgorithm, Hasher},
@@ -27,7 +28,8 @@ fn client() -> Client {
     Client::new(ClientOptions {
         backoff: Duration::from_millis(1),
         retries: 3,
-        stall_timeout: Duration::from_millis(300),
+        // A registry may think ten times as long about a whole blob.
+        stall_timeout: Duration::from_millis(150),
         ..ClientOptions::default()
     })
     .unwrap()
@@ -65,13 +67,13 @@ async fn within_patience<T>(what: &str, work: impl Future<Output = Result<T, Err
 }
 
 /// Pulls through a fault; says whether it came through. Whatever happened, a pull without the fault then makes it whole.
-async fn pull_through(fault: Fault, of: (&'static str, &'static str), after: usize, times: usize) -> bool {
+async fn pull_through(fault: Fault, of: (&'static str, &'static str), times: usize) -> bool {
     let registry = Registry::start().await;
     let (_from, layout) = new_layout();
     let (to, other) = new_layout();
     let image = put_image(&layout, &[&content()]);
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
-    let proxy = stand_before(registry.address, Harm { fault, of, after, times }).await;
+    let proxy = stand_before(registry.address, Harm { fault, of, times }).await;
     let what = format!("pull through {fault:?}");
     let pulled = within_patience(&what, pull(&client(), &reference(proxy, "demo/kit:v1"), &other, &deaf)).await;
     check_blobs(to.path());
@@ -81,7 +83,6 @@ async fn pull_through(fault: Fault, of: (&'static str, &'static str), after: usi
             check_whole(&other, &image);
         }
         Err(error) => {
-            assert!(!error.to_string().is_empty());
             assert_eq!(other.tags().unwrap(), [], "{what}: {error}");
         }
     }
@@ -96,7 +97,7 @@ async fn push_through(fault: Fault, of: (&'static str, &'static str), times: usi
     let registry = Registry::start().await;
     let (_from, layout) = new_layout();
     let image = put_image(&layout, &[&content()]);
-    let proxy = stand_before(registry.address, Harm { fault, of, after: 0, times }).await;
+    let proxy = stand_before(registry.address, Harm { fault, of, times }).await;
     let what = format!("push through {fault:?} of {of:?}");
     let to = reference(proxy, "demo/kit:v1");
     let pushed = within_patience(&what, push(&layout, &image, &to, &client(), &deaf)).await;
@@ -129,14 +130,14 @@ async fn a_pull_comes_through_what_passes() {
         Fault::Status(503),
         Fault::Redirect,
     ];
-    for fault in faults {
-        for of in [BLOB, MANIFEST] {
-            // A manifest is small: what breaks off is asked for again only when it is a blob.
-            let is_certain = of == BLOB || !matches!(fault, Fault::Cut | Fault::Stall);
-            let came = pull_through(fault, of, 0, 1).await;
-            assert!(came || !is_certain, "{fault:?} of {of:?}");
-        }
-    }
+    let cases = faults.into_iter().flat_map(|fault| [BLOB, MANIFEST].map(|of| (fault, of)));
+    let all = join_all(cases.map(|(fault, of)| async move {
+        // A manifest is small: what breaks off is asked for again only when it is a blob.
+        let is_certain = of == BLOB || !matches!(fault, Fault::Cut | Fault::Stall);
+        let came = pull_through(fault, of, 1).await;
+        assert!(came || !is_certain, "{fault:?} of {of:?}");
+    }));
+    all.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,12 +154,13 @@ async fn a_pull_never_takes_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_gives_up_what_does_not_pass() {
-    for fault in [Fault::Stall, Fault::Silence, Fault::Status(500), Fault::RedirectLoop] {
-        // One that gets on a little each time may come to its end, like the one that stalls in the middle of what is left.
-        let came = pull_through(fault, BLOB, 0, ALWAYS).await;
-        assert!(!came || fault == Fault::Stall, "{fault:?}");
-    }
-    pull_through(Fault::Cut, BLOB, 0, ALWAYS).await;
+    let faults = [Fault::Stall, Fault::Cut, Fault::Silence, Fault::Status(500), Fault::RedirectLoop];
+    let all = join_all(faults.into_iter().map(|fault| async move {
+        // One that gets on a little each time may come to its end.
+        let may_come = matches!(fault, Fault::Stall | Fault::Cut);
+        assert!(!pull_through(fault, BLOB, ALWAYS).await || may_come, "{fault:?}");
+    }));
+    all.await;
 }
 
 /// The first answer breaks off, and what comes for the request of the rest is not what was asked for.
@@ -170,8 +172,8 @@ async fn a_pull_that_goes_on_checks_what_it_gets() {
         let (to, other) = new_layout();
         let image = put_image(&layout, &[&content()]);
         push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
-        let wrong = stand_before(registry.address, Harm { fault, of: BLOB, after: 0, times: ALWAYS }).await;
-        let cutting = stand_before(wrong, Harm { fault: Fault::Cut, of: BLOB, after: 0, times: 1 }).await;
+        let wrong = stand_before(registry.address, Harm { fault, of: BLOB, times: ALWAYS }).await;
+        let cutting = stand_before(wrong, Harm { fault: Fault::Cut, of: BLOB, times: 1 }).await;
         let pulled = pull(&client(), &reference(cutting, "demo/kit:v1"), &other, &deaf).await;
         check_blobs(to.path());
         // One that answers wrongly is asked for the whole once more: that it can.
@@ -198,24 +200,28 @@ async fn a_push_comes_through_what_passes() {
         Fault::RepeatRequest,
         Fault::LoseAnswer,
     ];
-    for fault in faults {
-        for of in [PUT, POST, PUT_MANIFEST] {
-            assert!(push_through(fault, of, 1).await, "{fault:?} of {of:?}");
-        }
-    }
+    let cases = faults.into_iter().flat_map(|fault| [PUT, POST, PUT_MANIFEST].map(|of| (fault, of)));
+    let all = join_all(cases.map(|(fault, of)| async move {
+        assert!(push_through(fault, of, 1).await, "{fault:?} of {of:?}");
+    }));
+    all.await;
     assert!(push_through(Fault::Status(413), PUT, 1).await, "a registry that takes only chunks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_gives_up_what_does_not_pass() {
-    for fault in [Fault::Silence, Fault::Status(500), Fault::Redirect, Fault::RedirectLoop, Fault::CorruptRequest] {
-        assert!(!push_through(fault, PUT, ALWAYS).await, "{fault:?}");
-    }
-    for fault in [Fault::HalfRequest, Fault::LoseAnswer, Fault::RepeatRequest, Fault::Status(405)] {
-        push_through(fault, PUT, ALWAYS).await;
-    }
-    for fault in [Fault::Status(500), Fault::Silence] {
-        assert!(!push_through(fault, PUT_MANIFEST, ALWAYS).await, "{fault:?}");
-        assert!(!push_through(fault, POST, ALWAYS).await, "{fault:?}");
-    }
+    let never = [Fault::Silence, Fault::Status(500), Fault::Redirect, Fault::RedirectLoop, Fault::CorruptRequest];
+    let others = [
+        (Fault::Status(500), PUT_MANIFEST),
+        (Fault::Silence, PUT_MANIFEST),
+        (Fault::Status(500), POST),
+        (Fault::Silence, POST),
+    ];
+    let cases = never.map(|fault| (fault, PUT)).into_iter().chain(others);
+    let all = join_all(cases.map(|(fault, of)| async move {
+        assert!(!push_through(fault, of, ALWAYS).await, "{fault:?} of {of:?}");
+    }));
+    // These may come to their end by another way.
+    let may_come = [Fault::HalfRequest, Fault::LoseAnswer, Fault::RepeatRequest, Fault::Status(405)];
+    tokio::join!(all, join_all(may_come.map(|fault| push_through(fault, PUT, ALWAYS))));
 }

@@ -62,9 +62,7 @@ pub(super) struct Harm {
     pub(super) fault: Fault,
     /// The method and a part of the path.
     pub(super) of: (&'static str, &'static str),
-    /// How many requests go through unharmed before.
-    pub(super) after: usize,
-    /// How many are harmed then.
+    /// How many of them, from the first on.
     pub(super) times: usize,
 }
 
@@ -78,7 +76,7 @@ pub(super) async fn stand_before(registry: SocketAddr, harm: Harm) -> SocketAddr
             let is_meant =
                 request.method() == harm.of.0 && request.uri().path().contains(harm.of.1) && has_content(&request);
             let n = if is_meant { n_seen.fetch_add(1, Ordering::Relaxed) } else { usize::MAX };
-            let fault = (harm.after..harm.after.saturating_add(harm.times)).contains(&n).then_some(harm.fault);
+            let fault = (n < harm.times).then_some(harm.fault);
             pass(&http, registry, request, fault).await
         }
     });
