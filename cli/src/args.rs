@@ -31,6 +31,9 @@ struct Global {
     /// What is logged on stderr
     #[arg(long, global = true, value_enum, default_value_t)]
     log_level: LogLevel,
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
     /// Whether progress bars are drawn: on a terminal (auto), never, or always
     #[arg(long, global = true, value_enum, default_value_t)]
     progress: Progress,
@@ -56,6 +59,16 @@ pub(crate) enum Progress {
     None,
     /// Always plain bars, as `kit` calls them.
     Plain,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON document on each line.
+    Json,
 }
 
 /// The least important message that is logged.
@@ -91,23 +104,23 @@ pub(crate) fn parse() -> Result<(Ui, Command), ExitCode> {
             return Err(ExitCode::from(code));
         }
     };
-    log_to_stderr(args.global.log_level);
+    log_to_stderr(args.global.log_level, args.global.log_format);
     let home = Home::new(args.global.config);
     Ok((Ui::new(args.global.format, args.global.progress, home), args.command))
 }
 
-fn log_to_stderr(level: LogLevel) {
+fn log_to_stderr(level: LogLevel, format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     // Dependencies speak up only when something is wrong, or when everything is asked for.
     let directive = match level {
         LogLevel::Trace => "trace".to_owned(),
         _ => format!("error,kit_rs={0},kit_registry={0},modelkit={0},kit_serve={0},kit_trainer={0}", level.directive()),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(directive))
-        .with_writer(std::io::stderr)
-        .with_ansi(crate::env::color_on_stderr())
-        .init();
+    let logging = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directive)).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logging.with_ansi(crate::env::color_on_stderr()).init(),
+        LogFormat::Json => logging.json().flatten_event(true).init(),
+    }
 }
 
 #[cfg(test)]

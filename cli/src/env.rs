@@ -43,6 +43,11 @@ pub(crate) fn foreign_credentials() -> Vec<PathBuf> {
         .collect()
 }
 
+/// Credentials that the environment holds itself, as some CI systems set it: a document like Docker's `config.json`.
+pub(crate) fn docker_auth_config() -> Option<String> {
+    text("DOCKER_AUTH_CONFIG")
+}
+
 /// `SOURCE_DATE_EPOCH`: the only source of a creation time, in seconds since 1970.
 pub(crate) fn source_date_epoch() -> anyhow::Result<Option<u64>> {
     use anyhow::Context as _;

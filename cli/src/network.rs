@@ -28,9 +28,15 @@ pub(crate) struct Network {
     /// The client certificate's key (PEM file)
     #[arg(long, help_heading = "Network", value_name = "FILE", requires = "cert", env = "KIT_RS_CLIENT_KEY")]
     key: Option<PathBuf>,
+    /// A token service on another host that may see the credentials of a registry (repeatable)
+    #[arg(long, help_heading = "Network", value_name = "REGISTRY=HOST", value_parser = token_host, env = "KIT_RS_TOKEN_HOST", value_delimiter = ',')]
+    token_host: Vec<(String, String)>,
     /// How many blobs move at a time
     #[arg(long, help_heading = "Network", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// How many connections bring blobs at a time: a big blob takes several, as long as they make it faster
+    #[arg(long, help_heading = "Network", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
     /// A proxy, instead of the environment's
     #[arg(long, help_heading = "Network", value_name = "URL")]
     proxy: Option<String>,
@@ -57,6 +63,8 @@ impl Network {
             client_cert: self.cert.clone().zip(self.key.clone()),
             proxy: self.proxy.clone(),
             concurrency: usize::from(self.concurrency),
+            connections: usize::from(self.connections),
+            token_hosts: self.token_hosts(),
             system_proxy: true,
             credentials,
             ..ClientOptions::default()
@@ -64,9 +72,34 @@ impl Network {
     }
 }
 
-/// The credentials that `login` wrote, then those of other tools.
+impl Network {
+    fn token_hosts(&self) -> BTreeMap<String, Vec<String>> {
+        let mut hosts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (registry, host) in &self.token_host {
+            hosts.entry(registry.clone()).or_default().push(host.clone());
+        }
+        hosts
+    }
+}
+
+/// Reads `REGISTRY=HOST`.
+fn token_host(text: &str) -> Result<(String, String), String> {
+    let named = text.split_once('=').filter(|(registry, host)| !registry.is_empty() && !host.is_empty());
+    named
+        .map(|(registry, host)| (registry.to_owned(), host.to_owned()))
+        .ok_or_else(|| "it is not REGISTRY=HOST".to_owned())
+}
+
+/// Shows what registries have said on the side.
+pub(crate) fn show_warnings(client: &Client, ui: &Ui) {
+    client.take_warnings().into_iter().for_each(|text| ui.warn(text));
+}
+
+/// The credentials of the environment, then those that `login` wrote, then those of other tools.
 pub(crate) fn credentials(ui: &Ui) -> CredentialFile {
-    CredentialFile::open(ui.home().credentials()).with_fallbacks(env::foreign_credentials())
+    CredentialFile::open(ui.home().credentials())
+        .with_text(env::docker_auth_config())
+        .with_fallbacks(env::foreign_credentials())
 }
 
 /// A bar for each blob on its way.

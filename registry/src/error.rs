@@ -8,7 +8,7 @@ use crate::content::Digest;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of another crate.
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Says what was being done, to what, and keeps the cause as its source.
@@ -146,7 +146,7 @@ pub enum Error {
     },
 
     /// A certificate or a key could not be used.
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "server"))]
     #[error("cannot use the certificate {}", path.display())]
     Certificate {
         /// Its file.
@@ -154,6 +154,18 @@ pub enum Error {
         /// Why not.
         #[source]
         source: Cause,
+    },
+
+    /// A line in a file of users is not one.
+    #[cfg(feature = "server")]
+    #[error("line {line} of {} is no user: {reason}", path.display())]
+    InvalidUsers {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from one.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
     },
 
     /// A client could not be made: mostly, the proxy's address is wrong.
@@ -206,6 +218,8 @@ pub enum Error {
         url: String,
         /// The HTTP status.
         status: u16,
+        /// How long it asks to be left alone.
+        retry_after: Option<std::time::Duration>,
         /// The reasons that it gives, in one line.
         reasons: String,
     },

@@ -23,17 +23,13 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join("kit-rs"))
 }
 
-/// Builds `kit-rs` with the commands that move and serve content, without training: quickly, with or without optimisation.
-pub(crate) fn lean_kit_rs(workspace: &Path, is_release: bool) -> anyhow::Result<PathBuf> {
-    let profile = if is_release { &["--release"][..] } else { &[] };
-    say(&format!("$ cargo build --package kit-cli --no-default-features --features servers {}", profile.concat()));
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "kit-cli", "--no-default-features", "--features", "servers"])
-        .args(profile)
-        .current_dir(workspace)
-        .status()
-        .context("cannot run cargo")?;
+/// Builds `kit-rs` optimised, with everything but training, whose libraries take longer to compile than all the others; what
+/// peers and benchmarks are run against.
+pub(crate) fn optimised(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let arguments =
+        ["build", "--release", "--package", "kit-cli", "--no-default-features", "--features", "servers,serve"];
+    say(&format!("$ cargo {}", arguments.join(" ")));
+    let status = Command::new(env!("CARGO")).args(arguments).arg("--quiet").current_dir(workspace).status()?;
     ensure!(status.success(), "kit-rs does not build");
-    let folder = if is_release { "release" } else { "debug" };
-    Ok(workspace.join("target").join(folder).join("kit-rs"))
+    Ok(workspace.join("target/release/kit-rs"))
 }

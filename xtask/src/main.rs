@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod client;
 mod cluster;
+mod conformance;
 mod dist;
 mod e2e;
 mod interop;
@@ -13,6 +14,7 @@ mod measure;
 mod node;
 mod peers;
 mod process;
+mod registries;
 mod report;
 
 use std::path::Path;
@@ -27,6 +29,7 @@ enum Task {
     E2e(e2e::Args),
     /// Build the lean static program that goes into runtime images
     Dist,
+    Conformance(conformance::Args),
     Interop(interop::Args),
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let result = match Task::parse() {
         Task::E2e(args) => e2e::run(&args, workspace),
+        Task::Conformance(args) => conformance::run(&args, workspace),
         Task::Interop(args) => interop::run(&args, workspace),
         Task::Bench(bench) => bench::run(&bench, workspace),
         Task::Dist => dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string())),

@@ -24,6 +24,11 @@ impl Peers {
         Ok(Self { root: fs::canonicalize(root)? })
     }
 
+    /// Where a program lies that is built in another way than those below.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
     /// A program of a Go module, as `go install MODULE@VERSION` builds it; `program` is the name it gets.
     pub(crate) fn go(&self, module: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(format!("bin/{program}-{version}"));

@@ -1,4 +1,7 @@
 use std::path::PathBuf;
+use std::time::Duration;
+
+use registry::server::Door;
 
 use crate::failure::asked_wrongly;
 use crate::ui::Ui;
@@ -25,5 +28,6 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     if !args.root.is_dir() {
         return Err(asked_wrongly(format!("{} is not a folder", args.root.display())));
     }
-    super::router::serve(&args.addr, registry::hub::router(&args.root), ui)
+    let door = Door { tls: None, grace: Duration::from_secs(10) };
+    super::router::serve(&args.addr, registry::hub::router(&args.root), door, std::future::pending(), ui)
 }

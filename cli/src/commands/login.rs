@@ -43,6 +43,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     ui.block_on(async { Ok(client.ping(&args.registry).await?) })
         .with_context(|| format!("{} does not accept the credential", args.registry))
         .hint("check the user name and the password, and whether the registry speaks TLS (--plain-http if not)")?;
+    crate::network::show_warnings(&client, ui);
     credentials(ui).store(&args.registry, &credential)?;
     ui.answer(format_args!("logged in to {}", args.registry), &json!({ "registry": args.registry }))
 }

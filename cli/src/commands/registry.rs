@@ -1,14 +1,25 @@
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use registry::Layout;
-use registry::server::{ServerOptions, router};
+use anyhow::Context as _;
+use registry::server::{Door, Htpasswd, Keeper, ServerOptions, router_and_keeper, tls};
+use registry::{Error, Layout};
+use serde_json::json;
 
+use crate::output::human_size;
 use crate::ui::Ui;
+
+/// How often uploads are looked at that nobody goes on with.
+const EXPIRY_ROUND: Duration = Duration::from_secs(10 * 60);
+/// How long a transfer in flight may take to end after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Run a registry of one's own
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Serve(Serve),
+    Gc(Gc),
 }
 
 /// Serve a folder as an OCI registry
@@ -23,11 +34,109 @@ pub(crate) struct Serve {
     /// Refuse uploads and deletes
     #[arg(long)]
     read_only: bool,
+    /// Let in only the users of this file (`htpasswd -B`); it is read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    htpasswd: Option<PathBuf>,
+    /// Speak TLS, with this certificate chain (PEM file)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM file)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Mount a blob from any repository that has it when the client names none: whoever knows a digest can read the blob
+    #[arg(long)]
+    anonymous_mount: bool,
+    /// Collect garbage every so many seconds; 0 never does
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    gc_interval: u64,
+    /// How long a blob may wait for its manifest before it is garbage
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    gc_grace: u64,
+    /// How long an upload may lie untouched before it is thrown away
+    #[arg(long, default_value_t = 86400, value_name = "SECONDS")]
+    upload_expiry: u64,
+}
+
+/// Take away what no manifest of a registry's folder names; nobody may be adding to it
+#[derive(clap::Args)]
+pub(crate) struct Gc {
+    /// The folder
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// How long a blob may wait for its manifest before it is garbage
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    gc_grace: u64,
 }
 
 pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
-    let Command::Serve(args) = command;
+    match command {
+        Command::Serve(args) => serve(&args, ui),
+        Command::Gc(args) => collect(&args, ui),
+    }
+}
+
+fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
     let layout = Layout::init(&args.root)?;
-    let options = ServerOptions { read_only: args.read_only, ..ServerOptions::default() };
-    super::router::serve(&args.addr, router(layout, options), ui)
+    let users = args.htpasswd.as_ref().map(Htpasswd::open).transpose()?.map(Arc::new);
+    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref()).map(|(chain, key)| tls(chain, key)).transpose()?;
+    let options = ServerOptions {
+        read_only: args.read_only,
+        anonymous_mount: args.anonymous_mount,
+        upload_expiry: Duration::from_secs(args.upload_expiry),
+        garbage_grace: Duration::from_secs(args.gc_grace),
+        users,
+        ..ServerOptions::default()
+    };
+    let (router, keeper) = router_and_keeper(layout, options);
+    let tidying = async {
+        if !args.read_only {
+            tokio::join!(expire_uploads(&keeper), collect_garbage(&keeper, args.gc_interval));
+        }
+        std::future::pending::<()>().await;
+    };
+    super::router::serve(&args.addr, router, Door { tls, grace: GRACE }, tidying, ui)
+}
+
+async fn expire_uploads(keeper: &Keeper) {
+    loop {
+        let keeper = keeper.clone();
+        match tokio::task::spawn_blocking(move || keeper.expire_uploads()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(n_expired)) => tracing::info!(n_expired, "uploads were thrown away that nobody went on with"),
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "uploads could not be thrown away")
+            }
+            Err(error) => tracing::error!(%error, "the round of uploads broke off"),
+        }
+        tokio::time::sleep(EXPIRY_ROUND).await;
+    }
+}
+
+async fn collect_garbage(keeper: &Keeper, interval: u64) {
+    if interval == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_secs(interval)).await;
+        let keeper = keeper.clone();
+        match tokio::task::spawn_blocking(move || keeper.collect_garbage()).await {
+            Ok(Ok(collected)) => {
+                tracing::info!(blobs = collected.blobs, bytes = collected.bytes, "garbage was collected")
+            }
+            Ok(Err(Error::InUse { .. })) => tracing::info!("garbage waits: another process adds to the folder"),
+            Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "garbage was not collected"),
+            Err(error) => tracing::error!(%error, "the garbage collection broke off"),
+        }
+    }
+}
+
+fn collect(args: &Gc, ui: &Ui) -> anyhow::Result<()> {
+    let options = ServerOptions { garbage_grace: Duration::from_secs(args.gc_grace), ..ServerOptions::default() };
+    let (_, keeper) = router_and_keeper(Layout::init(&args.root)?, options);
+    let collected =
+        keeper.collect_garbage().with_context(|| format!("cannot collect garbage in {}", args.root.display()))?;
+    ui.answer(
+        format_args!("freed {} in {} blobs", human_size(collected.bytes), collected.blobs),
+        &json!({ "freed_bytes": collected.bytes, "blobs": collected.blobs }),
+    )
 }

@@ -75,5 +75,6 @@ fn remote(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<(
     let client = network.client(ui)?;
     ui.block_on(async { Ok(client.delete(reference).await?) })
         .with_context(|| format!("cannot remove {reference} from its registry"))?;
+    crate::network::show_warnings(&client, ui);
     ui.answer(reference, &json!({ "removed": [reference.to_string()] }))
 }

@@ -92,7 +92,7 @@ fn refused(registry: &Registry, proof: &Proof, reasons: String) -> Error {
 impl Authenticator {
     async fn known(&self, registry: &Registry, scopes: &[String]) -> Option<Proof> {
         let known = self.0.lock().await;
-        let for_all = (registry.host.clone(), String::new());
+        let for_all = (registry.host.clone(), space(registry));
         let for_these = (registry.host.clone(), scopes.join(" "));
         known.get(&for_these).or_else(|| known.get(&for_all)).filter(|proof| proof.is_fresh()).cloned()
     }
@@ -106,8 +106,8 @@ impl Authenticator {
         refused_proof: Option<Proof>,
     ) -> Result<Proof> {
         let bearer = challenges.iter().find(|it| it.scheme == "bearer" && it.parameter("realm").is_some());
-        // Basic credentials are good for everything in a registry, a token for its scopes.
-        let scope = if bearer.is_some() { scopes.join(" ") } else { String::new() };
+        // Basic credentials are good for everything that they are kept for, a token for its scopes.
+        let scope = if bearer.is_some() { scopes.join(" ") } else { space(registry) };
         let key = (registry.host.clone(), scope);
         let mut known = self.0.lock().await;
         let is_refused = |proof: &Proof| refused_proof.as_ref().is_some_and(|refused| refused.header == proof.header);
@@ -117,7 +117,15 @@ impl Authenticator {
         let credential = lookup(registry).await;
         let proof = match (bearer, credential) {
             (_, Some(Credential::Bearer(token))) => Proof::new("Bearer", &token, None),
-            (Some(challenge), credential) => Some(token::fetch(registry, challenge, scopes, credential).await?),
+            (Some(challenge), credential) => {
+                match token::fetch(registry, challenge, scopes, credential.clone()).await {
+                    // A registry that also takes the credentials itself need not send them anywhere.
+                    Err(Error::UntrustedRealm { .. }) if has_basic(challenges) => {
+                        basic(registry, challenges, credential)?
+                    }
+                    token => Some(token?),
+                }
+            }
             (None, credential) => basic(registry, challenges, credential)?,
         };
         let Some(proof) = proof else { return Err(Error::UnusableCredential { registry: registry.host.clone() }) };
@@ -129,9 +137,18 @@ impl Authenticator {
     }
 }
 
+/// Under what Basic credentials are known: no scope looks like this.
+fn space(registry: &Registry) -> String {
+    format!("/{}", registry.space)
+}
+
+fn has_basic(challenges: &[Challenge]) -> bool {
+    challenges.iter().any(|challenge| challenge.scheme == "basic")
+}
+
 fn basic(registry: &Registry, challenges: &[Challenge], credential: Option<Credential>) -> Result<Option<Proof>> {
     let registry = registry.host.clone();
-    if !challenges.iter().any(|challenge| challenge.scheme == "basic") {
+    if !has_basic(challenges) {
         return Err(Error::UnknownChallenge { registry });
     }
     match credential {
@@ -143,8 +160,13 @@ fn basic(registry: &Registry, challenges: &[Challenge], credential: Option<Crede
 
 /// Looks a credential up on another thread: a helper program may take its time.
 async fn lookup(registry: &Registry) -> Option<Credential> {
-    let (credentials, host) = (registry.client.0.options.credentials.clone(), registry.host.clone());
-    tokio::task::spawn_blocking(move || credentials.lookup(&host)).await.unwrap_or_else(|error| {
+    let credentials = registry.client.0.options.credentials.clone();
+    let (host, space) = (registry.host.clone(), registry.space.clone());
+    let looking = tokio::task::spawn_blocking(move || match space.as_str() {
+        "" => credentials.lookup(&host),
+        repository => credentials.lookup_for(&host, repository),
+    });
+    looking.await.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the lookup of credentials broke off");
         None
     })

@@ -17,20 +17,20 @@ use tokio::sync::mpsc;
 /// How much is read at a time, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// The rest of a file from some byte on. It can be sent several times; each time the file is read anew.
+/// A part of a file. It can be sent several times; each time the file is read anew.
 #[derive(Clone, Debug)]
 pub(crate) struct FileBody {
     pub(crate) path: PathBuf,
     pub(crate) offset: u64,
-    /// The size of the whole file in bytes.
-    pub(crate) size: u64,
+    /// Where the part ends in the file.
+    pub(crate) end: u64,
     /// Counts the bytes that the connection has taken, all sendings together.
     pub(crate) sent: Arc<AtomicU64>,
 }
 
 impl FileBody {
     pub(crate) fn remaining(&self) -> u64 {
-        self.size - self.offset
+        self.end - self.offset
     }
 
     /// Reads the file on a thread of its own, a few pieces ahead of the connection.

@@ -12,59 +12,17 @@ use std::{
 use bytes::Bytes;
 use reqwest::{
     Method, Response,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER},
 };
 use url::{Host, Url};
 
-use super::{ClientOptions, body, envelope, location, resolver, retry, tls, warning};
+pub(crate) use super::call::{Call, Payload};
+use super::{ClientOptions, envelope, location, resolver, retry, tls, warning};
 use crate::{Error, Result};
 
 const MAX_REDIRECTS: usize = 5;
 /// The largest error document that is read, in bytes.
 const MAX_REASONS: u64 = 64 * 1024;
-
-/// A request that can be sent again.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Payload,
-}
-
-/// What a request carries.
-#[derive(Clone, Debug)]
-pub(crate) enum Payload {
-    Empty,
-    Bytes(Bytes),
-    File(body::FileBody),
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty }
-    }
-
-    pub(crate) fn get(url: Url) -> Self {
-        Self::new(Method::GET, url)
-    }
-
-    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
-        // A value that no header can hold is left out; ours are media types, ranges and numbers.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
-        }
-        self
-    }
-
-    pub(crate) fn carrying(self, payload: Payload) -> Self {
-        Self { payload, ..self }
-    }
-
-    fn is_repeatable(&self) -> bool {
-        !matches!(self.payload, Payload::File(_)) && self.method != Method::PATCH
-    }
-}
 
 /// Two sets of connections: loopback is never asked for through a proxy.
 #[derive(Debug)]
@@ -103,7 +61,9 @@ impl Http {
         let sending = self.request(call).send();
         let outcome = match &call.payload {
             Payload::File(_) => sending.await,
-            _ => tokio::time::timeout(self.stall_timeout, sending).await.map_err(|_| self.stalled(&call.url))?,
+            _ => tokio::time::timeout(self.stall_timeout * call.patience, sending)
+                .await
+                .map_err(|_| self.stalled(&call.url))?,
         };
         let (method, url, took) = (&call.method, location::shown(&call.url), started.elapsed());
         let response = outcome.map_err(|source| request_error(method, &call.url, source)).inspect_err(|error| {
@@ -149,12 +109,12 @@ impl Http {
         Err(refused(&call.url, "it is one redirect too many"))
     }
 
-    /// Waits as the number of failures says; false when there were too many.
-    pub(crate) async fn pause(&self, failures: u32) -> bool {
+    /// Waits as the number of failures says, or as the server has `asked`; false when there were too many.
+    pub(crate) async fn pause(&self, failures: u32, asked: Option<Duration>) -> bool {
         if failures > self.retries {
             return false;
         }
-        tokio::time::sleep(retry::wait(failures, self.backoff, None)).await;
+        tokio::time::sleep(retry::wait(failures, self.backoff, asked)).await;
         true
     }
 
@@ -189,7 +149,8 @@ impl Http {
             true => Ok(response),
             false => {
                 let (url, status) = (location::shown(response.url()), response.status().as_u16());
-                Err(Error::Status { url, status, reasons: self.reasons(response).await })
+                let retry_after = retry_after(&response);
+                Err(Error::Status { url, status, retry_after, reasons: self.reasons(response).await })
             }
         }
     }

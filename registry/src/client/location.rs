@@ -55,6 +55,11 @@ pub(crate) fn first_byte(content_range: &str) -> Option<u64> {
     content_range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
+/// Reads the size of the whole from a download's `Content-Range: bytes START-END/SIZE`; `None` when it is left open.
+pub(crate) fn total(content_range: &str) -> Option<u64> {
+    content_range.split_once('/')?.1.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +106,6 @@ mod tests {
         assert_eq!(received(&format!("0-{}", u64::MAX)), None);
         assert_eq!(first_byte("bytes 10-19/20"), Some(10));
         assert_eq!(first_byte("10-19/20"), None);
+        assert_eq!((total("bytes 10-19/20"), total("bytes 10-19/*")), (Some(20), None));
     }
 }

@@ -12,8 +12,14 @@ mod pull;
 mod push;
 
 mod blob;
+mod fetch;
 mod manifest;
+mod quirks;
 mod referrers;
+mod remembered;
+mod sending;
+mod spans;
+mod store;
 mod tags;
 pub(crate) mod transfer;
 mod upload;
@@ -24,6 +30,7 @@ mod realm;
 mod token;
 
 pub(crate) mod body;
+mod call;
 pub(crate) mod http;
 mod resolver;
 mod tls;
@@ -74,16 +81,18 @@ impl Client {
     }
 
     /// Returns the warnings that registries have sent since this was last asked, without repetitions.
-    pub(crate) fn take_warnings(&self) -> Vec<String> {
+    /// A push or a pull tells them as events itself.
+    pub fn take_warnings(&self) -> Vec<String> {
         self.0.http.take_warnings()
     }
 
     fn registry(&self, host: &str) -> Result<Registry> {
-        Ok(Registry { client: self.clone(), host: host.to_owned(), base: self.base(host)? })
+        Ok(Registry { client: self.clone(), host: host.to_owned(), space: String::new(), base: self.base(host)? })
     }
 
     fn repository(&self, reference: &Reference) -> Result<Repository> {
-        Ok(Repository { registry: self.registry(reference.registry())?, name: reference.repository().to_owned() })
+        let name = reference.repository().to_owned();
+        Ok(Repository { registry: Registry { space: name.clone(), ..self.registry(reference.registry())? }, name })
     }
 
     /// Returns the address of a registry. Loopback is spoken to in plain HTTP, unless certificates are given.
@@ -110,6 +119,8 @@ struct Registry {
     client: Client,
     /// The name that references and credentials use.
     host: String,
+    /// The repository that it is spoken to about, or none: credentials may be for a part of a registry.
+    space: String,
     /// The address of its API.
     base: Url,
 }

@@ -20,6 +20,8 @@ pub struct ClientOptions {
     pub system_proxy: bool,
     /// How many blobs move at a time.
     pub concurrency: usize,
+    /// How many connections bring blobs at a time. A big blob takes several of them, as long as they make it faster.
+    pub connections: usize,
     /// What registries are shown who ask for credentials.
     pub credentials: Arc<dyn Credentials>,
     /// Hosts of token services that may see the credentials of a registry, by the registry's name.
@@ -47,6 +49,7 @@ impl Default for ClientOptions {
             proxy: None,
             system_proxy: false,
             concurrency: 5,
+            connections: 8,
             credentials: Arc::new(BTreeMap::new()),
             token_hosts: BTreeMap::new(),
             user_agent: concat!("kit-rs/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -6,12 +6,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::{Client, Direction, Event, How, Repository, blob::Download};
+use super::{Client, Direction, Event, How, Repository, blob::Download, fetch::Fetch};
 use crate::{
     BlobWriter, Error, Layout, Reference, Result,
     content::{self, Descriptor, Digest, Document},
+    layout::BLOCK,
 };
 
 /// How deep indexes may lie in indexes.
@@ -35,7 +36,7 @@ pub struct Pulled {
 
 /// Brings what a reference stands for from a registry into a layout, and tags it there if the reference has a tag.
 ///
-/// The reference is resolved once. Every blob is verified by size and digest before it is visible, manifests come after what
+/// The reference is resolved once. A blob that an earlier pull did not bring to its end goes on from there. Every blob is verified by size and digest before it is visible, manifests come after what
 /// they name, and the tag comes last.
 pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn Fn(Event) + Sync)) -> Result<Pulled> {
     let hold = in_layout(layout, Layout::hold).await?;
@@ -45,8 +46,17 @@ pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn 
     let mut found = Found::walk(&repository, layout, root.clone(), bytes).await?;
     let downloaded = AtomicU64::new(found.downloaded);
     let existing = AtomicUsize::new(0);
-    let blobs = found.blobs.iter().map(|blob| pull_blob(&repository, layout, blob, (&downloaded, &existing), on));
-    stream::iter(blobs).buffer_unordered(client.0.options.concurrency.max(1)).try_collect::<()>().await?;
+    let options = &client.0.options;
+    let connections = Semaphore::new(options.connections.max(options.concurrency).max(1));
+    let fetch = |blob| Fetch {
+        repository: &repository,
+        descriptor: blob,
+        downloaded: &downloaded,
+        connections: &connections,
+        on,
+    };
+    let blobs = found.blobs.iter().map(|blob| pull_blob(fetch(blob), layout, &existing));
+    stream::iter(blobs).buffer_unordered(options.concurrency.max(1)).try_collect::<()>().await?;
     let mut manifests = Vec::new();
     found.take(root.digest(), &mut manifests);
     for (descriptor, bytes) in manifests {
@@ -66,7 +76,7 @@ pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn 
 }
 
 /// Does something with the layout on a thread that may wait for the disk.
-async fn in_layout<T: Send + 'static>(
+pub(super) async fn in_layout<T: Send + 'static>(
     layout: &Layout,
     work: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -144,13 +154,8 @@ fn too_many(repository: &Repository) -> Error {
     Error::Protocol { url: repository.shown(), reason }
 }
 
-async fn pull_blob(
-    repository: &Repository,
-    layout: &Layout,
-    descriptor: &Descriptor,
-    (downloaded, existing): (&AtomicU64, &AtomicUsize),
-    on: &(dyn Fn(Event) + Sync),
-) -> Result<()> {
+async fn pull_blob(fetch: Fetch<'_>, layout: &Layout, existing: &AtomicUsize) -> Result<()> {
+    let (descriptor, on) = (fetch.descriptor, fetch.on);
     let digest = descriptor.digest();
     if layout.size(digest) == Some(descriptor.size()) {
         existing.fetch_add(1, Ordering::Relaxed);
@@ -161,19 +166,33 @@ async fn pull_blob(
         return Ok(());
     }
     on(Event::BlobStarted { descriptor: descriptor.clone(), direction: Direction::Download });
-    fetch(repository, layout, descriptor, downloaded, on).await.map_err(|source| match source {
-        Error::WrongBlob { .. } => source,
-        source => {
-            let (digest, repository) = (digest.clone(), repository.shown());
-            Error::Download { digest, repository, source: Box::new(source) }
-        }
-    })?;
+    bring(&fetch, layout).await.map_err(|source| explain(source, descriptor, fetch.repository))?;
     on(Event::BlobDone { digest: digest.clone(), how: How::Transferred });
     Ok(())
 }
 
-/// Moves a blob: this task reads the wire, another thread hashes and writes.
-async fn fetch(
+/// Says of which blob an error speaks, and whether its content was wrong or only did not come.
+fn explain(source: Error, descriptor: &Descriptor, repository: &Repository) -> Error {
+    let (digest, repository) = (descriptor.digest().clone(), repository.shown());
+    match source {
+        Error::WrongBlob { .. } => source,
+        Error::WrongDigest { .. } | Error::WrongSize { .. } => {
+            Error::WrongBlob { digest, repository, source: Box::new(source) }
+        }
+        source => Error::Download { digest, repository, source: Box::new(source) },
+    }
+}
+
+/// Moves a blob. A small one is not worth keeping a part of; one that somebody else is bringing is brought twice.
+async fn bring(fetch: &Fetch<'_>, layout: &Layout) -> Result<()> {
+    if fetch.descriptor.size() > BLOCK && fetch.run(layout).await? {
+        return Ok(());
+    }
+    bring_whole(fetch.repository, layout, fetch.descriptor, fetch.downloaded, fetch.on).await
+}
+
+/// Moves a blob in one go: this task reads the wire, another thread hashes and writes.
+async fn bring_whole(
     repository: &Repository,
     layout: &Layout,
     descriptor: &Descriptor,
@@ -191,10 +210,7 @@ async fn fetch(
     outcome?;
     let expected = descriptor.clone();
     let committing = tokio::task::spawn_blocking(move || writer.commit(Some(&expected)));
-    super::joined(committing).await.map(drop).map_err(|error| match error {
-        error @ (Error::WrongDigest { .. } | Error::WrongSize { .. }) => download.wrong(error),
-        error => error,
-    })
+    super::joined(committing).await.map(drop)
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.

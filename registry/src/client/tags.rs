@@ -7,7 +7,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{Client, Repository, http, link, location, manifest, referrers};
-use crate::{Error, Reference, Result, content::MAX_DOCUMENT_SIZE};
+use crate::{
+    Error, Reference, Result,
+    content::{Digest, MAX_DOCUMENT_SIZE},
+};
 
 /// The largest number of pages that a listing is followed for.
 const MAX_PAGES: usize = 10_000;
@@ -54,6 +57,19 @@ impl Client {
             Some((subject, digest)) => referrers::forget(&repository, &subject, &digest).await,
             None => Ok(()),
         }
+    }
+}
+
+impl Client {
+    /// Deletes a blob of a repository; false when it has none such. Registries may refuse this.
+    pub async fn delete_blob(&self, from: &Reference, digest: &Digest) -> Result<bool> {
+        let repository = self.repository(from)?;
+        let call = http::Call::new(Method::DELETE, repository.url(&format!("blobs/{digest}"))?);
+        let response = repository.send(call, "delete,pull,push").await?;
+        if response.status() == 404 {
+            return Ok(false);
+        }
+        repository.http().expect(response, &[200, 202, 204]).await.map(|_| true)
     }
 }
 

@@ -103,7 +103,7 @@ impl<S: Source + Sync> Transfer<S> {
         }
         self.failures += 1;
         tracing::debug!(error = &error as &dyn std::error::Error, received = self.received, "download broke off");
-        match self.source.http().pause(self.failures).await {
+        match self.source.http().pause(self.failures, None).await {
             true => Ok(()),
             false => Err(error),
         }
@@ -119,6 +119,6 @@ fn first_byte(response: &Response) -> Option<u64> {
 }
 
 /// Says whether a download broke off in a way in which the next may not.
-fn is_broken(error: &Error) -> bool {
+pub(super) fn is_broken(error: &Error) -> bool {
     matches!(error, Error::Cut { .. } | Error::Stalled { .. } | Error::Request { .. })
 }

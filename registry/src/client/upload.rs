@@ -1,29 +1,19 @@
-//! Blobs on their way to a registry.
-
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+//! Blobs on their way to a registry: is it there, can it be had from a neighbour, and else where to send it.
 
 use reqwest::{
     Method, Response,
-    header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE},
+    header::{LOCATION, RANGE},
 };
 use url::Url;
 
-use super::{Event, How, Repository, body::FileBody, http, location};
+use super::{Event, How, Repository, http, location, quirks::Quirks, remembered::Remembered, sending::Sending};
 use crate::{
     Error, Layout, Result,
     content::{Descriptor, Digest},
 };
 
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(100);
-/// A registry may think this many times longer about a whole blob than a transfer may stand still.
-const DIGESTION: u32 = 10;
+/// A blob of at least this many bytes is worth being taken up by the next process, when this one is killed.
+const WORTH_REMEMBERING: u64 = 1024 * 1024;
 
 /// A blob that goes to one repository.
 pub(super) struct Upload<'a> {
@@ -34,9 +24,27 @@ pub(super) struct Upload<'a> {
 }
 
 /// What a registry makes of the wish to bring it a blob.
-enum Session {
-    Open(Url),
+pub(super) enum Begun {
+    Session(Session),
     Mounted,
+}
+
+/// An upload that a registry has begun.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) url: Url,
+    /// How many bytes the registry has.
+    pub(super) offset: u64,
+    /// The fewest bytes that a chunk must have, unless it is the last.
+    pub(super) min_chunk: u64,
+}
+
+/// What a registry knows of a session.
+pub(super) enum Status {
+    /// It goes on here. How much is there may be left open.
+    Open(Url, Option<u64>),
+    /// There is no such session, or none that can be asked.
+    Gone,
 }
 
 impl Upload<'_> {
@@ -46,10 +54,41 @@ impl Upload<'_> {
         if self.repository.has_blob(self.descriptor, "pull,push").await? {
             return Ok((How::Existing, 0));
         }
-        let sibling = self.find_sibling(siblings).await;
-        match self.begin(sibling).await? {
-            Session::Mounted => Ok((How::Mounted, 0)),
-            Session::Open(session) => self.send(session).await.map(|sent| (How::Transferred, sent)),
+        let mut remembered = self.remembered().await?;
+        let session = match self.recall(&mut remembered).await {
+            Some(session) => session,
+            None => {
+                let sibling = self.find_sibling(siblings).await;
+                match self.begin(sibling).await? {
+                    Begun::Session(session) => session,
+                    Begun::Mounted => return Ok((How::Mounted, 0)),
+                }
+            }
+        };
+        Ok((How::Transferred, Sending::new(self, session, remembered).run().await?))
+    }
+
+    async fn remembered(&self) -> Result<Option<Remembered>> {
+        if self.descriptor.size() < WORTH_REMEMBERING || !self.quirks().can_resume {
+            return Ok(None);
+        }
+        let (repository, digest) = (self.repository.clone(), self.descriptor.digest().clone());
+        super::pull::in_layout(self.layout, move |layout| Remembered::open(layout, &repository, &digest)).await
+    }
+
+    /// Finds the session of an earlier process, if the registry still has something in it.
+    async fn recall(&self, remembered: &mut Option<Remembered>) -> Option<Session> {
+        let url = remembered.as_mut()?.session()?;
+        match self.status(&url).await {
+            Ok(Status::Open(url, Some(offset))) if offset <= self.descriptor.size() => {
+                tracing::debug!(offset, "upload goes on where another process was");
+                Some(Session { url, offset, min_chunk: self.quirks().min_chunk })
+            }
+            Ok(Status::Open(url, _)) => {
+                self.cancel(&url).await;
+                None
+            }
+            _ => None,
         }
     }
 
@@ -65,7 +104,7 @@ impl Upload<'_> {
     }
 
     /// Asks for a session, or for the blob to be taken from a sibling (distribution-spec, end-4a and end-11).
-    async fn begin(&self, sibling: Option<&str>) -> Result<Session> {
+    pub(super) async fn begin(&self, sibling: Option<&str>) -> Result<Begun> {
         let mut url = self.repository.url("blobs/uploads/")?;
         let mut scopes = vec![self.repository.scope("pull,push")];
         if let Some(sibling) = sibling {
@@ -75,107 +114,39 @@ impl Upload<'_> {
         let response = self.repository.registry.send(http::Call::new(Method::POST, url), &scopes).await?;
         let expected: &[u16] = if sibling.is_some() { &[201, 202] } else { &[202] };
         let response = self.repository.http().expect(response, expected).await?;
-        match response.status().as_u16() {
-            201 => Ok(Session::Mounted),
-            _ => session(&response).map(Session::Open),
+        if response.status() == 201 {
+            return Ok(Begun::Mounted);
         }
-    }
-
-    /// Sends the content: whole, in one request. When that breaks off, the session goes on if the registry remembers it,
-    /// and a new one begins if not.
-    async fn send(&self, mut session: Url) -> Result<u64> {
-        let path = self.layout.blob_path(self.descriptor.digest())?;
-        let sent = Arc::new(AtomicU64::new(0));
-        let mut file = FileBody { path, offset: 0, size: self.descriptor.size(), sent: sent.clone() };
-        let mut failures = 0;
-        loop {
-            let before = file.offset;
-            let error = match self.attempt(&session, &file).await {
-                Ok(()) => return Ok(sent.load(Ordering::Relaxed)),
-                Err(error) if !is_passing(&error) => return Err(error),
-                Err(error) => error,
-            };
-            tracing::debug!(error = &error as &dyn std::error::Error, "upload broke off");
-            failures += 1;
-            if !self.repository.http().pause(failures).await {
-                return Err(error);
-            }
-            match self.received(&session).await {
-                Some((next, offset)) if offset > before && offset <= file.size => {
-                    (session, file.offset, failures) = (next, offset, 0);
-                }
-                _ => {
-                    // Whatever the old session holds is not known: only a new one is sure to be empty.
-                    file.offset = 0;
-                    let Session::Open(next) = self.begin(None).await? else { return Ok(sent.load(Ordering::Relaxed)) };
-                    session = next;
-                }
-            }
-        }
-    }
-
-    /// Sends what is missing, and ends the session.
-    async fn attempt(&self, session: &Url, file: &FileBody) -> Result<()> {
-        let whole = file.offset == 0;
-        let put = |session: &Url| {
-            http::Call::new(Method::PUT, location::put_uri(session, self.descriptor.digest()))
-                .with(CONTENT_TYPE, "application/octet-stream")
-        };
-        let response = if whole {
-            self.watch(put(session).carrying(http::Payload::File(file.clone())), file).await?
-        } else {
-            let mut session = session.clone();
-            if file.remaining() > 0 {
-                let patch = http::Call::new(Method::PATCH, session.clone())
-                    .with(CONTENT_TYPE, "application/octet-stream")
-                    .with(CONTENT_RANGE, &format!("{}-{}", file.offset, file.size - 1))
-                    .carrying(http::Payload::File(file.clone()));
-                let response = self.watch(patch, file).await?;
-                session = self::session(&self.repository.http().expect(response, &[201, 202]).await?)?;
-            }
-            self.repository.send(put(&session), "pull,push").await?
-        };
-        let response = self.repository.http().expect(response, &[201, 204]).await?;
-        same_digest(&response, self.descriptor.digest())
-    }
-
-    /// Sends a request with a file, tells how far it is, and gives it up when it stands still.
-    async fn watch(&self, call: http::Call, file: &FileBody) -> Result<Response> {
-        let (url, stall) = (call.url.clone(), self.repository.http().stall_timeout());
-        let scopes = [self.repository.scope("pull,push")];
-        let mut sending = std::pin::pin!(self.repository.registry.send(call, &scopes));
-        let start = file.sent.load(Ordering::Relaxed);
-        let mut last = (start, Instant::now());
-        loop {
-            if let Ok(response) = tokio::time::timeout(TICK, &mut sending).await {
-                return response;
-            }
-            let sent = file.sent.load(Ordering::Relaxed);
-            let patience = if sent - start < file.remaining() { stall } else { stall * DIGESTION };
-            if sent != last.0 {
-                last = (sent, Instant::now());
-                let bytes = (file.offset + sent - start).min(file.size);
-                (self.on)(Event::BlobProgress { digest: self.descriptor.digest().clone(), bytes });
-            } else if last.1.elapsed() > patience {
-                return Err(self.repository.http().stalled(&url));
-            }
-        }
+        let said = response.headers().get("oci-chunk-min-length").and_then(|it| it.to_str().ok()?.parse().ok());
+        let min_chunk = said.unwrap_or(0).max(self.quirks().min_chunk);
+        Ok(Begun::Session(Session { url: location_of(&response)?, offset: 0, min_chunk }))
     }
 
     /// Asks how many bytes of a session the registry has (distribution-spec, end-13).
-    async fn received(&self, session: &Url) -> Option<(Url, u64)> {
-        let response = self.repository.send(http::Call::get(session.clone()), "pull,push").await.ok()?;
+    pub(super) async fn status(&self, session: &Url) -> Result<Status> {
+        let response = self.repository.send(http::Call::get(session.clone()), "pull,push").await?;
         if response.status() != 204 {
-            return None;
+            return Ok(Status::Gone);
         }
-        let range = response.headers().get(RANGE)?.to_str().ok()?;
-        let next = self::session(&response).unwrap_or_else(|_| session.clone());
-        Some((next, location::received(range)?))
+        let received = response.headers().get(RANGE).and_then(|range| location::received(range.to_str().ok()?));
+        Ok(Status::Open(location_of(&response).unwrap_or_else(|_| session.clone()), received))
+    }
+
+    /// Tells the registry that a session is given up. Whether it listens is its own affair (distribution-spec, end-14).
+    pub(super) async fn cancel(&self, session: &Url) {
+        let outcome = self.repository.send(http::Call::new(Method::DELETE, session.clone()).once(), "pull,push").await;
+        if let Err(error) = outcome {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the session could not be cancelled");
+        }
+    }
+
+    pub(super) fn quirks(&self) -> Quirks {
+        Quirks::of(&self.repository.registry.host)
     }
 }
 
 /// Reads where a session goes on.
-fn session(response: &Response) -> Result<Url> {
+pub(super) fn location_of(response: &Response) -> Result<Url> {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let resolved = location.and_then(|location| location::resolve(location, response.url()));
     resolved.ok_or_else(|| Error::Protocol {
@@ -193,14 +164,5 @@ pub(super) fn same_digest(response: &Response, expected: &Digest) -> Result<()> 
             url: location::shown(response.url()),
             reason: format!("{} was stored instead of {expected}", super::envelope::printable(stored)),
         }),
-    }
-}
-
-fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Request { .. } | Error::Stalled { .. } => true,
-        // 404 and 416: the session is gone, or is not where this client thinks.
-        Error::Status { status, .. } => matches!(status, 404 | 408 | 416 | 429 | 500 | 502 | 503 | 504),
-        _ => false,
     }
 }

@@ -25,8 +25,14 @@ impl Layout {
     ///
     /// [`Error::InUse`] while somebody [holds](Self::hold) the layout: their content is not named yet.
     pub fn collect_garbage(&self) -> Result<Collected> {
+        self.collect_garbage_but(HashSet::new())
+    }
+
+    /// The same, but what is `kept` stays too: a registry knows of content that the index does not name yet.
+    pub(crate) fn collect_garbage_but(&self, kept: HashSet<Digest>) -> Result<Collected> {
         let _alone = self.hold_alone()?;
-        let reachable = self.reachable()?;
+        let mut reachable = self.reachable()?;
+        reachable.extend(kept);
         for file in fs::read_dir(self.root.join("ingest"))? {
             fs::remove_file(file?.path())?;
         }

@@ -4,7 +4,7 @@
 //! <root>/oci-layout             {"imageLayoutVersion":"1.0.0"}
 //!        index.json             one entry for each tag, and one for each manifest without a tag
 //!        blobs/<alg>/<hex>      content; it appears by rename, after it was hashed
-//!        ingest/                content on its way in
+//!        ingest/                content on its way in; what is named by a digest is taken up again by the next pull
 //!        .content.lock          shared by those who add content, held alone by garbage collection
 //!        .index.lock            held alone while index.json is replaced
 //! ```
@@ -18,6 +18,8 @@ mod collect;
 mod graph;
 mod index;
 mod lock;
+#[cfg(feature = "client")]
+mod partial;
 mod pieces;
 mod verify;
 mod writer;
@@ -34,6 +36,8 @@ pub use collect::Collected;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use graph::is_elsewhere;
 pub use lock::Hold;
+#[cfg(feature = "client")]
+pub(crate) use partial::{BLOCK, Partial};
 pub use pieces::PieceWriter;
 pub use verify::Verified;
 pub use writer::BlobWriter;

@@ -32,7 +32,8 @@ pub(super) async fn send(
 ) -> Result<Response, Failure> {
     let (file, size) = {
         let (registry, digest) = (registry.clone(), digest.clone());
-        blocking(move || open(&registry, &name, &digest)).await?
+        let is_head = *request.method() == Method::HEAD;
+        blocking(move || open(&registry, &name, &digest, is_head)).await?
     };
     let etag = format!("\"{digest}\"");
     let range = header(&request, "range").filter(|_| header(&request, "if-range").is_none_or(|it| it == etag));
@@ -61,8 +62,10 @@ pub(super) async fn send(
     Ok((status, headers, part.map(axum::response::AppendHeaders), body).into_response())
 }
 
-fn open(registry: &Registry, name: &str, digest: &Digest) -> Result<(fs::File, u64), Failure> {
-    if !registry.repository(name)?.has_blob(digest) {
+fn open(registry: &Registry, name: &str, digest: &Digest, is_head: bool) -> Result<(fs::File, u64), Failure> {
+    let repository = registry.repository(name)?;
+    // Who only asks whether it is there will not push it again.
+    if !(if is_head { repository.has_blob_for_now(digest) } else { repository.has_blob(digest) }) {
         return Err(unknown(digest));
     }
     let file = fs::File::open(registry.layout.blob_path(digest)?)?;

@@ -40,6 +40,8 @@ pub(super) enum Code {
     RangeInvalid,
     SizeInvalid,
     TagInvalid,
+    /// No user, or not the right password.
+    Unauthorized,
     /// A request that the registry does not understand.
     BadRequest,
     NoRoute,
@@ -66,6 +68,7 @@ impl Code {
             Self::RangeInvalid => (StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID"),
             Self::SizeInvalid => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
             Self::TagInvalid => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
             Self::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),

@@ -1,6 +1,9 @@
 //! Manifests: sent, taken in, and taken away.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::Request,
@@ -58,12 +61,13 @@ pub(super) async fn put(
     for tag in &tags {
         check_tag(tag).map_err(|reason| Failure::new(Code::TagInvalid, reason))?;
     }
-    let bytes = read_body(request).await?;
+    let bytes = read_body(request, registry.options.stall_timeout).await?;
     blocking(move || {
         let media_type = media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::Other(String::new()));
         let descriptor = describe(&version, media_type, &bytes)?;
         let document = Document::parse(descriptor.media_type(), &bytes)?;
         let repository = registry.repository(&name)?;
+        let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let _hold = registry.layout.hold()?;
         check_children(&repository, &document)?;
@@ -73,7 +77,7 @@ pub(super) async fn put(
     .await
 }
 
-async fn read_body(request: Request) -> Result<Vec<u8>, Failure> {
+async fn read_body(request: Request, stall_timeout: Duration) -> Result<Vec<u8>, Failure> {
     let too_large = || Failure::new(Code::ManifestTooLarge, "a manifest may have 4 MiB");
     let announced = header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_DOCUMENT_SIZE) {
@@ -81,8 +85,9 @@ async fn read_body(request: Request) -> Result<Vec<u8>, Failure> {
     }
     let mut pieces = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
-    while let Some(piece) = pieces.next().await {
-        bytes.extend_from_slice(&piece.map_err(|_| Failure::new(Code::ManifestInvalid, "the request broke off"))?);
+    let broken = || Failure::new(Code::ManifestInvalid, "the request broke off");
+    while let Some(piece) = tokio::time::timeout(stall_timeout, pieces.next()).await.map_err(|_| broken())? {
+        bytes.extend_from_slice(&piece.map_err(|_| broken())?);
         if bytes.len() as u64 > MAX_DOCUMENT_SIZE {
             return Err(too_large());
         }
@@ -181,6 +186,7 @@ fn created(
 pub(super) async fn delete(registry: Arc<Registry>, name: String, version: Version) -> Result<Response, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
+        let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let descriptor = find(&repository, &version)?;
         match &version {

@@ -2,7 +2,8 @@
 //!
 //! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the cancelling of uploads and the
 //! `tag` parameter. Content lies once in the layout but belongs to repositories: what a repository was not given it does not
-//! serve. `GET /metrics` has counters in Prometheus' text format. Who may do what is for a layer around the router.
+//! serve. `GET /metrics` has counters in Prometheus' text format. A file of users can guard all of it; who of them may do what is for
+//! a layer around the router.
 //!
 //! ```text
 //! <root>/…                                                 the layout; a tag is the reference `<name>:<tag>`
@@ -14,19 +15,22 @@
 
 mod blobs;
 mod failure;
+mod htpasswd;
+mod keeper;
 mod manifests;
 mod metrics;
 pub(crate) mod range;
 mod referrers;
 mod repository;
 mod route;
+mod run;
 mod session;
 mod tags;
 mod uploads;
 
 use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{Arc, Mutex, RwLock},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -44,6 +48,11 @@ use self::{
     route::Route,
     session::Sessions,
 };
+pub use self::{
+    htpasswd::Htpasswd,
+    keeper::Keeper,
+    run::{Door, run, tls},
+};
 use crate::Layout;
 
 /// What the registry allows.
@@ -56,11 +65,24 @@ pub struct ServerOptions {
     pub anonymous_mount: bool,
     /// How long an upload may lie untouched before it is thrown away.
     pub upload_expiry: Duration,
+    /// How long a blob may wait for its manifest before garbage collection takes it away.
+    pub garbage_grace: Duration,
+    /// How long a request's body may stand still before it counts as broken.
+    pub stall_timeout: Duration,
+    /// The users who may come in; everybody without.
+    pub users: Option<Arc<Htpasswd>>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { read_only: false, anonymous_mount: false, upload_expiry: Duration::from_secs(24 * 60 * 60) }
+        Self {
+            read_only: false,
+            anonymous_mount: false,
+            upload_expiry: Duration::from_secs(24 * 60 * 60),
+            garbage_grace: Duration::from_secs(60 * 60),
+            stall_timeout: Duration::from_secs(60),
+            users: None,
+        }
     }
 }
 
@@ -72,36 +94,67 @@ struct Registry {
     metrics: Arc<Metrics>,
     /// Manifests, tags and their links change one at a time.
     changing: Mutex<()>,
+    /// Shared by what gives content to repositories, held alone by garbage collection.
+    tidying: RwLock<()>,
 }
 
 /// Makes the registry of a layout. One process at a time should serve a layout.
 pub fn router(layout: Layout, options: ServerOptions) -> Router {
-    let registry = Registry {
+    router_and_keeper(layout, options).0
+}
+
+/// Makes the registry of a layout, and what keeps it tidy while it is served.
+pub fn router_and_keeper(layout: Layout, options: ServerOptions) -> (Router, Keeper) {
+    let registry = Arc::new(Registry {
         layout,
         options,
         sessions: Sessions::default(),
         metrics: Arc::default(),
         changing: Mutex::default(),
-    };
-    Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(Arc::new(registry))
+        tidying: RwLock::default(),
+    });
+    let keeper = Keeper(registry.clone());
+    (Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(registry), keeper)
 }
 
-async fn show_metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
-    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.metrics.render())
+async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -> Response {
+    if let Err(failure) = user_of(&registry, htpasswd::basic(&request)).await {
+        return failure.into_response();
+    }
+    let n_uploads = registry.sessions.len();
+    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.metrics.render(n_uploads)).into_response()
+}
+
+/// Who sends a request, where the registry asks for that.
+async fn user_of(registry: &Registry, shown: Option<(String, String)>) -> Result<Option<String>, Failure> {
+    let Some(users) = &registry.options.users else { return Ok(None) };
+    users.user_of(shown).await.map(Some).inspect_err(|_| registry.metrics.count_refused())
 }
 
 async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let metrics = registry.metrics.clone();
-    let response = dispatch(registry, request).await.unwrap_or_else(IntoResponse::into_response);
-    metrics.count_request(&method, response.status());
-    tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+    let (metrics, began) = (registry.metrics.clone(), Instant::now());
+    let _in_flight = metrics.begin_request();
+    let user = user_of(&registry, htpasswd::basic(&request)).await;
+    let name = user.as_ref().ok().cloned().flatten().unwrap_or_else(|| "-".to_owned());
+    let answer = match user {
+        Ok(_) => dispatch(registry, request).await,
+        Err(failure) => Err(failure),
+    };
+    let response = answer.unwrap_or_else(IntoResponse::into_response);
+    let (status, took) = (response.status(), began.elapsed());
+    metrics.count_request(&method, status, took);
+    tracing::info!(target: "kit_registry::access", %method, path, status = status.as_u16(), user = name, ?took, "request");
     response
 }
 
 async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
-    let route = Route::parse(request.uri().path())?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let route = Route::parse(request.uri().path()).map_err(|failure| match failure.is(Code::TagInvalid) && reads {
+        // What cannot be a tag is no fault of a reader: there is nothing under it.
+        true => Failure::new(Code::ManifestUnknown, "there is no manifest of this name"),
+        false => failure,
+    })?;
     if registry.options.read_only && !reads {
         return Err(Failure::new(Code::Unsupported, "this registry is read only"));
     }

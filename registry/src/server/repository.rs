@@ -1,6 +1,10 @@
 //! A repository on disk: which of the layout's content it was given.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use fs_err as fs;
 
@@ -43,6 +47,38 @@ impl Repository {
     /// Says whether the blob is here, and belongs to this repository.
     pub(super) fn has_blob(&self, digest: &Digest) -> bool {
         self.blob_link(digest).exists() && self.layout.contains(digest)
+    }
+
+    /// Says the same to somebody who may name the blob in a manifest soon: it is kept for that.
+    pub(super) fn has_blob_for_now(&self, digest: &Digest) -> bool {
+        let has_it = self.has_blob(digest);
+        let link = self.blob_link(digest);
+        if has_it && age(&link) > Duration::from_secs(1) {
+            // On a disk that cannot be written there is no garbage collection either.
+            let touched =
+                fs::OpenOptions::new().append(true).open(link).and_then(|it| it.set_modified(SystemTime::now()));
+            if let Err(error) = touched {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a link was not touched");
+            }
+        }
+        has_it
+    }
+
+    /// The blobs that it was given, with their links.
+    pub(super) fn blob_links(&self) -> Result<Vec<(Digest, PathBuf)>> {
+        digests_in(&self.dir.join("_blobs"))
+    }
+
+    /// What its manifests name.
+    pub(super) fn needed(&self) -> Result<HashSet<Digest>> {
+        let mut needed = HashSet::new();
+        for (_, link) in digests_in(&self.dir.join("_manifests"))? {
+            let Some(descriptor) = read_descriptor(&link)? else { continue };
+            if self.layout.contains(descriptor.digest()) {
+                needed.extend(self.layout.document(&descriptor)?.children().map(|child| child.digest().clone()));
+            }
+        }
+        Ok(needed)
     }
 
     pub(super) fn link_blob(&self, digest: &Digest) -> Result<()> {
@@ -134,6 +170,11 @@ impl Repository {
         Ok(mine.filter_map(|(reference, descriptor)| Some((reference.tag()?.to_owned(), descriptor))).collect())
     }
 
+    /// The files of its uploads.
+    pub(super) fn uploads(&self) -> Result<Vec<PathBuf>> {
+        files_in(&self.uploads_dir())
+    }
+
     // Places.
 
     pub(super) fn upload_path(&self, id: &str) -> PathBuf {
@@ -159,7 +200,7 @@ impl Repository {
 }
 
 /// Every repository of a layout.
-pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>, Failure> {
+pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>> {
     let root = layout.root().join("repositories");
     let mut found = Vec::new();
     let mut waiting = vec![root.clone()];
@@ -177,6 +218,25 @@ pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>, Failure> 
 /// `<dir>/<alg>/<hex>`. Routes and manifests were checked: the digest is a SHA-256 or a SHA-512.
 fn digest_path(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join(digest.algorithm().as_ref()).join(digest.digest())
+}
+
+/// The digests that files `<dir>/<alg>/<hex>` are named by.
+fn digests_in(dir: &Path) -> Result<Vec<(Digest, PathBuf)>> {
+    let mut found = Vec::new();
+    for algorithm in files_in(dir)? {
+        for file in files_in(&algorithm)? {
+            let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+            let digest = name(&algorithm).zip(name(&file)).map(|(algorithm, hex)| format!("{algorithm}:{hex}"));
+            found.extend(digest.and_then(|digest| content::parse_digest(&digest).ok()).map(|digest| (digest, file)));
+        }
+    }
+    Ok(found)
+}
+
+/// How long ago a file was touched.
+pub(super) fn age(path: &Path) -> Duration {
+    let touched = fs::metadata(path).and_then(|metadata| metadata.modified());
+    touched.ok().and_then(|touched| SystemTime::now().duration_since(touched).ok()).unwrap_or_default()
 }
 
 fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::body::Body;
@@ -21,7 +22,7 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 
 use super::{
-    blocking,
+    Registry, blocking,
     failure::{Code, Failure},
     metrics::Metrics,
 };
@@ -92,6 +93,11 @@ impl Sessions {
         (session.clone(), session.newest.subscribe())
     }
 
+    /// How many uploads are known.
+    pub(super) fn len(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Forgets an upload that ended.
     pub(super) fn forget(&self, path: &Path) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
@@ -123,14 +129,15 @@ impl Upload {
 
     /// Appends a body. What arrived of one that breaks off stays, so that the client can go on from there;
     /// a body that has another `length` than was said leaves nothing.
-    pub(super) async fn append(self, body: Body, length: Option<u64>, metrics: Arc<Metrics>) -> Result<Self, Failure> {
+    pub(super) async fn append(self, body: Body, length: Option<u64>, registry: &Registry) -> Result<Self, Failure> {
+        let metrics = registry.metrics.clone();
         let before = self.progress.clone();
         let mut overtaken = self.overtaken.clone();
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         // The writer owns the upload: should the client go away, it still ends in order before the next request.
         let writing = tokio::task::spawn_blocking(move || self.write(receiver, &metrics));
         let fed = tokio::select! {
-            fed = feed(body, length, sender) => fed,
+            fed = feed(body, length, sender, registry.options.stall_timeout) => fed,
             _ = overtaken.changed() => Err(taken()),
         };
         let (mut upload, written) = writing.await.map_err(|error| Failure::internal(&error))?;
@@ -195,12 +202,19 @@ impl Upload {
 }
 
 /// Hands a body to the writer, piece by piece.
-async fn feed(body: Body, length: Option<u64>, sender: mpsc::Sender<Bytes>) -> Result<(), Failure> {
+async fn feed(
+    body: Body,
+    length: Option<u64>,
+    sender: mpsc::Sender<Bytes>,
+    stall_timeout: Duration,
+) -> Result<(), Failure> {
     let wrong_size = || Failure::new(Code::SizeInvalid, "the body has another length than its `Content-Range`");
     let mut pieces = body.into_data_stream();
     let mut left = length;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| Failure::new(Code::BlobUploadBroken, "the request broke off"))?;
+    loop {
+        let next = tokio::time::timeout(stall_timeout, pieces.next()).await;
+        let Some(piece) = next.map_err(|_| broken("the request stood still"))? else { break };
+        let piece = piece.map_err(|_| broken("the request broke off"))?;
         if let Some(left) = &mut left {
             *left = left.checked_sub(piece.len() as u64).ok_or_else(wrong_size)?;
         }
@@ -212,6 +226,10 @@ async fn feed(body: Body, length: Option<u64>, sender: mpsc::Sender<Bytes>) -> R
         None | Some(0) => Ok(()),
         Some(_) => Err(wrong_size()),
     }
+}
+
+fn broken(why: &str) -> Failure {
+    Failure::new(Code::BlobUploadBroken, why)
 }
 
 pub(super) fn unknown() -> Failure {

@@ -1,6 +1,6 @@
 //! The requests of an upload (distribution-spec, "Pushing blobs").
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::{Arc, PoisonError};
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use axum::{
 use fs_err as fs;
 
 use super::{
-    Code, Failure, Registry, Repository, blocking, header, query_first,
+    Code, Failure, Keeper, Registry, blocking, header, query_first,
     range::{parse_content_range, uploaded},
     repository::repositories,
     session::{self, Upload},
@@ -38,7 +38,7 @@ pub(super) async fn start(registry: Arc<Registry>, name: String, request: Reques
         return Ok(progress(StatusCode::ACCEPTED, &name, &id, 0));
     };
     // The client does not learn the id: what it cannot go on with is thrown away.
-    let whole = upload.append(request.into_body(), None, registry.metrics.clone()).await;
+    let whole = upload.append(request.into_body(), None, &registry).await;
     match whole {
         Ok(upload) => commit(registry, name, id, upload, digest).await,
         Err(failure) => {
@@ -55,6 +55,8 @@ fn try_mount(
     digest: &Digest,
     from: Option<&str>,
 ) -> Result<Option<Response>, Failure> {
+    let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
+    let _hold = registry.layout.hold()?;
     let may_mount = match from {
         Some(from) => registry.repository(from)?.has_blob(digest),
         None if registry.options.anonymous_mount => {
@@ -75,26 +77,12 @@ async fn open(registry: Arc<Registry>, name: String) -> Result<String, Failure> 
     blocking(move || {
         let repository = registry.repository(&name)?;
         fs::create_dir_all(repository.uploads_dir())?;
-        expire(&registry, &repository)?;
+        Keeper(registry.clone()).expire_in(&repository)?;
         let id = registry.sessions.new_id();
         fs::OpenOptions::new().write(true).create_new(true).open(repository.upload_path(&id))?;
         Ok(id)
     })
     .await
-}
-
-fn expire(registry: &Registry, repository: &Repository) -> Result<(), Failure> {
-    let now = SystemTime::now();
-    for file in fs::read_dir(repository.uploads_dir())? {
-        let file = file?;
-        // Another request may have ended it meanwhile.
-        let Ok(touched) = file.metadata().and_then(|metadata| metadata.modified()) else { continue };
-        let age = now.duration_since(touched).unwrap_or_default();
-        if age > registry.options.upload_expiry && fs::remove_file(file.path()).is_ok() {
-            registry.sessions.forget(&file.path());
-        }
-    }
-    Ok(())
 }
 
 async fn take(registry: &Registry, name: &str, id: &str, algorithm: DigestAlgorithm) -> Result<Upload, Failure> {
@@ -145,7 +133,7 @@ async fn append_body(
             None => return Err(Failure::new(Code::BadRequest, "a `Content-Range` has the form `<start>-<end>`")),
         },
     };
-    upload.append(request.into_body(), length, registry.metrics.clone()).await
+    upload.append(request.into_body(), length, registry).await
 }
 
 fn out_of_order(name: &str, id: &str, size: u64) -> Failure {
@@ -163,6 +151,7 @@ async fn commit(
 ) -> Result<Response, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
+        let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _hold = registry.layout.hold()?;
         let finished = upload.finish(&digest, &registry.layout);
         registry.sessions.forget(&repository.upload_path(&id));

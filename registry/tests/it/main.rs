@@ -2,8 +2,12 @@
 
 #[cfg(all(feature = "client", feature = "server"))]
 mod client;
+#[cfg(all(feature = "client", feature = "server"))]
+mod faults;
 #[cfg(all(feature = "hub", feature = "server"))]
 mod hub;
+#[cfg(all(feature = "client", feature = "server"))]
+mod kill;
 mod layout;
 
 #[cfg(feature = "server")]

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: speed and memory, side by side with the peers, in one run.
 
 mod pack;
+mod slow;
+mod transfer;
 
 use std::path::Path;
 
@@ -8,11 +10,13 @@ use std::path::Path;
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
     Pack(pack::Args),
+    Transfer(transfer::Args),
 }
 
 /// Runs one benchmark.
 pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
     match bench {
         Bench::Pack(args) => pack::run(args, workspace),
+        Bench::Transfer(args) => transfer::measure(args, workspace),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let root = args.dir.clone().unwrap_or_else(|| workspace.join("target/bench/pack"));
     let ours = match &args.program {
         Some(program) => fs::canonicalize(program)?,
-        None => build::lean_kit_rs(workspace, true)?,
+        None => build::optimised(workspace)?,
     };
     let kit = peers.go(KIT.0, KIT.1, "kit")?;
     // Its SHA-256 uses the processor's own instructions, which that of coreutils often does not.

@@ -1,8 +1,10 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
+mod kill;
 mod kit;
 mod modelpack;
 mod project;
+mod registries;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,9 @@ pub(crate) struct Args {
     /// The `kit-rs` to try, if it is built already
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// Draws the points of `kill` again
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// What is shown.
@@ -28,6 +33,10 @@ enum Topic {
     Kit,
     /// CNCF ModelPacks, with their own tools
     Modctl,
+    /// Registries and registry clients
+    Registries,
+    /// Pushes and pulls that are killed at fifty points
+    Kill,
 }
 
 /// Runs every proof.
@@ -35,7 +44,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let program = match &args.program {
         Some(program) => fs_err::canonicalize(program)?,
-        None => build::lean_kit_rs(workspace, false)?,
+        None => build::optimised(workspace)?,
     };
     let wants = |topic| args.only.is_empty() || args.only.contains(&topic);
     let mut report = Report::default();
@@ -44,6 +53,12 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     }
     if wants(Topic::Modctl) {
         modelpack::run(&peers, &program, workspace, &mut report)?;
+    }
+    if wants(Topic::Registries) {
+        registries::run(&peers, &program, workspace, &mut report)?;
+    }
+    if wants(Topic::Kill) {
+        kill::run(&program, args.seed, workspace, &mut report)?;
     }
     report.end(&workspace.join("target/interop/report.json"))
 }

@@ -69,6 +69,17 @@ pub(super) fn is_for(written: &str, registry: &str) -> bool {
     host(written).is_some_and(|written| Some(written) == host(key(registry)))
 }
 
+/// Says for how much of a repository's name a key stands: `r.test/a/b` for `a/b` and what lies under it, `r.test` for nothing of it.
+/// Source: containers-auth.json(5).
+pub(super) fn depth(written: &str, registry: &str, repository: &str) -> Option<usize> {
+    if is_for(written, registry) {
+        return Some(0);
+    }
+    let space = written.strip_prefix(registry)?.strip_prefix('/')?;
+    let is_above = repository.strip_prefix(space).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (is_above && !space.is_empty()).then_some(space.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +112,16 @@ mod tests {
         ] {
             let json = serde_json::to_string(&Entry::new(&credential)).expect("entries are JSON");
             assert_eq!(read(&json), Some(credential));
+        }
+    }
+
+    #[test]
+    fn keys_may_stand_for_a_part_of_a_registry() {
+        let depth = |key| depth(key, "r.test", "team/models/bert");
+        assert_eq!((depth("r.test"), depth("https://r.test/v2/")), (Some(0), Some(0)));
+        assert_eq!((depth("r.test/team"), depth("r.test/team/models/bert")), (Some(4), Some(16)));
+        for key in ["r.test/team/mod", "r.test/other", "r.test/", "x.test/team", "r.test.evil/team"] {
+            assert!(depth(key).is_none_or(|depth| depth == 0 && key == "r.test/"), "{key}");
         }
     }
 

@@ -21,13 +21,20 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct CredentialFile {
     path: PathBuf,
+    /// A document that goes before the file.
+    text: Option<String>,
     fallbacks: Vec<PathBuf>,
 }
 
 impl CredentialFile {
     /// Takes a file; it need not exist.
     pub fn open(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), fallbacks: Vec::new() }
+        Self { path: path.into(), text: None, fallbacks: Vec::new() }
+    }
+
+    /// Adds a document of the same schema, which is asked first: what the environment says (`DOCKER_AUTH_CONFIG`) goes before files.
+    pub fn with_text(self, text: Option<String>) -> Self {
+        Self { text, ..self }
     }
 
     /// Adds files that are asked, in this order, for what the first does not know.
@@ -42,11 +49,22 @@ impl CredentialFile {
 
     /// Finds the credential for a registry, in the file or by the helper program that the file names.
     pub fn find(&self, registry: &str) -> Result<Option<Credential>> {
-        if let Some(found) = find_in(&Config::read(&self.path)?, registry)? {
+        self.find_for(registry, "")
+    }
+
+    /// Finds the credential for a repository: of the keys that stand for it, the one that says most of its name.
+    pub fn find_for(&self, registry: &str, repository: &str) -> Result<Option<Credential>> {
+        if let Some(text) = &self.text {
+            let config = Config::parse(text.as_bytes(), "the credentials from the environment")?;
+            if let Some(found) = find_in(&config, registry, repository)? {
+                return Ok(Some(found));
+            }
+        }
+        if let Some(found) = find_in(&Config::read(&self.path)?, registry, repository)? {
             return Ok(Some(found));
         }
         for path in &self.fallbacks {
-            match Config::read(path).and_then(|config| find_in(&config, registry)) {
+            match Config::read(path).and_then(|config| find_in(&config, registry, repository)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 // A broken file of another program does not lock this one out.
@@ -100,21 +118,30 @@ impl Credentials for CredentialFile {
             None
         })
     }
+
+    fn lookup_for(&self, registry: &str, repository: &str) -> Option<Credential> {
+        self.find_for(registry, repository).unwrap_or_else(|error| {
+            warn(&self.path, &error);
+            None
+        })
+    }
 }
 
 fn warn(path: &Path, error: &Error) {
     tracing::warn!(path = %path.display(), error = error as &dyn std::error::Error, "credentials were not read");
 }
 
-fn find_in(config: &Config, registry: &str) -> Result<Option<Credential>> {
-    if let Some(name) = config.helper(registry) {
-        return helper::find(name, entry::key(registry));
+fn find_in(config: &Config, registry: &str, repository: &str) -> Result<Option<Credential>> {
+    if let Some(name) = config.helper(registry)
+        && let Some(found) = helper::find(name, entry::key(registry))?
+    {
+        return Ok(Some(found));
     }
     let Some(Value::Object(auths)) = config.0.get("auths") else { return Ok(None) };
+    let keys = auths.iter().filter_map(|(key, value)| Some((entry::depth(key, registry, repository)?, key, value)));
     // The key that we would write goes before its other spellings.
-    let written = auths.get(entry::key(registry));
-    let other = || auths.iter().find(|(key, _)| entry::is_for(key, registry)).map(|(_, value)| value);
-    let entry = written.or_else(other).and_then(|value| serde_json::from_value::<Entry>(value.clone()).ok());
+    let best = keys.max_by_key(|(depth, key, _)| (*depth, *key == entry::key(registry)));
+    let entry = best.and_then(|(_, _, value)| serde_json::from_value::<Entry>(value.clone()).ok());
     Ok(entry.and_then(Entry::credential))
 }
 
@@ -128,11 +155,15 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(Map::new())),
             Err(error) => return Err(error.into()),
         };
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    fn parse(text: &[u8], what: &str) -> Result<Self> {
         if text.trim_ascii().is_empty() {
             return Ok(Self(Map::new()));
         }
-        let document = serde_json::from_slice(&text);
-        document.map(Self).map_err(|source| Error::InvalidDocument { what: path.display().to_string(), source })
+        let document = serde_json::from_slice(text);
+        document.map(Self).map_err(|source| Error::InvalidDocument { what: what.to_owned(), source })
     }
 
     /// The helper program that keeps a registry's credential.

@@ -65,6 +65,25 @@ fn fallbacks_are_read_and_never_written() {
 }
 
 #[test]
+fn the_environment_goes_first_and_the_longest_key_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("auth.json");
+    let kept =
+        r#"{"auths":{"r.test":{"auth":"dTpw"},"r.test/team":{"auth":"dGVhbTpw"},"r.test/team/a":{"auth":"YTpw"}}}"#;
+    fs::write(&path, kept).unwrap();
+    let file = CredentialFile::open(dir.path().join("none.json")).with_fallbacks([path]);
+    assert_eq!(file.lookup("r.test"), Some(basic("u", "p")));
+    let found = |repository| file.lookup_for("r.test", repository);
+    assert_eq!(found("other/a"), Some(basic("u", "p")));
+    assert_eq!(found("team/b"), Some(basic("team", "p")));
+    assert_eq!(found("team/a/b"), Some(basic("a", "p")));
+    assert_eq!(found("teams"), Some(basic("u", "p")));
+    let file = file.with_text(Some(r#"{"auths":{"r.test":{"auth":"ZW52OnA="}}}"#.into()));
+    assert_eq!(file.lookup_for("r.test", "team/a"), Some(basic("env", "p")));
+    assert_eq!(file.lookup("x.test"), None);
+}
+
+#[test]
 fn secrets_are_not_shown_by_debug() {
     for credential in
         [basic("user", "secret"), Credential::Identity("secret".into()), Credential::Bearer("secret".into())]

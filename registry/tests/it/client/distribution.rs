@@ -30,7 +30,7 @@ async fn start() -> (Registry, Child) {
     while client().ping(&address.to_string()).await.is_err() {
         assert!(std::time::Instant::now() < deadline, "docker-registry does not answer");
     }
-    (Registry { address, log: Log::default(), _dir: dir }, child)
+    (Registry { address, log: Log::default(), dir }, child)
 }
 
 #[tokio::test]

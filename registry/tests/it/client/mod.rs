@@ -4,7 +4,9 @@ mod auth;
 mod credentials;
 mod distribution;
 mod hostile;
+mod parallel;
 mod push_pull;
+mod quirks;
 mod referrers;
 mod resume;
 mod tls;
@@ -59,12 +61,12 @@ fn basic(username: &str, password: &str) -> Credential {
     Credential::Basic { username: username.into(), password: password.into() }
 }
 
-fn reference(registry: impl ToString, rest: &str) -> Reference {
+pub(crate) fn reference(registry: impl ToString, rest: &str) -> Reference {
     format!("{}/{rest}", registry.to_string()).parse().unwrap()
 }
 
 /// Hears no events.
-fn deaf(_: Event) {}
+pub(crate) fn deaf(_: Event) {}
 
 /// A request that a server saw.
 #[derive(Clone, Debug)]
@@ -104,14 +106,14 @@ impl Log {
 }
 
 /// An embedded registry with an empty layout.
-struct Registry {
-    address: SocketAddr,
+pub(crate) struct Registry {
+    pub(crate) address: SocketAddr,
     log: Log,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Registry {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|router| router).await
     }
 
@@ -121,10 +123,15 @@ impl Registry {
         let router = server::router(Layout::init(dir.path()).unwrap(), ServerOptions::default());
         let log = Log::default();
         let address = serve(log.of(wrap(router))).await;
-        Self { address, log, _dir: dir }
+        Self { address, log, dir }
     }
 
-    fn reference(&self, rest: &str) -> Reference {
+    /// The folder of its layout.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn reference(&self, rest: &str) -> Reference {
         reference(self.address, rest)
     }
 }

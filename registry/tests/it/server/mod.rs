@@ -6,6 +6,8 @@ mod manifests;
 mod referrers;
 mod sessions;
 mod tags;
+#[cfg(feature = "client")]
+mod users;
 
 use axum::{Router, body::Body, http::HeaderMap};
 use http_body_util::BodyExt;

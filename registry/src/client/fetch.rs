@@ -1,0 +1,351 @@
+//! A blob on its way into a layout: over one connection while that is fast enough, over several when it is not, and from where the
+//! last attempt ended, even when that was another process.
+
+use std::{
+    ops::Range,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use reqwest::{
+    Response,
+    header::{CONTENT_RANGE, RANGE},
+};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    Event, Repository, http, location,
+    spans::Spans,
+    store::{Piece, store},
+    transfer::is_broken,
+};
+use crate::{
+    Error, Layout, Result,
+    content::{Descriptor, Hasher},
+    layout::Partial,
+};
+
+/// How often it is asked whether another connection would help.
+const TICK: Duration = Duration::from_millis(100);
+/// A blob that comes faster than this needs no second connection, in bytes for each tick: 320 MB a second.
+const FAST: u64 = 32_000_000;
+/// How much arrives between two reports of progress, in bytes.
+const REPORT: u64 = 512 * 1024;
+/// A connection that brings this many bytes has earned new patience.
+const PROGRESS: u64 = 1024 * 1024;
+/// How many pieces may wait for the disk.
+const MAX_WAITING: usize = 8;
+
+/// A blob that comes from one repository.
+pub(super) struct Fetch<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) descriptor: &'a Descriptor,
+    /// The bytes that have come over the wire, all blobs together.
+    pub(super) downloaded: &'a AtomicU64,
+    /// How many more connections there may be, all blobs together.
+    pub(super) connections: &'a Semaphore,
+    pub(super) on: &'a (dyn Fn(Event) + Sync),
+}
+
+impl Fetch<'_> {
+    /// Brings the blob; false when somebody else is bringing it into the same layout.
+    pub(super) async fn run(&self, layout: &Layout) -> Result<bool> {
+        let Some(partial) = self.open(layout).await? else { return Ok(false) };
+        let missing = partial.missing();
+        let is_resumed = missing.first().is_none_or(|first| *first != (0..self.descriptor.size()));
+        let course = Course::new(&missing, self.descriptor.size());
+        match self.attempt(partial, course).await {
+            // Parts of different content, or a server that is wrong about ranges: fetched whole it may be right.
+            Err((error, had_ranges)) if (had_ranges || is_resumed) && is_wrong(&error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "blob is fetched anew, whole");
+                let Some(mut partial) = self.open(layout).await? else { return Ok(false) };
+                partial.reset()?;
+                let course =
+                    Course { is_whole: true.into(), ..Course::new(&partial.missing(), self.descriptor.size()) };
+                self.attempt(partial, course).await.map_err(|(error, _)| error)?;
+                Ok(true)
+            }
+            done => done.map(|()| true).map_err(|(error, _)| error),
+        }
+    }
+
+    async fn open(&self, layout: &Layout) -> Result<Option<Partial>> {
+        let descriptor = self.descriptor.clone();
+        super::pull::in_layout(layout, move |layout| Partial::open(layout, &descriptor)).await
+    }
+
+    /// Brings what is missing, and makes the blob visible. An error comes with whether ranges were asked for.
+    async fn attempt(&self, partial: Partial, course: Course) -> Result<(), (Error, bool)> {
+        let outcome = self.attempt_along(partial, &course).await;
+        outcome.map_err(|error| (error, course.had_ranges.load(Ordering::Relaxed)))
+    }
+
+    async fn attempt_along(&self, partial: Partial, course: &Course) -> Result<()> {
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        let (hasher, size) = (Hasher::new(self.descriptor.digest().algorithm())?, self.descriptor.size());
+        let storing = tokio::task::spawn_blocking(move || store(partial, hasher, size, receiver));
+        let outcome = self.bring(course, sender).await;
+        let blob = format!("{}@{}", self.repository.shown(), self.descriptor.digest());
+        // The disk's own error says more than that it stopped listening.
+        let (partial, digest) = super::joined(storing).await?;
+        let ending = tokio::task::spawn_blocking(move || match (outcome, digest) {
+            (Ok(()), Some(digest)) => partial.commit(digest),
+            (Ok(()), None) => Err(Error::Cut { url: blob, received: 0 }),
+            // What is of another size is of another blob.
+            (Err(error @ Error::WrongSize { .. }), _) => partial.discard().and(Err(error)),
+            (Err(error), _) => Err(error),
+        });
+        super::joined(ending).await
+    }
+
+    /// Brings every part, over as many connections as help.
+    async fn bring(&self, course: &Course, to: mpsc::Sender<Piece>) -> Result<()> {
+        let mut streams = FuturesUnordered::new();
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+        let mut before = 0;
+        loop {
+            if streams.is_empty() {
+                let Some(taker) = course.spans().take() else { return Ok(()) };
+                // The first connection of a blob waits for its turn.
+                let permit = self.connections.acquire().await.ok();
+                streams.push(self.stream(course, taker, to.clone(), permit));
+            }
+            tokio::select! {
+                Some(ended) = streams.next() => ended?,
+                _ = ticks.tick() => {
+                    let received = course.received.load(Ordering::Relaxed);
+                    let is_slow = received - before < FAST;
+                    before = received;
+                    // As many again: so that eight are reached in three steps, and one that helps no more is soon noticed.
+                    let n_more = if is_slow && !course.is_whole() { streams.len() } else { 0 };
+                    for _ in 0..n_more {
+                        let Ok(permit) = self.connections.try_acquire() else { break };
+                        let Some(taker) = course.next() else { break };
+                        streams.push(self.stream(course, taker, to.clone(), Some(permit)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One connection's work: part after part, until there is none left.
+    async fn stream(
+        &self,
+        course: &Course,
+        taker: usize,
+        to: mpsc::Sender<Piece>,
+        _permit: Option<tokio::sync::SemaphorePermit<'_>>,
+    ) -> Result<()> {
+        course.n_streams.fetch_add(1, Ordering::Relaxed);
+        let mut next = Some(taker);
+        let mut outcome = Ok(());
+        while let (Some(taker), Ok(())) = (next, &outcome) {
+            outcome = self.part(course, taker, &to).await;
+            next = course.next();
+        }
+        course.n_streams.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Brings one part, with patience. A part that this server cannot send by itself is given back.
+    async fn part(&self, course: &Course, taker: usize, to: &mpsc::Sender<Piece>) -> Result<()> {
+        let mut opened: Option<Opened> = None;
+        let (mut failures, mut mark) = (0, course.spans().rest(taker).start);
+        loop {
+            let rest = course.spans().rest(taker);
+            if rest.is_empty() && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && course.extend(taker)) {
+                return Ok(());
+            }
+            let error = match opened.take() {
+                None => match self.open_at(course, &rest).await? {
+                    Some(answer) => {
+                        opened = Some(answer);
+                        continue;
+                    }
+                    None => {
+                        course.spans().give_back(taker);
+                        return Ok(());
+                    }
+                },
+                Some(mut answer) => match self.read(course, taker, &mut answer).await {
+                    Ok(Some(piece)) => {
+                        opened = Some(answer);
+                        // When nobody takes it any more, the disk has failed and says why.
+                        if !piece.1.is_empty() && to.send(piece).await.is_err() {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    Ok(None) => Error::Cut { url: location::shown(answer.response.url()), received: rest.start },
+                    Err(error) if is_broken(&error) => error,
+                    Err(error) => return Err(error),
+                },
+            };
+            if rest.start >= mark + PROGRESS {
+                (mark, failures) = (rest.start, 0);
+            }
+            failures += 1;
+            tracing::debug!(error = &error as &dyn std::error::Error, at = rest.start, "download broke off");
+            if !self.repository.http().pause(failures, None).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Opens the blob for a part; `None` when the server sends only the whole, and others are at it already.
+    async fn open_at(&self, course: &Course, rest: &Range<u64>) -> Result<Option<Opened>> {
+        let size = self.descriptor.size();
+        let is_alone = course.n_streams.load(Ordering::Relaxed) <= 1;
+        // One that is alone may go on as far as it gets.
+        let end = if is_alone { size } else { rest.end };
+        let needs_range = rest.start > 0 || end < size;
+        let mut call = http::Call::get(self.repository.url(&format!("blobs/{}", self.descriptor.digest()))?);
+        if needs_range {
+            let last = if end == size { String::new() } else { (end - 1).to_string() };
+            call = call.with(RANGE, &format!("bytes={}-{last}", rest.start));
+            course.had_ranges.store(true, Ordering::Relaxed);
+        }
+        let response = self.repository.send(call, "pull").await?;
+        let expected: &[u16] = if needs_range { &[200, 206, 416] } else { &[200] };
+        let response = self.repository.http().expect(response, expected).await?;
+        match response.status().as_u16() {
+            416 => Err(self.wrong_size(rest.start)),
+            206 => {
+                self.check_part(&response, rest)?;
+                Ok(Some(Opened { response, skip: 0, is_open_ended: end == size }))
+            }
+            _ => {
+                if let Some(found) = response.content_length().filter(|found| *found != size) {
+                    return Err(self.wrong_size(found));
+                }
+                if rest.start > 0 && !is_alone {
+                    course.is_whole.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Ok(Some(Opened { response, skip: rest.start, is_open_ended: true }))
+            }
+        }
+    }
+
+    /// Checks that a part is the one that was asked for, and of a blob of this size.
+    fn check_part(&self, response: &Response, rest: &Range<u64>) -> Result<()> {
+        let header = response.headers().get(CONTENT_RANGE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+        if let Some(found) = location::total(header).filter(|total| *total != self.descriptor.size()) {
+            return Err(self.wrong_size(found));
+        }
+        match location::first_byte(header) == Some(rest.start) {
+            true => Ok(()),
+            false => Err(Error::Protocol {
+                url: location::shown(response.url()),
+                reason: "the range is not the one that was asked for".into(),
+            }),
+        }
+    }
+
+    /// Reads a piece; `None` at the end of the answer.
+    async fn read(&self, course: &Course, taker: usize, opened: &mut Opened) -> Result<Option<Piece>> {
+        let Some(mut piece) = self.repository.http().chunk(&mut opened.response).await? else { return Ok(None) };
+        let repeated = opened.skip.min(piece.len() as u64);
+        opened.skip -= repeated;
+        let mut piece = piece.split_off(repeated as usize);
+        let (offset, own) = {
+            let mut spans = course.spans();
+            let offset = spans.rest(taker).start;
+            (offset, spans.advance(taker, piece.len() as u64))
+        };
+        // An endless body ends here; one that runs into somebody else's part is only cut.
+        if offset + piece.len() as u64 > self.descriptor.size() {
+            return Err(self.wrong_size(offset + piece.len() as u64));
+        }
+        let rest = piece.split_off(own as usize);
+        if !rest.is_empty() && course.extend(taker) {
+            let more = course.spans().advance(taker, rest.len() as u64);
+            let mut joined = Vec::with_capacity(piece.len() + more as usize);
+            joined.extend_from_slice(&piece);
+            joined.extend_from_slice(&rest[..more as usize]);
+            piece = joined.into();
+        }
+        self.count(course, piece.len() as u64);
+        Ok(Some((offset, piece)))
+    }
+
+    fn count(&self, course: &Course, n: u64) {
+        self.downloaded.fetch_add(n, Ordering::Relaxed);
+        let before = course.received.fetch_add(n, Ordering::Relaxed);
+        let bytes = course.present + before + n;
+        if bytes / REPORT > (bytes - n) / REPORT || bytes == self.descriptor.size() {
+            (self.on)(Event::BlobProgress { digest: self.descriptor.digest().clone(), bytes });
+        }
+    }
+
+    fn wrong_size(&self, found: u64) -> Error {
+        Error::WrongSize { what: "the body".into(), expected: self.descriptor.size(), found }
+    }
+}
+
+/// An answer that brings bytes.
+struct Opened {
+    response: Response,
+    /// Bytes that are here already, and come again because the server knows no ranges.
+    skip: u64,
+    /// Whether it goes on behind the part that it was opened for.
+    is_open_ended: bool,
+}
+
+/// What the connections of one blob share.
+struct Course {
+    spans: Mutex<Spans>,
+    /// Bytes that were here before.
+    present: u64,
+    received: AtomicU64,
+    n_streams: AtomicUsize,
+    /// Whether the server sends only the whole.
+    is_whole: AtomicBool,
+    had_ranges: AtomicBool,
+}
+
+impl Course {
+    fn new(missing: &[Range<u64>], size: u64) -> Self {
+        Self {
+            spans: Mutex::new(Spans::new(missing)),
+            present: size - missing.iter().map(|it| it.end - it.start).sum::<u64>(),
+            received: AtomicU64::new(0),
+            n_streams: AtomicUsize::new(0),
+            is_whole: AtomicBool::new(false),
+            had_ranges: AtomicBool::new(false),
+        }
+    }
+
+    fn spans(&self) -> MutexGuard<'_, Spans> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Relaxed)
+    }
+
+    /// Finds something to do: a part that waits, or half of another one's.
+    fn next(&self) -> Option<usize> {
+        let mut spans = self.spans();
+        match self.is_whole() {
+            // The one connection that goes on takes the parts as they come.
+            true if self.n_streams.load(Ordering::Relaxed) > 1 => None,
+            true => spans.take(),
+            false => spans.take().or_else(|| spans.steal()),
+        }
+    }
+
+    /// Lets a connection go on with the next part, if it has the blob for itself.
+    fn extend(&self, taker: usize) -> bool {
+        (self.n_streams.load(Ordering::Relaxed) <= 1 || self.is_whole()) && self.spans().extend(taker)
+    }
+}
+
+/// Says whether the content was wrong, and not only the way to it.
+fn is_wrong(error: &Error) -> bool {
+    matches!(error, Error::WrongDigest { .. } | Error::WrongSize { .. } | Error::Protocol { .. })
+}

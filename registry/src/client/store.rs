@@ -1,0 +1,100 @@
+//! The disk's side of a download: pieces are written where they belong, and the whole is hashed from its start to its end.
+
+use std::{
+    io::{Read, Seek, SeekFrom},
+    ops::Range,
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+use bytes::Bytes;
+use fs_err as fs;
+use tokio::sync::mpsc;
+
+use crate::{
+    Result,
+    content::{Digest, Hasher},
+    layout::Partial,
+};
+
+/// How many pieces may wait for the hash.
+const MAX_WAITING: usize = 8;
+
+/// A piece of a blob, and where it belongs.
+pub(super) type Piece = (u64, Bytes);
+
+/// What comes next for the hash.
+enum Portion {
+    Bytes(Bytes),
+    /// It is in the file.
+    File(Range<u64>),
+}
+
+/// Takes pieces until there are no more; returns the digest when the blob is whole. A second thread hashes: pieces that come in order
+/// while they are in memory, the others from the file, which the system still has in memory too.
+pub(super) fn store(
+    partial: Partial,
+    hasher: Hasher,
+    size: u64,
+    pieces: mpsc::Receiver<Piece>,
+) -> Result<(Partial, Option<Digest>)> {
+    let path = partial.path();
+    let (sender, receiver) = sync_channel(MAX_WAITING);
+    thread::scope(|scope| {
+        let hashing = scope.spawn(move || hash(hasher, &path, &receiver));
+        let written = write(partial, pieces, sender);
+        let digest = match hashing.join() {
+            Ok(digest) => digest,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let (partial, hashed) = written?;
+        Ok((partial, if hashed == size { Some(digest?) } else { None }))
+    })
+}
+
+/// Writes, and hands on what the hash needs next; returns how far the hash will have come.
+fn write(
+    mut partial: Partial,
+    mut pieces: mpsc::Receiver<Piece>,
+    to_hash: SyncSender<Portion>,
+) -> Result<(Partial, u64)> {
+    let mut frontier = 0;
+    let mut next = Some((0, Bytes::new()));
+    while let Some((offset, piece)) = next {
+        partial.write_at(&piece, offset)?;
+        // A hash that has failed says so in the end.
+        if offset == frontier && !piece.is_empty() {
+            frontier += piece.len() as u64;
+            let _ = to_hash.send(Portion::Bytes(piece));
+        }
+        let end = partial.contiguous_from(frontier);
+        if end > frontier {
+            let _ = to_hash.send(Portion::File(frontier..end));
+            frontier = end;
+        }
+        next = pieces.blocking_recv();
+    }
+    Ok((partial, frontier))
+}
+
+fn hash(mut hasher: Hasher, path: &Path, portions: &Receiver<Portion>) -> Result<Digest> {
+    let mut file = fs::File::open(path)?;
+    let mut buffer = vec![0; 256 * 1024];
+    while let Ok(portion) = portions.recv() {
+        match portion {
+            Portion::Bytes(bytes) => hasher.update(&bytes),
+            Portion::File(range) => {
+                file.seek(SeekFrom::Start(range.start))?;
+                let mut left = range.end - range.start;
+                while left > 0 {
+                    let n = left.min(buffer.len() as u64) as usize;
+                    file.read_exact(&mut buffer[..n])?;
+                    hasher.update(&buffer[..n]);
+                    left -= n as u64;
+                }
+            }
+        }
+    }
+    Ok(hasher.finish())
+}

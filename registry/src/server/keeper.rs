@@ -1,0 +1,81 @@
+//! What a registry does besides answering: it takes away what nobody needs, while it goes on serving.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
+
+use fs_err as fs;
+
+use super::{
+    Registry, Repository,
+    repository::{age, repositories},
+};
+use crate::{Collected, Result, content::Digest};
+
+/// Keeps a registry tidy. Its calls wait for the disk.
+#[derive(Clone)]
+pub struct Keeper(pub(super) Arc<Registry>);
+
+impl Keeper {
+    /// Takes away what no manifest of a repository names, and the blobs that then belong to no repository.
+    ///
+    /// A blob that was pushed, mounted or asked for less than [`garbage_grace`](super::ServerOptions::garbage_grace) ago stays: its
+    /// manifest may be on its way. Content is read meanwhile; what changes content waits. [`Error::InUse`](crate::Error::InUse) while another process adds
+    /// to the layout.
+    pub fn collect_garbage(&self) -> Result<Collected> {
+        let registry = &self.0;
+        let _alone = registry.tidying.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = HashSet::new();
+        for repository in repositories(&registry.layout)? {
+            self.forget_unneeded(&repository, &mut kept)?;
+        }
+        let collected = registry.layout.collect_garbage_but(kept)?;
+        registry.metrics.count_garbage(&collected);
+        Ok(collected)
+    }
+
+    /// Takes from a repository what no manifest of it names, and adds the rest to what is kept.
+    fn forget_unneeded(&self, repository: &Repository, kept: &mut HashSet<Digest>) -> Result<()> {
+        let needed = repository.needed()?;
+        for (digest, link) in repository.blob_links()? {
+            match needed.contains(&digest) || age(&link) < self.0.options.garbage_grace {
+                true => drop(kept.insert(digest)),
+                false => fs::remove_file(link)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Throws away the uploads that nobody has touched for [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many.
+    pub fn expire_uploads(&self) -> Result<usize> {
+        let mut n_expired = 0;
+        for repository in repositories(&self.0.layout)? {
+            n_expired += self.expire_in(&repository)?;
+        }
+        self.0.metrics.count_expired(n_expired as u64);
+        Ok(n_expired)
+    }
+
+    pub(super) fn expire_in(&self, repository: &Repository) -> Result<usize> {
+        let now = SystemTime::now();
+        let mut n_expired = 0;
+        for file in repository.uploads()? {
+            // Another request may have ended it meanwhile.
+            let Ok(touched) = fs::metadata(&file).and_then(|metadata| metadata.modified()) else { continue };
+            let is_old = now.duration_since(touched).unwrap_or_default() > self.0.options.upload_expiry;
+            if is_old && fs::remove_file(&file).is_ok() {
+                self.0.sessions.forget(&file);
+                n_expired += 1;
+            }
+        }
+        Ok(n_expired)
+    }
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Keeper").field(&self.0.layout.root()).finish()
+    }
+}

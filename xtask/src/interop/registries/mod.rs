@@ -1,0 +1,17 @@
+//! Registries and their clients: our client against other registries, other clients against ours.
+
+mod ours;
+mod theirs;
+mod token;
+
+use std::path::Path;
+
+use crate::peers::Peers;
+use crate::report::Report;
+
+/// Runs both directions.
+pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let dir = workspace.join("target/interop/registries");
+    theirs::run(report, peers, program, &dir)?;
+    ours::run(report, peers, program, &dir)
+}
