@@ -15,29 +15,36 @@ const N_WAITING: usize = 4;
 /// Reads pieces from a source, hands them to whoever reads, and to the thread that hashes and counts them.
 pub(crate) struct HashingReader<R> {
     source: R,
-    piece: Arc<Vec<u8>>,
+    piece: Arc<Piece>,
     /// What of the piece is read.
     at: usize,
     hashing: Option<Hashing>,
 }
 
+/// A buffer of which so many bytes are filled.
+#[derive(Default)]
+struct Piece {
+    buffer: Vec<u8>,
+    n_filled: usize,
+}
+
 struct Hashing {
-    pieces: SyncSender<Arc<Vec<u8>>>,
+    pieces: SyncSender<Arc<Piece>>,
     /// Pieces that are hashed, to be used again.
-    used: Receiver<Arc<Vec<u8>>>,
+    used: Receiver<Arc<Piece>>,
     thread: JoinHandle<(Hasher, u64)>,
 }
 
 impl<R: Read> HashingReader<R> {
     pub(crate) fn new(source: R, algorithm: &DigestAlgorithm) -> registry::Result<Self> {
         let mut hasher = Hasher::new(algorithm)?;
-        let (pieces, to_hash) = sync_channel::<Arc<Vec<u8>>>(N_WAITING);
+        let (pieces, to_hash) = sync_channel::<Arc<Piece>>(N_WAITING);
         let (give_back, used) = channel();
         let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
             let mut n_bytes = 0;
             for piece in to_hash {
-                hasher.update(&piece);
-                n_bytes += piece.len() as u64;
+                hasher.update(piece.filled());
+                n_bytes += piece.n_filled as u64;
                 // The reader may be gone.
                 let _ = give_back.send(piece);
             }
@@ -59,44 +66,47 @@ impl<R: Read> HashingReader<R> {
     fn next_piece(&mut self) -> io::Result<()> {
         let hashing = self.hashing.as_ref().expect("taken when it is finished");
         let used = hashing.used.try_recv().ok().and_then(|piece| Arc::try_unwrap(piece).ok());
-        let mut piece = used.unwrap_or_else(|| Vec::with_capacity(PIECE));
-        piece.clear();
-        read_to_capacity(&mut self.source, &mut piece)?;
+        let mut piece = used.unwrap_or_else(|| Piece { buffer: vec![0; PIECE], n_filled: 0 });
+        piece.fill(&mut self.source)?;
         self.piece = Arc::new(piece);
         self.at = 0;
-        if !self.piece.is_empty() {
+        if self.piece.n_filled > 0 {
             hashing.pieces.send(Arc::clone(&self.piece)).map_err(|_| io::Error::other("the hashing thread ended"))?;
         }
         Ok(())
     }
 }
 
-/// Fills a buffer up to its capacity, or to the end of the source.
-fn read_to_capacity(source: &mut impl Read, piece: &mut Vec<u8>) -> io::Result<()> {
-    piece.resize(PIECE, 0);
-    let mut n_read = 0;
-    while n_read < PIECE {
-        match source.read(&mut piece[n_read..]) {
-            Ok(0) => break,
-            Ok(more) => n_read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+impl Piece {
+    /// Fills the buffer, as far as the source goes.
+    fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
+        self.n_filled = 0;
+        while self.n_filled < self.buffer.len() {
+            match source.read(&mut self.buffer[self.n_filled..]) {
+                Ok(0) => break,
+                Ok(more) => self.n_filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
-    piece.truncate(n_read);
-    Ok(())
+
+    fn filled(&self) -> &[u8] {
+        &self.buffer[..self.n_filled]
+    }
 }
 
 impl<R: Read> BufRead for HashingReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.piece.len() {
+        if self.at == self.piece.n_filled {
             self.next_piece()?;
         }
-        Ok(&self.piece[self.at..])
+        Ok(&self.piece.filled()[self.at..])
     }
 
     fn consume(&mut self, n: usize) {
-        self.at = (self.at + n).min(self.piece.len());
+        self.at = (self.at + n).min(self.piece.n_filled);
     }
 }
 

@@ -73,6 +73,8 @@ struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob {
     tokens: Vec<Token>,
+    /// The one text that it matches, where it has no wildcards: most patterns have none, and every file meets every pattern.
+    literal: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +98,7 @@ enum Token {
 
 impl Pattern {
     fn literal(name: &str) -> Self {
-        Self { takes_back: false, glob: Glob { tokens: name.chars().map(Token::One).collect() } }
+        Self { takes_back: false, glob: Glob { tokens: Vec::new(), literal: Some(name.to_owned()) } }
     }
 
     fn parse(line: &str) -> Result<Self, &'static str> {
@@ -110,6 +112,10 @@ impl Pattern {
     }
 
     fn matches_or_holds(&self, path: &str) -> bool {
+        if let Some(literal) = &self.glob.literal {
+            let rest = path.strip_prefix(literal.as_str());
+            return rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        }
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         self.glob.matches(path) || folders.into_iter().any(|folder| self.glob.matches(folder))
     }
@@ -117,11 +123,17 @@ impl Pattern {
 
 impl Glob {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        Ok(Self { tokens: tokens(text)? })
+        let tokens = tokens(text)?;
+        let character = |token: &Token| if let Token::One(character) = token { Some(*character) } else { None };
+        let literal = tokens.iter().map(character).collect();
+        Ok(Self { tokens, literal })
     }
 
     /// Follows all readings of the pattern at once, so that no pattern takes more than `tokens × characters` steps.
     pub(crate) fn matches(&self, path: &str) -> bool {
+        if let Some(literal) = &self.literal {
+            return path == literal;
+        }
         let n_tokens = self.tokens.len();
         let mut at = vec![false; n_tokens + 1];
         at[0] = true;

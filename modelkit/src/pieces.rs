@@ -14,6 +14,9 @@ const PIECE: usize = 256 * 1024;
 /// So many pieces are on their way at a time, for each thread.
 const N_PIECES: usize = 4;
 
+/// With a file of this size in it, in bytes, a layer keeps its hashing thread busy: one thread that reads and writes is enough.
+const LARGE: u64 = 8 << 20;
+
 /// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is only hashed.
 pub(crate) fn write(
     files: &[Entry],
@@ -25,7 +28,9 @@ pub(crate) fn write(
         Some(file) => Stream::file(file, PIECE),
         None => Stream::archive(files, PIECE)?,
     };
-    let n_buffers = N_PIECES * (reporter.n_threads + 1);
+    let content = || raw.map_or(files, std::slice::from_ref).iter().map(|file| file.content.size());
+    let n_threads = if content().max().unwrap_or(0) >= LARGE { 1 } else { reporter.n_threads };
+    let n_buffers = N_PIECES * (n_threads + 1);
     let blob = match layout {
         Some(layout) => layout.piece_writer(n_buffers, PIECE)?,
         None => PieceWriter::nowhere(n_buffers, PIECE)?,
@@ -38,7 +43,7 @@ pub(crate) fn write(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..reporter.n_threads {
+        for _ in 1..n_threads {
             scope.spawn(work);
         }
         work();

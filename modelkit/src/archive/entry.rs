@@ -86,18 +86,16 @@ impl Entry {
         }
     }
 
-    /// Opens the file on disk; one that is not as it was planned is an error.
-    pub(crate) fn open(&self, file: &FileOnDisk) -> Result<fs::File> {
+    /// Opens the file on disk; what it holds counts only once it was [checked](FileOnDisk::check) after it was read.
+    pub(crate) fn open(&self) -> Result<fs::File> {
         let source = self.source().expect("its content is a file on disk");
         let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
-        let opened = fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
-        file.check(&opened)?;
-        Ok(opened)
+        Ok(fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?)
     }
 }
 
 impl FileOnDisk {
-    /// Checks that the file is the one that was planned, with the same size and time.
+    /// Checks that the file is the one that was planned, with the same size and time, so that what was read of it until now is, too.
     pub(crate) fn check(&self, file: &fs::File) -> Result<()> {
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata);

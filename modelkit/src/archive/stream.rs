@@ -1,6 +1,5 @@
 //! The bytes of an archive, or of one file, in pieces that several threads read at once.
 
-use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use fs_err as fs;
@@ -126,7 +125,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Adds `n` bytes of a file from some byte on, and holds the file to its plan before and after.
+/// Adds `n` bytes of a file from some byte on, and then holds the file to its plan.
 fn content(
     index: usize,
     entry: &Entry,
@@ -146,15 +145,21 @@ fn content(
     };
     let is_open = last.as_ref().is_some_and(|(opened, _)| *opened == index);
     if !is_open {
-        *last = Some((index, entry.open(planned)?));
+        *last = Some((index, entry.open()?));
     }
     let (_, file) = last.as_ref().expect("opened above");
-    let start = into.len();
-    into.resize(start + n_bytes, 0);
-    if let Err(error) = file.file().read_exact_at(&mut into[start..], from) {
-        let is_short = error.kind() == std::io::ErrorKind::UnexpectedEof;
-        return Err(if is_short { changed(file.path()) } else { named(error, file) });
+    let (start, end) = (into.len(), into.len() + n_bytes);
+    into.reserve(n_bytes);
+    while into.len() < end {
+        let at = from + (into.len() - start) as u64;
+        // A buffer may have room for more than this file; what is read beyond its end shows that it has grown.
+        match rustix::io::pread(file.file(), rustix::buffer::spare_capacity(into), at) {
+            Ok(0) => return Err(changed(file.path())),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(named(error.into(), file)),
+        }
     }
+    into.truncate(end);
     planned.check(file)
 }
 

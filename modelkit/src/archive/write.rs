@@ -53,14 +53,14 @@ pub(crate) fn write_content(
     }
 }
 
-/// Copies exactly the file that was planned: its size and time are looked at before and after.
+/// Copies exactly the file that was planned: its size and time are looked at after it was read.
 fn copy_planned(
     entry: &Entry,
     planned: &FileOnDisk,
     to: &mut dyn Write,
     wrote: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<()> {
-    let mut file = entry.open(planned)?;
+    let mut file = entry.open()?;
     let mut left = planned.stamp.size;
     let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
     while left > 0 {
