@@ -24,7 +24,7 @@ impl Registry {
     pub(crate) fn ours(kit: &Path, root: &Path, address: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(kit);
         command.args(["registry", "serve", "--addr", address, "--root"]).arg(root).args(flags);
-        let mut child = spawn(&mut command, &root.with_extension("log"))?;
+        let mut child = spawn(command.stdout(Stdio::piped()), &root.with_extension("log"))?;
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;
@@ -45,7 +45,10 @@ impl Registry {
         let address = free_address()?;
         let file = dir.join("config.yml");
         fs::write(&file, config(&address, dir))?;
-        let child = spawn(Command::new(program).arg("serve").arg(&file), &dir.join("log"))?;
+        // It says each request on standard output, and traces to a collector that is not here.
+        let mut command = Command::new(program);
+        command.arg("serve").arg(&file).stdout(Stdio::null()).env("OTEL_TRACES_EXPORTER", "none");
+        let child = spawn(&mut command, &dir.join("log"))?;
         let mut registry = Self { child, address };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(&registry.address).is_err() {
@@ -94,7 +97,7 @@ impl Drop for Registry {
 fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
     let log = fs::File::create(log)?;
     crate::process::end_with_us(command);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.into_parts().0);
+    command.stdin(Stdio::null()).stderr(log.into_parts().0);
     command.spawn().with_context(|| format!("cannot run {command:?}"))
 }
 

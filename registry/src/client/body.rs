@@ -15,7 +15,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 /// How much is read at a time, in bytes.
-const PIECE: usize = 256 * 1024;
+const PIECE: u64 = 256 * 1024;
 
 /// A part of a file. It can be sent several times; each time the file is read anew.
 #[derive(Clone, Debug)]
@@ -58,8 +58,10 @@ fn read(path: PathBuf, offset: u64, mut remaining: u64, to: &mpsc::Sender<io::Re
     let mut file = fs::File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     while remaining > 0 {
-        let mut piece = vec![0; remaining.min(PIECE as u64) as usize];
-        file.read_exact(&mut piece)?;
+        let mut piece = Vec::with_capacity(remaining.min(PIECE) as usize);
+        if (&mut file).take(remaining.min(PIECE)).read_to_end(&mut piece)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         remaining -= piece.len() as u64;
         if to.blocking_send(Ok(piece.into())).is_err() {
             break;

@@ -1,6 +1,9 @@
 //! Blobs: sent whole or in part, and taken away.
 
-use std::{io::SeekFrom, sync::Arc};
+use std::{
+    io::{Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -11,7 +14,6 @@ use axum::{
 use bytes::Bytes;
 use fs_err as fs;
 use futures_util::{Stream, stream};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{
     Code, Failure, Registry, blocking, header,
@@ -21,7 +23,7 @@ use super::{
 use crate::content::Digest;
 
 /// The size of the pieces in which a blob is read, in bytes.
-const PIECE: usize = 256 * 1024;
+const PIECE: u64 = 256 * 1024;
 
 /// Sends a blob or a part of it (end-2; "Pulling blobs").
 pub(super) async fn send(
@@ -73,31 +75,36 @@ fn open(registry: &Registry, name: &str, digest: &Digest, is_head: bool) -> Resu
     Ok((file, size))
 }
 
-/// Reads the bytes from `start` to `end`, one piece at a time.
+/// Reads the bytes from `start` to `end`, one piece at a time, each straight into the buffer that is sent.
 async fn pieces(
     file: fs::File,
     start: u64,
     end: u64,
     metrics: Arc<Metrics>,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>>, Failure> {
-    let mut file = tokio::fs::File::from_std(file.into_parts().0);
-    file.set_max_buf_size(PIECE);
-    file.seek(SeekFrom::Start(start)).await?;
-    Ok(stream::try_unfold((file, end - start), move |(mut file, left)| {
+    let mut file = file;
+    file.seek(SeekFrom::Start(start))?;
+    Ok(stream::try_unfold((file, end - start), move |(file, left)| {
         let metrics = metrics.clone();
         async move {
             if left == 0 {
                 return Ok(None);
             }
-            let mut piece = Vec::with_capacity(left.min(PIECE as u64) as usize);
-            let n = (&mut file).take(left.min(PIECE as u64)).read_to_end(&mut piece).await? as u64;
-            if n == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-            }
+            let reading = tokio::task::spawn_blocking(move || read_piece(file, left.min(PIECE)));
+            let (file, piece) = reading.await.map_err(std::io::Error::other)??;
+            let n = piece.len() as u64;
             metrics.count_downloaded(n);
-            Ok(Some((Bytes::from(piece), (file, left - n))))
+            Ok(Some((piece, (file, left - n))))
         }
     }))
+}
+
+fn read_piece(mut file: fs::File, size: u64) -> std::io::Result<(fs::File, Bytes)> {
+    let mut piece = Vec::with_capacity(size as usize);
+    match (&mut file).take(size).read_to_end(&mut piece)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok((file, piece.into())),
+    }
 }
 
 /// Takes a blob away from a repository (end-10). Its bytes go with the next garbage collection, unless others need them.

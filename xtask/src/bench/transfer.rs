@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,9 @@ use crate::e2e::say;
 use crate::measure::{Cost, Side, alternate, machine, run};
 use crate::peers::Peers;
 use crate::registries::{Registry, Shop, distribution_config, noise};
+
+/// How much content is made at a time, in bytes.
+const PIECE: usize = 1 << 20;
 
 /// Measure transfers side by side with the peers
 #[derive(clap::Args)]
@@ -96,18 +100,23 @@ impl Bench<'_> {
         let layout = self.shop.dir.join(name).join("storage");
         fs::create_dir_all(layout.join("blobs/sha256"))?;
         fs::create_dir_all(layout.join("ingest"))?;
-        let put = |bytes: &[u8]| -> anyhow::Result<String> {
+        // In pieces: what this process once had counts as the peak of those that it starts.
+        let put = |pieces: &mut dyn Iterator<Item = Vec<u8>>| -> anyhow::Result<String> {
             let file = layout.join("new");
-            fs::write(&file, bytes)?;
+            let mut writer = fs::File::create(&file)?;
+            for piece in pieces {
+                writer.write_all(&piece)?;
+            }
             let sum = self.shop.run(Path::new("sha256sum"), &file.display().to_string())?;
             let hex = sum.split_whitespace().next().context("sha256sum says a sum")?.to_owned();
             fs::rename(file, layout.join("blobs/sha256").join(&hex))?;
             Ok(format!("sha256:{hex}"))
         };
-        let config = put(b"{}")?;
+        let config = put(&mut [b"{}".to_vec()].into_iter())?;
         let mut blobs = Vec::new();
         for n in 0..n_blobs {
-            blobs.push(put(&noise(size, n as u64 * 977 + 13))?);
+            let piece = |i: usize| noise(PIECE.min(size - i * PIECE), (n * 977 + i * 31 + 13) as u64);
+            blobs.push(put(&mut (0..size.div_ceil(PIECE)).map(piece))?);
         }
         let layer =
             |digest: &String| json!({ "mediaType": "application/octet-stream", "digest": digest, "size": size });
@@ -118,7 +127,7 @@ impl Bench<'_> {
             "layers": blobs.iter().map(layer).collect::<Vec<_>>(),
         });
         let bytes = manifest.to_string();
-        let digest = put(bytes.as_bytes())?;
+        let digest = put(&mut [bytes.clone().into_bytes()].into_iter())?;
         let index = json!({ "schemaVersion": 2, "manifests": [{
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": bytes.len(),
             "annotations": { "org.opencontainers.image.ref.name": format!("localhost/{name}:v1") },
@@ -268,7 +277,7 @@ impl Bench<'_> {
         let proxy = slow::before(&registry.address)?;
         let source = format!("{proxy}/source/slow:v1");
         self.line("\nslow: 64 MiB in one blob, each connection with 50 ms and 256 KiB in flight");
-        let mut pull =
+        let pull =
             |home: &str, flags: &str| run(quiet(&mut self.shop.kit_command(home, &format!("pull {source} {flags}"))));
         let costs = vec![
             ("kit-rs pull".to_owned(), pull("slow-many", "")?),

@@ -78,11 +78,11 @@ fn with_users(report: &mut Report, peer: &str, peers: &Peers, program: &Path, sh
     })?;
     let way = Way { peer, registry: &registry, flags: "--tls-cert ca.pem", logs_in: true };
     report.claim(peer, "a certificate of an unknown root is refused", || {
-        let line = format!("login {} -u user --password-stdin", registry.address);
-        let refused =
-            shop.kit_with("home", &line, "secret").err().map(|error| format!("{error:#}")).unwrap_or_default();
-        // Loopback is spoken to in plain HTTP, unless certificates are given.
-        ensure!(refused.contains("failed"), "it was taken");
+        let line = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout x.key -days 9 -subj /CN=x -out stranger.pem";
+        shop.run(Path::new("openssl"), line)?;
+        let line = format!("login {} -u user --password-stdin --tls-cert stranger.pem", registry.address);
+        let refused = shop.kit_with("home", &line, "secret").err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(refused.contains("certificate"), "it was not refused for its certificate: {refused}");
         Ok(())
     });
     show(report, &shop, &way);
