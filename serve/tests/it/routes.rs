@@ -182,7 +182,7 @@ async fn a_full_queue_is_a_429_and_probes_are_answered_meanwhile() {
     );
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
     assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
-    assert!(shows(&router, "shed_total 1").await && shows(&router, "in_flight 3").await);
+    assert!(shows(&router, "shed_total{reason=\"tokens\"} 1").await && shows(&router, "in_flight 3").await);
 
     predictor.gate.open();
     for answer in waiting.into_iter().chain([computed]) {
@@ -226,11 +226,11 @@ async fn metrics_count_answers_and_labels() {
         "requests_total{method=\"POST\",route=\"/predict\",status=\"200\"} 1",
         "requests_total{method=\"POST\",route=\"/predict\",status=\"422\"} 1",
         "requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 1",
-        "labels_total{label=\"positive\"} 2",
-        "labels_total{label=\"negative\"} 1",
+        "labels_total{label=\"positive\",role=\"stable\"} 2",
+        "labels_total{label=\"negative\",role=\"stable\"} 1",
         "batch_texts_sum 3",
         "ready 1",
-        "model_info{digest=\"sha256:first\",reference=\"localhost/first:1\"} 1",
+        "model_info{digest=\"sha256:first\",reference=\"localhost/first:1\",role=\"stable\"} 1",
     ];
     for line in lines {
         assert!(metrics.contains(&format!("kit_rs_serve_{line}\n")), "{line} is not in\n{metrics}");
