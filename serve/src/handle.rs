@@ -79,11 +79,12 @@ impl Handle {
     /// Replaces the served model once the new one's first forward pass is right; requests that have begun finish on the old one.
     /// A model that fails is refused, and the old one keeps serving.
     pub async fn swap(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
+        let is_first = self.lifecycle() == Lifecycle::Starting;
         let verdict = self.tried(predictor, identity).await;
         match verdict {
             Ok(model) => {
                 self.change(|routes| routes.stable = Arc::clone(&model));
-                self.shared.metrics.swaps.add(1);
+                self.shared.metrics.swaps.add(u64::from(!is_first));
                 self.shared.lifecycle.send_if_modified(become_ready);
                 Ok(())
             }
@@ -107,6 +108,19 @@ impl Handle {
     /// Sends no more requests to the canary.
     pub fn end_canary(&self) {
         self.change(|routes| routes.canary = None);
+    }
+
+    /// Lets the canary answer everything; says whether there was one that has not failed.
+    pub fn promote_canary(&self) -> bool {
+        let mut is_promoted = false;
+        self.shared.routes.rcu(|routes| {
+            let mut routes = Routes::clone(routes);
+            let canary = routes.canary.take_if(|canary| !canary.model.has_failed());
+            is_promoted = canary.is_some();
+            routes.stable = canary.map_or(routes.stable, |canary| canary.model);
+            routes
+        });
+        is_promoted
     }
 
     /// Asks another model for a second opinion on what was answered, when there is nothing else to do; only metrics tell of it.
