@@ -1,8 +1,10 @@
 //! How fast the engine is on this machine, without HTTP: `cargo run --release --example speed -- DIR [ROUNDS [THREADS]]`.
 //!
 //! Prints one line per batch shape: median milliseconds, texts per second, and GFLOP/s of what is really computed (the last layer for [CLS] only).
+//! Below stand the same layers' products by the gemm crate, in one thread: the least that kernels of our own have to beat.
 //! The last column is GFLOP per second of processor time (on Linux), which a busy neighbour does not spoil.
 #![expect(clippy::print_stdout, reason = "a program that shows figures")]
+#![expect(unsafe_code, reason = "the gemm crate takes pointers")]
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -52,7 +54,35 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let (per_second, per_cpu_second) = (flop / median / 1e9, flop * f64::from(n_runs) / cpu / 1e9);
         println!("{n_texts:>6} {n_tokens:>6} {ms:>9.2} {rate:>9.1} {per_second:>9.1} {per_cpu_second:>9.1}");
     }
+    println!("the products of {n_layers} layers by the gemm crate, one thread");
+    for n_tokens in [10, 50, 120] {
+        let sizes = [(dim, 3.0 * dim), (dim, dim), (dim, hidden), (hidden, dim)].map(|(k, n)| (k as usize, n as usize));
+        let flop: f64 = sizes.iter().map(|(k, n)| 2.0 * (n_tokens * k * n) as f64).sum();
+        let mut products = sizes.map(|(k, n)| (k, n, vec![1.0; n_tokens * k], vec![1.0; k * n], vec![0.0; n_tokens * n]));
+        let (cpu, began, mut n_runs) = (cpu_seconds(), Instant::now(), 0);
+        while began.elapsed().as_secs_f64() < 1.0 {
+            n_runs += 1;
+            products.iter_mut().for_each(|(k, n, left, right, product)| by_gemm(n_tokens, *k, *n, left, right, product));
+        }
+        let per_cpu_second = flop * f64::from(n_runs) / (cpu_seconds() - cpu) / 1e9;
+        println!("{:>6} {n_tokens:>6} {:>9} {:>9} {:>9} {per_cpu_second:>9.1}", 1, "", "", "");
+    }
     Ok(())
+}
+
+/// `product += left · right`; `left`: `[m, k]`; `right`: `[k, n]`.
+fn by_gemm(m: usize, k: usize, n: usize, left: &[f32], right: &[f32], product: &mut [f32]) {
+    assert!(left.len() == m * k && right.len() == k * n && product.len() == m * n);
+    let [n_stride, k_stride] = [n, k].map(usize::cast_signed);
+    let (product, right, left, one_thread) =
+        (product.as_mut_ptr(), right.as_ptr(), left.as_ptr(), gemm::Parallelism::None);
+    // SAFETY: the sizes were checked; the product is asked for transposed, as gemm is at its best with adjacent elements in a column.
+    unsafe {
+        gemm::gemm(
+            n, m, k, product, n_stride, 1, true, right, n_stride, 1, left, k_stride, 1, 1.0, 1.0, false, false, false,
+            one_thread,
+        );
+    }
 }
 
 /// What this process has used on all processors together; 0 where `/proc` does not tell.

@@ -14,6 +14,7 @@ mod node;
 mod peers;
 mod process;
 mod report;
+mod serving;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -24,6 +24,7 @@ impl Peers {
         Ok(Self { root: fs::canonicalize(root)? })
     }
 
+    #[allow(dead_code, reason = "not every topic has such a peer")]
     /// A program of a Go module, as `go install MODULE@VERSION` builds it; `program` is the name it gets.
     pub(crate) fn go(&self, module: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(format!("bin/{program}-{version}"));
