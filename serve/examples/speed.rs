@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let n_layers = size("n_layers", "num_hidden_layers");
     println!("{:>6} {:>6} {:>9} {:>9} {:>9} {:>9}", "texts", "tokens", "ms", "texts/s", "GFLOP/s", "/cpu s");
     for (n_texts, n_tokens) in SHAPES {
-        let ids = |text: usize| (0..n_tokens).map(|n| 1000 + ((n * 31 + text * 17) % 20_000) as u32).collect::<Vec<_>>();
+        let ids =
+            |text: usize| (0..n_tokens).map(|n| 1000 + ((n * 31 + text * 17) % 20_000) as u32).collect::<Vec<_>>();
         let texts: Vec<_> = (0..n_texts).map(ids).collect();
         let mut times = Vec::new();
         let (cpu, began, mut n_runs) = (cpu_seconds(), Instant::now(), 0);
@@ -58,11 +59,14 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     for n_tokens in [10, 50, 120] {
         let sizes = [(dim, 3.0 * dim), (dim, dim), (dim, hidden), (hidden, dim)].map(|(k, n)| (k as usize, n as usize));
         let flop: f64 = sizes.iter().map(|(k, n)| 2.0 * (n_tokens * k * n) as f64).sum();
-        let mut products = sizes.map(|(k, n)| (k, n, vec![1.0; n_tokens * k], vec![1.0; k * n], vec![0.0; n_tokens * n]));
+        let mut products =
+            sizes.map(|(k, n)| (k, n, vec![1.0; n_tokens * k], vec![1.0; k * n], vec![0.0; n_tokens * n]));
         let (cpu, began, mut n_runs) = (cpu_seconds(), Instant::now(), 0);
         while began.elapsed().as_secs_f64() < 1.0 {
             n_runs += 1;
-            products.iter_mut().for_each(|(k, n, left, right, product)| by_gemm(n_tokens, *k, *n, left, right, product));
+            products
+                .iter_mut()
+                .for_each(|(k, n, left, right, product)| by_gemm(n_tokens, *k, *n, left, right, product));
         }
         let per_cpu_second = flop * f64::from(n_runs) / (cpu_seconds() - cpu) / 1e9;
         println!("{:>6} {n_tokens:>6} {:>9} {:>9} {:>9} {per_cpu_second:>9.1}", 1, "", "", "");

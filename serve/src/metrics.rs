@@ -161,7 +161,11 @@ impl Metrics {
             page.line("shed_total", &[("reason", reason.name())], count as f64);
         }
         page.single("late_total", "counter", "Requests whose deadline came before their answer.", self.late.value());
-        page.histogram("request_seconds", "From a request's head to its answer, of POST requests.", &self.request_seconds);
+        page.histogram(
+            "request_seconds",
+            "From a request's head to its answer, of POST requests.",
+            &self.request_seconds,
+        );
         page.histogram("tokenise_seconds", "How long tokenising took.", &self.tokenise_seconds);
     }
 

@@ -20,7 +20,8 @@ use crate::handle::Handle;
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// What a connection gets that is one too many.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const NO_ROOM: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves connections until `shutdown`, then drains and returns. Times are those of [`ServeOptions`](crate::ServeOptions):
 ///

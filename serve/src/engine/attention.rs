@@ -79,7 +79,12 @@ impl Attention {
             let mut scores = Block::whole(&mut scratch.scores, stride);
             let queries = queries.part(tile.clone());
             for (n, panel) in scratch.keys.chunks_exact(head_dim * n_lines).enumerate() {
-                isa.multiply(queries, panel, &zeros[..width], &mut scores.part(0..tile.len(), n * width..(n + 1) * width));
+                isa.multiply(
+                    queries,
+                    panel,
+                    &zeros[..width],
+                    &mut scores.part(0..tile.len(), n * width..(n + 1) * width),
+                );
             }
             softmax(&mut scratch.scores, stride, n_tokens, 1.0 / (head_dim as f32).sqrt());
             let scores = Rows::new(&scratch.scores, tile.len(), n_tokens, stride);

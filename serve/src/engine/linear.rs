@@ -101,7 +101,10 @@ struct Source {
 
 impl Source {
     fn of(weights: &Weights, name: &str) -> Self {
-        Self { weight: weights.tensor(&format!("{name}.weight")), bias: weights.tensor(&format!("{name}.bias")).floats() }
+        Self {
+            weight: weights.tensor(&format!("{name}.weight")),
+            bias: weights.tensor(&format!("{name}.bias")).floats(),
+        }
     }
 }
 

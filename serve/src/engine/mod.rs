@@ -144,7 +144,8 @@ fn threads(options: &EngineOptions) -> Result<ThreadPool> {
             tracing::warn!(processor, "a compute thread could not be pinned");
         }
     };
-    let pool = ThreadPoolBuilder::new().num_threads(n_threads).thread_name(|n| format!("compute-{n}")).start_handler(stay);
+    let pool =
+        ThreadPoolBuilder::new().num_threads(n_threads).thread_name(|n| format!("compute-{n}")).start_handler(stay);
     let pool = pool.build();
     pool.map_err(|source| Error::Threads { n_threads, source: source.into() })
 }

@@ -1,5 +1,8 @@
 //! Threads that stay on one processor. Linux only; elsewhere nothing is pinned.
-#![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "sched_getaffinity(2) and sched_setaffinity(2) fill or read one value of ours"))]
+#![cfg_attr(
+    target_os = "linux",
+    expect(unsafe_code, reason = "sched_getaffinity(2) and sched_setaffinity(2) fill or read one value of ours")
+)]
 
 /// The processors that this process may run on.
 #[cfg(target_os = "linux")]

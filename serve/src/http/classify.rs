@@ -113,11 +113,17 @@ impl Classified {
     }
 }
 
-/// When a client stops waiting: by `X-Request-Timeout-Ms`, at most the server's own limit.
-pub(crate) fn deadline(headers: &HeaderMap, shared: &Shared) -> Instant {
-    let asked = headers.get("x-request-timeout-ms").and_then(|value| value.to_str().ok()?.parse().ok());
+/// When a client stops waiting: by `X-Request-Timeout-Ms`, at most the server's own limit. `Err` where it is no number of milliseconds.
+pub(crate) fn deadline(headers: &HeaderMap, shared: &Shared) -> Result<Instant, &'static str> {
     let limit = shared.options.request_timeout;
-    Instant::now() + asked.map_or(limit, |millis| Duration::from_millis(millis).min(limit))
+    let Some(asked) = headers.get("x-request-timeout-ms") else { return Ok(Instant::now() + limit) };
+    let digits = asked.to_str().unwrap_or_default().trim();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("X-Request-Timeout-Ms is not a number of milliseconds");
+    }
+    // More than fits into a number is more than the limit.
+    let asked = digits.parse().map_or(limit, Duration::from_millis);
+    Ok(Instant::now() + asked.min(limit))
 }
 
 /// Classifies texts: prepares them, waits for its turn, and hears what the compute thread says.
@@ -145,7 +151,10 @@ pub(crate) async fn classify(shared: &Shared, request_id: &str, question: Questi
         ..Work::default()
     };
     let waiting = admit(shared, &choice.model, prepared, deadline).map_err(|full| busy(shared, &full))?;
-    let rows = timeout_at(deadline.into(), all(waiting)).await.map_err(|_| late(shared))?.ok_or(Refusal::Failed)?;
+    let rows = timeout_at(deadline.into(), all(waiting)).await.ok().flatten();
+    // The queue drops what is late without an answer.
+    let refusal = || if Instant::now() >= deadline { late(shared) } else { Refusal::Failed };
+    let rows = rows.ok_or_else(refusal)?;
     work.waited = rows.iter().map(|row| row.waited).max().unwrap_or_default();
     work.computed = rows.iter().map(|row| row.computed).max().unwrap_or_default();
     let classified = Classified { model: Arc::clone(&choice.model), rows, work };
@@ -223,7 +232,9 @@ fn late(shared: &Shared) -> Refusal {
 fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[String], first: &Classified) {
     let Some((other, judged)) = &choice.second else { return };
     for (text, row) in texts.iter().zip(&first.rows) {
-        let Some(prepared) = prepare_now(other, std::slice::from_ref(text)).and_then(|mut one| one.pop()) else { return };
+        let Some(prepared) = prepare_now(other, std::slice::from_ref(text)).and_then(|mut one| one.pop()) else {
+            return;
+        };
         let (job, opinion) = job(other, prepared, Instant::now() + shared.options.request_timeout);
         if !shared.queue.push_idle(job) {
             shared.metrics.opinion_dropped(*judged);

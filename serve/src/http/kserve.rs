@@ -51,7 +51,10 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `GET /v2/models/{name}/ready` and `GET /v2/models/{name}/versions/{version}/ready`
-pub(crate) async fn model_ready(State(shared): State<Arc<Shared>>, Path(path): Path<Vec<(String, String)>>) -> Response {
+pub(crate) async fn model_ready(
+    State(shared): State<Arc<Shared>>,
+    Path(path): Path<Vec<(String, String)>>,
+) -> Response {
     match known(&shared, &path) {
         Ok(()) => {
             let name = Quoted(&shared.options.model_name);
@@ -86,15 +89,15 @@ pub(crate) async fn infer(
     let _in_flight = shared.enter();
     let answer = async {
         known(&shared, &path)?;
-        let deadline = deadline(request.headers(), &shared);
+        let deadline =
+            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
         let body = read(&shared, request).await?;
-        let mut infer =
-            Infer::check(&body, shared.options.max_texts).map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let mut infer = Infer::check(&body, shared.options.max_texts)
+            .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
         let classified = ask(&shared, &id, std::mem::take(&mut infer.texts), deadline).await?;
         let (name, version) = (Quoted(&shared.options.model_name), Quoted(classified.model.version_name()));
         let (id, outputs) = (Quoted(infer.id.as_deref().unwrap_or(&id)), infer.write(&classified));
-        let body =
-            format!("{{\"model_name\":{name},\"model_version\":{version},\"id\":{id},\"outputs\":[{outputs}]}}");
+        let body = format!("{{\"model_name\":{name},\"model_version\":{version},\"id\":{id},\"outputs\":[{outputs}]}}");
         Answer::Ok(classified.onto(json(StatusCode::OK, body)))
     };
     answer.await.unwrap_or_else(|refusal| refusal)
@@ -108,7 +111,7 @@ pub(crate) async fn models_v1(State(shared): State<Arc<Shared>>) -> Response {
 /// `GET /v1/models/{name}`
 pub(crate) async fn model_v1(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     if name.ends_with(":predict") {
-        return super::not_allowed("POST").await;
+        return wrong_method_v1(Path(name)).await;
     }
     match known(&shared, &[("name".to_owned(), name)]) {
         Ok(()) => {
@@ -126,14 +129,15 @@ pub(crate) async fn predict_v1(
     Extension(RequestId(id)): Extension<RequestId>,
     request: Request<Body>,
 ) -> Response {
-    let Some(name) = target.strip_suffix(":predict") else { return super::not_allowed("GET").await };
+    let Some(name) = target.strip_suffix(":predict") else { return wrong_method_v1(Path(target)).await };
     let _in_flight = shared.enter();
     let answer = async {
         known(&shared, &[("name".to_owned(), name.to_owned())])?;
-        let deadline = deadline(request.headers(), &shared);
+        let deadline =
+            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
         let body = read(&shared, request).await?;
-        let texts = instances(&body, shared.options.max_texts)
-            .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let texts =
+            instances(&body, shared.options.max_texts).map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
         let classified = ask(&shared, &id, texts, deadline).await?;
         let one = |(label, best): (&str, crate::scores::Top)| {
             format!("{{\"label\":{},\"score\":{}}}", Quoted(label), float(f64::from(best.score)))
@@ -142,6 +146,11 @@ pub(crate) async fn predict_v1(
         Answer::Ok(classified.onto(json(StatusCode::OK, format!("{{\"predictions\":[{predictions}]}}"))))
     };
     answer.await.unwrap_or_else(|refusal| refusal)
+}
+
+/// A model is only asked about, and its verb only done.
+pub(crate) async fn wrong_method_v1(Path(target): Path<String>) -> Response {
+    super::not_allowed(if target.ends_with(":predict") { "POST" } else { "GET" }).await
 }
 
 /// `{"instances": [..]}`: each a text, or an object with one under `text`.
@@ -182,9 +191,8 @@ async fn read(shared: &Shared, request: Request<Body>) -> Result<Json, Response>
     if request.headers().contains_key("inference-header-content-length") {
         return Err(bad("tensors as binary data are not supported"));
     }
-    let (bytes, _share) = body::read(request.into_body(), shared)
-        .await
-        .map_err(|unread| error(unread.status(), unread.message()))?;
+    let (bytes, _share) =
+        body::read(request.into_body(), shared).await.map_err(|unread| error(unread.status(), unread.message()))?;
     let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| bad("the body is not UTF-8"))?;
     let json = Json::parse(text).map_err(|invalid| bad(&format!("{} at {}", invalid.message, invalid.position)))?;
     if matches!(json, Json::Object(_)) { Ok(json) } else { Err(bad("the body is not an object")) }
@@ -194,4 +202,3 @@ async fn ask(shared: &Shared, id: &str, texts: Vec<String>, deadline: Instant) -
     let question = Question { texts, truncate: true, deadline };
     classify(shared, id, question).await.map_err(|refusal| refusal.onto(error(refusal.status(), refusal.message())))
 }
-

@@ -57,7 +57,13 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/metrics", only("GET", get(probes::metrics)))
         .route("/v1/provenance", only("GET", get(probes::provenance)))
         .route("/v1/models", only("GET", get(kserve::models_v1)))
-        .route("/v1/models/{name}", only("GET, POST", get(kserve::model_v1).post(kserve::predict_v1)))
+        .route(
+            "/v1/models/{name}",
+            get(kserve::model_v1)
+                .post(kserve::predict_v1)
+                .head(kserve::wrong_method_v1)
+                .fallback(kserve::wrong_method_v1),
+        )
         .route("/v2", only("GET", get(kserve::server)))
         .route("/v2/health/live", only("GET", get(kserve::live)))
         .route("/v2/health/ready", only("GET", get(kserve::ready)))

@@ -23,7 +23,10 @@ pub(crate) async fn predict(
     request: Request<Body>,
 ) -> Response {
     let _in_flight = shared.enter();
-    let deadline = deadline(request.headers(), &shared);
+    let deadline = match deadline(request.headers(), &shared) {
+        Ok(deadline) => deadline,
+        Err(problem) => return detail(StatusCode::BAD_REQUEST, problem),
+    };
     let (parts, body) = request.into_parts();
     let (body, _share) = match body::read(body, &shared).await {
         Ok(read) => read,
@@ -70,8 +73,8 @@ fn parse(body: &[u8], is_json: bool) -> Result<Json, Response> {
     let Ok(body) = std::str::from_utf8(body) else {
         return Err(detail(Unread::Broken.status(), Unread::Broken.message()));
     };
-    let json = Json::parse(body)
-        .map_err(|invalid| unprocessable(&[Problem::not_json(invalid.message, invalid.position)]))?;
+    let json =
+        Json::parse(body).map_err(|invalid| unprocessable(&[Problem::not_json(invalid.message, invalid.position)]))?;
     match json {
         Json::Object(_) => Ok(json),
         other => Err(unprocessable(&[Problem::not_an_object(&other)])),

@@ -53,9 +53,18 @@ fn said(status: StatusCode, what: &str) -> Response {
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let (queued_texts, queued_tokens) = shared.queue.depth();
     let routes = shared.routes.load();
-    let identity = |model: &Model, role: Role| Served { role, digest: model.version_name().to_owned(), reference: model.identity.reference.clone().unwrap_or_default() };
-    let canary = routes.canary.iter().filter(|canary| !canary.model.has_failed()).map(|canary| identity(&canary.model, Role::Canary));
-    let shadow = routes.shadow.iter().filter(|shadow| !shadow.has_failed()).map(|shadow| identity(shadow, Role::Shadow));
+    let identity = |model: &Model, role: Role| Served {
+        role,
+        digest: model.version_name().to_owned(),
+        reference: model.identity.reference.clone().unwrap_or_default(),
+    };
+    let canary = routes
+        .canary
+        .iter()
+        .filter(|canary| !canary.model.has_failed())
+        .map(|canary| identity(&canary.model, Role::Canary));
+    let shadow =
+        routes.shadow.iter().filter(|shadow| !shadow.has_failed()).map(|shadow| identity(shadow, Role::Shadow));
     let gauges = Gauges {
         queued_texts,
         queued_tokens,

@@ -37,7 +37,9 @@ pub(super) async fn predict(shared: &Shared, request_id: &str, body: &Json, dead
                 Refusal::Late => ("Request timed out", "Backend"),
                 Refusal::NoModel => ("Model is not ready", "Unhealthy"),
                 Refusal::Failed => ("Inference failed", "Backend"),
-                Refusal::TooLong => ("Input validation error: `inputs` has more tokens than the model takes", "Validation"),
+                Refusal::TooLong => {
+                    ("Input validation error: `inputs` has more tokens than the model takes", "Validation")
+                }
             };
             refusal.onto(refuse(refusal.status(), message, kind))
         }

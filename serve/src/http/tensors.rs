@@ -80,7 +80,10 @@ fn texts(input: &Json, max_texts: usize) -> Result<(Vec<String>, Vec<usize>), St
     }
     let Some(Json::Array(shape)) = input.field("shape") else { return Err("the input has no \"shape\"".to_owned()) };
     let dimension = |json: &Json| match json {
-        Json::Number(number) => number.parse::<usize>().ok().filter(|size| *size <= max_texts.max(1)),
+        // A whole number may be written with a point.
+        Json::Number(number) => {
+            number.strip_suffix(".0").unwrap_or(number).parse::<usize>().ok().filter(|size| *size <= max_texts.max(1))
+        }
         _ => None,
     };
     let shape: Option<Vec<usize>> = shape.iter().map(dimension).collect();

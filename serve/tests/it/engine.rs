@@ -90,7 +90,9 @@ fn pinned_threads_compute_the_same() {
 
 #[tokio::test]
 async fn a_model_that_misses_its_golden_logits_is_not_served() {
-    let dir = changed_json("golden.json", |golden| golden["logits"][1][0] = json!(golden["logits"][1][0].as_f64().unwrap() + 0.01));
+    let dir = changed_json("golden.json", |golden| {
+        golden["logits"][1][0] = json!(golden["logits"][1][0].as_f64().unwrap() + 0.01)
+    });
     let (_router, handle) = server(engine_of(dir.path(), 1), ModelIdentity::default(), ServeOptions::default());
     let Lifecycle::Failed(reason) = handle.started().await else { panic!("it was served") };
     assert!(reason.contains("but its golden logits are"), "{reason}");

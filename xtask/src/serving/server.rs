@@ -36,7 +36,10 @@ impl Server {
     }
 
     /// Starts a server that is told its port; the port is added to its arguments by `with_port`.
-    pub(crate) fn at_a_free_port(mut command: Command, with_port: impl FnOnce(&mut Command, u16)) -> anyhow::Result<Self> {
+    pub(crate) fn at_a_free_port(
+        mut command: Command,
+        with_port: impl FnOnce(&mut Command, u16),
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         with_port(&mut command, address.port());
         crate::process::end_with_us(&mut command);

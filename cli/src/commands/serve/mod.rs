@@ -105,7 +105,8 @@ struct Reload {
 fn canary(text: &str) -> Result<(Reference, f64), String> {
     let (reference, percent) = text.rsplit_once('=').ok_or("write REF=PERCENT%, for example demo:v2=5%")?;
     let share = admin::share(percent).ok_or_else(|| format!("`{percent}` is not a percentage from 0% to 100%"))?;
-    let reference: Reference = reference.parse().map_err(|error| format!("`{reference}` is not a reference: {error}"))?;
+    let reference: Reference =
+        reference.parse().map_err(|error| format!("`{reference}` is not a reference: {error}"))?;
     Ok((reference.or_latest(), share))
 }
 

@@ -285,7 +285,8 @@ mod tests {
             };
             let total: f64 = (0..n_tokens).map(score).sum();
             for (n, x) in context.iter().enumerate() {
-                let exact = (0..n_tokens).map(|token| score(token) * f64::from(values[token * stride + n])).sum::<f64>();
+                let exact =
+                    (0..n_tokens).map(|token| score(token) * f64::from(values[token * stride + n])).sum::<f64>();
                 assert!((f64::from(*x) - exact / total).abs() < 2e-5, "{head_dim}: {x} is not {}", exact / total);
             }
         }

@@ -239,11 +239,8 @@ mod x86 {
         n_lines: 2,
     };
 
-    pub(super) const AVX2: Isa = Isa {
-        name: "avx2",
-        tiles: &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>],
-        n_lines: 1,
-    };
+    pub(super) const AVX2: Isa =
+        Isa { name: "avx2", tiles: &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>], n_lines: 1 };
 }
 
 #[cfg(test)]

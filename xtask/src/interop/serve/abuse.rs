@@ -36,7 +36,11 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         Ok(())
     });
     claim("a body of 1 MB of words is cut, and said to be", &|server| {
-        let answer = Client::connect(server.address)?.ask(&request("POST", "/predict", &texts::body(&"good ".repeat(200_000))))?;
+        let answer = Client::connect(server.address)?.ask(&request(
+            "POST",
+            "/predict",
+            &texts::body(&"good ".repeat(200_000)),
+        ))?;
         ensure!(answer.status == 200 && answer.header("x-truncated") == "true", "{}", answer.status);
         Ok(())
     });

@@ -12,9 +12,10 @@ use super::Stage;
 use crate::report::Report;
 
 pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
-    let programs = stage.peers.debian("chromium", "chromium").and_then(|chromium| {
-        Ok((chromium, stage.peers.debian("chromium-driver", "chromedriver")?))
-    });
+    let programs = stage
+        .peers
+        .debian("chromium", "chromium")
+        .and_then(|chromium| Ok((chromium, stage.peers.debian("chromium-driver", "chromedriver")?)));
     let (chromium, driver) = match programs {
         Ok(programs) => programs,
         Err(error) => return report.skip("Chromium", "shows /ui and /docs", &format!("{error:#}")),
@@ -25,9 +26,10 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
             browser.open(&format!("http://{}{path}", server.address))?;
             browser.run("document.getElementById('texts').value = 'I love this movie\\n<b>the worst film</b>'")?;
             browser.click("#ask")?;
-            let shown = browser.until("[...document.querySelectorAll('.result')].map((result) => result.innerText)", |shown| {
-                shown.as_array().is_some_and(|results| results.len() == 2)
-            })?;
+            let shown = browser
+                .until("[...document.querySelectorAll('.result')].map((result) => result.innerText)", |shown| {
+                    shown.as_array().is_some_and(|results| results.len() == 2)
+                })?;
             let text = shown.to_string();
             ensure!(text.contains("positive") && text.contains("negative") && text.contains('%'), "{text}");
             ensure!(text.contains("<b>the worst film</b>"), "a text is shown as it is: {text}");
@@ -75,7 +77,8 @@ impl Browser {
         crate::process::end_with_us(&mut command);
         let driver = command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut browser = Self { driver, session: format!("http://127.0.0.1:{port}/session") };
-        let args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=900,1000"];
+        let args =
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=900,1000"];
         let chrome = json!({ "binary": chromium, "args": args });
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": chrome, "goog:loggingPrefs": { "browser": "ALL" } } } });
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -69,7 +69,8 @@ fn question(case: &Value) -> anyhow::Result<(String, Vec<u8>)> {
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16)).collect::<Result<_, _>>()?
         }
     };
-    let mut question = format!("{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n", text("method")?, text("path")?);
+    let mut question =
+        format!("{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n", text("method")?, text("path")?);
     if let Some(content_type) = case["content_type"].as_str() {
         question += &format!("content-type: {content_type}\r\n");
     }

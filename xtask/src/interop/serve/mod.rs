@@ -25,8 +25,7 @@ struct Stage<'a> {
 }
 
 pub(crate) fn run(peers: &Peers, report: &mut Report, workspace: &Path) -> anyhow::Result<()> {
-    let stage =
-        Stage { peers, workspace, kit_rs: serving::kit_rs(workspace)?, python: serving::python(peers) };
+    let stage = Stage { peers, workspace, kit_rs: serving::kit_rs(workspace)?, python: serving::python(peers) };
     logits::run(&stage, report);
     fastapi::run(&stage, report);
     report.claim("schemathesis", "finds no failure against /openapi.json", || schemathesis(&stage));
@@ -59,11 +58,25 @@ fn schemathesis(stage: &Stage<'_>) -> anyhow::Result<()> {
     let python = stage.peers.python("schemathesis", &["schemathesis==4.32.5"])?;
     let server = stage.serve(stage.tiny(), &[])?;
     let program = python.with_file_name("schemathesis");
-    let mut command = Command::new(program);
-    command.args(["run", &format!("http://{}/openapi.json", server.address)]);
-    command.args(["--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "6", "--no-color"]);
-    command.current_dir(stage.workspace.join("target/peers"));
-    run_quietly(&mut command)?;
+    // That a tensor has as many texts as its shape says is nothing that a schema can express, so valid data may be refused there.
+    let infer = ["--include-path-regex", "/infer$", "--exclude-checks", "positive_data_acceptance"];
+    for part in [&["--exclude-path-regex", "/infer$"][..], &infer] {
+        let mut command = Command::new(&program);
+        command.args(["run", &format!("http://{}/openapi.json", server.address)]);
+        command.args([
+            "--checks",
+            "all",
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "25",
+            "--seed",
+            "6",
+            "--no-color",
+        ]);
+        command.args(part).current_dir(stage.workspace.join("target/peers"));
+        run_quietly(&mut command)?;
+    }
     Ok(())
 }
 

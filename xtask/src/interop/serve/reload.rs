@@ -23,8 +23,12 @@ const N_ROUNDS: usize = 100;
 
 pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
     report.claim("32 clients", "lose nothing over 100 reloads, and no answer mixes two models", || reloads(stage));
-    report.claim("32 clients", "lose nothing over 100 times SIGTERM, and the server exits with 0", || terminations(stage));
-    report.claim("kit-rs", "--watch follows a tag; --canary and --shadow are measured; a bad model is refused", || watch(stage));
+    report.claim("32 clients", "lose nothing over 100 times SIGTERM, and the server exits with 0", || {
+        terminations(stage)
+    });
+    report.claim("kit-rs", "--watch follows a tag; --canary and --shadow are measured; a bad model is refused", || {
+        watch(stage)
+    });
 }
 
 /// Two ModelKits that answer with different labels.
@@ -62,7 +66,10 @@ fn kits(stage: &Stage<'_>) -> anyhow::Result<Kits> {
 }
 
 fn pack(stage: &Stage<'_>, home: &Path, folder: &Path, reference: &str) -> anyhow::Result<()> {
-    fs::write(folder.join("Kitfile"), "manifestVersion: 1.0.0\npackage:\n  name: kit\nmodel:\n  name: kit\n  path: model\n")?;
+    fs::write(
+        folder.join("Kitfile"),
+        "manifestVersion: 1.0.0\npackage:\n  name: kit\nmodel:\n  name: kit\n  path: model\n",
+    )?;
     run_quietly(kit_rs(stage, home).args(["pack", "-t", reference]).arg(folder)).map(drop)
 }
 
@@ -86,10 +93,19 @@ fn order(admin: SocketAddr, method: &str, path: &str, body: &Value) -> anyhow::R
 }
 
 /// Asks until told to stop; each answer must have the label of the digest in its header. Returns the digests that were met.
-fn ask(address: SocketAddr, kits: &Kits, stop: &AtomicBool, n_answers: &AtomicUsize) -> anyhow::Result<BTreeSet<String>> {
+fn ask(
+    address: SocketAddr,
+    kits: &Kits,
+    stop: &AtomicBool,
+    n_answers: &AtomicUsize,
+) -> anyhow::Result<BTreeSet<String>> {
     let mut seen = BTreeSet::new();
     let mut client = Client::connect(address)?;
-    let question = request("POST", "/predict", r#"{"text":["i love it","the worst film","a long text with more than a few words in it"]}"#);
+    let question = request(
+        "POST",
+        "/predict",
+        r#"{"text":["i love it","the worst film","a long text with more than a few words in it"]}"#,
+    );
     while !stop.load(Ordering::Relaxed) {
         let answer = client.ask(&question)?;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -196,7 +212,8 @@ fn watch(stage: &Stage<'_>) -> anyhow::Result<()> {
     until("second opinions are counted", || {
         let metrics = client.ask(&request("GET", "/metrics", ""))?;
         let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
-        let counts = |role: &str| metrics.contains(&format!("second_opinions_total{{of=\"{role}\",result=\"disagrees\"}}"));
+        let counts =
+            |role: &str| metrics.contains(&format!("second_opinions_total{{of=\"{role}\",result=\"disagrees\"}}"));
         Ok(counts("canary") && counts("shadow"))
     })?;
     let (status, _) = order(admin, "DELETE", "/admin/canary", &json!({}))?;
