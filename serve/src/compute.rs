@@ -14,29 +14,43 @@ use crate::queue::{Computed, Job, Queue, Work};
 const TRIAL_TEXTS: [&str; 2] = ["ready", "A text of another length, so that both are packed into one batch."];
 
 /// Works until the queue is closed and empty.
-pub(crate) fn work(queue: &Queue, metrics: &Metrics, max_batch_tokens: usize) {
-    while let Some(work) = queue.take(max_batch_tokens) {
+pub(crate) fn work(queue: &Queue, metrics: &Metrics) {
+    while let Some(work) = queue.take() {
         match work {
             Work::Try(trial) => (trial.verdict)(try_out(&trial.model)),
-            Work::Predict(jobs) => answer(jobs, metrics),
+            Work::Predict(jobs) => {
+                answer(jobs, metrics);
+                queue.end_batch();
+            }
         }
     }
 }
 
 /// Computes a model's answers for two texts, together and alone: they must have one finite logit per label, and be the same both ways.
+/// Then those for its golden texts, if it has any: they must be the golden ones.
 fn try_out(model: &Model) -> Result<()> {
     let attempt = || -> Result<(), BoxError> {
         let together = predict(model, prepare(model, &TRIAL_TEXTS)?)?;
         for (text, row) in TRIAL_TEXTS.iter().zip(together) {
             let alone = predict(model, prepare(model, &[text])?)?.concat();
-            let same = row.iter().zip(&alone).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()));
-            if !same {
+            if !close(&row, &alone) {
                 return Err(format!("{text:?} has the logits {alone:?} alone, but {row:?} in a batch").into());
+            }
+        }
+        for (text, golden) in model.predictor.golden() {
+            let logits = predict(model, prepare(model, &[&text])?)?.concat();
+            if !close(&logits, &golden) {
+                return Err(format!("{text:?} has the logits {logits:?}, but its golden logits are {golden:?}").into());
             }
         }
         Ok(())
     };
     attempt().map_err(|source| Error::Verify { source })
+}
+
+/// Whether two rows of logits are the same but for rounding.
+fn close(left: &[f32], right: &[f32]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()))
 }
 
 fn prepare(model: &Model, texts: &[&str]) -> Result<Vec<AnyInput>, BoxError> {
@@ -62,6 +76,7 @@ fn answer(jobs: Vec<Job>, metrics: &Metrics) {
         Err(error) => {
             tracing::error!(error = &*error, n_texts = waiters.len(), "the model failed on a batch");
             metrics.failed_batches.add(1);
+            model.fail();
             for (answer, _) in waiters {
                 let _ = answer.send(None);
             }

@@ -11,6 +11,8 @@ use crate::model::{Model, ModelIdentity};
 use crate::options::ServeOptions;
 use crate::predictor::Predictor;
 use crate::queue::Trial;
+use crate::record::Served;
+use crate::routes::{Canary, Routes};
 use crate::server::Shared;
 
 /// Where a server is in its life.
@@ -48,7 +50,25 @@ impl Handle {
 
     /// Who the served model is.
     pub fn identity(&self) -> ModelIdentity {
-        self.shared.model.load().identity.clone()
+        self.shared.stable().identity.clone()
+    }
+
+    /// Who the canary is, and its share of the requests; `None` also once it has failed.
+    pub fn canary_identity(&self) -> Option<(ModelIdentity, f64)> {
+        let routes = self.shared.routes.load();
+        let canary = routes.canary.as_ref().filter(|canary| !canary.model.has_failed())?;
+        Some((canary.model.identity.clone(), canary.share))
+    }
+
+    /// Who the shadow is; `None` also once it has failed.
+    pub fn shadow_identity(&self) -> Option<ModelIdentity> {
+        let routes = self.shared.routes.load();
+        routes.shadow.as_ref().filter(|shadow| !shadow.has_failed()).map(|shadow| shadow.identity.clone())
+    }
+
+    /// Is told about each answer from now on, on the thread that gave it. The first observer stays; says whether this was it.
+    pub fn observe(&self, observer: impl Fn(&Served) + Send + Sync + 'static) -> bool {
+        self.shared.observer.set(Arc::new(observer)).is_ok()
     }
 
     /// The limits and times of this server.
@@ -59,20 +79,76 @@ impl Handle {
     /// Replaces the served model once the new one's first forward pass is right; requests that have begun finish on the old one.
     /// A model that fails is refused, and the old one keeps serving.
     pub async fn swap(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
+        let is_first = self.lifecycle() == Lifecycle::Starting;
+        let verdict = self.tried(predictor, identity).await;
+        match verdict {
+            Ok(model) => {
+                self.change(|routes| routes.stable = Arc::clone(&model));
+                self.shared.metrics.swaps.add(u64::from(!is_first));
+                self.shared.lifecycle.send_if_modified(become_ready);
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.metrics.refused_swaps.add(1);
+                self.shared.lifecycle.send_if_modified(|now| judge(now, &Err::<(), _>(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets another model answer a share of the requests, from 0 to 1, once its first forward pass is right. The same request id always
+    /// meets the same model. A canary that fails on a batch gets no more requests.
+    pub async fn canary(&self, predictor: impl Predictor, identity: ModelIdentity, share: f64) -> Result<()> {
+        let model = self.tried(predictor, identity).await?;
+        let share = share.clamp(0.0, 1.0);
+        self.change(|routes| routes.canary = Some(Canary { model: Arc::clone(&model), share }));
+        Ok(())
+    }
+
+    /// Sends no more requests to the canary.
+    pub fn end_canary(&self) {
+        self.change(|routes| routes.canary = None);
+    }
+
+    /// Lets the canary answer everything; says whether there was one that has not failed.
+    pub fn promote_canary(&self) -> bool {
+        let mut is_promoted = false;
+        self.shared.routes.rcu(|routes| {
+            let mut routes = Routes::clone(routes);
+            let canary = routes.canary.take_if(|canary| !canary.model.has_failed());
+            is_promoted = canary.is_some();
+            routes.stable = canary.map_or(routes.stable, |canary| canary.model);
+            routes
+        });
+        is_promoted
+    }
+
+    /// Asks another model for a second opinion on what was answered, when there is nothing else to do; only metrics tell of it.
+    pub async fn shadow(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
+        let model = self.tried(predictor, identity).await?;
+        self.change(|routes| routes.shadow = Some(Arc::clone(&model)));
+        Ok(())
+    }
+
+    /// Asks the shadow no more.
+    pub fn end_shadow(&self) {
+        self.change(|routes| routes.shadow = None);
+    }
+
+    async fn tried(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<Arc<Model>> {
         let model = Model::new(predictor, identity);
         let (send, verdict) = oneshot::channel();
         let send = |verdict| drop(send.send(verdict));
         self.shared.queue.push_trial(Trial { model: Arc::clone(&model), verdict: Box::new(send) });
-        let verdict = verdict.await.unwrap_or(Err(Error::Stopped));
-        match &verdict {
-            Ok(()) => {
-                self.shared.model.store(model);
-                self.shared.metrics.swaps.add(1);
-                self.shared.lifecycle.send_if_modified(become_ready);
-            }
-            Err(_) => self.shared.metrics.refused_swaps.add(1),
-        }
-        verdict
+        verdict.await.unwrap_or(Err(Error::Stopped)).map(|()| model)
+    }
+
+    fn change(&self, change: impl Fn(&mut Routes)) {
+        self.shared.routes.rcu(|routes| {
+            let mut routes = Routes::clone(routes);
+            change(&mut routes);
+            routes
+        });
     }
 
     /// Says no on `/readyz` from now on, keeps answering, and waits until no predict request is left.
@@ -102,11 +178,12 @@ impl std::fmt::Debug for Handle {
 }
 
 /// What the first forward pass means for a server that is starting.
-pub(crate) fn judge(now: &mut Lifecycle, verdict: &Result<()>) -> bool {
+pub(crate) fn judge(now: &mut Lifecycle, verdict: &Result<(), impl std::borrow::Borrow<Error>>) -> bool {
     match verdict {
         _ if *now != Lifecycle::Starting => false,
         Ok(()) => become_ready(now),
         Err(error) => {
+            let error = error.borrow();
             let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
             *now = Lifecycle::Failed(format!("{error}{cause}").into());
             true

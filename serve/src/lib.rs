@@ -5,8 +5,10 @@
 //! ```
 //!
 //! [`server`] makes a router and a [`Handle`] of a [`Predictor`]; [`run`] serves them until a shutdown, and drains.
-//! The routes: `GET /`, `POST /predict`, `/livez`, `/startupz`, `/readyz`, `/metrics`, `/v1/provenance`.
+//! The routes: `POST /predict` as the tutorial's FastAPI app and as text-embeddings-inference have it, the Open Inference Protocol under `/v2`
+//! and KServe's first one under `/v1/models`, `/livez`, `/startupz`, `/readyz`, `/metrics`, `/v1/provenance`, and for people `/ui` and `/docs`.
 
+mod budget;
 mod compute;
 #[cfg(feature = "engine")]
 pub mod engine;
@@ -16,8 +18,11 @@ mod http;
 mod metrics;
 mod model;
 mod options;
+mod pace;
 mod predictor;
 mod queue;
+mod record;
+mod routes;
 mod run;
 mod scores;
 mod server;
@@ -29,5 +34,6 @@ pub use handle::{Handle, Lifecycle};
 pub use model::ModelIdentity;
 pub use options::ServeOptions;
 pub use predictor::{BoxError, Predictor, Prepared};
+pub use record::{Served, Trace, Work};
 pub use run::run;
-pub use server::server;
+pub use server::{server, server_without_model};

@@ -3,28 +3,40 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::http::classify::Classified;
+use crate::queue::Reason;
+use crate::routes::Role;
 
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
+const SCORES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
+const DELTAS: &[f64] = &[1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5];
+
 /// All counters of one server.
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(String, &'static str, u16), u64>>,
-    labels: Mutex<BTreeMap<String, u64>>,
-    pub(crate) truncated: Counter,
-    pub(crate) shed: Counter,
+    labels: Mutex<BTreeMap<(String, Role), u64>>,
+    shed: Mutex<BTreeMap<Reason, u64>>,
+    /// Second opinions by the role that is judged and what came of them.
+    opinions: Mutex<BTreeMap<(Role, &'static str), u64>>,
+    opinion_deltas: Histogram,
+    truncated: Counter,
+    tokens: Counter,
+    scores: Histogram,
+    tokenise_seconds: Histogram,
+    pub(crate) late: Counter,
     pub(crate) failed_batches: Counter,
     pub(crate) swaps: Counter,
     pub(crate) refused_swaps: Counter,
-    pub(crate) predict_seconds: Histogram,
+    request_seconds: Histogram,
     wait_seconds: Histogram,
     compute_seconds: Histogram,
     batch_texts: Histogram,
     batch_tokens: Histogram,
-    /// Tokens computed per second, lately; the bits of an `f64`.
-    speed: AtomicU64,
 }
 
 /// What is read at the moment of asking.
@@ -33,6 +45,13 @@ pub(crate) struct Gauges {
     pub(crate) queued_tokens: usize,
     pub(crate) in_flight: usize,
     pub(crate) ready: bool,
+    pub(crate) tokens_per_second: f64,
+    pub(crate) served: Vec<Served>,
+}
+
+/// A model that is loaded.
+pub(crate) struct Served {
+    pub(crate) role: Role,
     pub(crate) digest: String,
     pub(crate) reference: String,
 }
@@ -42,33 +61,60 @@ impl Metrics {
         Self {
             requests: Mutex::default(),
             labels: Mutex::default(),
+            shed: Mutex::default(),
+            opinions: Mutex::default(),
+            opinion_deltas: Histogram::new(DELTAS),
             truncated: Counter::default(),
-            shed: Counter::default(),
+            tokens: Counter::default(),
+            scores: Histogram::new(SCORES),
+            tokenise_seconds: Histogram::new(SECONDS),
+            late: Counter::default(),
             failed_batches: Counter::default(),
             swaps: Counter::default(),
             refused_swaps: Counter::default(),
-            predict_seconds: Histogram::new(SECONDS),
+            request_seconds: Histogram::new(SECONDS),
             wait_seconds: Histogram::new(SECONDS),
             compute_seconds: Histogram::new(SECONDS),
             batch_texts: Histogram::new(SIZES),
             batch_tokens: Histogram::new(SIZES),
-            speed: AtomicU64::new(0),
         }
     }
 
     /// Counts one answer. `route` is the pattern, not the path, so clients cannot invent new ones.
-    pub(crate) fn request(&self, route: &str, method: &'static str, status: u16) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((route.to_owned(), method, status)).or_default() += 1;
+    pub(crate) fn request(&self, route: &str, method: &'static str, status: u16, duration: Duration) {
+        *lock(&self.requests).entry((route.to_owned(), method, status)).or_default() += 1;
+        if method == "POST" && route != "unmatched" {
+            self.request_seconds.observe(duration.as_secs_f64());
+        }
     }
 
-    /// Counts one answered label.
-    pub(crate) fn label(&self, label: &str) {
-        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        match labels.get_mut(label) {
-            Some(count) => *count += 1,
-            None => drop(labels.insert(label.to_owned(), 1)),
+    /// Counts what one request got to know.
+    pub(crate) fn classified(&self, classified: &Classified, role: Role) {
+        let work = &classified.work;
+        self.truncated.add(work.n_truncated as u64);
+        self.tokens.add(work.n_tokens as u64);
+        self.tokenise_seconds.observe(work.tokenised.as_secs_f64());
+        let mut labels = lock(&self.labels);
+        for (label, best) in classified.best() {
+            self.scores.observe(f64::from(best.score));
+            *labels.entry((label.to_owned(), role)).or_default() += 1;
         }
+    }
+
+    /// Counts a request that was not taken in.
+    pub(crate) fn shed(&self, reason: Reason) {
+        *lock(&self.shed).entry(reason).or_default() += 1;
+    }
+
+    /// Counts a second opinion; `judged` is the role that is on trial, `delta` the distance of both best scores.
+    pub(crate) fn opinion(&self, judged: Role, agrees: bool, delta: f32) {
+        *lock(&self.opinions).entry((judged, if agrees { "agrees" } else { "disagrees" })).or_default() += 1;
+        self.opinion_deltas.observe(f64::from(delta));
+    }
+
+    /// Counts a second opinion that there was no time for, or that failed.
+    pub(crate) fn opinion_dropped(&self, judged: Role) {
+        *lock(&self.opinions).entry((judged, "dropped")).or_default() += 1;
     }
 
     /// Counts one computed batch.
@@ -77,15 +123,6 @@ impl Metrics {
         self.compute_seconds.observe(computed.as_secs_f64());
         self.batch_texts.observe(waits.len() as f64);
         self.batch_tokens.observe(n_tokens as f64);
-        let now = n_tokens as f64 / computed.as_secs_f64().max(1e-6);
-        let before = self.tokens_per_second();
-        let speed = if before == 0.0 { now } else { 0.9 * before + 0.1 * now };
-        self.speed.store(speed.to_bits(), Ordering::Relaxed);
-    }
-
-    /// How fast the compute thread has been lately; 0 before its first batch.
-    pub(crate) fn tokens_per_second(&self) -> f64 {
-        f64::from_bits(self.speed.load(Ordering::Relaxed))
     }
 
     /// Writes everything down.
@@ -99,23 +136,37 @@ impl Metrics {
 
     fn render_requests(&self, page: &mut Page) {
         page.head("requests_total", "counter", "Answers given.");
-        for ((route, method, status), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            page.line(
-                "requests_total",
-                &[("method", method), ("route", route), ("status", &status.to_string())],
-                *count as f64,
-            );
+        for ((route, method, status), count) in lock(&self.requests).iter() {
+            let labels = [("method", *method), ("route", route), ("status", &status.to_string())];
+            page.line("requests_total", &labels, *count as f64);
         }
         page.head("labels_total", "counter", "Texts by the label that was answered.");
-        for (label, count) in self.labels.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            page.line("labels_total", &[("label", label)], *count as f64);
+        for ((label, role), count) in lock(&self.labels).iter() {
+            page.line("labels_total", &[("label", label), ("role", role.name())], *count as f64);
         }
+        page.histogram("scores", "The scores of the labels that were answered.", &self.scores);
+        page.head("second_opinions_total", "counter", "Answers that another model was asked about, too.");
+        for ((judged, result), count) in lock(&self.opinions).iter() {
+            page.line("second_opinions_total", &[("of", judged.name()), ("result", result)], *count as f64);
+        }
+        page.histogram("second_opinion_deltas", "How far the best scores of both were apart.", &self.opinion_deltas);
         page.head("swaps_total", "counter", "Models given to replace the served one.");
         page.line("swaps_total", &[("result", "done")], self.swaps.value());
         page.line("swaps_total", &[("result", "refused")], self.refused_swaps.value());
+        page.single("tokens_total", "counter", "Tokens of the texts that were answered.", self.tokens.value());
         page.single("truncated_total", "counter", "Texts whose end was cut off.", self.truncated.value());
-        page.single("shed_total", "counter", "Requests refused because the queue was full.", self.shed.value());
-        page.histogram("predict_seconds", "From a request's head to its answer.", &self.predict_seconds);
+        page.head("shed_total", "counter", "Requests refused with 429, by the limit that was met.");
+        for reason in [Reason::Tokens, Reason::Wait] {
+            let count = lock(&self.shed).get(&reason).copied().unwrap_or_default();
+            page.line("shed_total", &[("reason", reason.name())], count as f64);
+        }
+        page.single("late_total", "counter", "Requests whose deadline came before their answer.", self.late.value());
+        page.histogram(
+            "request_seconds",
+            "From a request's head to its answer, of POST requests.",
+            &self.request_seconds,
+        );
+        page.histogram("tokenise_seconds", "How long tokenising took.", &self.tokenise_seconds);
     }
 
     fn render_compute(&self, page: &mut Page) {
@@ -125,7 +176,6 @@ impl Metrics {
             "Batches that the model failed on.",
             self.failed_batches.value(),
         );
-        page.single("tokens_per_second", "gauge", "Speed of the compute thread, lately.", self.tokens_per_second());
         page.histogram("queue_wait_seconds", "How long texts waited for the compute thread.", &self.wait_seconds);
         page.histogram("compute_seconds", "How long batches took.", &self.compute_seconds);
         page.histogram("batch_texts", "Texts per batch.", &self.batch_texts);
@@ -140,9 +190,16 @@ impl Gauges {
         page.line("queue_depth", &[("unit", "tokens")], self.queued_tokens as f64);
         page.single("in_flight", "gauge", "Predict requests that are being answered.", self.in_flight as f64);
         page.single("ready", "gauge", "1 while /readyz says yes.", f64::from(u8::from(self.ready)));
-        page.head("model_info", "gauge", "The served model.");
-        page.line("model_info", &[("digest", &self.digest), ("reference", &self.reference)], 1.0);
+        page.single("tokens_per_second", "gauge", "Speed of the compute thread, lately.", self.tokens_per_second);
+        page.head("model_info", "gauge", "The loaded models.");
+        for Served { role, digest, reference } in &self.served {
+            page.line("model_info", &[("digest", digest), ("reference", reference), ("role", role.name())], 1.0);
+        }
     }
+}
+
+fn lock<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Only goes up.
@@ -242,7 +299,6 @@ mod tests {
                 page.0
             );
         }
-        assert_eq!(metrics.tokens_per_second(), 3000.0);
     }
 
     #[test]

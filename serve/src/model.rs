@@ -1,6 +1,7 @@
 //! A predictor together with who it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::HeaderValue;
 
@@ -19,18 +20,33 @@ pub struct ModelIdentity {
     pub manifest: Option<Vec<u8>>,
 }
 
-/// The served model. A request holds on to the one that it began with, so no answer can mix two.
+/// A loaded model. A request holds on to the one that it began with, so no answer can mix two.
 pub(crate) struct Model {
     pub(crate) predictor: Box<dyn AnyPredictor>,
     pub(crate) identity: ModelIdentity,
     pub(crate) digest: Option<HeaderValue>,
     pub(crate) version: Option<HeaderValue>,
+    failed: AtomicBool,
 }
 
 impl Model {
     pub(crate) fn new(predictor: impl Predictor, identity: ModelIdentity) -> Arc<Self> {
         let header = |text: &Option<String>| HeaderValue::from_str(text.as_deref()?).ok();
         let (digest, version) = (header(&identity.digest), header(&identity.reference));
-        Arc::new(Self { predictor: Box::new(predictor), identity, digest, version })
+        Arc::new(Self { predictor: Box::new(predictor), identity, digest, version, failed: AtomicBool::new(false) })
+    }
+
+    /// Its digest, or what stands for a version where there is none.
+    pub(crate) fn version_name(&self) -> &str {
+        self.identity.digest.as_deref().unwrap_or("1")
+    }
+
+    /// It could not compute a batch.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 }

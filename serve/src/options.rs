@@ -2,19 +2,31 @@
 
 use std::time::Duration;
 
-/// Limits and times of a server. What a client can make it hold is bounded by them.
+/// Limits and times of a server. What clients can make it hold is bounded by them:
+/// at most `max_connections` heads of 16 KiB, `max_buffered_bytes` of bodies and as many again of the texts in them, and
+/// `max_queue_tokens` plus one request of `max_texts` texts in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeOptions {
+    /// What the Open Inference Protocol calls the model.
+    pub model_name: String,
     /// Tokens that may wait; a request beyond them is refused with 429.
     pub max_queue_tokens: usize,
+    /// How long a request may have to wait by what the server has learnt of its speed; beyond it 429.
+    pub max_queue_wait: Duration,
     /// Tokens computed at once, at most; a single text may have more.
     pub max_batch_tokens: usize,
     /// Size of a request body in bytes, at most; beyond it 413.
     pub max_body_bytes: usize,
+    /// Bytes of all request bodies that are held at the same time; beyond it 503.
+    pub max_buffered_bytes: usize,
     /// Texts in one request, at most; beyond it 422.
     pub max_texts: usize,
+    /// Connections at the same time; a further one gets a short 503 and is closed.
+    pub max_connections: usize,
     /// Requests whose long texts are tokenised at once; further ones wait for their turn.
     pub max_preparing: usize,
+    /// How long a request may take from its head to its answer; beyond it 504. A client can ask for less with `X-Request-Timeout-Ms`.
+    pub request_timeout: Duration,
     /// How long a client may take to send a request's head, also the first or next one of an idle connection.
     pub head_timeout: Duration,
     /// How long a client may take to send a request's body; beyond it 408.
@@ -30,11 +42,16 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
+            model_name: "model".to_owned(),
             max_queue_tokens: 16_384,
+            max_queue_wait: Duration::from_secs(1),
             max_batch_tokens: 1024,
             max_body_bytes: 1 << 20,
+            max_buffered_bytes: 64 << 20,
             max_texts: 128,
+            max_connections: 4096,
             max_preparing: 2,
+            request_timeout: Duration::from_secs(60),
             head_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,

@@ -20,6 +20,11 @@ pub trait Predictor: Send + Sync + 'static {
 
     /// Gives one row of logits per input, in the order of [`labels`](Self::labels). Called from the compute thread only, one batch at a time.
     fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Vec<f32>>, BoxError>;
+
+    /// Texts whose logits are known from elsewhere: a model whose own differ by more than 1e-3 is not served.
+    fn golden(&self) -> Vec<(String, Vec<f32>)> {
+        Vec::new()
+    }
 }
 
 /// One text after [`Predictor::prepare`].
@@ -41,6 +46,7 @@ pub(crate) trait AnyPredictor: Send + Sync {
     fn labels(&self) -> &[String];
     fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError>;
     fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError>;
+    fn golden(&self) -> Vec<(String, Vec<f32>)>;
 }
 
 impl<P: Predictor> AnyPredictor for P {
@@ -59,5 +65,28 @@ impl<P: Predictor> AnyPredictor for P {
             .map(|input| *input.downcast().expect("an input travels with the model that prepared it"))
             .collect();
         Predictor::predict(self, &inputs)
+    }
+
+    fn golden(&self) -> Vec<(String, Vec<f32>)> {
+        Predictor::golden(self)
+    }
+}
+
+/// Stands where a model will be; it has no labels and answers nothing.
+pub(crate) struct NotYet;
+
+impl Predictor for NotYet {
+    type Input = ();
+
+    fn labels(&self) -> &[String] {
+        &[]
+    }
+
+    fn prepare(&self, _text: &str) -> Result<Prepared<()>, BoxError> {
+        Err("there is no model yet".into())
+    }
+
+    fn predict(&self, _inputs: &[()]) -> Result<Vec<Vec<f32>>, BoxError> {
+        Err("there is no model yet".into())
     }
 }

@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::error::Result;
 use crate::model::Model;
+use crate::options::ServeOptions;
+use crate::pace::Pace;
 use crate::predictor::AnyInput;
 
 /// One text that waits to be computed.
@@ -16,13 +18,15 @@ pub(crate) struct Job {
     pub(crate) input: AnyInput,
     pub(crate) n_tokens: usize,
     pub(crate) arrived: Instant,
+    /// When the client stops waiting.
+    pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
 impl Job {
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
+        self.answer.is_closed() || self.deadline <= Instant::now()
     }
 }
 
@@ -53,40 +57,69 @@ pub(crate) enum Work {
 /// Why a request was not taken in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full {
-    /// Tokens that wait already.
-    pub(crate) n_tokens: usize,
+    pub(crate) reason: Reason,
+    /// When what waits now will have been computed, by what is known of the speed.
+    pub(crate) wait: Duration,
 }
+
+/// Which limit it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    /// Too many tokens wait.
+    Tokens,
+    /// It would have to wait for too long.
+    Wait,
+}
+
+impl Reason {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// Texts that wait for when there is nothing else to do, at most.
+const MAX_IDLE: usize = 64;
 
 /// Texts in the order of their arrival.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     max_tokens: usize,
+    max_wait: Duration,
+    max_batch_tokens: usize,
 }
 
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
+    /// For when there are no jobs.
+    idle: VecDeque<Job>,
+    pace: Pace,
     trials: VecDeque<Trial>,
     n_tokens: usize,
     closed: bool,
 }
 
 impl Queue {
-    pub(crate) fn new(max_tokens: usize) -> Self {
-        Self { waiting: Mutex::default(), changed: Condvar::new(), max_tokens }
+    pub(crate) fn new(options: &ServeOptions) -> Self {
+        let ServeOptions { max_queue_tokens: max_tokens, max_queue_wait: max_wait, max_batch_tokens, .. } = *options;
+        Self { waiting: Mutex::default(), changed: Condvar::new(), max_tokens, max_wait, max_batch_tokens }
+    }
+
+    /// Says no early, before a request has cost anything: whether not even a single token would be taken in.
+    pub(crate) fn admits(&self, deadline: Instant) -> Result<(), Full> {
+        self.lock().admit(1, deadline, self)
     }
 
     /// Takes all the texts of one request in, or none. A request larger than the whole queue is taken in when nothing waits.
     pub(crate) fn push(&self, jobs: Vec<Job>) -> Result<(), Full> {
         let n_tokens: usize = jobs.iter().map(|job| job.n_tokens).sum();
+        let Some(deadline) = jobs.iter().map(|job| job.deadline).min() else { return Ok(()) };
         let mut waiting = self.lock();
-        if waiting.is_full_for(n_tokens, self.max_tokens) {
-            waiting.drop_abandoned();
-        }
-        if waiting.is_full_for(n_tokens, self.max_tokens) {
-            return Err(Full { n_tokens: waiting.n_tokens });
-        }
+        waiting.admit(n_tokens, deadline, self)?;
         if !waiting.closed {
             waiting.n_tokens += n_tokens;
             waiting.jobs.extend(jobs);
@@ -94,6 +127,28 @@ impl Queue {
         drop(waiting);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Takes a text in for when there is nothing else to do; says whether there was room.
+    pub(crate) fn push_idle(&self, job: Job) -> bool {
+        let mut waiting = self.lock();
+        let fits = waiting.idle.len() < MAX_IDLE && !waiting.closed;
+        if fits {
+            waiting.idle.push_back(job);
+        }
+        drop(waiting);
+        self.changed.notify_one();
+        fits
+    }
+
+    /// A batch is over.
+    pub(crate) fn end_batch(&self) {
+        self.lock().pace.end(Instant::now());
+    }
+
+    /// How fast the compute thread has been lately; 0 before its first batch.
+    pub(crate) fn tokens_per_second(&self) -> f64 {
+        self.lock().pace.tokens_per_second()
     }
 
     /// Asks for a trial. On a closed queue the verdict is dropped unheard.
@@ -106,19 +161,24 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for work and takes all of one model's texts that wait, up to `max_tokens` (but at least one). `None` once closed and empty.
-    pub(crate) fn take(&self, max_tokens: usize) -> Option<Work> {
+    /// Waits for work and takes all of one model's texts that wait, up to `max_batch_tokens` (but at least one). `None` once closed and empty.
+    pub(crate) fn take(&self) -> Option<Work> {
         let mut waiting = self.lock();
         loop {
             if let Some(trial) = waiting.trials.pop_front() {
                 return Some(Work::Try(trial));
             }
-            let batch = waiting.take_batch(max_tokens);
+            let batch = waiting.take_batch(self.max_batch_tokens);
             if !batch.is_empty() {
+                waiting.pace.begin(batch.iter().map(|job| job.n_tokens).sum(), Instant::now());
                 return Some(Work::Predict(batch));
             }
             if waiting.closed {
                 return None;
+            }
+            if let Some(job) = waiting.idle.pop_front() {
+                // One at a time: whoever comes meanwhile waits for no more than one text.
+                return Some(Work::Predict(vec![job]));
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -143,8 +203,27 @@ impl Queue {
 }
 
 impl Waiting {
-    fn is_full_for(&self, n_tokens: usize, max_tokens: usize) -> bool {
-        self.n_tokens > 0 && self.n_tokens + n_tokens > max_tokens
+    /// Whether so many more tokens may be taken in. Texts that nobody waits for are dropped where they are in the way.
+    fn admit(&mut self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Result<(), Full> {
+        if self.refusal(n_tokens, deadline, queue).is_some() {
+            self.drop_abandoned();
+        }
+        self.refusal(n_tokens, deadline, queue).map_or(Ok(()), Err)
+    }
+
+    fn refusal(&self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Option<Full> {
+        if self.n_tokens == 0 {
+            return None;
+        }
+        let now = Instant::now();
+        let wait = self.pace.wait(self.n_tokens, now);
+        let too_long = wait > queue.max_wait || wait > deadline.saturating_duration_since(now);
+        let reason = match self.n_tokens + n_tokens > queue.max_tokens {
+            true => Reason::Tokens,
+            false if too_long => Reason::Wait,
+            false => return None,
+        };
+        Some(Full { reason, wait })
     }
 
     fn take_batch(&mut self, max_tokens: usize) -> Vec<Job> {
@@ -189,8 +268,13 @@ mod tests {
     use crate::testing::Lengths;
 
     fn job(model: &Arc<Model>, n_tokens: usize) -> (Job, oneshot::Receiver<Answer>) {
-        let (answer, answered) = oneshot::channel();
-        (Job { model: Arc::clone(model), input: Box::new(()), n_tokens, arrived: Instant::now(), answer }, answered)
+        let ((answer, answered), arrived) = (oneshot::channel(), Instant::now());
+        let deadline = arrived + Duration::from_secs(60);
+        (Job { model: Arc::clone(model), input: Box::new(()), n_tokens, arrived, deadline, answer }, answered)
+    }
+
+    fn queue(max_queue_tokens: usize, max_batch_tokens: usize) -> Queue {
+        Queue::new(&ServeOptions { max_queue_tokens, max_batch_tokens, ..Default::default() })
     }
 
     fn model() -> Arc<Model> {
@@ -206,37 +290,40 @@ mod tests {
 
     #[test]
     fn a_batch_takes_what_waits_up_to_the_cap() {
-        let (queue, model) = (Queue::new(100), model());
+        let (queue, model) = (queue(100, 35), model());
         let (jobs, _answers): (Vec<_>, Vec<_>) = [10, 20, 30, 5].map(|n| job(&model, n)).into_iter().unzip();
         queue.push(jobs).unwrap();
-        assert_eq!(tokens(queue.take(35)), [10, 20]);
-        assert_eq!(tokens(queue.take(1)), [30], "a single text may be longer than the cap");
-        assert_eq!(queue.depth(), (1, 5));
+        assert_eq!(tokens(queue.take()), [10, 20]);
+        assert_eq!(tokens(queue.take()), [30, 5]);
+        assert_eq!(queue.depth(), (0, 0));
+        let (long, _answer) = job(&model, 90);
+        queue.push(vec![long]).unwrap();
+        assert_eq!(tokens(queue.take()), [90], "a single text may be longer than the cap");
     }
 
     #[test]
     fn a_full_queue_refuses_whole_requests() {
-        let (queue, model) = (Queue::new(100), model());
+        let (queue, model) = (queue(100, 100), model());
         let (first, _a) = job(&model, 150);
         queue.push(vec![first]).expect("larger than the queue, but nothing waits");
         let ((second, _b), (third, _c)) = (job(&model, 1), job(&model, 1));
-        assert_eq!(queue.push(vec![second, third]), Err(Full { n_tokens: 150 }));
+        assert_eq!(queue.push(vec![second, third]).map_err(|full| full.reason), Err(Reason::Tokens));
         assert_eq!(queue.depth(), (1, 150));
     }
 
     #[test]
     fn abandoned_texts_are_dropped_before_compute() {
-        let (queue, model) = (Queue::new(100), model());
+        let (queue, model) = (queue(100, 100), model());
         let ((first, gone), (second, _b), (third, also_gone)) = (job(&model, 1), job(&model, 2), job(&model, 3));
         queue.push(vec![first, second, third]).unwrap();
         drop((gone, also_gone));
-        assert_eq!(tokens(queue.take(100)), [2]);
+        assert_eq!(tokens(queue.take()), [2]);
         assert_eq!(queue.depth(), (0, 0));
     }
 
     #[test]
     fn abandoned_texts_take_no_room() {
-        let (queue, model) = (Queue::new(100), model());
+        let (queue, model) = (queue(100, 100), model());
         let ((first, _a), (second, gone), (third, _c)) = (job(&model, 1), job(&model, 99), job(&model, 99));
         queue.push(vec![first, second]).unwrap();
         drop(gone);
@@ -246,20 +333,70 @@ mod tests {
 
     #[test]
     fn a_batch_never_mixes_models() {
-        let (queue, old, new) = (Queue::new(100), model(), model());
+        let (queue, old, new) = (queue(100, 100), model(), model());
         let ((first, _a), (second, _b)) = (job(&old, 1), job(&new, 2));
         queue.push(vec![first, second]).unwrap();
-        assert_eq!(tokens(queue.take(100)), [1]);
-        assert_eq!(tokens(queue.take(100)), [2]);
+        assert_eq!(tokens(queue.take()), [1]);
+        assert_eq!(tokens(queue.take()), [2]);
     }
 
     #[test]
     fn a_closed_queue_ends_when_it_is_empty() {
-        let (queue, model) = (Queue::new(100), model());
+        let (queue, model) = (queue(100, 100), model());
         let (first, _a) = job(&model, 1);
         queue.push(vec![first]).unwrap();
         queue.close();
-        assert_eq!(tokens(queue.take(100)), [1]);
-        assert!(queue.take(100).is_none());
+        assert_eq!(tokens(queue.take()), [1]);
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn a_request_that_would_wait_too_long_is_refused() {
+        let options = ServeOptions { max_queue_wait: Duration::from_millis(500), ..Default::default() };
+        let (queue, model) = (Queue::new(&options), model());
+        {
+            // 1000 tokens a second.
+            let (mut waiting, began) = (queue.lock(), Instant::now());
+            waiting.pace.begin(1000, began);
+            waiting.pace.end(began + Duration::from_secs(1));
+        }
+        let push = |n_tokens: usize, patience: Duration| {
+            let (mut job, answered) = job(&model, n_tokens);
+            job.deadline = job.arrived + patience;
+            (queue.push(vec![job]), answered)
+        };
+        let minute = Duration::from_secs(60);
+        let (first, _a) = push(400, minute);
+        assert_eq!(first, Ok(()));
+        let (impatient, _b) = push(1, Duration::from_millis(100));
+        assert_eq!(impatient.unwrap_err().reason, Reason::Wait, "it would be answered after its deadline");
+        let (second, _c) = push(300, minute);
+        assert_eq!(second, Ok(()), "what waits takes 0.4 s");
+        assert!(queue.admits(Instant::now() + minute).is_err());
+        let full = push(1, minute).0.unwrap_err();
+        assert!(full.reason == Reason::Wait && (650..750).contains(&full.wait.as_millis()), "{full:?}");
+    }
+
+    #[test]
+    fn texts_whose_client_has_stopped_waiting_are_not_computed() {
+        let (queue, model) = (queue(100, 100), model());
+        let ((mut late, _a), (second, _b)) = (job(&model, 1), job(&model, 2));
+        late.deadline = late.arrived;
+        queue.push(vec![late]).unwrap();
+        queue.push(vec![second]).unwrap();
+        assert_eq!(tokens(queue.take()), [2]);
+    }
+
+    #[test]
+    fn idle_work_is_done_one_by_one_when_there_is_nothing_else() {
+        let (queue, model) = (queue(100, 100), model());
+        let (idle, _answers): (Vec<_>, Vec<_>) = (0..MAX_IDLE + 1).map(|n| job(&model, n + 1)).unzip();
+        let taken_in: Vec<bool> = idle.into_iter().map(|job| queue.push_idle(job)).collect();
+        assert_eq!(taken_in.iter().filter(|fits| **fits).count(), MAX_IDLE);
+        let (first, _a) = job(&model, 50);
+        queue.push(vec![first]).unwrap();
+        assert_eq!(tokens(queue.take()), [50]);
+        assert_eq!(tokens(queue.take()), [1]);
+        assert_eq!(tokens(queue.take()), [2]);
     }
 }

@@ -19,6 +19,10 @@ use crate::handle::Handle;
 /// A request's head in bytes, at most; beyond it 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// What a connection gets that is one too many.
+const NO_ROOM: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// Serves connections until `shutdown`, then drains and returns. Times are those of [`ServeOptions`](crate::ServeOptions):
 ///
 /// 1. `/readyz` says no at once; for `drain_delay` new connections are still accepted, as others need time to hear of it.
@@ -34,6 +38,7 @@ pub async fn run(
     let mut door = Door {
         router,
         head_timeout: options.head_timeout,
+        max_connections: options.max_connections,
         closing: watch::Sender::new(false),
         connections: JoinSet::new(),
     };
@@ -58,6 +63,7 @@ pub async fn run(
 struct Door {
     router: Router,
     head_timeout: Duration,
+    max_connections: usize,
     /// Says when idle connections end.
     closing: watch::Sender<bool>,
     connections: JoinSet<()>,
@@ -80,6 +86,11 @@ impl Door {
     }
 
     fn serve(&mut self, stream: TcpStream) {
+        if self.connections.len() >= self.max_connections {
+            // Said without waiting: whoever does not listen is not waited for.
+            let _ = stream.try_write(NO_ROOM);
+            return;
+        }
         // A socket without TCP_NODELAY still works, only slower.
         let _ = stream.set_nodelay(true);
         let mut builder = http1::Builder::new();

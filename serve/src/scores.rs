@@ -18,7 +18,7 @@ pub(crate) fn top(logits: &[f32]) -> Top {
 }
 
 /// Softmax; for a single logit its sigmoid, as `transformers` does.
-fn scores(logits: &[f32]) -> Vec<f32> {
+pub(crate) fn scores(logits: &[f32]) -> Vec<f32> {
     if let [logit] = logits {
         return vec![1.0 / (1.0 + (-logit).exp())];
     }

@@ -1,13 +1,14 @@
 //! A router, a handle and one compute thread around a predictor.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use tokio::sync::{Semaphore, watch};
 
+use crate::budget::Budget;
 use crate::compute;
 use crate::error::Error;
 use crate::handle::{Handle, Lifecycle, judge};
@@ -16,8 +17,10 @@ use crate::http::stamp::RequestIds;
 use crate::metrics::Metrics;
 use crate::model::{Model, ModelIdentity};
 use crate::options::ServeOptions;
-use crate::predictor::Predictor;
+use crate::predictor::{NotYet, Predictor};
 use crate::queue::{Queue, Trial};
+use crate::record::Observer;
+use crate::routes::Routes;
 
 /// Serves a predictor: the routes as a value, and a handle to steer them. Give both to [`run`](crate::run), or the router to a program of yours.
 ///
@@ -30,9 +33,16 @@ pub fn server(predictor: impl Predictor, identity: ModelIdentity, options: Serve
     (http::router(&shared), Handle { shared })
 }
 
+/// Serves before there is a model: `/livez` says yes and `/startupz` no, until [`Handle::swap`] brings one.
+pub fn server_without_model(options: ServeOptions) -> (Router, Handle) {
+    let shared = Arc::new(Shared::new(Model::new(NotYet, ModelIdentity::default()), options));
+    start_thread(&shared);
+    (http::router(&shared), Handle { shared })
+}
+
 /// What the routes, the handle and the accept loop share.
 pub(crate) struct Shared {
-    pub(crate) model: ArcSwap<Model>,
+    pub(crate) routes: ArcSwap<Routes>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) options: ServeOptions,
@@ -43,22 +53,32 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Turns for tokenising long texts.
     pub(crate) preparing: Semaphore,
+    /// Bytes of bodies.
+    pub(crate) bodies: Budget,
     pub(crate) request_ids: RequestIds,
+    pub(crate) observer: OnceLock<Observer>,
 }
 
 impl Shared {
     fn new(model: Arc<Model>, options: ServeOptions) -> Self {
         Self {
-            model: ArcSwap::new(model),
-            queue: Arc::new(Queue::new(options.max_queue_tokens)),
+            routes: ArcSwap::from_pointee(Routes::only(model)),
+            queue: Arc::new(Queue::new(&options)),
             metrics: Arc::new(Metrics::new()),
             lifecycle: watch::Sender::new(Lifecycle::Starting),
             in_flight: watch::Sender::new(0),
             closing: AtomicBool::new(false),
             preparing: Semaphore::new(options.max_preparing.max(1)),
+            bodies: Budget::new(options.max_buffered_bytes),
             request_ids: RequestIds::new(),
+            observer: OnceLock::new(),
             options,
         }
+    }
+
+    /// The model that answers whatever no other does.
+    pub(crate) fn stable(&self) -> Arc<Model> {
+        Arc::clone(&self.routes.load().stable)
     }
 
     /// Counts a predict request for as long as the guard lives.
@@ -90,9 +110,12 @@ fn start(shared: &Shared, model: Arc<Model>) {
         lifecycle.send_if_modified(|now| judge(now, &verdict));
     };
     shared.queue.push_trial(Trial { model, verdict: Box::new(judged) });
+    start_thread(shared);
+}
+
+fn start_thread(shared: &Shared) {
     let (queue, metrics) = (Arc::clone(&shared.queue), Arc::clone(&shared.metrics));
-    let max_batch_tokens = shared.options.max_batch_tokens;
-    let work = move || compute::work(&queue, &metrics, max_batch_tokens);
+    let work = move || compute::work(&queue, &metrics);
     if let Err(error) = thread::Builder::new().name("compute".to_owned()).spawn(work) {
         let verdict = Err(Error::Verify { source: error.into() });
         shared.lifecycle.send_if_modified(|now| judge(now, &verdict));

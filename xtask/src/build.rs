@@ -27,7 +27,7 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
 /// peers and benchmarks are run against.
 pub(crate) fn optimised(workspace: &Path) -> anyhow::Result<PathBuf> {
     let arguments =
-        ["build", "--release", "--package", "kit-cli", "--no-default-features", "--features", "servers,serve"];
+        ["build", "--release", "--package", "kit-cli", "--no-default-features", "--features", "servers,serve,otel"];
     say(&format!("$ cargo {}", arguments.join(" ")));
     let status = Command::new(env!("CARGO")).args(arguments).arg("--quiet").current_dir(workspace).status()?;
     ensure!(status.success(), "kit-rs does not build");

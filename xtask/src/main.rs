@@ -16,6 +16,7 @@ mod peers;
 mod process;
 mod registries;
 mod report;
+mod serving;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     Evaluate(evaluate::Args),
     #[cfg(feature = "serve")]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Image(image::Command),
@@ -104,7 +104,7 @@ impl Command {
             #[cfg(feature = "full")]
             Self::Evaluate(args) => evaluate::run(args, ui),
             #[cfg(feature = "serve")]
-            Self::Serve(args) => serve::run(args, ui),
+            Self::Serve(args) => serve::run(*args, ui),
             #[cfg(feature = "full")]
             Self::Image(command) => image::run(command, ui),
             #[cfg(feature = "servers")]

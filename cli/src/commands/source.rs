@@ -1,12 +1,13 @@
 //! A model by folder or by reference: where `serve` and `evaluate` find the files, and what they may call them.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
 use kitfile::{ContextPath, Kitfile};
-use modelkit::{Filter, UnpackOptions};
-use registry::Reference;
+use modelkit::{Filter, ModelKit, UnpackOptions};
+use registry::{Layout, Reference};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -47,6 +48,14 @@ pub(super) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Sou
         .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
 }
 
+/// What the Kitfile of a folder calls its package, if there is one that can be read.
+#[cfg(feature = "serve")]
+pub(super) fn package_name(dir: &Path) -> Option<String> {
+    let path = super::pack::find_kitfile(dir).ok()?;
+    let kitfile = Kitfile::parse(&fs::read_to_string(path).ok()?).ok()?.kitfile;
+    Some(kitfile.package.name).filter(|name| !name.is_empty())
+}
+
 fn from_folder(dir: &Path) -> anyhow::Result<Source> {
     let kitfile = match super::pack::find_kitfile(dir) {
         Ok(path) => {
@@ -72,11 +81,20 @@ fn from_folder(dir: &Path) -> anyhow::Result<Source> {
 fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
     let layout = ui.layout()?;
     let kit = super::unpack::local_or_pulled(reference, &layout, network, ui)?;
+    unpacked(kit, &layout, reference, &|| ui.interrupt().flow())
+}
+
+/// Unpacks the model of a ModelKit, verified, for as long as this process needs it.
+pub(super) fn unpacked(
+    kit: ModelKit,
+    layout: &Layout,
+    reference: &Reference,
+    flow: &dyn Fn() -> ControlFlow<()>,
+) -> anyhow::Result<Source> {
     let folder = env::temporary_folder()?;
     let only_the_model: Filter = "model".parse().expect("kit's own word");
-    modelkit::unpack(&kit, &layout, folder.path(), &[only_the_model], &UnpackOptions::default(), &mut |_| {
-        ui.interrupt().flow()
-    })?;
+    let options = UnpackOptions::default();
+    modelkit::unpack(&kit, layout, folder.path(), &[only_the_model], &options, &mut |_| flow())?;
     Ok(Source {
         dir: model_folder(folder.path(), Some(&kit.kitfile))?,
         digest: Some(kit.descriptor.digest().to_string()),

@@ -1,4 +1,4 @@
-//! config.json of a DistilBERT classifier, as transformers 4 and 5 write it.
+//! config.json of a DistilBERT or BERT classifier, as transformers 4 and 5 write it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,20 +9,36 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::predictor::BoxError;
 
-/// The shape of a model. Fields are named after config.json; what stands for itself in transformers when missing, does so here.
+/// The shape of a model, in DistilBERT's words; BERT's own are read too.
+/// What stands for itself in transformers when missing, does so here.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct Config {
     model_type: String,
+    #[serde(alias = "hidden_act")]
     activation: String,
+    position_embedding_type: Option<String>,
     problem_type: Option<String>,
     id2label: Option<BTreeMap<String, String>>,
+    #[serde(alias = "hidden_size")]
     pub(super) dim: usize,
+    #[serde(alias = "intermediate_size")]
     pub(super) hidden_dim: usize,
+    #[serde(alias = "num_attention_heads")]
     pub(super) n_heads: usize,
-    pub(super) n_layers: usize,
+    #[serde(alias = "num_hidden_layers")]
+    n_layers: Option<usize>,
     pub(super) max_position_embeddings: usize,
+    pub(super) type_vocab_size: usize,
     pub(super) vocab_size: usize,
+    pub(super) layer_norm_eps: f32,
+}
+
+/// The architectures that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    DistilBert,
+    Bert,
 }
 
 impl Default for Config {
@@ -30,14 +46,17 @@ impl Default for Config {
         Self {
             model_type: String::new(),
             activation: "gelu".to_owned(),
+            position_embedding_type: None,
             problem_type: None,
             id2label: None,
             dim: 768,
             hidden_dim: 3072,
             n_heads: 12,
-            n_layers: 6,
+            n_layers: None,
             max_position_embeddings: 512,
+            type_vocab_size: 2,
             vocab_size: 30522,
+            layer_norm_eps: 1e-12,
         }
     }
 }
@@ -56,14 +75,25 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems.join("; ").into()) }
     }
 
+    /// Which architecture it is.
+    pub(super) fn family(&self) -> Family {
+        if self.model_type == "bert" { Family::Bert } else { Family::DistilBert }
+    }
+
+    pub(super) fn n_layers(&self) -> usize {
+        let default = if self.family() == Family::Bert { 12 } else { 6 };
+        self.n_layers.unwrap_or(default)
+    }
+
     fn problems(&self) -> Vec<String> {
-        let Self { model_type, activation, problem_type, dim, n_heads, .. } = self;
+        let Self { model_type, activation, position_embedding_type, problem_type, dim, n_heads, .. } = self;
         let sizes = [
             ("dim", self.dim),
             ("hidden_dim", self.hidden_dim),
             ("n_heads", self.n_heads),
-            ("n_layers", self.n_layers),
+            ("n_layers", self.n_layers()),
             ("max_position_embeddings", self.max_position_embeddings),
+            ("type_vocab_size", self.type_vocab_size),
             ("vocab_size", self.vocab_size),
         ];
         let mut problems: Vec<String> =
@@ -73,8 +103,14 @@ impl Config {
                 problems.push(problem)
             }
         };
-        unless(model_type == "distilbert", format!("model_type is {model_type:?}, but only \"distilbert\" is served"));
+        let known = ["distilbert", "bert"].contains(&model_type.as_str());
+        unless(known, format!("model_type is {model_type:?}, but only \"distilbert\" and \"bert\" are served"));
         unless(activation == "gelu", format!("activation is {activation:?}, but only \"gelu\" is served"));
+        let absolute = position_embedding_type.as_deref().is_none_or(|kind| kind == "absolute");
+        unless(
+            absolute,
+            format!("position_embedding_type is {position_embedding_type:?}, but only \"absolute\" is served"),
+        );
         unless(*n_heads == 0 || dim % n_heads == 0, format!("dim {dim} does not divide into {n_heads} heads"));
         let single_label = problem_type.as_deref().is_none_or(|kind| kind == "single_label_classification");
         unless(
@@ -116,10 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn bert_has_its_own_words_and_defaults() {
+        let text = r#"{"model_type":"bert","hidden_act":"gelu","hidden_size":384,"intermediate_size":1536,"num_attention_heads":12,
+                       "layer_norm_eps":1e-7,"position_embedding_type":"absolute"}"#;
+        let config = Config::parse(text).unwrap();
+        assert_eq!((config.family(), config.dim, config.hidden_dim, config.n_layers()), (Family::Bert, 384, 1536, 12));
+        assert_eq!(config.layer_norm_eps, 1e-7);
+        let text = r#"{"model_type":"bert","hidden_act":"relu","position_embedding_type":"relative_key"}"#;
+        let expected = "activation is \"relu\", but only \"gelu\" is served; \
+                        position_embedding_type is Some(\"relative_key\"), but only \"absolute\" is served";
+        assert_eq!(problem(text), expected);
+    }
+
+    #[test]
     fn what_is_not_served_is_said_all_at_once() {
-        let text = r#"{"model_type":"bert","activation":"relu","dim":10,"n_heads":3,"n_layers":0,"problem_type":"regression"}"#;
-        let expected = "n_layers is 0; model_type is \"bert\", but only \"distilbert\" is served; activation is \"relu\", but only \"gelu\" is served; \
-                        dim 10 does not divide into 3 heads; problem_type is Some(\"regression\"), but only single_label_classification is served";
+        let text = r#"{"model_type":"gpt2","activation":"relu","dim":10,"n_heads":3,"n_layers":0,"problem_type":"regression"}"#;
+        let expected = "n_layers is 0; model_type is \"gpt2\", but only \"distilbert\" and \"bert\" are served; activation is \"relu\", \
+                        but only \"gelu\" is served; dim 10 does not divide into 3 heads; \
+                        problem_type is Some(\"regression\"), but only single_label_classification is served";
         assert_eq!(problem(text), expected);
     }
 

@@ -1,66 +1,126 @@
-//! Linear layers, their weights transposed while they are loaded.
+//! Linear layers, their weights packed into panels while they are loaded.
 
 use std::ops::Range;
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::kernels::{Target, View, multiply};
-use super::weights::Weights;
-
-/// Rows of the transposed weight that are written together; so many floats fill a cache line.
-const BLOCK: usize = 16;
+use super::kernels::{Block, Grid, Isa, LINE, Line, Rows, gelu};
+use super::weights::{Tensor, Weights};
 
 /// One linear layer, or several side by side that read the same input.
 pub(super) struct Linear {
-    /// `[n_in, n_out]`: adjacent outputs are adjacent, as the product wants them. (torch keeps `[n_out, n_in]`.)
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+    isa: Isa,
+    panels: Vec<Panel>,
     n_in: usize,
+    /// Outputs of each of the layers side by side.
+    n_out: usize,
+}
+
+/// Adjacent outputs of one layer.
+struct Panel {
+    /// `[n_in, isa.width()]`, zeros behind the last output.
+    lines: Vec<Line>,
+    /// `[isa.width()]`
+    bias: Vec<f32>,
+    /// Its place among all outputs.
+    columns: Range<usize>,
+}
+
+/// What is done to the outputs while they are still in the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    Gelu,
 }
 
 impl Linear {
     /// Loads `{name}.weight` and `{name}.bias` of each name. `n_out` is of each layer.
-    pub(super) fn load(weights: &Weights, names: &[&str], n_in: usize, n_out: usize) -> Self {
-        let tensors: Vec<_> = names.iter().map(|name| weights.tensor(&format!("{name}.weight"))).collect();
-        let n_columns = n_out * names.len();
-        let mut weight = vec![0.0; n_in * n_columns];
-        weight.par_chunks_mut(BLOCK * n_columns).enumerate().for_each(|(block, rows)| {
-            let mut line = [0.0; BLOCK];
-            let line = &mut line[..rows.len() / n_columns];
-            for column in 0..n_columns {
-                tensors[column / n_out].read(column % n_out * n_in + block * BLOCK, line);
-                for (row, value) in line.iter().enumerate() {
-                    rows[row * n_columns + column] = *value;
+    pub(super) fn load(isa: Isa, weights: &Weights, names: &[&str], n_in: usize, n_out: usize) -> Self {
+        let sources: Vec<_> = names.iter().map(|name| Source::of(weights, name)).collect();
+        let per_layer = n_out.div_ceil(isa.width());
+        let panel = |n: usize| {
+            let (layer, first) = (n / per_layer, n % per_layer * isa.width());
+            let outputs = first..n_out.min(first + isa.width());
+            let mut bias = vec![0.0; isa.width()];
+            bias[..outputs.len()].copy_from_slice(&sources[layer].bias[outputs.clone()]);
+            let lines = pack(&sources[layer].weight, outputs.clone(), n_in, isa.n_lines());
+            Panel { lines, bias, columns: layer * n_out + outputs.start..layer * n_out + outputs.end }
+        };
+        Self { isa, panels: (0..names.len() * per_layer).into_par_iter().map(panel).collect(), n_in, n_out }
+    }
+
+    /// Applies all layers.
+    /// `input`: `[any, n_in]`; `output` becomes `[any, layers · n_out]`, its rows `stride` apart.
+    pub(super) fn apply(&self, input: Rows<'_>, output: &mut Vec<f32>, stride: usize, then: Then) {
+        self.apply_panels(&self.panels, input, output, stride, then);
+    }
+
+    /// Applies only some of the layers side by side; their outputs move to the front.
+    /// `input`: `[any, n_in]`; `output` becomes `[any, layers.len() · n_out]`.
+    pub(super) fn apply_layers(&self, layers: Range<usize>, input: Rows<'_>, output: &mut Vec<f32>) {
+        let per_layer = self.n_out.div_ceil(self.isa.width());
+        let panels = &self.panels[layers.start * per_layer..layers.end * per_layer];
+        self.apply_panels(panels, input, output, layers.len() * self.n_out, Then::Nothing);
+    }
+
+    fn apply_panels(&self, panels: &[Panel], input: Rows<'_>, output: &mut Vec<f32>, stride: usize, then: Then) {
+        let (isa, n_rows, first) = (self.isa, input.n_rows(), panels.first().map_or(0, |panel| panel.columns.start));
+        output.resize(n_rows * stride, 0.0);
+        let columns: Vec<_> =
+            panels.iter().map(|panel| panel.columns.start - first..panel.columns.end - first).collect();
+        let work = |_: &mut (), _, panel: usize, mut block: Block<'_>| {
+            let Panel { lines, bias, .. } = &panels[panel];
+            let width = block.n_columns();
+            for tile in isa.tiles(n_rows) {
+                let mut target = block.part(tile.clone(), 0..width);
+                isa.multiply(input.part(tile.clone()), lines, bias, &mut target);
+                if then == Then::Gelu {
+                    (0..tile.len()).for_each(|row| gelu(target.row(row)));
                 }
             }
-        });
-        let bias = names.iter().flat_map(|name| weights.tensor(&format!("{name}.bias")).floats()).collect();
-        Self { weight, bias, n_in }
+        };
+        Grid::new(output, stride).for_each_block(std::slice::from_ref(&(0..n_rows)), &columns, work);
     }
 
-    /// Applies the layer.
-    /// `input`: `[any, n_in]`; `output` becomes `[any, n_out]`.
-    pub(super) fn apply(&self, input: &[f32], output: &mut Vec<f32>) {
-        self.apply_columns(0..self.bias.len(), input, output);
+    /// Outputs of each layer.
+    pub(super) fn n_out(&self) -> usize {
+        self.n_out
     }
 
-    /// Applies only some of the outputs.
-    /// `input`: `[any, n_in]`; `output` becomes `[any, columns]`.
-    pub(super) fn apply_columns(&self, columns: Range<usize>, input: &[f32], output: &mut Vec<f32>) {
-        let (n_rows, n_columns, n_out) = (input.len() / self.n_in, columns.len(), self.bias.len());
-        output.clear();
-        (0..n_rows).for_each(|_| output.extend_from_slice(&self.bias[columns.clone()]));
-        let weight = View::rows(&self.weight[columns.start..], self.n_in, n_columns, n_out);
-        let target = Target { data: output, row_stride: n_columns, add: true };
-        multiply(View::rows(input, n_rows, self.n_in, self.n_in), weight, 1.0, target, parallelism());
+    /// Elements of a row of the input.
+    pub(super) fn n_in(&self) -> usize {
+        self.n_in
     }
 }
 
-/// All threads of the pool that this runs in.
-fn parallelism() -> Parallelism {
-    match rayon::current_num_threads() {
-        1 => Parallelism::None,
-        n_threads => Parallelism::Rayon(n_threads),
+/// One layer in its file.
+struct Source {
+    weight: Tensor,
+    bias: Vec<f32>,
+}
+
+impl Source {
+    fn of(weights: &Weights, name: &str) -> Self {
+        Self {
+            weight: weights.tensor(&format!("{name}.weight")),
+            bias: weights.tensor(&format!("{name}.bias")).floats(),
+        }
     }
+}
+
+/// Packs the weights of some outputs, which torch keeps as `[n_out, n_in]`, input by input.
+fn pack(weight: &Tensor, outputs: Range<usize>, n_in: usize, n_lines: usize) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(n_in * n_lines);
+    let mut square = vec![[0.0; LINE]; n_lines * LINE];
+    for first in (0..n_in).step_by(LINE) {
+        let n_inputs = LINE.min(n_in - first);
+        for (row, output) in square.iter_mut().zip(outputs.clone()) {
+            weight.read(output * n_in + first, &mut row[..n_inputs]);
+        }
+        for input in 0..n_inputs {
+            let (groups, _) = square.as_chunks::<LINE>();
+            lines.extend(groups.iter().map(|group| Line(std::array::from_fn(|n| group[n][input]))));
+        }
+    }
+    lines
 }

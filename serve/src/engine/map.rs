@@ -13,3 +13,15 @@ pub(super) fn map(file: &File) -> Result<Mmap> {
     // SAFETY: the map is read-only; that the file is not shortened is the condition stated above.
     Ok(unsafe { Mmap::map(file.file()) }?)
 }
+
+/// Gives the pages that were touched back: they no longer count as this process' memory, and come again from the page cache when asked for.
+pub(super) fn give_back(map: &Mmap) {
+    #[cfg(unix)]
+    {
+        // SAFETY: the map is a read-only one of a file, so that pages that are dropped are read again with the same bytes.
+        // An error leaves the pages where they are, which is no harm.
+        let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
+    #[cfg(not(unix))]
+    let _ = map;
+}

@@ -7,10 +7,8 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 
+use super::map::give_back;
 use crate::predictor::BoxError;
-
-/// A buffer that older versions of transformers saved; it holds 0, 1, 2, …
-const POSITION_IDS: &str = "distilbert.embeddings.position_ids";
 
 /// The tensors of one file.
 pub(super) struct Weights {
@@ -45,8 +43,8 @@ impl Weights {
         self.tensors.get(name)?.shape.first().copied()
     }
 
-    /// Checks that the file has exactly these tensors, in these shapes; says all that is wrong.
-    pub(super) fn check(&self, expected: &BTreeMap<String, Vec<usize>>) -> Result<(), BoxError> {
+    /// Checks that the file has exactly these tensors, in these shapes, and perhaps the `ignored` one; says all that is wrong.
+    pub(super) fn check(&self, expected: &BTreeMap<String, Vec<usize>>, ignored: &str) -> Result<(), BoxError> {
         let mut problems = Vec::new();
         for (name, shape) in expected {
             match self.tensors.get(name) {
@@ -60,7 +58,7 @@ impl Weights {
                 Some(_) => {}
             }
         }
-        let unused = self.tensors.keys().filter(|name| !expected.contains_key(*name) && *name != POSITION_IDS);
+        let unused = self.tensors.keys().filter(|name| !expected.contains_key(*name) && *name != ignored);
         problems.extend(unused.map(|name| format!("{name} is not used")));
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ").into()) }
     }
@@ -71,9 +69,9 @@ impl Weights {
         Tensor { map: Arc::clone(&self.map), place }
     }
 
-    /// The same tensors on a fresh map of the same file, so that the pages of the old one can be given back.
-    pub(super) fn remapped(self, map: Mmap) -> Self {
-        Self { map: Arc::new(map), tensors: self.tensors }
+    /// Gives back the pages of the file that were read.
+    pub(super) fn give_pages_back(&self) {
+        give_back(&self.map);
     }
 }
 

@@ -11,7 +11,9 @@ use super::json::Quoted;
 use super::problem::json;
 use super::stamp::AnsweredBy;
 use crate::handle::Lifecycle;
-use crate::metrics::Gauges;
+use crate::metrics::{Gauges, Served};
+use crate::model::Model;
+use crate::routes::Role;
 use crate::server::Shared;
 
 /// `GET /`, as in the tutorial.
@@ -50,14 +52,26 @@ fn said(status: StatusCode, what: &str) -> Response {
 /// Prometheus' text format.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let (queued_texts, queued_tokens) = shared.queue.depth();
-    let identity = &shared.model.load().identity;
+    let routes = shared.routes.load();
+    let identity = |model: &Model, role: Role| Served {
+        role,
+        digest: model.version_name().to_owned(),
+        reference: model.identity.reference.clone().unwrap_or_default(),
+    };
+    let canary = routes
+        .canary
+        .iter()
+        .filter(|canary| !canary.model.has_failed())
+        .map(|canary| identity(&canary.model, Role::Canary));
+    let shadow =
+        routes.shadow.iter().filter(|shadow| !shadow.has_failed()).map(|shadow| identity(shadow, Role::Shadow));
     let gauges = Gauges {
         queued_texts,
         queued_tokens,
         in_flight: *shared.in_flight.borrow(),
         ready: *shared.lifecycle.borrow() == Lifecycle::Ready,
-        digest: identity.digest.clone().unwrap_or_default(),
-        reference: identity.reference.clone().unwrap_or_default(),
+        tokens_per_second: shared.queue.tokens_per_second(),
+        served: [identity(&routes.stable, Role::Stable)].into_iter().chain(canary).chain(shadow).collect(),
     };
     let page = shared.metrics.render(&gauges);
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], page)
@@ -66,7 +80,7 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 /// Who the model is. The manifest's bytes stand in the answer as they came, so its digest can be checked.
 pub(crate) async fn provenance(State(shared): State<Arc<Shared>>) -> Response {
-    let model = shared.model.load_full();
+    let model = shared.stable();
     let identity = &model.identity;
     let string = |text: &Option<String>| text.as_ref().map_or("null".to_owned(), |text| Quoted(text).to_string());
     let kitfile = identity.kitfile.as_ref().map_or("null".to_owned(), ToString::to_string);

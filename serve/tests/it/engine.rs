@@ -13,8 +13,17 @@ fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/testdata/tiny-distilbert")
 }
 
+/// The same for BERT, with sizes that divide into nothing.
+fn tiny_bert() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-bert")
+}
+
+fn engine_of(dir: &Path, n_threads: usize) -> Engine {
+    Engine::load(dir, &EngineOptions { n_threads: Some(n_threads), ..Default::default() }).unwrap()
+}
+
 fn engine(n_threads: usize) -> Engine {
-    Engine::load(&tiny(), &EngineOptions { n_threads: Some(n_threads) }).unwrap()
+    engine_of(&tiny(), n_threads)
 }
 
 struct Golden {
@@ -24,7 +33,11 @@ struct Golden {
 }
 
 fn golden() -> Golden {
-    let golden: Value = serde_json::from_slice(&std::fs::read(tiny().join("golden.json")).unwrap()).unwrap();
+    golden_of(&tiny())
+}
+
+fn golden_of(dir: &Path) -> Golden {
+    let golden: Value = serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap();
     let field = |name: &str| golden[name].clone();
     Golden {
         texts: serde_json::from_value(field("texts")).unwrap(),
@@ -43,27 +56,48 @@ fn assert_close(ours: &[Vec<f32>], theirs: &[Vec<f32>], what: &str) {
 
 #[test]
 fn token_ids_are_those_of_transformers() {
-    let (engine, golden) = (engine(1), golden());
-    for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
-        assert_eq!(engine.prepare(text).unwrap().input, *ids, "{text:?}");
+    for dir in [tiny(), tiny_bert()] {
+        let (engine, golden) = (engine_of(&dir, 1), golden_of(&dir));
+        for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
+            assert_eq!(engine.prepare(text).unwrap().input, *ids, "{text:?}");
+        }
     }
 }
 
 #[test]
-fn logits_are_those_of_pytorch_alone_and_packed_for_any_number_of_threads() {
-    let golden = golden();
-    for n_threads in [1, 2, 3] {
-        let engine = engine(n_threads);
-        assert_close(&engine.predict(&golden.input_ids).unwrap(), &golden.logits, "packed");
-        let backwards: Vec<_> = golden.input_ids.iter().rev().cloned().collect();
-        let logits: Vec<_> = engine.predict(&backwards).unwrap().into_iter().rev().collect();
-        assert_close(&logits, &golden.logits, "packed backwards");
-        for (ids, logits) in golden.input_ids.iter().zip(&golden.logits) {
-            let alone = engine.predict(std::slice::from_ref(ids)).unwrap();
-            assert_close(&alone, std::slice::from_ref(logits), "alone");
+fn logits_are_those_of_pytorch_and_the_same_alone_and_packed_for_any_number_of_threads() {
+    for dir in [tiny(), tiny_bert()] {
+        let golden = golden_of(&dir);
+        let alone = golden.input_ids.iter().map(|ids| engine_of(&dir, 1).predict(std::slice::from_ref(ids)).unwrap());
+        let alone = alone.flatten().collect::<Vec<_>>();
+        assert_close(&alone, &golden.logits, "alone");
+        for n_threads in [1, 2, 3] {
+            let engine = engine_of(&dir, n_threads);
+            assert_eq!(engine.predict(&golden.input_ids).unwrap(), alone, "packed, to the last bit");
+            let backwards: Vec<_> = golden.input_ids.iter().rev().cloned().collect();
+            let logits: Vec<_> = engine.predict(&backwards).unwrap().into_iter().rev().collect();
+            assert_eq!(logits, alone, "packed backwards, to the last bit");
         }
     }
     assert!(engine(1).predict(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn pinned_threads_compute_the_same() {
+    let pinned = Engine::load(&tiny(), &EngineOptions { pin: true, ..Default::default() }).unwrap();
+    assert_close(&pinned.predict(&golden().input_ids).unwrap(), &golden().logits, "pinned");
+}
+
+#[tokio::test]
+async fn a_model_that_misses_its_golden_logits_is_not_served() {
+    let dir = changed_json("golden.json", |golden| {
+        golden["logits"][1][0] = json!(golden["logits"][1][0].as_f64().unwrap() + 0.01)
+    });
+    let (_router, handle) = server(engine_of(dir.path(), 1), ModelIdentity::default(), ServeOptions::default());
+    let Lifecycle::Failed(reason) = handle.started().await else { panic!("it was served") };
+    assert!(reason.contains("but its golden logits are"), "{reason}");
+    let broken = changed("golden.json", |_| br#"{"texts":["a"],"logits":[]}"#.to_vec());
+    assert_eq!(problem(&broken), "cannot use DIR/golden.json: it has not as many rows of logits as texts");
 }
 
 #[test]
@@ -89,7 +123,7 @@ fn long_texts_are_cut_at_the_models_length() {
 /// A copy of the tiny model's folder with one file changed.
 fn changed(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+    for name in ["config.json", "tokenizer.json", "model.safetensors", "golden.json"] {
         let bytes = std::fs::read(tiny().join(name)).unwrap();
         std::fs::write(dir.path().join(name), if name == file { change(bytes) } else { bytes }).unwrap();
     }

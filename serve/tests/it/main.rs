@@ -3,6 +3,7 @@
 #[cfg(feature = "engine")]
 mod engine;
 mod fastapi;
+mod protocols;
 mod routes;
 mod run;
 mod support;

@@ -182,7 +182,7 @@ async fn a_full_queue_is_a_429_and_probes_are_answered_meanwhile() {
     );
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
     assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
-    assert!(shows(&router, "shed_total 1").await && shows(&router, "in_flight 3").await);
+    assert!(shows(&router, "shed_total{reason=\"tokens\"} 1").await && shows(&router, "in_flight 3").await);
 
     predictor.gate.open();
     for answer in waiting.into_iter().chain([computed]) {
@@ -226,13 +226,79 @@ async fn metrics_count_answers_and_labels() {
         "requests_total{method=\"POST\",route=\"/predict\",status=\"200\"} 1",
         "requests_total{method=\"POST\",route=\"/predict\",status=\"422\"} 1",
         "requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 1",
-        "labels_total{label=\"positive\"} 2",
-        "labels_total{label=\"negative\"} 1",
+        "labels_total{label=\"positive\",role=\"stable\"} 2",
+        "labels_total{label=\"negative\",role=\"stable\"} 1",
         "batch_texts_sum 3",
         "ready 1",
-        "model_info{digest=\"sha256:first\",reference=\"localhost/first:1\"} 1",
+        "model_info{digest=\"sha256:first\",reference=\"localhost/first:1\",role=\"stable\"} 1",
     ];
     for line in lines {
         assert!(metrics.contains(&format!("kit_rs_serve_{line}\n")), "{line} is not in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_a_504_and_its_text_is_not_computed() {
+    let (predictor, router, _) = ready(ServeOptions::default()).await;
+    predictor.gate.close();
+    let first = ask_meanwhile(&router, r#"{"text":"1"}"#);
+    until(async || predictor.gate.holds()).await;
+    let with_deadline = |millis: &str| {
+        let mut request = predict_request(r#"{"text":"2"}"#);
+        request.headers_mut().insert("x-request-timeout-ms", millis.parse().unwrap());
+        request
+    };
+    let late = ask(&router, with_deadline("20")).await;
+    assert_eq!((late.status, late.body.as_str()), (StatusCode::GATEWAY_TIMEOUT, r#"{"detail":"Gateway Timeout"}"#));
+    predictor.gate.open();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    assert_eq!(ask(&router, with_deadline("0")).await.status, StatusCode::GATEWAY_TIMEOUT);
+    for bad in ["", "-1", "1.5", "soon"] {
+        assert_eq!(ask(&router, with_deadline(bad)).await.status, StatusCode::BAD_REQUEST, "{bad:?}");
+    }
+    assert_eq!(ask(&router, with_deadline("99999999999999999999999")).await.status, StatusCode::OK);
+    assert!(shows(&router, "late_total 2").await);
+    assert_eq!(*predictor.batches.lock().unwrap(), [1, 1]);
+}
+
+#[tokio::test]
+async fn all_bodies_together_stay_within_the_budget() {
+    let (_, router, _) = ready(ServeOptions { max_buffered_bytes: 50, ..Default::default() }).await;
+    let body = format!(r#"{{"text":"{}"}}"#, "a".repeat(60));
+    assert_eq!(predict(&router, &body).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(predict(&router, r#"{"text":"1"}"#).await.status, StatusCode::OK, "what was held came back");
+}
+
+#[tokio::test]
+async fn a_server_without_a_model_says_so_until_one_is_brought() {
+    let (router, handle) = kit_serve::server_without_model(ServeOptions::default());
+    assert_eq!(get(&router, "/livez").await.status, StatusCode::OK);
+    assert_eq!(get(&router, "/startupz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let early = predict(&router, r#"{"text":"1"}"#).await;
+    assert_eq!((early.status, early.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    handle.swap(FirstNumber::new(["a", "b"]), identity("first")).await.unwrap();
+    assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
+    assert_eq!(predict(&router, r#"{"text":"1"}"#).await.status, StatusCode::OK);
+    assert!(shows(&router, "swaps_total{result=\"done\"} 0").await, "the first model replaces none");
+}
+
+#[tokio::test]
+async fn a_trace_is_continued_and_the_observer_hears_of_it() {
+    let (_, router, handle) = ready(ServeOptions::default()).await;
+    let (send, heard) = std::sync::mpsc::channel();
+    assert!(handle.observe(move |served| send.send(served.clone()).unwrap()));
+    assert!(!handle.observe(|_| ()), "the first one stays");
+    let mut request = predict_request(r#"{"text":["1","2"]}"#);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    request.headers_mut().insert("traceparent", parent.parse().unwrap());
+    let answer = ask(&router, request).await;
+    let served = heard.recv().unwrap();
+    assert_eq!(
+        (served.route.as_str(), served.status, served.digest.as_deref()),
+        ("/predict", 200, Some("sha256:first"))
+    );
+    assert_eq!(served.trace.parent_id.as_deref(), Some("00f067aa0ba902b7"));
+    let expected = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", served.trace.span_id);
+    assert_eq!(answer.header("traceresponse"), expected);
+    assert_eq!(served.work.map(|work| (work.n_texts, work.n_tokens)), Some((2, 2)));
 }

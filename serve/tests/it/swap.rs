@@ -141,3 +141,38 @@ async fn draining_waits_for_what_is_in_flight() {
     drain.await;
     assert_eq!(answer.await.unwrap(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_canary_answers_its_share_and_is_compared_with_the_stable_model() {
+    let (_, router, handle) = ready(ServeOptions::default()).await;
+    handle.canary(FirstNumber::new(["no", "yes"]), identity("canary"), 1.0).await.unwrap();
+    assert_eq!(handle.canary_identity().unwrap().1, 1.0);
+    let answer = predict(&router, r#"{"text":"1"}"#).await;
+    assert_eq!((answer.header("x-modelkit-digest"), answer.body.contains("\"yes\"")), ("sha256:canary", true));
+    let line = "kit_rs_serve_second_opinions_total{of=\"canary\",result=\"disagrees\"} 1\n";
+    until(async || get(&router, "/metrics").await.body.contains(line)).await;
+    assert_eq!(predict(&router, r#"{"text":"fail"}"#).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let answer = predict(&router, r#"{"text":"1"}"#).await;
+    assert_eq!(answer.header("x-modelkit-digest"), "sha256:first", "a canary that fails gets no more requests");
+    assert!(handle.canary_identity().is_none() && !handle.promote_canary());
+    handle.canary(FirstNumber::new(["no", "yes"]), identity("better"), 0.0).await.unwrap();
+    assert!(handle.promote_canary());
+    assert_eq!(handle.identity().digest.as_deref(), Some("sha256:better"));
+    assert!(handle.canary(Broken(vec!["a".to_owned()]), identity("broken"), 1.0).await.is_err());
+}
+
+#[tokio::test]
+async fn a_shadow_is_asked_afterwards_and_never_answers() {
+    let (_, router, handle) = ready(ServeOptions::default()).await;
+    let shadow = FirstNumber::new(["negative", "positive"]);
+    handle.shadow(shadow.clone(), identity("shadow")).await.unwrap();
+    shadow.batches.lock().unwrap().clear();
+    let answer = predict(&router, r#"{"text":["1","2","3"]}"#).await;
+    assert_eq!(answer.header("x-modelkit-digest"), "sha256:first");
+    let line = "kit_rs_serve_second_opinions_total{of=\"shadow\",result=\"agrees\"} 3\n";
+    until(async || get(&router, "/metrics").await.body.contains(line)).await;
+    assert_eq!(*shadow.batches.lock().unwrap(), [1, 1, 1], "one by one, so that nobody waits for long");
+    handle.end_shadow();
+    predict(&router, r#"{"text":"1"}"#).await;
+    assert_eq!(shadow.batches.lock().unwrap().len(), 3);
+}

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: speed and memory, side by side with the peers, in one run.
 
 mod pack;
+mod serve;
 mod slow;
 mod transfer;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 pub(crate) enum Bench {
     Pack(pack::Args),
     Transfer(transfer::Args),
+    Serve(serve::Args),
 }
 
 /// Runs one benchmark.
@@ -18,5 +20,6 @@ pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
     match bench {
         Bench::Pack(args) => pack::run(args, workspace),
         Bench::Transfer(args) => transfer::measure(args, workspace),
+        Bench::Serve(args) => serve::run(args, workspace),
     }
 }

@@ -5,6 +5,7 @@ mod kit;
 mod modelpack;
 mod project;
 mod registries;
+mod serve;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ enum Topic {
     Registries,
     /// Pushes and pulls that are killed at fifty points
     Kill,
+    /// The inference server, with its clients, beside its peers, and under abuse
+    Serve,
 }
 
 /// Runs every proof.
@@ -59,6 +62,9 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     }
     if wants(Topic::Kill) {
         kill::run(&program, args.seed, workspace, &mut report)?;
+    }
+    if wants(Topic::Serve) {
+        serve::run(&peers, &program, workspace, &mut report)?;
     }
     report.end(&workspace.join("target/interop/report.json"))
 }

@@ -1,89 +1,11 @@
-//! The inner loops: matrix products by the gemm crate, and elementwise loops that are compiled once per instruction set and chosen at run time.
-#![expect(
-    unsafe_code,
-    reason = "gemm takes pointers, which come from checked views; code for an instruction set may run only where it was detected"
-)]
-
-use gemm::Parallelism;
-
-/// A matrix somewhere in a slice: element (row, column) is at `row * row_stride + column * column_stride`.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    data: &'a [f32],
-    n_rows: usize,
-    n_columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> View<'a> {
-    /// Rows of `n_columns` adjacent elements.
-    pub(super) fn rows(data: &'a [f32], n_rows: usize, n_columns: usize, row_stride: usize) -> Self {
-        let last = (n_rows.max(1) - 1) * row_stride + n_columns;
-        assert!(
-            data.len() >= last,
-            "{n_rows} rows of {n_columns} elements at a stride of {row_stride} need {last} elements, not {}",
-            data.len()
-        );
-        Self { data, n_rows, n_columns, row_stride, column_stride: 1 }
-    }
-
-    /// The same elements with rows and columns exchanged.
-    pub(super) fn transposed(self) -> Self {
-        let Self { data, n_rows, n_columns, row_stride, column_stride } = self;
-        Self { data, n_rows: n_columns, n_columns: n_rows, row_stride: column_stride, column_stride: row_stride }
-    }
-}
-
-/// Where a product goes: `n_columns` adjacent elements per row, rows `row_stride` apart.
-pub(super) struct Target<'a> {
-    pub(super) data: &'a mut [f32],
-    pub(super) row_stride: usize,
-    /// Whether the product is added to what is there.
-    pub(super) add: bool,
-}
-
-/// Computes `scale * left * right`.
-/// `left`: `[m, k]`; `right`: `[k, n]`; `target`: `[m, n]`.
-pub(super) fn multiply(left: View<'_>, right: View<'_>, scale: f32, target: Target<'_>, parallelism: Parallelism) {
-    let Target { data, row_stride, add } = target;
-    let (m, n, k) = (left.n_rows, right.n_columns, left.n_columns);
-    assert_eq!(k, right.n_rows, "the matrices fit together");
-    assert!(row_stride >= n && data.len() >= (m.max(1) - 1) * row_stride + n, "the product fits into its target");
-    let signed = |stride: usize| isize::try_from(stride).expect("a slice is never longer than isize::MAX");
-    // SAFETY: both views and the target have been checked to hold every element that their sizes and strides reach, and the rows of the
-    // target do not overlap.
-    // The product is asked for transposed, as gemm is at its best when adjacent elements stand in one column.
-    unsafe {
-        gemm::gemm(
-            n,
-            m,
-            k,
-            data.as_mut_ptr(),
-            signed(row_stride),
-            1,
-            add,
-            right.data.as_ptr(),
-            signed(right.row_stride),
-            signed(right.column_stride),
-            left.data.as_ptr(),
-            signed(left.row_stride),
-            signed(left.column_stride),
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
+//! Elementwise loops, compiled once per instruction set and chosen at run time.
+#![expect(unsafe_code, reason = "code for an instruction set may run only where it was detected")]
 
 /// Defines a function that runs a loop compiled for the best instruction set of this CPU.
 macro_rules! for_each_cpu {
     ($(#[$docs:meta])* fn $name:ident($($argument:ident: $kind:ty),*) = $plain:ident) => {
         $(#[$docs])*
-        pub(super) fn $name($($argument: $kind),*) {
+        pub(in super::super) fn $name($($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f")]
@@ -113,13 +35,19 @@ for_each_cpu! {
     fn gelu(data: &mut [f32]) = gelu_loop
 }
 for_each_cpu! {
-    /// Softmax over each row of `n_columns` elements, in place.
-    fn softmax(rows: &mut [f32], n_columns: usize) = softmax_loop
+    /// Softmax of `scale` times the first `n_columns` elements of each row, in place; rows are `stride` apart.
+    fn softmax(rows: &mut [f32], stride: usize, n_columns: usize, scale: f32) = softmax_loop
 }
 for_each_cpu! {
     /// Adds `residual` to `rows` and normalises each row.
-    /// `rows`, `residual`: `[any, dim]`; `weight`, `bias`: `[dim]`. Same as `LayerNorm` with an epsilon of 1e-12 in torch.
-    fn add_and_norm(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32]) = add_and_norm_loop
+    /// `rows`, `residual`: `[any, dim]`; `weight`, `bias`: `[dim]`. Same as torch's `LayerNorm`.
+    fn add_and_norm(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) = add_and_norm_loop
+}
+for_each_cpu! {
+    /// Attention of one query over the keys and values of one head.
+    /// `query`, `context`: `[head_dim]`; `keys`, `values`: begin with the head's first element of the first token, tokens are `stride` apart;
+    /// `scores`: `[tokens]`, overwritten.
+    fn attend_first(query: &[f32], keys: &[f32], values: &[f32], stride: usize, scores: &mut [f32], context: &mut [f32]) = attend_first_loop
 }
 
 /// As many sums as the widest vector has lanes: they add up without waiting for each other, and lose less than a single one.
@@ -145,21 +73,44 @@ fn gelu_loop(data: &mut [f32]) {
 }
 
 #[inline(always)]
-fn softmax_loop(rows: &mut [f32], n_columns: usize) {
-    for row in rows.chunks_exact_mut(n_columns.max(1)) {
+fn softmax_loop(rows: &mut [f32], stride: usize, n_columns: usize, scale: f32) {
+    for row in rows.chunks_mut(stride.max(1)) {
+        let row = &mut row[..n_columns];
         let greatest = fold(row, f32::NEG_INFINITY, |a, b| if a < b { b } else { a });
         for x in &mut *row {
-            *x = exp(*x - greatest);
+            *x = exp((*x - greatest) * scale);
         }
-        let scale = 1.0 / fold(row, 0.0, |a, b| a + b);
+        let share = 1.0 / fold(row, 0.0, |a, b| a + b);
         for x in row {
-            *x *= scale;
+            *x *= share;
         }
     }
 }
 
 #[inline(always)]
-fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32]) {
+fn attend_first_loop(
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    stride: usize,
+    scores: &mut [f32],
+    context: &mut [f32],
+) {
+    let head_dim = query.len();
+    for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
+        *score = dot(query, &key[..head_dim]);
+    }
+    softmax_loop(scores, scores.len(), scores.len(), 1.0 / (head_dim as f32).sqrt());
+    context.fill(0.0);
+    for (score, value) in scores.iter().zip(values.chunks(stride)) {
+        for (x, value) in context.iter_mut().zip(&value[..head_dim]) {
+            *x += score * value;
+        }
+    }
+}
+
+#[inline(always)]
+fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     let dim = weight.len();
     for (row, residual) in rows.chunks_exact_mut(dim).zip(residual.chunks_exact(dim)) {
         for (x, residual) in row.iter_mut().zip(residual) {
@@ -169,9 +120,8 @@ fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &
         for x in &mut *row {
             *x -= mean;
         }
-        // Each lane must start from 0, so the squares are summed on their own.
-        let variance = sum_of_squares(row) / dim as f32;
-        let scale = 1.0 / (variance + 1e-12).sqrt();
+        let variance = dot(row, row) / dim as f32;
+        let scale = 1.0 / (variance + epsilon).sqrt();
         for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
             *x = *x * scale * weight + bias;
         }
@@ -179,15 +129,15 @@ fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &
 }
 
 #[inline(always)]
-fn sum_of_squares(data: &[f32]) -> f32 {
-    let (chunks, rest) = data.as_chunks::<LANES>();
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value * value;
+    for (left, right) in left.iter().zip(right) {
+        for ((lane, a), b) in lanes.iter_mut().zip(left).zip(right) {
+            *lane += a * b;
         }
     }
-    lanes.iter().sum::<f32>() + rest.iter().map(|value| value * value).sum::<f32>()
+    lanes.iter().sum::<f32>() + left_rest.iter().zip(right_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// The error function as x·P(x²)/Q(x²) up to where it is 1; the coefficients are a least-squares fit to it, weighted until the greatest error was least.
@@ -290,7 +240,7 @@ mod tests {
     fn softmax_rows_sum_to_one_even_where_scores_are_extreme() {
         let mut rows =
             vec![0.0, -100.0, 1.0, f32::NEG_INFINITY, 1e30, 1e30, 3.0, -1e30, f32::MIN, f32::MIN, f32::MIN, f32::MIN];
-        softmax(&mut rows, 4);
+        softmax(&mut rows, 4, 4, 1.0);
         for row in rows.chunks(4) {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
         }
@@ -305,7 +255,7 @@ mod tests {
         for dim in [1, 15, 16, 33, 768] {
             let (mut rows, residual, weight, bias) = (row(1, 2 * dim), row(2, 2 * dim), row(3, dim), row(4, dim));
             let sums: Vec<f64> = rows.iter().zip(&residual).map(|(a, b)| f64::from(*a) + f64::from(*b)).collect();
-            add_and_norm(&mut rows, &residual, &weight, &bias);
+            add_and_norm(&mut rows, &residual, &weight, &bias, 1e-12);
             for (sums, row) in sums.chunks(dim as usize).zip(rows.chunks(dim as usize)) {
                 let mean = sums.iter().sum::<f64>() / f64::from(dim);
                 let variance = sums.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(dim);
@@ -319,23 +269,26 @@ mod tests {
     }
 
     #[test]
-    fn products_of_strided_views_match_plain_loops() {
-        let left: Vec<f32> = (0..60).map(|n| n as f32 - 20.0).collect();
-        let right: Vec<f32> = (0..60).map(|n| (n % 7) as f32).collect();
-        // left: 3 rows of 4 at a stride of 10; right: 4 rows of 5, read from 5 rows of 4 at a stride of 9.
-        let (a, b) = (View::rows(&left, 3, 4, 10), View::rows(&right, 5, 4, 9).transposed());
-        let mut target = vec![1.0; 3 * 8];
-        multiply(a, b, 0.5, Target { data: &mut target, row_stride: 8, add: true }, Parallelism::None);
-        for (row, column) in (0..3).flat_map(|row| (0..8).map(move |column| (row, column))) {
-            let product: f32 = (0..4).map(|k| left[row * 10 + k] * right[(column.min(4)) * 9 + k]).sum();
-            let expected = if column < 5 { 1.0 + 0.5 * product } else { 1.0 };
-            assert_eq!(target[row * 8 + column], expected, "at {row}, {column}");
+    fn one_query_attends_as_plain_arithmetic_does() {
+        let number = |n: usize| (n * 7919 % 1000) as f32 / 250.0 - 2.0;
+        for (head_dim, n_tokens) in [(8, 1), (64, 33), (20, 512)] {
+            let stride = 3 * head_dim + 5;
+            let (query, keys): (Vec<f32>, Vec<f32>) =
+                ((0..head_dim).map(number).collect(), (0..n_tokens * stride).map(|n| number(n + 77)).collect());
+            let values = &keys[head_dim..];
+            let (mut scores, mut context) = (vec![0.0; n_tokens], vec![9.0; head_dim]);
+            attend_first(&query, &keys, values, stride, &mut scores, &mut context);
+            let score = |token: usize| {
+                let key = &keys[token * stride..];
+                let dot: f64 = query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                (dot / (head_dim as f64).sqrt()).exp()
+            };
+            let total: f64 = (0..n_tokens).map(score).sum();
+            for (n, x) in context.iter().enumerate() {
+                let exact =
+                    (0..n_tokens).map(|token| score(token) * f64::from(values[token * stride + n])).sum::<f64>();
+                assert!((f64::from(*x) - exact / total).abs() < 2e-5, "{head_dim}: {x} is not {}", exact / total);
+            }
         }
-    }
-
-    #[test]
-    #[should_panic(expected = "need 24 elements, not 23")]
-    fn a_view_beyond_its_slice_is_refused() {
-        View::rows(&[0.0; 23], 3, 4, 10);
     }
 }

@@ -1,0 +1,71 @@
+//! Changing the served model: by a tag that moves, or by order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::Reference;
+use serve::{Handle, ModelIdentity};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::loader::Loader;
+
+/// Changes the models of one server, one change at a time.
+pub(super) struct Follower {
+    pub(super) handle: Handle,
+    loader: Loader,
+    changing: Mutex<()>,
+}
+
+impl Follower {
+    pub(super) fn new(handle: Handle, loader: Loader) -> Arc<Self> {
+        Arc::new(Self { handle, loader, changing: Mutex::default() })
+    }
+
+    /// Serves another ModelKit from now on; on an error the old one keeps serving. Returns who is served then.
+    pub(super) async fn reload(&self, reference: &Reference) -> anyhow::Result<ModelIdentity> {
+        let _turn = self.changing.lock().await;
+        let (model, identity) = self.loader.bring(reference).await?;
+        self.handle.swap(model, identity.clone()).await?;
+        tracing::info!(%reference, digest = identity.digest, "another model is served");
+        Ok(identity)
+    }
+
+    /// Lets another ModelKit answer a share of the requests, from 0 to 1.
+    pub(super) async fn canary(&self, reference: &Reference, share: f64) -> anyhow::Result<ModelIdentity> {
+        let _turn = self.changing.lock().await;
+        let (model, identity) = self.loader.bring(reference).await?;
+        self.handle.canary(model, identity.clone(), share).await?;
+        Ok(identity)
+    }
+
+    /// Asks another ModelKit for second opinions.
+    pub(super) async fn shadow(&self, reference: &Reference) -> anyhow::Result<ModelIdentity> {
+        let _turn = self.changing.lock().await;
+        let (model, identity) = self.loader.bring(reference).await?;
+        self.handle.shadow(model, identity.clone()).await?;
+        Ok(identity)
+    }
+
+    /// Looks again and again what a tag names, and serves that. What was refused once is not tried again until the tag moves.
+    pub(super) async fn watch(self: Arc<Self>, tag: Reference, interval: Duration) {
+        let mut refused: Option<String> = None;
+        loop {
+            sleep(interval).await;
+            let digest = match self.loader.resolve(&tag).await {
+                Ok(descriptor) => descriptor.digest().to_string(),
+                Err(error) => {
+                    tracing::warn!("cannot look what {tag} names: {error:#}");
+                    continue;
+                }
+            };
+            if self.handle.identity().digest.as_ref() == Some(&digest) || refused.as_ref() == Some(&digest) {
+                continue;
+            }
+            if let Err(error) = self.reload(&tag).await {
+                tracing::error!(digest, "{tag} was refused, the old model keeps serving: {error:#}");
+                refused = Some(digest);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! From a reference to a model in memory, also while another one is being served.
+
+use std::ops::ControlFlow;
+
+use anyhow::Context as _;
+use modelkit::ModelKit;
+use registry::{Client, Descriptor, Layout, Reference};
+use serve::engine::{Engine, EngineOptions};
+use serve::{BoxError, ModelIdentity, Predictor, Prepared};
+
+use super::Source;
+use crate::commands::source;
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// An engine, with the folder that its words are read from.
+pub(super) struct Loaded {
+    engine: Engine,
+    _source: Source,
+}
+
+impl Predictor for Loaded {
+    type Input = Vec<u32>;
+
+    fn labels(&self) -> &[String] {
+        self.engine.labels()
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
+        self.engine.prepare(text)
+    }
+
+    fn predict(&self, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, BoxError> {
+        self.engine.predict(inputs)
+    }
+
+    fn golden(&self) -> Vec<(String, Vec<f32>)> {
+        self.engine.golden()
+    }
+}
+
+/// Loads the model of a folder. `known_by` is the reference where the folder does not tell it.
+pub(super) fn load(
+    source: Source,
+    known_by: Option<String>,
+    options: &EngineOptions,
+) -> anyhow::Result<(Loaded, ModelIdentity)> {
+    let engine = Engine::load(&source.dir, options)
+        .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
+    let identity = ModelIdentity {
+        digest: source.digest.clone(),
+        reference: source.reference.clone().or(known_by),
+        kitfile: source.kitfile.clone(),
+        manifest: source.manifest.clone(),
+    };
+    Ok((Loaded { engine, _source: source }, identity))
+}
+
+/// Brings models from the local layout and from registries.
+#[derive(Clone)]
+pub(super) struct Loader {
+    layout: Layout,
+    client: Client,
+    options: EngineOptions,
+}
+
+impl Loader {
+    pub(super) fn new(network: &Network, options: EngineOptions, ui: &Ui) -> anyhow::Result<Self> {
+        Ok(Self { layout: ui.layout()?, client: network.client(ui)?, options })
+    }
+
+    /// What a reference names now: asked of its registry, or of the layout where it names none.
+    pub(super) async fn resolve(&self, reference: &Reference) -> anyhow::Result<Descriptor> {
+        if reference.is_local() {
+            return Ok(self.layout.resolve(reference)?);
+        }
+        Ok(self.client.resolve(reference).await?)
+    }
+
+    /// Pulls what is not there yet, verifies, unpacks and loads, on a thread of its own.
+    pub(super) async fn bring(&self, reference: &Reference) -> anyhow::Result<(Loaded, ModelIdentity)> {
+        let Self { layout, client, options } = self.clone();
+        let (reference, runtime) = (reference.clone(), tokio::runtime::Handle::current());
+        let work = move || {
+            let descriptor = if reference.is_local() {
+                layout.resolve(&reference)?
+            } else {
+                runtime.block_on(registry::pull(&client, &reference, &layout, &|_| ()))?.descriptor
+            };
+            let kit = ModelKit::read(&layout, &descriptor)?;
+            load(source::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?, None, &options)
+        };
+        tokio::task::spawn_blocking(work).await.context("loading broke off")?
+    }
+}

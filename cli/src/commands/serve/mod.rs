@@ -1,0 +1,213 @@
+//! `kit-rs serve`.
+
+mod admin;
+mod follow;
+mod loader;
+#[cfg(feature = "otel")]
+mod otel;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use registry::Reference;
+use serde_json::json;
+use serve::engine::EngineOptions;
+use serve::{Handle, ServeOptions};
+
+use self::follow::Follower;
+use self::loader::Loader;
+use super::source::{self, Source};
+use crate::failure::asked_wrongly;
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// Serve a model over HTTP
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A model folder, a folder with a Kitfile, or a ModelKit (pulled when it is not local)
+    #[arg(value_name = "REF|DIR")]
+    model: String,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", env = "KIT_RS_HOST")]
+    host: String,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8000, env = "KIT_RS_PORT")]
+    port: u16,
+    /// The reference that the model is known by
+    #[arg(long, env = "KIT_RS_MODELKIT", hide = true)]
+    reference: Option<String>,
+    /// What the Open Inference Protocol calls the model [default: the Kitfile's package, else "model"]
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    reload: Reload,
+    /// Where spans go, as OTLP over HTTP (JSON), for example http://127.0.0.1:4318
+    #[cfg(feature = "otel")]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// Threads, limits and times.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct Limits {
+    /// Threads that compute [default: the processors that this process may use]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Keep each of them on a processor of its own (for whoever owns the processors)
+    #[arg(long)]
+    pin: bool,
+    /// Longest wait before a request is computed; one that would wait longer gets 429
+    #[arg(long, default_value_t = 1000, value_name = "MILLISECONDS")]
+    max_queue_wait: u64,
+    /// Longest time from a request to its answer; beyond it 504
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    request_timeout: u64,
+    /// Connections at the same time
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    max_connections: usize,
+    /// After SIGTERM: seconds in which requests are still accepted, while not ready
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    drain_delay: u64,
+    /// After that: seconds for requests in flight
+    #[arg(long, default_value_t = 25, value_name = "SECONDS")]
+    drain_timeout: u64,
+}
+
+/// Other models, and the same one's next version.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Reload")]
+struct Reload {
+    /// Look every so many seconds whether the tag names another ModelKit, and serve that one
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30", value_parser = clap::value_parser!(u64).range(1..))]
+    watch: Option<u64>,
+    /// Address of the admin routes (POST /admin/reload and more); only loopback addresses, unless $KIT_RS_ADMIN_TOKEN is set
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// The bearer token that the admin routes ask for
+    #[arg(long, env = "KIT_RS_ADMIN_TOKEN", hide = true, hide_env_values = true)]
+    admin_token: Option<String>,
+    /// Another ModelKit that answers a share of the requests, for example demo:v2=5%
+    #[arg(long, value_name = "REF=PERCENT%", value_parser = canary)]
+    canary: Option<(Reference, f64)>,
+    /// Another ModelKit that is asked the same when there is nothing else to do; metrics tell how often it disagrees
+    #[arg(long, value_name = "REF")]
+    shadow: Option<Reference>,
+}
+
+/// `REF=5%`: the reference and a share from 0 to 1.
+fn canary(text: &str) -> Result<(Reference, f64), String> {
+    let (reference, percent) = text.rsplit_once('=').ok_or("write REF=PERCENT%, for example demo:v2=5%")?;
+    let share = admin::share(percent).ok_or_else(|| format!("`{percent}` is not a percentage from 0% to 100%"))?;
+    let reference: Reference =
+        reference.parse().map_err(|error| format!("`{reference}` is not a reference: {error}"))?;
+    Ok((reference.or_latest(), share))
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    check(&args)?;
+    // Bound first, so that probes are answered while the model is still on its way.
+    let mut args = args;
+    let name = args.model_name.take().or_else(|| source::package_name(Path::new(&args.model)));
+    let options = serve_options(&args.limits, name);
+    let (handle, address, running) = ui.serve(start(&args, options, ui))?;
+    let source = source::open(&args.model, &args.network, ui)?;
+    let engine = EngineOptions { n_threads: args.limits.threads, pin: args.limits.pin };
+    let (model, identity) = loader::load(source, args.reference.take(), &engine)?;
+    let digest = identity.digest.clone();
+    ui.serve(async {
+        let swapped = handle.swap(model, identity).await;
+        swapped.context("the model does not pass its first trial")?;
+        let follower = Follower::new(handle.clone(), Loader::new(&args.network, engine, ui)?);
+        follow(&args, &follower, ui).await?;
+        ui.answer(format_args!("http://{address}"), &json!({ "url": format!("http://{address}"), "digest": digest }))?;
+        running.await.context("the server broke off")?.context("the server failed")
+    })
+}
+
+/// Listens, and serves in the background what there is: nothing yet.
+async fn start(
+    args: &Args,
+    options: ServeOptions,
+    ui: &Ui,
+) -> anyhow::Result<(Handle, std::net::SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
+    let listener = super::listen::bind(&format!("{}:{}", args.host, args.port)).await?;
+    let address = listener.local_addr()?;
+    let (router, handle) = serve::server_without_model(options);
+    #[cfg(feature = "otel")]
+    if let Some(endpoint) = &args.otlp_endpoint {
+        otel::export(&handle, endpoint)?;
+    }
+    let interrupt = ui.interrupt().clone();
+    let running = tokio::spawn(serve::run(listener, router, handle.clone(), async move { interrupt.wait().await }));
+    Ok((handle, address, running))
+}
+
+/// Brings the other models, and begins to watch and to listen for orders.
+async fn follow(args: &Args, follower: &Arc<Follower>, ui: &Ui) -> anyhow::Result<()> {
+    let Reload { watch, admin, admin_token, canary, shadow } = &args.reload;
+    if let Some((reference, share)) = canary {
+        follower.canary(reference, *share).await.with_context(|| format!("cannot bring the canary {reference}"))?;
+    }
+    if let Some(reference) = shadow {
+        let reference = reference.clone().or_latest();
+        follower.shadow(&reference).await.with_context(|| format!("cannot bring the shadow {reference}"))?;
+    }
+    if let Some(seconds) = watch {
+        let reference: Reference = args.model.parse()?;
+        tokio::spawn(Arc::clone(follower).watch(reference.or_latest(), Duration::from_secs(*seconds)));
+    }
+    if let Some(address) = admin {
+        let address = admin::start(address, admin_token.clone(), Arc::clone(follower)).await?;
+        ui.note(format_args!("admin routes on http://{address}"));
+    }
+    Ok(())
+}
+
+/// What can be told before anything is loaded.
+fn check(args: &Args) -> anyhow::Result<()> {
+    if args.reload.watch.is_some() {
+        let watched: Option<Reference> = args.model.parse().ok();
+        let is_tag = watched.is_some_and(|reference| reference.or_latest().digest().is_none());
+        if Path::new(&args.model).is_dir() || !is_tag {
+            return Err(asked_wrongly(format!("--watch follows a tag, and `{}` is none", args.model)));
+        }
+    }
+    if args.limits.threads == Some(0) {
+        bail!("--threads 0 could not compute anything");
+    }
+    Ok(())
+}
+
+fn serve_options(limits: &Limits, model_name: Option<String>) -> ServeOptions {
+    let defaults = ServeOptions::default();
+    ServeOptions {
+        model_name: model_name.unwrap_or(defaults.model_name),
+        max_queue_wait: Duration::from_millis(limits.max_queue_wait),
+        request_timeout: Duration::from_secs(limits.request_timeout),
+        max_connections: limits.max_connections,
+        drain_delay: Duration::from_secs(limits.drain_delay),
+        drain_timeout: Duration::from_secs(limits.drain_timeout),
+        ..ServeOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_is_a_reference_and_a_share() {
+        let (reference, share) = canary("localhost:5000/demo/sentiment:v2=5%").unwrap();
+        assert_eq!((reference.to_string().as_str(), share), ("localhost:5000/demo/sentiment:v2", 0.05));
+        for bad in ["demo:v2", "demo:v2=", "demo:v2=5", "demo:v2=101%", "demo:v2=-1%", "=5%", "demo:v2=NaN%"] {
+            assert!(canary(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! KServe's inference protocols over REST: the Open Inference Protocol (v2), and the first one (v1).
+//! Source: the Open Inference Protocol's `specification/protocol/inference_rest.md`, and KServe's "Data Plane (V1)".
+//! Deliberately absent: tensors as binary data behind the JSON, an extension that is not announced.
+#![expect(clippy::result_large_err, reason = "what is wrong is itself an answer")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+
+use super::body::{self, without_mark};
+use super::classify::{Classified, Question, classify, deadline};
+use super::json::{Json, Quoted, float};
+use super::problem::json;
+use super::stamp::RequestId;
+use super::tensors::{self, Infer};
+use crate::handle::Lifecycle;
+use crate::server::Shared;
+
+type Answer = Result<Response, Response>;
+
+fn error(status: StatusCode, message: &str) -> Response {
+    json(status, format!("{{\"error\":{}}}", Quoted(message)))
+}
+
+fn is_ready(shared: &Shared) -> bool {
+    *shared.lifecycle.borrow() == Lifecycle::Ready
+}
+
+fn by_readiness(shared: &Shared, body: String) -> Response {
+    json(if is_ready(shared) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+}
+
+/// `GET /v2`
+pub(crate) async fn server() -> Response {
+    let version = Quoted(env!("CARGO_PKG_VERSION"));
+    json(StatusCode::OK, format!("{{\"name\":\"kit-rs\",\"version\":{version},\"extensions\":[]}}"))
+}
+
+/// `GET /v2/health/live`
+pub(crate) async fn live() -> Response {
+    json(StatusCode::OK, "{\"live\":true}".to_owned())
+}
+
+/// `GET /v2/health/ready`
+pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    by_readiness(&shared, format!("{{\"ready\":{}}}", is_ready(&shared)))
+}
+
+/// `GET /v2/models/{name}/ready` and `GET /v2/models/{name}/versions/{version}/ready`
+pub(crate) async fn model_ready(
+    State(shared): State<Arc<Shared>>,
+    Path(path): Path<Vec<(String, String)>>,
+) -> Response {
+    match known(&shared, &path) {
+        Ok(()) => {
+            let name = Quoted(&shared.options.model_name);
+            by_readiness(&shared, format!("{{\"name\":{name},\"ready\":{}}}", is_ready(&shared)))
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// `GET /v2/models/{name}` and `GET /v2/models/{name}/versions/{version}`
+pub(crate) async fn model(State(shared): State<Arc<Shared>>, Path(path): Path<Vec<(String, String)>>) -> Response {
+    if let Err(answer) = known(&shared, &path) {
+        return answer;
+    }
+    let model = shared.stable();
+    let (name, version) = (Quoted(&shared.options.model_name), Quoted(model.version_name()));
+    let outputs = tensors::outputs(model.predictor.labels().len());
+    let body = format!(
+        "{{\"name\":{name},\"versions\":[{version}],\"platform\":\"kit-rs\",\
+         \"inputs\":[{{\"name\":\"text\",\"datatype\":\"BYTES\",\"shape\":[-1]}}],\"outputs\":[{outputs}]}}"
+    );
+    json(StatusCode::OK, body)
+}
+
+/// `POST /v2/models/{name}/infer` and `POST /v2/models/{name}/versions/{version}/infer`
+pub(crate) async fn infer(
+    State(shared): State<Arc<Shared>>,
+    Path(path): Path<Vec<(String, String)>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request<Body>,
+) -> Response {
+    let _in_flight = shared.enter();
+    let answer = async {
+        known(&shared, &path)?;
+        let deadline =
+            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
+        let body = read(&shared, request).await?;
+        let mut infer = Infer::check(&body, shared.options.max_texts)
+            .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let classified = ask(&shared, &id, std::mem::take(&mut infer.texts), deadline).await?;
+        let (name, version) = (Quoted(&shared.options.model_name), Quoted(classified.model.version_name()));
+        let (id, outputs) = (Quoted(infer.id.as_deref().unwrap_or(&id)), infer.write(&classified));
+        let body = format!("{{\"model_name\":{name},\"model_version\":{version},\"id\":{id},\"outputs\":[{outputs}]}}");
+        Answer::Ok(classified.onto(json(StatusCode::OK, body)))
+    };
+    answer.await.unwrap_or_else(|refusal| refusal)
+}
+
+/// `GET /v1/models`
+pub(crate) async fn models_v1(State(shared): State<Arc<Shared>>) -> Response {
+    json(StatusCode::OK, format!("{{\"models\":[{}]}}", Quoted(&shared.options.model_name)))
+}
+
+/// `GET /v1/models/{name}`
+pub(crate) async fn model_v1(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    if name.ends_with(":predict") {
+        return wrong_method_v1(Path(name)).await;
+    }
+    match known(&shared, &[("name".to_owned(), name)]) {
+        Ok(()) => {
+            let name = Quoted(&shared.options.model_name);
+            json(StatusCode::OK, format!("{{\"name\":{name},\"ready\":{}}}", is_ready(&shared)))
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// `POST /v1/models/{name}:predict`
+pub(crate) async fn predict_v1(
+    State(shared): State<Arc<Shared>>,
+    Path(target): Path<String>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request<Body>,
+) -> Response {
+    let Some(name) = target.strip_suffix(":predict") else { return wrong_method_v1(Path(target)).await };
+    let _in_flight = shared.enter();
+    let answer = async {
+        known(&shared, &[("name".to_owned(), name.to_owned())])?;
+        let deadline =
+            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
+        let body = read(&shared, request).await?;
+        let texts =
+            instances(&body, shared.options.max_texts).map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let classified = ask(&shared, &id, texts, deadline).await?;
+        let one = |(label, best): (&str, crate::scores::Top)| {
+            format!("{{\"label\":{},\"score\":{}}}", Quoted(label), float(f64::from(best.score)))
+        };
+        let predictions = classified.best().map(one).collect::<Vec<_>>().join(",");
+        Answer::Ok(classified.onto(json(StatusCode::OK, format!("{{\"predictions\":[{predictions}]}}"))))
+    };
+    answer.await.unwrap_or_else(|refusal| refusal)
+}
+
+/// A model is only asked about, and its verb only done.
+pub(crate) async fn wrong_method_v1(Path(target): Path<String>) -> Response {
+    super::not_allowed(if target.ends_with(":predict") { "POST" } else { "GET" }).await
+}
+
+/// `{"instances": [..]}`: each a text, or an object with one under `text`.
+fn instances(body: &Json, max_texts: usize) -> Result<Vec<String>, String> {
+    let Some(Json::Array(instances)) = body.field("instances") else {
+        return Err("Expected \"instances\" to be a list".to_owned());
+    };
+    if instances.len() > max_texts {
+        return Err(format!("{} instances are more than the {max_texts} that one request may have", instances.len()));
+    }
+    let text = |(n, instance): (usize, &Json)| match instance {
+        Json::String(text) => Ok(text.clone()),
+        object => match object.field("text") {
+            Some(Json::String(text)) => Ok(text.clone()),
+            _ => Err(format!("instance {n} is neither a text nor an object with a \"text\"")),
+        },
+    };
+    instances.iter().enumerate().map(text).collect()
+}
+
+/// Whether the path names the model that is served, and its version where it names one.
+fn known(shared: &Shared, path: &[(String, String)]) -> Result<(), Response> {
+    let stable = shared.stable();
+    for (parameter, value) in path {
+        let ours = match parameter.as_str() {
+            "version" => stable.version_name(),
+            _ => shared.options.model_name.as_str(),
+        };
+        if value != ours {
+            return Err(error(StatusCode::NOT_FOUND, &format!("unknown {parameter} {value:?}, this is {ours:?}")));
+        }
+    }
+    Ok(())
+}
+
+async fn read(shared: &Shared, request: Request<Body>) -> Result<Json, Response> {
+    let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
+    if request.headers().contains_key("inference-header-content-length") {
+        return Err(bad("tensors as binary data are not supported"));
+    }
+    let (bytes, _share) =
+        body::read(request.into_body(), shared).await.map_err(|unread| error(unread.status(), unread.message()))?;
+    let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| bad("the body is not UTF-8"))?;
+    let json = Json::parse(text).map_err(|invalid| bad(&format!("{} at {}", invalid.message, invalid.position)))?;
+    if matches!(json, Json::Object(_)) { Ok(json) } else { Err(bad("the body is not an object")) }
+}
+
+async fn ask(shared: &Shared, id: &str, texts: Vec<String>, deadline: Instant) -> Result<Classified, Response> {
+    let question = Question { texts, truncate: true, deadline };
+    classify(shared, id, question).await.map_err(|refusal| refusal.onto(error(refusal.status(), refusal.message())))
+}

@@ -1,0 +1,46 @@
+//! Servers to be measured and shown beside each other, and a load on them.
+
+pub(crate) mod load;
+pub(crate) mod server;
+pub(crate) mod texts;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::e2e::say;
+use crate::peers::{Peers, run_quietly};
+
+/// What the Python side needs, as it is known to work together.
+const PACKAGES: [&str; 8] = [
+    "torch==2.15.0",
+    "transformers==5.24.0",
+    "fastapi==0.165.0",
+    "uvicorn==0.54.0",
+    "onnxruntime==1.32.0",
+    "onnx==1.23.2",
+    "onnxscript==0.7.2",
+    "httpx==0.28.1",
+];
+
+/// Python with PyTorch, transformers, FastAPI and ONNX Runtime.
+pub(crate) fn python(peers: &Peers) -> anyhow::Result<PathBuf> {
+    peers.python("serve", &PACKAGES)
+}
+
+/// A script of `python/`, to be run by an interpreter.
+pub(crate) fn script(python: &Path, workspace: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(workspace.join("xtask/src/serving/python").join(name));
+    command.env("TOKENIZERS_PARALLELISM", "false").env("HF_HUB_OFFLINE", "1");
+    command
+}
+
+/// A model folder in distilbert-base's shape, made once.
+pub(crate) fn model(python: &Path, workspace: &Path) -> anyhow::Result<PathBuf> {
+    let folder = workspace.join("target/bench/distilbert-base");
+    if !folder.join("model.onnx").exists() {
+        say("making a model in distilbert-base's shape");
+        run_quietly(script(python, workspace, "model.py").arg(&folder))?;
+    }
+    Ok(folder)
+}
