@@ -2,13 +2,18 @@
 //!
 //! It runs `kit-rs` as a program, as a user would, and never links what `kit-rs` is made of: no burn, no axum, no reqwest.
 
+mod bench;
 mod build;
 mod client;
 mod cluster;
 mod dist;
 mod e2e;
+mod interop;
+mod measure;
 mod node;
+mod peers;
 mod process;
+mod report;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,6 +27,9 @@ enum Task {
     E2e(e2e::Args),
     /// Build the lean static program that goes into runtime images
     Dist,
+    Interop(interop::Args),
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 #[expect(clippy::print_stderr, reason = "the one place that shows how a task ended")]
@@ -29,6 +37,8 @@ fn main() -> ExitCode {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let result = match Task::parse() {
         Task::E2e(args) => e2e::run(&args, workspace),
+        Task::Interop(args) => interop::run(&args, workspace),
+        Task::Bench(bench) => bench::run(&bench, workspace),
         Task::Dist => dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string())),
     };
     match result {
