@@ -1,4 +1,5 @@
 //! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that a file loads itself.
+//! BERT is the same encoder with one more embedding and other names, which `weights::names` translates.
 //!
 //! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in `transformers`.
 //! Hidden states are `[batch * seq, dim]` throughout: linear layers then are one matrix product each.
@@ -11,16 +12,13 @@ use std::f64::consts::SQRT_2;
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, relu, softmax};
+use burn::tensor::activation::{gelu, relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
 
 pub(crate) use batch::Batch;
 pub(crate) use dropout::Dropout;
 
-use crate::model_config::{Activation, Network};
-
-/// LayerNorm's epsilon in every published checkpoint; `config.json` has no key for it.
-const EPSILON: f64 = 1e-12;
+use crate::model_config::{Activation, Network, Pooling};
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.
 #[derive(Module, Debug)]
@@ -40,6 +38,8 @@ struct DistilBert {
 struct Embeddings {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
+    /// BERT's; a text on its own is of kind 0 throughout.
+    token_type_embeddings: Option<Embedding>,
     LayerNorm: LayerNorm,
 }
 
@@ -95,7 +95,10 @@ impl DistilBertClassifier {
         let first = hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(1, 0, network.dim);
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
-        let pooled = relu(pre_classifier.forward(first));
+        let pooled = match network.pooling {
+            Pooling::Relu => relu(pre_classifier.forward(first)),
+            Pooling::Tanh => tanh(pre_classifier.forward(first)),
+        };
         classifier.forward(dropout.apply(pooled, network.seq_classif_dropout))
     }
 }
@@ -121,6 +124,7 @@ impl Embeddings {
         Self {
             word_embeddings: embedding(network.vocab_size),
             position_embeddings: embedding(network.max_position_embeddings),
+            token_type_embeddings: (network.type_vocab_size > 0).then(|| embedding(network.type_vocab_size)),
             LayerNorm: layer_norm(network, device),
         }
     }
@@ -128,7 +132,11 @@ impl Embeddings {
     fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
         let Batch { n_texts, longest, .. } = *batch;
         let words = self.word_embeddings.forward(batch.ids.clone());
-        let positions = self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>();
+        let mut positions = self.position_embeddings.weight.val().narrow(0, 0, longest);
+        if let Some(kinds) = &self.token_type_embeddings {
+            positions = positions + kinds.weight.val().narrow(0, 0, 1);
+        }
+        let positions = positions.unsqueeze::<3>();
         let hidden = (words + positions).reshape([n_texts * longest, network.dim]);
         dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
     }
@@ -171,7 +179,9 @@ impl Attention {
         }
         let attention = dropout.apply(softmax(scores, 3), network.attention_dropout);
         let context = attention.matmul(value).swap_dims(1, 2);
-        self.out_lin.forward(context.reshape([n_texts * longest, network.dim]))
+        let attended = self.out_lin.forward(context.reshape([n_texts * longest, network.dim]));
+        let probability = if network.drops_attended { network.dropout } else { 0.0 };
+        dropout.apply(attended, probability)
     }
 }
 
@@ -201,5 +211,5 @@ fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
 }
 
 fn layer_norm(network: &Network, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(network.dim).with_epsilon(EPSILON).init(device)
+    LayerNormConfig::new(network.dim).with_epsilon(network.layer_norm_eps).init(device)
 }
