@@ -103,6 +103,11 @@ impl Classifier {
         self.network.num_params()
     }
 
+    /// Token ids: one row a text, special tokens included, cut to the longest that the network takes.
+    pub fn tokenize<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
+        self.tokenizer.encode(texts)
+    }
+
     /// Logits: one row a text, in the order of the labels.
     pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
         self.check_head()?;

@@ -21,6 +21,8 @@ mod version;
 #[cfg(feature = "full")]
 mod evaluate;
 #[cfg(feature = "full")]
+mod front_matter;
+#[cfg(feature = "full")]
 mod gitops;
 #[cfg(feature = "full")]
 mod hub;
