@@ -26,6 +26,12 @@ impl Home {
         self.root().join("storage")
     }
 
+    /// The folder of downloads that are not packed yet.
+    #[cfg(feature = "full")]
+    pub(crate) fn importing(&self) -> PathBuf {
+        self.root().join("importing")
+    }
+
     /// The credentials that `login` writes.
     pub(crate) fn credentials(&self) -> PathBuf {
         self.root().join("credentials.json")

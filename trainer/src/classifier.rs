@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::model_config::ModelConfig;
 use crate::random::{Purpose, normal, stream};
 use crate::tokenizer::TextTokenizer;
+use crate::vocabulary;
 use crate::weights::{self, Checkpoint};
 
 /// The tokenizer's files; they are carried from the checkpoint to the trained model as they are.
@@ -24,7 +25,7 @@ const TOKENIZER_FILES: [&str; 5] =
 /// Texts that are classified together; they are sorted by length before.
 const BATCH_SIZE: usize = 32;
 
-/// A text classifier: DistilBERT, its tokenizer and its labels.
+/// A text classifier: DistilBERT or BERT, its tokenizer and its labels.
 #[derive(Clone)]
 pub struct Classifier {
     pub(crate) network: DistilBertClassifier,
@@ -37,23 +38,24 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json`, `model.safetensors` (or its shards).
+    /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json` (or `vocab.txt`), `model.safetensors` (or its shards).
     /// A tensor that is missing, unknown or misshapen is an error that names it.
     /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
         let mut config = ModelConfig::read(&dir.join("config.json"))?;
-        let files = tokenizer_files(dir)?;
+        let mut files = tokenizer_files(dir)?;
+        add_tokenizer(&mut files, dir)?;
         let tokenizer = TextTokenizer::parse(
             files.get("tokenizer.json").map_or(&[], Vec::as_slice),
             &dir.join("tokenizer.json"),
             config.network.vocab_size,
             config.network.max_position_embeddings,
         )?;
-        let checkpoint = Checkpoint::read(dir)?;
+        let checkpoint = Checkpoint::read(dir, config.family)?;
         let loaded = checkpoint.digest.clone();
         let head = head(&mut config, &checkpoint);
         let skeleton = DistilBertClassifier::skeleton(&config.network, head, &device.device());
-        let network = weights::fill(skeleton, checkpoint, &device.device())
+        let network = weights::fill(skeleton, checkpoint, config.family, &device.device())
             .map_err(|problems| Error::Tensors { dir: dir.to_owned(), problems })?;
         tracing::debug!(dir = %dir.display(), digest = %loaded, labels = config.labels.len(), "loaded a checkpoint");
         Ok(Self { network, config, tokenizer, kind: device, loaded, files })
@@ -69,7 +71,8 @@ impl Classifier {
         }
         fs::write(dir.join("config.json"), self.config.to_json()).map_err(unwritten)?;
         let path = dir.join("model.safetensors");
-        weights::save(&self.network, &path).map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
+        weights::save(&self.network, self.config.family, &path)
+            .map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
         // Written for its owner only: it gets what the umask gave the others.
         let permissions = fs::metadata(dir.join("config.json")).map_err(unwritten)?.permissions();
         fs::set_permissions(path, permissions).map_err(unwritten)
@@ -99,6 +102,11 @@ impl Classifier {
     pub fn n_parameters(&self) -> usize {
         use burn::module::Module as _;
         self.network.num_params()
+    }
+
+    /// Token ids: one row a text, special tokens included, cut to the longest that the network takes.
+    pub fn tokenize<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
+        self.tokenizer.encode(texts)
     }
 
     /// Logits: one row a text, in the order of the labels.
@@ -164,6 +172,7 @@ pub(crate) fn logits(
 
 /// What of a head the checkpoint has; labels without names become `LABEL_0`, as in transformers.
 fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
+    let pooler = weights::in_checkpoint(config.family, "pre_classifier.weight");
     let n_labels = checkpoint.shape("classifier.weight").and_then(|shape| shape.first().copied());
     match n_labels {
         None => config.labels.clear(),
@@ -173,18 +182,36 @@ fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
         Some(_) => (),
     }
     Head {
-        pre_classifier: checkpoint.shape("pre_classifier.weight").is_some() || n_labels.is_some(),
+        pre_classifier: checkpoint.shape(&pooler).is_some() || n_labels.is_some(),
         n_labels: n_labels.map(|_| config.labels.len()),
     }
 }
 
-/// Those that are there; `tokenizer.json` has to be.
+/// Where there is only the old `vocab.txt`, `tokenizer.json` is made of it, and saved with the model.
+fn add_tokenizer(files: &mut BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> Result<()> {
+    if files.contains_key("tokenizer.json") {
+        return Ok(());
+    }
+    let path = dir.join("vocab.txt");
+    let unusable = |source| Error::TokenizerFile { path: path.clone(), source };
+    let Some(vocabulary) = files.get("vocab.txt") else {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no tokenizer.json and no vocab.txt");
+        return Err(Error::ModelFolder { dir: dir.to_owned(), source: missing });
+    };
+    let vocabulary = std::str::from_utf8(vocabulary).map_err(|error| unusable(error.into()))?;
+    let config = files.get("tokenizer_config.json").map(Vec::as_slice);
+    let made = vocabulary::tokenizer_json(vocabulary, config).map_err(|problem| unusable(problem.into()))?;
+    files.insert("tokenizer.json", made.into_bytes());
+    Ok(())
+}
+
+/// Those that are there.
 fn tokenizer_files(dir: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for name in TOKENIZER_FILES {
         match fs::read(dir.join(name)) {
             Ok(bytes) => drop(files.insert(name, bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != "tokenizer.json" => (),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
             Err(source) => return Err(Error::ModelFolder { dir: dir.to_owned(), source }),
         }
     }

@@ -107,6 +107,14 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The dataset is not in the form that its name says.
+    #[error("cannot read the dataset {}: {problem}", path.display())]
+    DatasetFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The dataset has rows that cannot be used.
     #[error("the dataset {} has rows that cannot be used: {}", path.display(), List(problems))]
     DatasetRows {
@@ -155,6 +163,31 @@ pub enum Error {
     Diverged {
         /// The step, from 1.
         step: usize,
+    },
+    /// The state of an interrupted training cannot be written or read.
+    #[error("cannot keep the state of the training in {}", path.display())]
+    State {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The interrupted training was another one.
+    #[error("cannot go on with the training in {}: it was started with another {what}", path.display())]
+    OtherTraining {
+        /// The folder of its state.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// The processor, or the build, computes with other instructions than were asked for.
+    #[error("this processor and build compute with `{found}`, and not with `{asked}`")]
+    InstructionSet {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        found: String,
     },
     /// The callback asked to stop.
     #[error("training was cancelled")]

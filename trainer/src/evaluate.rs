@@ -21,6 +21,45 @@ pub struct Evaluation {
     pub labels: Vec<LabelScore>,
     /// `confusion[true label][given label]`: how many examples.
     pub confusion: Vec<Vec<usize>>,
+    /// Whether the classifier is as sure as it is right.
+    #[serde(default)]
+    pub calibration: Calibration,
+    /// The examples that it gets wrong while it is most sure, most sure first; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Whether a classifier is as sure as it is right.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The expected calibration error: the mean over all examples of how far their bin's accuracy is from its confidence.
+    pub expected_error: f64,
+    /// Ten bins of equal width, from the least sure to the surest.
+    pub bins: Vec<CalibrationBin>,
+}
+
+/// The examples whose highest score lies in a tenth of the range from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// How many.
+    pub n_examples: usize,
+    /// The mean of their highest scores.
+    pub confidence: f64,
+    /// The share that was right.
+    pub accuracy: f64,
+}
+
+/// An example that got another label than it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The text.
+    pub text: String,
+    /// The label that it has.
+    pub label: String,
+    /// The label that it was given.
+    pub given: String,
+    /// That label's score, from 0 to 1.
+    pub score: f64,
 }
 
 /// How a classifier does on one label.
@@ -69,6 +108,9 @@ pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[Strin
         confusion[example.label][largest(row)] += 1;
         loss += cross_entropy(row, example.label);
     }
+    let sureness: Vec<f64> = logits.iter().map(|row| highest_score(row)).collect();
+    let is_right: Vec<bool> = logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
+    let mistakes = mistakes(logits, examples, labels, &sureness);
     let labels: Vec<LabelScore> = labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
     let found: usize = (0..n).map(|n| confusion[n][n]).sum();
     let counted = labels.iter().enumerate().filter(|(n, _)| occurs(*n, &confusion));
@@ -80,7 +122,47 @@ pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[Strin
         loss: loss / examples.len() as f64,
         labels,
         confusion,
+        calibration: calibration(&sureness, &is_right),
+        mistakes,
     }
+}
+
+/// Source: "On Calibration of Modern Neural Networks", section 2.
+fn calibration(sureness: &[f64], is_right: &[bool]) -> Calibration {
+    const BINS: usize = 10;
+    let mut bins = vec![CalibrationBin::default(); BINS];
+    for (sure, is_right) in sureness.iter().zip(is_right) {
+        let bin = &mut bins[((sure * BINS as f64) as usize).min(BINS - 1)];
+        bin.n_examples += 1;
+        bin.confidence += sure;
+        bin.accuracy += f64::from(u8::from(*is_right));
+    }
+    let mut error = 0.0;
+    for bin in bins.iter_mut().filter(|bin| bin.n_examples > 0) {
+        error += (bin.accuracy - bin.confidence).abs() / sureness.len() as f64;
+        bin.confidence /= bin.n_examples as f64;
+        bin.accuracy /= bin.n_examples as f64;
+    }
+    Calibration { expected_error: error, bins }
+}
+
+fn mistakes(logits: &[Vec<f32>], examples: &[Example], labels: &[String], sureness: &[f64]) -> Vec<Mistake> {
+    const SHOWN: usize = 20;
+    let mut wrong: Vec<usize> = (0..examples.len()).filter(|n| largest(&logits[*n]) != examples[*n].label).collect();
+    wrong.sort_by(|a, b| sureness[*b].total_cmp(&sureness[*a]));
+    let mistake = |n: usize| Mistake {
+        text: examples[n].text.clone(),
+        label: labels[examples[n].label].clone(),
+        given: labels[largest(&logits[n])].clone(),
+        score: sureness[n],
+    };
+    wrong.into_iter().take(SHOWN).map(mistake).collect()
+}
+
+/// The largest score of a row: after softmax.
+fn highest_score(row: &[f32]) -> f64 {
+    let highest = f64::from(row[largest(row)]);
+    1.0 / row.iter().map(|logit| (f64::from(*logit) - highest).exp()).sum::<f64>()
 }
 
 fn score(label: &str, n: usize, confusion: &[Vec<usize>]) -> LabelScore {
@@ -130,5 +212,16 @@ mod tests {
         let loss =
             one([2.0, 0.0, 0.0], 0) + one([0.0, 1.0, 0.0], 0) + one([0.0, 3.0, 0.0], 1) + one([0.0, 5.0, 1.0], 1);
         assert!((evaluation.loss - loss / 4.0).abs() < 1e-12);
+        let sure = |row: [f64; 3], given: usize| row[given].exp() / row.iter().map(|v| v.exp()).sum::<f64>();
+        let wrong = sure([0.0, 1.0, 0.0], 1);
+        let [mistake] = &evaluation.mistakes[..] else { panic!("one is wrong") };
+        assert_eq!((mistake.label.as_str(), mistake.given.as_str()), ("a", "b"));
+        assert!((mistake.score - wrong).abs() < 1e-12);
+        // 0.576 is wrong, and alone in its bin; 0.787 is right; 0.909 and 0.976 share the last bin and are right.
+        let right = [sure([2.0, 0.0, 0.0], 0), sure([0.0, 3.0, 0.0], 1), sure([0.0, 5.0, 1.0], 1)];
+        let expected = (wrong + right.iter().map(|sure| 1.0 - sure).sum::<f64>()) / 4.0;
+        assert!((evaluation.calibration.expected_error - expected).abs() < 1e-12);
+        let counts: Vec<usize> = evaluation.calibration.bins.iter().map(|bin| bin.n_examples).collect();
+        assert_eq!(counts, [0, 0, 0, 0, 0, 1, 0, 1, 0, 2]);
     }
 }

@@ -9,7 +9,7 @@
 //! In reading order:
 //! - [`Dataset`], [`Example`], [`Split`]: labelled text, read and divided.
 //! - [`Classifier`]: a checkpoint, its tokenizer and its labels; loaded and saved strictly.
-//! - [`train`], [`TrainConfig`], [`Event`]: fine-tuning that repeats to the byte.
+//! - [`train`], [`TrainConfig`], [`Event`]: fine-tuning that repeats to the byte; [`train_kept`], [`Keep`]: that goes on after a kill.
 //! - [`evaluate`], [`Evaluation`]: what the classifier gets right.
 //! - [`Report`]: everything needed to tell how a model came to be.
 
@@ -24,13 +24,14 @@ mod random;
 mod report;
 mod tokenizer;
 mod train;
+mod vocabulary;
 mod weights;
 
 pub use classifier::Classifier;
-pub use dataset::{Dataset, Example, RowProblem, Split};
+pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, LabelScore, evaluate};
+pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
 pub use report::{DataSummary, EpochReport, Measured, Report};
-pub use train::{Event, TrainConfig, train};
+pub use train::{ClassWeights, Event, Keep, TrainConfig, train, train_kept};
 pub use weights::TensorProblem;

@@ -1,4 +1,4 @@
-//! `config.json` of a DistilBERT checkpoint, as transformers 4 and 5 write it.
+//! `config.json` of a DistilBERT or BERT checkpoint, as transformers 4 and 5 write it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 /// What the network needs to know, and the document that it came from.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelConfig {
+    pub(crate) family: Family,
     pub(crate) network: Network,
     /// By index; empty where the document names none.
     pub(crate) labels: Vec<String>,
@@ -35,6 +36,99 @@ pub(crate) struct Network {
     pub(crate) activation: Activation,
     pub(crate) initializer_range: f64,
     pub(crate) pad_token_id: Option<u32>,
+    /// LayerNorm's epsilon; DistilBERT's documents have no key for it.
+    pub(crate) layer_norm_eps: f64,
+    /// Kinds of tokens; 0 where the network does not tell them apart.
+    #[serde(skip)]
+    pub(crate) type_vocab_size: usize,
+    /// Whether attention's output passes through dropout, as in BERT.
+    #[serde(skip)]
+    pub(crate) drops_attended: bool,
+    /// The activation between the two layers of the head.
+    #[serde(skip)]
+    pub(crate) pooling: Pooling,
+}
+
+/// Whose names the checkpoint's tensors have, and which details of the network differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Family {
+    #[default]
+    DistilBert,
+    Bert,
+}
+
+/// The activation between the two layers of the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Pooling {
+    /// DistilBERT's pre-classifier.
+    #[default]
+    Relu,
+    /// BERT's pooler.
+    Tanh,
+}
+
+/// BERT's own keys; defaults are `BertConfig`'s.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct BertKeys {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    hidden_act: Activation,
+    hidden_dropout_prob: f64,
+    attention_probs_dropout_prob: f64,
+    classifier_dropout: Option<f64>,
+    max_position_embeddings: usize,
+    type_vocab_size: usize,
+    initializer_range: f64,
+    layer_norm_eps: f64,
+    pad_token_id: Option<u32>,
+}
+
+impl Default for BertKeys {
+    fn default() -> Self {
+        Self {
+            vocab_size: 30522,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            hidden_act: Activation::Gelu,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            classifier_dropout: None,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            initializer_range: 0.02,
+            layer_norm_eps: 1e-12,
+            pad_token_id: Some(0),
+        }
+    }
+}
+
+impl From<BertKeys> for Network {
+    fn from(keys: BertKeys) -> Self {
+        Self {
+            vocab_size: keys.vocab_size,
+            max_position_embeddings: keys.max_position_embeddings,
+            n_layers: keys.num_hidden_layers,
+            n_heads: keys.num_attention_heads,
+            dim: keys.hidden_size,
+            hidden_dim: keys.intermediate_size,
+            dropout: keys.hidden_dropout_prob,
+            attention_dropout: keys.attention_probs_dropout_prob,
+            seq_classif_dropout: keys.classifier_dropout.unwrap_or(keys.hidden_dropout_prob),
+            activation: keys.hidden_act,
+            initializer_range: keys.initializer_range,
+            pad_token_id: keys.pad_token_id,
+            layer_norm_eps: keys.layer_norm_eps,
+            type_vocab_size: keys.type_vocab_size,
+            drops_attended: true,
+            pooling: Pooling::Tanh,
+        }
+    }
 }
 
 /// The feed-forward network's activation.
@@ -60,6 +154,10 @@ impl Default for Network {
             activation: Activation::Gelu,
             initializer_range: 0.02,
             pad_token_id: Some(0),
+            layer_norm_eps: 1e-12,
+            type_vocab_size: 0,
+            drops_attended: false,
+            pooling: Pooling::Relu,
         }
     }
 }
@@ -72,11 +170,15 @@ impl ModelConfig {
         let unparsed = |source| Error::ModelDocument { path: path.to_owned(), source };
         let document: Map<String, Value> = serde_json::from_slice(&bytes).map_err(unparsed)?;
         let unsupported = |problem| Error::UnsupportedModel { path: path.to_owned(), problem };
-        check_kind(&document).map_err(unsupported)?;
-        let network: Network = serde_json::from_value(Value::Object(document.clone())).map_err(unparsed)?;
+        let family = kind(&document).map_err(unsupported)?;
+        let keys = Value::Object(document.clone());
+        let network: Network = match family {
+            Family::DistilBert => serde_json::from_value(keys).map_err(unparsed)?,
+            Family::Bert => serde_json::from_value::<BertKeys>(keys).map_err(unparsed)?.into(),
+        };
         network.check().map_err(unsupported)?;
         let labels = labels(&document).map_err(unsupported)?;
-        Ok(Self { network, labels, document })
+        Ok(Self { family, network, labels, document })
     }
 
     /// The document of a classifier with these labels: keys sorted, everything else as it was.
@@ -85,7 +187,11 @@ impl ModelConfig {
         let by_index = self.labels.iter().enumerate();
         let id2label: BTreeMap<String, &String> = by_index.clone().map(|(n, label)| (n.to_string(), label)).collect();
         let label2id: BTreeMap<&String, usize> = by_index.map(|(n, label)| (label, n)).collect();
-        document.insert("architectures".into(), json!(["DistilBertForSequenceClassification"]));
+        let architecture = match self.family {
+            Family::DistilBert => "DistilBertForSequenceClassification",
+            Family::Bert => "BertForSequenceClassification",
+        };
+        document.insert("architectures".into(), json!([architecture]));
         document.insert("id2label".into(), json!(id2label));
         document.insert("label2id".into(), json!(label2id));
         document.insert("problem_type".into(), json!("single_label_classification"));
@@ -123,15 +229,23 @@ impl Network {
     }
 }
 
-/// Refuses what is not DistilBERT, or does not choose one label.
-fn check_kind(document: &Map<String, Value>) -> Result<(), String> {
-    match document.get("model_type").and_then(Value::as_str) {
-        Some("distilbert") => (),
-        Some(other) => return Err(format!("model_type {other:?}, and only distilbert is supported")),
+/// Refuses what is neither DistilBERT nor BERT, or does not choose one label.
+fn kind(document: &Map<String, Value>) -> Result<Family, String> {
+    let text = |key: &str| document.get(key).and_then(Value::as_str);
+    let family = match text("model_type") {
+        Some("distilbert") => Family::DistilBert,
+        Some("bert") => Family::Bert,
+        Some(other) => return Err(format!("model_type {other:?}, and only distilbert and bert are supported")),
         None => return Err("it names no model_type".to_owned()),
+    };
+    if let Some(other) = text("position_embedding_type").filter(|kind| *kind != "absolute") {
+        return Err(format!("position_embedding_type {other:?}, and only absolute positions are supported"));
     }
-    match document.get("problem_type").and_then(Value::as_str) {
-        None | Some("single_label_classification") => Ok(()),
+    if document.get("is_decoder") == Some(&Value::Bool(true)) {
+        return Err("is_decoder, and only encoders are supported".to_owned());
+    }
+    match text("problem_type") {
+        None | Some("single_label_classification") => Ok(family),
         Some(other) => Err(format!("problem_type {other:?}, and only one label a text is supported")),
     }
 }
@@ -187,10 +301,28 @@ mod tests {
     }
 
     #[test]
+    fn berts_own_keys_are_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config.json");
+        let document =
+            r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3}"#;
+        fs::write(&path, document).expect("written");
+        let Network { dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size, .. } =
+            ModelConfig::read(&path).expect("readable").network;
+        assert_eq!((dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size), (8, 2, 12, 0.3, 2));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_said() {
         check(
-            r#"{"model_type": "bert"}"#,
-            expect![[r#"cannot use /config.json: model_type "bert", and only distilbert is supported"#]],
+            r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#,
+            expect![[
+                r#"cannot use /config.json: position_embedding_type "relative_key", and only absolute positions are supported"#
+            ]],
+        );
+        check(
+            r#"{"model_type": "roberta"}"#,
+            expect![[r#"cannot use /config.json: model_type "roberta", and only distilbert and bert are supported"#]],
         );
         check(
             r#"{"model_type": "distilbert", "problem_type": "regression"}"#,

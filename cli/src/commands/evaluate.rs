@@ -1,7 +1,10 @@
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use trainer::{Classifier, Dataset, DeviceKind};
+use fs_err as fs;
+use serde_json::json;
+use trainer::{Classifier, Columns, Dataset, DeviceKind};
 
 use crate::network::Network;
 use crate::ui::Ui;
@@ -12,11 +15,20 @@ pub(crate) struct Args {
     /// A model folder, a folder with a Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(value_name = "MODEL")]
     model: String,
-    /// JSON or JSON lines with `text` and `label`
+    /// JSON, JSON lines, CSV or TSV with `text` and `label`
     dataset: PathBuf,
+    /// Column, or key, of the text
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    text_column: String,
+    /// Column, or key, of the label
+    #[arg(long, default_value = "label", value_name = "NAME")]
+    label_column: String,
     /// What computes: flex or ndarray
     #[arg(long, default_value = "flex")]
     device: DeviceKind,
+    /// Write token ids, logits and given label of each text to FILE, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
     /// Fail (exit code 1) below this accuracy, from 0 to 1
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
@@ -28,8 +40,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let source = super::source::open(&args.model, &args.network, ui)?;
     let classifier = Classifier::load(&source.dir, args.device)
         .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
-    let dataset = Dataset::read(&args.dataset)?.aligned_to(classifier.labels())?;
+    let columns = Columns { text: args.text_column, label: args.label_column };
+    let dataset = Dataset::read_columns(&args.dataset, &columns)?.aligned_to(classifier.labels())?;
     let evaluation = trainer::evaluate(&classifier, &dataset.examples)?;
+    if let Some(path) = &args.predictions {
+        write_predictions(path, &classifier, &dataset)?;
+    }
     let (accuracy, f1) = (evaluation.accuracy, evaluation.macro_f1);
     let n = dataset.examples.len();
     ui.answer(format_args!("accuracy {accuracy:.4}  macro F1 {f1:.4}  on {n} examples"), &evaluation)?;
@@ -37,4 +53,17 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ensure!(accuracy >= least, "accuracy {accuracy:.4} is below the {least} asked for");
     }
     Ok(())
+}
+
+fn write_predictions(path: &Path, classifier: &Classifier, dataset: &Dataset) -> anyhow::Result<()> {
+    let texts: Vec<&str> = dataset.examples.iter().map(|example| example.text.as_str()).collect();
+    let (ids, logits) = (classifier.tokenize(&texts)?, classifier.classify(&texts)?);
+    let mut file = std::io::BufWriter::new(fs::File::create(path)?);
+    for ((text, ids), logits) in texts.iter().zip(ids).zip(logits) {
+        let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
+        let label = &classifier.labels()[best];
+        let line = json!({ "text": text, "label": label, "logits": logits, "input_ids": ids });
+        writeln!(file, "{line}")?;
+    }
+    Ok(file.flush()?)
 }

@@ -25,6 +25,8 @@ mod version;
 #[cfg(feature = "full")]
 mod evaluate;
 #[cfg(feature = "full")]
+mod front_matter;
+#[cfg(feature = "full")]
 mod gitops;
 #[cfg(feature = "servers")]
 mod hub;

@@ -14,6 +14,7 @@ use url::Url;
 use super::{
     Hub, HubFile, Snapshot,
     refusal::{Wanted, refusal},
+    segments,
     snapshot::is_inside,
 };
 use crate::{
@@ -30,7 +31,7 @@ impl Hub {
     /// Brings a file into a folder, under its path in the repository.
     ///
     /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets its name after its size, and
-    /// its SHA-256 where the hub says one, were verified. `on` is told how many bytes are there.
+    /// its SHA-256 where the hub says one, were verified. Large files come in several ranges at once. `on` is told how many bytes are there.
     pub async fn download(
         &self,
         snapshot: &Snapshot,
@@ -39,6 +40,13 @@ impl Hub {
         on: &(dyn Fn(u64) + Sync),
     ) -> Result<()> {
         let place = Place::new(snapshot, file, into)?;
+        if file.size > segments::PART
+            && let Some(found) = self.download_parts(snapshot, file, &place, on).await?
+        {
+            let wrong = wrong_digest(snapshot, file, &found);
+            fs::remove_file(segments::beside(&place.partial))?;
+            return joined(spawn_blocking(move || place.settle(wrong))).await;
+        }
         let writer = joined(spawn_blocking({
             let place = place.clone();
             move || Writer::open(&place)
@@ -52,19 +60,45 @@ impl Hub {
         let outcome = receive(transfer, start, sender, on).await;
         let found = joined(writing).await?;
         let wrong = match outcome {
-            Ok(()) => {
-                file.sha256.as_deref().filter(|sha256| *sha256 != found.digest()).map(|_| format!("it is {found}"))
-            }
-            Err(error @ Error::WrongSize { .. }) => Some(error.to_string()),
+            Ok(()) => wrong_digest(snapshot, file, &found),
+            Err(error @ Error::WrongSize { .. }) => Some(wrong_file(snapshot, file, error.to_string())),
             // What came so far stays for the next call.
             Err(error) => return Err(error),
         };
-        let wrong = wrong.map(|reason| {
-            let (repo, path) = (snapshot.repo.to_string(), file.path.clone());
-            Error::WrongFile { repo, path, reason }
-        });
         joined(spawn_blocking(move || place.settle(wrong))).await
     }
+}
+
+impl Hub {
+    /// Brings a large file in several parts at once; `None` where the host knows no ranges, and nothing is left of the attempt.
+    async fn download_parts(
+        &self,
+        snapshot: &Snapshot,
+        file: &HubFile,
+        place: &Place,
+        on: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<Digest>> {
+        if let Some(dir) = place.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let url = self.file_url(snapshot, &file.path)?;
+        let found = segments::download(self, snapshot, (&file.path, url), (&place.partial, place.size), on).await?;
+        if found.is_none() {
+            fs::remove_file(&place.partial)?;
+            fs::remove_file(segments::beside(&place.partial))?;
+        }
+        Ok(found)
+    }
+}
+
+/// What is wrong with a file whose digest is this one, if anything.
+fn wrong_digest(snapshot: &Snapshot, file: &HubFile, found: &Digest) -> Option<Error> {
+    let is_wrong = file.sha256.as_deref().is_some_and(|sha256| sha256 != found.digest());
+    is_wrong.then(|| wrong_file(snapshot, file, format!("it is {found}")))
+}
+
+fn wrong_file(snapshot: &Snapshot, file: &HubFile, reason: String) -> Error {
+    Error::WrongFile { repo: snapshot.repo.to_string(), path: file.path.clone(), reason }
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.

@@ -11,6 +11,8 @@ mod refusal;
 #[cfg(feature = "hub")]
 mod repo_id;
 #[cfg(feature = "hub")]
+mod segments;
+#[cfg(feature = "hub")]
 mod snapshot;
 
 #[cfg(feature = "server")]

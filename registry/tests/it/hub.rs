@@ -269,3 +269,49 @@ async fn the_official_client_comes_through_the_door() {
     assert_eq!(python("take", models.path(), &format!("http://{address}")).await.trim(), "taken");
     assert!(log.count("GET", "/resolve/") >= 5 && log.count("HEAD", "/resolve/") >= 5);
 }
+
+#[tokio::test]
+async fn listings_of_many_files_come_in_pages() {
+    let models = tempfile::tempdir().unwrap();
+    fs::create_dir_all(models.path().join("org/many")).unwrap();
+    for number in 0..2300 {
+        fs::write(models.path().join(format!("org/many/{number}")), number.to_string()).unwrap();
+    }
+    let log = Log::default();
+    let hub = client(serve(log.of(hub::router(models.path()))).await, None);
+    let snapshot = hub.files(&repo("org/many"), "main").await.unwrap();
+    assert_eq!(snapshot.files.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), 2300);
+    assert_eq!(log.count("GET", "/tree/"), 3);
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
+    let models = tempfile::tempdir().unwrap();
+    fs::create_dir_all(models.path().join("org/large")).unwrap();
+    // Five parts, the last one short.
+    let content: Vec<u8> = (0..70_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
+    let log = Log::default();
+    let hub = client(serve(log.of(hub::router(models.path()))).await, None);
+    let snapshot = hub.files(&repo("org/large"), "main").await.unwrap();
+    let [file] = &snapshot.files[..] else { panic!("one file") };
+    let into = tempfile::tempdir().unwrap();
+    // As a download leaves it that was killed: three of its parts are there, and the number of one of them was not written to its end.
+    let partial = into.path().join(format!("model.bin.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]));
+    let mut there = content.clone();
+    there[16 * 1024 * 1024..2 * 16 * 1024 * 1024].fill(0);
+    there[4 * 16 * 1024 * 1024..].fill(0);
+    fs::write(&partial, there).unwrap();
+    fs::write(format!("{}.parts", partial.display()), "0\n3\n2").unwrap();
+    hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
+    assert!(fs::read(into.path().join("model.bin")).unwrap() == content);
+    assert_eq!(names(into.path()), ["model.bin"]);
+    assert_eq!(log.count("GET", "/resolve/"), 3, "parts 1, 2 and 4");
+    // A part that is not what it should be is found out by the digest.
+    fs::remove_file(into.path().join("model.bin")).unwrap();
+    fs::write(&partial, vec![7; content.len()]).unwrap();
+    fs::write(format!("{}.parts", partial.display()), "0\n").unwrap();
+    let error = hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap_err();
+    assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
+    assert!(names(into.path()).is_empty());
+}

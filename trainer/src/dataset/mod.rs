@@ -1,5 +1,7 @@
 //! Labelled text: read, named, divided.
 
+mod csv;
+mod json;
 mod rows;
 mod split;
 
@@ -9,7 +11,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use rows::RowProblem;
+pub use rows::{Columns, RowProblem};
 pub use split::Split;
 
 use crate::error::{Error, Result};
@@ -33,15 +35,26 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, or JSON lines.
+    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, JSON lines, or `.csv` and `.tsv` with a header.
     ///
     /// A label is a text or a number from 0, the same kind throughout.
     /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in transformers.
-    /// Rows that cannot be used are an error that names each of them.
+    /// Rows that cannot be used are an error that names each of them by its line.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::DatasetFile { source })?;
-        let rows =
-            rows::parse(&text, path).map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?;
+        Self::read_columns(path, &Columns::default())
+    }
+
+    /// The same, with text and label in other columns.
+    pub fn read_columns(path: &Path, columns: &Columns) -> Result<Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let refuse = |problem: String| Error::DatasetFormat { path: path.to_owned(), problem };
+        let rows = match extension.to_ascii_lowercase().as_str() {
+            "csv" => csv::parse(&text(path)?, ',', columns).map_err(refuse)?,
+            "tsv" => csv::parse(&text(path)?, '\t', columns).map_err(refuse)?,
+            "parquet" => return Err(refuse("Parquet is not supported yet: export it as CSV or JSON lines".to_owned())),
+            _ => json::parse(&text(path)?, path, columns)
+                .map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?,
+        };
         rows::collect(rows).map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
     }
 
@@ -77,6 +90,10 @@ impl Dataset {
     pub fn digest(&self) -> String {
         digest(&self.examples)
     }
+}
+
+fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|source| Error::DatasetFile { source })
 }
 
 /// `sha256:` of examples: a line `[label,"text"]` each.

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
+use super::fused::Kept;
 use crate::random::{Purpose, stream};
 
 /// Values of a mask that are drawn from one stream; part of what a seed means, so it stays as it is.
@@ -44,23 +45,43 @@ impl Dropout {
     }
 }
 
+impl Dropout {
+    /// The mask of one place, for an operation that applies it by itself; none where nothing is dropped.
+    pub(super) fn kept(&mut self, n_values: usize, probability: f64) -> Option<Kept> {
+        let rng = self.rng.as_ref().filter(|_| probability > 0.0)?;
+        let place = self.place;
+        self.place += 1;
+        Some(Kept { flags: flags(n_values, probability, place, rng), scale: scale(probability) })
+    }
+}
+
 /// Zeros, and the inverse of the share that is kept.
 /// Every chunk has a stream of its own, so that any number of threads draws the same.
 fn mask(n_values: usize, probability: f64, place: u64, rng: &ChaCha8Rng) -> Vec<f32> {
+    let scale = scale(probability);
+    let flags = flags(n_values, probability, place, rng);
+    flags.into_par_iter().with_min_len(CHUNK).map(|is_kept| if is_kept { scale } else { 0.0 }).collect()
+}
+
+fn scale(probability: f64) -> f32 {
+    (1.0 / (1.0 - probability)) as f32
+}
+
+/// Which values are kept.
+fn flags(n_values: usize, probability: f64, place: u64, rng: &ChaCha8Rng) -> Vec<bool> {
     let dropped = (probability * 65536.0).round() as u32;
-    let scale = (1.0 / (1.0 - probability)) as f32;
-    let mut mask = vec![0.0; n_values];
-    mask.par_chunks_mut(CHUNK).enumerate().for_each(|(number, chunk)| {
+    let mut flags = vec![false; n_values];
+    flags.par_chunks_mut(CHUNK).enumerate().for_each(|(number, chunk)| {
         let mut rng = rng.clone();
         rng.set_stream((place << 32) | number as u64);
         let mut bytes = vec![0; chunk.len() * 2];
         rng.fill_bytes(&mut bytes);
         for (value, drawn) in chunk.iter_mut().zip(bytes.chunks_exact(2)) {
             let drawn = u32::from(u16::from_le_bytes([drawn[0], drawn[1]]));
-            *value = if drawn < dropped { 0.0 } else { scale };
+            *value = drawn >= dropped;
         }
     });
-    mask
+    flags
 }
 
 #[cfg(test)]

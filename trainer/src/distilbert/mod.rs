@@ -1,26 +1,26 @@
 //! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that a file loads itself.
+//! BERT is the same encoder with one more embedding and other names, which `weights::names` translates.
 //!
 //! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in `transformers`.
-//! Hidden states are `[batch * seq, dim]` throughout: linear layers then are one matrix product each.
+//! Hidden states are `[batch * seq, dim]` throughout, and on flex without padding: linear layers then are one matrix product each.
 #![expect(non_snake_case, reason = "the checkpoint calls one layer LayerNorm")]
 
 mod batch;
 mod dropout;
+mod fused;
 
 use std::f64::consts::SQRT_2;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, relu, softmax};
+use burn::tensor::activation::{relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
 
 pub(crate) use batch::Batch;
 pub(crate) use dropout::Dropout;
 
-use crate::model_config::{Activation, Network};
-
-/// LayerNorm's epsilon in every published checkpoint; `config.json` has no key for it.
-const EPSILON: f64 = 1e-12;
+use crate::model_config::{Activation, Network, Pooling};
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.
 #[derive(Module, Debug)]
@@ -40,6 +40,8 @@ struct DistilBert {
 struct Embeddings {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
+    /// BERT's; a text on its own is of kind 0 throughout.
+    token_type_embeddings: Option<Embedding>,
     LayerNorm: LayerNorm,
 }
 
@@ -92,10 +94,16 @@ impl DistilBertClassifier {
     /// Without a head; whoever has labels has one.
     pub(crate) fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
         let hidden = self.distilbert.forward(batch, network, dropout);
-        let first = hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(1, 0, network.dim);
+        let first = match &batch.places {
+            Some((_, firsts)) => hidden.select(0, firsts.clone()),
+            None => hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(1, 0, network.dim),
+        };
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
-        let pooled = relu(pre_classifier.forward(first));
+        let pooled = match network.pooling {
+            Pooling::Relu => relu(pre_classifier.forward(first)),
+            Pooling::Tanh => tanh(pre_classifier.forward(first)),
+        };
         classifier.forward(dropout.apply(pooled, network.seq_classif_dropout))
     }
 }
@@ -121,14 +129,27 @@ impl Embeddings {
         Self {
             word_embeddings: embedding(network.vocab_size),
             position_embeddings: embedding(network.max_position_embeddings),
+            token_type_embeddings: (network.type_vocab_size > 0).then(|| embedding(network.type_vocab_size)),
             LayerNorm: layer_norm(network, device),
         }
     }
 
     fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
-        let Batch { n_texts, longest, .. } = *batch;
         let words = self.word_embeddings.forward(batch.ids.clone());
-        let positions = self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>();
+        if let Some((within, _)) = &batch.places {
+            let mut hidden = words + self.position_embeddings.forward(within.clone());
+            if let Some(kinds) = &self.token_type_embeddings {
+                hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
+            }
+            let [_, n_tokens, dim] = hidden.dims();
+            return dropout.apply(self.LayerNorm.forward(hidden.reshape([n_tokens, dim])), network.dropout);
+        }
+        let Batch { n_texts, longest, .. } = *batch;
+        let mut positions = self.position_embeddings.weight.val().narrow(0, 0, longest);
+        if let Some(kinds) = &self.token_type_embeddings {
+            positions = positions + kinds.weight.val().narrow(0, 0, 1);
+        }
+        let positions = positions.unsqueeze::<3>();
         let hidden = (words + positions).reshape([n_texts * longest, network.dim]);
         dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
     }
@@ -147,10 +168,43 @@ impl TransformerBlock {
     }
 
     fn forward(&self, hidden: Tensor<2>, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        if let Some(lengths) = &batch.packed {
+            return fused::encoder_layer(hidden, self.tensors(), Arc::new(spec(lengths, network, dropout)));
+        }
         let attended = self.attention.forward(hidden.clone(), batch, network, dropout);
         let attended = self.sa_layer_norm.forward(attended + hidden);
         let transformed = self.ffn.forward(attended.clone(), network, dropout);
         self.output_layer_norm.forward(transformed + attended)
+    }
+}
+
+impl TransformerBlock {
+    /// Everything that the fused layer takes, in its order.
+    fn tensors(&self) -> fused::LayerTensors {
+        let Attention { q_lin, k_lin, v_lin, out_lin } = &self.attention;
+        let linears = [q_lin, k_lin, v_lin, out_lin, &self.ffn.lin1, &self.ffn.lin2];
+        let norms = [&self.sa_layer_norm, &self.output_layer_norm];
+        let biases = linears.iter().map(|linear| linear.bias.as_ref().expect("every layer has a bias").val());
+        let norms = norms
+            .iter()
+            .flat_map(|norm| [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]);
+        (linears.iter().map(|linear| linear.weight.val()).collect(), biases.chain(norms).collect())
+    }
+}
+
+/// What the fused layer is told besides its tensors.
+fn spec(lengths: &[usize], network: &Network, dropout: &mut Dropout) -> fused::LayerSpec {
+    let n_values = lengths.iter().sum::<usize>() * network.dim;
+    let n_attention = fused::LayerSpec::n_attention(lengths, network.n_heads);
+    let attended = if network.drops_attended { network.dropout } else { 0.0 };
+    fused::LayerSpec {
+        lengths: lengths.to_vec(),
+        n_heads: network.n_heads,
+        epsilon: network.layer_norm_eps as f32,
+        activation: network.activation,
+        keep_attention: dropout.kept(n_attention, network.attention_dropout),
+        keep_attended: dropout.kept(n_values, attended),
+        keep_output: dropout.kept(n_values, network.dropout),
     }
 }
 
@@ -171,7 +225,9 @@ impl Attention {
         }
         let attention = dropout.apply(softmax(scores, 3), network.attention_dropout);
         let context = attention.matmul(value).swap_dims(1, 2);
-        self.out_lin.forward(context.reshape([n_texts * longest, network.dim]))
+        let attended = self.out_lin.forward(context.reshape([n_texts * longest, network.dim]));
+        let probability = if network.drops_attended { network.dropout } else { 0.0 };
+        dropout.apply(attended, probability)
     }
 }
 
@@ -186,12 +242,8 @@ impl FeedForward {
     }
 }
 
-/// GELU by the error function, and so its derivative.
-/// burn's own is exact on flex; elsewhere its derivative is that of the approximation by tanh.
+/// GELU by the error function, and so its derivative; that of burn's own is the approximation by tanh on some backends.
 fn exact_gelu(values: Tensor<2>) -> Tensor<2> {
-    if values.device() == Device::flex() {
-        return gelu(values);
-    }
     let share = ((values.clone() / SQRT_2).erf() + 1.0) * 0.5;
     values * share
 }
@@ -201,5 +253,5 @@ fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
 }
 
 fn layer_norm(network: &Network, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(network.dim).with_epsilon(EPSILON).init(device)
+    LayerNormConfig::new(network.dim).with_epsilon(network.layer_norm_eps).init(device)
 }

@@ -20,6 +20,7 @@ const EPSILON: f32 = 1e-8;
 const CHUNK: usize = 1 << 14;
 
 /// The gradients of a step, by the names of their tensors.
+#[derive(Default)]
 pub(super) struct NamedGradients(BTreeMap<String, Vec<f32>>);
 
 /// Means of the gradients so far.
@@ -53,6 +54,19 @@ impl NamedGradients {
         let mut collector = Collector { gradients, name: TensorName::default(), named: BTreeMap::new() };
         network.visit(&mut collector);
         Self(collector.named)
+    }
+
+    /// Adds another batch's.
+    pub(super) fn add(&mut self, other: Self) {
+        if self.0.is_empty() {
+            *self = other;
+            return;
+        }
+        for (name, values) in other.0 {
+            let Some(sums) = self.0.get_mut(&name) else { continue };
+            let chunks = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
+            chunks.for_each(|(sums, values)| sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value));
+        }
     }
 
     /// The norm over all values.
@@ -96,6 +110,27 @@ impl ModuleVisitor for Collector {
 }
 
 impl AdamW {
+    /// The moments as they were after some steps.
+    pub(super) fn restored(
+        first: BTreeMap<String, Vec<f32>>,
+        mut second: BTreeMap<String, Vec<f32>>,
+        n_steps: usize,
+    ) -> Self {
+        let joined = |(name, first): (String, Vec<f32>)| {
+            let second = second.remove(&name).filter(|second| second.len() == first.len());
+            Some((name, Moments { second: second?, first }))
+        };
+        Self { moments: first.into_iter().filter_map(joined).collect(), n_steps: n_steps as i32 }
+    }
+
+    /// First and second moments by name.
+    pub(super) fn moments(&self) -> (BTreeMap<String, Vec<f32>>, BTreeMap<String, Vec<f32>>) {
+        let named = |of: fn(&Moments) -> &Vec<f32>| {
+            self.moments.iter().map(|(name, moments)| (name.clone(), of(moments).clone())).collect()
+        };
+        (named(|moments| &moments.first), named(|moments| &moments.second))
+    }
+
     /// Moves the weights against their gradients, which are clipped to a norm before.
     /// Source: "Decoupled Weight Decay Regularization", algorithm 2; same as `torch.optim.AdamW`.
     pub(super) fn step(

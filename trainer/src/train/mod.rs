@@ -1,16 +1,16 @@
 //! Fine-tuning that repeats to the byte.
 
 mod adamw;
+mod config;
 mod learner;
+mod loss;
 mod order;
 mod schedule;
+mod state;
 mod task;
 mod threads;
 
 use std::ops::ControlFlow;
-use std::time::Instant;
-
-use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
 use crate::dataset::Split;
@@ -18,51 +18,12 @@ use crate::distilbert::DistilBertClassifier;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::report::{DataSummary, EpochReport, Report, instruction_set, versions};
+pub use config::TrainConfig;
 use learner::Learner;
+pub use loss::ClassWeights;
+pub use state::Keep;
+use state::Keeper;
 use task::Task;
-
-/// How to train.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TrainConfig {
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// Texts in a step.
-    pub batch_size: usize,
-    /// The highest learning rate, reached after the warm-up.
-    pub learning_rate: f64,
-    /// What everything random is drawn from.
-    pub seed: u64,
-    /// Decoupled weight decay; biases and LayerNorm have none.
-    pub weight_decay: f64,
-    /// The share of all steps in which the learning rate rises, from 0 to 1; in the others it falls to zero.
-    pub warmup: f64,
-    /// Gradients are scaled down to this norm over all of them.
-    pub max_grad_norm: f64,
-    /// Longest text in tokens while training; longer ones are cut.
-    pub max_length: usize,
-    /// The probability of dropout everywhere; without it the checkpoint's own.
-    pub dropout: Option<f64>,
-    /// Threads that compute; without it all that the process may use. The weights do not depend on it.
-    pub threads: Option<usize>,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            epochs: 3,
-            batch_size: 16,
-            learning_rate: 5e-5,
-            seed: 42,
-            weight_decay: 0.01,
-            warmup: 0.1,
-            max_grad_norm: 1.0,
-            max_length: 128,
-            dropout: None,
-            threads: None,
-        }
-    }
-}
 
 /// What happens while training.
 #[derive(Debug, Clone)]
@@ -76,6 +37,8 @@ pub enum Event {
         n_validation: usize,
         /// Steps of all epochs.
         n_steps: usize,
+        /// Steps that were done before, by the training that this one goes on with.
+        n_done: usize,
     },
     /// A step is done.
     Step {
@@ -113,45 +76,106 @@ pub fn train(
     config: &TrainConfig,
     on: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<(Classifier, Report)> {
-    let began = Instant::now();
-    config.check()?;
+    train_kept(start, data, config, None, on)
+}
+
+/// The same, with a folder in which the state of the training is kept: when it is interrupted, it can go on from there, and ends with
+/// the same weights as one that was not.
+pub fn train_kept(
+    start: Classifier,
+    data: &Split,
+    config: &TrainConfig,
+    keep: Option<&Keep>,
+    on: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<(Classifier, Report)> {
+    config.check(start.labels().len(), start.config.network.n_layers)?;
     let task = Task::new(&start, data, config)?;
+    let keeper = keep.map(|keep| Keeper::new(keep, &start, data, config)).transpose()?;
+    let mut run = Run::new(Learner::new(&start, data, config, task.n_steps()));
+    if let Some(restored) = keeper.as_ref().map(|keeper| keeper.restore(&run, &start)).transpose()?.flatten() {
+        run = restored;
+    }
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
-    tell(on, Event::Started { n_train, n_validation, n_steps: task.n_steps() })?;
-    let mut learner = Learner::new(start.network, start.config.clone(), config, task.n_steps(), start.kind);
-    let mut epochs = Vec::new();
-    let mut best: Option<Best> = None;
-    for epoch in 1..=config.epochs {
-        let trained = task.train_epoch(epoch, learner, on)?;
-        let report = task.measure_epoch(epoch, &trained);
-        learner = trained.learner;
-        if best.as_ref().is_none_or(|best| best.is_beaten_by(&report.evaluation)) {
-            best = Some(Best { epoch, evaluation: report.evaluation.clone(), network: learner.network() });
+    let n_done = run.learner.losses.len();
+    tell(on, Event::Started { n_train, n_validation, n_steps: task.n_steps(), n_done })?;
+    while !run.is_over(config) {
+        run = task.train_epoch(run, keeper.as_ref(), on)?;
+        task.measure_epoch(&mut run);
+        if let Some(keeper) = &keeper {
+            keeper.save(&run)?;
         }
-        let EpochReport { train_loss, evaluation, .. } = report.clone();
-        epochs.push(report);
+        let EpochReport { epoch, train_loss, evaluation, .. } = run.epochs[run.epochs.len() - 1].clone();
         tell(on, Event::Epoch { epoch, train_loss, evaluation })?;
     }
-    let best = best.expect("there is at least one epoch");
+    let learning_rates = run.learner.rates();
+    let best = run.best.expect("there is at least one epoch");
     let trained = Classifier { network: best.network, ..start };
+    let n_labels = trained.labels().len();
     let report = Report {
         labels: trained.labels().to_vec(),
         n_parameters: trained.n_parameters(),
         base_weights: trained.loaded.clone(),
-        train: DataSummary::of(&data.train, trained.labels().len()),
-        validation: DataSummary::of(&data.validation, trained.labels().len()),
+        train: DataSummary::of(&data.train, n_labels),
+        validation: DataSummary::of(&data.validation, n_labels),
         measured_on: task.measured_on,
         config: config.clone(),
         device: trained.kind,
         n_threads: task.threads.count(),
         instruction_set: instruction_set(),
         versions: versions(),
-        epochs,
+        epochs: run.epochs,
         best_epoch: best.epoch,
-        losses: learner.losses,
-        seconds: began.elapsed().as_secs_f64(),
+        losses: run.learner.losses,
+        learning_rates,
+        seconds: run.seconds,
     };
     Ok((trained, report))
+}
+
+/// Where a training is.
+struct Run {
+    learner: Learner,
+    /// The epoch that is passed over now, from 1.
+    epoch: usize,
+    /// Steps of this epoch that are done.
+    steps_in_epoch: usize,
+    /// Seconds that this epoch's steps took.
+    epoch_seconds: f64,
+    /// Seconds that everything took.
+    seconds: f64,
+    epochs: Vec<EpochReport>,
+    best: Option<Best>,
+}
+
+impl Run {
+    fn new(learner: Learner) -> Self {
+        let epochs = Vec::new();
+        Self { learner, epoch: 1, steps_in_epoch: 0, epoch_seconds: 0.0, seconds: 0.0, epochs, best: None }
+    }
+
+    /// Whether all epochs are done, or nothing has become better for long enough.
+    fn is_over(&self, config: &TrainConfig) -> bool {
+        let n_since_best = self.best.as_ref().map_or(0, |best| self.epochs.len() - best.epoch);
+        self.epoch > config.epochs || config.patience.is_some_and(|patience| n_since_best >= patience)
+    }
+
+    /// Takes what an epoch brought, and begins the next.
+    fn end_epoch(&mut self, report: EpochReport) {
+        let is_best = self.best.as_ref().is_none_or(|best| best.is_beaten_by(&report.evaluation));
+        self.seconds += report.evaluation_seconds;
+        if is_best {
+            let network = self.learner.network();
+            self.best = Some(Best { epoch: report.epoch, evaluation: report.evaluation.clone(), network });
+            // The sentences that the best one gets wrong are told; those of the others are not.
+            self.epochs.iter_mut().for_each(|report| report.evaluation.mistakes.clear());
+        }
+        self.epochs.push(report);
+        if !is_best && let Some(last) = self.epochs.last_mut() {
+            last.evaluation.mistakes.clear();
+        }
+        self.epoch += 1;
+        (self.steps_in_epoch, self.epoch_seconds) = (0, 0.0);
+    }
 }
 
 /// The weights that are kept so far.
@@ -165,30 +189,6 @@ impl Best {
     fn is_beaten_by(&self, other: &Evaluation) -> bool {
         let key = |evaluation: &Evaluation| (evaluation.accuracy, -evaluation.loss);
         key(other) > key(&self.evaluation)
-    }
-}
-
-impl TrainConfig {
-    /// Says which option is out of its range.
-    fn check(&self) -> Result<()> {
-        let refuse = |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
-        let is_size = |x: f64| x.is_finite() && x >= 0.0;
-        match self {
-            Self { epochs: 0, .. } => refuse("epochs", "it is 0"),
-            Self { batch_size: 0, .. } => refuse("batch_size", "it is 0"),
-            Self { threads: Some(0), .. } => refuse("threads", "it is 0"),
-            _ if self.max_length < 3 => refuse("max_length", "it leaves no room for a token of the text"),
-            _ if !is_size(self.learning_rate) => refuse("learning_rate", "it is negative or no number"),
-            _ if !is_size(self.weight_decay) => refuse("weight_decay", "it is negative or no number"),
-            _ if self.max_grad_norm.is_nan() || self.max_grad_norm <= 0.0 => {
-                refuse("max_grad_norm", "it is not positive")
-            }
-            _ if !(0.0..=1.0).contains(&self.warmup) => refuse("warmup", "it is not from 0 to 1"),
-            _ if self.dropout.is_some_and(|p| !(0.0..1.0).contains(&p)) => {
-                refuse("dropout", "it is not from 0 to below 1")
-            }
-            _ => Ok(()),
-        }
     }
 }
 

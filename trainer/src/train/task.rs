@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
-use super::learner::Learner;
+use super::learner::{Labelled, Learner};
+use super::state::Keeper;
 use super::threads::Threads;
-use super::{Event, TrainConfig, order, tell};
+use super::{Event, Run, TrainConfig, order, tell};
 use crate::classifier::{Classifier, logits};
 use crate::dataset::{Example, Split};
 use crate::error::{Error, Result};
@@ -31,13 +32,6 @@ pub(super) struct Task<'a> {
 struct Texts<'a> {
     examples: &'a [Example],
     rows: Vec<Vec<u32>>,
-}
-
-/// An epoch's training.
-pub(super) struct Trained {
-    pub(super) learner: Learner,
-    pub(super) train_loss: f64,
-    pub(super) seconds: f64,
 }
 
 impl<'a> Task<'a> {
@@ -71,62 +65,72 @@ impl<'a> Task<'a> {
 
     /// Steps of all epochs.
     pub(super) fn n_steps(&self) -> usize {
-        self.train.rows.len().div_ceil(self.config.batch_size) * self.config.epochs
+        let n_batches = self.train.rows.len().div_ceil(self.config.batch_size);
+        n_batches.div_ceil(self.config.accumulation) * self.config.epochs
     }
 
-    /// Passes over the training texts once.
+    /// Passes over the training texts once, or over those that are left of this epoch.
     pub(super) fn train_epoch(
         &self,
-        epoch: usize,
-        mut learner: Learner,
+        mut run: Run,
+        keeper: Option<&Keeper>,
         on: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Trained> {
-        let began = Instant::now();
+    ) -> Result<Run> {
         let lengths: Vec<usize> = self.train.rows.iter().map(Vec::len).collect();
-        let batches = order::batches(&lengths, self.config.batch_size, self.config.seed, epoch);
-        let n_before = learner.losses.len();
-        let mut n_seen = 0;
-        for batch in batches {
-            let learning_rate = learner.rate();
-            learner = self.threads.run(|| self.train.step(learner, &batch))?;
-            n_seen += batch.len();
+        let batches = order::batches(&lengths, self.config.batch_size, self.config.seed, run.epoch);
+        let steps: Vec<&[Vec<usize>]> = batches.chunks(self.config.accumulation).collect();
+        let before = (run.seconds, run.epoch_seconds);
+        let (began, mut n_seen) = (Instant::now(), 0);
+        for step in &steps[run.steps_in_epoch..] {
+            let learning_rate = run.learner.rate();
+            let learner = run.learner;
+            run.learner = self.threads.run(|| self.train.step(learner, step))?;
+            run.steps_in_epoch += 1;
+            n_seen += step.iter().map(Vec::len).sum::<usize>();
+            let seconds = began.elapsed().as_secs_f64();
+            (run.seconds, run.epoch_seconds) = (before.0 + seconds, before.1 + seconds);
+            let n_done = run.learner.losses.len();
+            if let Some(keeper) = keeper.filter(|keeper| n_done.is_multiple_of(keeper.every)) {
+                keeper.save(&run)?;
+            }
             tell(
                 on,
                 Event::Step {
-                    epoch,
-                    step: learner.losses.len(),
+                    epoch: run.epoch,
+                    step: n_done,
                     n_steps: self.n_steps(),
-                    loss: learner.losses.last().copied().unwrap_or(f32::NAN),
+                    loss: run.learner.losses.last().copied().unwrap_or(f32::NAN),
                     learning_rate,
-                    examples_per_second: n_seen as f64 / began.elapsed().as_secs_f64(),
+                    examples_per_second: n_seen as f64 / seconds,
                 },
             )?;
         }
-        let losses = &learner.losses[n_before..];
-        let train_loss = losses.iter().copied().map(f64::from).sum::<f64>() / losses.len() as f64;
-        Ok(Trained { learner, train_loss, seconds: began.elapsed().as_secs_f64() })
+        Ok(run)
     }
 
     /// Measures what an epoch brought.
-    pub(super) fn measure_epoch(&self, epoch: usize, trained: &Trained) -> EpochReport {
+    pub(super) fn measure_epoch(&self, run: &mut Run) {
         let began = Instant::now();
-        let network = trained.learner.network();
+        let network = run.learner.network();
         let logits = self.threads.run(move || logits(&network, &self.model, &self.measured.rows, &self.device));
-        EpochReport {
-            epoch,
-            train_loss: trained.train_loss,
+        let losses = &run.learner.losses[run.learner.losses.len() - run.steps_in_epoch..];
+        run.end_epoch(EpochReport {
+            epoch: run.epoch,
+            train_loss: losses.iter().copied().map(f64::from).sum::<f64>() / losses.len() as f64,
             evaluation: measure(&logits, self.measured.examples, &self.model.labels),
-            examples_per_second: self.train.rows.len() as f64 / trained.seconds,
-            train_seconds: trained.seconds,
+            examples_per_second: self.train.rows.len() as f64 / run.epoch_seconds,
+            train_seconds: run.epoch_seconds,
             evaluation_seconds: began.elapsed().as_secs_f64(),
-        }
+        });
     }
 }
 
 impl Texts<'_> {
-    fn step(&self, learner: Learner, batch: &[usize]) -> Result<Learner> {
-        let texts: Vec<&[u32]> = batch.iter().map(|n| &self.rows[*n][..]).collect();
-        let labels: Vec<usize> = batch.iter().map(|n| self.examples[*n].label).collect();
-        learner.step(&texts, &labels)
+    fn step(&self, learner: Learner, batches: &[Vec<usize>]) -> Result<Learner> {
+        let batch = |numbers: &Vec<usize>| Labelled {
+            texts: numbers.iter().map(|n| &self.rows[*n][..]).collect(),
+            labels: numbers.iter().map(|n| self.examples[*n].label).collect(),
+        };
+        learner.step(&batches.iter().map(batch).collect::<Vec<_>>())
     }
 }

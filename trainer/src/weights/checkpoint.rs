@@ -9,11 +9,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::names;
 use crate::error::{Error, Result};
-
-/// Heads of base checkpoints and stored constants: known, and not needed to classify.
-const LEFT_OUT: [&str; 4] =
-    ["vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "distilbert.embeddings.position_ids"];
+use crate::model_config::Family;
 
 /// Tensors by name, as they are stored.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ struct Index {
 
 impl Checkpoint {
     /// Reads all tensors of a model folder but masked-LM heads.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    pub(crate) fn read(dir: &Path, family: Family) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         let mut digest = Sha256::new();
         for path in files(dir)? {
@@ -50,10 +48,10 @@ impl Checkpoint {
             tensors.extend(file.iter().map(|(name, tensor)| {
                 let stored =
                     Stored { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), bytes: tensor.data().to_vec() };
-                (full_name(name), stored)
+                (names::full(family, name), stored)
             }));
         }
-        tensors.retain(|name, _| !LEFT_OUT.iter().any(|left_out| name.starts_with(left_out)));
+        tensors.retain(|name, _| !names::is_left_out(name));
         Ok(Self { tensors, digest: crate::report::sha256_text(digest) })
     }
 
@@ -104,15 +102,6 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::UnsupportedModel { path, problem });
     }
     Ok(names.iter().map(|name| dir.join(name)).collect())
-}
-
-/// A bare `DistilBertModel` is saved without the prefix that the same tensors have in every other checkpoint.
-fn full_name(name: &str) -> String {
-    if name.starts_with("embeddings.") || name.starts_with("transformer.") {
-        format!("distilbert.{name}")
-    } else {
-        name.to_owned()
-    }
 }
 
 fn unreadable(dir: &Path, source: std::io::Error) -> Error {

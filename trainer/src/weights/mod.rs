@@ -1,6 +1,8 @@
 //! Weights between safetensors files and the network, by the names of its fields.
 
 mod checkpoint;
+mod names;
+mod raw;
 mod save;
 
 use std::fmt;
@@ -9,9 +11,12 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 pub(crate) use checkpoint::Checkpoint;
+pub(crate) use names::in_checkpoint;
+pub(crate) use raw::{values, with_values};
 pub(crate) use save::save;
 
 use crate::distilbert::DistilBertClassifier;
+use crate::model_config::Family;
 
 /// A tensor that does not fit the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +62,10 @@ impl fmt::Display for TensorProblem {
 pub(crate) fn fill(
     network: DistilBertClassifier,
     checkpoint: Checkpoint,
+    family: Family,
     device: &Device,
 ) -> Result<DistilBertClassifier, Vec<TensorProblem>> {
-    let mut filler = Filler { checkpoint, device, name: TensorName::default(), problems: Vec::new() };
+    let mut filler = Filler { checkpoint, family, device, name: TensorName::default(), problems: Vec::new() };
     let network = network.map(&mut filler);
     let Filler { checkpoint, mut problems, .. } = filler;
     problems.extend(checkpoint.into_names().map(TensorProblem::Unused));
@@ -68,6 +74,7 @@ pub(crate) fn fill(
 
 struct Filler<'a> {
     checkpoint: Checkpoint,
+    family: Family,
     device: &'a Device,
     name: TensorName,
     problems: Vec<TensorProblem>,
@@ -75,7 +82,7 @@ struct Filler<'a> {
 
 impl Filler<'_> {
     fn take(&mut self, shape: &[usize]) -> Result<TensorData, TensorProblem> {
-        let name = self.name.to_string();
+        let name = in_checkpoint(self.family, &self.name.to_string());
         let found = self.checkpoint.take(&name).ok_or_else(|| TensorProblem::Missing(name.clone()))?;
         let mut expected = shape.to_vec();
         if self.name.is_transposed() {
@@ -146,6 +153,16 @@ impl TensorName {
     /// Whether PyTorch keeps this one as `[out, in]`, and burn as `[in, out]`.
     pub(crate) fn is_transposed(&self) -> bool {
         self.0.last().is_some_and(|(name, kind)| *kind == Kind::Linear && name == "weight")
+    }
+
+    /// Whether it belongs to the embeddings, or to one of the first layers.
+    pub(crate) fn is_below(&self, n_layers: usize) -> bool {
+        let part = |depth: usize| self.0.get(depth).map(|(name, _)| name.as_str());
+        match (part(1), part(3).and_then(|number| number.parse::<usize>().ok())) {
+            (Some("embeddings"), _) => true,
+            (Some("transformer"), Some(number)) => number < n_layers,
+            _ => false,
+        }
     }
 
     /// Whether weight decay leaves it alone: biases and LayerNorm.

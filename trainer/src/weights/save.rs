@@ -8,15 +8,17 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensorError, View};
 
-use super::{TensorName, transposed};
+use super::{TensorName, in_checkpoint, transposed};
 use crate::distilbert::DistilBertClassifier;
+use crate::model_config::Family;
 
 /// Writes all tensors, sorted by name; the same weights give the same bytes.
-pub(crate) fn save(network: &DistilBertClassifier, path: &Path) -> Result<(), SafeTensorError> {
+pub(crate) fn save(network: &DistilBertClassifier, family: Family, path: &Path) -> Result<(), SafeTensorError> {
     let mut collector = Collector::default();
     network.visit(&mut collector);
+    let tensors = collector.tensors.into_iter().map(|(name, saved)| (in_checkpoint(family, &name), saved));
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(collector.tensors, Some(metadata), path)
+    safetensors::serialize_to_file(tensors, Some(metadata), path)
 }
 
 #[derive(Default)]

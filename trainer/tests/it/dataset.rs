@@ -1,7 +1,7 @@
 //! Datasets in all their forms, and what is wrong with them.
 
 use expect_test::{Expect, expect};
-use kit_trainer::Dataset;
+use kit_trainer::{Columns, Dataset};
 
 /// Reads a dataset of this name and content, and shows it, or what is wrong with it.
 fn read(name: &str, content: &str) -> String {
@@ -51,7 +51,7 @@ fn every_bad_row_is_named() {
         r#"[{"text": "x", "label": 1}, {"label": 1}, {"text": "y"}, 3, {"text": " ", "label": 0},
             {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": null}]"#,
         expect![
-            "the dataset /a.json has rows that cannot be used: row 2: it has no text; row 3: it has no label; row 4: no object with text and label; row 5: its text is empty; row 6: its label -1 is no whole number from 0 to 9999; row 7: its text is not a string; row 9: its label is neither a text nor a number; row 8: its label is a text, and the first one's is a number"
+            "the dataset /a.json has rows that cannot be used: line 1: it has no text; line 1: it has no label; line 1: no object with text and label; line 1: its text is empty; line 2: its label -1 is no whole number from 0 to 9999; line 2: its text is not a string; line 2: its label is a text, and the first one's is a number; line 2: its label is neither a text nor a number"
         ],
     );
     check(
@@ -59,6 +59,37 @@ fn every_bad_row_is_named() {
         "{\"text\": \"x\", \"label\": 1}\n\n{\"text\": \"y\", \"label\": 1",
         expect![
             "the dataset /a.jsonl has rows that cannot be used: line 3: no JSON: EOF while parsing an object at line 1 column 24"
+        ],
+    );
+}
+
+#[test]
+fn csv_has_quotes_lines_and_named_columns() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.csv");
+    let content = "\u{feff}id,Review,stars\r\n1,\"good, \"\"really\"\"\n good\",pos\r\n\r\n2,bad,neg\r\n";
+    fs_err::write(&path, content).expect("written");
+    let columns = Columns { text: "Review".to_owned(), label: "stars".to_owned() };
+    let dataset = Dataset::read_columns(&path, &columns).expect("readable");
+    let rows: Vec<(&str, usize)> = dataset.examples.iter().map(|e| (e.text.as_str(), e.label)).collect();
+    assert_eq!(rows, [("good, \"really\"\n good", 1), ("bad", 0)]);
+    assert_eq!(dataset.labels, ["neg", "pos"]);
+    assert_eq!(read("a.tsv", "label\ttext\n1\tx\n0\ty"), "x=1 y=0 of LABEL_0 LABEL_1");
+}
+
+#[test]
+fn bad_rows_of_csv_are_named_by_their_line() {
+    check(
+        "a.csv",
+        "text,stars\nx,1\n",
+        expect![[r#"cannot read the dataset /a.csv: it has no column "label", only text, stars"#]],
+    );
+    check("a.csv", "", expect!["cannot read the dataset /a.csv: it has no header"]);
+    check(
+        "a.csv",
+        "text,label\n\"two\nlines\",1\nx\n,0\n\"y\"z,1\nw,no\nx,1,2\n\"v,1\n",
+        expect![
+            "the dataset /a.csv has rows that cannot be used: line 4: it has 1 cells, and the header has 2; line 5: its text is empty; line 6: there is text after a closing quote; line 7: its label is a text, and the first one's is a number; line 8: it has 3 cells, and the header has 2; line 9: a quote is never closed"
         ],
     );
 }

@@ -15,6 +15,11 @@ pub(crate) fn tiny() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-distilbert")
 }
 
+/// The BERT that `make.py` beside it made; it has a `vocab.txt` and no `tokenizer.json`.
+pub(crate) fn tiny_bert() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-bert")
+}
+
 pub(crate) fn load(dir: &Path) -> Classifier {
     Classifier::load(dir, DeviceKind::Flex).expect("the checkpoint loads")
 }

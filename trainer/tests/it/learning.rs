@@ -3,7 +3,7 @@
 use kit_trainer::{Example, Report, Split, TrainConfig, evaluate, train};
 use sha2::Digest as _;
 
-use crate::fixture::{base, go_on, load, sentences, split, tiny};
+use crate::fixture::{base, go_on, load, read_tensors, sentences, split, tiny};
 
 #[test]
 fn a_base_checkpoint_learns_a_hundred_sentences() {
@@ -63,4 +63,72 @@ fn one_label_cannot_be_learned() {
     let data = Split { train: vec![Example { text: "a film".to_owned(), label: 0 }], validation: Vec::new() };
     let error = train(start, &data, &TrainConfig::default(), &mut go_on).expect_err("refused");
     assert_eq!(error.to_string(), "there is only one label, \"good\": nothing can be learned");
+}
+
+#[test]
+fn batches_whose_gradients_are_added_are_one_batch() {
+    let config = TrainConfig { epochs: 1, batch_size: 40, dropout: Some(0.0), warmup: 0.0, ..TrainConfig::default() };
+    let (_, whole) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
+    let config = TrainConfig { batch_size: 8, accumulation: 5, ..config };
+    let (_, parts) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
+    assert_eq!((whole.losses.len(), parts.losses.len()), (1, 1));
+    assert!((whole.losses[0] - parts.losses[0]).abs() < 1e-5, "{} {}", whole.losses[0], parts.losses[0]);
+    let loss = |report: &Report| report.best().loss;
+    assert!((loss(&whole) - loss(&parts)).abs() < 1e-5, "{} {}", loss(&whole), loss(&parts));
+}
+
+#[test]
+fn frozen_layers_stay_as_they_are() {
+    let config =
+        TrainConfig { epochs: 1, learning_rate: 1e-2, warmup: 0.0, freeze_layers: Some(1), ..TrainConfig::default() };
+    let (trained, _) = train(load(&tiny()), &split(32), &config, &mut go_on).expect("trained");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    trained.save(folder.path()).expect("saved");
+    let [before, after] = [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
+    for (name, tensor) in &before {
+        let is_frozen = name.contains("embeddings") || name.contains("layer.0.");
+        assert_eq!(after[name] == *tensor, is_frozen, "{name}");
+    }
+}
+
+#[test]
+fn training_ends_when_nothing_becomes_better() {
+    let start = load(base(32, 64).path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
+    let flipped = |example: Example| Example { label: 1 - example.label, ..example };
+    let data = Split { train: sentences(60), validation: sentences(60).into_iter().map(flipped).collect() };
+    let config =
+        TrainConfig { epochs: 30, batch_size: 8, learning_rate: 2e-3, patience: Some(2), ..TrainConfig::default() };
+    let (_, report) = train(start, &data, &config, &mut go_on).expect("trained");
+    assert!(report.epochs.len() < 30);
+    assert_eq!(report.epochs.len(), report.best_epoch + 2);
+}
+
+#[test]
+fn the_page_shows_everything_and_loads_nothing() {
+    let data = Split {
+        train: sentences(40),
+        validation: vec![
+            Example { text: "<script>alert(1)</script> & film".to_owned(), label: 0 },
+            Example { text: "<i>x".to_owned(), label: 1 },
+        ],
+    };
+    let (_, report) =
+        train(load(&tiny()), &data, &TrainConfig { epochs: 2, ..TrainConfig::default() }, &mut go_on).expect("trained");
+    let page = report.to_html();
+    for part in [
+        "Loss by step",
+        "Learning rate by step",
+        "Accuracy and macro F1 by epoch",
+        "Confusion",
+        "Calibration",
+        "Most confidently wrong",
+        &report.train.digest,
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for part in ["<script", "<i>", "http", "url(", "@import", " src="] {
+        assert!(!page.contains(part), "{part}");
+    }
+    assert_eq!(report.best().mistakes.len(), report.best().n_examples - (report.best().accuracy * 2.0) as usize);
+    assert_eq!(report.learning_rates.len(), report.losses.len());
 }

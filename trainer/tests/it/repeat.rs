@@ -1,10 +1,11 @@
 //! The same inputs give the same bytes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use kit_trainer::{Classifier, DeviceKind, TrainConfig, train};
+use kit_trainer::{ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept};
 
-use crate::fixture::{base, go_on, split, tiny};
+use crate::fixture::{base, go_on, load, sentences, split, tiny};
 
 /// The bytes of the weights that a training with this many threads ends with.
 fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8> {
@@ -33,4 +34,80 @@ fn weights_of_matrices_that_threads_share_do_not_depend_on_their_number() {
         assert!(one == trained(folder.path(), device, 1, 2), "{device}: one and two threads");
         assert!(one == trained(folder.path(), device, 1, 4), "{device}: one and four threads");
     }
+}
+
+/// What a training is held to: everything that changes from step to step is in it.
+fn eventful() -> (Split, TrainConfig) {
+    let config = TrainConfig {
+        epochs: 3,
+        batch_size: 8,
+        accumulation: 2,
+        learning_rate: 1e-3,
+        label_smoothing: 0.1,
+        class_weights: ClassWeights::Balanced,
+        freeze_layers: Some(1),
+        ..TrainConfig::default()
+    };
+    (Split { train: sentences(40), validation: sentences(12) }, config)
+}
+
+fn bytes(classifier: &Classifier) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    classifier.save(folder.path()).expect("saved");
+    fs_err::read(folder.path().join("model.safetensors")).expect("readable")
+}
+
+#[test]
+fn an_interrupted_training_ends_with_the_same_bytes() {
+    let (data, config) = eventful();
+    let (whole, whole_report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
+    // Nine steps: after each of them once, with a state every two steps, so that some of the work is done twice.
+    for stop in [1, 2, 3, 5, 8] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume };
+        let mut n_seen = 0;
+        let interrupted = train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| {
+            n_seen += usize::from(matches!(event, Event::Step { .. }));
+            if n_seen == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(interrupted, Err(Error::Cancelled)));
+        let mut before = 0;
+        let (resumed, report) = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
+            if let Event::Started { n_done, .. } = event {
+                before = n_done;
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("trained");
+        assert!(before <= stop && before + 2 > stop, "{before} of {stop}");
+        assert!(bytes(&resumed) == bytes(&whole), "interrupted after step {stop}");
+        assert_eq!((report.losses, report.best_epoch), (whole_report.losses.clone(), whole_report.best_epoch));
+    }
+}
+
+#[test]
+fn another_training_is_not_gone_on_with() {
+    let (data, config) = eventful();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
+    train_kept(load(&tiny()), &data, &config, Some(&keep), &mut go_on).expect("trained");
+    let refused = |data: &Split, config: &TrainConfig| {
+        let error = train_kept(load(&tiny()), data, config, Some(&keep), &mut go_on).expect_err("refused").to_string();
+        error.rsplit("another ").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(refused(&data, &TrainConfig { seed: 1, ..config.clone() }), "set of options");
+    assert_eq!(refused(&split(40), &config), "dataset");
+    let more_threads = TrainConfig { threads: Some(1), ..config };
+    train_kept(load(&tiny()), &data, &more_threads, Some(&keep), &mut go_on).expect("threads change nothing");
+}
+
+#[test]
+fn another_instruction_set_is_refused() {
+    let config = TrainConfig { isa: Some("abacus".to_owned()), ..TrainConfig::default() };
+    let error = train(load(&tiny()), &split(8), &config, &mut go_on).expect_err("refused");
+    assert!(matches!(error, Error::InstructionSet { .. }), "{error}");
+    let (_, report) = train(load(&tiny()), &split(8), &TrainConfig { epochs: 1, ..TrainConfig::default() }, &mut go_on)
+        .expect("trained");
+    let config = TrainConfig { epochs: 1, isa: Some(report.instruction_set), ..TrainConfig::default() };
+    train(load(&tiny()), &split(8), &config, &mut go_on).expect("a report's own is pinned");
 }

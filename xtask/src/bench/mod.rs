@@ -3,6 +3,7 @@
 mod pack;
 mod serve;
 mod slow;
+mod train;
 mod transfer;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ pub(crate) enum Bench {
     Pack(pack::Args),
     Transfer(transfer::Args),
     Serve(serve::Args),
+    Train(train::Args),
 }
 
 /// Runs one benchmark.
@@ -21,5 +23,6 @@ pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
         Bench::Pack(args) => pack::run(args, workspace),
         Bench::Transfer(args) => transfer::measure(args, workspace),
         Bench::Serve(args) => serve::run(args, workspace),
+        Bench::Train(args) => train::run(args, workspace),
     }
 }

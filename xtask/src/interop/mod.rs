@@ -1,17 +1,21 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
+mod hub;
 mod kill;
 mod kit;
 mod modelpack;
 mod project;
 mod registries;
 mod serve;
+mod transformers;
 
 use std::path::{Path, PathBuf};
 
 use crate::build;
 use crate::peers::Peers;
 use crate::report::Report;
+
+pub(crate) use transformers::PACKAGES;
 
 /// Show that the real programs on the other side understand us, and we them
 #[derive(clap::Args)]
@@ -38,33 +42,44 @@ enum Topic {
     Registries,
     /// Pushes and pulls that are killed at fifty points
     Kill,
+    /// Checkpoints, tokenizers and training, with PyTorch and transformers
+    Transformers,
+    /// Hugging Face's own client, before our hub and behind theirs
+    Hub,
     /// The inference server, with its clients, beside its peers, and under abuse
     Serve,
+}
+
+impl Topic {
+    const ALL: [Self; 7] =
+        [Self::Kit, Self::Modctl, Self::Registries, Self::Kill, Self::Transformers, Self::Hub, Self::Serve];
+
+    /// Trains or imports, which only the whole program does.
+    fn needs_all(self) -> bool {
+        matches!(self, Self::Transformers | Self::Hub)
+    }
 }
 
 /// Runs every proof.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
-    let program = match &args.program {
-        Some(program) => fs_err::canonicalize(program)?,
-        None => build::optimised(workspace)?,
-    };
-    let wants = |topic| args.only.is_empty() || args.only.contains(&topic);
+    let given = args.program.as_deref().map(fs_err::canonicalize).transpose()?;
     let mut report = Report::default();
-    if wants(Topic::Kit) {
-        kit::run(&peers, &program, workspace, &mut report)?;
-    }
-    if wants(Topic::Modctl) {
-        modelpack::run(&peers, &program, workspace, &mut report)?;
-    }
-    if wants(Topic::Registries) {
-        registries::run(&peers, &program, workspace, &mut report)?;
-    }
-    if wants(Topic::Kill) {
-        kill::run(&program, args.seed, workspace, &mut report)?;
-    }
-    if wants(Topic::Serve) {
-        serve::run(&peers, &program, workspace, &mut report)?;
+    for topic in Topic::ALL.into_iter().filter(|topic| args.only.is_empty() || args.only.contains(topic)) {
+        let program = match &given {
+            Some(program) => program.clone(),
+            None if topic.needs_all() => build::kit_rs(workspace)?,
+            None => build::optimised(workspace)?,
+        };
+        match topic {
+            Topic::Kit => kit::run(&peers, &program, workspace, &mut report),
+            Topic::Modctl => modelpack::run(&peers, &program, workspace, &mut report),
+            Topic::Registries => registries::run(&peers, &program, workspace, &mut report),
+            Topic::Kill => kill::run(&program, args.seed, workspace, &mut report),
+            Topic::Transformers => transformers::run(&peers, &program, workspace, &mut report),
+            Topic::Hub => hub::run(&peers, &program, workspace, &mut report),
+            Topic::Serve => serve::run(&peers, &program, workspace, &mut report),
+        }?;
     }
     report.end(&workspace.join("target/interop/report.json"))
 }

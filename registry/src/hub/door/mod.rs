@@ -27,6 +27,9 @@ use self::{
     route::{Route, What},
 };
 
+/// Entries on a page of a listing.
+const PAGE: usize = 1000;
+
 /// Makes the door of a folder of models: what the official client, and ours, ask of a hub.
 pub fn router(dir: &Path) -> Router {
     Router::new().fallback(serve).with_state(Arc::new(Folder::new(dir)))
@@ -90,9 +93,27 @@ async fn answer(folder: Arc<Folder>, request: Request) -> Result<Response, Refus
     }
     match what {
         What::Info => Ok(Json(info(&repo.name, &commit)).into_response()),
-        What::Tree { path } => Ok(Json(tree(&commit, &path, is_recursive(&request))?).into_response()),
+        What::Tree { path } => Ok(page(tree(&commit, &path, is_recursive(&request))?, &request)),
         What::File { path } => send::file(&folder, &repo, &commit, &path, request).await,
     }
+}
+
+/// A page of a listing, with the address of the next one where there is more: as the hub does, in a `Link` header.
+fn page(mut entries: Vec<Value>, request: &Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let asked: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let number = |name: &str| asked.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
+    let from = number("cursor").unwrap_or(0).min(entries.len());
+    let to = (from + number("limit").unwrap_or(PAGE).clamp(1, PAGE)).min(entries.len());
+    let is_last = to == entries.len();
+    let entries: Vec<Value> = entries.drain(from..to).collect();
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
+    let (Some(host), false) = (host, is_last) else { return Json(entries).into_response() };
+    let mut next = url::form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(asked.iter().filter(|(key, _)| key != "cursor")).append_pair("cursor", &to.to_string());
+    // No certificate of this server's own: whoever puts TLS before it knows to change the scheme.
+    let link = format!("<http://{host}{}?{}>; rel=\"next\"", request.uri().path(), next.finish());
+    ([("link", link)], Json(entries)).into_response()
 }
 
 fn is_recursive(request: &Request) -> bool {

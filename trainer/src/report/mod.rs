@@ -1,5 +1,8 @@
 //! How a model came to be, as one document.
 
+mod chart;
+mod html;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -45,6 +48,9 @@ pub struct Report {
     pub best_epoch: usize,
     /// The loss of each step.
     pub losses: Vec<f32>,
+    /// The learning rate of each step.
+    #[serde(default)]
+    pub learning_rates: Vec<f64>,
     /// How long it all took.
     pub seconds: f64,
 }

@@ -1,0 +1,73 @@
+//! The model card of what was trained: it says nothing that changes from run to run, for it is part of the model.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use fs_err as fs;
+use trainer::{Measured, Report};
+
+use super::super::front_matter::{FrontMatter, quoted};
+
+/// Writes the card. Licence and language are those of the checkpoint's own card.
+pub(super) fn card(checkpoint: &Path, report: &Report) -> anyhow::Result<String> {
+    let theirs = match fs::read_to_string(checkpoint.join("README.md")) {
+        Ok(text) => FrontMatter::of(&text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => FrontMatter::default(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(text(&theirs, report))
+}
+
+fn text(theirs: &FrontMatter, report: &Report) -> String {
+    let best = report.best();
+    let mut card = String::from("---\n");
+    let mut line = |text: std::fmt::Arguments<'_>| card.write_fmt(text).expect("a string takes everything");
+    if let Some(license) = &theirs.license {
+        line(format_args!("license: {}\n", quoted(license)));
+    }
+    for language in &theirs.language {
+        line(format_args!("language: {}\n", quoted(language)));
+    }
+    line(format_args!("library_name: transformers\npipeline_tag: text-classification\n"));
+    if let Some(base) = &theirs.base_model {
+        line(format_args!("base_model: {}\n", quoted(base)));
+    }
+    line(format_args!("metrics: [accuracy, f1]\n---\n\n# Text classifier\n\n"));
+    line(format_args!(
+        "Tells {} apart.\n\n",
+        report.labels.iter().map(|label| format!("`{}`", plain(label))).collect::<Vec<_>>().join(", ")
+    ));
+    let measured = match report.measured_on {
+        Measured::Validation => "held-out examples",
+        Measured::Train => "the training examples themselves, because none were held out",
+    };
+    line(format_args!("| on {} {measured} | |\n|---|---|\n", best.n_examples));
+    line(format_args!("| accuracy | {:.4} |\n| macro F1 | {:.4} |\n", best.accuracy, best.macro_f1));
+    line(format_args!("| expected calibration error | {:.4} |\n\n", best.calibration.expected_error));
+    line(format_args!("| label | examples | precision | recall | F1 |\n|---|---|---|---|---|\n"));
+    for score in &best.labels {
+        let label = plain(&score.label);
+        let (precision, recall, f1) = (score.precision, score.recall, score.f1);
+        line(format_args!("| {label} | {} | {precision:.4} | {recall:.4} | {f1:.4} |\n", score.n_examples));
+    }
+    let config = &report.config;
+    line(format_args!(
+        "\nFine-tuned by kit-rs {} on {} examples, epoch {} of {} kept: batches of {} × {}, learning rate {:e}, seed {}.\n\n",
+        report.versions.get("kit-trainer").map_or("", String::as_str),
+        report.train.n_examples,
+        report.best_epoch,
+        report.epochs.len(),
+        config.batch_size,
+        config.accumulation,
+        config.learning_rate,
+        config.seed,
+    ));
+    line(format_args!("- checkpoint: `{}`\n- training data: `{}`\n", report.base_weights, report.train.digest));
+    line(format_args!("- held-out data: `{}`\n", report.validation.digest));
+    card
+}
+
+/// A label inside of a table, whatever it holds.
+fn plain(label: &str) -> String {
+    label.chars().map(|c| if c == '|' || c == '`' || c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,46 @@
+//! Shows how training goes: a bar on a terminal, a line for each epoch.
+
+use std::ops::ControlFlow;
+
+use trainer::Event;
+
+use crate::ui::Ui;
+
+pub(super) struct Show<'a> {
+    ui: &'a Ui,
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl<'a> Show<'a> {
+    pub(super) fn new(ui: &'a Ui) -> Self {
+        Self { ui, bar: None }
+    }
+
+    pub(super) fn event(&mut self, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Started { n_train, n_validation, n_steps, n_done } => {
+                self.ui
+                    .note(format_args!("{n_train} examples to learn from, {n_validation} held out, {n_steps} steps"));
+                if n_done > 0 {
+                    self.ui.note(format_args!("going on after step {n_done}"));
+                }
+                let bar = self.ui.steps_bar("training", n_steps as u64);
+                bar.set_position(n_done as u64);
+                bar.reset_eta();
+                self.bar = Some(bar);
+            }
+            Event::Step { step, loss, examples_per_second, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(step as u64);
+                    bar.set_message(format!("loss {loss:.4}, {examples_per_second:.0} texts/s"));
+                }
+            }
+            Event::Epoch { epoch, train_loss, evaluation, .. } => self.ui.note(format_args!(
+                "epoch {epoch}: training loss {train_loss:.4}, held out: loss {:.4}, accuracy {:.4}, macro F1 {:.4}",
+                evaluation.loss, evaluation.accuracy, evaluation.macro_f1
+            )),
+            _ => (),
+        }
+        self.ui.interrupt().flow()
+    }
+}

@@ -1,0 +1,137 @@
+//! The Kitfile of what was trained, so that `pack` follows at once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fs_err as fs;
+use kitfile::{Kitfile, Model};
+use serde_json::{Value, json};
+use trainer::Report;
+
+use super::super::front_matter::FrontMatter;
+use super::Args;
+use crate::env;
+use crate::failure::{WithHint as _, asked_wrongly};
+use crate::ui::Ui;
+
+/// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one; returns its path.
+pub(super) fn write(args: &Args, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
+    let path = place(args);
+    let context = parent(&path);
+    let model_path = within(context, &args.output)
+        .with_context(|| {
+            format!("{} is not beneath {}, where its Kitfile is", args.output.display(), context.display())
+        })
+        .hint("--kitfile names another one, --no-kitfile leaves it alone")?;
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return fresh(&path, &model_path, args, report, ui);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let before = Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
+    let model = updated(before.model.unwrap_or_default(), &model_path, args, report);
+    let after = kitfile::edit::set_model(&text, &model)
+        .with_context(|| format!("cannot bring {} up to date", path.display()))?;
+    fs::write(&path, after)?;
+    ui.note(format_args!("brought the model section of {} up to date", path.display()));
+    Ok(path)
+}
+
+/// Where the Kitfile is, or will be.
+fn place(args: &Args) -> PathBuf {
+    let beside = parent(&args.output);
+    let found = || super::super::pack::find_kitfile(beside).unwrap_or_else(|_| beside.join("Kitfile"));
+    args.kitfile.clone().unwrap_or_else(found)
+}
+
+/// Says before the training what would be in the way after it.
+pub(super) fn check(args: &Args) -> anyhow::Result<()> {
+    let path = place(args);
+    if !args.no_kitfile && path.is_file() {
+        Kitfile::parse(&fs::read_to_string(&path)?)
+            .with_context(|| format!("{} is not valid", path.display()))
+            .hint("correct it, or leave it alone with --no-kitfile")?;
+    }
+    Ok(())
+}
+
+fn fresh(path: &Path, model_path: &str, args: &Args, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
+    let context = parent(path);
+    let mut kitfile = Kitfile::default();
+    kitfile.manifest_version = "1.0.0".to_owned();
+    kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
+    let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
+    kitfile.model = Some(updated(Model { name, ..Model::default() }, model_path, args, report));
+    if let Some(dataset) = within(context, &args.dataset) {
+        let name = args.dataset.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let description = format!("{} examples to learn from", report.train.n_examples);
+        kitfile.datasets.push(kitfile::Dataset { name, path: dataset, description, ..kitfile::Dataset::default() });
+    }
+    kitfile.check().map_err(|problems| asked_wrongly(problems.to_string()))?;
+    fs::write(path, kitfile.to_yaml())?;
+    ui.note(format_args!("wrote {}", path.display()));
+    Ok(path.to_owned())
+}
+
+/// The section with what is known of the model now; everything that a person wrote stays.
+fn updated(before: Model, path: &str, args: &Args, report: &Report) -> Model {
+    let is_same = before.path.trim_start_matches("./").trim_end_matches('/') == path;
+    let theirs = FrontMatter::of(&fs::read_to_string(args.model.join("README.md")).unwrap_or_default());
+    let or = |before: String, otherwise: &str| if before.is_empty() { otherwise.to_owned() } else { before };
+    Model {
+        // The parts belonged to the model that was named before.
+        parts: if is_same { before.parts } else { Vec::new() },
+        path: if is_same { before.path } else { path.to_owned() },
+        framework: or(before.framework, "transformers"),
+        format: "safetensors".to_owned(),
+        license: or(before.license, theirs.license.as_deref().unwrap_or_default()),
+        parameters: parameters(before.parameters, &theirs, report),
+        digest: None,
+        diff_id: None,
+        ..before
+    }
+}
+
+/// What led to the model, and how good it is. It says no times, so that the same training gives the same Kitfile.
+fn parameters(before: Value, theirs: &FrontMatter, report: &Report) -> Value {
+    let mut parameters = match before {
+        Value::Object(before) => before,
+        _ => serde_json::Map::new(),
+    };
+    let best = report.best();
+    let mut config = serde_json::to_value(&report.config).unwrap_or_default();
+    if let Some(config) = config.as_object_mut() {
+        // Neither changes the weights.
+        config.remove("threads");
+        config.remove("isa");
+        config.retain(|_, value| !value.is_null());
+    }
+    let rounded = |value: f64| (value * 1e6).round() / 1e6;
+    let ours = json!({
+        "metrics": {
+            "accuracy": rounded(best.accuracy), "macro_f1": rounded(best.macro_f1), "loss": rounded(best.loss),
+            "n_examples": best.n_examples,
+        },
+        "training": config,
+        "base_model": { "weights": report.base_weights, "name": theirs.base_model },
+        "dataset": { "digest": report.train.digest, "n_examples": report.train.n_examples },
+        "labels": report.labels,
+    });
+    let Value::Object(ours) = ours else { unreachable!("an object was written above") };
+    parameters.extend(ours);
+    Value::Object(parameters)
+}
+
+/// The path beneath a folder, as a Kitfile has it.
+fn within(context: &Path, path: &Path) -> Option<String> {
+    let (context, path) = (fs::canonicalize(context).ok()?, fs::canonicalize(path).ok()?);
+    let parts: Option<Vec<&str>> = path.strip_prefix(&context).ok()?.iter().map(|part| part.to_str()).collect();
+    Some(parts?.join("/")).filter(|path| !path.is_empty())
+}
+
+/// The folder that holds a path.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

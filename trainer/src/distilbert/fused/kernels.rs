@@ -1,0 +1,311 @@
+//! The numeric loops of the fused encoder layer, on rows of plain `f32`.
+//!
+//! Work is divided by rows, and every sum has a fixed order, so that any number of threads gives the same bits.
+
+use rayon::prelude::*;
+
+/// Rows that a thread works on at once.
+pub(super) const ROWS: usize = 16;
+
+/// How a matrix lies in memory: the steps from row to row and from column to column.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) row: usize,
+    pub(super) column: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after the other, `width` values each.
+    pub(super) fn rows(values: &'a [f32], width: usize) -> Self {
+        Self { values, row: width, column: 1 }
+    }
+
+    /// Rows and columns swapped.
+    pub(super) fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+
+    /// Whether a matrix of this shape lies inside of the values.
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
+    }
+}
+
+/// `to = a × b × scale`, or added to it. `to`: `[m, n]` with rows `row` values apart; `a`: `[m, k]`; `b`: `[k, n]`.
+#[expect(unsafe_code, reason = "the product of the crate gemm takes pointers; the shapes are checked before")]
+pub(super) fn product(
+    (to, row): (&mut [f32], usize),
+    [m, n, k]: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    adds: bool,
+    is_shared: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n) && Matrix::rows(to, row).holds(m, n), "a matrix is larger than its memory");
+    let parallelism = if is_shared { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    let step = |step: usize| step as isize;
+    // SAFETY: the assertion above holds all of the m × n, m × k and k × n elements that are read and written inside of the slices,
+    // whose lifetimes span the call; `to` is borrowed exclusively and overlaps neither `a` nor `b`.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            to.as_mut_ptr(),
+            1,
+            step(row),
+            adds,
+            a.values.as_ptr(),
+            step(a.column),
+            step(a.row),
+            b.values.as_ptr(),
+            step(b.column),
+            step(b.row),
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `[n, inputs] × [inputs, outputs] + bias`.
+pub(super) fn linear(input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let outputs = bias.len();
+    let inputs = weight.len() / outputs;
+    let n = input.len() / inputs;
+    let mut output = vec![0.0; n * outputs];
+    product(
+        (&mut output, outputs),
+        [n, outputs, inputs],
+        Matrix::rows(input, inputs),
+        Matrix::rows(weight, outputs),
+        1.0,
+        false,
+        true,
+    );
+    output.par_chunks_mut(ROWS * outputs).for_each(|rows| {
+        for row in rows.chunks_exact_mut(outputs) {
+            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        }
+    });
+    output
+}
+
+/// The gradients of a linear layer: of its weight and its bias; that of its input is added to `to`.
+pub(super) fn linear_backward(
+    gradient: &[f32],
+    input: &[f32],
+    weight: &[f32],
+    outputs: usize,
+    to: Option<(&mut [f32], bool)>,
+) -> (Vec<f32>, Vec<f32>) {
+    let inputs = weight.len() / outputs;
+    let n = gradient.len() / outputs;
+    if let Some((to, adds)) = to {
+        let weight = Matrix::rows(weight, outputs).transposed();
+        product((to, inputs), [n, inputs, outputs], Matrix::rows(gradient, outputs), weight, 1.0, adds, true);
+    }
+    let mut of_weight = vec![0.0; weight.len()];
+    let input = Matrix::rows(input, inputs).transposed();
+    product((&mut of_weight, outputs), [inputs, outputs, n], input, Matrix::rows(gradient, outputs), 1.0, false, true);
+    (of_weight, sum_of_rows(gradient, outputs))
+}
+
+/// The sum over all rows, in blocks whose sums are added in their order.
+pub(super) fn sum_of_rows(values: &[f32], width: usize) -> Vec<f32> {
+    const BLOCK: usize = 256;
+    let block = |rows: &[f32]| {
+        let mut sum = vec![0.0; width];
+        for row in rows.chunks_exact(width) {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        sum
+    };
+    let blocks: Vec<Vec<f32>> = values.par_chunks(BLOCK * width).map(block).collect();
+    let mut sum = vec![0.0; width];
+    for block in blocks {
+        sum.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
+    }
+    sum
+}
+
+/// Normalises each row of `values` in place to mean 0 and variance 1, and returns what each was divided by, inverted.
+pub(super) fn normalize(values: &mut [f32], width: usize, epsilon: f32) -> Vec<f32> {
+    let mut inverses = vec![0.0; values.len() / width];
+    let rows = values.par_chunks_mut(ROWS * width).zip(inverses.par_chunks_mut(ROWS));
+    rows.for_each(|(rows, inverses)| {
+        for (row, inverse) in rows.chunks_exact_mut(width).zip(inverses) {
+            let mean = sum(row) / width as f32;
+            row.iter_mut().for_each(|value| *value -= mean);
+            let variance = dot(row, row) / width as f32;
+            *inverse = 1.0 / (variance + epsilon).sqrt();
+            row.iter_mut().for_each(|value| *value *= *inverse);
+        }
+    });
+    inverses
+}
+
+/// `normalized × scale + shift`.
+pub(super) fn scaled(normalized: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f32> {
+    let width = scale.len();
+    let mut output = vec![0.0; normalized.len()];
+    output.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width)).for_each(|(to, from)| {
+        for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
+            let factors = scale.iter().zip(shift);
+            to.iter_mut().zip(from).zip(factors).for_each(|((to, from), (scale, shift))| *to = from * scale + shift);
+        }
+    });
+    output
+}
+
+/// Turns the gradient of a LayerNorm's output into that of its input, in place; returns those of scale and shift.
+pub(super) fn normalize_backward(
+    gradient: &mut [f32],
+    normalized: &[f32],
+    inverses: &[f32],
+    scale: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let width = scale.len();
+    let of_shift = sum_of_rows(gradient, width);
+    let products: Vec<f32> = gradient.par_iter().zip(normalized).with_min_len(1 << 14).map(|(g, x)| g * x).collect();
+    let of_scale = sum_of_rows(&products, width);
+    drop(products);
+    let rows = gradient.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width));
+    rows.zip(inverses.par_chunks(ROWS)).for_each(|((rows, normalized), inverses)| {
+        let rows = rows.chunks_exact_mut(width).zip(normalized.chunks_exact(width)).zip(inverses);
+        for ((row, normalized), inverse) in rows {
+            row.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
+            let mean = sum(row) / width as f32;
+            let along = dot(row, normalized) / width as f32;
+            row.iter_mut().zip(normalized).for_each(|(value, x)| *value = (*value - mean - x * along) * inverse);
+        }
+    });
+    (of_scale, of_shift)
+}
+
+/// GELU by the error function.
+pub(super) fn gelu(values: &[f32]) -> Vec<f32> {
+    let mut output = vec![0.0; values.len()];
+    output.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
+        to.iter_mut().zip(from).for_each(|(to, x)| *to = x * normal_below(*x));
+    });
+    output
+}
+
+/// Multiplies a gradient with the derivative of GELU at `values`.
+pub(super) fn gelu_backward(gradient: &mut [f32], values: &[f32]) {
+    const PEAK: f32 = 0.398_942_3; // 1/√(2π)
+    gradient.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
+        let derivative = |x: f32| normal_below(x) + x * PEAK * exp(-0.5 * x * x);
+        to.iter_mut().zip(from).for_each(|(to, x)| *to *= derivative(*x));
+    });
+}
+
+/// The share of a normal distribution that lies below `x`: `(1 + erf(x / √2)) / 2`, within 2e-7.
+/// Branches only select, so that the compiler makes vectors of it.
+fn normal_below(x: f32) -> f32 {
+    let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs();
+    // erfc(z) = t·exp(-z² + P(t)), t = 1/(1 + z/2): Numerical Recipes, 6.2.2 (Chebyshev, fractional error below 1.2e-7).
+    let t = 1.0 / (1.0 + 0.5 * z);
+    let p = [
+        0.170_872_77,
+        -0.822_152_23,
+        1.488_515_87,
+        -1.135_203_98,
+        0.278_868_07,
+        -0.186_288_06,
+        0.096_784_18,
+        0.374_091_96,
+        1.000_023_68,
+        -1.265_512_23,
+    ];
+    let p = p.iter().fold(0.0, |sum: f32, coefficient| sum * t + coefficient);
+    let tail = 0.5 * t * exp(-z * z + p);
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// The exponential function by a polynomial: the same bits on every machine, and no call in the loop.
+/// Source: Cephes' `expf`; within 2 units in the last place.
+pub(super) fn exp(x: f32) -> f32 {
+    let x = x.clamp(-87.0, 88.0);
+    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0; // rounds to the nearest whole number
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let p = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
+    let p = p.iter().fold(0.0, |sum: f32, coefficient| sum * r + coefficient);
+    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    (p * r * r + r + 1.0) * power
+}
+
+/// Softmax of a row in place.
+pub(super) fn softmax(row: &mut [f32]) {
+    let highest = row.iter().copied().fold(f32::MIN, f32::max);
+    row.iter_mut().for_each(|value| *value = exp(*value - highest));
+    let inverse = 1.0 / sum(row);
+    row.iter_mut().for_each(|value| *value *= inverse);
+}
+
+const LANES: usize = 16;
+
+/// The sum, in sixteen lanes.
+pub(super) fn sum(values: &[f32]) -> f32 {
+    let chunks = values.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().sum();
+    let mut lanes = [0.0_f32; LANES];
+    chunks.for_each(|chunk| lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value));
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// The scalar product, in sixteen lanes.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    let mut lanes = [0.0_f32; LANES];
+    for (a, b) in a.zip(b) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gelu_and_its_derivative_are_those_of_the_error_function() {
+        // From `torch.nn.functional.gelu` in double precision.
+        let known = [
+            (-6.0, -5.919_3e-9),
+            (-3.0, -0.004_049_694),
+            (-1.0, -0.158_655_26),
+            (-0.1, -0.046_017_22),
+            (0.0, 0.0),
+            (0.5, 0.345_731_23),
+            (2.0, 1.954_499_7),
+            (5.0, 4.999_998_6),
+        ];
+        for (x, y) in known {
+            let found = gelu(&[x])[0];
+            assert!((found - y).abs() < 3e-7 * (1.0 + y.abs()), "{x}: {found} {y}");
+            let mut derivative = [1.0];
+            gelu_backward(&mut derivative, &[x]);
+            let h = 1e-3_f32;
+            let secant = (f64::from(gelu(&[x + h])[0]) - f64::from(gelu(&[x - h])[0])) / f64::from(2.0 * h);
+            assert!((f64::from(derivative[0]) - secant).abs() < 5e-4, "{x}: {} {secant}", derivative[0]);
+        }
+    }
+
+    #[test]
+    fn the_exponential_function_is_within_a_few_units() {
+        for n in -800..=800 {
+            let x = n as f32 * 0.1;
+            let expected = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - expected).abs() <= 3e-7 * expected, "{x}");
+        }
+        assert!(exp(f32::MIN) < 1e-37);
+    }
+}

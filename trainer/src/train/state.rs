@@ -1,0 +1,230 @@
+//! The state of a training, so that one that was interrupted goes on where it was and ends with the same bytes.
+//!
+//! A folder holds `state.safetensors` (weights, the optimiser's moments, losses, and in its metadata the rest as JSON) and
+//! the weights of the best epoch so far. Each file appears by rename, and the state is the last to do so.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::{Best, Run, TrainConfig};
+use crate::classifier::Classifier;
+use crate::dataset::{self, Split};
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
+use crate::report::{EpochReport, instruction_set, versions};
+use crate::weights;
+
+const STATE: &str = "state.safetensors";
+
+/// Where the state of a training is kept, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The folder; made when it is not there, and taken away by whoever has saved the classifier.
+    pub dir: PathBuf,
+    /// Steps between two states; after each epoch there is one in any case.
+    pub every: usize,
+    /// Whether to go on with the training whose state is there, if there is any.
+    pub resume: bool,
+}
+
+/// What is not tensors.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    identity: BTreeMap<String, String>,
+    epoch: usize,
+    steps_in_epoch: usize,
+    epoch_seconds: f64,
+    seconds: f64,
+    epochs: Vec<EpochReport>,
+    best: Option<BestRest>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BestRest {
+    epoch: usize,
+    evaluation: Evaluation,
+    /// The bits of accuracy and loss: decimal digits may not bring them back exactly.
+    key: [u64; 2],
+}
+
+/// A folder for the state of one certain training.
+pub(super) struct Keeper {
+    dir: PathBuf,
+    pub(super) every: usize,
+    identity: BTreeMap<String, String>,
+}
+
+impl Keeper {
+    pub(super) fn new(keep: &Keep, start: &Classifier, data: &Split, config: &TrainConfig) -> Result<Self> {
+        let dir = keep.dir.clone();
+        fs::create_dir_all(&dir).map_err(|error| unkept(&dir, error))?;
+        let keeper = Self { identity: identity(start, data, config), dir, every: keep.every.max(1) };
+        if !keep.resume {
+            keeper.clear()?;
+        }
+        Ok(keeper)
+    }
+
+    /// Writes where the training is.
+    pub(super) fn save(&self, run: &Run) -> Result<()> {
+        if let Some(best) = &run.best {
+            let path = self.best_path(best.epoch);
+            if !path.exists() {
+                write(&path, &named("", weights::values(&best.network)), "")?;
+            }
+        }
+        let rest = Rest {
+            identity: self.identity.clone(),
+            epoch: run.epoch,
+            steps_in_epoch: run.steps_in_epoch,
+            epoch_seconds: run.epoch_seconds,
+            seconds: run.seconds,
+            epochs: run.epochs.clone(),
+            best: run.best.as_ref().map(|best| BestRest {
+                epoch: best.epoch,
+                evaluation: best.evaluation.clone(),
+                key: [best.evaluation.accuracy, best.evaluation.loss].map(f64::to_bits),
+            }),
+        };
+        let mut tensors = named("weight/", weights::values(&run.learner.network()));
+        let (first, second) = run.learner.moments();
+        tensors.extend(named("first/", first));
+        tensors.extend(named("second/", second));
+        tensors.insert("losses".to_owned(), run.learner.losses.clone());
+        let rest = serde_json::to_string(&rest).expect("the state becomes JSON");
+        write(&self.dir.join(STATE), &tensors, &rest)?;
+        self.forget_worse(run.best.as_ref().map(|best| best.epoch))
+    }
+
+    /// Goes on where the state says; `None` where there is none.
+    pub(super) fn restore(&self, fresh: &Run, start: &Classifier) -> Result<Option<Run>> {
+        let path = self.dir.join(STATE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (mut tensors, rest) = read(&path)?;
+        let rest: Rest = serde_json::from_str(&rest).map_err(|error| unkept(&path, error))?;
+        let differs = self.identity.iter().find(|(key, value)| rest.identity.get(*key) != Some(value));
+        if let Some((what, _)) = differs {
+            return Err(Error::OtherTraining { path: self.dir.clone(), what: what.clone() });
+        }
+        let losses = tensors.remove("losses").unwrap_or_default();
+        let [network, first, second] = ["weight/", "first/", "second/"].map(|prefix| {
+            let part = tensors.iter().filter_map(|(name, values)| Some((name.strip_prefix(prefix)?, values)));
+            part.map(|(name, values)| (name.to_owned(), values.clone())).collect::<BTreeMap<_, _>>()
+        });
+        let device = start.kind.device();
+        let missing = |name: String| unkept(&path, format!("{name} is missing or of another size"));
+        let network = weights::with_values(start.network.clone(), network, &device).map_err(missing)?;
+        let best = rest.best.map(|best| {
+            let path = self.best_path(best.epoch);
+            let (tensors, _) = read(&path)?;
+            let network = weights::with_values(start.network.clone(), tensors, &device)
+                .map_err(|name| unkept(&path, format!("{name} is missing or of another size")))?;
+            let [accuracy, loss] = best.key.map(f64::from_bits);
+            let evaluation = Evaluation { accuracy, loss, ..best.evaluation };
+            Ok(Best { epoch: best.epoch, evaluation, network })
+        });
+        Ok(Some(Run {
+            learner: fresh.learner.restored(network, first, second, losses),
+            epoch: rest.epoch,
+            steps_in_epoch: rest.steps_in_epoch,
+            epoch_seconds: rest.epoch_seconds,
+            seconds: rest.seconds,
+            epochs: rest.epochs,
+            best: best.transpose()?,
+        }))
+    }
+
+    fn best_path(&self, epoch: usize) -> PathBuf {
+        self.dir.join(format!("best-{epoch}.safetensors"))
+    }
+
+    /// Takes the weights of other epochs than the best away.
+    fn forget_worse(&self, best: Option<usize>) -> Result<()> {
+        let kept = best.map(|epoch| self.best_path(epoch));
+        self.remove(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with("best-") && Some(path) != kept.as_deref()
+        })
+    }
+
+    /// Takes every file of ours away, and nobody else's.
+    fn clear(&self) -> Result<()> {
+        self.remove(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(STATE) || (name.starts_with("best-") && name.contains(".safetensors"))
+        })
+    }
+
+    fn remove(&self, is_old: impl Fn(&Path) -> bool) -> Result<()> {
+        let removed = fs::read_dir(&self.dir).and_then(|entries| {
+            for entry in entries {
+                let path = entry?.path();
+                if is_old(&path) {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        });
+        removed.map_err(|error| unkept(&self.dir, error))
+    }
+}
+
+/// What has to be the same for a training to go on.
+fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<String, String> {
+    // The number of threads changes nothing.
+    let config = TrainConfig { threads: None, ..config.clone() };
+    let mut identity = versions();
+    identity.extend([
+        ("checkpoint".to_owned(), start.loaded.clone()),
+        ("set of labels".to_owned(), start.labels().join("\n")),
+        ("dataset".to_owned(), format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation))),
+        ("set of options".to_owned(), serde_json::to_string(&config).expect("options become JSON")),
+        ("device".to_owned(), start.kind.to_string()),
+        ("instruction set".to_owned(), instruction_set()),
+    ]);
+    identity
+}
+
+fn named(prefix: &str, values: BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
+    values.into_iter().map(|(name, values)| (format!("{prefix}{name}"), values)).collect()
+}
+
+/// Writes a file beside its place, and moves it there when it is whole.
+fn write(path: &Path, tensors: &BTreeMap<String, Vec<f32>>, rest: &str) -> Result<()> {
+    let bytes: BTreeMap<&String, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, values)| (name, values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes.iter().map(|(name, bytes)| {
+        let view = TensorView::new(Dtype::F32, vec![bytes.len() / size_of::<f32>()], bytes);
+        (name.as_str(), view.expect("a flat tensor has the size of its bytes"))
+    });
+    let metadata = HashMap::from([("rest".to_owned(), rest.to_owned())]);
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    safetensors::serialize_to_file(views, Some(metadata), Path::new(&partial)).map_err(|error| unkept(path, error))?;
+    fs::rename(&partial, path).map_err(|error| unkept(path, error))
+}
+
+/// Tensors by name, and the rest.
+fn read(path: &Path) -> Result<(BTreeMap<String, Vec<f32>>, String)> {
+    let bytes = fs::read(path).map_err(|error| unkept(path, error))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| unkept(path, error))?;
+    let rest = header.metadata().as_ref().and_then(|metadata| metadata.get("rest")).cloned().unwrap_or_default();
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| unkept(path, error))?;
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    Ok((file.iter().map(|(name, tensor)| (name.to_owned(), floats(tensor.data()))).collect(), rest))
+}
+
+fn unkept(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::State { path: path.to_owned(), source: source.into() }
+}

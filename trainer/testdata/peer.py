@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""PyTorch and transformers on the other side of `cargo xtask interop --only transformers`.
+
+usage: peer.py make SHAPE DIR            a checkpoint with random weights: full (distilbert-base-uncased), bert, or sharded
+       peer.py texts FILE N              N awkward texts as a dataset
+       peer.py predictions DIR FILE [X]  holds what `kit-rs evaluate --predictions` wrote to transformers: tokens, and logits within X
+       peer.py steps DIR DATASET OUT REPORT   the same steps of AdamW in PyTorch, and the weights' distances to OUT's
+       peer.py train DIR DATASET VALID BATCH FIXED STEPS   trains, and prints times and accuracy as JSON (for the benchmark)
+
+Needs: pip install torch transformers safetensors (written for torch 2.15, transformers 5.24).
+"""
+import json, pathlib, random, resource, string, sys, time
+
+HERE = pathlib.Path(__file__).parent
+ODD = ["\u00e9\u00e8\u00fc\u00df", "\u4e2d\u6587\u7535\u5f71", "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0645\u0631\u062d\u0628\u0627", "\u0939\u093f\u0928\u094d\u0926\u0940", "\ufb01\u2460\u00bd", "\u200b\u00ad\ufeff",
+       "\x00\x07\x1b", "a\u0301\u0302", "[CLS]", "[SEP] [MASK]", "[PAD]", "##ing", "\u2014\u2026\u201c\u201d", "\t\r\n\u2028\u3000\u00a0", "\ud55c\uad6d\uc5b4", "\u0e44\u0e17\u0e22", "x" * 120, "$1,234.56%", "http://a.b/c?d=e&f", "\uff21\uff22", "\u0130\u0131", "\ue000\U0010ffff"]
+
+
+def texts(n: int) -> list:
+    draw = random.Random(5)
+    words = "a good bad film movie watching unbelievable don't CAN'T Great, the plot acting-wise 10/10 so-so!!! résumé naïve".split()
+    def piece():
+        kind = draw.random()
+        if kind < 0.5:
+            return draw.choice(words)
+        if kind < 0.75:
+            return draw.choice(ODD)
+        if kind < 0.9:
+            return "".join(draw.choice(string.printable) for _ in range(draw.randint(1, 12)))
+        return "".join(chr(draw.choice([draw.randint(1, 0x2FF), draw.randint(0x300, 0xD7FF), draw.randint(0xE000, 0x1FFFF)])) for _ in range(draw.randint(1, 8)))
+    rows = ["x " + draw.choice(["", " ", "  "]).join(piece() for _ in range(draw.randint(1, 30))) for _ in range(n)]
+    return [{"text": text, "label": draw.randint(0, 1)} for text in rows]
+
+
+def make(shape: str, to: pathlib.Path) -> None:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
+    torch.manual_seed(7)
+    to.mkdir(parents=True, exist_ok=True)
+    tiny = HERE / "tiny-distilbert"
+    if shape == "bert":
+        net = BertForSequenceClassification(BertConfig(vocab_size=318, hidden_size=96, intermediate_size=200, num_hidden_layers=3, num_attention_heads=6, num_labels=2))
+    else:
+        vocab = 30522
+        net = DistilBertForSequenceClassification(DistilBertConfig(vocab_size=vocab))
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.mul_(1.5)
+    net.save_pretrained(to, **({"max_shard_size": "60MB"} if shape == "sharded" else {}))
+    (to / "tokenizer.json").write_bytes((tiny / "tokenizer.json").read_bytes())
+
+
+def opened(folder: str):
+    import torch
+    from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+    net, notes = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    if any(notes.get(key) for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")):
+        sys.exit(f"transformers complains: {notes}")
+    path = pathlib.Path(folder)
+    if (path / "tokenizer.json").exists():
+        words = PreTrainedTokenizerFast(tokenizer_file=str(path / "tokenizer.json"), pad_token="[PAD]").backend_tokenizer
+    else:
+        from transformers import BertTokenizer
+        words = BertTokenizer(str(path / "vocab.txt")).backend_tokenizer
+    words.no_padding(), words.enable_truncation(net.config.max_position_embeddings)
+    return torch, net.eval(), words
+
+
+def predictions(folder: str, file: str, bound: str = "2e-6") -> None:
+    torch, net, words = opened(folder)
+    rows = [json.loads(line) for line in open(file)]
+    largest, differing = 0.0, 0
+    for row in rows:
+        ids = words.encode(row["text"]).ids
+        differing += ids != row["input_ids"]
+    for row in rows[:64]:
+        with torch.no_grad():
+            logits = net(torch.tensor([row["input_ids"]])).logits[0]
+        largest = max(largest, (logits - torch.tensor(row["logits"])).abs().max().item())
+    print(f"{len(rows)} texts, {differing} tokenized otherwise, logits within {largest:.2e}")
+    if differing or largest > float(bound):
+        sys.exit(1)
+
+
+def batch(torch, words, samples, limit, fixed=0):
+    rows = [words.encode(sample["text"]).ids for sample in samples]
+    rows = [row if len(row) <= limit else row[:limit - 1] + row[-1:] for row in rows]
+    longest = fixed or max(map(len, rows))
+    return dict(input_ids=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
+                attention_mask=torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]),
+                labels=torch.tensor([sample["label"] for sample in samples]))
+
+
+def optimizer_of(torch, net, rate, n_steps, warmup):
+    from transformers import get_linear_schedule_with_warmup
+    def is_plain(name): return name.endswith("bias") or "layer_norm" in name or "LayerNorm" in name
+    groups = [{"params": [p for n, p in net.named_parameters() if is_plain(n) == plain], "weight_decay": decay} for plain, decay in ((False, 0.01), (True, 0.0))]
+    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
+    return optimizer, get_linear_schedule_with_warmup(optimizer, warmup, n_steps)
+
+
+def steps(folder: str, dataset: str, out: str, report: str) -> None:
+    from safetensors.torch import load_file
+    torch, net, words = opened(folder)
+    told = json.loads(open(report).read())
+    samples, config = json.load(open(dataset))["samples"], told["config"]
+    optimizer, schedule = optimizer_of(torch, net, config["learning_rate"], config["epochs"], -(-int(config["epochs"] * config["warmup"] * 1000) // 1000))
+    inputs, worst_loss = batch(torch, words, samples, config["max_length"]), 0.0
+    for step in range(told["best_epoch"]):
+        loss = net(**inputs).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        worst_loss = max(worst_loss, abs(loss.item() - told["losses"][step]) / loss.item())
+        optimizer.step(), schedule.step(), optimizer.zero_grad()
+    ours, distances = load_file(pathlib.Path(out) / "model.safetensors"), {}
+    for name, theirs in net.state_dict().items():
+        if not (name.endswith("k_lin.bias") or name.endswith("key.bias")):  # their gradients are rounding errors, in PyTorch as here
+            distances[name] = ((ours[name] - theirs).norm() / theirs.norm()).item()
+    worst = max(distances, key=distances.get)
+    print(f"{told['best_epoch']} steps: losses within {worst_loss:.1e}, weights within {distances[worst]:.1e} ({worst})")
+    if worst_loss > 1e-4 or distances[worst] > 1e-4 or told["best_epoch"] < 2:
+        sys.exit(1)
+
+
+def train(folder: str, dataset: str, valid: str, size: str, fixed: str, n_steps: str) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+    torch.manual_seed(42), torch.set_num_threads(2)
+    net = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).train()
+    words = PreTrainedTokenizerFast(tokenizer_file=str(pathlib.Path(folder) / "tokenizer.json")).backend_tokenizer
+    words.no_padding(), words.no_truncation()
+    samples, size, fixed, n_steps = json.load(open(dataset))["samples"], int(size), int(fixed), int(n_steps)
+    per_epoch = -(-len(samples) // size)
+    n_steps = n_steps or 2 * per_epoch
+    optimizer, schedule = optimizer_of(torch, net, 5e-5, n_steps, n_steps // 10)
+    draw, times, order = random.Random(42), [], []
+    for _ in range(n_steps):
+        if len(order) < size:
+            order = list(range(len(samples)))
+            draw.shuffle(order)
+        chosen, order = [samples[n] for n in order[:size]], order[size:]
+        began, cpu = time.time(), time.process_time()
+        loss = net(**batch(torch, words, chosen, 128, fixed)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step(), schedule.step(), optimizer.zero_grad()
+        times.append((time.time() - began, time.process_time() - cpu))
+    right, held_out = 0, json.load(open(valid))["samples"] if valid != "-" else []
+    for at in range(0, len(held_out), 32):
+        inputs = batch(torch, words, held_out[at:at + 32], 512)
+        with torch.no_grad():
+            right += (net.eval()(**inputs).logits.argmax(1) == inputs["labels"]).sum().item()
+    wall, cpu = (sorted(t[n] for t in times)[len(times) // 2] for n in (0, 1))
+    print(json.dumps({"step_wall_ms": wall * 1e3, "step_cpu_ms": cpu * 1e3, "n_steps": len(times), "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                      "accuracy": right / len(held_out) if held_out else None, "torch": torch.__version__}))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["make", shape, to]: make(shape, pathlib.Path(to))
+        case ["texts", file, n]: pathlib.Path(file).write_text(json.dumps({"samples": texts(int(n))}))
+        case ["predictions", folder, file, *bound]: predictions(folder, file, *bound)
+        case ["steps", folder, dataset, out, report]: steps(folder, dataset, out, report)
+        case ["train", *rest] if len(rest) == 6: train(*rest)
+        case _: sys.exit(__doc__)
