@@ -101,7 +101,7 @@ async fn bring(
         };
         let Some(error) = broken else { break };
         failures = if from > before { 1 } else { failures + 1 };
-        if !hub.http.pause(failures).await {
+        if !hub.http.pause(failures, None).await {
             return Err(error);
         }
     }
