@@ -19,7 +19,7 @@ const MAX_WINDOW_LOG: u32 = 27;
 
 /// Where a blob's bytes go: into a layout, or, when only their digest is asked for, nowhere.
 pub(crate) enum Sink {
-    Blob(Box<BlobWriter>),
+    Blob(BlobWriter),
     Nowhere(Hasher, u64),
 }
 

@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 
 use registry::content::{Digest, DigestAlgorithm, Hasher};
 
-/// Bytes read from the source at once.
-const PIECE: usize = 256 * 1024;
+/// Bytes read from the source at once, for the reasons given in `pieces`.
+const PIECE: usize = 64 * 1024;
 /// So many pieces may wait to be hashed.
-const N_WAITING: usize = 4;
+const N_WAITING: usize = 6;
 
 /// Reads pieces from a source, hands them to whoever reads, and to the thread that hashes and counts them.
 pub(crate) struct HashingReader<R> {

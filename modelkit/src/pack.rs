@@ -200,7 +200,7 @@ fn write_layer(plan: &LayerPlan, layout: Option<&Layout>, reporter: &Reporter<'_
         return Ok((digest.clone(), size, digest));
     }
     let sink = match layout {
-        Some(layout) => Sink::Blob(Box::new(layout.writer()?)),
+        Some(layout) => Sink::Blob(layout.writer()?),
         None => Sink::Nowhere(Hasher::default(), 0),
     };
     let mut encoder = Encoder::new(sink, plan.layer_type.compression)?;

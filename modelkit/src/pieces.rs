@@ -9,8 +9,9 @@ use crate::archive::{Entry, LastFile, Stream};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 
-/// Bytes that are read, written and hashed at once: few enough to stay in a core's cache between the three.
-const PIECE: usize = 256 * 1024;
+/// Bytes that are read, written and hashed at once. All pieces together fit into a core's cache; and pages of the file that is written
+/// are no larger than this, for which a kernel whose memory is full of files need not bring pages together first.
+const PIECE: usize = 64 * 1024;
 /// So many pieces are on their way at a time, for each thread.
 const N_PIECES: usize = 4;
 

@@ -102,11 +102,14 @@ fn entries(
     Ok(extracted)
 }
 
-/// Goes through an archive, reading the stream to its end; `each` hears of every file: its path, its x bit, its content.
+/// Takes a file: its path, its x bit, its content.
+pub(crate) type EachFile<'a> = dyn FnMut(&str, bool, &mut dyn BufRead) -> Result<(), Refused> + 'a;
+
+/// Goes through an archive, reading the stream to its end; `each` takes every file.
 pub(crate) fn for_each_file(
     stream: &mut dyn BufRead,
     max_entries: u64,
-    each: &mut dyn FnMut(&str, bool, &mut dyn BufRead) -> Result<(), Refused>,
+    each: &mut EachFile<'_>,
 ) -> Result<(), Refused> {
     let mut archive = Archive::new(stream);
     let mut n_entries = 0;

@@ -91,7 +91,7 @@ fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
 }
 
 fn write_layer(layout: &Layout, entries: &[Entry]) -> Result<ImageLayer> {
-    let mut encoder = Encoder::new(Sink::Blob(Box::new(layout.writer()?)), Compression::None)?;
+    let mut encoder = Encoder::new(Sink::Blob(layout.writer()?), Compression::None)?;
     archive::write(entries, &mut encoder, &mut |_| Ok(()))?;
     let (digest, size, diff_id) = encoder.commit()?;
     Ok(ImageLayer { descriptor: Descriptor::new(MediaType::ImageLayer, size, digest), diff_id })
