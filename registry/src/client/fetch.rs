@@ -3,10 +3,7 @@
 
 use std::{
     ops::Range,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -18,8 +15,9 @@ use reqwest::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Event, Repository, http, location,
-    spans::Spans,
+    Event, Repository,
+    course::Course,
+    http, location,
     store::{Piece, store},
     transfer::is_broken,
 };
@@ -64,8 +62,8 @@ impl Fetch<'_> {
                 tracing::debug!(error = &error as &dyn std::error::Error, "blob is fetched anew, whole");
                 let Some(mut partial) = self.open(layout).await? else { return Ok(false) };
                 partial.reset()?;
-                let course =
-                    Course { is_whole: true.into(), ..Course::new(&partial.missing(), self.descriptor.size()) };
+                let course = Course::new(&partial.missing(), self.descriptor.size());
+                course.is_whole.store(true, Ordering::Relaxed);
                 self.attempt(partial, course).await.map_err(|(error, _)| error)?;
                 Ok(true)
             }
@@ -294,55 +292,6 @@ struct Opened {
     skip: u64,
     /// Whether it goes on behind the part that it was opened for.
     is_open_ended: bool,
-}
-
-/// What the connections of one blob share.
-struct Course {
-    spans: Mutex<Spans>,
-    /// Bytes that were here before.
-    present: u64,
-    received: AtomicU64,
-    n_streams: AtomicUsize,
-    /// Whether the server sends only the whole.
-    is_whole: AtomicBool,
-    had_ranges: AtomicBool,
-}
-
-impl Course {
-    fn new(missing: &[Range<u64>], size: u64) -> Self {
-        Self {
-            spans: Mutex::new(Spans::new(missing)),
-            present: size - missing.iter().map(|it| it.end - it.start).sum::<u64>(),
-            received: AtomicU64::new(0),
-            n_streams: AtomicUsize::new(0),
-            is_whole: AtomicBool::new(false),
-            had_ranges: AtomicBool::new(false),
-        }
-    }
-
-    fn spans(&self) -> MutexGuard<'_, Spans> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_whole(&self) -> bool {
-        self.is_whole.load(Ordering::Relaxed)
-    }
-
-    /// Finds something to do: a part that waits, or half of another one's.
-    fn next(&self) -> Option<usize> {
-        let mut spans = self.spans();
-        match self.is_whole() {
-            // The one connection that goes on takes the parts as they come.
-            true if self.n_streams.load(Ordering::Relaxed) > 1 => None,
-            true => spans.take(),
-            false => spans.take().or_else(|| spans.steal()),
-        }
-    }
-
-    /// Lets a connection go on with the next part, if it has the blob for itself.
-    fn extend(&self, taker: usize) -> bool {
-        (self.n_streams.load(Ordering::Relaxed) <= 1 || self.is_whole()) && self.spans().extend(taker)
-    }
 }
 
 /// Says whether the content was wrong, and not only the way to it.

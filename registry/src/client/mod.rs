@@ -12,6 +12,7 @@ mod pull;
 mod push;
 
 mod blob;
+mod course;
 mod fetch;
 mod manifest;
 mod quirks;
