@@ -33,7 +33,8 @@ pub struct ServeOptions {
     pub body_timeout: Duration,
     /// How long new connections are still accepted after shutdown was asked for, while `/readyz` already says no.
     pub drain_delay: Duration,
-    /// How long an idle kept-alive connection may still bring a request once new ones are no longer accepted.
+    /// How long an idle kept-alive connection may still bring a request once new ones are no longer accepted;
+    /// a tenth of it where nobody has asked anything for a second.
     pub drain_linger: Duration,
     /// When everything is over, counted from when shutdown was asked for.
     pub drain_timeout: Duration,
@@ -55,7 +56,7 @@ impl Default for ServeOptions {
             head_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
-            drain_linger: Duration::from_millis(50),
+            drain_linger: Duration::from_millis(500),
             drain_timeout: Duration::from_secs(25),
         }
     }

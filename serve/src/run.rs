@@ -45,12 +45,14 @@ pub async fn run(
     door.accept_until(&listener, shutdown).await;
 
     let deadline = Instant::now() + options.drain_timeout;
+    let is_quiet = handle.shared.quiet_for() > Duration::from_secs(1);
+    let linger = if is_quiet { options.drain_linger / 10 } else { options.drain_linger };
     handle.begin_drain();
     door.accept_until(&listener, sleep(options.drain_delay.min(options.drain_timeout))).await;
 
     door.close(listener)?;
     handle.close_connections();
-    let _ = timeout_at(deadline.min(Instant::now() + options.drain_linger), door.all_done()).await;
+    let _ = timeout_at(deadline.min(Instant::now() + linger), door.all_done()).await;
     door.closing.send_replace(true);
     if timeout_at(deadline, door.all_done()).await.is_err() {
         tracing::warn!(n_connections = door.connections.len(), "connections were cut off at the drain timeout");

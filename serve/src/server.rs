@@ -1,8 +1,9 @@
 //! A router, a handle and one compute thread around a predictor.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -49,6 +50,9 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: watch::Sender<Lifecycle>,
     /// Predict requests that are being answered.
     pub(crate) in_flight: watch::Sender<usize>,
+    started: Instant,
+    /// When the last predict request began or ended, in milliseconds after the start.
+    last_asked: AtomicU64,
     /// Each connection ends with its next answer.
     pub(crate) closing: AtomicBool,
     /// Turns for tokenising long texts.
@@ -67,6 +71,8 @@ impl Shared {
             metrics: Arc::new(Metrics::new()),
             lifecycle: watch::Sender::new(Lifecycle::Starting),
             in_flight: watch::Sender::new(0),
+            started: Instant::now(),
+            last_asked: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             preparing: Semaphore::new(options.max_preparing.max(1)),
             bodies: Budget::new(options.max_buffered_bytes),
@@ -83,8 +89,19 @@ impl Shared {
 
     /// Counts a predict request for as long as the guard lives.
     pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+        self.note_time();
         self.in_flight.send_modify(|n_requests| *n_requests += 1);
         InFlight(Arc::clone(self))
+    }
+
+    fn note_time(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_asked.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long ago the last predict request began or ended.
+    pub(crate) fn quiet_for(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_asked.load(Ordering::Relaxed)))
     }
 }
 
@@ -99,6 +116,7 @@ pub(crate) struct InFlight(Arc<Shared>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.0.note_time();
         self.0.in_flight.send_modify(|n_requests| *n_requests -= 1);
     }
 }

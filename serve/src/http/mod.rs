@@ -25,7 +25,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::server::Shared;
 
 /// Paths that stand as they are in the table below.
-const GETS: [&str; 17] = [
+const PATHS: [&str; 17] = [
     "/",
     "/livez",
     "/startupz",
@@ -98,7 +98,8 @@ pub(crate) async fn not_allowed(method: &'static str) -> Response {
 /// Sends whoever has a slash too many to where the route is, as Starlette does; all others get its 404.
 async fn elsewhere(request: Request) -> Response {
     let (path, host) = (request.uri().path(), request.headers().get(header::HOST));
-    let known = path.strip_suffix('/').filter(|path| GETS.contains(path));
+    let bare = path.trim_end_matches('/');
+    let known = Some(bare).filter(|bare| *bare != path && PATHS.contains(bare));
     let target = known.zip(host.and_then(|host| host.to_str().ok())).map(|(path, host)| {
         let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
         format!("http://{host}{path}{query}")

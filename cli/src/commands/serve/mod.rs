@@ -41,14 +41,14 @@ pub(crate) struct Args {
     /// What the Open Inference Protocol calls the model [default: the Kitfile's package, else "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
-    #[command(flatten)]
-    limits: Limits,
-    #[command(flatten)]
-    reload: Reload,
     /// Where spans go, as OTLP over HTTP (JSON), for example http://127.0.0.1:4318
     #[cfg(feature = "otel")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    reload: Reload,
     #[command(flatten)]
     network: Network,
 }

@@ -21,6 +21,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Exports each sampled answer of a server from now on.
 pub(super) fn export(handle: &Handle, endpoint: &str) -> anyhow::Result<()> {
     let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    // One that is installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build();
     let client = client.context("cannot make an HTTP client for spans")?;
     let (send, spans) = mpsc::channel(MAX_WAITING);
