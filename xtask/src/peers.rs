@@ -11,6 +11,9 @@ use fs_err as fs;
 
 use crate::e2e::say;
 
+/// The release of KitOps' `kit` that everything is shown with.
+pub(crate) const KIT: &str = "v1.15.0";
+
 /// Where peers are kept between runs.
 pub(crate) struct Peers {
     root: PathBuf,
@@ -71,6 +74,11 @@ impl Peers {
             fs::write(folder.join("go.mod"), text)?;
         }
         Ok(folder)
+    }
+
+    /// KitOps' own `kit`.
+    pub(crate) fn kit(&self) -> anyhow::Result<PathBuf> {
+        self.go("github.com/kitops-ml/kitops", KIT, "kit")
     }
 
     /// A program of a Debian package; installed when it is not on the search path.

@@ -12,9 +12,8 @@ use serde_json::json;
 use crate::build;
 use crate::e2e::say;
 use crate::measure::{Cost, Side, alternate, machine, run as measured};
-use crate::peers::{Peers, run_quietly};
+use crate::peers::{KIT, Peers, run_quietly};
 
-const KIT: (&str, &str) = ("github.com/kitops-ml/kitops", "v1.15.0");
 const MIB: u64 = 1 << 20;
 const SHA256: &str = "openssl dgst -sha256";
 
@@ -80,13 +79,13 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         Some(program) => fs::canonicalize(program)?,
         None => build::optimised(workspace)?,
     };
-    let kit = peers.go(KIT.0, KIT.1, "kit")?;
+    let kit = peers.kit()?;
     // Its SHA-256 uses the processor's own instructions, which that of coreutils often does not.
     peers.debian("openssl", "openssl")?;
     let project = root.join("project");
     make_project(&project, args)?;
     let setup = Setup { kit, ours, root, project, n_rounds: args.rounds };
-    say(&format!("\n{}\nkit {}, kit-rs of this tree, {} rounds, medians\n", machine(), KIT.1, args.rounds));
+    say(&format!("\n{}\nkit {}, kit-rs of this tree, {} rounds, medians\n", machine(), KIT, args.rounds));
     let mut tables = Vec::new();
     for part in &PARTS {
         tables.push(setup.measure(part, "pack", &mut setup.pack_sides(part))?);
@@ -97,8 +96,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     for folder in ["aside", "out", "kit-home", "our-home"] {
         let _ = fs::remove_dir_all(setup.root.join(folder));
     }
-    let document =
-        json!({ "machine": machine(), "kit": KIT.1, "rounds": args.rounds, "tables": tables, "again": again });
+    let document = json!({ "machine": machine(), "kit": KIT, "rounds": args.rounds, "tables": tables, "again": again });
     let path = workspace.join("target/bench/pack.json");
     fs::create_dir_all(path.parent().context("a file has a folder")?)?;
     fs::write(&path, serde_json::to_string_pretty(&document)?)?;

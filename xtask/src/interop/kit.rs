@@ -7,12 +7,8 @@ use fs_err as fs;
 use serde_json::Value;
 
 use super::project::{Project, Registry, Tool, ensure_same, tree};
-use crate::peers::Peers;
+use crate::peers::{KIT, Peers};
 use crate::report::Report;
-
-/// The release that everything here is shown with.
-pub(super) const VERSION: &str = "v1.15.0";
-pub(super) const MODULE: &str = "github.com/kitops-ml/kitops";
 
 const PROJECTS: [Project; 7] = [
     Project {
@@ -117,8 +113,8 @@ struct Bench {
 
 /// Shows everything with `kit`.
 pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let peer = format!("kit {VERSION}");
-    let kit = match peers.go(MODULE, VERSION, "kit") {
+    let peer = format!("kit {KIT}");
+    let kit = match peers.kit() {
         Ok(kit) => kit,
         Err(error) => {
             report.skip(&peer, "ModelKits go both ways", &format!("{error:#}"));

@@ -32,7 +32,7 @@ pub(super) fn run(report: &mut Report, peers: &Peers, kit: &Path, dir: &Path) ->
     if let Some(crane) = or_skip(report, "crane", crane) {
         show_crane(report, &stage, &crane);
     }
-    if let Some(kit) = or_skip(report, "kit", peers.go("github.com/kitops-ml/kitops", "v1.7.0", "kit")) {
+    if let Some(kit) = or_skip(report, "kit", peers.kit()) {
         show_kit(report, &stage, &kit);
     }
     Ok(())
