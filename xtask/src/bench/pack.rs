@@ -82,6 +82,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let kit = peers.kit()?;
     // Its SHA-256 uses the processor's own instructions, which that of coreutils often does not.
     peers.debian("openssl", "openssl")?;
+    remove_leftovers(&root);
     let project = root.join("project");
     make_project(&project, args)?;
     let setup = Setup { kit, ours, root, project, n_rounds: args.rounds };
@@ -93,15 +94,20 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         tables.push(setup.measure(part, "unpack", &mut setup.unpack_sides(part))?);
     }
     let again = setup.second_pack()?;
-    for folder in ["aside", "out", "kit-home", "our-home"] {
-        let _ = fs::remove_dir_all(setup.root.join(folder));
-    }
+    remove_leftovers(&setup.root);
     let document = json!({ "machine": machine(), "kit": KIT, "rounds": args.rounds, "tables": tables, "again": again });
     let path = workspace.join("target/bench/pack.json");
     fs::create_dir_all(path.parent().context("a file has a folder")?)?;
     fs::write(&path, serde_json::to_string_pretty(&document)?)?;
     say(&format!("written to {}", path.display()));
     Ok(())
+}
+
+/// Removes what a run leaves besides the project: some 30 GB in the midst of one of full size.
+fn remove_leftovers(root: &Path) {
+    for folder in ["aside", "out", "kit-home", "our-home"] {
+        let _ = fs::remove_dir_all(root.join(folder));
+    }
 }
 
 /// Makes the project, unless it is there with these sizes already.
