@@ -107,10 +107,8 @@ async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, f
             return (StatusCode::TEMPORARY_REDIRECT, [("location", head.uri.to_string())]).into_response();
         }
         Some(Fault::WholeForPart) => drop(head.headers.remove(header::RANGE)),
-        Some(Fault::OtherPart) => {
-            if head.headers.contains_key(header::RANGE) {
-                head.headers.insert(header::RANGE, "bytes=5-1000000".parse().unwrap());
-            }
+        Some(Fault::OtherPart) if head.headers.contains_key(header::RANGE) => {
+            head.headers.insert(header::RANGE, "bytes=5-1000000".parse().unwrap());
         }
         Some(Fault::CorruptRequest) => body = corrupt(&body),
         Some(Fault::HalfRequest) => {
@@ -133,7 +131,7 @@ async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, f
 
 fn corrupt(bytes: &Bytes) -> Bytes {
     let mut bytes = bytes.to_vec();
-    if let Some(byte) = bytes.iter_mut().nth(1_500_000) {
+    if let Some(byte) = bytes.get_mut(1_500_000) {
         *byte ^= 1;
     }
     bytes.into()

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,7 +44,7 @@ impl TokenService {
     }
 }
 
-fn answer(stream: TcpStream, dir: &PathBuf, n_tokens: &AtomicUsize) -> anyhow::Result<()> {
+fn answer(stream: TcpStream, dir: &Path, n_tokens: &AtomicUsize) -> anyhow::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut first, mut authorization, mut length) = (String::new(), String::new(), 0);
     reader.read_line(&mut first)?;
