@@ -71,7 +71,8 @@ impl Classifier {
         }
         fs::write(dir.join("config.json"), self.config.to_json()).map_err(unwritten)?;
         let path = dir.join("model.safetensors");
-        weights::save(&self.network, self.config.family, &path).map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
+        weights::save(&self.network, self.config.family, &path)
+            .map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
         // Written for its owner only: it gets what the umask gave the others.
         let permissions = fs::metadata(dir.join("config.json")).map_err(unwritten)?.permissions();
         fs::set_permissions(path, permissions).map_err(unwritten)

@@ -109,8 +109,7 @@ pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[Strin
         loss += cross_entropy(row, example.label);
     }
     let sureness: Vec<f64> = logits.iter().map(|row| highest_score(row)).collect();
-    let is_right: Vec<bool> =
-        logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
+    let is_right: Vec<bool> = logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
     let mistakes = mistakes(logits, examples, labels, &sureness);
     let labels: Vec<LabelScore> = labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
     let found: usize = (0..n).map(|n| confusion[n][n]).sum();

@@ -304,7 +304,8 @@ mod tests {
     fn berts_own_keys_are_read() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("config.json");
-        let document = r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3}"#;
+        let document =
+            r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3}"#;
         fs::write(&path, document).expect("written");
         let Network { dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size, .. } =
             ModelConfig::read(&path).expect("readable").network;

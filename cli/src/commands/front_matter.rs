@@ -60,6 +60,9 @@ mod tests {
 
     #[test]
     fn norwegian_stays_norwegian() {
-        assert_eq!((quoted("no").as_str(), quoted("en").as_str(), quoted("a: b").as_str()), ("\"no\"", "en", "\"a: b\""));
+        assert_eq!(
+            (quoted("no").as_str(), quoted("en").as_str(), quoted("a: b").as_str()),
+            ("\"no\"", "en", "\"a: b\"")
+        );
     }
 }

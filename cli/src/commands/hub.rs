@@ -91,7 +91,8 @@ fn folders(root: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
         if !path.is_dir() || name.starts_with('.') {
             continue;
         }
-        let inside: Vec<PathBuf> = fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let inside: Vec<PathBuf> =
+            fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         if name == "datasets" || inside.iter().any(|path| path.is_file()) {
             found.push((name, path));
             continue;

@@ -71,12 +71,18 @@ pub(super) fn collect(rows: Vec<Row>) -> Result<Dataset, Vec<RowProblem>> {
     let mut problems = Vec::new();
     let mut found: Vec<(String, Label)> = Vec::new();
     for Row { line, cells } in rows {
-        let example = cells.and_then(example).and_then(|(text, label)| match (&label, found.first()) {
-            (Label::Name(_), Some((_, Label::Number(_)))) => Err("its label is a text, and the first one's is a number"),
-            (Label::Number(_), Some((_, Label::Name(_)))) => Err("its label is a number, and the first one's is a text"),
-            _ => Ok((text, label)),
-        }
-        .map_err(str::to_owned));
+        let example = cells.and_then(example).and_then(|(text, label)| {
+            match (&label, found.first()) {
+                (Label::Name(_), Some((_, Label::Number(_)))) => {
+                    Err("its label is a text, and the first one's is a number")
+                }
+                (Label::Number(_), Some((_, Label::Name(_)))) => {
+                    Err("its label is a number, and the first one's is a text")
+                }
+                _ => Ok((text, label)),
+            }
+            .map_err(str::to_owned)
+        });
         match example {
             Ok(example) => found.push(example),
             Err(problem) => problems.push(RowProblem { line, problem }),

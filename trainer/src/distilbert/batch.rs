@@ -22,7 +22,11 @@ impl Batch {
     /// Puts the token ids of some texts together.
     pub(crate) fn new(rows: &[&[u32]], pad_token: u32, device: &Device) -> Self {
         let packs = *device == Device::flex() || *device == Device::flex().autodiff();
-        if packs && rows.iter().all(|row| !row.is_empty()) { Self::packed(rows, device) } else { Self::padded(rows, pad_token, device) }
+        if packs && rows.iter().all(|row| !row.is_empty()) {
+            Self::packed(rows, device)
+        } else {
+            Self::padded(rows, pad_token, device)
+        }
     }
 
     /// All tokens one after the other: for the fused layer, which has no use for padding.

@@ -185,9 +185,9 @@ impl TransformerBlock {
         let linears = [q_lin, k_lin, v_lin, out_lin, &self.ffn.lin1, &self.ffn.lin2];
         let norms = [&self.sa_layer_norm, &self.output_layer_norm];
         let biases = linears.iter().map(|linear| linear.bias.as_ref().expect("every layer has a bias").val());
-        let norms = norms.iter().flat_map(|norm| {
-            [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]
-        });
+        let norms = norms
+            .iter()
+            .flat_map(|norm| [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]);
         (linears.iter().map(|linear| linear.weight.val()).collect(), biases.chain(norms).collect())
     }
 }

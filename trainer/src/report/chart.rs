@@ -57,20 +57,40 @@ impl fmt::Display for Chart<'_> {
         const MARKS: usize = 4;
         writeln!(f, "<figure><figcaption>{}", escaped(self.title))?;
         for line in self.lines {
-            write!(f, " <svg viewBox=\"0 0 24 8\" style=\"width: 24px\"><path class=\"line {}\" d=\"M0 4H24\"/></svg> {}", line.class, escaped(line.name))?;
+            write!(
+                f,
+                " <svg viewBox=\"0 0 24 8\" style=\"width: 24px\"><path class=\"line {}\" d=\"M0 4H24\"/></svg> {}",
+                line.class,
+                escaped(line.name)
+            )?;
         }
-        writeln!(f, "</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", escaped(self.title))?;
+        writeln!(
+            f,
+            "</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+            escaped(self.title)
+        )?;
         for mark in 0..=MARKS {
             let share = mark as f64 / MARKS as f64;
             let value = self.y.0 + share * (self.y.1 - self.y.0);
             let (left, height) = self.place((self.x.0, value));
             let (right, _) = self.place((self.x.1, value));
             write!(f, "<path class=\"grid\" d=\"M{left:.1} {height:.1}H{right:.1}\"/>")?;
-            writeln!(f, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", left - 6.0, height + 4.0, number(value))?;
+            writeln!(
+                f,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                left - 6.0,
+                height + 4.0,
+                number(value)
+            )?;
         }
         for (at, anchor) in [(self.x.0, "start"), (self.x.1, "end")] {
             let (across, _) = self.place((at, self.y.0));
-            writeln!(f, "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>", HEIGHT - 6.0, number(at))?;
+            writeln!(
+                f,
+                "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                HEIGHT - 6.0,
+                number(at)
+            )?;
         }
         for line in self.lines.iter().filter(|line| !line.points.is_empty()) {
             write!(f, "<path class=\"line {}\" d=\"", line.class)?;
@@ -82,7 +102,11 @@ impl fmt::Display for Chart<'_> {
             if line.points.len() <= 20 {
                 for point in &line.points {
                     let (across, height) = self.place(*point);
-                    write!(f, "<circle class=\"line {}\" cx=\"{across:.1}\" cy=\"{height:.1}\" r=\"2.5\"/>", line.class)?;
+                    write!(
+                        f,
+                        "<circle class=\"line {}\" cx=\"{across:.1}\" cy=\"{height:.1}\" r=\"2.5\"/>",
+                        line.class
+                    )?;
                 }
             }
         }
@@ -92,7 +116,9 @@ impl fmt::Display for Chart<'_> {
 
 /// From the least to the largest value, and never without width.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (least, largest) = values.filter(|value| value.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    let (least, largest) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
     match largest - least {
         width if width > 0.0 => (least, largest),
         width if width == 0.0 => (least - 0.5, largest + 0.5),

@@ -106,7 +106,10 @@ impl Report {
 }
 
 fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
-    writeln!(page, "<h2>Labels</h2>\n<table>\n<tr><th>label<th class=\"n\">examples<th class=\"n\">precision<th class=\"n\">recall<th class=\"n\">F1")?;
+    writeln!(
+        page,
+        "<h2>Labels</h2>\n<table>\n<tr><th>label<th class=\"n\">examples<th class=\"n\">precision<th class=\"n\">recall<th class=\"n\">F1"
+    )?;
     for label in &best.labels {
         write!(page, "<tr><td>{}<td class=\"n\">{}", escaped(&label.label), label.n_examples)?;
         for share in [label.precision, label.recall, label.f1] {
@@ -132,13 +135,16 @@ fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
 fn write_calibration(page: &mut String, calibration: &Calibration) -> fmt::Result {
     let found = calibration.bins.iter().filter(|bin| bin.n_examples > 0);
     let points = found.map(|bin| (bin.confidence, bin.accuracy)).collect();
-    let lines =
-        [Line::new("as sure as right", "two", vec![(0.0, 0.0), (1.0, 1.0)]), Line::new("found", "one", points)];
+    let lines = [Line::new("as sure as right", "two", vec![(0.0, 0.0), (1.0, 1.0)]), Line::new("found", "one", points)];
     writeln!(page, "{}", Chart::new("Accuracy by confidence", &lines).within((0.0, 1.0), (0.0, 1.0)))?;
     writeln!(page, "<table><tr><th>confidence<th class=\"n\">examples<th class=\"n\">accuracy")?;
     for (n, bin) in calibration.bins.iter().enumerate().filter(|(_, bin)| bin.n_examples > 0) {
         let (from, to) = (n as f64 / 10.0, (n + 1) as f64 / 10.0);
-        writeln!(page, "<tr><td>{from:.1} to {to:.1}<td class=\"n\">{}<td class=\"n\">{:.4}", bin.n_examples, bin.accuracy)?;
+        writeln!(
+            page,
+            "<tr><td>{from:.1} to {to:.1}<td class=\"n\">{}<td class=\"n\">{:.4}",
+            bin.n_examples, bin.accuracy
+        )?;
     }
     writeln!(page, "</table>")
 }

@@ -86,7 +86,10 @@ mod tests {
             "distilbert.transformer.layer.11.attention.out_lin.bias",
             "bert.encoder.layer.11.attention.output.dense.bias",
         );
-        check("distilbert.transformer.layer.0.output_layer_norm.weight", "bert.encoder.layer.0.output.LayerNorm.weight");
+        check(
+            "distilbert.transformer.layer.0.output_layer_norm.weight",
+            "bert.encoder.layer.0.output.LayerNorm.weight",
+        );
         check("pre_classifier.weight", "bert.pooler.dense.weight");
         check("classifier.bias", "classifier.bias");
     }
@@ -95,6 +98,9 @@ mod tests {
     fn old_and_bare_names_become_full_ones() {
         assert_eq!(full(Family::Bert, "embeddings.LayerNorm.gamma"), "bert.embeddings.LayerNorm.weight");
         assert_eq!(full(Family::Bert, "cls.predictions.bias"), "cls.predictions.bias");
-        assert_eq!(full(Family::DistilBert, "transformer.layer.0.ffn.lin1.bias"), "distilbert.transformer.layer.0.ffn.lin1.bias");
+        assert_eq!(
+            full(Family::DistilBert, "transformer.layer.0.ffn.lin1.bias"),
+            "distilbert.transformer.layer.0.ffn.lin1.bias"
+        );
     }
 }

@@ -79,7 +79,11 @@ fn csv_has_quotes_lines_and_named_columns() {
 
 #[test]
 fn bad_rows_of_csv_are_named_by_their_line() {
-    check("a.csv", "text,stars\nx,1\n", expect![[r#"cannot read the dataset /a.csv: it has no column "label", only text, stars"#]]);
+    check(
+        "a.csv",
+        "text,stars\nx,1\n",
+        expect![[r#"cannot read the dataset /a.csv: it has no column "label", only text, stars"#]],
+    );
     check("a.csv", "", expect!["cannot read the dataset /a.csv: it has no header"]);
     check(
         "a.csv",

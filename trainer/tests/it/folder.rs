@@ -103,7 +103,9 @@ fn a_masked_lm_head_has_its_own_tensors_and_no_others() {
 fn gamma_and_beta_of_the_oldest_checkpoints_are_read() {
     let folder = edited(|tensors, _| {
         let names = std::mem::take(tensors).into_iter();
-        let old = |name: String| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        let old = |name: String| {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        };
         *tensors = names.map(|(name, tensor)| (old(name), tensor)).collect();
     });
     assert_eq!(logits(&load(folder.path())), logits(&load(&tiny())));
@@ -127,7 +129,10 @@ fn a_base_bert_gets_a_head_and_is_saved_under_its_own_names() {
     let saved = read_tensors(&folder.path().join("model.safetensors"));
     assert_eq!(saved["bert.pooler.dense.weight"].1, [24, 24]);
     assert_eq!(saved["classifier.weight"].1, [2, 24]);
-    assert!(saved["bert.embeddings.token_type_embeddings.weight"] == tensors["bert.embeddings.token_type_embeddings.weight"]);
+    assert!(
+        saved["bert.embeddings.token_type_embeddings.weight"]
+            == tensors["bert.embeddings.token_type_embeddings.weight"]
+    );
     assert!(folder.path().join("tokenizer.json").exists(), "made of the vocabulary");
     assert_eq!(logits(&load(folder.path())), logits(&classifier));
 }

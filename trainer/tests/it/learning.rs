@@ -79,7 +79,8 @@ fn batches_whose_gradients_are_added_are_one_batch() {
 
 #[test]
 fn frozen_layers_stay_as_they_are() {
-    let config = TrainConfig { epochs: 1, learning_rate: 1e-2, warmup: 0.0, freeze_layers: Some(1), ..TrainConfig::default() };
+    let config =
+        TrainConfig { epochs: 1, learning_rate: 1e-2, warmup: 0.0, freeze_layers: Some(1), ..TrainConfig::default() };
     let (trained, _) = train(load(&tiny()), &split(32), &config, &mut go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
     trained.save(folder.path()).expect("saved");
@@ -95,7 +96,8 @@ fn training_ends_when_nothing_becomes_better() {
     let start = load(base(32, 64).path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
     let flipped = |example: Example| Example { label: 1 - example.label, ..example };
     let data = Split { train: sentences(60), validation: sentences(60).into_iter().map(flipped).collect() };
-    let config = TrainConfig { epochs: 30, batch_size: 8, learning_rate: 2e-3, patience: Some(2), ..TrainConfig::default() };
+    let config =
+        TrainConfig { epochs: 30, batch_size: 8, learning_rate: 2e-3, patience: Some(2), ..TrainConfig::default() };
     let (_, report) = train(start, &data, &config, &mut go_on).expect("trained");
     assert!(report.epochs.len() < 30);
     assert_eq!(report.epochs.len(), report.best_epoch + 2);
@@ -103,10 +105,25 @@ fn training_ends_when_nothing_becomes_better() {
 
 #[test]
 fn the_page_shows_everything_and_loads_nothing() {
-    let data = Split { train: sentences(40), validation: vec![Example { text: "<script>alert(1)</script> & film".to_owned(), label: 0 }, Example { text: "<i>x".to_owned(), label: 1 }] };
-    let (_, report) = train(load(&tiny()), &data, &TrainConfig { epochs: 2, ..TrainConfig::default() }, &mut go_on).expect("trained");
+    let data = Split {
+        train: sentences(40),
+        validation: vec![
+            Example { text: "<script>alert(1)</script> & film".to_owned(), label: 0 },
+            Example { text: "<i>x".to_owned(), label: 1 },
+        ],
+    };
+    let (_, report) =
+        train(load(&tiny()), &data, &TrainConfig { epochs: 2, ..TrainConfig::default() }, &mut go_on).expect("trained");
     let page = report.to_html();
-    for part in ["Loss by step", "Learning rate by step", "Accuracy and macro F1 by epoch", "Confusion", "Calibration", "Most confidently wrong", &report.train.digest] {
+    for part in [
+        "Loss by step",
+        "Learning rate by step",
+        "Accuracy and macro F1 by epoch",
+        "Confusion",
+        "Calibration",
+        "Most confidently wrong",
+        &report.train.digest,
+    ] {
         assert!(page.contains(part), "{part}");
     }
     for part in ["<script", "<i>", "http", "url(", "@import", " src="] {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use kit_trainer::{Classifier, ClassWeights, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept};
+use kit_trainer::{ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept};
 
 use crate::fixture::{base, go_on, load, sentences, split, tiny};
 
@@ -106,7 +106,8 @@ fn another_instruction_set_is_refused() {
     let config = TrainConfig { isa: Some("abacus".to_owned()), ..TrainConfig::default() };
     let error = train(load(&tiny()), &split(8), &config, &mut go_on).expect_err("refused");
     assert!(matches!(error, Error::InstructionSet { .. }), "{error}");
-    let (_, report) = train(load(&tiny()), &split(8), &TrainConfig { epochs: 1, ..TrainConfig::default() }, &mut go_on).expect("trained");
+    let (_, report) = train(load(&tiny()), &split(8), &TrainConfig { epochs: 1, ..TrainConfig::default() }, &mut go_on)
+        .expect("trained");
     let config = TrainConfig { epochs: 1, isa: Some(report.instruction_set), ..TrainConfig::default() };
     train(load(&tiny()), &split(8), &config, &mut go_on).expect("a report's own is pinned");
 }

@@ -13,7 +13,6 @@ use crate::interop::PACKAGES;
 use crate::measure::{self, Cost};
 use crate::peers::{Peers, run_quietly};
 
-
 /// Fine-tuning, side by side with PyTorch and transformers
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -31,50 +31,71 @@ pub(crate) fn run(report: &mut Report, peers: &Peers, kit_rs: &Path, workspace: 
         Ok(python) => {
             let official = |action: &str, endpoint: &str| {
                 let mut command = Command::new(&python);
-                command.arg(&script).args([action]).arg(&models).env("HF_ENDPOINT", endpoint).env("NO_PROXY", "127.0.0.1");
+                command
+                    .arg(&script)
+                    .args([action])
+                    .arg(&models)
+                    .env("HF_ENDPOINT", endpoint)
+                    .env("NO_PROXY", "127.0.0.1");
                 command.env("HF_HOME", place.dir.join(format!("hf-{action}"))).env("HF_HUB_DISABLE_TELEMETRY", "1");
                 run_quietly(&mut command).map(drop)
             };
             official("make", "http://127.0.0.1:9")?;
             let from = models.display().to_string();
-            report.claim("huggingface_hub, transformers", "a folder behind `hub serve` is listed, downloaded and loaded", || {
-                let hub = place.serve(&["--root", &from])?;
-                official("take", &hub.url)
-            });
-            report.claim("huggingface_hub, transformers", "a ModelKit behind `hub serve` loads as the folder it was made of", || {
-                let folder = models.join("org/tiny");
-                let folder = folder.to_str().context("UTF-8")?;
-                place.kit_rs(&["init", folder, "--force"])?;
-                place.kit_rs(&["pack", folder, "--tag", "localhost:1/org/tiny:v1"])?;
-                fs::remove_file(models.join("org/tiny/Kitfile"))?;
-                let hub = place.serve(&["localhost:1/org/tiny:v1"])?;
-                fs::remove_dir_all(place.dir.join("hf-take"))?;
-                official("take", &hub.url)
-            });
+            report.claim(
+                "huggingface_hub, transformers",
+                "a folder behind `hub serve` is listed, downloaded and loaded",
+                || {
+                    let hub = place.serve(&["--root", &from])?;
+                    official("take", &hub.url)
+                },
+            );
+            report.claim(
+                "huggingface_hub, transformers",
+                "a ModelKit behind `hub serve` loads as the folder it was made of",
+                || {
+                    let folder = models.join("org/tiny");
+                    let folder = folder.to_str().context("UTF-8")?;
+                    place.kit_rs(&["init", folder, "--force"])?;
+                    place.kit_rs(&["pack", folder, "--tag", "localhost:1/org/tiny:v1"])?;
+                    fs::remove_file(models.join("org/tiny/Kitfile"))?;
+                    let hub = place.serve(&["localhost:1/org/tiny:v1"])?;
+                    fs::remove_dir_all(place.dir.join("hf-take"))?;
+                    official("take", &hub.url)
+                },
+            );
         }
     }
     large(&models)?;
     let root = models.display().to_string();
-    report.claim("kit-rs import", "a repository of 1,200 files is imported, with patterns, and the ModelKit holds the same bytes", || {
-        let hub = place.serve(&["--root", &root])?;
-        place.import(&hub.url, &["org/many", "--exclude", "b/*"])?;
-        let into = place.dir.join("many");
-        place.kit_rs(&["unpack", "org/many:latest", "--dir", into.to_str().context("UTF-8")?])?;
-        ensure!(fs::read_dir(into.join("a"))?.count() == 600, "600 files of folder a");
-        ensure!(!into.join("b").exists(), "none of folder b");
-        Ok(())
-    });
-    report.claim("kit-rs import", "an import killed in the middle goes on where it was, and ends with the same bytes", || {
-        let hub = place.serve(&["--root", &root])?;
-        let n_kills = place.killed(&hub.url)?;
-        place.import(&hub.url, &["org/large"])?;
-        let into = place.dir.join("large");
-        place.kit_rs(&["unpack", "org/large:latest", "--dir", into.to_str().context("UTF-8")?])?;
-        let [ours, theirs] = [into, models.join("org/large")].map(|dir| fs::read(dir.join("model.safetensors")));
-        ensure!(ours? == theirs?, "the file came otherwise after {n_kills} kills");
-        ensure!(n_kills > 0, "it was never killed");
-        Ok(())
-    });
+    report.claim(
+        "kit-rs import",
+        "a repository of 1,200 files is imported, with patterns, and the ModelKit holds the same bytes",
+        || {
+            let hub = place.serve(&["--root", &root])?;
+            place.import(&hub.url, &["org/many", "--exclude", "b/*"])?;
+            let into = place.dir.join("many");
+            place.kit_rs(&["unpack", "org/many:latest", "--dir", into.to_str().context("UTF-8")?])?;
+            ensure!(fs::read_dir(into.join("a"))?.count() == 600, "600 files of folder a");
+            ensure!(!into.join("b").exists(), "none of folder b");
+            Ok(())
+        },
+    );
+    report.claim(
+        "kit-rs import",
+        "an import killed in the middle goes on where it was, and ends with the same bytes",
+        || {
+            let hub = place.serve(&["--root", &root])?;
+            let n_kills = place.killed(&hub.url)?;
+            place.import(&hub.url, &["org/large"])?;
+            let into = place.dir.join("large");
+            place.kit_rs(&["unpack", "org/large:latest", "--dir", into.to_str().context("UTF-8")?])?;
+            let [ours, theirs] = [into, models.join("org/large")].map(|dir| fs::read(dir.join("model.safetensors")));
+            ensure!(ours? == theirs?, "the file came otherwise after {n_kills} kills");
+            ensure!(n_kills > 0, "it was never killed");
+            Ok(())
+        },
+    );
     fs::remove_dir_all(models.join("org/large"))?;
     Ok(())
 }
@@ -128,7 +149,12 @@ impl Place {
     fn killed(&self, endpoint: &str) -> anyhow::Result<usize> {
         let mut n_kills = 0;
         for more in [1, 3, 3] {
-            let mut child = self.command(&["import", "org/large"]).env("HF_ENDPOINT", endpoint).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            let mut child = self
+                .command(&["import", "org/large"])
+                .env("HF_ENDPOINT", endpoint)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()?;
             let before = self.n_parts();
             let deadline = Instant::now() + Duration::from_secs(120);
             loop {
@@ -155,7 +181,8 @@ impl Place {
     fn n_parts(&self) -> usize {
         let Ok(folders) = fs::read_dir(self.dir.join("home/importing")) else { return 0 };
         let files = folders.flatten().filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten().flatten();
-        let parts = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|extension| extension == "parts"));
+        let parts =
+            files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|extension| extension == "parts"));
         parts.filter_map(|path| fs::read_to_string(path).ok()).map(|text| text.lines().count()).sum()
     }
 }

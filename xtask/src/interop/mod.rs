@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
 mod hub;
+mod resume;
 mod transformers;
 
 pub(crate) use transformers::PACKAGES;
@@ -14,7 +15,7 @@ use crate::report::Report;
 /// Show that the real programs on the other side understand us, and we them
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this topic (repeatable): transformers, hub
+    /// Only this topic (repeatable): transformers, hub, resume
     #[arg(long, value_name = "TOPIC")]
     only: Vec<String>,
     /// The `kit-rs` to try, if it is built already
@@ -36,6 +37,9 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     }
     if wants("hub") {
         hub::run(&mut report, &peers, &program, workspace)?;
+    }
+    if wants("resume") {
+        resume::run(&mut report, &program, workspace)?;
     }
     report.end(&workspace.join("target/interop/report.json"))
 }

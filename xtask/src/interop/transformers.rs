@@ -12,7 +12,8 @@ use crate::peers::{Peers, run_quietly};
 use crate::report::Report;
 
 /// What the scripts import.
-pub(crate) const PACKAGES: [&str; 4] = ["torch==2.15.0", "transformers==5.24.0", "safetensors==0.8.0", "huggingface_hub==2.4.0"];
+pub(crate) const PACKAGES: [&str; 4] =
+    ["torch==2.15.0", "transformers==5.24.0", "safetensors==0.8.0", "huggingface_hub==2.4.0"];
 
 /// A sentence of the batch that both sides take ten steps on.
 const BATCH: [(&str, u8); 8] = [
@@ -53,9 +54,11 @@ pub(crate) fn run(report: &mut Report, peers: &Peers, kit_rs: &Path, workspace: 
     let texts = bench.dir.join("awkward.json");
     bench.peer(&["texts", shown(&texts)?, "5000"])?;
     for (name, folder) in [("DistilBERT", "tiny-distilbert"), ("BERT", "tiny-bert")] {
-        report.claim("transformers", &format!("{name}: 5,000 awkward texts give the same tokens, logits within 2e-6"), || {
-            bench.same_predictions(&testdata.join(folder), &texts, "2e-6")
-        });
+        report.claim(
+            "transformers",
+            &format!("{name}: 5,000 awkward texts give the same tokens, logits within 2e-6"),
+            || bench.same_predictions(&testdata.join(folder), &texts, "2e-6"),
+        );
     }
     for shape in ["full", "sharded", "bert"] {
         let model = bench.dir.join(shape);
@@ -67,12 +70,16 @@ pub(crate) fn run(report: &mut Report, peers: &Peers, kit_rs: &Path, workspace: 
         });
     }
     for (shape, device) in [("full", "flex"), ("bert", "flex"), ("bert", "ndarray")] {
-        report.claim("transformers", &format!("steps of AdamW on shape {shape} with {device}: losses and weights within 1e-4"), || {
-            bench.same_steps(shape, device)
-        });
-        report.claim("transformers", &format!("what {device} trained on shape {shape} opens and gives the same logits"), || {
-            bench.same_predictions(&bench.trained(shape, device), &bench.dir.join("few.json"), "2e-5")
-        });
+        report.claim(
+            "transformers",
+            &format!("steps of AdamW on shape {shape} with {device}: losses and weights within 1e-4"),
+            || bench.same_steps(shape, device),
+        );
+        report.claim(
+            "transformers",
+            &format!("what {device} trained on shape {shape} opens and gives the same logits"),
+            || bench.same_predictions(&bench.trained(shape, device), &bench.dir.join("few.json"), "2e-5"),
+        );
     }
     Ok(())
 }
@@ -107,12 +114,36 @@ impl Bench {
         fs::write(&dataset, serde_json::json!({ "samples": rows }).to_string())?;
         let model = self.dir.join(shape);
         let told = self.kit_rs(&[
-            "train", "--model", shown(&model)?, "--dataset", shown(&dataset)?, "--output", shown(&output)?, "--epochs", "10",
-            "--batch-size", "8", "--dropout", "0", "--validation-fraction", "0", "--warmup", "0.2", "--learning-rate", "2e-5",
-            "--device", device, "--no-kitfile", "--format", "json",
+            "train",
+            "--model",
+            shown(&model)?,
+            "--dataset",
+            shown(&dataset)?,
+            "--output",
+            shown(&output)?,
+            "--epochs",
+            "10",
+            "--batch-size",
+            "8",
+            "--dropout",
+            "0",
+            "--validation-fraction",
+            "0",
+            "--warmup",
+            "0.2",
+            "--learning-rate",
+            "2e-5",
+            "--device",
+            device,
+            "--no-kitfile",
+            "--format",
+            "json",
         ])?;
         let told: Value = serde_json::from_str(&told).context("train answers with JSON")?;
-        ensure!(told["report"]["epochs"].as_array().is_some_and(|epochs| epochs.len() == 10), "ten epochs, a step each");
+        ensure!(
+            told["report"]["epochs"].as_array().is_some_and(|epochs| epochs.len() == 10),
+            "ten epochs, a step each"
+        );
         let report = self.dir.join("report.json");
         fs::write(&report, told["report"].to_string())?;
         let found = self.peer(&["steps", shown(&model)?, shown(&dataset)?, shown(&output)?, shown(&report)?])?;

@@ -77,7 +77,8 @@ fn name(repository: &str) -> String {
     let path = repository.trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']).filter(|part| !part.is_empty());
     let (last, before) = (parts.next().unwrap_or_default(), parts.next());
-    let word = |part: &&str| part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !part.contains("..");
+    let word =
+        |part: &&str| part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !part.contains("..");
     match before.filter(word) {
         Some(before) => format!("{before}/{last}"),
         None => last.to_owned(),

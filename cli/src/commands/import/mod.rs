@@ -85,8 +85,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let hold = layout.hold()?;
     let options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
-    let packed =
-        modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| ui.interrupt().flow())?;
+    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| ui.interrupt().flow())?;
     drop(hold);
     layout.tag(&packed.descriptor, &target)?;
     brought.folder.remove()?;

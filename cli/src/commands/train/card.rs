@@ -33,7 +33,10 @@ fn text(theirs: &FrontMatter, report: &Report) -> String {
         line(format_args!("base_model: {}\n", quoted(base)));
     }
     line(format_args!("metrics: [accuracy, f1]\n---\n\n# Text classifier\n\n"));
-    line(format_args!("Tells {} apart.\n\n", report.labels.iter().map(|label| format!("`{}`", plain(label))).collect::<Vec<_>>().join(", ")));
+    line(format_args!(
+        "Tells {} apart.\n\n",
+        report.labels.iter().map(|label| format!("`{}`", plain(label))).collect::<Vec<_>>().join(", ")
+    ));
     let measured = match report.measured_on {
         Measured::Validation => "held-out examples",
         Measured::Train => "the training examples themselves, because none were held out",

@@ -191,7 +191,15 @@ fn gather(attention: &[f32], value: &[f32], dim: usize, spec: &LayerSpec) -> Vec
         let kept = dropped(&attention[block.attention..][..block.length * block.length], &block, spec);
         let mut part = vec![0.0; block.length * size];
         let value = block.of(value, dim, size);
-        product((&mut part, size), [block.length, size, block.length], Matrix::rows(&kept, block.length), value, 1.0, false, false);
+        product(
+            (&mut part, size),
+            [block.length, size, block.length],
+            Matrix::rows(&kept, block.length),
+            value,
+            1.0,
+            false,
+            false,
+        );
         (block, part)
     });
     joined(parts.collect(), value.len(), dim, size)

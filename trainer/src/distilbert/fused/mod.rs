@@ -17,8 +17,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 
-use layer::{Saved, TENSORS};
 pub(super) use layer::{Kept, LayerSpec};
+use layer::{Saved, TENSORS};
 
 /// The operation, and the backends that have it.
 #[backend_extension(Flex, Autodiff)]
