@@ -6,6 +6,7 @@ mod kit;
 mod modelpack;
 mod project;
 mod registries;
+mod resume;
 mod serve;
 mod transformers;
 
@@ -46,17 +47,27 @@ enum Topic {
     Transformers,
     /// Hugging Face's own client, before our hub and behind theirs
     Hub,
+    /// Training that is killed and resumed
+    Resume,
     /// The inference server, with its clients, beside its peers, and under abuse
     Serve,
 }
 
 impl Topic {
-    const ALL: [Self; 7] =
-        [Self::Kit, Self::Modctl, Self::Registries, Self::Kill, Self::Transformers, Self::Hub, Self::Serve];
+    const ALL: [Self; 8] = [
+        Self::Kit,
+        Self::Modctl,
+        Self::Registries,
+        Self::Kill,
+        Self::Transformers,
+        Self::Hub,
+        Self::Resume,
+        Self::Serve,
+    ];
 
     /// Trains or imports, which only the whole program does.
     fn needs_all(self) -> bool {
-        matches!(self, Self::Transformers | Self::Hub)
+        matches!(self, Self::Transformers | Self::Hub | Self::Resume)
     }
 }
 
@@ -78,6 +89,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Kill => kill::run(&program, args.seed, workspace, &mut report),
             Topic::Transformers => transformers::run(&peers, &program, workspace, &mut report),
             Topic::Hub => hub::run(&peers, &program, workspace, &mut report),
+            Topic::Resume => resume::run(&program, workspace, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, &mut report),
         }?;
     }

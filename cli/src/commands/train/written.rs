@@ -107,8 +107,9 @@ fn parameters(before: Value, theirs: &FrontMatter, report: &Report) -> Value {
         config.remove("threads");
         config.remove("isa");
         config.retain(|_, value| !value.is_null());
+        config.values_mut().for_each(|value| *value = plain(value));
     }
-    let rounded = |value: f64| (value * 1e6).round() / 1e6;
+    let rounded = |value: f64| plain(&json!((value * 1e6).round() / 1e6));
     let ours = json!({
         "metrics": {
             "accuracy": rounded(best.accuracy), "macro_f1": rounded(best.macro_f1), "loss": rounded(best.loss),
@@ -119,9 +120,21 @@ fn parameters(before: Value, theirs: &FrontMatter, report: &Report) -> Value {
         "dataset": { "digest": report.train.digest, "n_examples": report.train.n_examples },
         "labels": report.labels,
     });
-    let Value::Object(ours) = ours else { unreachable!("an object was written above") };
+    let Value::Object(mut ours) = ours else { unreachable!("an object was written above") };
+    if let Some(base) = ours.get_mut("base_model").and_then(Value::as_object_mut) {
+        base.retain(|_, value| !value.is_null());
+    }
     parameters.extend(ours);
     Value::Object(parameters)
+}
+
+/// A whole number without its point: in a Kitfile, as in kit's JSON, `1.0` is `1`.
+fn plain(value: &Value) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < EXACT => json!(number as i64),
+        _ => value.clone(),
+    }
 }
 
 /// The path beneath a folder, as a Kitfile has it.
@@ -134,4 +147,23 @@ fn within(context: &Path, path: &Path) -> Option<String> {
 /// The folder that holds a path.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_a_kitfile_reads_them() {
+        let model = Model {
+            path: "m".to_owned(),
+            parameters: json!({ "a": plain(&json!(1.0)), "b": plain(&json!(5e-5)) }),
+            ..Model::default()
+        };
+        let text = "manifestVersion: 1.0.0\n# kept\npackage:\n  name: x\nmodel:\n  path: m\n";
+        let once = kitfile::edit::set_model(text, &model).expect("written");
+        let again = Model { parameters: json!({ "a": plain(&json!(2.0)), "b": plain(&json!(0.125)) }), ..model };
+        let twice = kitfile::edit::set_model(&once, &again).expect("written again");
+        assert!(twice.contains("# kept") && twice.contains("a: 2\n"), "{twice}");
+    }
 }
