@@ -52,7 +52,7 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
             );
             report.claim(
                 "huggingface_hub, transformers",
-                "a ModelKit behind `hub serve` loads as the folder it was made of",
+                "the model of a ModelKit behind `hub serve` loads, with the logits of the folder it was made of",
                 || {
                     let folder = models.join("org/tiny");
                     let folder = folder.to_str().context("UTF-8")?;
@@ -60,8 +60,7 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
                     place.kit_rs(&["pack", folder, "--tag", "localhost:1/org/tiny:v1"])?;
                     fs::remove_file(models.join("org/tiny/Kitfile"))?;
                     let hub = place.serve(&["localhost:1/org/tiny:v1"])?;
-                    fs::remove_dir_all(place.dir.join("hf-take"))?;
-                    official("take", &hub.url)
+                    official("load", &hub.url)
                 },
             );
         }
