@@ -124,9 +124,10 @@ async fn an_upload_that_breaks_off_is_brought_to_its_end() {
     assert_eq!(pushed.uploaded, 2);
     pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
-    // The session of the first attempt went on, if the registry had kept what it got; a new one began if not.
+    // The session of the first attempt went on, if the registry had kept what it got; a new one began if not. It can take more
+    // than one PATCH: while the registry is still taking in what arrived before the cut, it says that it has less than it has.
     let (chunks, sessions) = (registry.log.count("PATCH", "/uploads/"), registry.log.count("POST", "/uploads/"));
-    assert!(chunks == 1 && sessions == 2 || chunks == 0 && sessions == 3, "{chunks} {sessions}");
+    assert!(chunks >= 1 && sessions == 2 || chunks == 0 && sessions == 3, "{chunks} {sessions}");
     assert!(pushed.uploaded_bytes > SIZE as u64);
 }
 
