@@ -121,7 +121,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
     match largest - least {
         width if width > 0.0 => (least, largest),
-        width if width == 0.0 => (least - 0.5, largest + 0.5),
+        0.0 => (least - 0.5, largest + 0.5),
         _ => (0.0, 1.0),
     }
 }

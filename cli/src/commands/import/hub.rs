@@ -1,10 +1,10 @@
 //! Brings the files of a repository on a hub.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use fs_err as fs;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use registry::hub::{Hub, HubFile, RepoId, Snapshot};
 
 use super::{Args, Brought, is_wanted};
@@ -78,24 +78,8 @@ pub(super) fn bring(args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
 
 /// Several files at once; each of them is verified.
 async fn download(hub: &Hub, snapshot: &Snapshot, into: &Path, n_at_once: u8, ui: &Ui) -> anyhow::Result<()> {
-    let next = AtomicUsize::new(0);
-    let worker = |number: u8| {
-        let next = &next;
-        async move {
-            while number < n_at_once {
-                let Some(file) = snapshot.files.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                one(hub, snapshot, file, into, ui).await?;
-            }
-            anyhow::Ok(())
-        }
-    };
-    tokio::try_join!(
-        async { tokio::try_join!(worker(0), worker(1), worker(2), worker(3)) },
-        async { tokio::try_join!(worker(4), worker(5), worker(6), worker(7)) },
-        async { tokio::try_join!(worker(8), worker(9), worker(10), worker(11)) },
-        async { tokio::try_join!(worker(12), worker(13), worker(14), worker(15)) },
-    )?;
-    Ok(())
+    let files = stream::iter(&snapshot.files).map(anyhow::Ok);
+    files.try_for_each_concurrent(usize::from(n_at_once), |file| one(hub, snapshot, file, into, ui)).await
 }
 
 async fn one(hub: &Hub, snapshot: &Snapshot, file: &HubFile, into: &Path, ui: &Ui) -> anyhow::Result<()> {

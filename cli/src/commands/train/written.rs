@@ -59,8 +59,7 @@ pub(super) fn check(args: &Args) -> anyhow::Result<()> {
 
 fn fresh(path: &Path, model_path: &str, args: &Args, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
     let context = parent(path);
-    let mut kitfile = Kitfile::default();
-    kitfile.manifest_version = "1.0.0".to_owned();
+    let mut kitfile = Kitfile { manifest_version: "1.0.0".to_owned(), ..Kitfile::default() };
     kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
     kitfile.model = Some(updated(Model { name, ..Model::default() }, model_path, args, report));

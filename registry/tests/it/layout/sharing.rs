@@ -82,6 +82,7 @@ fn a_process_killed_at_any_of_many_points_leaves_the_layout_whole() {
 
 #[test]
 #[ignore = "other tests run it, as a process"]
+#[expect(clippy::print_stdout, reason = "the test that runs it kills it between two of these lines")]
 fn a_process_that_changes_everything() {
     let Some((writer, _, root)) = order() else { return };
     let layout = Layout::init(root.as_ref()).unwrap();
