@@ -3,7 +3,7 @@
 const STARTS: &[u8] = b"bcdfghlmnprst";
 const VOWELS: &[u8] = b"aeiou";
 
-/// A text of so many tokens with [CLS] and [SEP]; another one for each `seed`.
+/// A text of so many tokens with `[CLS]` and `[SEP]`; another one for each `seed`.
 pub(crate) fn of(n_tokens: usize, seed: usize) -> String {
     let word = |n: usize| {
         let place = n * 7 + seed * 13;
