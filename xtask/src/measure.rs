@@ -1,5 +1,4 @@
 //! What a process cost, and how sides compare: medians of alternating runs.
-#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,8 +1,25 @@
 //! Signals to processes.
 
+use std::process::Child;
+use std::time::{Duration, Instant};
+
 /// Asks a process to end.
 pub(crate) fn terminate(pid: u32) -> anyhow::Result<()> {
     signal(pid, libc::SIGTERM)
+}
+
+/// Asks a child to end, and ends it when it has not after `patience`.
+pub(crate) fn end(child: &mut Child, patience: Duration) {
+    let _ = terminate(child.id());
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Ends a process at once.

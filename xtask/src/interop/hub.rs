@@ -113,8 +113,7 @@ struct Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let _ = process::terminate(self.child.id());
-        let _ = self.child.wait();
+        process::end(&mut self.child, Duration::from_secs(15));
     }
 }
 

@@ -6,8 +6,9 @@ use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use serde_json::Value;
 
-use super::project::{Project, Registry, Tool, ensure_same, tree};
+use super::project::{Project, Tool, ensure_same, tree};
 use crate::peers::{KIT, Peers};
+use crate::registries::Registry;
 use crate::report::Report;
 
 const PROJECTS: [Project; 7] = [
@@ -126,7 +127,7 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
         fs::remove_dir_all(&root)?;
     }
     fs::create_dir_all(&root)?;
-    let registry = Registry::start(program, &root.join("registry"))?;
+    let registry = Registry::ours(program, &root.join("registry"), "127.0.0.1:0", &[])?;
     let bench = Bench {
         kit: Tool::new(&kit, root.join("kit-home"))?,
         ours: Tool::new(program, root.join("our-home"))?,

@@ -7,8 +7,9 @@ use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use serde_json::Value;
 
-use super::project::{Project, Registry, Tool, ensure_same};
+use super::project::{Project, Tool, ensure_same};
 use crate::peers::{Peers, run_quietly};
+use crate::registries::Registry;
 use crate::report::Report;
 
 const SPEC: (&str, &str) = ("github.com/modelpack/model-spec", "v0.0.8-0.20251029035601-816c546bfd6b");
@@ -66,7 +67,7 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
         fs::remove_dir_all(&root)?;
     }
     fs::create_dir_all(&root)?;
-    let registry = Registry::start(program, &root.join("registry"))?;
+    let registry = Registry::ours(program, &root.join("registry"), "127.0.0.1:0", &[])?;
     let reference = format!("{}/demo/modelpack:v1", registry.address);
     let bench = Bench { ours: Tool::new(program, root.join("home"))?, registry, root, reference };
     let folder = PROJECT.write(&bench.root)?.display().to_string();

@@ -1,12 +1,11 @@
 //! Projects to pack, programs to pack them with, and folders to compare.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use fs_err as fs;
 
 use crate::peers::run_quietly;
@@ -66,37 +65,6 @@ impl Tool {
         command.args(["-c", "umask 022 && exec \"$@\"", "sh"]).arg(&self.program).args(args);
         command.env("KITOPS_HOME", &self.home).env("KIT_RS_HOME", &self.home).env_remove("SOURCE_DATE_EPOCH");
         command
-    }
-}
-
-/// A registry of ours on a free port; it ends with the value.
-pub(super) struct Registry {
-    child: Child,
-    /// `HOST:PORT`.
-    pub(super) address: String,
-}
-
-impl Registry {
-    pub(super) fn start(program: &Path, root: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
-        command.args(["registry", "serve", "--addr", "127.0.0.1:0", "--root"]).arg(root);
-        crate::process::end_with_us(&mut command);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("stdout is a pipe")?).read_line(&mut line)?;
-        let Some(address) = line.trim().strip_prefix("http://").map(str::to_owned) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("the registry did not start");
-        };
-        Ok(Self { child, address })
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = crate::process::terminate(self.child.id());
-        let _ = self.child.wait();
     }
 }
 
