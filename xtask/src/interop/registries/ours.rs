@@ -6,7 +6,7 @@ use anyhow::ensure;
 use fs_err as fs;
 
 use super::theirs::or_skip;
-use crate::peers::Peers;
+use crate::peers::{KIT, Peers};
 use crate::registries::{Registry, Shop, digest_of};
 use crate::report::Report;
 
@@ -156,7 +156,7 @@ fn show_crane(report: &mut Report, stage: &Stage, crane: &Path) {
 }
 
 fn show_kit(report: &mut Report, stage: &Stage, kit: &Path) {
-    let (address, shop, peer) = (&stage.registry.address, &stage.shop, "kit 1.7.0");
+    let (address, shop, peer) = (&stage.registry.address, &stage.shop, &format!("kit {KIT}"));
     report.claim(peer, "login, pull, unpack, pack and push", || {
         shop.run_with(kit, &format!("login {address} -u user --password-stdin --config kit"), "secret")?;
         shop.run(kit, &format!("pull {address}/demo/kit:v1 --config kit"))?;
