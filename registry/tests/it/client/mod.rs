@@ -74,6 +74,8 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) uri: String,
     pub(crate) headers: HeaderMap,
+    /// What was answered; none while it is being answered, or when its client went away before.
+    pub(crate) status: Option<u16>,
 }
 
 /// The requests that a server saw, in their order.
@@ -86,8 +88,17 @@ impl Log {
         let log = self.clone();
         router.layer(middleware::from_fn(move |request: Request, next: Next| {
             let (method, uri) = (request.method().clone(), request.uri().to_string());
-            log.0.lock().unwrap().push(Seen { method, uri, headers: request.headers().clone() });
-            next.run(request)
+            let number = {
+                let mut seen = log.0.lock().unwrap();
+                seen.push(Seen { method, uri, headers: request.headers().clone(), status: None });
+                seen.len() - 1
+            };
+            let (log, answering) = (log.clone(), next.run(request));
+            async move {
+                let response = answering.await;
+                log.0.lock().unwrap()[number].status = Some(response.status().as_u16());
+                response
+            }
         }))
     }
 
