@@ -25,7 +25,7 @@ mod yaml;
 pub use context_path::ContextPath;
 pub use entry::{Entry, EntryMut, Section};
 pub use error::{Error, Result};
-pub use init::{FileInfo, init, init_to_depth};
+pub use init::{FileInfo, init, init_to_depth, needs_head};
 pub use parse::Parsed;
 pub use problem::{Problem, Problems};
 pub use reference::is_modelkit_reference;

@@ -60,6 +60,20 @@ pub enum Error {
         problem: &'static str,
     },
 
+    /// Two layers have paths that differ only in their case, or in how their characters are composed.
+    #[error("`{}` and `{}` are one place on file systems that fold case or normalise names: rename one of them", paths[0], paths[1])]
+    SamePlace {
+        /// The two paths.
+        paths: [String; 2],
+    },
+
+    /// A layer that was said to be in the layout is not there, or is not the one that these files would make.
+    #[error("the layer of `{path}` is not ready in the layout")]
+    NotReady {
+        /// The layer's path.
+        path: String,
+    },
+
     /// A file was written to while it was packed.
     #[error("{path} changed while it was packed")]
     Changed {

@@ -54,6 +54,7 @@ mod mcpb;
 mod modelpack;
 mod pieces;
 mod rebuild;
+mod same_place;
 
 pub use blobs::Blobs;
 pub use error::{Error, Refused, Result};
@@ -61,7 +62,7 @@ pub use event::{Event, Listener};
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, any_matches_model};
 pub use kit::{Layer, ModelKit, config_descriptor};
 pub use media_type::{Compression, Family, Format};
-pub use pack::{PackOptions, Packed, PackedLayer, digest, pack};
+pub use pack::{PackOptions, Packed, PackedLayer, ReadyLayer, digest, pack};
 pub use parents::{dataset_reference, parents, parents_with};
 pub use plan::{LayerPlan, Plan, plan};
 pub use rebuild::{Rebuilt, rebuild};

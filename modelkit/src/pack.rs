@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use kitfile::{Kitfile, Section};
+use kitfile::{ContextPath, Kitfile, Section};
 use registry::Layout;
 use registry::content::{self, Descriptor, Digest, Hasher, ImageManifestBuilder, MediaType};
 use serde_json::json;
@@ -35,6 +35,19 @@ pub struct PackOptions {
     /// Takes a layer from the layout without reading its files again, if none of them has changed since it was packed: by path,
     /// size, times and inode, which the layout remembers.
     pub index: bool,
+    /// Layers that are in the layout before they are packed; the content of their files is not read.
+    pub ready: Vec<ReadyLayer>,
+}
+
+/// An uncompressed archive of one file that is in the layout already: what [`archive::around`] says, around the file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyLayer {
+    /// The layer's path, which is the file's.
+    pub path: ContextPath,
+    /// The blob's digest.
+    pub digest: Digest,
+    /// The blob's size in bytes.
+    pub size: u64,
 }
 
 /// A ModelKit that was packed.
@@ -78,7 +91,7 @@ pub fn pack(
     let parents = parents(kitfile, layout)?;
     let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
     let index = options.index.then(|| PackIndex::read(layout));
-    let layers = pack_layers(&plan, Some(layout), index.as_ref(), on)?;
+    let layers = pack_layers(&plan, Some(layout), &options.ready, index.as_ref(), on)?;
     let maker = Maker::default();
     let kitfile = finished(&plan.kitfile, &layers, &parents, layout, &maker)?;
     let Documents { config, manifest } = documents(&kitfile, &layers, options, &maker);
@@ -135,7 +148,7 @@ pub(crate) fn digest_as(
 ) -> Result<Digested> {
     let parents = parents(kitfile, layout)?;
     let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
-    let layers = pack_layers(&plan, None, None, on)?;
+    let layers = pack_layers(&plan, None, &[], None, on)?;
     let kitfile = finished(&plan.kitfile, &layers, &parents, layout, maker)?;
     let Documents { manifest, .. } = documents(&kitfile, &layers, options, maker);
     let descriptor = content::descriptor(MediaType::ImageManifest, &manifest);
@@ -145,13 +158,19 @@ pub(crate) fn digest_as(
 fn pack_layers(
     plan: &Plan,
     layout: Option<&Layout>,
+    ready: &[ReadyLayer],
     index: Option<&PackIndex<'_>>,
     on: Listener<'_>,
 ) -> Result<Vec<PackedLayer>> {
+    if let Some(lost) = ready.iter().find(|ready| !plan.layers.iter().any(|layer| layer.path == ready.path)) {
+        return Err(Error::NotReady { path: lost.path.to_string() });
+    }
     // Small files cost more than their bytes.
     let sizes: Vec<u64> = plan.layers.iter().map(|layer| layer.bytes + 8192 * layer.n_files as u64).collect();
     side_by_side(&sizes, on, |index_of, reporter| {
-        pack_layer(&plan.layers[index_of], layout, index, reporter).map_err(|error| match error {
+        let layer = &plan.layers[index_of];
+        let ready = ready.iter().find(|ready| ready.path == layer.path);
+        pack_layer(layer, layout, ready, index, reporter).map_err(|error| match error {
             Error::File(error) if is_cancelled(&error) => Error::Cancelled,
             error => error,
         })
@@ -164,11 +183,15 @@ pub(crate) type Blob = (Digest, u64, Digest);
 fn pack_layer(
     plan: &LayerPlan,
     layout: Option<&Layout>,
+    ready: Option<&ReadyLayer>,
     index: Option<&PackIndex<'_>>,
     reporter: &Reporter<'_>,
 ) -> Result<PackedLayer> {
     reporter.started(plan.section, &plan.path, plan.bytes);
-    let known = index.and_then(|index| index.find(plan));
+    let known = match ready {
+        Some(ready) => Some(take_ready(ready, plan, layout)?),
+        None => index.and_then(|index| index.find(plan)),
+    };
     let is_reused = known.is_some();
     let blob = match known {
         Some(blob) => blob,
@@ -185,6 +208,18 @@ fn pack_layer(
     descriptor.set_annotations(Some(annotations(plan)));
     reporter.done(&descriptor);
     Ok(PackedLayer { section: plan.section, descriptor, diff_id, n_files: plan.n_files, is_reused })
+}
+
+/// The blob of a layer that was made elsewhere, if it can be what packing would make.
+fn take_ready(ready: &ReadyLayer, plan: &LayerPlan, layout: Option<&Layout>) -> Result<Blob> {
+    let is_plain = plan.layer_type.format == Format::Tar && plan.layer_type.compression == Compression::None;
+    let is_file = plan.files.last().is_some_and(|file| file.path == plan.path.as_str());
+    let fits =
+        is_plain && is_file && archive::around(&plan.files)?.is_some() && archive::size(&plan.files) == ready.size;
+    match layout.and_then(|layout| layout.size(&ready.digest)) {
+        Some(size) if fits && size == ready.size => Ok((ready.digest.clone(), ready.size, ready.digest.clone())),
+        _ => Err(Error::NotReady { path: ready.path.to_string() }),
+    }
 }
 
 fn write_layer(plan: &LayerPlan, layout: Option<&Layout>, reporter: &Reporter<'_>) -> Result<Blob> {

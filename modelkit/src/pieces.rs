@@ -1,4 +1,4 @@
-//! Uncompressed layers on their way into a blob: several threads read and write, one more hashes.
+//! Uncompressed layers on their way into a blob: several threads read, write and hash.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,8 @@ const PIECE: usize = 64 * 1024;
 /// So many pieces are on their way at a time, for each thread.
 const N_PIECES: usize = 4;
 
-/// With a file of this size in it, in bytes, a layer keeps its hashing thread busy: one thread that reads and writes is enough.
+/// With a file of this size in it, in bytes, a layer gets a second thread, even where that is one more than there are cores: while one
+/// hashes, the other reads; and there may be nothing else left to do.
 const LARGE: u64 = 8 << 20;
 
 /// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is only hashed.
@@ -30,7 +31,7 @@ pub(crate) fn write(
         None => Stream::archive(files, PIECE)?,
     };
     let content = || raw.map_or(files, std::slice::from_ref).iter().map(|file| file.content.size());
-    let n_threads = if content().max().unwrap_or(0) >= LARGE { 1 } else { reporter.n_threads };
+    let n_threads = if content().max().unwrap_or(0) >= LARGE { reporter.n_threads.max(2) } else { reporter.n_threads };
     let n_buffers = N_PIECES * (n_threads + 1);
     let blob = match layout {
         Some(layout) => layout.piece_writer(n_buffers, PIECE)?,

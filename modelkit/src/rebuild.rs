@@ -107,5 +107,6 @@ fn options(kit: &ModelKit) -> PackOptions {
         family: if media_type::is_modelpack(&artifact_type) { Family::ModelPack } else { Family::KitOps },
         created: kit.created().and_then(seconds),
         index: false,
+        ready: Vec::new(),
     }
 }

@@ -26,6 +26,8 @@ pub mod hub;
 #[cfg(feature = "server")]
 pub mod server;
 
+#[cfg(feature = "client")]
+mod blocks;
 mod error;
 
 #[cfg(feature = "client")]

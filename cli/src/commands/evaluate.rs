@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Column, or key, of the label
     #[arg(long, default_value = "label", value_name = "NAME")]
     label_column: String,
-    /// What computes: flex or ndarray
+    /// What computes: flex, ndarray, and in builds with these features cuda and wgpu
     #[arg(long, default_value = "flex")]
     device: DeviceKind,
     /// Write token ids, logits and given label of each text to FILE, as JSON lines

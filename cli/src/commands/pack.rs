@@ -114,7 +114,14 @@ fn options(args: &Args) -> anyhow::Result<PackOptions> {
         (Some(FormatChoice::Raw), ..) | (None, Family::ModelPack, Compression::None) => Format::Raw,
         _ => Format::Tar,
     };
-    Ok(PackOptions { compression, format, family, created: env::source_date_epoch()?, index: !args.no_index })
+    Ok(PackOptions {
+        compression,
+        format,
+        family,
+        created: env::source_date_epoch()?,
+        index: !args.no_index,
+        ready: Vec::new(),
+    })
 }
 
 /// Brings the ModelKits that the model comes from into the layout.

@@ -22,8 +22,15 @@ pub struct FileInfo {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its first bytes: 64 KiB tell all that is asked of them.
+    /// Its first bytes: 64 KiB tell all that is asked of them. They may be left out where [`needs_head`] says so.
     pub head: Vec<u8>,
+}
+
+/// Whether the guess goes by what a file begins with; of other files the name tells all.
+pub fn needs_head(path: &str) -> bool {
+    let file = FileInfo { path: path.to_owned(), size: 0, head: Vec::new() };
+    let is_told = matches!(Kind::of(&file), Kind::Ignored | Kind::McpServer | Kind::Docs | Kind::Dataset | Kind::Code);
+    !is_told
 }
 
 /// Guesses the Kitfile of a folder with these files, all of them, also those in folders beneath.

@@ -1,6 +1,6 @@
 use expect_test::{Expect, expect};
 
-use kitfile::{FileInfo, Kitfile, init};
+use kitfile::{FileInfo, Kitfile, init, needs_head};
 
 fn file(path: &str, size: u64, head: impl Into<Vec<u8>>) -> FileInfo {
     FileInfo { path: path.to_owned(), size, head: head.into() }
@@ -434,4 +434,12 @@ fn upper_case_names_are_recognised() {
               - path: Agents.md
         "#]],
     );
+}
+
+#[test]
+fn what_names_tell_needs_no_look() {
+    let needing = |paths: &[&'static str]| paths.iter().copied().filter(|path| needs_head(path)).collect::<Vec<_>>();
+    let all = ["model.safetensors", "config.json", "README.md", "LICENSE", "SKILL.md", "unknown", "pytorch_model.bin"];
+    assert_eq!(needing(&all), all);
+    assert_eq!(needing(&["data.csv", "train.py", "notes.pdf", ".hidden", "tool.mcpb"]), [""; 0]);
 }

@@ -14,7 +14,7 @@ mod write;
 pub use beneath::Folder;
 pub use entry::{Content, Entry, FileOnDisk};
 pub use extract::{Extracted, Limits, extract};
-pub use write::{size, write};
+pub use write::{around, size, write};
 
 pub(crate) use entry::{Stamp, check_name};
 pub(crate) use extract::{extract_with, for_each_file};

@@ -18,6 +18,22 @@ pub fn size<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
     sizes.sum::<u64>() + 2 * BLOCK as u64
 }
 
+/// What [`write()`] writes before and after the content of the only file among these entries; `None` where there are more, or it is not the
+/// last. So whoever gets a large file from elsewhere can make its layer in place.
+pub fn around(entries: &[Entry]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let is_folder = |entry: &Entry| entry.content == Content::Folder;
+    match entries.split_last() {
+        Some((file, folders)) if !is_folder(file) && folders.iter().all(is_folder) => {
+            entries.iter().try_for_each(|entry| check_name(&entry.path))?;
+            let before = entries.iter().flat_map(|entry| Header::of(entry).to_blocks()).collect();
+            let size = file.content.size();
+            let padding = (size.next_multiple_of(BLOCK as u64) - size) as usize;
+            Ok(Some((before, vec![0; padding + 2 * BLOCK])))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Writes entries, in the order given, as a tar archive.
 ///
 /// The bytes are those of `kit pack` for the same files under umask 022: owner 1000:0, time 0, mode 0755 for folders and executables

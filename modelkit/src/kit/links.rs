@@ -7,6 +7,7 @@ use super::Link;
 use crate::archive::check_name;
 use crate::error::{Error, Result};
 use crate::media_type::{FILEPATH, Kind, LAYER_SUBTYPE, LayerType, SUBTYPE_PROMPT};
+use crate::same_place;
 
 /// Links by digest and path; for Kitfiles without digests, which `kit` wrote before 0.5.0, by order among layers of a kind.
 pub(super) fn links(digest: &Digest, manifest: &ImageManifest, kitfile: &Kitfile) -> Result<Vec<Link>> {
@@ -28,7 +29,11 @@ pub(super) fn links(digest: &Digest, manifest: &ImageManifest, kitfile: &Kitfile
         taken[layer] = true;
         link(index, entry, layer, path, &manifest.layers()[layer]).map_err(|what| problem(&what))
     };
-    entries.iter().enumerate().map(link).collect()
+    let links: Vec<Link> = entries.iter().enumerate().map(link).collect::<Result<_>>()?;
+    match same_place::find(links.iter().map(|link| link.path.as_str())) {
+        Some((a, b)) => Err(not_one(format!("its paths `{a}` and `{b}` are one place on some file systems"))),
+        None => Ok(links),
+    }
 }
 
 fn link(

@@ -16,6 +16,7 @@ use crate::ignore::Ignore;
 use crate::media_type::{Compression, Family, Format, Kind, LayerType};
 use crate::pack::PackOptions;
 use crate::parents::{inherited_paths, parents};
+use crate::same_place;
 
 /// What packing a context will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +91,21 @@ pub(crate) fn plan_without(
     check_family(kitfile, options)?;
     if options.family == Family::ModelPack && options.format == Format::Raw {
         let (kitfile, layers) = per_file::split(kitfile, layers, &mut warnings)?;
+        check_places(&layers)?;
         return Ok(Plan { kitfile, layers, warnings });
     }
     let layers = layers.into_iter().map(|(entry, path, files)| layer(&entry, path, files, options));
-    Ok(Plan { kitfile: kitfile.clone(), layers: layers.collect::<Result<_>>()?, warnings })
+    let layers: Vec<_> = layers.collect::<Result<_>>()?;
+    check_places(&layers)?;
+    Ok(Plan { kitfile: kitfile.clone(), layers, warnings })
+}
+
+/// Layers whose paths are told apart here and not everywhere: such a ModelKit is refused when it is read, so it is not made either.
+fn check_places(layers: &[LayerPlan]) -> Result<()> {
+    match same_place::find(layers.iter().map(|layer| layer.path.as_str())) {
+        Some((a, b)) => Err(Error::SamePlace { paths: [a.to_owned(), b.to_owned()] }),
+        None => Ok(()),
+    }
 }
 
 /// What a ModelPack has no place for, the same as in `kit`.

@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 
 use fs_err as fs;
 use modelkit::archive::Limits;
-use modelkit::{ModelKit, UnpackOptions};
+use modelkit::{Family, Format, ModelKit, PackOptions, UnpackOptions};
 use registry::Layout;
 use registry::content::{self, Descriptor, MediaType};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::project::{chain, files, tree};
+use crate::project::{Project, chain, files, tree};
 
 /// A ModelKit whose model layer is whatever it is given.
 struct Hostile {
@@ -321,6 +321,17 @@ fn paths_in_annotations_and_kitfiles_cannot_lead_out() {
     assert!(Hostile { suffix: "raw", path: ".", ..Hostile::new() }.refused(&[b"x".to_vec()]).ends_with("has no name"));
     let backslash = Hostile { suffix: "raw", path: r"a\..\b", ..Hostile::new() };
     assert!(backslash.refused(&[b"x".to_vec()]).contains("has a backslash in its name"));
+}
+
+#[test]
+fn paths_that_some_file_systems_take_for_one_are_refused() {
+    let clash = Hostile { suffix: "raw", path: "Part1", ..Hostile::new() };
+    let text = clash.refused(&[b"1".to_vec(), b"2".to_vec()]);
+    assert!(text.ends_with("its paths `Part1` and `part1` are one place on some file systems"), "{text}");
+    let project = Project::with(&["caf\u{e9}", "cafe\u{301}"]);
+    let options = PackOptions { format: Format::Raw, family: Family::ModelPack, ..PackOptions::default() };
+    let error = project.try_pack("code:\n  - path: .\n", &options).unwrap_err();
+    assert!(matches!(&error, modelkit::Error::SamePlace { .. }), "{error}");
 }
 
 #[test]

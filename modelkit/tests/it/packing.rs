@@ -1,12 +1,14 @@
 //! Which files get into which layer, and what the manifest says of them.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use modelkit::archive::Content;
-use modelkit::{Compression, Event, Format, PackOptions, plan};
+use modelkit::{Compression, Event, Format, PackOptions, ReadyLayer, plan};
+use registry::content;
 
 use crate::golden;
 use crate::project::{Project, chain, kitfile, quiet};
@@ -243,4 +245,35 @@ fn zip(name: &str) -> Vec<u8> {
     let sizes = [central.len() as u32, local.len() as u32].map(u32::to_le_bytes).concat();
     let end = [b"PK\x05\x06".as_slice(), &[0, 0, 0, 0, 1, 0, 1, 0], &sizes, &[0; 2]].concat();
     [local, central, end].concat()
+}
+
+#[test]
+fn a_layer_that_is_ready_is_taken_and_its_file_not_read() {
+    let text = "model:\n  path: a/w.bin\ncode:\n  - path: b\n";
+    let project = Project::with(&["a/w.bin", "b/x"]);
+    let expected = project.try_pack(text, &PackOptions::default()).unwrap().descriptor;
+
+    let other = Project::with(&["b/x"]);
+    fs::File::create(other.file("a/w.bin", b"")).unwrap().set_len("a/w.bin".len() as u64).unwrap();
+    let planned = plan(&kitfile(text), &other.context(), &other.layout, &PackOptions::default()).unwrap();
+    let layer = &planned.layers[0];
+    let (before, after) = modelkit::archive::around(&layer.files).unwrap().unwrap();
+    let mut blob = other.layout.writer().unwrap();
+    blob.write_all(&[&before, &b"a/w.bin"[..], &after].concat()).unwrap();
+    let (digest, size) = blob.commit(None).unwrap();
+    let ready = ReadyLayer { path: layer.path.clone(), digest, size };
+    let packed = other.try_pack(text, &PackOptions { ready: vec![ready.clone()], ..PackOptions::default() }).unwrap();
+    assert_eq!(packed.descriptor, expected);
+    assert!(packed.layers[0].is_reused && !packed.layers[1].is_reused);
+
+    // What does not fit is refused, and never replaced by what is in the folder.
+    for wrong in [
+        ReadyLayer { size: size + 512, ..ready.clone() },
+        ReadyLayer { digest: content::digest(b"not there"), ..ready.clone() },
+        ReadyLayer { path: "b".parse().unwrap(), ..ready.clone() },
+        ReadyLayer { path: "c".parse().unwrap(), ..ready },
+    ] {
+        let error = other.try_pack(text, &PackOptions { ready: vec![wrong], ..PackOptions::default() }).unwrap_err();
+        assert!(matches!(error, modelkit::Error::NotReady { .. }), "{error}");
+    }
 }

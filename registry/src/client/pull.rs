@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Client, Direction, Event, How, Repository, blob::Download, fetch::Fetch};
 use crate::{
     BlobWriter, Error, Layout, Reference, Result,
+    blocks::BLOCK,
     content::{self, Descriptor, Digest, Document},
-    layout::BLOCK,
 };
 
 /// How deep indexes may lie in indexes.

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use crate::layout::BLOCK;
+use crate::blocks::BLOCK;
 
 /// How much one request asks for when several bring one blob, in bytes. Large enough that the wait for an answer does not count, small
 /// enough that the hash of the whole, which goes from the start to the end, is never far behind.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    blocks::Blocks,
     client::{
         http::{Call, Http},
         joined,
@@ -40,12 +41,11 @@ impl Hub {
         on: &(dyn Fn(u64) + Sync),
     ) -> Result<()> {
         let place = Place::new(snapshot, file, into)?;
-        if file.size > segments::PART
-            && let Some(found) = self.download_parts(snapshot, file, &place, on).await?
-        {
-            let wrong = wrong_digest(snapshot, file, &found);
-            fs::remove_file(segments::beside(&place.partial))?;
-            return joined(spawn_blocking(move || place.settle(wrong))).await;
+        if let Some(dir) = place.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        if file.size > segments::PART && self.download_parts(snapshot, file, &place, on).await? {
+            return Ok(());
         }
         let writer = joined(spawn_blocking({
             let place = place.clone();
@@ -70,29 +70,39 @@ impl Hub {
 }
 
 impl Hub {
-    /// Brings a large file in several parts at once; `None` where the host knows no ranges, and nothing is left of the attempt.
+    /// Brings a large file in several parts at once; false where the host knows no ranges, and nothing is left of the attempt.
     async fn download_parts(
         &self,
         snapshot: &Snapshot,
         file: &HubFile,
         place: &Place,
         on: &(dyn Fn(u64) + Sync),
-    ) -> Result<Option<Digest>> {
-        if let Some(dir) = place.path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let url = self.file_url(snapshot, &file.path)?;
-        let found = segments::download(self, snapshot, (&file.path, url), (&place.partial, place.size), on).await?;
-        if found.is_none() {
-            fs::remove_file(&place.partial)?;
-            fs::remove_file(segments::beside(&place.partial))?;
-        }
-        Ok(found)
+    ) -> Result<bool> {
+        let (partial, size) = (place.partial.clone(), file.size);
+        let mut map = partial.clone().into_os_string();
+        map.push(".map");
+        let opened = joined(spawn_blocking(move || Blocks::open(partial, map.into(), size))).await?;
+        let blocks = opened.ok_or_else(|| busy(snapshot, file))?;
+        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, 0), on).await? else { return Ok(false) };
+        let (place, file, snapshot) = (place.clone(), file.clone(), snapshot.clone());
+        joined(spawn_blocking(move || {
+            let found = blocks.hash(Hasher::default())?.finish();
+            match wrong_digest(&snapshot, &file, &found) {
+                None => blocks.publish(&place.path).map(|()| true),
+                Some(error) => blocks.discard().and(Err(error)),
+            }
+        }))
+        .await
     }
 }
 
+/// The error for a file that somebody else is bringing to the same place.
+pub(super) fn busy(snapshot: &Snapshot, file: &HubFile) -> Error {
+    wrong_file(snapshot, file, "another download of it is under way".to_owned())
+}
+
 /// What is wrong with a file whose digest is this one, if anything.
-fn wrong_digest(snapshot: &Snapshot, file: &HubFile, found: &Digest) -> Option<Error> {
+pub(super) fn wrong_digest(snapshot: &Snapshot, file: &HubFile, found: &Digest) -> Option<Error> {
     let is_wrong = file.sha256.as_deref().is_some_and(|sha256| sha256 != found.digest());
     is_wrong.then(|| wrong_file(snapshot, file, format!("it is {found}")))
 }
@@ -160,9 +170,6 @@ struct Writer {
 impl Writer {
     /// Opens the partial file and hashes what is there. What cannot be a beginning is thrown away.
     fn open(place: &Place) -> Result<Self> {
-        if let Some(dir) = place.path.parent() {
-            fs::create_dir_all(dir)?;
-        }
         let mut file = fs::OpenOptions::new().create(true).read(true).append(true).open(&place.partial)?;
         let mut hasher = Hasher::default();
         let mut size = file.metadata()?.len();

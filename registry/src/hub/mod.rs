@@ -7,6 +7,10 @@ mod door;
 #[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
+mod framed;
+#[cfg(feature = "hub")]
+mod head;
+#[cfg(feature = "hub")]
 mod refusal;
 #[cfg(feature = "hub")]
 mod repo_id;
@@ -17,6 +21,8 @@ mod snapshot;
 
 #[cfg(feature = "server")]
 pub use door::router;
+#[cfg(feature = "hub")]
+pub use framed::Frame;
 #[cfg(feature = "hub")]
 pub use repo_id::{RepoId, RepoKind};
 #[cfg(feature = "hub")]

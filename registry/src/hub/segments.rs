@@ -1,112 +1,145 @@
-//! A large file in parts: several on their way at once, and each remembered, so that a killed download goes on.
+//! A large file in parts: several on their way at once, and what is there is remembered, so that a killed download goes on.
 
 use std::{
-    collections::BTreeSet,
-    io::Write,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use fs_err as fs;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use tokio::task::{block_in_place, spawn_blocking};
 use url::Url;
 
-use super::{Hub, Snapshot, refusal};
+use super::{
+    Hub, HubFile, Snapshot,
+    refusal::{Wanted, refusal},
+};
 use crate::{
     Error, Result,
+    blocks::Blocks,
     client::{http::Call, joined, location},
-    content::{Digest, Hasher},
 };
 
-/// The size of a part in bytes.
+/// The most bytes that are asked for at a time.
 pub(super) const PART: u64 = 16 * 1024 * 1024;
 /// How many parts of a file are on their way at once.
 const AT_ONCE: usize = 4;
 
-/// A file on disk that is filled part by part, and beside it the numbers of the parts that are there.
-struct Parts {
-    file: fs::File,
-    done: Mutex<fs::File>,
-    size: u64,
-    received: AtomicU64,
+/// A file that comes in parts.
+struct Parts<'a> {
+    hub: &'a Hub,
+    snapshot: &'a Snapshot,
+    file: &'a HubFile,
+    url: Url,
+    /// Where it begins among the blocks.
+    offset: u64,
+    arrived: Mutex<Arrived>,
+    on: &'a (dyn Fn(u64) + Sync),
 }
 
-/// Brings a file in parts; returns the digest of what came. The host has to know ranges: `None` where it does not.
-pub(super) async fn download(
+struct Arrived {
+    blocks: Blocks,
+    n_bytes: u64,
+}
+
+/// Brings what is missing of a file that lies at `offset` among the blocks. `None` where the host knows no ranges; nothing is left of
+/// the attempt then.
+pub(super) async fn fill(
     hub: &Hub,
     snapshot: &Snapshot,
-    (path, url): (&str, Url),
-    (partial, size): (&Path, u64),
+    file: &HubFile,
+    (blocks, offset): (Blocks, u64),
     on: &(dyn Fn(u64) + Sync),
-) -> Result<Option<Digest>> {
-    let (parts, missing) = joined(spawn_blocking({
-        let partial = partial.to_owned();
-        move || Parts::open(&partial, size)
-    }))
-    .await?;
-    on(parts.received.load(Ordering::Relaxed));
-    let bring = |number: u64| bring(hub, snapshot, (path, &url), &parts, number, on);
-    let outcome: Result<Vec<bool>> = stream::iter(missing).map(bring).buffer_unordered(AT_ONCE).try_collect().await;
-    if !outcome?.into_iter().all(|is_part| is_part) {
-        return Ok(None);
+) -> Result<Option<Blocks>> {
+    let whole = offset..offset + file.size;
+    let missing: Vec<Range<u64>> = blocks.missing().iter().filter_map(|span| overlap(span, &whole)).collect();
+    let n_bytes = file.size - missing.iter().map(|span| span.end - span.start).sum::<u64>();
+    on(n_bytes);
+    let url = hub.file_url(snapshot, &file.path)?;
+    let parts = Parts { hub, snapshot, file, url, offset, arrived: Mutex::new(Arrived { blocks, n_bytes }), on };
+    let spans = missing.into_iter().flat_map(parts_of);
+    let bringing = stream::iter(spans).map(|span| parts.bring(span)).buffer_unordered(AT_ONCE);
+    let knows_ranges = bringing.try_fold(true, |all, one| async move { Ok(all && one) }).await?;
+    let blocks = parts.arrived.into_inner().unwrap_or_else(PoisonError::into_inner).blocks;
+    match knows_ranges {
+        true => Ok(Some(blocks)),
+        false => joined(spawn_blocking(move || blocks.discard())).await.map(|()| None),
     }
-    joined(spawn_blocking(move || parts.digest())).await.map(Some)
 }
 
-/// Brings one part, again and again as long as it gets further; says whether the host knows ranges.
-async fn bring(
-    hub: &Hub,
-    snapshot: &Snapshot,
-    (path, url): (&str, &Url),
-    parts: &Parts,
-    number: u64,
-    on: &(dyn Fn(u64) + Sync),
-) -> Result<bool> {
-    let (mut from, end) = (number * PART, ((number + 1) * PART).min(parts.size));
-    let mut failures = 0;
-    while from < end {
-        let call = Call::get(url.clone()).with(RANGE, &format!("bytes={from}-{}", end - 1));
-        let mut response = hub.get(call).await?;
-        match response.status().as_u16() {
-            206 => {}
-            200 => return Ok(false),
-            _ => return Err(refusal::refusal(&hub.http, response, &snapshot.repo, refusal::Wanted::File(path)).await),
-        }
-        let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-        if range.and_then(location::first_byte) != Some(from) {
-            let url = location::shown(response.url());
-            return Err(Error::Protocol { url, reason: "the range is not the one that was asked for".into() });
-        }
-        let before = from;
-        let broken = loop {
-            match hub.http.chunk(&mut response).await {
-                Ok(Some(chunk)) => {
-                    let wanted = chunk.slice(..chunk.len().min((end - from) as usize));
-                    block_in_place_if_can(|| parts.file.file().write_all_at(&wanted, from))?;
-                    from += wanted.len() as u64;
-                    on(parts.received.fetch_add(wanted.len() as u64, Ordering::Relaxed) + wanted.len() as u64);
-                    if from == end {
-                        break None;
-                    }
-                }
-                Ok(None) => break Some(Error::Cut { url: location::shown(response.url()), received: from }),
-                Err(error) => break Some(error),
+/// A span in parts that end where blocks end, so that what is there of one is whole blocks.
+fn parts_of(span: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut start = span.start;
+    std::iter::from_fn(move || {
+        let part = start..((start / PART + 1) * PART).min(span.end);
+        start = part.end;
+        (part.start < part.end).then_some(part)
+    })
+}
+
+/// What two spans have in common.
+pub(super) fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
+    let (start, end) = (a.start.max(b.start), a.end.min(b.end));
+    (start < end).then_some(start..end)
+}
+
+impl Parts<'_> {
+    /// Brings one part, again and again as long as it gets further; says whether the host knows ranges.
+    async fn bring(&self, span: Range<u64>) -> Result<bool> {
+        let (http, mut from, mut failures) = (&self.hub.http, span.start, 0);
+        while from < span.end {
+            let (first, last) = (from - self.offset, span.end - 1 - self.offset);
+            let call = Call::get(self.url.clone()).with(RANGE, &format!("bytes={first}-{last}"));
+            let mut response = self.hub.get(call).await?;
+            match response.status().as_u16() {
+                206 => {}
+                200 => return Ok(false),
+                _ => return Err(refusal(http, response, &self.snapshot.repo, Wanted::File(&self.file.path)).await),
             }
-        };
-        let Some(error) = broken else { break };
-        failures = if from > before { 1 } else { failures + 1 };
-        if !hub.http.pause(failures, None).await {
-            return Err(error);
+            let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            if range.and_then(location::first_byte) != Some(first) {
+                let url = location::shown(response.url());
+                return Err(Error::Protocol { url, reason: "the range is not the one that was asked for".into() });
+            }
+            let before = from;
+            let error = loop {
+                match http.chunk(&mut response).await {
+                    Ok(Some(chunk)) => {
+                        let wanted = chunk.slice(..chunk.len().min((span.end - from) as usize));
+                        self.write(&wanted, from)?;
+                        from += wanted.len() as u64;
+                        if from == span.end {
+                            return Ok(true);
+                        }
+                    }
+                    Ok(None) => {
+                        break Error::Cut { url: location::shown(response.url()), received: from - self.offset };
+                    }
+                    Err(error) => break error,
+                }
+            };
+            failures = if from > before { 1 } else { failures + 1 };
+            if !http.pause(failures, None).await {
+                return Err(error);
+            }
         }
+        Ok(true)
     }
-    parts.remember(number)?;
-    Ok(true)
+
+    fn write(&self, piece: &[u8], offset: u64) -> Result<()> {
+        let n_bytes = block_in_place_if_can(|| -> Result<u64> {
+            let mut arrived = self.arrived();
+            arrived.blocks.write_at(piece, offset)?;
+            arrived.n_bytes += piece.len() as u64;
+            Ok(arrived.n_bytes)
+        })?;
+        (self.on)(n_bytes);
+        Ok(())
+    }
+
+    fn arrived(&self) -> MutexGuard<'_, Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Writing is short; on a runtime with several threads the others need not wait for it.
@@ -115,55 +148,4 @@ fn block_in_place_if_can<T>(work: impl FnOnce() -> T) -> T {
         tokio::runtime::RuntimeFlavor::MultiThread => block_in_place(work),
         _ => work(),
     }
-}
-
-impl Parts {
-    /// Opens what is there of a file; returns the numbers of the parts that are missing.
-    fn open(partial: &Path, size: u64) -> Result<(Self, Vec<u64>)> {
-        let n_parts = size.div_ceil(PART);
-        let known: BTreeSet<u64> = match fs::read_to_string(beside(partial)) {
-            // Numbers that are cut off, or of another file, are none.
-            Ok(text) if partial.metadata().is_ok_and(|metadata| metadata.len() == size) => {
-                let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-                lines.filter_map(|line| line.parse().ok()).filter(|number| *number < n_parts).collect()
-            }
-            _ => BTreeSet::new(),
-        };
-        let file = fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(partial)?;
-        file.set_len(size)?;
-        let done = match known.is_empty() {
-            true => fs::File::create(beside(partial))?,
-            false => fs::OpenOptions::new().append(true).open(beside(partial))?,
-        };
-        let length = |number: &u64| (number * PART + PART).min(size) - number * PART;
-        let received = AtomicU64::new(known.iter().map(length).sum());
-        let missing = (0..n_parts).filter(|number| !known.contains(number)).collect();
-        Ok((Self { file, done: Mutex::new(done), size, received }, missing))
-    }
-
-    /// Writes down that a part is there. A kill, unlike a power cut, loses nothing that was written; whatever is lost, the digest finds out.
-    fn remember(&self, number: u64) -> Result<()> {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(done.write_all(format!("{number}\n").as_bytes())?)
-    }
-
-    fn digest(&self) -> Result<Digest> {
-        let (mut hasher, mut at) = (Hasher::default(), 0);
-        let mut buffer = vec![0; 1024 * 1024];
-        while at < self.size {
-            let most = buffer.len().min((self.size - at) as usize);
-            self.file.file().read_exact_at(&mut buffer[..most], at)?;
-            hasher.update(&buffer[..most]);
-            at += most as u64;
-        }
-        self.file.sync_data()?;
-        Ok(hasher.finish())
-    }
-}
-
-/// Where the numbers of the parts are.
-pub(super) fn beside(partial: &Path) -> PathBuf {
-    let mut name = partial.as_os_str().to_owned();
-    name.push(".parts");
-    name.into()
 }

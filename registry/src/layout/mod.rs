@@ -37,7 +37,7 @@ pub use collect::Collected;
 pub(crate) use graph::is_elsewhere;
 pub use lock::Hold;
 #[cfg(feature = "client")]
-pub(crate) use partial::{BLOCK, Partial};
+pub(crate) use partial::Partial;
 pub use pieces::PieceWriter;
 pub use verify::Verified;
 pub use writer::BlobWriter;

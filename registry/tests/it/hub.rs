@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use kit_registry::{
-    Error, content,
+    Error, Layout, content,
     hub::{self, Hub, HubFile, RepoId, Snapshot},
 };
 use serde_json::{Value, json};
@@ -240,36 +240,6 @@ fn a_token_is_not_sent_in_the_clear() {
     assert!(!format!("{hub:?}").contains("the-token"));
 }
 
-/// Runs the official client's script with Python.
-async fn python(action: &str, models: &Path, endpoint: &str) -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/hub/official_client.py");
-    let home = tempfile::tempdir().unwrap();
-    let output = tokio::process::Command::new("python3")
-        .args([script, action, models.to_str().unwrap()])
-        .env("HF_ENDPOINT", endpoint)
-        .env("HF_HOME", home.path())
-        .env("HF_HUB_DISABLE_XET", "1")
-        .env("HF_HUB_DISABLE_TELEMETRY", "1")
-        .env("NO_PROXY", "127.0.0.1")
-        .output()
-        .await
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[tokio::test]
-#[ignore = "needs a python3 with transformers, torch and huggingface_hub"]
-async fn the_official_client_comes_through_the_door() {
-    let models = tempfile::tempdir().unwrap();
-    python("make", models.path(), "http://127.0.0.1:9").await;
-    let log = Log::default();
-    let address = serve(log.of(hub::router(models.path()))).await;
-    assert_eq!(python("take", models.path(), &format!("http://{address}")).await.trim(), "taken");
-    assert!(log.count("GET", "/resolve/") >= 5 && log.count("HEAD", "/resolve/") >= 5);
-}
-
 #[tokio::test]
 async fn listings_of_many_files_come_in_pages() {
     let models = tempfile::tempdir().unwrap();
@@ -288,7 +258,7 @@ async fn listings_of_many_files_come_in_pages() {
 async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     let models = tempfile::tempdir().unwrap();
     fs::create_dir_all(models.path().join("org/large")).unwrap();
-    // Five parts, the last one short.
+    // Five parts, the last one short, of 67 blocks.
     let content: Vec<u8> = (0..70_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
     let log = Log::default();
@@ -296,22 +266,82 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     let snapshot = hub.files(&repo("org/large"), "main").await.unwrap();
     let [file] = &snapshot.files[..] else { panic!("one file") };
     let into = tempfile::tempdir().unwrap();
-    // As a download leaves it that was killed: three of its parts are there, and the number of one of them was not written to its end.
+    // As a download leaves it that was killed: of its blocks of 1 MiB the first 16 are there, and 32 more in the middle.
     let partial = into.path().join(format!("model.bin.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]));
     let mut there = content.clone();
     there[16 * 1024 * 1024..2 * 16 * 1024 * 1024].fill(0);
     there[4 * 16 * 1024 * 1024..].fill(0);
     fs::write(&partial, there).unwrap();
-    fs::write(format!("{}.parts", partial.display()), "0\n3\n2").unwrap();
+    let map = |is_there: &dyn Fn(usize) -> bool| {
+        let marks = (0..67).map(|block| u8::from(is_there(block)));
+        let head = [&b"kitpart1"[..], &70_000_000_u64.to_le_bytes()].concat();
+        fs::write(format!("{}.map", partial.display()), head.into_iter().chain(marks).collect::<Vec<_>>()).unwrap();
+    };
+    map(&|block| !(16..32).contains(&block) && block < 64);
     hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
     assert!(fs::read(into.path().join("model.bin")).unwrap() == content);
     assert_eq!(names(into.path()), ["model.bin"]);
-    assert_eq!(log.count("GET", "/resolve/"), 3, "parts 1, 2 and 4");
+    assert_eq!(log.count("GET", "/resolve/"), 2, "what lies between, and the end");
     // A part that is not what it should be is found out by the digest.
     fs::remove_file(into.path().join("model.bin")).unwrap();
     fs::write(&partial, vec![7; content.len()]).unwrap();
-    fs::write(format!("{}.parts", partial.display()), "0\n").unwrap();
+    map(&|block| block == 0);
     let error = hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
     assert!(names(into.path()).is_empty());
+}
+
+#[tokio::test]
+async fn of_a_head_no_more_comes_than_was_asked_for() {
+    let models = models();
+    let log = Log::default();
+    let hub = client(serve(log.of(hub::router(models.path()))).await, None);
+    let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+    let [config, empty, weights, _] = &snapshot.files[..] else { panic!("four files") };
+    assert_eq!(hub.head(&snapshot, weights, 5).await.unwrap(), [0, 1, 2, b'x', b'x']);
+    assert_eq!(log.seen().last().unwrap().headers["range"], "bytes=0-4");
+    assert_eq!(hub.head(&snapshot, config, 1000).await.unwrap(), b"{}");
+    assert_eq!(hub.head(&snapshot, empty, 1000).await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
+    let models = tempfile::tempdir().unwrap();
+    fs::create_dir_all(models.path().join("org/large")).unwrap();
+    let content: Vec<u8> = (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
+    let hub = client(serve(hub::router(models.path())).await, None);
+    let snapshot = hub.files(&repo("org/large"), "main").await.unwrap();
+    let [file] = &snapshot.files[..] else { panic!("one file") };
+    let frame = hub::Frame { before: vec![b'<'; 1536], after: vec![b'>'; 2_000_000] };
+    let whole = [&frame.before[..], &content, &frame.after].concat();
+    let into = tempfile::tempdir().unwrap();
+    let layout = Layout::init(into.path()).unwrap();
+    // It breaks off as soon as three connections together have brought more than three blocks: one of these is whole.
+    let (started, stopped) = tokio::sync::oneshot::channel();
+    let started = Mutex::new(Some(started));
+    let on = |bytes: u64| {
+        if bytes > 3 << 20 {
+            started.lock().unwrap().take().map(|it| it.send(()));
+        }
+    };
+    tokio::select! {
+        _ = hub.download_framed(&snapshot, file, &frame, &layout, &on) => panic!("it was to be stopped"),
+        _ = stopped => {}
+    }
+    let first = Mutex::new(None);
+    let on = |bytes: u64| {
+        first.lock().unwrap().get_or_insert(bytes);
+    };
+    let (digest, size) = hub.download_framed(&snapshot, file, &frame, &layout, &on).await.unwrap().unwrap();
+    assert!(first.into_inner().unwrap().unwrap() > 0, "it began anew");
+    assert_eq!((&digest, size), (&content::digest(&whole), whole.len() as u64));
+    assert!(fs::read(layout.blob_path(&digest).unwrap()).unwrap() == whole);
+    assert!(names(&into.path().join("ingest")).is_empty());
+
+    // Another content than the listing says does not become a blob.
+    let wrong = HubFile { sha256: Some("0".repeat(64)), ..file.clone() };
+    let error = hub.download_framed(&snapshot, &wrong, &frame, &layout, &|_| {}).await.unwrap_err();
+    assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
+    assert!(names(&into.path().join("ingest")).is_empty());
 }

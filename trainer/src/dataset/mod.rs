@@ -2,6 +2,8 @@
 
 mod csv;
 mod json;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rows;
 mod split;
 
@@ -35,7 +37,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, JSON lines, or `.csv` and `.tsv` with a header.
+    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, JSON lines, `.csv` and `.tsv` with a header, or (with the
+    /// feature `parquet`) `.parquet`, where the names that `datasets` gives to numbered labels count.
     ///
     /// A label is a text or a number from 0, the same kind throughout.
     /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in transformers.
@@ -51,7 +54,13 @@ impl Dataset {
         let rows = match extension.to_ascii_lowercase().as_str() {
             "csv" => csv::parse(&text(path)?, ',', columns).map_err(refuse)?,
             "tsv" => csv::parse(&text(path)?, '\t', columns).map_err(refuse)?,
-            "parquet" => return Err(refuse("Parquet is not supported yet: export it as CSV or JSON lines".to_owned())),
+            #[cfg(feature = "parquet")]
+            "parquet" => parquet::read(path, columns).map_err(refuse)?,
+            #[cfg(not(feature = "parquet"))]
+            "parquet" => {
+                let hint = "this build reads no Parquet: build with the feature parquet, or export CSV or JSON lines";
+                return Err(refuse(hint.to_owned()));
+            }
             _ => json::parse(&text(path)?, path, columns)
                 .map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?,
         };

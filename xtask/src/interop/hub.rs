@@ -67,6 +67,14 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
     }
     large(&models)?;
     let root = models.display().to_string();
+    report.claim("kit-rs init --remote", "a Kitfile is guessed from afar as it is from the folder", || {
+        let hub = place.serve(&["--root", &root])?;
+        let afar = run_quietly(place.command(&["init", "--remote", "org/large"]).env("HF_ENDPOINT", &hub.url))?;
+        let folder = models.join("org/large");
+        let near = place.kit_rs(&["init", folder.to_str().context("UTF-8")?, "--output", "-", "--author", "org"])?;
+        ensure!(afar == near && afar.contains("model.safetensors"), "from afar:\n{afar}\nfrom the folder:\n{near}");
+        Ok(())
+    });
     report.claim(
         "kit-rs import",
         "a repository of 1,200 files is imported, with patterns, and the ModelKit holds the same bytes",

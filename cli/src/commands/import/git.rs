@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
 
-use super::hub::Folder;
+use super::folder::Folder;
 use super::{Args, Brought, is_wanted};
 use crate::env;
 use crate::failure::asked_wrongly;
@@ -30,7 +30,7 @@ pub(super) fn bring(args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
     let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
     fs::remove_dir_all(folder.path().join(".git"))?;
     keep_wanted(folder.path(), folder.path(), args)?;
-    Ok(Brought { folder, name: name(&args.repository), commit })
+    Ok(Brought { folder, name: name(&args.repository), commit, large: None })
 }
 
 /// Runs git and returns what it printed. The token goes through the environment, where no list of processes shows it.

@@ -1,12 +1,14 @@
 //! Brings the files of a repository on a hub.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use registry::hub::{Hub, HubFile, RepoId, Snapshot};
 
+use super::folder::Folder;
+use super::large::{self, Large};
 use super::{Args, Brought, is_wanted};
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
@@ -15,70 +17,65 @@ use crate::ui::Ui;
 /// Hugging Face's own hub.
 const HUB: &str = "https://huggingface.co";
 
-/// Where files are until they are packed. It outlives the process, so that a download that was killed goes on.
-pub(super) struct Folder {
-    path: PathBuf,
-    /// Held as long as this process uses the folder.
-    _lock: Option<fs::File>,
-    _temporary: Option<tempfile::TempDir>,
+/// A repository on a hub, and the way there.
+pub(crate) struct Remote {
+    pub(crate) hub: Hub,
+    pub(crate) id: RepoId,
+    pub(crate) revision: String,
+    /// The hub's address.
+    pub(crate) endpoint: String,
 }
 
-impl Folder {
-    /// One that nobody goes on with.
-    pub(super) fn temporary() -> anyhow::Result<Self> {
-        let temporary = env::temporary_folder()?;
-        Ok(Self { path: temporary.path().to_owned(), _lock: None, _temporary: Some(temporary) })
-    }
-
-    fn kept(path: PathBuf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&path)?;
-        let lock = fs::File::create(path.with_extension("lock"))?;
-        lock.file().try_lock().with_context(|| format!("another process imports into {}", path.display()))?;
-        Ok(Self { path, _lock: Some(lock), _temporary: None })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn remove(self) -> anyhow::Result<()> {
-        if self._temporary.is_none() {
-            fs::remove_dir_all(&self.path)?;
-            fs::remove_file(self.path.with_extension("lock"))?;
-        }
-        Ok(())
+impl Remote {
+    /// What the user says goes before what the repository's address says, and `HF_ENDPOINT` before its host.
+    pub(crate) fn new(repository: &str, revision: Option<&str>, token: Option<&str>) -> anyhow::Result<Self> {
+        let id: RepoId = repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
+        let endpoint =
+            env::hf_endpoint().or_else(|| id.endpoint().map(str::to_owned)).unwrap_or_else(|| HUB.to_owned());
+        let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
+        let hub = Hub::new(&endpoint, token.map(str::to_owned).or_else(env::hf_token))?;
+        Ok(Self { hub, id, revision, endpoint })
     }
 }
 
 pub(super) fn bring(args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
-    let repository: RepoId =
-        args.repository.parse().map_err(|error| asked_wrongly(format!("{}: {error}", args.repository)))?;
-    let endpoint =
-        env::hf_endpoint().or_else(|| repository.endpoint().map(str::to_owned)).unwrap_or_else(|| HUB.to_owned());
-    let revision = args.revision.as_deref().or(repository.revision()).unwrap_or("main");
-    let hub = Hub::new(&endpoint, args.token.clone().or_else(env::hf_token))?;
+    let Remote { hub, id: repository, revision, endpoint } =
+        Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
     let bringing = async {
-        let mut snapshot = hub.files(&repository, revision).await?;
+        let mut snapshot = hub.files(&repository, &revision).await?;
         snapshot.files.retain(|file| is_wanted(&file.path, args));
         if snapshot.files.is_empty() {
             return Err(asked_wrongly("the repository has no files, or none that --include and --exclude leave"));
         }
         let key = registry::content::digest(format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes());
         let folder = Folder::kept(ui.home().importing().join(&key.digest()[..32]))?;
-        forget_others(&folder.path, &snapshot)?;
-        download(&hub, &snapshot, &folder.path, args.concurrency, ui).await?;
-        Ok((folder, snapshot.sha))
+        forget_others(folder.path(), &snapshot)?;
+        let (large, small) = large::divide(&snapshot.files, folder.path())?;
+        download(&hub, &snapshot, &small, folder.path(), args.concurrency, ui).await?;
+        for file in &large {
+            large::hold_place(&hub, &snapshot, file, folder.path()).await?;
+        }
+        let commit = snapshot.sha.clone();
+        let large = Large { hub, snapshot, files: large, n_at_once: args.concurrency.into() };
+        Ok((folder, commit, large))
     };
-    let (folder, commit) = ui
+    let (folder, commit, large) = ui
         .block_on(bringing)
         .with_context(|| format!("cannot import {repository} from {endpoint}"))
         .hint("HF_ENDPOINT names another hub, HF_TOKEN (or --token) opens private and gated models")?;
-    Ok(Brought { folder, name: repository.name().to_owned(), commit })
+    Ok(Brought { folder, name: repository.name().to_owned(), commit, large: Some(large) })
 }
 
 /// Several files at once; each of them is verified.
-async fn download(hub: &Hub, snapshot: &Snapshot, into: &Path, n_at_once: u8, ui: &Ui) -> anyhow::Result<()> {
-    let files = stream::iter(&snapshot.files).map(anyhow::Ok);
+async fn download(
+    hub: &Hub,
+    snapshot: &Snapshot,
+    files: &[HubFile],
+    into: &Path,
+    n_at_once: u8,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let files = stream::iter(files).map(anyhow::Ok);
     files.try_for_each_concurrent(usize::from(n_at_once), |file| one(hub, snapshot, file, into, ui)).await
 }
 

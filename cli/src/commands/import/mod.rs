@@ -1,8 +1,10 @@
 //! `kit-rs import`: a repository of a hub, or of Git, becomes a ModelKit.
 
+mod folder;
 mod git;
 mod glob;
 mod hub;
+mod large;
 
 use std::path::Path;
 
@@ -18,6 +20,7 @@ use crate::failure::asked_wrongly;
 use crate::output::pinned;
 use crate::ui::Ui;
 use glob::Glob;
+pub(crate) use hub::Remote;
 
 /// Import a model or a dataset from Hugging Face's hub, or a Git repository, as a ModelKit
 #[derive(clap::Args)]
@@ -59,10 +62,12 @@ enum Tool {
 /// Files that were brought, and where they are from.
 struct Brought {
     /// Taken away when the ModelKit is packed.
-    folder: hub::Folder,
+    folder: folder::Folder,
     /// `org/name`.
     name: String,
     commit: String,
+    /// Files of which only the beginning is in the folder yet.
+    large: Option<large::Large>,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
@@ -84,7 +89,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let kitfile = kitfile_of(brought.folder.path(), &brought)?;
     let layout = ui.layout()?;
     let hold = layout.hold()?;
-    let options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
+    let mut options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
+    if let Some(large) = &brought.large {
+        options.ready = large.bring(&brought.folder, &kitfile, &layout, &options, ui)?;
+    }
     let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| ui.interrupt().flow())?;
     drop(hold);
     layout.tag(&packed.descriptor, &target)?;

@@ -108,7 +108,7 @@ struct Options {
     /// Refuse to compute with another instruction set than this one, as a report names it
     #[arg(long, value_name = "NAMES")]
     isa: Option<String>,
-    /// What computes: flex or ndarray
+    /// What computes: flex, ndarray, and in builds with these features cuda and wgpu
     #[arg(long, default_value = "flex")]
     device: DeviceKind,
 }

@@ -1,0 +1,144 @@
+//! Large files go from the hub into the layout without lying anywhere else: as the layers that they become.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use fs_err as fs;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kitfile::Kitfile;
+use modelkit::archive::around;
+use modelkit::{PackOptions, Plan, ReadyLayer};
+use registry::Layout;
+use registry::content::{Hasher, parse_digest};
+use registry::hub::{Frame, Hub, HubFile, Snapshot};
+
+use super::folder::Folder;
+use crate::ui::Ui;
+
+/// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder first.
+const LARGE: u64 = 16 * 1024 * 1024;
+
+/// Large files of a repository; in the folder each has a place with its size and its beginning.
+pub(super) struct Large {
+    pub(super) hub: Hub,
+    pub(super) snapshot: Snapshot,
+    pub(super) files: Vec<HubFile>,
+    pub(super) n_at_once: usize,
+}
+
+/// Tells the large files from the small ones; a large one that an earlier import has brought into the folder is among neither.
+pub(super) fn divide(files: &[HubFile], folder: &Path) -> anyhow::Result<(Vec<HubFile>, Vec<HubFile>)> {
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    for file in files {
+        match &file.sha256 {
+            Some(sha256) if file.size > LARGE => {
+                if !is_there(&folder.join(&file.path), file.size, sha256)? {
+                    large.push(file.clone());
+                }
+            }
+            _ => small.push(file.clone()),
+        }
+    }
+    Ok((large, small))
+}
+
+/// Whether the file is there as a whole, and not only its place.
+fn is_there(path: &Path, size: u64, sha256: &str) -> anyhow::Result<bool> {
+    if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size) {
+        return Ok(false);
+    }
+    let (mut file, mut hasher, mut buffer) = (fs::File::open(path)?, Hasher::default(), vec![0; 256 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish().digest() == sha256),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// Puts a file's beginning where it would be, with nothing behind it: enough to guess the Kitfile from, and to plan.
+pub(super) async fn hold_place(hub: &Hub, snapshot: &Snapshot, file: &HubFile, folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(&file.path);
+    fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+    fs::write(&path, crate::commands::init::head(hub, snapshot, file).await?)?;
+    Ok(fs::OpenOptions::new().write(true).open(&path)?.set_len(file.size)?)
+}
+
+/// Layers that are in the layout, by their paths: digest and size.
+type Notes = BTreeMap<String, (String, u64)>;
+
+impl Large {
+    /// Brings them: each that is a layer by itself into the layout, the others to their places in the folder. Returns the layers.
+    pub(super) fn bring(
+        &self,
+        folder: &Folder,
+        kitfile: &Kitfile,
+        layout: &Layout,
+        options: &PackOptions,
+        ui: &Ui,
+    ) -> anyhow::Result<Vec<ReadyLayer>> {
+        if self.files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plan = modelkit::plan(kitfile, folder.path(), layout, options)?;
+        let notes: Notes =
+            fs::read(folder.notes()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let way = Way { large: self, folder, layout, plan: &plan, notes: Mutex::new(notes), ui };
+        let bringing = stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
+        let ready: Vec<Option<ReadyLayer>> = ui
+            .block_on(bringing.try_collect())
+            .with_context(|| format!("cannot import the large files of {}", self.snapshot.repo))?;
+        Ok(ready.into_iter().flatten().collect())
+    }
+}
+
+/// What every large file needs on its way.
+struct Way<'a> {
+    large: &'a Large,
+    folder: &'a Folder,
+    layout: &'a Layout,
+    plan: &'a Plan,
+    notes: Mutex<Notes>,
+    ui: &'a Ui,
+}
+
+impl Way<'_> {
+    async fn bring(&self, file: &HubFile) -> anyhow::Result<Option<ReadyLayer>> {
+        let Large { hub, snapshot, .. } = self.large;
+        let bar = self.ui.bytes_bar(&file.path, file.size);
+        let on = |bytes| bar.set_position(bytes);
+        let layer = self.plan.layers.iter().find(|layer| layer.path.as_str() == file.path);
+        let frame = layer.map(|layer| around(&layer.files)).transpose()?.flatten();
+        if let (Some(layer), Some((before, after))) = (layer, frame) {
+            let known = self.known(&file.path);
+            let found = match known {
+                Some(known) => Some(known),
+                None => hub.download_framed(snapshot, file, &Frame { before, after }, self.layout, &on).await?,
+            };
+            if let Some((digest, size)) = found {
+                self.note(&file.path, digest.to_string(), size)?;
+                bar.finish_and_clear();
+                return Ok(Some(ReadyLayer { path: layer.path.clone(), digest, size }));
+            }
+        }
+        hub.download(snapshot, file, self.folder.path(), &on).await?;
+        bar.finish_and_clear();
+        Ok(None)
+    }
+
+    /// What an import that was killed before it had packed brought already.
+    fn known(&self, path: &str) -> Option<(registry::Digest, u64)> {
+        let (digest, size) = self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(path)?.clone();
+        let digest = parse_digest(&digest).ok()?;
+        (self.layout.size(&digest) == Some(size)).then_some((digest, size))
+    }
+
+    fn note(&self, path: &str, digest: String, size: u64) -> anyhow::Result<()> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.insert(path.to_owned(), (digest, size));
+        Ok(fs::write(self.folder.notes(), serde_json::to_vec(&*notes)?)?)
+    }
+}

@@ -1,0 +1,97 @@
+//! A large file that becomes a blob while it arrives, with what its layer has around it: no second copy is ever made.
+
+use tokio::task::spawn_blocking;
+
+use super::{
+    Hub, HubFile, Snapshot,
+    download::{busy, wrong_digest},
+    segments::{self, overlap},
+};
+use crate::{
+    Digest, Hold, Layout, Result,
+    blocks::Blocks,
+    client::joined,
+    content::{self, Hasher},
+};
+
+/// The bytes of a blob around those of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What comes before the file.
+    pub before: Vec<u8>,
+    /// What comes after it.
+    pub after: Vec<u8>,
+}
+
+impl Hub {
+    /// Brings a file into a layout as a framed blob, in several ranges at once; returns the blob's digest and size, or `None` where the
+    /// host knows no ranges.
+    ///
+    /// What is there survives the process, until the layout's next garbage collection. The file is verified by its SHA-256 where the
+    /// hub says one. `on` is told how many of the file's bytes are there. Whoever goes on with the blob holds the layout from before this.
+    pub async fn download_framed(
+        &self,
+        snapshot: &Snapshot,
+        file: &HubFile,
+        frame: &Frame,
+        layout: &Layout,
+        on: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<(Digest, u64)>> {
+        let framed = Framed { layout: layout.clone(), frame: frame.clone(), file: file.clone() };
+        let (framed, opened) = joined(spawn_blocking(move || framed.open().map(|opened| (framed, opened)))).await?;
+        let (blocks, hold) = opened.ok_or_else(|| busy(snapshot, file))?;
+        let offset = frame.before.len() as u64;
+        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, offset), on).await? else { return Ok(None) };
+        let snapshot = snapshot.clone();
+        joined(spawn_blocking(move || framed.finish(blocks, hold, &snapshot))).await.map(Some)
+    }
+}
+
+struct Framed {
+    layout: Layout,
+    frame: Frame,
+    file: HubFile,
+}
+
+impl Framed {
+    fn size(&self) -> u64 {
+        (self.frame.before.len() + self.frame.after.len()) as u64 + self.file.size
+    }
+
+    /// Takes up what is here, and writes the frame where it is missing; `None` while somebody else is at it.
+    fn open(&self) -> Result<Option<(Blocks, Hold)>> {
+        let hold = self.layout.hold()?;
+        let Self { frame: Frame { before, after }, file, .. } = self;
+        // What the content is, and what is around it: nothing else is ever continued.
+        let oid = file.sha256.as_ref().unwrap_or(&file.oid);
+        let name = content::digest(&[oid.as_bytes(), b"\n", before, b"\n", after].concat());
+        let beside =
+            |suffix: &str| self.layout.root().join("ingest").join(format!("framed-{}.{suffix}", name.digest()));
+        let Some(mut blocks) = Blocks::open(beside("part"), beside("map"), self.size())? else { return Ok(None) };
+        for (start, bytes) in [(0, before), (before.len() as u64 + file.size, after)] {
+            let place = start..start + bytes.len() as u64;
+            for span in blocks.missing().iter().filter_map(|span| overlap(span, &place)) {
+                blocks.write_at(&bytes[(span.start - start) as usize..(span.end - start) as usize], span.start)?;
+            }
+        }
+        Ok(Some((blocks, hold)))
+    }
+
+    /// Verifies the file, and gives the blob its name.
+    fn finish(&self, blocks: Blocks, hold: Hold, snapshot: &Snapshot) -> Result<(Digest, u64)> {
+        let start = self.frame.before.len() as u64;
+        let mut bare = Hasher::default();
+        blocks.hash_span(start..start + self.file.size, &mut bare)?;
+        if let Some(error) = wrong_digest(snapshot, &self.file, &bare.finish()) {
+            return blocks.discard().and(Err(error));
+        }
+        let digest = blocks.hash(Hasher::default())?.finish();
+        let path = self.layout.blob_path(&digest)?;
+        if let Some(dir) = path.parent() {
+            fs_err::create_dir_all(dir)?;
+        }
+        blocks.publish(&path)?;
+        drop(hold);
+        Ok((digest, self.size()))
+    }
+}
