@@ -9,8 +9,10 @@ use registry::content::{Digest, DigestAlgorithm, Hasher};
 
 /// Bytes read from the source at once, for the reasons given in `pieces`.
 const PIECE: usize = 64 * 1024;
-/// So many pieces may wait to be hashed.
-const N_WAITING: usize = 6;
+/// So many pieces are handed to the hash at once: waking its thread is dear.
+const BATCH: usize = 4;
+/// So many batches may wait to be hashed.
+const N_WAITING: usize = 2;
 
 /// Reads pieces from a source, hands them to whoever reads, and to the thread that hashes and counts them.
 pub(crate) struct HashingReader<R> {
@@ -18,6 +20,10 @@ pub(crate) struct HashingReader<R> {
     piece: Arc<Piece>,
     /// What of the piece is read.
     at: usize,
+    /// Pieces that are not handed to the hash yet.
+    batch: Vec<Arc<Piece>>,
+    /// Pieces that are hashed, to be used again.
+    spare: Vec<Arc<Piece>>,
     hashing: Option<Hashing>,
 }
 
@@ -29,34 +35,38 @@ struct Piece {
 }
 
 struct Hashing {
-    pieces: SyncSender<Arc<Piece>>,
-    /// Pieces that are hashed, to be used again.
-    used: Receiver<Arc<Piece>>,
+    batches: SyncSender<Vec<Arc<Piece>>>,
+    /// Batches that are hashed.
+    used: Receiver<Vec<Arc<Piece>>>,
     thread: JoinHandle<(Hasher, u64)>,
 }
 
 impl<R: Read> HashingReader<R> {
     pub(crate) fn new(source: R, algorithm: &DigestAlgorithm) -> registry::Result<Self> {
         let mut hasher = Hasher::new(algorithm)?;
-        let (pieces, to_hash) = sync_channel::<Arc<Piece>>(N_WAITING);
+        let (batches, to_hash) = sync_channel::<Vec<Arc<Piece>>>(N_WAITING);
         let (give_back, used) = channel();
         let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
             let mut n_bytes = 0;
-            for piece in to_hash {
-                hasher.update(piece.filled());
-                n_bytes += piece.n_filled as u64;
+            for batch in to_hash {
+                for piece in &batch {
+                    hasher.update(piece.filled());
+                    n_bytes += piece.n_filled as u64;
+                }
                 // The reader may be gone.
-                let _ = give_back.send(piece);
+                let _ = give_back.send(batch);
             }
             (hasher, n_bytes)
         })?;
-        Ok(Self { source, piece: Arc::default(), at: 0, hashing: Some(Hashing { pieces, used, thread }) })
+        let hashing = Some(Hashing { batches, used, thread });
+        Ok(Self { source, piece: Arc::default(), at: 0, batch: Vec::new(), spare: Vec::new(), hashing })
     }
 
     /// The digest of all that was read, and its size in bytes.
     pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
+        self.hand_over()?;
         let hashing = self.hashing.take().expect("taken here only");
-        drop(hashing.pieces);
+        drop(hashing.batches);
         match hashing.thread.join() {
             Ok((hasher, n_bytes)) => Ok((hasher.finish(), n_bytes)),
             Err(panic) => std::panic::resume_unwind(panic),
@@ -65,15 +75,26 @@ impl<R: Read> HashingReader<R> {
 
     fn next_piece(&mut self) -> io::Result<()> {
         let hashing = self.hashing.as_ref().expect("taken when it is finished");
-        let used = hashing.used.try_recv().ok().and_then(|piece| Arc::try_unwrap(piece).ok());
-        let mut piece = used.unwrap_or_else(|| Piece { buffer: vec![0; PIECE], n_filled: 0 });
+        if self.spare.is_empty() {
+            self.spare.extend(hashing.used.try_iter().flatten());
+        }
+        let spare = self.spare.pop().and_then(|piece| Arc::try_unwrap(piece).ok());
+        let mut piece = spare.unwrap_or_else(|| Piece { buffer: vec![0; PIECE], n_filled: 0 });
         piece.fill(&mut self.source)?;
         self.piece = Arc::new(piece);
         self.at = 0;
         if self.piece.n_filled > 0 {
-            hashing.pieces.send(Arc::clone(&self.piece)).map_err(|_| io::Error::other("the hashing thread ended"))?;
+            self.batch.push(Arc::clone(&self.piece));
         }
-        Ok(())
+        if self.batch.len() == BATCH { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        let hashing = self.hashing.as_ref().expect("taken when it is finished");
+        match std::mem::take(&mut self.batch) {
+            batch if batch.is_empty() => Ok(()),
+            batch => hashing.batches.send(batch).map_err(|_| io::Error::other("the hashing thread ended")),
+        }
     }
 }
 
@@ -122,8 +143,8 @@ impl<R: Read> Read for HashingReader<R> {
 
 impl<R> Drop for HashingReader<R> {
     fn drop(&mut self) {
-        if let Some(Hashing { pieces, thread, .. }) = self.hashing.take() {
-            drop(pieces);
+        if let Some(Hashing { batches, thread, .. }) = self.hashing.take() {
+            drop(batches);
             let _ = thread.join();
         }
     }

@@ -114,6 +114,7 @@ fn check_free(output: &Path, args: &Args) -> anyhow::Result<()> {
     }
 }
 
+#[cfg_attr(not(feature = "full"), expect(unused_variables, reason = "only a hub is worth a word"))]
 fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
     #[cfg(feature = "full")]
     if args.remote.remote {
