@@ -29,6 +29,8 @@ pub mod server;
 #[cfg(feature = "client")]
 mod blocks;
 mod error;
+#[cfg(any(feature = "client", feature = "server"))]
+mod file_stream;
 
 #[cfg(feature = "client")]
 pub use client::{

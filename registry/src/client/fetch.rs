@@ -36,7 +36,7 @@ const REPORT: u64 = 512 * 1024;
 /// A connection that brings this many bytes has earned new patience.
 const PROGRESS: u64 = 1024 * 1024;
 /// How many pieces may wait for the disk.
-const MAX_WAITING: usize = 8;
+const MAX_WAITING: usize = 4;
 
 /// A blob that comes from one repository.
 pub(super) struct Fetch<'a> {

@@ -18,8 +18,10 @@ use crate::{
     layout::Partial,
 };
 
-/// How many pieces may wait for the hash.
-const MAX_WAITING: usize = 8;
+/// How many pieces are written before the hash gets them: as many as have come, so that its thread is woken seldom.
+const BATCH: usize = 4;
+/// How many batches may wait for the hash.
+const MAX_WAITING: usize = 1;
 
 /// A piece of a blob, and where it belongs.
 pub(super) type Piece = (u64, Bytes);
@@ -57,31 +59,41 @@ pub(super) fn store(
 fn write(
     mut partial: Partial,
     mut pieces: mpsc::Receiver<Piece>,
-    to_hash: SyncSender<Portion>,
+    to_hash: SyncSender<Vec<Portion>>,
 ) -> Result<(Partial, u64)> {
-    let mut frontier = 0;
-    let mut next = Some((0, Bytes::new()));
-    while let Some((offset, piece)) = next {
-        partial.write_at(&piece, offset)?;
+    let (mut frontier, mut come) = (0, Vec::<Piece>::with_capacity(BATCH));
+    loop {
+        let mut portions = Vec::new();
+        catch_up(&partial, &mut frontier, &mut portions);
+        for (offset, piece) in come.drain(..) {
+            partial.write_at(&piece, offset)?;
+            if offset == frontier && !piece.is_empty() {
+                frontier += piece.len() as u64;
+                portions.push(Portion::Bytes(piece));
+            }
+            catch_up(&partial, &mut frontier, &mut portions);
+        }
         // A hash that has failed says so in the end.
-        if offset == frontier && !piece.is_empty() {
-            frontier += piece.len() as u64;
-            let _ = to_hash.send(Portion::Bytes(piece));
+        let _ = to_hash.send(portions);
+        if pieces.blocking_recv_many(&mut come, BATCH) == 0 {
+            return Ok((partial, frontier));
         }
-        let end = partial.contiguous_from(frontier);
-        if end > frontier {
-            let _ = to_hash.send(Portion::File(frontier..end));
-            frontier = end;
-        }
-        next = pieces.blocking_recv();
     }
-    Ok((partial, frontier))
 }
 
-fn hash(mut hasher: Hasher, path: &Path, portions: &Receiver<Portion>) -> Result<Digest> {
+/// Adds what is in the file from the frontier on.
+fn catch_up(partial: &Partial, frontier: &mut u64, portions: &mut Vec<Portion>) {
+    let end = partial.contiguous_from(*frontier);
+    if end > *frontier {
+        portions.push(Portion::File(*frontier..end));
+        *frontier = end;
+    }
+}
+
+fn hash(mut hasher: Hasher, path: &Path, batches: &Receiver<Vec<Portion>>) -> Result<Digest> {
     let mut file = fs::File::open(path)?;
     let mut buffer = vec![0; 256 * 1024];
-    while let Ok(portion) = portions.recv() {
+    for portion in batches.iter().flatten() {
         match portion {
             Portion::Bytes(bytes) => hasher.update(&bytes),
             Portion::File(range) => {

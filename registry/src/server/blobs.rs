@@ -1,9 +1,6 @@
 //! Blobs: sent whole or in part, and taken away.
 
-use std::{
-    io::{Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -13,17 +10,13 @@ use axum::{
 };
 use bytes::Bytes;
 use fs_err as fs;
-use futures_util::{Stream, stream};
+use futures_util::TryStreamExt as _;
 
 use super::{
     Code, Failure, Registry, blocking, header,
-    metrics::Metrics,
     range::{Asked, parse_range},
 };
-use crate::content::Digest;
-
-/// The size of the pieces in which a blob is read, in bytes.
-const PIECE: u64 = 256 * 1024;
+use crate::{content::Digest, file_stream};
 
 /// Sends a blob or a part of it (end-2; "Pulling blobs").
 pub(super) async fn send(
@@ -49,7 +42,11 @@ pub(super) async fn send(
     };
     let body = match *request.method() == Method::HEAD {
         true => Body::empty(),
-        false => Body::from_stream(pieces(file, start, end, registry.metrics.clone()).await?),
+        false => {
+            let metrics = registry.metrics.clone();
+            let count = move |piece: &Bytes| metrics.count_downloaded(piece.len() as u64);
+            Body::from_stream(file_stream::stream(file, start..end).inspect_ok(count))
+        }
     };
     let headers = [
         ("accept-ranges", "bytes".to_owned()),
@@ -73,38 +70,6 @@ fn open(registry: &Registry, name: &str, digest: &Digest, is_head: bool) -> Resu
     let file = fs::File::open(registry.layout.blob_path(digest)?)?;
     let size = file.metadata()?.len();
     Ok((file, size))
-}
-
-/// Reads the bytes from `start` to `end`, one piece at a time, each straight into the buffer that is sent.
-async fn pieces(
-    file: fs::File,
-    start: u64,
-    end: u64,
-    metrics: Arc<Metrics>,
-) -> Result<impl Stream<Item = std::io::Result<Bytes>>, Failure> {
-    let mut file = file;
-    file.seek(SeekFrom::Start(start))?;
-    Ok(stream::try_unfold((file, end - start), move |(file, left)| {
-        let metrics = metrics.clone();
-        async move {
-            if left == 0 {
-                return Ok(None);
-            }
-            let reading = tokio::task::spawn_blocking(move || read_piece(file, left.min(PIECE)));
-            let (file, piece) = reading.await.map_err(std::io::Error::other)??;
-            let n = piece.len() as u64;
-            metrics.count_downloaded(n);
-            Ok(Some((piece, (file, left - n))))
-        }
-    }))
-}
-
-fn read_piece(mut file: fs::File, size: u64) -> std::io::Result<(fs::File, Bytes)> {
-    let mut piece = Vec::with_capacity(size as usize);
-    match (&mut file).take(size).read_to_end(&mut piece)? {
-        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok((file, piece.into())),
-    }
 }
 
 /// Takes a blob away from a repository (end-10). Its bytes go with the next garbage collection, unless others need them.

@@ -1,5 +1,5 @@
 //! `cargo xtask bench transfer`: one big blob and many small ones over loopback, in and out of our registry and distribution v3, side by
-//! side with oras, crane and curl; then one blob over slow connections, and 500 pulls at once.
+//! side with kit, oras, crane and curl; then one blob over slow connections, and 500 pulls at once.
 //!
 //! Everything lies in memory (`/dev/shm`) unless told otherwise: the disk is the same for all sides, and slower than what is measured.
 
@@ -17,7 +17,7 @@ use super::slow;
 use crate::build;
 use crate::e2e::say;
 use crate::measure::{Cost, Side, alternate, machine, run};
-use crate::peers::Peers;
+use crate::peers::{Peers, run_quietly};
 use crate::registries::{Registry, Shop, distribution_config, noise};
 
 /// How much content is made at a time, in bytes.
@@ -49,6 +49,7 @@ pub(crate) struct Args {
 struct Bench<'a> {
     args: &'a Args,
     shop: Shop,
+    kitops: PathBuf,
     oras: PathBuf,
     crane: PathBuf,
     table: String,
@@ -67,10 +68,11 @@ pub(crate) fn measure(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let kit = build::optimised(workspace)?;
     let shop = Shop::open(args.dir.clone(), kit)?;
+    let kitops = peers.kit()?;
     let oras = peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras")?;
     let crane = peers.go("github.com/google/go-containerregistry/cmd/crane", "v0.22.1", "crane")?;
     let distribution = peers.go("github.com/distribution/distribution/v3/cmd/registry", "v3.1.2", "registry")?;
-    let mut bench = Bench { args, shop, oras, crane, table: String::new() };
+    let mut bench = Bench { args, shop, kitops, oras, crane, table: String::new() };
     bench.line(&format!("{}; medians of {} alternating runs", machine(), args.rounds));
     let big = bench.artifact("big", 1, args.big << 20)?;
     let many = bench.artifact("many", args.blobs, args.small << 20)?;
@@ -154,17 +156,30 @@ impl Bench<'_> {
         let (name, address) = (artifact.name, registry.address.clone());
         let where_to = if theirs.is_some() { "distribution 3.1.2" } else { "kit-rs registry" };
         self.line(&format!("\n{name}: {} MiB in {} blobs, {where_to}", artifact.bytes >> 20, artifact.blobs.len()));
-        let pushed = self.pushes(artifact, &address)?;
-        self.show(artifact, &pushed);
         let source = format!("{address}/source/{name}:v1");
         self.shop.kit(name, &format!("push localhost/{name}:v1 {source}"))?;
+        // What kit pushes has to lie in its own folder.
+        self.kitops(&format!("pull --plain-http {source}"), "kitops-source").and_then(finished)?;
+        let pushed = self.pushes(artifact, &address, &source)?;
+        fs::remove_dir_all(self.shop.dir.join("kitops-source"))?;
+        self.show(artifact, &pushed);
         let pulled = self.pulls(artifact, &address, &source)?;
         self.show(artifact, &pulled);
         self.line(&format!("  registry: {} MiB at most", registry.peak()? >> 20));
         Ok(())
     }
 
-    fn pushes(&self, artifact: &Artifact, address: &str) -> anyhow::Result<Vec<(String, Cost)>> {
+    /// A command of `kit`, with a home folder of the shop.
+    fn kitops(&self, line: &str, home: &str) -> anyhow::Result<Command> {
+        let home = self.shop.dir.join(home);
+        fs::create_dir_all(&home)?;
+        fs::write(home.join("disable-update-notifications"), "")?;
+        let mut command = self.shop.command(&self.kitops, line);
+        command.env("KITOPS_HOME", home);
+        Ok(command)
+    }
+
+    fn pushes(&self, artifact: &Artifact, address: &str, source: &str) -> anyhow::Result<Vec<(String, Cost)>> {
         let (shop, name, n) = (&self.shop, artifact.name, Cell::new(0));
         // A repository is new for each run: nothing of it is there.
         let fresh = || format!("{address}/run{}/{name}:v1", n.replace(n.get() + 1));
@@ -173,6 +188,14 @@ impl Bench<'_> {
                 name: "kit-rs push",
                 run: Box::new(|| {
                     run(quiet(&mut shop.kit_command(name, &format!("push localhost/{name}:v1 {}", fresh()))))
+                }),
+            },
+            Side {
+                name: "kit push",
+                run: Box::new(|| {
+                    let to = fresh();
+                    self.kitops(&format!("tag {source} {to}"), "kitops-source").and_then(finished)?;
+                    run(quiet(&mut self.kitops(&format!("push --plain-http {to}"), "kitops-source")?))
                 }),
             },
             Side {
@@ -211,6 +234,13 @@ impl Bench<'_> {
                 run: Box::new(|| {
                     gone("to")?;
                     run(quiet(&mut shop.kit_command("to", &format!("pull {source}"))))
+                }),
+            },
+            Side {
+                name: "kit pull",
+                run: Box::new(|| {
+                    gone("to")?;
+                    run(quiet(&mut self.kitops(&format!("pull --plain-http {source}"), "to")?))
                 }),
             },
             Side {
@@ -316,6 +346,10 @@ impl Bench<'_> {
         ensure!(errors.is_empty(), "{}", errors[0]);
         Ok(())
     }
+}
+
+fn finished(mut command: Command) -> anyhow::Result<()> {
+    run_quietly(&mut command).map(drop)
 }
 
 fn quiet(command: &mut Command) -> &mut Command {

@@ -1,26 +1,21 @@
 //! Sends a file, whole or in part.
 
-use std::io::SeekFrom;
-
 use axum::{
     body::Body,
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use futures_util::{Stream, stream};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{
     Refusal,
     folder::{Commit, File, Folder},
     route::Repo,
 };
-use crate::server::range::{Asked, parse_range};
-
-/// The size of the pieces in which a file is read, in bytes.
-const PIECE: usize = 256 * 1024;
+use crate::{
+    file_stream,
+    server::range::{Asked, parse_range},
+};
 
 /// Sends a file of a repository. Only what is listed is looked for on the disk.
 pub(super) async fn file(
@@ -48,10 +43,8 @@ pub(super) async fn file(
     let body = match *request.method() == Method::HEAD {
         true => Body::empty(),
         false => {
-            let mut opened = tokio::fs::File::open(folder.dir(repo).join(path)).await.map_err(crate::Error::from)?;
-            opened.set_max_buf_size(PIECE);
-            opened.seek(SeekFrom::Start(start)).await.map_err(crate::Error::from)?;
-            Body::from_stream(pieces(opened, end - start))
+            let opened = fs_err::File::open(folder.dir(repo).join(path)).map_err(crate::Error::from)?;
+            Body::from_stream(file_stream::stream(opened, start..end))
         }
     };
     Ok((status, headers, body).into_response())
@@ -76,18 +69,4 @@ fn headers(commit: &Commit, file: &File, length: u64) -> HeaderMap {
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     let value = HeaderValue::from_str(value).expect("hex, numbers and words are header values");
     headers.insert(name, value);
-}
-
-fn pieces(file: tokio::fs::File, length: u64) -> impl Stream<Item = std::io::Result<Bytes>> {
-    stream::try_unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let mut piece = Vec::with_capacity(left.min(PIECE as u64) as usize);
-        let n = (&mut file).take(left.min(PIECE as u64)).read_to_end(&mut piece).await? as u64;
-        if n == 0 {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-        }
-        Ok(Some((Bytes::from(piece), (file, left - n))))
-    })
 }
