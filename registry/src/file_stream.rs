@@ -1,12 +1,13 @@
 //! A part of a file as a stream of pieces, for the body of a request or of an answer.
 
 use std::{
+    collections::VecDeque,
     io,
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
 use futures_util::{Stream, stream};
@@ -43,43 +44,71 @@ fn piece_size() -> u64 {
 /// Reads a span of a file, one piece at a time. What the system has in memory already is read where the stream is polled; for the rest
 /// another thread waits.
 pub(crate) fn stream(file: fs::File, span: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::try_unfold((file, span, Counted::new()), |(file, span, counted)| async move {
-        let size = piece_size().min(span.end.saturating_sub(span.start)) as usize;
+    let reader = Reader { file, span, lent: VecDeque::new(), _counted: Counted::new() };
+    stream::try_unfold(reader, |mut reader| async move {
+        let size = piece_size().min(reader.span.end.saturating_sub(reader.span.start)) as usize;
         if size == 0 {
             return Ok(None);
         }
-        let (file, piece) = match read_now(&file, span.start, size) {
-            Some(piece) => (file, piece),
+        let mut piece = reader.buffer(size);
+        match read_now(&reader.file, reader.span.start, &mut piece) {
+            Some(n_read) => piece.truncate(n_read),
             None => {
-                let start = span.start;
-                spawn_blocking(move || read(file, start, size)).await.map_err(io::Error::other)??
+                (reader, piece) = spawn_blocking(move || {
+                    let read = reader.file.read_exact_at(&mut piece, reader.span.start);
+                    read.map(|()| (reader, piece))
+                })
+                .await
+                .map_err(io::Error::other)??;
             }
-        };
-        let next = span.start + piece.len() as u64..span.end;
-        Ok(Some((piece, (file, next, counted))))
+        }
+        let piece = piece.freeze();
+        reader.span.start += piece.len() as u64;
+        reader.lent.push_back(piece.clone());
+        Ok(Some((piece, reader)))
     })
 }
 
-fn read(file: fs::File, start: u64, size: usize) -> io::Result<(fs::File, Bytes)> {
-    let mut piece = vec![0; size];
-    file.read_exact_at(&mut piece, start)?;
-    Ok((file, piece.into()))
+struct Reader {
+    file: fs::File,
+    span: Range<u64>,
+    /// Pieces that were given away; whoever took one gives it back by dropping it. So no new memory is needed, and the same stays in the
+    /// processor's cache.
+    lent: VecDeque<Bytes>,
+    _counted: Counted,
 }
 
-/// Reads what needs no waiting; `None` where it would, and where the system cannot tell.
+impl Reader {
+    /// A buffer of this size: one that came back, if there is one.
+    fn buffer(&mut self, size: usize) -> BytesMut {
+        while let Some(piece) = self.lent.pop_front() {
+            match piece.try_into_mut() {
+                Ok(mut buffer) if buffer.len() >= size => {
+                    buffer.truncate(size);
+                    return buffer;
+                }
+                Ok(_) => {}
+                Err(piece) => {
+                    self.lent.push_front(piece);
+                    break;
+                }
+            }
+        }
+        BytesMut::zeroed(size)
+    }
+}
+
+/// Reads what needs no waiting, and says how much; `None` where it would have to wait, and where the system cannot tell.
 #[cfg(target_os = "linux")]
-fn read_now(file: &fs::File, start: u64, size: usize) -> Option<Bytes> {
+fn read_now(file: &fs::File, start: u64, into: &mut [u8]) -> Option<usize> {
     use rustix::io::{ReadWriteFlags, preadv2};
-    let mut piece = vec![0; size];
-    let mut buffers = [io::IoSliceMut::new(&mut piece)];
+    let mut buffers = [io::IoSliceMut::new(into)];
     // An error, and the end of a file that is too short, are told by whoever waits.
-    let n_read = preadv2(file.file(), &mut buffers, start, ReadWriteFlags::NOWAIT).ok().filter(|n_read| *n_read > 0)?;
-    piece.truncate(n_read);
-    Some(piece.into())
+    preadv2(file.file(), &mut buffers, start, ReadWriteFlags::NOWAIT).ok().filter(|n_read| *n_read > 0)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_now(_: &fs::File, _: u64, _: usize) -> Option<Bytes> {
+fn read_now(_: &fs::File, _: u64, _: &mut [u8]) -> Option<usize> {
     None
 }
 

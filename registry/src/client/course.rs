@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::spans::Spans;
+use super::{spans::Spans, store::Memory};
 
 /// What the connections of one blob share.
 pub(super) struct Course {
@@ -20,6 +20,7 @@ pub(super) struct Course {
     /// Whether the server sends only the whole.
     pub(super) is_whole: AtomicBool,
     pub(super) had_ranges: AtomicBool,
+    pub(super) memory: Memory,
 }
 
 impl Course {
@@ -31,6 +32,7 @@ impl Course {
             n_streams: AtomicUsize::new(0),
             is_whole: AtomicBool::new(false),
             had_ranges: AtomicBool::new(false),
+            memory: Memory::new(),
         }
     }
 

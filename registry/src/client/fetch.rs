@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::{
     Response,
@@ -18,7 +19,7 @@ use super::{
     Event, Repository,
     course::Course,
     http, location,
-    store::{Piece, store},
+    store::{BATCH, Piece, store},
     transfer::is_broken,
 };
 use crate::{
@@ -35,8 +36,6 @@ const FAST: u64 = 32_000_000;
 const REPORT: u64 = 512 * 1024;
 /// A connection that brings this many bytes has earned new patience.
 const PROGRESS: u64 = 1024 * 1024;
-/// How many pieces may wait for the disk.
-const MAX_WAITING: usize = 4;
 
 /// A blob that comes from one repository.
 pub(super) struct Fetch<'a> {
@@ -83,7 +82,7 @@ impl Fetch<'_> {
     }
 
     async fn attempt_along(&self, partial: Partial, course: &Course) -> Result<()> {
-        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        let (sender, receiver) = mpsc::channel(BATCH);
         let (hasher, size) = (Hasher::new(self.descriptor.digest().algorithm())?, self.descriptor.size());
         let storing = tokio::task::spawn_blocking(move || store(partial, hasher, size, receiver));
         let outcome = self.bring(course, sender).await;
@@ -170,10 +169,10 @@ impl Fetch<'_> {
                     }
                 },
                 Some(mut answer) => match self.read(course, taker, &mut answer).await {
-                    Ok(Some(piece)) => {
+                    Ok(Some((offset, bytes))) => {
                         opened = Some(answer);
                         // When nobody takes it any more, the disk has failed and says why.
-                        if !piece.1.is_empty() && to.send(piece).await.is_err() {
+                        if !bytes.is_empty() && to.send(course.memory.piece(offset, bytes).await).await.is_err() {
                             return Ok(());
                         }
                         continue;
@@ -245,7 +244,7 @@ impl Fetch<'_> {
     }
 
     /// Reads a piece; `None` at the end of the answer.
-    async fn read(&self, course: &Course, taker: usize, opened: &mut Opened) -> Result<Option<Piece>> {
+    async fn read(&self, course: &Course, taker: usize, opened: &mut Opened) -> Result<Option<(u64, Bytes)>> {
         let Some(mut piece) = self.repository.http().chunk(&mut opened.response).await? else { return Ok(None) };
         let repeated = opened.skip.min(piece.len() as u64);
         opened.skip -= repeated;

@@ -4,13 +4,16 @@ use std::{
     io::{Read, Seek, SeekFrom},
     ops::Range,
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
 use bytes::Bytes;
 use fs_err as fs;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     Result,
@@ -19,16 +22,41 @@ use crate::{
 };
 
 /// How many pieces are written before the hash gets them: as many as have come, so that its thread is woken seldom.
-const BATCH: usize = 4;
+pub(super) const BATCH: usize = 32;
+/// How much of a blob may wait for the disk and the hash, in KiB.
+const MAX_WAITING_KIB: usize = 4 * 1024;
 /// How many batches may wait for the hash.
 const MAX_WAITING: usize = 1;
 
-/// A piece of a blob, and where it belongs.
-pub(super) type Piece = (u64, Bytes);
+/// A piece of a blob.
+pub(super) struct Piece {
+    /// Where it belongs.
+    offset: u64,
+    bytes: Bytes,
+    /// Its share of the memory; it comes back when the piece is hashed.
+    share: OwnedSemaphorePermit,
+}
+
+/// The memory that a blob's pieces share, however many and however large they are.
+#[derive(Clone)]
+pub(super) struct Memory(Arc<Semaphore>);
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_WAITING_KIB)))
+    }
+
+    /// Waits until there is room for a piece.
+    pub(super) async fn piece(&self, offset: u64, bytes: Bytes) -> Piece {
+        let share = bytes.len().div_ceil(1024).min(MAX_WAITING_KIB);
+        let share = self.0.clone().acquire_many_owned(share as u32).await.expect("nobody closes it");
+        Piece { offset, bytes, share }
+    }
+}
 
 /// What comes next for the hash.
 enum Portion {
-    Bytes(Bytes),
+    Bytes(Bytes, OwnedSemaphorePermit),
     /// It is in the file.
     File(Range<u64>),
 }
@@ -65,11 +93,11 @@ fn write(
     loop {
         let mut portions = Vec::new();
         catch_up(&partial, &mut frontier, &mut portions);
-        for (offset, piece) in come.drain(..) {
-            partial.write_at(&piece, offset)?;
-            if offset == frontier && !piece.is_empty() {
-                frontier += piece.len() as u64;
-                portions.push(Portion::Bytes(piece));
+        for Piece { offset, bytes, share } in come.drain(..) {
+            partial.write_at(&bytes, offset)?;
+            if offset == frontier && !bytes.is_empty() {
+                frontier += bytes.len() as u64;
+                portions.push(Portion::Bytes(bytes, share));
             }
             catch_up(&partial, &mut frontier, &mut portions);
         }
@@ -95,7 +123,7 @@ fn hash(mut hasher: Hasher, path: &Path, batches: &Receiver<Vec<Portion>>) -> Re
     let mut buffer = vec![0; 256 * 1024];
     for portion in batches.iter().flatten() {
         match portion {
-            Portion::Bytes(bytes) => hasher.update(&bytes),
+            Portion::Bytes(bytes, _share) => hasher.update(&bytes),
             Portion::File(range) => {
                 file.seek(SeekFrom::Start(range.start))?;
                 let mut left = range.end - range.start;

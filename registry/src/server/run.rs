@@ -26,6 +26,9 @@ use crate::{Error, Result};
 /// How long a connection may take to say what it wants: its TLS handshake, and the head of each request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much of a body is read at a time, in bytes: below what the C library gives back to the system at once.
+const BUFFER: usize = 96 * 1024;
+
 /// How connections are taken.
 #[derive(Clone, Debug, Default)]
 pub struct Door {
@@ -102,7 +105,7 @@ async fn serve_http(
     mut closing: watch::Receiver<bool>,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

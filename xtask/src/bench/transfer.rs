@@ -68,6 +68,7 @@ pub(crate) fn measure(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let kit = build::optimised(workspace)?;
     let shop = Shop::open(args.dir.clone(), kit)?;
+    peers.debian("openssl", "openssl")?;
     let kitops = peers.kit()?;
     let oras = peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras")?;
     let crane = peers.go("github.com/google/go-containerregistry/cmd/crane", "v0.22.1", "crane")?;
@@ -114,18 +115,20 @@ impl Bench<'_> {
             fs::rename(file, layout.join("blobs/sha256").join(&hex))?;
             Ok(format!("sha256:{hex}"))
         };
-        let config = put(&mut [b"{}".to_vec()].into_iter())?;
+        // `kit` takes nothing but ModelKits.
+        let kitfile = br#"{"manifestVersion":"1.0.0","package":{"name":"bench"}}"#.to_vec();
+        let config_size = kitfile.len();
+        let config = put(&mut [kitfile].into_iter())?;
         let mut blobs = Vec::new();
         for n in 0..n_blobs {
             let piece = |i: usize| noise(PIECE.min(size - i * PIECE), (n * 977 + i * 31 + 13) as u64);
             blobs.push(put(&mut (0..size.div_ceil(PIECE)).map(piece))?);
         }
-        let layer =
-            |digest: &String| json!({ "mediaType": "application/octet-stream", "digest": digest, "size": size });
+        let layer = |digest: &String| json!({ "mediaType": "application/vnd.kitops.modelkit.dataset.v1.tar", "digest": digest, "size": size });
         let manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "artifactType": "application/vnd.example.bench",
-            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2 },
+            "artifactType": "application/vnd.kitops.modelkit.manifest.v1+json",
+            "config": { "mediaType": "application/vnd.kitops.modelkit.config.v1+json", "digest": config, "size": config_size },
             "layers": blobs.iter().map(layer).collect::<Vec<_>>(),
         });
         let bytes = manifest.to_string();
@@ -219,9 +222,14 @@ impl Bench<'_> {
 
     fn pulls(&self, artifact: &Artifact, address: &str, source: &str) -> anyhow::Result<Vec<(String, Cost)>> {
         let (shop, name) = (&self.shop, artifact.name);
-        let gone = |folder: &str| -> anyhow::Result<()> {
-            let path = shop.dir.join(folder);
-            if path.exists() { Ok(fs::remove_dir_all(path)?) } else { Ok(()) }
+        // Every side finds as much memory free.
+        let clear = || -> anyhow::Result<()> {
+            for path in ["to", "curl"].map(|folder| shop.dir.join(folder)) {
+                if path.exists() {
+                    fs::remove_dir_all(path)?;
+                }
+            }
+            Ok(())
         };
         let list = artifact.blobs.iter().enumerate().fold(String::new(), |mut list, (n, blob)| {
             let _ = writeln!(list, "url = http://{address}/v2/source/{name}/blobs/{blob}\noutput = curl/{n}");
@@ -232,21 +240,21 @@ impl Bench<'_> {
             Side {
                 name: "kit-rs pull",
                 run: Box::new(|| {
-                    gone("to")?;
+                    clear()?;
                     run(quiet(&mut shop.kit_command("to", &format!("pull {source}"))))
                 }),
             },
             Side {
                 name: "kit pull",
                 run: Box::new(|| {
-                    gone("to")?;
+                    clear()?;
                     run(quiet(&mut self.kitops(&format!("pull --plain-http {source}"), "to")?))
                 }),
             },
             Side {
                 name: "oras cp",
                 run: Box::new(|| {
-                    gone("to")?;
+                    clear()?;
                     let line = format!("cp --concurrency 5 --from-plain-http --to-oci-layout {source} to:v1");
                     run(quiet(&mut shop.command(&self.oras, &line)))
                 }),
@@ -254,34 +262,33 @@ impl Bench<'_> {
             Side {
                 name: "crane pull",
                 run: Box::new(|| {
-                    gone("to")?;
+                    clear()?;
                     run(quiet(&mut shop.command(&self.crane, &format!("pull --format=oci {source} to"))))
                 }),
             },
             Side {
                 name: "curl (no hash)",
                 run: Box::new(|| {
-                    gone("to")?;
-                    gone("curl")?;
+                    clear()?;
                     fs::create_dir_all(shop.dir.join("curl"))?;
                     let line = "-sS --fail --parallel --parallel-max 5 --config curl.txt";
                     run(quiet(&mut shop.command(Path::new("curl"), line)))
                 }),
             },
             Side {
-                name: "sha256sum",
+                // It uses the processor's own instructions, which that of coreutils often does not.
+                name: "openssl sha256",
                 run: Box::new(|| {
                     let files =
                         artifact.blobs.iter().map(|blob| format!("{name}/storage/blobs/{}", blob.replace(':', "/")));
-                    let line = files.collect::<Vec<_>>().join(" ");
-                    run(quiet(&mut shop.command(Path::new("sha256sum"), &line)))
+                    let line = format!("dgst -sha256 {}", files.collect::<Vec<_>>().join(" "));
+                    run(quiet(&mut shop.command(Path::new("openssl"), &line)))
                 }),
             },
         ];
         let names: Vec<String> = sides.iter().map(|side| side.name.to_owned()).collect();
         let costs = alternate(self.args.rounds, &mut sides)?;
-        gone("to")?;
-        gone("curl")?;
+        clear()?;
         Ok(names.into_iter().zip(costs).collect())
     }
 
