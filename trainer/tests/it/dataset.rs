@@ -151,3 +151,36 @@ fn the_digest_is_that_of_texts_and_labels() {
     other.examples[3].label = 1 - other.examples[3].label;
     assert_ne!(other.digest(), uneven().digest());
 }
+
+/// Files that `pyarrow` wrote; `testdata/parquet/make.py` is how.
+#[cfg(feature = "parquet")]
+mod parquet {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn testdata(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/parquet").join(name)
+    }
+
+    #[test]
+    fn class_labels_have_their_names() {
+        let Dataset { examples, labels } = Dataset::read(&testdata("named.parquet")).expect("it is read");
+        assert_eq!(labels, ["negative", "positive"]);
+        let examples: Vec<_> = examples.iter().map(|example| (example.text.as_str(), example.label)).collect();
+        assert_eq!(examples, [("a wonderful film", 1), ("boring, ünd slow", 0), ("the cast is brilliant", 1)]);
+    }
+
+    #[test]
+    fn rows_and_columns_that_are_missing_are_named() {
+        let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
+        let error = Dataset::read_columns(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
+        assert!(error.to_string().contains("line 2: it has no label"), "{error}");
+        let error = Dataset::read(&testdata("plain.parquet")).expect_err("there is no such column");
+        assert!(error.to_string().contains("it has no column \"text\", only review, stars"), "{error}");
+        let broken = tempfile::tempdir().expect("a temporary folder");
+        let path = broken.path().join("a.parquet");
+        fs_err::write(&path, b"PAR1 and no more").expect("written");
+        Dataset::read(&path).expect_err("it is no Parquet file");
+    }
+}
