@@ -13,6 +13,8 @@ use crate::{
 const LOCAL: &str = "localhost";
 /// The repository of a reference that is only a digest.
 const NAMELESS: &str = "_";
+/// What a bare digest begins with, before its colon.
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 /// The longest `registry/repository`, in bytes (distribution-spec, "Pulling manifests").
 const MAX_NAME: usize = 255;
 
@@ -124,7 +126,7 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.starts_with("sha256:") || text.starts_with("sha512:") {
+        if text.split_once(':').is_some_and(|(first, _)| ALGORITHMS.contains(&first)) {
             let version = Version::Digest(content::parse_digest(text)?);
             return Ok(Self { registry: LOCAL.into(), repository: NAMELESS.into(), version });
         }
@@ -213,7 +215,8 @@ impl fmt::Display for Reference {
             return write!(f, "{digest}");
         }
         let first = self.repository.split_once('/').map(|(first, _)| first);
-        if self.has_registry() || first.is_some_and(is_registry) {
+        let looks_like_digest = self.tag().is_some() && ALGORITHMS.contains(&&*self.repository);
+        if self.has_registry() || first.is_some_and(is_registry) || looks_like_digest {
             write!(f, "{}/", self.registry)?;
         }
         f.write_str(&self.repository)?;
@@ -280,6 +283,8 @@ mod tests {
         check("v1.2/x", ["v1.2", "x", "", "", "v1.2/x"]);
         check("localhost/v1.2/x", ["localhost", "v1.2/x", "", "", "localhost/v1.2/x"]);
         check("localhost/localhost/x", ["localhost", "localhost/x", "", "", "localhost/localhost/x"]);
+        check("localhost/sha256:1", ["localhost", "sha256", "1", "", "localhost/sha256:1"]);
+        check("localhost/sha256", ["localhost", "sha256", "", "", "sha256"]);
         check(DIGEST, ["localhost", "_", "", DIGEST, DIGEST]);
         check(&format!("_@{DIGEST}"), ["localhost", "_", "", DIGEST, DIGEST]);
         let pinned = format!("r.io/a@{DIGEST}");
