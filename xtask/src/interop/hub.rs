@@ -154,20 +154,21 @@ impl Place {
     /// Kills an import whenever it has written down some more parts, until it has been killed three times.
     fn killed(&self, endpoint: &str) -> anyhow::Result<usize> {
         let mut n_kills = 0;
-        for more in [1, 3, 3] {
+        for more in [16, 48, 48] {
             let mut child = self
                 .command(&["import", "org/large"])
                 .env("HF_ENDPOINT", endpoint)
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()?;
-            let before = self.n_parts();
+            let before = self.n_blocks();
             let deadline = Instant::now() + Duration::from_secs(120);
             loop {
                 if child.try_wait()?.is_some() {
                     return Ok(n_kills);
                 }
-                if self.n_parts() >= before + more {
+                ensure!(self.n_blocks() >= before, "what was there is gone");
+                if self.n_blocks() >= before + more {
                     process::kill(child.id())?;
                     child.wait()?;
                     n_kills += 1;
@@ -175,7 +176,7 @@ impl Place {
                 }
                 if Instant::now() > deadline {
                     process::kill(child.id())?;
-                    bail!("no part came in two minutes");
+                    bail!("no block came in two minutes");
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
@@ -183,13 +184,13 @@ impl Place {
         Ok(n_kills)
     }
 
-    /// How many parts of the large file are written down.
-    fn n_parts(&self) -> usize {
-        let Ok(folders) = fs::read_dir(self.dir.join("home/importing")) else { return 0 };
-        let files = folders.flatten().filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten().flatten();
-        let parts =
-            files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|extension| extension == "parts"));
-        parts.filter_map(|path| fs::read_to_string(path).ok()).map(|text| text.lines().count()).sum()
+    /// How many blocks of the large file's layer are marked as there: what comes after the head of its map.
+    fn n_blocks(&self) -> usize {
+        let Ok(files) = fs::read_dir(self.dir.join("home/storage/ingest")) else { return 0 };
+        let maps =
+            files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|it| it == "map"));
+        let marks = maps.filter_map(|path| fs::read(path).ok());
+        marks.map(|map| map.iter().skip(16).filter(|mark| **mark == 1).count()).sum()
     }
 }
 
