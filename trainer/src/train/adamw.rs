@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use rayon::prelude::*;
 
-use crate::distilbert::DistilBertClassifier;
+use crate::distilbert::{DistilBertClassifier, vectors};
 use crate::weights::TensorName;
 
 const BETA_1: f32 = 0.9;
@@ -71,7 +71,18 @@ impl NamedGradients {
 
     /// The norm over all values.
     pub(super) fn norm(&self) -> f64 {
-        let square = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        // In lanes, because one sum would wait for itself at every value.
+        let square = |values: &[f32]| {
+            let mut lanes = [0.0_f64; 16];
+            let chunks = values.chunks_exact(16);
+            let rest: f64 = chunks.remainder().iter().map(|v| f64::from(*v).powi(2)).sum();
+            vectors(|| {
+                for chunk in chunks {
+                    lanes.iter_mut().zip(chunk).for_each(|(lane, v)| *lane += f64::from(*v) * f64::from(*v));
+                }
+            });
+            lanes.iter().sum::<f64>() + rest
+        };
         let of_tensor = |values: &Vec<f32>| {
             let parts: Vec<f64> = values.par_chunks(CHUNK).map(square).collect();
             parts.iter().sum::<f64>()
@@ -206,12 +217,14 @@ fn update(weights: &mut [f32], gradient: &[f32], moments: &mut Moments, rates: R
         .zip(moments.second.par_chunks_mut(CHUNK))
         .for_each(|(((weights, gradient), first), second)| {
             let values = weights.iter_mut().zip(gradient).zip(first).zip(second);
-            for (((weight, gradient), first), second) in values {
-                let gradient = gradient * rates.scale;
-                *first += (gradient - *first) * (1.0 - BETA_1);
-                *second = *second * BETA_2 + gradient * gradient * (1.0 - BETA_2);
-                let divisor = second.sqrt() / rates.correction + EPSILON;
-                *weight = *weight * rates.keep - rates.step_size * (*first / divisor);
-            }
+            vectors(|| {
+                for (((weight, gradient), first), second) in values {
+                    let gradient = gradient * rates.scale;
+                    *first += (gradient - *first) * (1.0 - BETA_1);
+                    *second = *second * BETA_2 + gradient * gradient * (1.0 - BETA_2);
+                    let divisor = second.sqrt() / rates.correction + EPSILON;
+                    *weight = *weight * rates.keep - rates.step_size * (*first / divisor);
+                }
+            });
         });
 }

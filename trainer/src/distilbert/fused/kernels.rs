@@ -7,6 +7,13 @@ use rayon::prelude::*;
 /// Rows that a thread works on at once.
 pub(super) const ROWS: usize = 16;
 
+/// Runs a loop with the widest vectors that the processor has. Values are computed each by itself or summed in a fixed order, and no
+/// product is fused with a sum, so that the bits are the same for any width.
+#[inline(always)]
+pub(crate) fn vectors<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
 /// How a matrix lies in memory: the steps from row to row and from column to column.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -89,9 +96,11 @@ pub(super) fn linear(input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
         true,
     );
     output.par_chunks_mut(ROWS * outputs).for_each(|rows| {
-        for row in rows.chunks_exact_mut(outputs) {
-            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        }
+        vectors(|| {
+            for row in rows.chunks_exact_mut(outputs) {
+                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        });
     });
     output
 }
@@ -121,9 +130,11 @@ pub(super) fn sum_of_rows(values: &[f32], width: usize) -> Vec<f32> {
     const BLOCK: usize = 256;
     let block = |rows: &[f32]| {
         let mut sum = vec![0.0; width];
-        for row in rows.chunks_exact(width) {
-            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
+        vectors(|| {
+            for row in rows.chunks_exact(width) {
+                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        });
         sum
     };
     let blocks: Vec<Vec<f32>> = values.par_chunks(BLOCK * width).map(block).collect();
@@ -139,13 +150,15 @@ pub(super) fn normalize(values: &mut [f32], width: usize, epsilon: f32) -> Vec<f
     let mut inverses = vec![0.0; values.len() / width];
     let rows = values.par_chunks_mut(ROWS * width).zip(inverses.par_chunks_mut(ROWS));
     rows.for_each(|(rows, inverses)| {
-        for (row, inverse) in rows.chunks_exact_mut(width).zip(inverses) {
-            let mean = sum(row) / width as f32;
-            row.iter_mut().for_each(|value| *value -= mean);
-            let variance = dot(row, row) / width as f32;
-            *inverse = 1.0 / (variance + epsilon).sqrt();
-            row.iter_mut().for_each(|value| *value *= *inverse);
-        }
+        vectors(|| {
+            for (row, inverse) in rows.chunks_exact_mut(width).zip(inverses) {
+                let mean = sum(row) / width as f32;
+                row.iter_mut().for_each(|value| *value -= mean);
+                let variance = dot(row, row) / width as f32;
+                *inverse = 1.0 / (variance + epsilon).sqrt();
+                row.iter_mut().for_each(|value| *value *= *inverse);
+            }
+        });
     });
     inverses
 }
@@ -155,10 +168,15 @@ pub(super) fn scaled(normalized: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f3
     let width = scale.len();
     let mut output = vec![0.0; normalized.len()];
     output.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width)).for_each(|(to, from)| {
-        for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
-            let factors = scale.iter().zip(shift);
-            to.iter_mut().zip(from).zip(factors).for_each(|((to, from), (scale, shift))| *to = from * scale + shift);
-        }
+        vectors(|| {
+            for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
+                let factors = scale.iter().zip(shift);
+                to.iter_mut()
+                    .zip(from)
+                    .zip(factors)
+                    .for_each(|((to, from), (scale, shift))| *to = from * scale + shift);
+            }
+        });
     });
     output
 }
@@ -178,12 +196,14 @@ pub(super) fn normalize_backward(
     let rows = gradient.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width));
     rows.zip(inverses.par_chunks(ROWS)).for_each(|((rows, normalized), inverses)| {
         let rows = rows.chunks_exact_mut(width).zip(normalized.chunks_exact(width)).zip(inverses);
-        for ((row, normalized), inverse) in rows {
-            row.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
-            let mean = sum(row) / width as f32;
-            let along = dot(row, normalized) / width as f32;
-            row.iter_mut().zip(normalized).for_each(|(value, x)| *value = (*value - mean - x * along) * inverse);
-        }
+        vectors(|| {
+            for ((row, normalized), inverse) in rows {
+                row.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
+                let mean = sum(row) / width as f32;
+                let along = dot(row, normalized) / width as f32;
+                row.iter_mut().zip(normalized).for_each(|(value, x)| *value = (*value - mean - x * along) * inverse);
+            }
+        });
     });
     (of_scale, of_shift)
 }
@@ -192,7 +212,7 @@ pub(super) fn normalize_backward(
 pub(super) fn gelu(values: &[f32]) -> Vec<f32> {
     let mut output = vec![0.0; values.len()];
     output.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
-        to.iter_mut().zip(from).for_each(|(to, x)| *to = x * normal_below(*x));
+        vectors(|| to.iter_mut().zip(from).for_each(|(to, x)| *to = x * normal_below(*x)));
     });
     output
 }
@@ -201,8 +221,11 @@ pub(super) fn gelu(values: &[f32]) -> Vec<f32> {
 pub(super) fn gelu_backward(gradient: &mut [f32], values: &[f32]) {
     const PEAK: f32 = 0.398_942_3; // 1/√(2π)
     gradient.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
-        let derivative = |x: f32| normal_below(x) + x * PEAK * exp(-0.5 * x * x);
-        to.iter_mut().zip(from).for_each(|(to, x)| *to *= derivative(*x));
+        vectors(|| {
+            for (to, x) in to.iter_mut().zip(from) {
+                *to *= normal_below(*x) + x * PEAK * exp(-0.5 * x * x);
+            }
+        });
     });
 }
 
@@ -249,6 +272,7 @@ pub(super) fn exp(x: f32) -> f32 {
 }
 
 /// Softmax of a row in place.
+#[inline(always)]
 pub(super) fn softmax(row: &mut [f32]) {
     let highest = row.iter().copied().fold(f32::MIN, f32::max);
     row.iter_mut().for_each(|value| *value = exp(*value - highest));
@@ -259,6 +283,7 @@ pub(super) fn softmax(row: &mut [f32]) {
 const LANES: usize = 16;
 
 /// The sum, in sixteen lanes.
+#[inline(always)]
 pub(super) fn sum(values: &[f32]) -> f32 {
     let chunks = values.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().sum();
@@ -268,6 +293,7 @@ pub(super) fn sum(values: &[f32]) -> f32 {
 }
 
 /// The scalar product, in sixteen lanes.
+#[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();

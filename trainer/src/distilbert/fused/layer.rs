@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::kernels::{
     Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, product, scaled, softmax,
+    vectors,
 };
 use crate::model_config::Activation;
 
@@ -179,7 +180,7 @@ fn attend(query: &[f32], key: &[f32], dim: usize, spec: &LayerSpec) -> Vec<f32> 
         let length = block.length;
         let [query, key] = [query, key].map(|values| block.of(values, dim, size));
         product((scores, length), [length, length, size], query, key.transposed(), scale, false, false);
-        scores.chunks_exact_mut(length).for_each(softmax);
+        vectors(|| scores.chunks_exact_mut(length).for_each(softmax));
     });
     attention
 }
@@ -221,10 +222,12 @@ fn attend_backward(of_context: &[f32], saved: &Saved, dim: usize, spec: &LayerSp
         let value = block.of(&saved.value, dim, size).transposed();
         product((&mut of_scores, length), [length, length, size], of_context, value, 1.0, false, false);
         drop_block(&mut of_scores, &block, spec);
-        for (row, attention) in of_scores.chunks_exact_mut(length).zip(attention.chunks_exact(length)) {
-            let along = dot(row, attention);
-            row.iter_mut().zip(attention).for_each(|(value, attention)| *value = attention * (*value - along));
-        }
+        vectors(|| {
+            for (row, attention) in of_scores.chunks_exact_mut(length).zip(attention.chunks_exact(length)) {
+                let along = dot(row, attention);
+                row.iter_mut().zip(attention).for_each(|(value, attention)| *value = attention * (*value - along));
+            }
+        });
         let (mut of_query, mut of_key) = (vec![0.0; length * size], vec![0.0; length * size]);
         let of_scores = Matrix::rows(&of_scores, length);
         let [query, key] = [&saved.query, &saved.key].map(|values| block.of(values, dim, size));
@@ -275,20 +278,24 @@ fn dropped<'a>(attention: &'a [f32], block: &Block, spec: &LayerSpec) -> std::bo
 fn drop_block(values: &mut [f32], block: &Block, spec: &LayerSpec) {
     if let Some(Kept { flags, scale }) = &spec.keep_attention {
         let flags = &flags[block.attention..];
-        values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+        vectors(|| {
+            values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+        });
     }
 }
 
 fn drop_out(values: &mut [f32], kept: Option<&Kept>) {
     let Some(Kept { flags, scale }) = kept else { return };
     values.par_chunks_mut(1 << 14).zip(flags.par_chunks(1 << 14)).for_each(|(values, flags)| {
-        values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+        vectors(|| {
+            values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+        });
     });
 }
 
 fn add(values: &mut [f32], others: &[f32]) {
     values.par_chunks_mut(1 << 14).zip(others.par_chunks(1 << 14)).for_each(|(values, others)| {
-        values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
+        vectors(|| values.iter_mut().zip(others).for_each(|(value, other)| *value += other));
     });
 }
 
