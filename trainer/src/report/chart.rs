@@ -129,7 +129,8 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// As many digits as a mark needs.
 fn number(value: f64) -> String {
     match value.abs() {
-        0.0 => "0".to_owned(),
+        // Steps and epochs.
+        size if size.fract() == 0.0 => format!("{value:.0}"),
         size if size < 1e-3 => format!("{value:.1e}"),
         size if size < 10.0 => format!("{value:.3}"),
         _ => format!("{value:.0}"),
