@@ -449,6 +449,16 @@ pub enum Error {
         path: String,
     },
 
+    /// Another download brings the same file to the same place.
+    #[cfg(feature = "hub")]
+    #[error("file `{path}` of {repo} is being downloaded by somebody else: wait for it to end")]
+    DownloadUnderWay {
+        /// The repository.
+        repo: String,
+        /// The file.
+        path: String,
+    },
+
     /// A file from a hub is not what its listing says.
     #[cfg(feature = "hub")]
     #[error("file `{path}` of {repo} is not what the hub lists: {reason}")]

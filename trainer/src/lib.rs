@@ -24,6 +24,7 @@ mod random;
 mod report;
 mod tokenizer;
 mod train;
+mod vectors;
 mod vocabulary;
 mod weights;
 

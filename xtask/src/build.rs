@@ -26,8 +26,16 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
 /// Builds `kit-rs` optimised, with everything but training, whose libraries take longer to compile than all the others; what
 /// peers and benchmarks are run against.
 pub(crate) fn optimised(workspace: &Path) -> anyhow::Result<PathBuf> {
-    let arguments =
-        ["build", "--release", "--package", "kit-cli", "--no-default-features", "--features", "servers,serve,otel"];
+    release(workspace, &["--no-default-features", "--features", "servers,serve,otel"])
+}
+
+/// The same with training; some eight minutes on two cores.
+pub(crate) fn optimised_for_training(workspace: &Path) -> anyhow::Result<PathBuf> {
+    release(workspace, &[])
+}
+
+fn release(workspace: &Path, features: &[&str]) -> anyhow::Result<PathBuf> {
+    let arguments = [&["build", "--release", "--package", "kit-cli"], features].concat();
     say(&format!("$ cargo {}", arguments.join(" ")));
     let status = Command::new(env!("CARGO")).args(arguments).arg("--quiet").current_dir(workspace).status()?;
     ensure!(status.success(), "kit-rs does not build");

@@ -26,6 +26,7 @@ use crate::{
         transfer::{Source, Transfer},
     },
     content::{Digest, Hasher},
+    layout::hash_file,
 };
 
 impl Hub {
@@ -96,9 +97,22 @@ impl Hub {
     }
 }
 
+impl HubFile {
+    /// Says whether a file on disk is this one, by its size and, where the hub says one, its SHA-256.
+    pub fn is_at(&self, path: &Path) -> Result<bool> {
+        if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == self.size) {
+            return Ok(false);
+        }
+        let Some(sha256) = &self.sha256 else { return Ok(true) };
+        let mut hasher = Hasher::default();
+        hash_file(path, &mut hasher)?;
+        Ok(hasher.finish().digest() == sha256)
+    }
+}
+
 /// The error for a file that somebody else is bringing to the same place.
 pub(super) fn busy(snapshot: &Snapshot, file: &HubFile) -> Error {
-    wrong_file(snapshot, file, "another download of it is under way".to_owned())
+    Error::DownloadUnderWay { repo: snapshot.repo.to_string(), path: file.path.clone() }
 }
 
 /// What is wrong with a file whose digest is this one, if anything.

@@ -41,7 +41,7 @@ pub(crate) use partial::Partial;
 pub use pieces::PieceWriter;
 pub use verify::Verified;
 pub use writer::BlobWriter;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "hub", feature = "server"))]
 pub(crate) use writer::hash_file;
 
 use crate::{

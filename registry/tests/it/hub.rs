@@ -278,9 +278,17 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
         fs::write(format!("{}.map", partial.display()), head.into_iter().chain(marks).collect::<Vec<_>>()).unwrap();
     };
     map(&|block| !(16..32).contains(&block) && block < 64);
+    // While somebody else is at it, nothing is touched.
+    let lock = fs::File::open(format!("{}.map", partial.display())).unwrap();
+    lock.lock().unwrap();
+    let error = hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap_err();
+    assert!(matches!(error, Error::DownloadUnderWay { .. }), "{error:?}");
+    drop(lock);
+    assert!(!file.is_at(&partial).unwrap(), "its size is right, its content is not yet");
     hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
     assert!(fs::read(into.path().join("model.bin")).unwrap() == content);
     assert_eq!(names(into.path()), ["model.bin"]);
+    assert!(file.is_at(&into.path().join("model.bin")).unwrap());
     assert_eq!(log.count("GET", "/resolve/"), 2, "what lies between, and the end");
     // A part that is not what it should be is found out by the digest.
     fs::remove_file(into.path().join("model.bin")).unwrap();

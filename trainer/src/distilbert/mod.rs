@@ -19,7 +19,6 @@ use burn::tensor::{Device, Tensor};
 
 pub(crate) use batch::Batch;
 pub(crate) use dropout::Dropout;
-pub(crate) use fused::vectors;
 
 use crate::model_config::{Activation, Network, Pooling};
 

@@ -9,7 +9,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use rayon::prelude::*;
 
-use crate::distilbert::{DistilBertClassifier, vectors};
+use crate::distilbert::DistilBertClassifier;
+use crate::vectors::vectors;
 use crate::weights::TensorName;
 
 const BETA_1: f32 = 0.9;

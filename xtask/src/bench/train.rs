@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let program = match &args.program {
         Some(program) => fs::canonicalize(program)?,
-        None => build::kit_rs(workspace)?,
+        None => build::optimised_for_training(workspace)?,
     };
     let python = peers.python("transformers", &PACKAGES)?;
     let dir = workspace.join("target/bench/train");

@@ -1,7 +1,6 @@
 //! Large files go from the hub into the layout without lying anywhere else: as the layers that they become.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +11,7 @@ use kitfile::Kitfile;
 use modelkit::archive::around;
 use modelkit::{PackOptions, Plan, ReadyLayer};
 use registry::Layout;
-use registry::content::{Hasher, parse_digest};
+use registry::content::parse_digest;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::Folder;
@@ -33,30 +32,14 @@ pub(super) struct Large {
 pub(super) fn divide(files: &[HubFile], folder: &Path) -> anyhow::Result<(Vec<HubFile>, Vec<HubFile>)> {
     let (mut large, mut small) = (Vec::new(), Vec::new());
     for file in files {
-        match &file.sha256 {
-            Some(sha256) if file.size > LARGE => {
-                if !is_there(&folder.join(&file.path), file.size, sha256)? {
-                    large.push(file.clone());
-                }
-            }
-            _ => small.push(file.clone()),
+        match file.sha256.is_some() && file.size > LARGE {
+            // Its place has its size, too: only the digest tells.
+            true if file.is_at(&folder.join(&file.path))? => {}
+            true => large.push(file.clone()),
+            false => small.push(file.clone()),
         }
     }
     Ok((large, small))
-}
-
-/// Whether the file is there as a whole, and not only its place.
-fn is_there(path: &Path, size: u64, sha256: &str) -> anyhow::Result<bool> {
-    if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size) {
-        return Ok(false);
-    }
-    let (mut file, mut hasher, mut buffer) = (fs::File::open(path)?, Hasher::default(), vec![0; 256 * 1024]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish().digest() == sha256),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
 }
 
 /// Puts a file's beginning where it would be, with nothing behind it: enough to guess the Kitfile from, and to plan.

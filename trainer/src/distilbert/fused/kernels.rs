@@ -4,15 +4,10 @@
 
 use rayon::prelude::*;
 
+use crate::vectors::vectors;
+
 /// Rows that a thread works on at once.
 pub(super) const ROWS: usize = 16;
-
-/// Runs a loop with the widest vectors that the processor has. Values are computed each by itself or summed in a fixed order, and no
-/// product is fused with a sum, so that the bits are the same for any width.
-#[inline(always)]
-pub(crate) fn vectors<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
 
 /// How a matrix lies in memory: the steps from row to row and from column to column.
 #[derive(Clone, Copy)]

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::kernels::{
     Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, product, scaled, softmax,
-    vectors,
 };
 use crate::model_config::Activation;
+use crate::vectors::vectors;
 
 /// How many tensors a layer has.
 pub(super) const TENSORS: usize = 16;

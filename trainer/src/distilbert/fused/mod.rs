@@ -17,7 +17,6 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 
-pub(crate) use kernels::vectors;
 pub(super) use layer::{Kept, LayerSpec};
 use layer::{Saved, TENSORS};
 
