@@ -181,13 +181,18 @@ pub enum Error {
         /// What differs.
         what: String,
     },
-    /// The processor, or the build, computes with other instructions than were asked for.
-    #[error("this processor and build compute with `{found}`, and not with `{asked}`")]
+    /// The processor computes other bits than were asked for.
+    #[error(
+        "this processor is {found}, and its bits on {device} are not those of {asked:?}: \
+         train on a processor of that kind, or leave the instruction set open"
+    )]
     InstructionSet {
         /// What was asked for.
         asked: String,
         /// What there is.
         found: String,
+        /// What computes.
+        device: String,
     },
     /// The callback asked to stop.
     #[error("training was cancelled")]

@@ -19,6 +19,7 @@ mod device;
 mod distilbert;
 mod error;
 mod evaluate;
+mod isa;
 mod model_config;
 mod random;
 mod report;

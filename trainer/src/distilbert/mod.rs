@@ -100,6 +100,10 @@ impl DistilBertClassifier {
         };
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
+        if batch.packed.is_some() {
+            let pooled = fused::dense(pre_classifier, first, Some(network.pooling));
+            return fused::dense(classifier, dropout.apply(pooled, network.seq_classif_dropout), None);
+        }
         let pooled = match network.pooling {
             Pooling::Relu => relu(pre_classifier.forward(first)),
             Pooling::Tanh => tanh(pre_classifier.forward(first)),
@@ -142,7 +146,8 @@ impl Embeddings {
                 hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
             }
             let [_, n_tokens, dim] = hidden.dims();
-            return dropout.apply(self.LayerNorm.forward(hidden.reshape([n_tokens, dim])), network.dropout);
+            let hidden = fused::layer_norm(&self.LayerNorm, hidden.reshape([n_tokens, dim]), network.layer_norm_eps);
+            return dropout.apply(hidden, network.dropout);
         }
         let Batch { n_texts, longest, .. } = *batch;
         let mut positions = self.position_embeddings.weight.val().narrow(0, 0, longest);

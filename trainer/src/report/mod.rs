@@ -38,7 +38,7 @@ pub struct Report {
     pub device: DeviceKind,
     /// Threads that computed; the weights do not depend on it.
     pub n_threads: usize,
-    /// The processor's features that kernels were chosen by; the weights may depend on it.
+    /// What the processor can: `x86-64-v3` and the like; the weights may depend on it, see [`TrainConfig::isa`].
     pub instruction_set: String,
     /// Versions of this crate and of what computes.
     pub versions: BTreeMap<String, String>,
@@ -120,22 +120,6 @@ impl DataSummary {
 pub(crate) fn versions() -> BTreeMap<String, String> {
     let versions = [("kit-trainer", env!("CARGO_PKG_VERSION")), ("burn", BURN)];
     versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
-}
-
-/// The processor's family and the vector features that matter to kernels.
-pub(crate) fn instruction_set() -> String {
-    let mut features = vec![std::env::consts::ARCH];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let known = [
-            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-            ("fma", std::arch::is_x86_feature_detected!("fma")),
-            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-            ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
-        ];
-        features.extend(known.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name));
-    }
-    features.join(" ")
 }
 
 /// The digest as text, `sha256:` before it.

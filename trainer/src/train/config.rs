@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::loss::ClassWeights;
+use crate::device::DeviceKind;
 use crate::error::{Error, Result};
-use crate::report::instruction_set;
+use crate::isa::{bits_of, instruction_set};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,8 @@ pub struct TrainConfig {
     pub dropout: Option<f64>,
     /// Threads that compute; without it all that the process may use. The weights do not depend on it.
     pub threads: Option<usize>,
-    /// The instruction set that the weights may depend on, as a report names it: another one is refused.
+    /// The instruction set whose bits the weights have, as a report names it: a processor that computes others is refused. On flex
+    /// those of `x86-64-v3` and `x86-64-v4` are the same.
     pub isa: Option<String>,
 }
 
@@ -69,7 +71,7 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     /// Says which option is out of its range.
-    pub(super) fn check(&self, n_labels: usize, n_layers: usize) -> Result<()> {
+    pub(super) fn check(&self, n_labels: usize, n_layers: usize, kind: DeviceKind) -> Result<()> {
         let refuse = |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
         let is_size = |x: f64| x.is_finite() && x >= 0.0;
         let is_share = |x: f64| (0.0..1.0).contains(&x);
@@ -91,7 +93,7 @@ impl TrainConfig {
             _ if self.freeze_layers.is_some_and(|n| n > n_layers) => {
                 refuse("freeze_layers", &format!("the network has {n_layers}"))
             }
-            _ => self.check_weights(n_labels).and_then(|()| self.check_isa()),
+            _ => self.check_weights(n_labels).and_then(|()| self.check_isa(kind)),
         }
     }
 
@@ -107,10 +109,12 @@ impl TrainConfig {
         Err(Error::TrainOption { option: "class_weights", problem })
     }
 
-    fn check_isa(&self) -> Result<()> {
+    fn check_isa(&self, kind: DeviceKind) -> Result<()> {
         let found = instruction_set();
         match &self.isa {
-            Some(asked) if *asked != found => Err(Error::InstructionSet { asked: asked.clone(), found }),
+            Some(asked) if bits_of(kind, asked) != bits_of(kind, found) => {
+                Err(Error::InstructionSet { asked: asked.clone(), found: found.to_owned(), device: kind.to_string() })
+            }
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::TrainConfig;
 use super::adamw::{AdamW, NamedGradients, StepOptions};
@@ -127,11 +127,15 @@ impl Learner {
             let batch = Batch::new(texts, shape.pad_token_id.unwrap_or(0), &options.device);
             let mut dropout = Dropout::of_step(self.fixed.seed, (step * self.fixed.accumulation + n) as u64);
             let logits = self.network.forward(&batch, shape, &mut dropout);
-            let loss = loss.of(logits, labels, total);
-            sum.0 += loss.clone().into_scalar::<f32>();
-            sum.1.add(NamedGradients::collect(&self.network, loss.backward()));
+            let shape = logits.dims();
+            let values: Vec<f32> = logits.clone().into_data().try_into_vec().expect("logits are f32");
+            let (loss, gradient) = loss.of(&values, labels, total);
+            sum.0 += loss;
+            // Its gradient by the logits is the factor.
+            let factor = Tensor::<2>::from_data(TensorData::new(gradient, shape), &logits.device());
+            sum.1.add(NamedGradients::collect(&self.network, (logits * factor).sum().backward()));
         }
-        sum
+        (sum.0 as f32, sum.1)
     }
 }
 

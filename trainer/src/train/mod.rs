@@ -17,7 +17,8 @@ use crate::dataset::Split;
 use crate::distilbert::DistilBertClassifier;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
-use crate::report::{DataSummary, EpochReport, Report, instruction_set, versions};
+use crate::isa::instruction_set;
+use crate::report::{DataSummary, EpochReport, Report, versions};
 pub use config::TrainConfig;
 use learner::Learner;
 pub use loss::ClassWeights;
@@ -88,7 +89,7 @@ pub fn train_kept(
     keep: Option<&Keep>,
     on: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<(Classifier, Report)> {
-    config.check(start.labels().len(), start.config.network.n_layers)?;
+    config.check(start.labels().len(), start.config.network.n_layers, start.kind)?;
     let task = Task::new(&start, data, config)?;
     let keeper = keep.map(|keep| Keeper::new(keep, &start, data, config)).transpose()?;
     let mut run = Run::new(Learner::new(&start, data, config, task.n_steps()));
@@ -121,7 +122,7 @@ pub fn train_kept(
         config: config.clone(),
         device: trained.kind,
         n_threads: task.threads.count(),
-        instruction_set: instruction_set(),
+        instruction_set: instruction_set().to_owned(),
         versions: versions(),
         epochs: run.epochs,
         best_epoch: best.epoch,

@@ -16,7 +16,8 @@ use crate::classifier::Classifier;
 use crate::dataset::{self, Split};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
-use crate::report::{EpochReport, instruction_set, versions};
+use crate::isa::{bits_of, instruction_set};
+use crate::report::{EpochReport, versions};
 use crate::weights;
 
 const STATE: &str = "state.safetensors";
@@ -178,8 +179,8 @@ impl Keeper {
 
 /// What has to be the same for a training to go on.
 fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<String, String> {
-    // The number of threads changes nothing.
-    let config = TrainConfig { threads: None, ..config.clone() };
+    // The number of threads changes nothing, and a pinned instruction set is the one that computes.
+    let config = TrainConfig { threads: None, isa: None, ..config.clone() };
     let mut identity = versions();
     identity.extend([
         ("checkpoint".to_owned(), start.loaded.clone()),
@@ -187,7 +188,7 @@ fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<
         ("dataset".to_owned(), format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation))),
         ("set of options".to_owned(), serde_json::to_string(&config).expect("options become JSON")),
         ("device".to_owned(), start.kind.to_string()),
-        ("instruction set".to_owned(), instruction_set()),
+        ("instruction set".to_owned(), bits_of(start.kind, instruction_set()).to_owned()),
     ]);
     identity
 }

@@ -105,8 +105,9 @@ struct Options {
     /// Threads that compute; the model does not depend on it [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Refuse to compute with another instruction set than this one, as a report names it
-    #[arg(long, value_name = "NAMES")]
+    /// Refuse to compute other bits than this instruction set, as a report names it, would: on flex
+    /// `x86-64-v3` (AVX2) and `x86-64-v4` (AVX-512) are the same
+    #[arg(long, value_name = "NAME")]
     isa: Option<String>,
     /// What computes: flex, ndarray, and in builds with these features cuda and wgpu
     #[arg(long, default_value = "flex")]

@@ -28,13 +28,22 @@ impl<'a> Matrix<'a> {
         Self { row: self.column, column: self.row, ..self }
     }
 
+    fn at(self, row: usize, column: usize) -> f32 {
+        self.values[row * self.row + column * self.column]
+    }
+
     /// Whether a matrix of this shape lies inside of the values.
     fn holds(&self, rows: usize, columns: usize) -> bool {
         rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
     }
 }
 
+/// The longest sums that the crate gemm never takes apart; longer ones it divides by the sizes of the processor's caches.
+const LONGEST_SUM: usize = 512;
+
 /// `to = a × b × scale`, or added to it. `to`: `[m, n]` with rows `row` values apart; `a`: `[m, k]`; `b`: `[k, n]`.
+///
+/// Every value is a sum in the order of `k`, so that its bits are the same on all processors that fuse a product with a sum.
 #[expect(unsafe_code, reason = "the product of the crate gemm takes pointers; the shapes are checked before")]
 pub(super) fn product(
     (to, row): (&mut [f32], usize),
@@ -46,32 +55,64 @@ pub(super) fn product(
     is_shared: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n) && Matrix::rows(to, row).holds(m, n), "a matrix is larger than its memory");
+    if m < 2 || n < 2 || k < 3 {
+        return slim_product((to, row), [m, n, k], a, b, scale, adds);
+    }
     let parallelism = if is_shared { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     let step = |step: usize| step as isize;
-    // SAFETY: the assertion above holds all of the m × n, m × k and k × n elements that are read and written inside of the slices,
-    // whose lifetimes span the call; `to` is borrowed exclusively and overlaps neither `a` nor `b`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            to.as_mut_ptr(),
-            1,
-            step(row),
-            adds,
-            a.values.as_ptr(),
-            step(a.column),
-            step(a.row),
-            b.values.as_ptr(),
-            step(b.column),
-            step(b.row),
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    let (a_row, a_column, b_row, b_column) = (step(a.row), step(a.column), step(b.row), step(b.column));
+    let depth = k.div_ceil(k.div_ceil(LONGEST_SUM));
+    // gemm may or may not fuse what it adds with its scale.
+    assert!(scale == 1.0 || (!adds && depth == k), "a scale goes with sums of one part");
+    for first in (0..k).step_by(depth) {
+        let (a, b) = (&a.values[first * a.column..], &b.values[first * b.row..]);
+        // SAFETY: the assertion above holds all of the m × n, m × k and k × n elements inside of the slices, and this part of the sum
+        // begins `first` elements into each row of `a` and column of `b`; the slices' lifetimes span the call; `to` is borrowed
+        // exclusively and overlaps neither `a` nor `b`.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                depth.min(k - first),
+                to.as_mut_ptr(),
+                1,
+                step(row),
+                adds || first > 0,
+                a.as_ptr(),
+                a_column,
+                a_row,
+                b.as_ptr(),
+                b_column,
+                b_row,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}
+
+/// The same for shapes that are no work, and that the crate gemm sums in an order of the processor's.
+fn slim_product(
+    (to, row): (&mut [f32], usize),
+    [m, n, k]: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    adds: bool,
+) {
+    for i in 0..m {
+        let to = &mut to[i * row..][..n];
+        if !adds {
+            to.fill(0.0);
+        }
+        for l in 0..k {
+            let factor = a.at(i, l) * scale;
+            to.iter_mut().enumerate().for_each(|(j, to)| *to += factor * b.at(l, j));
+        }
     }
 }
 

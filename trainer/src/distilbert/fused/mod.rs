@@ -4,19 +4,22 @@
 //! operation it skips padding, keeps fewer values between the two passes, and shares all of its work between the threads.
 //! Other backends take the layer in burn's own operations; tests hold both to PyTorch's figures.
 
+mod edges;
 mod kernels;
 mod layer;
 
 use std::sync::Arc;
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Shape, Tensor, TensorData};
 
+pub(super) use edges::{dense, layer_norm};
 pub(super) use layer::{Kept, LayerSpec};
 use layer::{Saved, TENSORS};
 
@@ -89,13 +92,26 @@ fn slice(tensor: &Primitive) -> &[f32] {
     tensor.as_slice::<f32>().expect("it is contiguous, and of f32")
 }
 
-fn tensor(values: Vec<f32>, like: &Primitive) -> Primitive {
-    Primitive::from_data(TensorData::new(values, like.layout().shape().clone()))
+fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Primitive {
+    Primitive::from_data(TensorData::new(values, shape.into()))
+}
+
+/// Hands on the gradients of those inputs that have a use for them.
+fn register(
+    inputs: impl IntoIterator<Item = Option<NodeId>>,
+    found: impl IntoIterator<Item = Primitive>,
+    grads: &mut Gradients,
+) {
+    for (input, gradient) in inputs.into_iter().zip(found) {
+        if let Some(input) = input {
+            grads.register::<Flex>(input, gradient);
+        }
+    }
 }
 
 fn run(hidden: &Primitive, tensors: &[Primitive; TENSORS], spec: &LayerSpec) -> (Primitive, Saved) {
     let (output, saved) = layer::forward(slice(hidden), &tensors.each_ref().map(slice), spec);
-    (tensor(output, hidden), saved)
+    (tensor(output, hidden.layout().shape().clone()), saved)
 }
 
 impl EncoderOps for Flex {
@@ -147,11 +163,8 @@ impl Backward<Flex, { TENSORS + 1 }> for LayerBackward {
             layer::backward(gradient, slice(&hidden), &tensors.each_ref().map(slice), &saved, &spec);
         let found = std::iter::once(of_hidden).chain(found);
         let likes = std::iter::once(&hidden).chain(&tensors);
-        for ((parent, values), like) in ops.parents.into_iter().zip(found).zip(likes) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, tensor(values, like));
-            }
-        }
+        let found = found.zip(likes).map(|(values, like)| tensor(values, like.layout().shape().clone()));
+        register(ops.parents.map(|input| input.map(|node| node.id)), found, grads);
     }
 }
 
