@@ -57,6 +57,21 @@ fn logits_on_ndarray_are_pytorchs() {
     check_logits(&tiny_bert(), DeviceKind::NdArray);
 }
 
+/// On whatever card the machine has; Mesa's llvmpipe will do.
+#[cfg(feature = "wgpu")]
+#[test]
+fn logits_on_wgpu_are_pytorchs() {
+    check_logits(&tiny(), DeviceKind::Wgpu);
+    check_logits(&tiny_bert(), DeviceKind::Wgpu);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn logits_on_cuda_are_pytorchs() {
+    check_logits(&tiny(), DeviceKind::Cuda);
+    check_logits(&tiny_bert(), DeviceKind::Cuda);
+}
+
 /// All texts are one batch, so that an epoch is a step.
 fn ten_steps(fixture: &Path, device: DeviceKind) -> (Classifier, Vec<f32>) {
     let Training { texts, labels, n_steps, warmup_steps, .. } = golden(fixture).training;
@@ -109,6 +124,20 @@ fn weights_after_ten_steps_on_flex_are_pytorchs() {
 fn weights_after_ten_steps_on_ndarray_are_pytorchs() {
     check_training(&tiny(), DeviceKind::NdArray);
     check_training(&tiny_bert(), DeviceKind::NdArray);
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn weights_after_ten_steps_on_wgpu_are_pytorchs() {
+    check_training(&tiny(), DeviceKind::Wgpu);
+    check_training(&tiny_bert(), DeviceKind::Wgpu);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn weights_after_ten_steps_on_cuda_are_pytorchs() {
+    check_training(&tiny(), DeviceKind::Cuda);
+    check_training(&tiny_bert(), DeviceKind::Cuda);
 }
 
 /// The norm of the difference over the norm.
