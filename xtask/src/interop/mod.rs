@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Kill => kill::run(&program, args.seed, workspace, &mut report),
             Topic::Transformers => transformers::run(&peers, &program, workspace, &mut report),
             Topic::Hub => hub::run(&peers, &program, workspace, &mut report),
-            Topic::Resume => resume::run(&program, workspace, &mut report),
+            Topic::Resume => resume::run(&peers, &program, workspace, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, &mut report),
         }?;
     }

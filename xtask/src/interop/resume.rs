@@ -1,4 +1,4 @@
-//! A training that is killed, again and again, ends with the bytes of one that is not; for any number of threads.
+//! A training that is killed, again and again, ends with the bytes of one that is not; for any number of threads, and on another processor.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,12 +9,12 @@ use fs_err as fs;
 use serde_json::json;
 
 use crate::e2e::say;
-use crate::peers::run_quietly;
+use crate::peers::{Peers, run_quietly};
 use crate::process;
 use crate::report::Report;
 
 /// Runs the claim, on the tiny BERT and some hundred sentences.
-pub(super) fn run(kit_rs: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
     let dir = workspace.join("target/interop/resume");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
@@ -46,7 +46,29 @@ pub(super) fn run(kit_rs: &Path, workspace: &Path, report: &mut Report) -> anyho
         ensure!(one == runs.whole("two", "2")? && one == runs.whole("five", "5")?, "the bytes differ");
         Ok(())
     });
+    other_processor(peers, &runs, report);
     Ok(())
+}
+
+/// A processor with AVX2 and without AVX-512 computes the same; one without either is told apart.
+fn other_processor(peers: &Peers, runs: &Runs, report: &mut Report) {
+    let claim = "a Haswell computes the bytes of this processor, and a Nehalem is refused";
+    if std::env::consts::ARCH != "x86_64" {
+        return report.skip("qemu-x86_64", claim, "this machine is none of x86-64");
+    }
+    let qemu = match peers.debian("qemu-user", "qemu-x86_64") {
+        Ok(qemu) => qemu,
+        Err(error) => return report.skip("qemu-x86_64", claim, &format!("{error:#}")),
+    };
+    report.claim("qemu-x86_64", claim, || {
+        let here = runs.whole("here", "2")?;
+        run_quietly(&mut runs.on(&qemu, "Haswell", "there"))?;
+        ensure!(runs.weights("there")? == here, "the bytes differ");
+        let refused = runs.on(&qemu, "Nehalem", "nowhere").output()?;
+        let told = String::from_utf8_lossy(&refused.stderr);
+        ensure!(!refused.status.success() && told.contains("x86-64-v3"), "a Nehalem is not refused: {told}");
+        Ok(())
+    });
 }
 
 struct Runs {
@@ -61,6 +83,15 @@ impl Runs {
         command.current_dir(&self.dir).args(["train", "--dataset", "data.json", "--epochs", "4", "--batch-size", "4"]);
         command.args(["--keep-every", "7", "--learning-rate", "1e-3", "--no-kitfile", "--threads", threads]);
         command.arg("--model").arg(&self.model).args(["--output", name]).args(resumes.then_some("--resume"));
+        command
+    }
+
+    /// The same training on a processor that QEMU plays.
+    fn on(&self, qemu: &Path, processor: &str, name: &str) -> Command {
+        let here = self.command(name, "2", false);
+        let mut command = Command::new(qemu);
+        command.current_dir(&self.dir).args(["-cpu", processor]).arg(&self.kit_rs).args(here.get_args());
+        command.args(["--isa", "x86-64-v3"]);
         command
     }
 

@@ -69,11 +69,12 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
             bench.same_predictions(&model, &few, "2e-5")
         });
     }
-    for (shape, device) in [("full", "flex"), ("bert", "flex"), ("bert", "ndarray")] {
+    // With these rates the last step is the best, whose weights are kept.
+    for (shape, device, rate) in [("full", "flex", "2e-5"), ("bert", "flex", "1e-4"), ("bert", "ndarray", "1e-4")] {
         report.claim(
             "transformers",
-            &format!("steps of AdamW on shape {shape} with {device}: losses and weights within 1e-4"),
-            || bench.same_steps(shape, device),
+            &format!("ten steps of AdamW on shape {shape} with {device}: losses and weights within 1e-4"),
+            || bench.same_steps(shape, device, rate),
         );
         report.claim(
             "transformers",
@@ -107,7 +108,7 @@ impl Bench {
         Ok(())
     }
 
-    fn same_steps(&self, shape: &str, device: &str) -> anyhow::Result<()> {
+    fn same_steps(&self, shape: &str, device: &str, rate: &str) -> anyhow::Result<()> {
         let (dataset, output) = (self.dir.join("batch.json"), self.trained(shape, device));
         let rows: Vec<Value> =
             BATCH.iter().map(|(text, label)| serde_json::json!({ "text": text, "label": label })).collect();
@@ -132,7 +133,7 @@ impl Bench {
             "--warmup",
             "0.2",
             "--learning-rate",
-            "2e-5",
+            rate,
             "--device",
             device,
             "--no-kitfile",
@@ -140,10 +141,7 @@ impl Bench {
             "json",
         ])?;
         let told: Value = serde_json::from_str(&told).context("train answers with JSON")?;
-        ensure!(
-            told["report"]["epochs"].as_array().is_some_and(|epochs| epochs.len() == 10),
-            "ten epochs, a step each"
-        );
+        ensure!(told["report"]["best_epoch"] == 10, "ten epochs, a step each, and the last is kept");
         let report = self.dir.join("report.json");
         fs::write(&report, told["report"].to_string())?;
         let found = self.peer(&["steps", shown(&model)?, shown(&dataset)?, shown(&output)?, shown(&report)?])?;

@@ -343,6 +343,48 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::instruction_set;
+
+    /// What makes the bits independent of the vectors' width, of caches and of threads.
+    #[test]
+    fn every_value_of_a_product_is_a_sum_in_one_order() {
+        if instruction_set() == "x86-64" {
+            return eprintln!("skipped: this processor does not fuse products with sums");
+        }
+        let values = |n: usize| (0..n).map(|i| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.4).collect::<Vec<f32>>();
+        for [m, n, k] in [[2, 2, 3], [7, 5, 40], [49, 65, 32], [17, 200, 513], [100, 70, 1025], [130, 33, 1537]] {
+            let (a, b) = (values(m * k), values(k * n));
+            for (adds, is_shared) in [(false, false), (true, true)] {
+                let mut found = values(m * n);
+                let before = found.clone();
+                let (left, right) = (Matrix::rows(&a, k), Matrix::rows(&b, n));
+                product((&mut found, n), [m, n, k], left, right, 1.0, adds, is_shared);
+                let depth = k.div_ceil(k.div_ceil(LONGEST_SUM));
+                for (at, found) in found.iter().enumerate() {
+                    let (i, j) = (at / n, at % n);
+                    let part = |first: usize| {
+                        let within = first..k.min(first + depth);
+                        within.fold(0.0, |sum, l| left.at(i, l).mul_add(right.at(l, j), sum))
+                    };
+                    let parts = (0..k).step_by(depth).map(part);
+                    let start = if adds { before[at] } else { 0.0 };
+                    assert_eq!(*found, parts.fold(start, |sum, part| sum + part), "{m} {n} {k}: {i} {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slim_shapes_are_products_too() {
+        let (a, b) = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        let mut to = [100.0, 200.0];
+        let (left, right) = (Matrix::rows(&a, 3), Matrix::rows(&b, 2));
+        product((&mut to, 2), [1, 2, 3], left, right, 2.0, true, false);
+        assert_eq!(to, [100.0 + 2.0 * (4.0 + 12.0 + 24.0), 200.0 + 2.0 * (5.0 + 14.0 + 27.0)]);
+        let mut to = [0.0; 6];
+        product((&mut to, 3), [2, 3, 1], right.transposed(), left, 1.0, false, false);
+        assert_eq!(to, [4.0, 8.0, 12.0, 5.0, 10.0, 15.0]);
+    }
 
     #[test]
     fn gelu_and_its_derivative_are_those_of_the_error_function() {
