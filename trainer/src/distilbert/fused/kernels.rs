@@ -347,6 +347,7 @@ mod tests {
 
     /// What makes the bits independent of the vectors' width, of caches and of threads.
     #[test]
+    #[expect(clippy::print_stderr, reason = "a test that skips says so")]
     fn every_value_of_a_product_is_a_sum_in_one_order() {
         if instruction_set() == "x86-64" {
             return eprintln!("skipped: this processor does not fuse products with sums");
