@@ -29,7 +29,7 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
         "killed at four points and resumed each time, it ends with the bytes of an uninterrupted run",
         || {
             let whole = runs.whole("whole", "2")?;
-            for (n, points) in [[1_u64, 400], [100, 900]].into_iter().enumerate() {
+            for (n, points) in [[1_u64, 200], [50, 400]].into_iter().enumerate() {
                 let name = format!("killed-{n}");
                 for milliseconds in points {
                     runs.killed(&name, Duration::from_millis(milliseconds))?;
@@ -123,6 +123,7 @@ impl Runs {
         }
         let status = child.wait().context("it ends")?;
         say(&format!("          {name}: {status} {after:?} after a state was kept"));
+        ensure!(!status.success(), "{name} ended before it was killed");
         Ok(())
     }
 }

@@ -58,6 +58,14 @@ pub(super) fn product(
     if m < 2 || n < 2 || k < 3 {
         return slim_product((to, row), [m, n, k], a, b, scale, adds);
     }
+    // Of few rows by few columns it sums in as many lanes as a vector has.
+    let in_rows: Vec<f32>;
+    let b = if a.column == 1 && b.row == 1 && m * n <= 16 * 16 {
+        in_rows = (0..k * n).map(|at| b.at(at / n, at % n)).collect();
+        Matrix::rows(&in_rows, n)
+    } else {
+        b
+    };
     let parallelism = if is_shared { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     let step = |step: usize| step as isize;
     let (a_row, a_column, b_row, b_column) = (step(a.row), step(a.column), step(b.row), step(b.column));
@@ -95,7 +103,7 @@ pub(super) fn product(
     }
 }
 
-/// The same for shapes that are no work, and that the crate gemm sums in an order of the processor's.
+/// The same for shapes that are no work, and that the crate gemm sums in an order of the processor's too.
 fn slim_product(
     (to, row): (&mut [f32], usize),
     [m, n, k]: [usize; 3],
@@ -353,25 +361,37 @@ mod tests {
             return eprintln!("skipped: this processor does not fuse products with sums");
         }
         let values = |n: usize| (0..n).map(|i| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.4).collect::<Vec<f32>>();
-        for [m, n, k] in [[2, 2, 3], [7, 5, 40], [49, 65, 32], [17, 200, 513], [100, 70, 1025], [130, 33, 1537]] {
+        let check = |[m, n, k]: [usize; 3], scale: f32, adds: bool, is_shared: bool| {
             let (a, b) = (values(m * k), values(k * n));
-            for (adds, is_shared) in [(false, false), (true, true)] {
+            let lies = |values, rows, columns| [Matrix::rows(values, columns), Matrix::rows(values, rows).transposed()];
+            let layouts = lies(&a, m, k).into_iter().flat_map(|a| lies(&b, k, n).map(|b| (a, b)));
+            for (a, b) in layouts {
                 let mut found = values(m * n);
                 let before = found.clone();
-                let (left, right) = (Matrix::rows(&a, k), Matrix::rows(&b, n));
-                product((&mut found, n), [m, n, k], left, right, 1.0, adds, is_shared);
+                product((&mut found, n), [m, n, k], a, b, scale, adds, is_shared);
                 let depth = k.div_ceil(k.div_ceil(LONGEST_SUM));
                 for (at, found) in found.iter().enumerate() {
                     let (i, j) = (at / n, at % n);
                     let part = |first: usize| {
                         let within = first..k.min(first + depth);
-                        within.fold(0.0, |sum, l| left.at(i, l).mul_add(right.at(l, j), sum))
+                        within.fold(0.0, |sum, l| a.at(i, l).mul_add(b.at(l, j), sum)) * scale
                     };
                     let parts = (0..k).step_by(depth).map(part);
                     let start = if adds { before[at] } else { 0.0 };
-                    assert_eq!(*found, parts.fold(start, |sum, part| sum + part), "{m} {n} {k}: {i} {j}");
+                    let expected = parts.fold(start, |sum, part| sum + part);
+                    assert_eq!(*found, expected, "{m} {n} {k} at {i} {j}, steps {} and {}", a.row, b.row);
                 }
             }
+        };
+        for [m, n, k] in [[2, 2, 3], [8, 8, 8], [7, 5, 40], [24, 40, 32], [49, 65, 32], [17, 200, 513], [130, 33, 1537]]
+        {
+            check([m, n, k], 1.0, false, false);
+            check([m, n, k], 1.0, true, true);
+        }
+        for n in 2..70 {
+            check([n, n, 8], 0.3, false, false);
+            check([n, 8, n.max(3)], 1.0, true, false);
+            check([8, n, 3 + n % 7], 1.0, false, false);
         }
     }
 
