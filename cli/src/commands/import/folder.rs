@@ -33,6 +33,11 @@ impl Folder {
         &self.path
     }
 
+    /// A folder beside it for what is on its way, which is taken away with it: nothing unfinished is ever packed.
+    pub(super) fn arriving(&self) -> PathBuf {
+        self.path.with_extension("arriving")
+    }
+
     /// A file for notes beside the folder, which is taken away with it.
     pub(super) fn notes(&self) -> PathBuf {
         self.path.with_extension("json")
@@ -41,6 +46,9 @@ impl Folder {
     pub(super) fn remove(self) -> anyhow::Result<()> {
         if self._temporary.is_none() {
             fs::remove_dir_all(&self.path)?;
+            if self.arriving().exists() {
+                fs::remove_dir_all(self.arriving())?;
+            }
             if self.notes().exists() {
                 fs::remove_file(self.notes())?;
             }

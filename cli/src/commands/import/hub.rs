@@ -9,13 +9,14 @@ use registry::hub::{Hub, HubFile, RepoId, Snapshot};
 
 use super::folder::Folder;
 use super::large::{self, Large};
-use super::{Args, Brought, is_wanted};
+use super::token::token;
+use super::{Args, Brought, check_any, is_wanted};
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::ui::Ui;
 
 /// Hugging Face's own hub.
-const HUB: &str = "https://huggingface.co";
+pub(super) const HUB: &str = "https://huggingface.co";
 
 /// A repository on a hub, and the way there.
 pub(crate) struct Remote {
@@ -33,36 +34,33 @@ impl Remote {
         let endpoint =
             env::hf_endpoint().or_else(|| id.endpoint().map(str::to_owned)).unwrap_or_else(|| HUB.to_owned());
         let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, token.map(str::to_owned).or_else(env::hf_token))?;
+        let hub = Hub::new(&endpoint, self::token(&endpoint, token))?;
         Ok(Self { hub, id, revision, endpoint })
     }
 }
 
-pub(super) fn bring(args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
-    let Remote { hub, id: repository, revision, endpoint } =
-        Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
+pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
+    let Remote { hub, id: repository, revision, endpoint } = remote;
     let bringing = async {
         let mut snapshot = hub.files(&repository, &revision).await?;
         snapshot.files.retain(|file| is_wanted(&file.path, args));
-        if snapshot.files.is_empty() {
-            return Err(asked_wrongly("the repository has no files, or none that --include and --exclude leave"));
-        }
+        check_any(snapshot.files.len())?;
         let key = registry::content::digest(format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes());
         let folder = Folder::kept(ui.home().importing().join(&key.digest()[..32]))?;
         forget_others(folder.path(), &snapshot)?;
         let (large, small) = large::divide(&snapshot.files, folder.path())?;
-        download(&hub, &snapshot, &small, folder.path(), args.concurrency, ui).await?;
+        download(&hub, &snapshot, &small, &folder, args.concurrency, ui).await?;
         for file in &large {
             large::hold_place(&hub, &snapshot, file, folder.path()).await?;
         }
         let commit = snapshot.sha.clone();
         let large = Large { hub, snapshot, files: large, n_at_once: args.concurrency.into() };
-        Ok((folder, commit, large))
+        anyhow::Ok((folder, commit, large))
     };
     let (folder, commit, large) = ui
         .block_on(bringing)
         .with_context(|| format!("cannot import {repository} from {endpoint}"))
-        .hint("HF_ENDPOINT names another hub, HF_TOKEN (or --token) opens private and gated models")?;
+        .hint("HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co")?;
     Ok(Brought { folder, name: repository.name().to_owned(), commit, large: Some(large) })
 }
 
@@ -71,26 +69,40 @@ async fn download(
     hub: &Hub,
     snapshot: &Snapshot,
     files: &[HubFile],
-    into: &Path,
+    folder: &Folder,
     n_at_once: u8,
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let files = stream::iter(files).map(anyhow::Ok);
-    files.try_for_each_concurrent(usize::from(n_at_once), |file| one(hub, snapshot, file, into, ui)).await
+    files.try_for_each_concurrent(usize::from(n_at_once), |file| one(hub, snapshot, file, folder, ui)).await
 }
 
-async fn one(hub: &Hub, snapshot: &Snapshot, file: &HubFile, into: &Path, ui: &Ui) -> anyhow::Result<()> {
+async fn one(hub: &Hub, snapshot: &Snapshot, file: &HubFile, folder: &Folder, ui: &Ui) -> anyhow::Result<()> {
     // It got its name after it was verified.
-    if fs::metadata(into.join(&file.path)).is_ok_and(|found| found.is_file() && found.len() == file.size) {
+    if fs::metadata(folder.path().join(&file.path)).is_ok_and(|found| found.is_file() && found.len() == file.size) {
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
-    hub.download(snapshot, file, into, &|bytes| bar.set_position(bytes)).await?;
+    fetch(hub, snapshot, file, folder, &|bytes| bar.set_position(bytes)).await?;
     bar.finish_and_clear();
     Ok(())
 }
 
-/// Takes files away that an earlier import with other patterns left.
+/// Brings a file to its place; what has come of it when the process is killed lies outside of what is packed.
+pub(super) async fn fetch(
+    hub: &Hub,
+    snapshot: &Snapshot,
+    file: &HubFile,
+    folder: &Folder,
+    on: &(dyn Fn(u64) + Sync),
+) -> anyhow::Result<()> {
+    let (arriving, place) = (folder.arriving(), folder.path().join(&file.path));
+    hub.download(snapshot, file, &arriving, on).await?;
+    fs::create_dir_all(place.parent().context("a file lies in a folder")?)?;
+    Ok(fs::rename(arriving.join(&file.path), place)?)
+}
+
+/// Takes away what an earlier import left and this one does not want: files that other patterns chose, and parts of files.
 fn forget_others(dir: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -102,11 +114,39 @@ fn forget_others(dir: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
                 continue;
             }
             let name = path.strip_prefix(dir)?.to_string_lossy().into_owned();
-            let belongs = |file: &HubFile| name == file.path || name.starts_with(&format!("{}.", file.path));
-            if !snapshot.files.iter().any(belongs) {
+            if !snapshot.files.iter().any(|file| file.path == name) {
                 fs::remove_file(path)?;
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wanted_files_stay() {
+        let dir = tempfile::tempdir().expect("there is a place for temporary files");
+        let write = |name: &str| fs::write(dir.path().join(name), "content").expect("it writes");
+        fs::create_dir(dir.path().join("sub")).expect("a folder");
+        let wanted = ["model.safetensors", "sub/config.json"];
+        wanted.into_iter().for_each(write);
+        [
+            "model.safetensors.index.json",
+            "model.safetensors.0123456789abcdef.incomplete",
+            "model.safetensors.0123456789abcdef.incomplete.map",
+            "config.json",
+            "sub/config.json.bak",
+        ]
+        .into_iter()
+        .for_each(write);
+        let file = |path: &str| HubFile { path: path.to_owned(), size: 7, oid: "0123456789".into(), sha256: None };
+        let files = wanted.map(file).to_vec();
+        let repo: RepoId = "org/name".parse().expect("a name");
+        forget_others(dir.path(), &Snapshot { repo, sha: "0".repeat(40), files }).expect("they go");
+        let found = crate::commands::init::survey(dir.path()).expect("the folder is there");
+        assert_eq!(found.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), wanted);
+    }
 }

@@ -15,6 +15,7 @@ use registry::content::parse_digest;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::Folder;
+use super::hub::fetch;
 use crate::ui::Ui;
 
 /// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder first.
@@ -107,7 +108,7 @@ impl Way<'_> {
                 return Ok(Some(ReadyLayer { path: layer.path.clone(), digest, size }));
             }
         }
-        hub.download(snapshot, file, self.folder.path(), &on).await?;
+        fetch(hub, snapshot, file, self.folder, &on).await?;
         bar.finish_and_clear();
         Ok(None)
     }

@@ -5,6 +5,7 @@ mod git;
 mod glob;
 mod hub;
 mod large;
+mod token;
 
 use std::path::Path;
 
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     /// Branch, tag or commit [default: the URL's, else main; of a Git repository its HEAD]
     #[arg(long = "ref", value_name = "REVISION")]
     revision: Option<String>,
-    /// Access token [default: $HF_TOKEN]
+    /// Access token [default: $HF_TOKEN, at HF_ENDPOINT and huggingface.co only]
     #[arg(long)]
     token: Option<String>,
     /// Name of the ModelKit [default: org/name:latest, in lower case]
@@ -71,19 +72,16 @@ struct Brought {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let tool = args.tool.unwrap_or_else(|| tool_of(&args.repository));
-    let brought = match tool {
-        Tool::Git => git::bring(&args, ui)?,
-        Tool::Hf => hub::bring(&args, ui)?,
-    };
-    let target = match &args.tag {
-        Some(tag) => tag.clone().or_latest(),
-        None => brought
-            .name
-            .to_lowercase()
-            .parse::<Reference>()
-            .map_err(|error| asked_wrongly(format!("name the ModelKit with --tag: {error}")))?
-            .or_latest(),
+    // A name that cannot be is told before anything is fetched.
+    let (target, brought) = match args.tool.unwrap_or_else(|| tool_of(&args.repository)) {
+        Tool::Git => {
+            let repository = git::Repository::new(&args)?;
+            (target(args.tag.as_ref(), &repository.name)?, git::bring(repository, &args, ui)?)
+        }
+        Tool::Hf => {
+            let remote = Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
+            (target(args.tag.as_ref(), remote.id.name())?, hub::bring(remote, &args, ui)?)
+        }
     };
     ui.note(format_args!("{} at {}", brought.name, brought.commit));
     let kitfile = kitfile_of(brought.folder.path(), &brought)?;
@@ -111,6 +109,30 @@ fn tool_of(repository: &str) -> Tool {
     match has_scheme || repository.trim_end_matches('/').ends_with(".git") || FORGES.contains(&host) {
         true => Tool::Git,
         false => Tool::Hf,
+    }
+}
+
+/// What the ModelKit will be called.
+fn target(tag: Option<&Reference>, name: &str) -> anyhow::Result<Reference> {
+    let target = match tag {
+        Some(tag) => tag.clone(),
+        None => name
+            .to_lowercase()
+            .parse::<Reference>()
+            .map_err(|error| asked_wrongly(format!("name the ModelKit with --tag: {error}")))?,
+    };
+    let target = target.or_latest();
+    match target.tag() {
+        Some(_) => Ok(target),
+        None => Err(asked_wrongly(format!("--tag {target}: a ModelKit gets a tag, not a digest"))),
+    }
+}
+
+/// Refuses an import of nothing.
+fn check_any(n_files: usize) -> anyhow::Result<()> {
+    match n_files {
+        0 => Err(asked_wrongly("the repository has no files, or none that --include and --exclude leave")),
+        _ => Ok(()),
     }
 }
 
@@ -145,6 +167,41 @@ fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What only the repository is said of.
+    pub(super) fn args(repository: &str) -> Args {
+        Args {
+            repository: repository.to_owned(),
+            revision: None,
+            token: None,
+            tag: None,
+            tool: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            concurrency: 4,
+        }
+    }
+
+    #[test]
+    fn a_modelkit_is_called_as_its_repository_or_its_tag() {
+        let check = |tag: Option<&str>, name: &str, expected: Option<&str>| {
+            let tag = tag.map(|tag| tag.parse::<Reference>().expect("a reference"));
+            let found = target(tag.as_ref(), name).ok().map(|target| target.to_string());
+            assert_eq!(found.as_deref(), expected, "{tag:?} {name}");
+        };
+        check(None, "Org/Name", Some("org/name:latest"));
+        check(Some("r.io/kit:v1"), "org/name", Some("r.io/kit:v1"));
+        check(Some("r.io/kit"), "org/bad_", Some("r.io/kit:latest"));
+        check(None, "org/bad_", None);
+        let pinned = format!("r.io/kit@sha256:{}", "0".repeat(64));
+        check(Some(pinned.as_str()), "org/name", None);
+    }
+
+    #[test]
+    fn an_import_of_nothing_is_refused() {
+        assert!(check_any(0).is_err());
+        assert!(check_any(1).is_ok());
+    }
 
     #[test]
     fn forges_are_for_git_and_hubs_are_not() {

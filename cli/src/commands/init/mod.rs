@@ -61,7 +61,7 @@ struct OfHub {
     /// Branch, tag or commit [default: the URL's, else main]
     #[arg(long = "ref", value_name = "REVISION", requires = "remote")]
     revision: Option<String>,
-    /// Access token [default: $HF_TOKEN]
+    /// Access token [default: $HF_TOKEN, at HF_ENDPOINT and huggingface.co only]
     #[arg(long, requires = "remote")]
     token: Option<String>,
 }
