@@ -39,6 +39,9 @@ impl Ui {
 
     /// Shows the answer of the command: one line or table for people, or one JSON document.
     pub(crate) fn answer(&self, text: impl Display, document: &impl Serialize) -> anyhow::Result<()> {
+        // Bars go before the answer: on a terminal they would be cleared together with its lines.
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
         let mut stdout = std::io::stdout().lock();
         match self.format {
             Format::Text => writeln!(stdout, "{text}")?,
@@ -60,14 +63,14 @@ impl Ui {
 
     /// A bar over bytes; `length` in bytes.
     pub(crate) fn bytes_bar(&self, label: &str, length: u64) -> ProgressBar {
-        let style = "{prefix:24!} {bar:30} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>5}";
+        let style = "{prefix:20!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>5}";
         self.bar(label, length, style)
     }
 
     /// A bar over steps, with a free message.
     #[cfg(feature = "full")]
     pub(crate) fn steps_bar(&self, label: &str, length: u64) -> ProgressBar {
-        self.bar(label, length, "{prefix} {bar:30} {pos}/{len} {msg} {eta:>5} left")
+        self.bar(label, length, "{prefix} {wide_bar} {pos}/{len} {msg} {eta:>5} left")
     }
 
     fn bar(&self, label: &str, length: u64, style: &str) -> ProgressBar {
@@ -113,6 +116,7 @@ impl Ui {
         // A blocking write that was cut short must not hold up the end.
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
         let Err(error) = result else { return ExitCode::SUCCESS };
+        let is_interrupted = self.interrupt.flow().is_break();
         if is_broken_pipe(&error) {
             return ExitCode::SUCCESS;
         }
@@ -124,7 +128,8 @@ impl Ui {
         if let Some(hint) = &report.hint {
             eprintln!("{} {hint}", paint("hint:", "36;1"));
         }
-        ExitCode::from(report.exit)
+        // As a shell says it of what Ctrl-C ended.
+        ExitCode::from(if is_interrupted { 130 } else { report.exit })
     }
 }
 

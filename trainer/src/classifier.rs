@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use fs_err as fs;
+use sha2::{Digest as _, Sha256};
 
+use crate::dataset::{are_numbers, numbered};
 use crate::device::DeviceKind;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
 use crate::error::{Error, Result};
 use crate::model_config::ModelConfig;
 use crate::random::{Purpose, normal, stream};
+use crate::report::sha256_text;
 use crate::tokenizer::TextTokenizer;
 use crate::vocabulary;
 use crate::weights::{self, Checkpoint};
@@ -52,6 +56,11 @@ impl Classifier {
             config.network.max_position_embeddings,
         )?;
         let checkpoint = Checkpoint::read(dir, config.family)?;
+        if config.network.n_layers > checkpoint.n_tensors() {
+            let problem =
+                format!("{} layers, and the weights are {} tensors", config.network.n_layers, checkpoint.n_tensors());
+            return Err(Error::UnsupportedModel { path: dir.join("config.json"), problem });
+        }
         let loaded = checkpoint.digest.clone();
         let head = head(&mut config, &checkpoint);
         let skeleton = DistilBertClassifier::skeleton(&config.network, head, &device.device());
@@ -78,13 +87,19 @@ impl Classifier {
         fs::set_permissions(path, permissions).map_err(unwritten)
     }
 
-    /// The same with other labels.
-    /// As many labels as before keep the head and only name it anew; otherwise a new head is drawn from the seed.
+    /// A classifier for these labels.
+    /// Where they are those that it has, in whatever order, it stays as it is, with its own order; as many labels of which one side's are
+    /// bare numbers (`LABEL_0`) are taken for the same, and the other side's names count. Otherwise a new head is drawn from the seed.
+    /// [`Dataset::aligned_to`](crate::Dataset::aligned_to) numbers examples as the classifier does.
     #[must_use]
     pub fn with_labels(mut self, labels: Vec<String>, seed: u64) -> Self {
+        let has_head = self.network.classifier.is_some() && labels.len() == self.config.labels.len();
+        let are_bare = are_numbers(&labels);
         if labels.is_empty() {
             self.network.classifier = None;
-        } else if self.network.classifier.is_none() || labels.len() != self.config.labels.len() {
+        } else if has_head && (are_bare || labels.iter().all(|label| self.config.labels.contains(label))) {
+            return self;
+        } else if !has_head || !are_numbers(&self.config.labels) {
             self.draw_head(labels.len(), seed);
         }
         self.config.labels = labels;
@@ -111,9 +126,38 @@ impl Classifier {
 
     /// Logits: one row a text, in the order of the labels.
     pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
+        self.classify_told(texts, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same; `on` hears after each batch how many texts are done, and ends it with [`Error::Cancelled`] when it answers `Break`.
+    pub fn classify_told<T: AsRef<str>>(
+        &self,
+        texts: &[T],
+        on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Vec<Vec<f32>>> {
         self.check_head()?;
         let rows = self.tokenizer.encode(texts)?;
-        Ok(logits(&self.network, &self.config, &rows, &self.kind.device()))
+        let device = self.kind.device();
+        let mut n_done = 0;
+        let logits = in_batches(&rows, |rows| {
+            let found = logits(&self.network, &self.config, rows, &device);
+            n_done += rows.len();
+            if on(n_done).is_break() { Err(Error::Cancelled) } else { Ok(found) }
+        })?;
+        match logits.iter().position(|row| !row.iter().all(|logit| logit.is_finite())) {
+            Some(text) => Err(Error::NotFinite { text: text + 1 }),
+            None => Ok(logits),
+        }
+    }
+
+    /// `sha256:` of the tokenizer's files.
+    pub(crate) fn tokenizer_digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, bytes) in &self.files {
+            hasher.update(format!("{name} {}\n", bytes.len()));
+            hasher.update(bytes);
+        }
+        sha256_text(hasher)
     }
 
     /// Refuses to classify before there are labels.
@@ -149,41 +193,48 @@ impl fmt::Debug for Classifier {
     }
 }
 
-/// Classifies token rows in batches of similar length; the answer has the order of the rows.
+/// Takes token rows in batches of similar length; the answer has the order of the rows.
+pub(crate) fn in_batches(
+    rows: &[Vec<u32>],
+    mut of_batch: impl FnMut(&[&[u32]]) -> Result<Vec<Vec<f32>>>,
+) -> Result<Vec<Vec<f32>>> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|n| rows[*n].len());
+    let mut found = vec![Vec::new(); rows.len()];
+    for batch in order.chunks(BATCH_SIZE) {
+        let texts: Vec<&[u32]> = batch.iter().map(|n| &rows[*n][..]).collect();
+        batch.iter().zip(of_batch(&texts)?).for_each(|(n, row)| found[*n] = row);
+    }
+    Ok(found)
+}
+
+/// Classifies the token rows of one batch.
 pub(crate) fn logits(
     network: &DistilBertClassifier,
     config: &ModelConfig,
-    rows: &[Vec<u32>],
+    rows: &[&[u32]],
     device: &Device,
 ) -> Vec<Vec<f32>> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|n| rows[*n].len());
-    let mut logits = vec![Vec::new(); rows.len()];
-    for batch in order.chunks(BATCH_SIZE) {
-        let texts: Vec<&[u32]> = batch.iter().map(|n| &rows[*n][..]).collect();
-        let texts = Batch::new(&texts, config.network.pad_token_id.unwrap_or(0), device);
-        let values = network.forward(&texts, &config.network, &mut Dropout::off());
-        let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
-        let values = values.chunks_exact(config.labels.len());
-        batch.iter().zip(values).for_each(|(n, row)| logits[*n] = row.to_vec());
-    }
-    logits
+    let batch = Batch::new(rows, config.network.pad_token_id.unwrap_or(0), device);
+    let values = network.forward(&batch, &config.network, &mut Dropout::off());
+    let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
+    values.chunks_exact(config.labels.len()).map(<[f32]>::to_vec).collect()
 }
 
 /// What of a head the checkpoint has; labels without names become `LABEL_0`, as in transformers.
 fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
     let pooler = weights::in_checkpoint(config.family, "pre_classifier.weight");
-    let n_labels = checkpoint.shape("classifier.weight").and_then(|shape| shape.first().copied());
-    match n_labels {
+    let classifier = checkpoint.shape("classifier.weight");
+    match classifier {
         None => config.labels.clear(),
-        Some(n_labels) if config.labels.is_empty() => {
-            config.labels = (0..n_labels).map(|n| format!("LABEL_{n}")).collect();
+        Some([n_labels, dim]) if config.labels.is_empty() && *dim == config.network.dim => {
+            config.labels = (0..*n_labels).map(numbered).collect();
         }
         Some(_) => (),
     }
     Head {
-        pre_classifier: checkpoint.shape(&pooler).is_some() || n_labels.is_some(),
-        n_labels: n_labels.map(|_| config.labels.len()),
+        pre_classifier: checkpoint.shape(&pooler).is_some() || classifier.is_some(),
+        n_labels: classifier.map(|_| config.labels.len()).filter(|n_labels| *n_labels > 0),
     }
 }
 

@@ -116,7 +116,7 @@ pub enum Error {
         problem: String,
     },
     /// The dataset has rows that cannot be used.
-    #[error("the dataset {} has rows that cannot be used: {}", path.display(), List(problems))]
+    #[error("the dataset {} has rows that cannot be used: {}{}", path.display(), List(problems), Lines(problems))]
     DatasetRows {
         /// The file.
         path: PathBuf,
@@ -130,6 +130,18 @@ pub enum Error {
         label: String,
         /// Those that it has.
         known: Vec<String>,
+    },
+    /// The weights, or a text, give something else than numbers.
+    #[error("the classifier answers text {text} with what is no finite number: its weights are damaged")]
+    NotFinite {
+        /// Which of the texts, from 1.
+        text: usize,
+    },
+    /// Another process keeps its state in the same place.
+    #[error("another training is under way in {}", path.display())]
+    TrainingUnderWay {
+        /// The folder of its state.
+        path: PathBuf,
     },
     /// A base checkpoint has no classification head yet.
     #[error("the checkpoint has no labels yet: give it some before it classifies")]
@@ -165,7 +177,7 @@ pub enum Error {
         step: usize,
     },
     /// The state of an interrupted training cannot be written or read.
-    #[error("cannot keep the state of the training in {}", path.display())]
+    #[error("cannot write or read the state of the training in {}", path.display())]
     State {
         /// The file or folder.
         path: PathBuf,
@@ -199,12 +211,26 @@ pub enum Error {
     Cancelled,
 }
 
+/// Names the lines of those problems that [`List`] leaves out.
+struct Lines<'a>(&'a [RowProblem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().skip(SHOWN).enumerate() {
+            write!(f, "{}{}", if n == 0 { ", in lines " } else { ", " }, problem.line)?;
+        }
+        Ok(())
+    }
+}
+
+/// Problems that are shown with all that is known of them.
+const SHOWN: usize = 20;
+
 /// Shows the first few of many problems.
 struct List<'a, T>(&'a [T]);
 
 impl<T: fmt::Display> fmt::Display for List<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 20;
         for (n, problem) in self.0.iter().take(SHOWN).enumerate() {
             let separator = if n == 0 { "" } else { "; " };
             write!(f, "{separator}{problem}")?;

@@ -1,5 +1,7 @@
 //! What a classifier gets right.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
@@ -79,19 +81,30 @@ pub struct LabelScore {
 
 /// Classifies the examples and compares.
 pub fn evaluate(classifier: &Classifier, examples: &[Example]) -> Result<Evaluation> {
+    let (evaluation, _) = evaluate_told(classifier, examples, &mut |_| ControlFlow::Continue(()))?;
+    Ok(evaluation)
+}
+
+/// The same, with the logits of each example; `on` hears after each batch how many examples are done, and ends it with
+/// [`Error::Cancelled`] when it answers `Break`.
+pub fn evaluate_told(
+    classifier: &Classifier,
+    examples: &[Example],
+    on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<(Evaluation, Vec<Vec<f32>>)> {
     check_examples(examples, classifier.labels())?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-    let logits = classifier.classify(&texts)?;
-    Ok(measure(&logits, examples, classifier.labels()))
+    let logits = classifier.classify_told(&texts, on)?;
+    Ok((measure(&logits, examples, classifier.labels()), logits))
 }
 
 /// There are examples, and each has a label that is known.
 pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<()> {
-    if labels.is_empty() {
-        return Err(Error::NoLabels);
-    }
     if examples.is_empty() {
         return Err(Error::NoExamples);
+    }
+    if labels.is_empty() {
+        return Err(Error::NoLabels);
     }
     match examples.iter().find(|example| example.label >= labels.len()) {
         Some(example) => Err(Error::UnknownLabel { label: format!("LABEL_{}", example.label), known: labels.to_vec() }),
@@ -162,7 +175,7 @@ fn mistakes(logits: &[Vec<f32>], examples: &[Example], labels: &[String], surene
 /// The largest score of a row: after softmax.
 fn highest_score(row: &[f32]) -> f64 {
     let highest = f64::from(row[largest(row)]);
-    1.0 / row.iter().map(|logit| (f64::from(*logit) - highest).exp()).sum::<f64>()
+    1.0 / row.iter().map(|logit| libm::exp(f64::from(*logit) - highest)).sum::<f64>()
 }
 
 fn score(label: &str, n: usize, confusion: &[Vec<usize>]) -> LabelScore {
@@ -186,8 +199,8 @@ fn largest(row: &[f32]) -> usize {
 
 fn cross_entropy(row: &[f32], label: usize) -> f64 {
     let highest = f64::from(row[largest(row)]);
-    let sum: f64 = row.iter().map(|logit| (f64::from(*logit) - highest).exp()).sum();
-    sum.ln() + highest - f64::from(row[label])
+    let sum: f64 = row.iter().map(|logit| libm::exp(f64::from(*logit) - highest)).sum();
+    libm::log(sum) + highest - f64::from(row[label])
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub use classifier::Classifier;
 pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
-pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
+pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate, evaluate_told};
 pub use report::{DataSummary, EpochReport, Measured, Report};
 pub use train::{ClassWeights, Event, Keep, TrainConfig, train, train_kept};
 pub use weights::TensorProblem;

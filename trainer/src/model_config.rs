@@ -221,6 +221,9 @@ impl Network {
         if !self.dim.is_multiple_of(self.n_heads) {
             return Err(format!("dim {} is no multiple of n_heads {}", self.dim, self.n_heads));
         }
+        if let Some(id) = self.pad_token_id.filter(|id| *id as usize >= self.vocab_size) {
+            return Err(format!("pad_token_id is {id}, and vocab_size {}", self.vocab_size));
+        }
         let dropouts = [self.dropout, self.attention_dropout, self.seq_classif_dropout];
         match dropouts.iter().find(|p| !(0.0..1.0).contains(*p)) {
             Some(p) => Err(format!("a dropout of {p}")),

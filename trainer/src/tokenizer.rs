@@ -8,7 +8,11 @@ use crate::error::{Error, Result};
 
 /// Turns text into token ids, cut to a length and never padded.
 #[derive(Clone)]
-pub(crate) struct TextTokenizer(Tokenizer);
+pub(crate) struct TextTokenizer {
+    inner: Tokenizer,
+    /// Ids are below it.
+    vocab_size: usize,
+}
 
 impl TextTokenizer {
     /// Parses `tokenizer.json`.
@@ -22,22 +26,29 @@ impl TextTokenizer {
             let problem = format!("token {token:?} has number {id}, and config.json's vocab_size is {vocab_size}");
             return Err(unusable(problem.into()));
         }
-        Self(tokenizer).cut_to(max_length)
+        Self { inner: tokenizer, vocab_size }.cut_to(max_length)
     }
 
     /// The same, with texts cut to this many tokens, special ones included.
     pub(crate) fn cut_to(&self, max_length: usize) -> Result<Self> {
-        let mut tokenizer = self.0.clone();
+        let mut tokenizer = self.inner.clone();
         let cut = TruncationParams { max_length, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(cut)).map_err(|source| Error::Tokenization { source })?;
-        Ok(Self(tokenizer))
+        Ok(Self { inner: tokenizer, ..*self })
     }
 
     /// One row of ids a text, special tokens included.
     pub(crate) fn encode<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let encodings = self.0.encode_batch_fast(texts, true);
+        let encodings = self.inner.encode_batch_fast(texts, true);
         let encodings = encodings.map_err(|source| Error::Tokenization { source })?;
+        // A template may put in what no vocabulary has.
+        let mut ids = encodings.iter().flat_map(|encoding| encoding.get_ids());
+        if let Some(id) = ids.find(|id| **id as usize >= self.vocab_size) {
+            let problem =
+                format!("the tokenizer gives token {id}, and config.json's vocab_size is {}", self.vocab_size);
+            return Err(Error::Tokenization { source: problem.into() });
+        }
         Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
     }
 }

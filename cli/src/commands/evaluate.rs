@@ -1,11 +1,12 @@
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use serde_json::json;
 use trainer::{Classifier, Columns, Dataset, DeviceKind};
 
+use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -15,7 +16,7 @@ pub(crate) struct Args {
     /// A model folder, a folder with a Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(value_name = "MODEL")]
     model: String,
-    /// JSON, JSON lines, CSV or TSV with `text` and `label`
+    /// JSON, JSON lines, CSV or TSV, as `train` takes it
     dataset: PathBuf,
     /// Column, or key, of the text
     #[arg(long, default_value = "text", value_name = "NAME")]
@@ -37,14 +38,31 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    if args.min_accuracy.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+        return Err(asked_wrongly("--min-accuracy is from 0 to 1"));
+    }
     let source = super::source::open(&args.model, &args.network, ui)?;
     let classifier = Classifier::load(&source.dir, args.device)
         .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
     let columns = Columns { text: args.text_column, label: args.label_column };
-    let dataset = Dataset::read_columns(&args.dataset, &columns)?.aligned_to(classifier.labels())?;
-    let evaluation = trainer::evaluate(&classifier, &dataset.examples)?;
-    if let Some(path) = &args.predictions {
-        write_predictions(path, &classifier, &dataset)?;
+    let dataset = Dataset::read_columns(&args.dataset, &columns)?;
+    if dataset.labels.len() <= classifier.labels().len()
+        && dataset.labels[..] != classifier.labels()[..dataset.labels.len()]
+        && dataset.labels.first().is_some_and(|label| label == "LABEL_0")
+    {
+        let meant = classifier.labels().iter().enumerate().map(|(n, label)| format!("{n} = {label}"));
+        ui.note(format_args!("the dataset's labels are numbers: {}", meant.collect::<Vec<_>>().join(", ")));
+    }
+    let dataset = dataset.aligned_to(classifier.labels())?;
+    let predictions = args.predictions.as_ref().map(fs::File::create).transpose()?;
+    let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
+    let (evaluation, logits) = trainer::evaluate_told(&classifier, &dataset.examples, &mut |n_done| {
+        bar.set_position(n_done as u64);
+        ui.interrupt().flow()
+    })?;
+    bar.finish_and_clear();
+    if let Some(file) = predictions {
+        write_predictions(file, &classifier, &dataset, logits)?;
     }
     let (accuracy, f1) = (evaluation.accuracy, evaluation.macro_f1);
     let n = dataset.examples.len();
@@ -55,10 +73,15 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_predictions(path: &Path, classifier: &Classifier, dataset: &Dataset) -> anyhow::Result<()> {
+fn write_predictions(
+    file: fs::File,
+    classifier: &Classifier,
+    dataset: &Dataset,
+    logits: Vec<Vec<f32>>,
+) -> anyhow::Result<()> {
     let texts: Vec<&str> = dataset.examples.iter().map(|example| example.text.as_str()).collect();
-    let (ids, logits) = (classifier.tokenize(&texts)?, classifier.classify(&texts)?);
-    let mut file = std::io::BufWriter::new(fs::File::create(path)?);
+    let ids = classifier.tokenize(&texts)?;
+    let mut file = std::io::BufWriter::new(file);
     for ((text, ids), logits) in texts.iter().zip(ids).zip(logits) {
         let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
         let label = &classifier.labels()[best];

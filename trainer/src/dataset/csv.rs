@@ -4,12 +4,16 @@ use super::rows::{Cell, Columns, Row};
 
 /// What separates the cells: a comma, or a tab in `.tsv`.
 pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Vec<Row>, String> {
-    let mut records = Records { rest: text.strip_prefix('\u{feff}').unwrap_or(text), separator, line: 1 };
+    let mut records = Records { rest: text, separator, line: 1 };
     let Some((_, header)) = records.next() else { return Err("it has no header".to_owned()) };
     let header = header?;
     let place = |name: &str| {
-        let place = header.iter().position(|found| found.trim() == name);
-        place.ok_or_else(|| format!("it has no column {name:?}, only {}", header.join(", ")))
+        let mut places = header.iter().enumerate().filter(|(_, found)| found.trim() == name).map(|(place, _)| place);
+        match (places.next(), places.next()) {
+            (Some(place), None) => Ok(place),
+            (Some(_), Some(_)) => Err(format!("it has two columns {name:?}")),
+            (None, _) => Err(format!("it has no column {name:?}, only {}", header.join(", "))),
+        }
     };
     let places = [place(&columns.text)?, place(&columns.label)?];
     let row = |(line, record): (usize, Result<Vec<String>, String>)| {
@@ -23,6 +27,7 @@ fn cells(mut record: Vec<String>, places: &[usize; 2], n_columns: usize) -> Resu
         return Err(format!("it has {} cells, and the header has {n_columns}", record.len()));
     }
     let [text, label] = places.map(|place| std::mem::take(&mut record[place]));
+    let label = label.trim().to_owned();
     let is_number = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
     Ok([Cell::Text(text), if is_number { Cell::Number(label) } else { Cell::Text(label) }])
 }

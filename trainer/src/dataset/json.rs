@@ -16,6 +16,8 @@ pub(super) fn parse(text: &str, path: &Path, columns: &Columns) -> serde_json::R
         Ok(Value::Array(rows)) => Ok(listed(text, rows, columns)),
         Ok(Value::Object(mut document)) => match document.remove("samples") {
             Some(Value::Array(rows)) => Ok(listed(text, rows, columns)),
+            // One line is a file of one line; over several lines it is a document of another kind.
+            _ if text.trim().lines().count() > 1 => Err(serde::de::Error::custom("it has no list at `samples`")),
             _ => Ok(lines(text, columns)),
         },
         Ok(_) => Ok(lines(text, columns)),

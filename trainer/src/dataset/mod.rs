@@ -70,10 +70,14 @@ impl Dataset {
     /// The same examples, numbered as a classifier numbers its labels.
     /// A dataset that numbers its labels itself keeps its numbers.
     pub fn aligned_to(mut self, labels: &[String]) -> Result<Self> {
-        let is_numbered = self.labels.iter().enumerate().all(|(n, label)| *label == numbered(n));
-        if is_numbered && self.labels.len() <= labels.len() {
-            self.labels = labels.to_vec();
-            return Ok(self);
+        if labels.is_empty() {
+            return Err(Error::NoLabels);
+        }
+        if are_numbers(&self.labels) {
+            return match self.labels.get(labels.len()..) {
+                Some([.., highest]) => Err(Error::UnknownLabel { label: highest.clone(), known: labels.to_vec() }),
+                _ => Ok(Self { labels: labels.to_vec(), ..self }),
+            };
         }
         let place = |label: &String| {
             labels
@@ -88,10 +92,13 @@ impl Dataset {
     }
 
     /// Holds a share of the examples out, of each label as large a share; the same seed holds out the same.
-    /// A label with a single example stays in training.
-    #[must_use]
-    pub fn split(&self, validation_fraction: f64, seed: u64) -> Split {
-        split::split(&self.examples, self.labels.len(), validation_fraction, seed)
+    /// A label with a single example stays in training. The share is from 0 to below 1.
+    pub fn split(&self, validation_fraction: f64, seed: u64) -> Result<Split> {
+        if !(0.0..1.0).contains(&validation_fraction) {
+            let problem = format!("{validation_fraction} is not from 0 to below 1");
+            return Err(Error::TrainOption { option: "validation_fraction", problem });
+        }
+        Ok(split::split(&self.examples, self.labels.len(), validation_fraction, seed))
     }
 
     /// `sha256:` of texts and labels, whatever file they came in.
@@ -101,8 +108,15 @@ impl Dataset {
     }
 }
 
+/// What some programs put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|source| Error::DatasetFile { source })
+    let mut text = fs::read_to_string(path).map_err(|source| Error::DatasetFile { source })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
 }
 
 /// `sha256:` of examples: a line `[label,"text"]` each.
@@ -116,7 +130,12 @@ pub(crate) fn digest(examples: &[Example]) -> String {
     crate::report::sha256_text(hasher)
 }
 
+/// Whether the labels are bare numbers.
+pub(crate) fn are_numbers(labels: &[String]) -> bool {
+    labels.iter().enumerate().all(|(n, label)| *label == numbered(n))
+}
+
 /// The name of a label that is a bare number.
-fn numbered(label: usize) -> String {
+pub(crate) fn numbered(label: usize) -> String {
     format!("LABEL_{label}")
 }

@@ -8,6 +8,9 @@ use super::{Dataset, Example, numbered};
 /// More labels than this are a mistake: the number in the row is no label.
 const MOST_LABELS: u64 = 10_000;
 
+/// Numbers below this may be labels however few of them occur.
+const FREELY_NUMBERED: usize = 1000;
+
 /// Which columns, or keys, hold the text and the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
@@ -69,14 +72,14 @@ enum Label {
 /// Makes examples of rows; all problems are found, in the order of the rows.
 pub(super) fn collect(rows: Vec<Row>) -> Result<Dataset, Vec<RowProblem>> {
     let mut problems = Vec::new();
-    let mut found: Vec<(String, Label)> = Vec::new();
+    let mut found: Vec<(usize, String, Label)> = Vec::new();
     for Row { line, cells } in rows {
         let example = cells.and_then(example).and_then(|(text, label)| {
             match (&label, found.first()) {
-                (Label::Name(_), Some((_, Label::Number(_)))) => {
+                (Label::Name(_), Some((_, _, Label::Number(_)))) => {
                     Err("its label is a text, and the first one's is a number")
                 }
-                (Label::Number(_), Some((_, Label::Name(_)))) => {
+                (Label::Number(_), Some((_, _, Label::Name(_)))) => {
                     Err("its label is a number, and the first one's is a text")
                 }
                 _ => Ok((text, label)),
@@ -84,11 +87,30 @@ pub(super) fn collect(rows: Vec<Row>) -> Result<Dataset, Vec<RowProblem>> {
             .map_err(str::to_owned)
         });
         match example {
-            Ok(example) => found.push(example),
+            Ok((text, label)) => found.push((line, text, label)),
             Err(problem) => problems.push(RowProblem { line, problem }),
         }
     }
-    if problems.is_empty() { Ok(dataset(found)) } else { Err(problems) }
+    problems.extend(stray(&found));
+    problems.sort_by_key(|problem| problem.line);
+    if problems.is_empty() {
+        Ok(dataset(found.into_iter().map(|(_, text, label)| (text, label)).collect()))
+    } else {
+        Err(problems)
+    }
+}
+
+/// Numbers so far above all others that they are no labels: every number below would be one too.
+fn stray(found: &[(usize, String, Label)]) -> Vec<RowProblem> {
+    let numbers: BTreeSet<usize> = found.iter().filter_map(|(_, _, label)| label.number()).collect();
+    let most = (10 * numbers.len()).max(FREELY_NUMBERED);
+    let is_stray = |label: &Label| label.number().filter(|number| *number >= most);
+    let problem = |(line, _, label): &(usize, String, Label)| {
+        let number = is_stray(label)?;
+        let problem = format!("its label {number} is far above the {} different ones that there are", numbers.len());
+        Some(RowProblem { line: *line, problem })
+    };
+    found.iter().filter_map(problem).collect()
 }
 
 /// Numbers the labels.

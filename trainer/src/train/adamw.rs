@@ -143,17 +143,16 @@ impl AdamW {
         (named(|moments| &moments.first), named(|moments| &moments.second))
     }
 
-    /// Moves the weights against their gradients, which are clipped to a norm before.
+    /// Moves the weights against their gradients, which are clipped before by the norm that they have.
     /// Source: "Decoupled Weight Decay Regularization", algorithm 2; same as `torch.optim.AdamW`.
     pub(super) fn step(
         &mut self,
         network: DistilBertClassifier,
-        gradients: &NamedGradients,
+        (gradients, norm): (&NamedGradients, f64),
         rate: f64,
         options: &StepOptions,
     ) -> DistilBertClassifier {
         self.n_steps += 1;
-        let norm = gradients.norm();
         let scale = (options.max_grad_norm / (norm + 1e-6)).min(1.0);
         let corrected = |beta: f32| 1.0 - f64::from(beta).powi(self.n_steps);
         let rates = Rates {

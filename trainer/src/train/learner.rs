@@ -56,7 +56,7 @@ impl Learner {
         Self {
             network: tracked(start.network.clone(), config.freeze_layers, &device),
             optimizer: AdamW::default(),
-            losses: Vec::with_capacity(n_steps),
+            losses: Vec::new(),
             fixed: Arc::new(Fixed {
                 shape,
                 schedule: Schedule::new(config.learning_rate, config.warmup, n_steps),
@@ -110,11 +110,12 @@ impl Learner {
     pub(super) fn step(mut self, batches: &[Labelled<'_>]) -> Result<Self> {
         let step = self.losses.len();
         let (loss, gradients) = self.gradients(batches, step);
-        if !loss.is_finite() {
+        let norm = gradients.norm();
+        if !loss.is_finite() || !norm.is_finite() {
             return Err(Error::Diverged { step: step + 1 });
         }
         let rate = self.rate();
-        self.network = self.optimizer.step(self.network, &gradients, rate, &self.fixed.options);
+        self.network = self.optimizer.step(self.network, (&gradients, norm), rate, &self.fixed.options);
         self.losses.push(loss);
         Ok(self)
     }

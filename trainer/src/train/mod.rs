@@ -18,7 +18,7 @@ use crate::distilbert::DistilBertClassifier;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::isa::instruction_set;
-use crate::report::{DataSummary, EpochReport, Report, versions};
+use crate::report::{DataSummary, EpochReport, Measured, Report, versions};
 pub use config::TrainConfig;
 use learner::Learner;
 pub use loss::ClassWeights;
@@ -56,6 +56,15 @@ pub enum Event {
         /// The epoch's speed so far.
         examples_per_second: f64,
     },
+    /// Some of the examples that an epoch is measured on are next.
+    Measure {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// How many, with those that are next.
+        n_done: usize,
+        /// Of how many.
+        n_texts: usize,
+    },
     /// An epoch is done and measured.
     Epoch {
         /// The epoch, from 1.
@@ -64,6 +73,8 @@ pub enum Event {
         train_loss: f64,
         /// How the classifier does now.
         evaluation: Evaluation,
+        /// On what.
+        measured_on: Measured,
     },
 }
 
@@ -101,12 +112,14 @@ pub fn train_kept(
     tell(on, Event::Started { n_train, n_validation, n_steps: task.n_steps(), n_done })?;
     while !run.is_over(config) {
         run = task.train_epoch(run, keeper.as_ref(), on)?;
-        task.measure_epoch(&mut run);
-        if let Some(keeper) = &keeper {
+        let measured = task.measure_epoch(&mut run, on);
+        // Measuring that was interrupted is done again.
+        if let Some(keeper) = keeper.as_ref().filter(|_| matches!(measured, Ok(()) | Err(Error::Cancelled))) {
             keeper.save(&run)?;
         }
+        measured?;
         let EpochReport { epoch, train_loss, evaluation, .. } = run.epochs[run.epochs.len() - 1].clone();
-        tell(on, Event::Epoch { epoch, train_loss, evaluation })?;
+        tell(on, Event::Epoch { epoch, train_loss, evaluation, measured_on: task.measured_on })?;
     }
     let learning_rates = run.learner.rates();
     let best = run.best.expect("there is at least one epoch");

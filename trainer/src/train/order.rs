@@ -11,8 +11,8 @@ pub(super) fn batches(lengths: &[usize], batch_size: usize, seed: u64, epoch: us
     let mut rng = stream(seed, Purpose::Order, epoch as u64);
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     shuffle(&mut order, &mut rng);
-    let n_grouped = (lengths.len() / (batch_size * 4)).clamp(1, GROUPED);
-    for group in order.chunks_mut(n_grouped * batch_size) {
+    let n_grouped = (lengths.len() / batch_size.saturating_mul(4)).clamp(1, GROUPED);
+    for group in order.chunks_mut(n_grouped.saturating_mul(batch_size)) {
         group.sort_by_key(|n| lengths[*n]);
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();

@@ -4,6 +4,8 @@
 //! the weights of the best epoch so far. Each file appears by rename, and the state is the last to do so.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -21,6 +23,7 @@ use crate::report::{EpochReport, versions};
 use crate::weights;
 
 const STATE: &str = "state.safetensors";
+const LOCK: &str = "lock";
 
 /// Where the state of a training is kept, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +61,39 @@ pub(super) struct Keeper {
     dir: PathBuf,
     pub(super) every: usize,
     identity: BTreeMap<String, String>,
+    /// Held as long as the training is under way, so that no other one keeps its state here.
+    _lock: fs::File,
+}
+
+impl Keep {
+    /// Whether there is a state to go on with.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.dir.join(STATE).exists()
+    }
+
+    /// Takes the state away, and nobody else's files; the folder goes too if nothing else is in it.
+    pub fn remove(&self) -> Result<()> {
+        let is_ours = |name: &str| name == LOCK || is_of_a_state(name);
+        remove(&self.dir, is_ours)?;
+        match fs::remove_dir(&self.dir) {
+            Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(unkept(&self.dir, error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Keeper {
     pub(super) fn new(keep: &Keep, start: &Classifier, data: &Split, config: &TrainConfig) -> Result<Self> {
         let dir = keep.dir.clone();
         fs::create_dir_all(&dir).map_err(|error| unkept(&dir, error))?;
-        let keeper = Self { identity: identity(start, data, config), dir, every: keep.every.max(1) };
+        let lock = fs::File::create(dir.join(LOCK)).map_err(|error| unkept(&dir, error))?;
+        match lock.file().try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => return Err(Error::TrainingUnderWay { path: dir }),
+            Err(TryLockError::Error(error)) => return Err(unkept(&dir, error)),
+        }
+        let keeper = Self { identity: identity(start, data, config), dir, every: keep.every.max(1), _lock: lock };
         if !keep.resume {
             keeper.clear()?;
         }
@@ -106,6 +135,8 @@ impl Keeper {
     pub(super) fn restore(&self, fresh: &Run, start: &Classifier) -> Result<Option<Run>> {
         let path = self.dir.join(STATE);
         if !path.exists() {
+            // What else is there belongs to no state.
+            self.clear()?;
             return Ok(None);
         }
         let (mut tensors, rest) = read(&path)?;
@@ -143,38 +174,45 @@ impl Keeper {
     }
 
     fn best_path(&self, epoch: usize) -> PathBuf {
-        self.dir.join(format!("best-{epoch}.safetensors"))
+        self.dir.join(best_name(epoch))
     }
 
     /// Takes the weights of other epochs than the best away.
     fn forget_worse(&self, best: Option<usize>) -> Result<()> {
-        let kept = best.map(|epoch| self.best_path(epoch));
-        self.remove(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with("best-") && Some(path) != kept.as_deref()
-        })
+        let kept = best.map(best_name);
+        remove(&self.dir, |name| is_of_a_best(name) && Some(name) != kept.as_deref())
     }
 
-    /// Takes every file of ours away, and nobody else's.
+    /// Takes every file of a state away.
     fn clear(&self) -> Result<()> {
-        self.remove(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with(STATE) || (name.starts_with("best-") && name.contains(".safetensors"))
-        })
+        remove(&self.dir, is_of_a_state)
     }
+}
 
-    fn remove(&self, is_old: impl Fn(&Path) -> bool) -> Result<()> {
-        let removed = fs::read_dir(&self.dir).and_then(|entries| {
-            for entry in entries {
-                let path = entry?.path();
-                if is_old(&path) {
-                    fs::remove_file(path)?;
-                }
+fn best_name(epoch: usize) -> String {
+    format!("best-{epoch}.safetensors")
+}
+
+fn is_of_a_best(name: &str) -> bool {
+    name.starts_with("best-") && name.contains(".safetensors")
+}
+
+fn is_of_a_state(name: &str) -> bool {
+    name.starts_with(STATE) || is_of_a_best(name)
+}
+
+/// Removes those files of a folder whose names are of a kind.
+fn remove(dir: &Path, is_old: impl Fn(&str) -> bool) -> Result<()> {
+    let removed = fs::read_dir(dir).and_then(|entries| {
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(&is_old) {
+                fs::remove_file(entry.path())?;
             }
-            Ok(())
-        });
-        removed.map_err(|error| unkept(&self.dir, error))
-    }
+        }
+        Ok(())
+    });
+    removed.map_err(|error| unkept(dir, error))
 }
 
 /// What has to be the same for a training to go on.
@@ -184,6 +222,8 @@ fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<
     let mut identity = versions();
     identity.extend([
         ("checkpoint".to_owned(), start.loaded.clone()),
+        ("config.json".to_owned(), start.config.to_json()),
+        ("tokenizer".to_owned(), start.tokenizer_digest()),
         ("set of labels".to_owned(), start.labels().join("\n")),
         ("dataset".to_owned(), format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation))),
         ("set of options".to_owned(), serde_json::to_string(&config).expect("options become JSON")),

@@ -9,7 +9,7 @@ use super::learner::{Labelled, Learner};
 use super::state::Keeper;
 use super::threads::Threads;
 use super::{Event, Run, TrainConfig, order, tell};
-use crate::classifier::{Classifier, logits};
+use crate::classifier::{Classifier, in_batches, logits};
 use crate::dataset::{Example, Split};
 use crate::error::{Error, Result};
 use crate::evaluate::{check_examples, measure};
@@ -66,7 +66,7 @@ impl<'a> Task<'a> {
     /// Steps of all epochs.
     pub(super) fn n_steps(&self) -> usize {
         let n_batches = self.train.rows.len().div_ceil(self.config.batch_size);
-        n_batches.div_ceil(self.config.accumulation) * self.config.epochs
+        n_batches.div_ceil(self.config.accumulation).saturating_mul(self.config.epochs)
     }
 
     /// Passes over the training texts once, or over those that are left of this epoch.
@@ -90,10 +90,7 @@ impl<'a> Task<'a> {
             let seconds = began.elapsed().as_secs_f64();
             (run.seconds, run.epoch_seconds) = (before.0 + seconds, before.1 + seconds);
             let n_done = run.learner.losses.len();
-            if let Some(keeper) = keeper.filter(|keeper| n_done.is_multiple_of(keeper.every)) {
-                keeper.save(&run)?;
-            }
-            tell(
+            let told = tell(
                 on,
                 Event::Step {
                     epoch: run.epoch,
@@ -103,25 +100,40 @@ impl<'a> Task<'a> {
                     learning_rate,
                     examples_per_second: n_seen as f64 / seconds,
                 },
-            )?;
+            );
+            // Who asks politely loses nothing.
+            if let Some(keeper) = keeper.filter(|keeper| told.is_err() || n_done.is_multiple_of(keeper.every)) {
+                keeper.save(&run)?;
+            }
+            told?;
         }
         Ok(run)
     }
 
     /// Measures what an epoch brought.
-    pub(super) fn measure_epoch(&self, run: &mut Run) {
+    pub(super) fn measure_epoch(&self, run: &mut Run, on: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<()> {
         let began = Instant::now();
         let network = run.learner.network();
-        let logits = self.threads.run(move || logits(&network, &self.model, &self.measured.rows, &self.device));
+        let (n_texts, mut n_done) = (self.measured.rows.len(), 0);
+        let logits = in_batches(&self.measured.rows, |rows| {
+            n_done += rows.len();
+            tell(on, Event::Measure { epoch: run.epoch, n_done, n_texts })?;
+            Ok(self.threads.run(|| logits(&network, &self.model, rows, &self.device)))
+        })?;
+        let evaluation = measure(&logits, self.measured.examples, &self.model.labels);
+        if !evaluation.loss.is_finite() {
+            return Err(Error::Diverged { step: run.learner.losses.len() });
+        }
         let losses = &run.learner.losses[run.learner.losses.len() - run.steps_in_epoch..];
         run.end_epoch(EpochReport {
             epoch: run.epoch,
             train_loss: losses.iter().copied().map(f64::from).sum::<f64>() / losses.len() as f64,
-            evaluation: measure(&logits, self.measured.examples, &self.model.labels),
+            evaluation,
             examples_per_second: self.train.rows.len() as f64 / run.epoch_seconds,
             train_seconds: run.epoch_seconds,
             evaluation_seconds: began.elapsed().as_secs_f64(),
         });
+        Ok(())
     }
 }
 

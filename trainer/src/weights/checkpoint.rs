@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::names;
+use super::{TensorProblem, names};
 use crate::error::{Error, Result};
 use crate::model_config::Family;
 
@@ -45,11 +45,14 @@ impl Checkpoint {
             digest.update(&bytes);
             let unparsed = |source| Error::WeightsFile { path: path.clone(), source };
             let file = SafeTensors::deserialize(&bytes).map_err(unparsed)?;
-            tensors.extend(file.iter().map(|(name, tensor)| {
+            for (name, tensor) in file.iter() {
                 let stored =
                     Stored { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), bytes: tensor.data().to_vec() };
-                (names::full(family, name), stored)
-            }));
+                if tensors.insert(names::full(family, name), stored).is_some() {
+                    let problems = vec![TensorProblem::Duplicate(name.to_owned())];
+                    return Err(Error::Tensors { dir: dir.to_owned(), problems });
+                }
+            }
         }
         tensors.retain(|name, _| !names::is_left_out(name));
         Ok(Self { tensors, digest: crate::report::sha256_text(digest) })
@@ -58,6 +61,11 @@ impl Checkpoint {
     /// The shape of a tensor that is there.
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|stored| &stored.shape[..])
+    }
+
+    /// How many tensors there are.
+    pub(crate) fn n_tensors(&self) -> usize {
+        self.tensors.len()
     }
 
     /// Takes a tensor out.

@@ -26,6 +26,8 @@ pub enum TensorProblem {
     Missing(String),
     /// It is there, and the model has no place for it.
     Unused(String),
+    /// It is there twice, under one name or under an old and a new one.
+    Duplicate(String),
     /// It has another shape than the model needs.
     Shape {
         /// The tensor's name.
@@ -49,6 +51,7 @@ impl fmt::Display for TensorProblem {
         match self {
             Self::Missing(name) => write!(f, "{name} is missing"),
             Self::Unused(name) => write!(f, "{name} is unknown"),
+            Self::Duplicate(name) => write!(f, "{name} is there twice"),
             Self::Shape { name, expected, found } => {
                 write!(f, "{name} has shape {found:?} instead of {expected:?}")
             }

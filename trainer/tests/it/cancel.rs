@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use kit_trainer::{Error, Event, TrainConfig, train};
+use kit_trainer::{Error, Event, Keep, TrainConfig, evaluate_told, train, train_kept};
 
 use crate::fixture::{load, split, tiny};
 
@@ -18,6 +18,41 @@ fn breaking_ends_training_at_once() {
     });
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     assert_eq!(n_steps, 3);
+}
+
+#[test]
+fn measuring_can_be_broken_off_and_is_gone_on_with() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 100, resume };
+    let (data, config) = (split(64), TrainConfig { epochs: 2, ..TrainConfig::default() });
+    let result = train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| match event {
+        Event::Measure { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+    let mut began_at = 0;
+    let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
+        if let Event::Started { n_done, .. } = event {
+            began_at = n_done;
+        }
+        ControlFlow::Continue(())
+    });
+    let whole = train(load(&tiny()), &data, &config, &mut |_| ControlFlow::Continue(())).expect("trained").1;
+    assert_eq!((began_at, resumed.expect("trained").1.losses), (whole.losses.len() / 2, whole.losses));
+}
+
+#[test]
+fn evaluating_can_be_broken_off() {
+    let examples = split(64).train;
+    let result = evaluate_told(&load(&tiny()), &examples, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(result, Err(Error::Cancelled)));
+}
+
+#[test]
+fn absurd_sizes_are_no_panic() {
+    let config =
+        TrainConfig { epochs: 1_000_000_000_000, patience: Some(1), batch_size: 1 << 62, ..TrainConfig::default() };
+    train(load(&tiny()), &split(8), &config, &mut |_| ControlFlow::Continue(())).expect("patience ends it");
 }
 
 #[test]

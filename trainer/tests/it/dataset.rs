@@ -45,6 +45,67 @@ fn labels_that_are_texts_are_sorted() {
 }
 
 #[test]
+fn marks_of_the_byte_order_and_blanks_around_labels_do_not_count() {
+    for (name, content) in [
+        ("a.jsonl", "\u{feff}{\"text\": \"x\", \"label\": \"b\"}\n{\"text\": \"y\", \"label\": \"a\"}\n"),
+        ("a.json", "\u{feff}[{\"text\": \"x\", \"label\": \"b\"}, {\"text\": \"y\", \"label\": \"a\"}]"),
+        ("a.csv", "\u{feff}text, label\nx, b\ny,a \n"),
+    ] {
+        assert_eq!(read(name, content), "x=1 y=0 of a b", "{name}");
+    }
+}
+
+#[test]
+fn a_document_of_another_kind_is_told_as_a_whole() {
+    check(
+        "a.json",
+        "{\"data\": [\n{\"text\": \"x\", \"label\": 1},\n{\"text\": \"y\", \"label\": 0}]}",
+        expect!["cannot parse the dataset /a.json: it has no list at `samples`"],
+    );
+    check(
+        "a.csv",
+        "text,label,label\nx,1,2\n",
+        expect![[r#"cannot read the dataset /a.csv: it has two columns "label""#]],
+    );
+}
+
+#[test]
+fn a_number_far_above_all_others_is_no_label() {
+    check(
+        "a.csv",
+        "text,label\nx,0\ny,1\nz,2999\n",
+        expect![
+            "the dataset /a.csv has rows that cannot be used: line 4: its label 2999 is far above the 3 different ones that there are"
+        ],
+    );
+    check("a.csv", "text,label\nx,0\ny,5\n", expect!["x=0 y=5 of LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5"]);
+}
+
+#[test]
+fn the_lines_of_all_bad_rows_are_told() {
+    let content = "{}\n".repeat(30);
+    let told = read("a.jsonl", &content);
+    assert!(told.ends_with("; and 10 more, in lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"), "{told}");
+}
+
+#[test]
+fn a_share_is_from_zero_to_below_one() {
+    for share in [-0.1, 1.0, 20.0, f64::NAN] {
+        assert!(uneven().split(share, 1).is_err(), "{share}");
+    }
+}
+
+#[test]
+fn labels_of_another_kind_are_told_by_the_one_that_is_unknown() {
+    let known = ["bad", "good"].map(str::to_owned);
+    let numbered = |n: usize| Dataset { examples: Vec::new(), labels: (0..n).map(|n| format!("LABEL_{n}")).collect() };
+    let error = numbered(3).aligned_to(&known).expect_err("three labels are too many").to_string();
+    assert!(error.contains("\"LABEL_2\""), "{error}");
+    assert!(numbered(2).aligned_to(&[]).is_err());
+    assert_eq!(numbered(2).aligned_to(&known).expect("two numbers").labels, known);
+}
+
+#[test]
 fn every_bad_row_is_named() {
     check(
         "a.json",
@@ -114,7 +175,7 @@ fn uneven() -> Dataset {
 
 #[test]
 fn a_split_keeps_the_shares_of_the_labels() {
-    let split = uneven().split(0.2, 1);
+    let split = uneven().split(0.2, 1).expect("a share");
     let count = |examples: &[kit_trainer::Example], label| examples.iter().filter(|e| e.label == label).count();
     assert_eq!((count(&split.validation, 0), count(&split.validation, 1)), (12, 8));
     assert_eq!((count(&split.train, 0), count(&split.train, 1)), (48, 32));
@@ -123,9 +184,9 @@ fn a_split_keeps_the_shares_of_the_labels() {
 
 #[test]
 fn a_split_depends_on_the_seed_only() {
-    assert_eq!(uneven().split(0.2, 1), uneven().split(0.2, 1));
-    assert_ne!(uneven().split(0.2, 1), uneven().split(0.2, 2));
-    assert!(uneven().split(0.0, 1).validation.is_empty());
+    assert_eq!(uneven().split(0.2, 1).expect("a share"), uneven().split(0.2, 1).expect("a share"));
+    assert_ne!(uneven().split(0.2, 1).expect("a share"), uneven().split(0.2, 2).expect("a share"));
+    assert!(uneven().split(0.0, 1).expect("a share").validation.is_empty());
 }
 
 #[test]

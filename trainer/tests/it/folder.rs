@@ -1,12 +1,14 @@
 //! Model folders, in and out.
 
+use std::path::Path;
+
 use expect_test::{Expect, expect};
 use fs_err as fs;
-use kit_trainer::{Classifier, DeviceKind};
+use kit_trainer::{Classifier, DeviceKind, Error, TrainConfig, train};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use crate::fixture::{Tensors, base, edited, load, read_tensors, tiny, tiny_bert, write_tensors};
+use crate::fixture::{Tensors, base, edited, go_on, load, read_tensors, split, tiny, tiny_bert, write_tensors};
 
 const TEXTS: [&str; 3] = ["a wonderful film", "i never want to see it again", ""];
 
@@ -138,10 +140,66 @@ fn a_base_bert_gets_a_head_and_is_saved_under_its_own_names() {
 }
 
 #[test]
-fn as_many_labels_keep_the_head() {
-    let renamed = load(&tiny()).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
-    assert_eq!(logits(&renamed), logits(&load(&tiny())));
-    assert_eq!(renamed.labels(), ["no", "yes"]);
+fn labels_that_are_known_keep_the_head_and_its_order() {
+    let tiny = load(&tiny());
+    let mut backwards = tiny.labels().to_vec();
+    backwards.reverse();
+    let numbers = ["LABEL_0", "LABEL_1"].map(str::to_owned).to_vec();
+    for labels in [backwards, numbers] {
+        let same = tiny.clone().with_labels(labels, 1);
+        assert_eq!((same.labels(), logits(&same)), (tiny.labels(), logits(&tiny)));
+    }
+    let others = tiny.clone().with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
+    assert_ne!(logits(&others), logits(&tiny), "a head for other labels is drawn");
+    assert_eq!(others.labels(), ["no", "yes"]);
+    // Numbers are given names.
+    let folder = edited(|_, config| drop(config.as_object_mut().expect("an object").remove("id2label")));
+    let named = load(folder.path()).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
+    assert_eq!((named.labels()[1].as_str(), logits(&named)), ("yes", logits(&tiny)));
+}
+
+#[test]
+fn what_would_panic_is_refused() {
+    let config = |key: &'static str, value: serde_json::Value| {
+        let folder = edited(move |_, config| config[key] = value);
+        shown(folder.path())
+    };
+    assert!(config("pad_token_id", json!(99999)).contains("pad_token_id is 99999"));
+    assert!(config("n_layers", json!(1_000_000_000)).contains("1000000000 layers"));
+    let folder = edited(|tensors, config| {
+        config.as_object_mut().expect("an object").remove("id2label");
+        let empty = (Dtype::F32, vec![30_000_000_000, 0], Vec::new());
+        tensors.insert("classifier.weight".to_owned(), empty);
+    });
+    assert!(shown(folder.path()).contains("classifier.weight is unknown"));
+    let folder = edited(|tensors, _| {
+        let twice = tensors["distilbert.embeddings.LayerNorm.weight"].clone();
+        tensors.insert("embeddings.LayerNorm.gamma".to_owned(), twice);
+    });
+    assert!(
+        shown(folder.path()).contains("LayerNorm.weight is there twice")
+            || shown(folder.path()).contains("LayerNorm.gamma is there twice")
+    );
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_found_out() {
+    let folder = edited(|tensors, _| {
+        let (_, _, bytes) = tensors.get_mut("distilbert.transformer.layer.0.ffn.lin1.weight").expect("a layer");
+        *bytes = f32::NAN.to_le_bytes().repeat(bytes.len() / 4);
+    });
+    for device in [DeviceKind::Flex, DeviceKind::NdArray] {
+        let broken = Classifier::load(folder.path(), device).expect("it loads");
+        let found = broken.classify(&["a film"]);
+        assert!(matches!(found, Err(Error::NotFinite { text: 1 })), "{device}: {found:?}");
+        let trained = train(broken, &split(8), &TrainConfig::default(), &mut go_on);
+        assert!(matches!(trained, Err(Error::Diverged { step: 1 })), "{device}");
+    }
+}
+
+/// Why a folder does not load.
+fn shown(folder: &Path) -> String {
+    Classifier::load(folder, DeviceKind::Flex).expect_err("it is refused").to_string()
 }
 
 #[test]

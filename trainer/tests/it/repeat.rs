@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kit_trainer::{ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept};
 
-use crate::fixture::{base, go_on, load, sentences, split, tiny};
+use crate::fixture::{base, edited, go_on, load, sentences, split, tiny};
 
 /// The bytes of the weights that a training with this many threads ends with.
 fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8> {
@@ -61,7 +61,7 @@ fn bytes(classifier: &Classifier) -> Vec<u8> {
 fn an_interrupted_training_ends_with_the_same_bytes() {
     let (data, config) = eventful();
     let (whole, whole_report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
-    // Nine steps: after each of them once, with a state every two steps, so that some of the work is done twice.
+    // Nine steps: after some of them, with a state every two steps; who asks to stop has one of the last step too.
     for stop in [1, 2, 3, 5, 8] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume };
@@ -99,6 +99,52 @@ fn another_training_is_not_gone_on_with() {
     assert_eq!(refused(&split(40), &config), "dataset");
     let more_threads = TrainConfig { threads: Some(1), ..config };
     train_kept(load(&tiny()), &data, &more_threads, Some(&keep), &mut go_on).expect("threads change nothing");
+}
+
+#[test]
+fn what_is_left_of_another_training_is_not_used() {
+    let (data, config) = eventful();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume };
+    let faster = TrainConfig { learning_rate: 1e-2, ..config.clone() };
+    train_kept(load(&tiny()), &data, &faster, Some(&keep(false)), &mut go_on).expect("trained");
+    fs_err::remove_file(folder.path().join("state.safetensors")).expect("removed");
+    fs_err::write(folder.path().join("notes.txt"), "not ours").expect("written");
+    let whole = train(load(&tiny()), &data, &config, &mut go_on).expect("trained").0;
+    let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut go_on).expect("trained").0;
+    assert!(bytes(&resumed) == bytes(&whole));
+    assert!(keep(true).is_begun());
+    keep(true).remove().expect("removed");
+    assert_eq!(fs_err::read_dir(folder.path()).expect("a folder").count(), 1, "the notes stay");
+}
+
+#[test]
+fn two_trainings_do_not_share_a_state() {
+    let (data, config) = eventful();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: false };
+    let mut second = None;
+    train_kept(load(&tiny()), &data, &config, Some(&keep), &mut |event| {
+        if second.is_none() && matches!(event, Event::Step { .. }) {
+            second = Some(train_kept(load(&tiny()), &data, &config, Some(&keep), &mut go_on));
+        }
+        ControlFlow::Continue(())
+    })
+    .expect("the first goes on");
+    assert!(matches!(second, Some(Err(Error::TrainingUnderWay { .. }))));
+}
+
+#[test]
+fn a_tokenizer_that_changed_meanwhile_is_told() {
+    let (data, config) = eventful();
+    let (folder, model) = (tempfile::tempdir().expect("a folder"), edited(|_, _| ()));
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
+    train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on).expect("trained");
+    let path = model.path().join("tokenizer.json");
+    let text = fs_err::read_to_string(&path).expect("readable");
+    fs_err::write(&path, text + " ").expect("written");
+    let error = train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on).expect_err("refused");
+    assert!(error.to_string().ends_with("another tokenizer"), "{error}");
 }
 
 #[test]

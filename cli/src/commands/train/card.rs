@@ -8,17 +8,17 @@ use trainer::{Measured, Report};
 
 use super::super::front_matter::{FrontMatter, quoted};
 
-/// Writes the card. Licence and language are those of the checkpoint's own card.
-pub(super) fn card(checkpoint: &Path, report: &Report) -> anyhow::Result<String> {
-    let theirs = match fs::read_to_string(checkpoint.join("README.md")) {
-        Ok(text) => FrontMatter::of(&text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => FrontMatter::default(),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(text(&theirs, report))
+/// What the checkpoint's own card says.
+pub(super) fn front_matter(checkpoint: &Path) -> anyhow::Result<FrontMatter> {
+    match fs::read(checkpoint.join("README.md")) {
+        Ok(bytes) => Ok(FrontMatter::of(&String::from_utf8_lossy(&bytes))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(FrontMatter::default()),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn text(theirs: &FrontMatter, report: &Report) -> String {
+/// Writes the card. Licence and language are those of the checkpoint's own.
+pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
     let best = report.best();
     let mut card = String::from("---\n");
     let mut line = |text: std::fmt::Arguments<'_>| card.write_fmt(text).expect("a string takes everything");
@@ -29,9 +29,6 @@ fn text(theirs: &FrontMatter, report: &Report) -> String {
         line(format_args!("language: {}\n", quoted(language)));
     }
     line(format_args!("library_name: transformers\npipeline_tag: text-classification\n"));
-    if let Some(base) = &theirs.base_model {
-        line(format_args!("base_model: {}\n", quoted(base)));
-    }
     line(format_args!("metrics: [accuracy, f1]\n---\n\n# Text classifier\n\n"));
     line(format_args!(
         "Tells {} apart.\n\n",

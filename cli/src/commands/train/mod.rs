@@ -1,6 +1,7 @@
 //! `kit-rs train`: labelled text and a checkpoint in; a model folder, a report, a Kitfile and a model card out.
 
 mod card;
+mod places;
 mod show;
 mod written;
 
@@ -99,7 +100,7 @@ struct Options {
     /// Share of the examples that is held out to measure each epoch
     #[arg(long, default_value_t = 0.2, value_name = "X")]
     validation_fraction: f64,
-    /// Longest text in tokens; longer ones are cut
+    /// Longest text in tokens while training; longer ones are cut. Measuring takes as many as the network does
     #[arg(long, default_value_t = 128, value_name = "N")]
     max_length: usize,
     /// Threads that compute; the model does not depend on it [default: all]
@@ -115,48 +116,89 @@ struct Options {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    if args.output.exists() && !args.output.is_dir() {
-        return Err(asked_wrongly(format!("{} is there and is not a folder", args.output.display())));
-    }
+    let keep = Keep { dir: beside(&args.output, "-state"), every: args.keep_every, resume: args.resume };
+    let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
+    places::check(&args, &report_path)?;
     written::check(&args)?;
+    if args.keep_every == 0 {
+        return Err(asked_wrongly("--keep-every is at least 1"));
+    }
+    if keep.is_begun() && !keep.resume {
+        let refused =
+            asked_wrongly(format!("{} holds the state of a training that was interrupted", keep.dir.display()));
+        return Err(refused).hint("--resume goes on with it; remove the folder to begin anew");
+    }
+    let theirs = card::front_matter(&args.model)?;
     let (seed, config) = (args.options.seed, config(&args.options));
     let columns = Columns { text: args.text_column.clone(), label: args.label_column.clone() };
     let dataset = Dataset::read_columns(&args.dataset, &columns)?;
-    let start = Classifier::load(&args.model, args.options.device)
-        .with_context(|| format!("cannot load the model in {}", args.model.display()))?
-        .with_labels(dataset.labels.clone(), seed);
+    let loaded = Classifier::load(&args.model, args.options.device)
+        .with_context(|| format!("cannot load the model in {}", args.model.display()))?;
+    let known = loaded.labels().to_vec();
+    let start = loaded.with_labels(dataset.labels.clone(), seed);
+    if known.first().is_some_and(|label| label != "LABEL_0") && known != start.labels() {
+        ui.note(format_args!("the checkpoint's labels are {}: those of the dataset get a new head", known.join(", ")));
+    }
+    let dataset = match dataset.examples.is_empty() {
+        true => return Err(trainer::Error::NoExamples.into()),
+        false => dataset.aligned_to(start.labels())?,
+    };
     let split = match &args.validation {
         Some(path) => {
-            let validation = Dataset::read_columns(path, &columns)?.aligned_to(&dataset.labels)?;
+            let validation = Dataset::read_columns(path, &columns)?.aligned_to(start.labels())?;
             Split { train: dataset.examples, validation: validation.examples }
         }
-        None => dataset.split(args.options.validation_fraction, seed),
+        None => dataset.split(args.options.validation_fraction, seed).map_err(of_option)?,
     };
-    let keep = Keep { dir: beside(&args.output, "-state"), every: args.keep_every, resume: args.resume };
     let mut show = show::Show::new(ui);
+    ui.note(labels_of(&split, start.labels()));
+    if keep.resume && !keep.is_begun() {
+        ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
+    }
     let trained = trainer::train_kept(start, &split, &config, Some(&keep), &mut |event| show.event(event));
+    show.end();
     let (classifier, report) = match trained {
         Err(error @ trainer::Error::Cancelled) => Err(error).hint("the same command with --resume goes on with it")?,
-        other => other?,
+        other => other.map_err(of_option)?,
     };
-    let card = card::card(&args.model, &report)?;
-    save(&classifier, &card, &args.output)?;
-    fs::remove_dir_all(&keep.dir)?;
-    let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
+    save(&classifier, &card::text(&theirs, &report), &args.output)?;
     let page_path = report_path.with_extension("html");
     fs::write(&report_path, report.to_json())?;
     fs::write(&page_path, report.to_html())?;
     ui.note(format_args!("report: {} and {}", report_path.display(), page_path.display()));
     let kitfile = match args.no_kitfile {
         true => None,
-        false => Some(written::write(&args, &report, ui)?),
+        false => Some(written::write(&args, &theirs, &report, ui)?),
     };
+    // Last, so that what failed before can be done again without the training.
+    keep.remove()?;
     let best = report.best();
     let text = format!("{}  accuracy {:.4}  macro F1 {:.4}", args.output.display(), best.accuracy, best.macro_f1);
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
     });
     ui.answer(text, &document)
+}
+
+/// An option that cannot be was asked for wrongly.
+fn of_option(error: trainer::Error) -> anyhow::Error {
+    match error {
+        trainer::Error::TrainOption { option, problem } => {
+            asked_wrongly(format!("--{}: {problem}", option.replace('_', "-")))
+        }
+        trainer::Error::InstructionSet { .. } => asked_wrongly(format!("--isa: {error}")),
+        other => other.into(),
+    }
+}
+
+/// Which labels there are, and how often.
+fn labels_of(split: &Split, labels: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut counts = vec![0_usize; labels.len()];
+    split.train.iter().chain(&split.validation).for_each(|example| counts[example.label] += 1);
+    let shown = labels.iter().zip(counts).take(SHOWN).map(|(label, count)| format!("{label} ({count})"));
+    let more = if labels.len() > SHOWN { ", …" } else { "" };
+    format!("{} labels: {}{more}", labels.len(), shown.collect::<Vec<_>>().join(", "))
 }
 
 fn config(options: &Options) -> TrainConfig {

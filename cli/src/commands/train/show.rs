@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use trainer::Event;
+use trainer::{Event, Measured};
 
 use crate::ui::Ui;
 
@@ -14,6 +14,13 @@ pub(super) struct Show<'a> {
 impl<'a> Show<'a> {
     pub(super) fn new(ui: &'a Ui) -> Self {
         Self { ui, bar: None }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 
     pub(super) fn event(&mut self, event: Event) -> ControlFlow<()> {
@@ -35,10 +42,21 @@ impl<'a> Show<'a> {
                     bar.set_message(format!("loss {loss:.4}, {examples_per_second:.0} texts/s"));
                 }
             }
-            Event::Epoch { epoch, train_loss, evaluation, .. } => self.ui.note(format_args!(
-                "epoch {epoch}: training loss {train_loss:.4}, held out: loss {:.4}, accuracy {:.4}, macro F1 {:.4}",
-                evaluation.loss, evaluation.accuracy, evaluation.macro_f1
-            )),
+            Event::Measure { n_done, n_texts, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("measuring {n_done}/{n_texts}"));
+                }
+            }
+            Event::Epoch { epoch, train_loss, evaluation, measured_on } => {
+                let on = match measured_on {
+                    Measured::Validation => "held out",
+                    Measured::Train => "on the same examples",
+                };
+                self.ui.note(format_args!(
+                    "epoch {epoch}: training loss {train_loss:.4}, {on}: loss {:.4}, accuracy {:.4}, macro F1 {:.4}",
+                    evaluation.loss, evaluation.accuracy, evaluation.macro_f1
+                ));
+            }
             _ => (),
         }
         self.ui.interrupt().flow()

@@ -15,23 +15,20 @@ use crate::failure::{WithHint as _, asked_wrongly};
 use crate::ui::Ui;
 
 /// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one; returns its path.
-pub(super) fn write(args: &Args, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
+pub(super) fn write(args: &Args, theirs: &FrontMatter, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
     let path = place(args);
     let context = parent(&path);
-    let model_path = within(context, &args.output)
-        .with_context(|| {
-            format!("{} is not beneath {}, where its Kitfile is", args.output.display(), context.display())
-        })
-        .hint("--kitfile names another one, --no-kitfile leaves it alone")?;
+    let model_path = model_path(context, &args.output)?;
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return fresh(&path, &model_path, args, report, ui);
+            return fresh(&path, &model_path, args, theirs, report, ui);
         }
         Err(error) => return Err(error.into()),
     };
     let before = Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
-    let model = updated(before.model.unwrap_or_default(), &model_path, args, report);
+    let checkpoint = within(context, &args.model).unwrap_or_default();
+    let model = updated(before.model.unwrap_or_default(), [&model_path, &checkpoint], theirs, report);
     let after = kitfile::edit::set_model(&text, &model)
         .with_context(|| format!("cannot bring {} up to date", path.display()))?;
     fs::write(&path, after)?;
@@ -48,8 +45,12 @@ fn place(args: &Args) -> PathBuf {
 
 /// Says before the training what would be in the way after it.
 pub(super) fn check(args: &Args) -> anyhow::Result<()> {
+    if args.no_kitfile {
+        return Ok(());
+    }
     let path = place(args);
-    if !args.no_kitfile && path.is_file() {
+    model_path(parent(&path), &args.output)?;
+    if path.is_file() {
         Kitfile::parse(&fs::read_to_string(&path)?)
             .with_context(|| format!("{} is not valid", path.display()))
             .hint("correct it, or leave it alone with --no-kitfile")?;
@@ -57,13 +58,20 @@ pub(super) fn check(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fresh(path: &Path, model_path: &str, args: &Args, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
+fn fresh(
+    path: &Path,
+    model_path: &str,
+    args: &Args,
+    theirs: &FrontMatter,
+    report: &Report,
+    ui: &Ui,
+) -> anyhow::Result<PathBuf> {
     let context = parent(path);
     let mut kitfile = Kitfile { manifest_version: "1.0.0".to_owned(), ..Kitfile::default() };
     kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
-    kitfile.model = Some(updated(Model { name, ..Model::default() }, model_path, args, report));
-    if let Some(dataset) = within(context, &args.dataset) {
+    kitfile.model = Some(updated(Model { name, ..Model::default() }, [model_path, ""], theirs, report));
+    if let Some(dataset) = within(context, &args.dataset).filter(|path| !path.is_empty()) {
         let name = args.dataset.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let description = format!("{} examples to learn from", report.train.n_examples);
         kitfile.datasets.push(kitfile::Dataset { name, path: dataset, description, ..kitfile::Dataset::default() });
@@ -75,9 +83,9 @@ fn fresh(path: &Path, model_path: &str, args: &Args, report: &Report, ui: &Ui) -
 }
 
 /// The section with what is known of the model now; everything that a person wrote stays.
-fn updated(before: Model, path: &str, args: &Args, report: &Report) -> Model {
+fn updated(before: Model, [path, checkpoint]: [&str; 2], theirs: &FrontMatter, report: &Report) -> Model {
+    let of_checkpoint = before.path.trim_start_matches("./").trim_end_matches('/') == checkpoint;
     let is_same = before.path.trim_start_matches("./").trim_end_matches('/') == path;
-    let theirs = FrontMatter::of(&fs::read_to_string(args.model.join("README.md")).unwrap_or_default());
     let or = |before: String, otherwise: &str| if before.is_empty() { otherwise.to_owned() } else { before };
     Model {
         // The parts belonged to the model that was named before.
@@ -86,19 +94,32 @@ fn updated(before: Model, path: &str, args: &Args, report: &Report) -> Model {
         framework: or(before.framework, "transformers"),
         format: "safetensors".to_owned(),
         license: or(before.license, theirs.license.as_deref().unwrap_or_default()),
-        parameters: parameters(before.parameters, &theirs, report),
+        parameters: parameters(before.parameters, of_checkpoint, report),
         digest: None,
         diff_id: None,
         ..before
     }
 }
 
+/// Parameters that `init` and `import` find in a checkpoint's files, and that training changes.
+const GUESSED: [&str; 3] = ["architectures", "dtype", "torch_dtype"];
+
 /// What led to the model, and how good it is. It says no times, so that the same training gives the same Kitfile.
-fn parameters(before: Value, theirs: &FrontMatter, report: &Report) -> Value {
+fn parameters(before: Value, of_checkpoint: bool, report: &Report) -> Value {
     let mut parameters = match before {
         Value::Object(before) => before,
         _ => serde_json::Map::new(),
     };
+    // What was found in the checkpoint is not of this model; where it came from is.
+    let source = parameters.remove("source").filter(|_| of_checkpoint).or_else(|| {
+        let base = parameters.get("base_model").filter(|base| base["weights"] == report.base_weights.as_str());
+        base.map(|base| base["source"].clone())
+    });
+    GUESSED.iter().for_each(|key| drop(parameters.remove(*key)));
+    let mut base_model = json!({ "weights": report.base_weights });
+    if let Some(source) = source.filter(|source| !source.is_null()) {
+        base_model["source"] = source;
+    }
     let best = report.best();
     let mut config = serde_json::to_value(&report.config).unwrap_or_default();
     if let Some(config) = config.as_object_mut() {
@@ -115,14 +136,12 @@ fn parameters(before: Value, theirs: &FrontMatter, report: &Report) -> Value {
             "n_examples": best.n_examples,
         },
         "training": config,
-        "base_model": { "weights": report.base_weights, "name": theirs.base_model },
+        "num_parameters": report.n_parameters,
+        "base_model": base_model,
         "dataset": { "digest": report.train.digest, "n_examples": report.train.n_examples },
         "labels": report.labels,
     });
-    let Value::Object(mut ours) = ours else { unreachable!("an object was written above") };
-    if let Some(base) = ours.get_mut("base_model").and_then(Value::as_object_mut) {
-        base.retain(|_, value| !value.is_null());
-    }
+    let Value::Object(ours) = ours else { unreachable!("an object was written above") };
     parameters.extend(ours);
     Value::Object(parameters)
 }
@@ -136,11 +155,22 @@ fn plain(value: &Value) -> Value {
     }
 }
 
+/// Where the model is, or will be, as its Kitfile says it.
+fn model_path(context: &Path, output: &Path) -> anyhow::Result<String> {
+    let name = output.file_name().unwrap_or_default();
+    within(context, parent(output))
+        .and_then(|parent| {
+            Some(if parent.is_empty() { name.to_str()?.to_owned() } else { format!("{parent}/{}", name.to_str()?) })
+        })
+        .with_context(|| format!("{} is not beneath {}, where its Kitfile is", output.display(), context.display()))
+        .hint("--kitfile names another one, --no-kitfile leaves it alone")
+}
+
 /// The path beneath a folder, as a Kitfile has it.
 fn within(context: &Path, path: &Path) -> Option<String> {
     let (context, path) = (fs::canonicalize(context).ok()?, fs::canonicalize(path).ok()?);
     let parts: Option<Vec<&str>> = path.strip_prefix(&context).ok()?.iter().map(|part| part.to_str()).collect();
-    Some(parts?.join("/")).filter(|path| !path.is_empty())
+    Some(parts?.join("/"))
 }
 
 /// The folder that holds a path.

@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 
-use super::kernels::{linear, linear_backward, normalize, normalize_backward, scaled};
+use super::kernels::{linear, linear_backward, normalize, normalize_backward, relu, scaled};
 use super::{Primitive, contiguous, register, slice, tensor};
 use crate::model_config::Pooling;
 
@@ -59,7 +59,7 @@ fn normalized(input: &Primitive, dim: usize, epsilon: f32) -> (Vec<f32>, Vec<f32
 fn activated(input: &Primitive, weight: &Primitive, bias: &Primitive, activation: Option<Pooling>) -> Vec<f32> {
     let mut output = linear(slice(input), slice(weight), slice(bias));
     match activation {
-        Some(Pooling::Relu) => output.iter_mut().for_each(|value| *value = value.max(0.0)),
+        Some(Pooling::Relu) => output.iter_mut().for_each(|value| *value = relu(*value)),
         Some(Pooling::Tanh) => output.iter_mut().for_each(|value| *value = libm::tanhf(*value)),
         None => {}
     }

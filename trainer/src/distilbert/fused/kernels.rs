@@ -252,6 +252,11 @@ pub(super) fn normalize_backward(
     (of_scale, of_shift)
 }
 
+/// What is not positive becomes 0, and what is no number stays none: a comparison hides it, as `f32::max` would.
+pub(super) fn relu(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
 /// GELU by the error function.
 pub(super) fn gelu(values: &[f32]) -> Vec<f32> {
     let mut output = vec![0.0; values.len()];

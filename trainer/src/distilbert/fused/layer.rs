@@ -6,7 +6,8 @@
 use rayon::prelude::*;
 
 use super::kernels::{
-    Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, product, scaled, softmax,
+    Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, product, relu, scaled,
+    softmax,
 };
 use crate::model_config::Activation;
 use crate::vectors::vectors;
@@ -307,7 +308,7 @@ fn mask(values: &mut [f32], others: &[f32]) {
 fn activated(values: &[f32], spec: &LayerSpec) -> Vec<f32> {
     match spec.activation {
         Activation::Gelu => gelu(values),
-        Activation::Relu => values.iter().map(|value| value.max(0.0)).collect(),
+        Activation::Relu => values.iter().map(|value| relu(*value)).collect(),
     }
 }
 
