@@ -1,5 +1,8 @@
 //! A large file that becomes a blob while it arrives, with what its layer has around it: no second copy is ever made.
 
+use std::path::PathBuf;
+
+use fs_err as fs;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -11,8 +14,11 @@ use crate::{
     Digest, Hold, Layout, Result,
     blocks::Blocks,
     client::joined,
-    content::{self, Hasher},
+    content::{self, Hasher, parse_digest},
 };
+
+/// What the file that names a whole blob is called by.
+const DIGEST: &str = "digest";
 
 /// The bytes of a blob around those of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +33,7 @@ impl Hub {
     /// Brings a file into a layout as a framed blob, in several ranges at once; returns the blob's digest and size, or `None` where the
     /// host knows no ranges.
     ///
-    /// What is there survives the process, until the layout's next garbage collection. The file is verified by its SHA-256 where the
+    /// What is there survives the process, until the layout's next garbage collection; a blob that is whole is not fetched again. The file is verified by its SHA-256 where the
     /// hub says one. `on` is told how many of the file's bytes are there. Whoever goes on with the blob holds the layout from before this.
     pub async fn download_framed(
         &self,
@@ -38,13 +44,30 @@ impl Hub {
         on: &(dyn Fn(u64) + Sync),
     ) -> Result<Option<(Digest, u64)>> {
         let framed = Framed { layout: layout.clone(), frame: frame.clone(), file: file.clone() };
-        let (framed, opened) = joined(spawn_blocking(move || framed.open().map(|opened| (framed, opened)))).await?;
-        let (blocks, hold) = opened.ok_or_else(|| busy(snapshot, file))?;
+        let (framed, found) = joined(spawn_blocking(move || framed.find().map(|found| (framed, found)))).await?;
+        let (blocks, hold) = match found {
+            Found::Blob(digest) => {
+                on(file.size);
+                return Ok(Some((digest, framed.size())));
+            }
+            Found::Parts(blocks, hold) => (blocks, hold),
+            Found::Busy => return Err(busy(snapshot, file)),
+        };
         let offset = frame.before.len() as u64;
         let Some(blocks) = segments::fill(self, snapshot, file, (blocks, offset), on).await? else { return Ok(None) };
         let snapshot = snapshot.clone();
         joined(spawn_blocking(move || framed.finish(blocks, hold, &snapshot))).await.map(Some)
     }
+}
+
+/// What is here of a framed blob.
+enum Found {
+    /// All of it.
+    Blob(Digest),
+    /// Some of it, or nothing yet.
+    Parts(Blocks, Hold),
+    /// Somebody else is at it.
+    Busy,
 }
 
 struct Framed {
@@ -58,23 +81,37 @@ impl Framed {
         (self.frame.before.len() + self.frame.after.len()) as u64 + self.file.size
     }
 
-    /// Takes up what is here, and writes the frame where it is missing; `None` while somebody else is at it.
-    fn open(&self) -> Result<Option<(Blocks, Hold)>> {
-        let hold = self.layout.hold()?;
+    /// A place for what belongs to this content with this around it, and to nothing else.
+    fn beside(&self, suffix: &str) -> PathBuf {
         let Self { frame: Frame { before, after }, file, .. } = self;
-        // What the content is, and what is around it: nothing else is ever continued.
         let oid = file.sha256.as_ref().unwrap_or(&file.oid);
         let name = content::digest(&[oid.as_bytes(), b"\n", before, b"\n", after].concat());
-        let beside =
-            |suffix: &str| self.layout.root().join("ingest").join(format!("framed-{}.{suffix}", name.digest()));
-        let Some(mut blocks) = Blocks::open(beside("part"), beside("map"), self.size())? else { return Ok(None) };
+        self.layout.root().join("ingest").join(format!("framed-{}.{suffix}", name.digest()))
+    }
+
+    /// The blob that an earlier download came to.
+    fn whole(&self) -> Option<Digest> {
+        let digest = parse_digest(&fs::read_to_string(self.beside(DIGEST)).ok()?).ok()?;
+        (self.layout.size(&digest) == Some(self.size())).then_some(digest)
+    }
+
+    /// Takes up what is here, and writes the frame where it is missing.
+    fn find(&self) -> Result<Found> {
+        let hold = self.layout.hold()?;
+        if let Some(digest) = self.whole() {
+            return Ok(Found::Blob(digest));
+        }
+        let Self { frame: Frame { before, after }, file, .. } = self;
+        let Some(mut blocks) = Blocks::open(self.beside("part"), self.beside("map"), self.size())? else {
+            return Ok(Found::Busy);
+        };
         for (start, bytes) in [(0, before), (before.len() as u64 + file.size, after)] {
             let place = start..start + bytes.len() as u64;
             for span in blocks.missing().iter().filter_map(|span| overlap(span, &place)) {
                 blocks.write_at(&bytes[(span.start - start) as usize..(span.end - start) as usize], span.start)?;
             }
         }
-        Ok(Some((blocks, hold)))
+        Ok(Found::Parts(blocks, hold))
     }
 
     /// Verifies the file, and gives the blob its name.
@@ -88,8 +125,10 @@ impl Framed {
         let digest = blocks.hash(Hasher::default())?.finish();
         let path = self.layout.blob_path(&digest)?;
         if let Some(dir) = path.parent() {
-            fs_err::create_dir_all(dir)?;
+            fs::create_dir_all(dir)?;
         }
+        // Before the blob has its name: whoever is killed in between finds the parts, and nobody fetches them again.
+        fs::write(self.beside(DIGEST), digest.to_string())?;
         blocks.publish(&path)?;
         drop(hold);
         Ok((digest, self.size()))

@@ -318,7 +318,8 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     fs::create_dir_all(models.path().join("org/large")).unwrap();
     let content: Vec<u8> = (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
-    let hub = client(serve(hub::router(models.path())).await, None);
+    let log = Log::default();
+    let hub = client(serve(log.of(hub::router(models.path()))).await, None);
     let snapshot = hub.files(&repo("org/large"), "main").await.unwrap();
     let [file] = &snapshot.files[..] else { panic!("one file") };
     let frame = hub::Frame { before: vec![b'<'; 1536], after: vec![b'>'; 2_000_000] };
@@ -345,11 +346,19 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     assert!(first.into_inner().unwrap().unwrap() > 0, "it began anew");
     assert_eq!((&digest, size), (&content::digest(&whole), whole.len() as u64));
     assert!(fs::read(layout.blob_path(&digest).unwrap()).unwrap() == whole);
-    assert!(names(&into.path().join("ingest")).is_empty());
+
+    // It is not fetched again, also where the one who fetched it did not live to hear of it; but when the blob is gone it is.
+    let n_seen = log.seen().len();
+    let again = hub.download_framed(&snapshot, file, &frame, &layout, &|_| {}).await.unwrap().unwrap();
+    assert_eq!((&again.0, log.seen().len()), (&digest, n_seen));
+    fs::remove_file(layout.blob_path(&digest).unwrap()).unwrap();
+    hub.download_framed(&snapshot, file, &frame, &layout, &|_| {}).await.unwrap().unwrap();
+    assert!(log.seen().len() > n_seen && layout.size(&digest) == Some(size));
+    assert_eq!(names(&into.path().join("ingest")).len(), 1, "what the whole blob is called");
 
     // Another content than the listing says does not become a blob.
     let wrong = HubFile { sha256: Some("0".repeat(64)), ..file.clone() };
     let error = hub.download_framed(&snapshot, &wrong, &frame, &layout, &|_| {}).await.unwrap_err();
     assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
-    assert!(names(&into.path().join("ingest")).is_empty());
+    assert_eq!(names(&into.path().join("ingest")).len(), 1);
 }

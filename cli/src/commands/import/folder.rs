@@ -38,19 +38,11 @@ impl Folder {
         self.path.with_extension("arriving")
     }
 
-    /// A file for notes beside the folder, which is taken away with it.
-    pub(super) fn notes(&self) -> PathBuf {
-        self.path.with_extension("json")
-    }
-
     pub(super) fn remove(self) -> anyhow::Result<()> {
         if self._temporary.is_none() {
             fs::remove_dir_all(&self.path)?;
             if self.arriving().exists() {
                 fs::remove_dir_all(self.arriving())?;
-            }
-            if self.notes().exists() {
-                fs::remove_file(self.notes())?;
             }
             fs::remove_file(self.path.with_extension("lock"))?;
         }

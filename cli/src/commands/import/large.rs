@@ -1,8 +1,6 @@
 //! Large files go from the hub into the layout without lying anywhere else: as the layers that they become.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use fs_err as fs;
@@ -11,7 +9,6 @@ use kitfile::Kitfile;
 use modelkit::archive::around;
 use modelkit::{PackOptions, Plan, ReadyLayer};
 use registry::Layout;
-use registry::content::parse_digest;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::Folder;
@@ -51,9 +48,6 @@ pub(super) async fn hold_place(hub: &Hub, snapshot: &Snapshot, file: &HubFile, f
     Ok(fs::OpenOptions::new().write(true).open(&path)?.set_len(file.size)?)
 }
 
-/// Layers that are in the layout, by their paths: digest and size.
-type Notes = BTreeMap<String, (String, u64)>;
-
 impl Large {
     /// Brings them: each that is a layer by itself into the layout, the others to their places in the folder. Returns the layers.
     pub(super) fn bring(
@@ -68,9 +62,7 @@ impl Large {
             return Ok(Vec::new());
         }
         let plan = modelkit::plan(kitfile, folder.path(), layout, options)?;
-        let notes: Notes =
-            fs::read(folder.notes()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let way = Way { large: self, folder, layout, plan: &plan, notes: Mutex::new(notes), ui };
+        let way = Way { large: self, folder, layout, plan: &plan, ui };
         let bringing = stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
         let ready: Vec<Option<ReadyLayer>> = ui
             .block_on(bringing.try_collect())
@@ -85,7 +77,6 @@ struct Way<'a> {
     folder: &'a Folder,
     layout: &'a Layout,
     plan: &'a Plan,
-    notes: Mutex<Notes>,
     ui: &'a Ui,
 }
 
@@ -97,13 +88,8 @@ impl Way<'_> {
         let layer = self.plan.layers.iter().find(|layer| layer.path.as_str() == file.path);
         let frame = layer.map(|layer| around(&layer.files)).transpose()?.flatten();
         if let (Some(layer), Some((before, after))) = (layer, frame) {
-            let known = self.known(&file.path);
-            let found = match known {
-                Some(known) => Some(known),
-                None => hub.download_framed(snapshot, file, &Frame { before, after }, self.layout, &on).await?,
-            };
+            let found = hub.download_framed(snapshot, file, &Frame { before, after }, self.layout, &on).await?;
             if let Some((digest, size)) = found {
-                self.note(&file.path, digest.to_string(), size)?;
                 bar.finish_and_clear();
                 return Ok(Some(ReadyLayer { path: layer.path.clone(), digest, size }));
             }
@@ -111,18 +97,5 @@ impl Way<'_> {
         fetch(hub, snapshot, file, self.folder, &on).await?;
         bar.finish_and_clear();
         Ok(None)
-    }
-
-    /// What an import that was killed before it had packed brought already.
-    fn known(&self, path: &str) -> Option<(registry::Digest, u64)> {
-        let (digest, size) = self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(path)?.clone();
-        let digest = parse_digest(&digest).ok()?;
-        (self.layout.size(&digest) == Some(size)).then_some((digest, size))
-    }
-
-    fn note(&self, path: &str, digest: String, size: u64) -> anyhow::Result<()> {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.insert(path.to_owned(), (digest, size));
-        Ok(fs::write(self.folder.notes(), serde_json::to_vec(&*notes)?)?)
     }
 }
