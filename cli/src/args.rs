@@ -57,7 +57,7 @@ pub(crate) enum Progress {
     Auto,
     /// Never.
     None,
-    /// Always plain bars, as `kit` calls them.
+    /// Always: where stderr is no terminal, a line a second.
     Plain,
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod env;
 mod failure;
 mod interrupt;
+mod lines;
 mod network;
 mod output;
 #[cfg(all(test, feature = "full"))]

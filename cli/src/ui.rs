@@ -14,6 +14,7 @@ use crate::args::{Format, Progress};
 use crate::env::{self, Home};
 use crate::failure::{Report, is_broken_pipe};
 use crate::interrupt::Interrupt;
+use crate::lines::Lines;
 
 /// What a command needs to speak with its user, and where the user's things live.
 pub(crate) struct Ui {
@@ -26,12 +27,11 @@ pub(crate) struct Ui {
 
 impl Ui {
     pub(crate) fn new(format: Format, progress: Progress, home: Home) -> Self {
-        let drawn = match progress {
-            Progress::Auto => env::stderr_is_terminal(),
-            Progress::None => false,
-            Progress::Plain => true,
+        let target = match (progress, env::stderr_is_terminal()) {
+            (Progress::None, _) | (Progress::Auto, false) => ProgressDrawTarget::hidden(),
+            (Progress::Auto | Progress::Plain, true) => ProgressDrawTarget::stderr(),
+            (Progress::Plain, false) => ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1),
         };
-        let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
         let interrupt = Interrupt::listen(&runtime);
         Self { format, bars: MultiProgress::with_draw_target(target), home, runtime, interrupt }

@@ -12,7 +12,11 @@ pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Ve
         match (places.next(), places.next()) {
             (Some(place), None) => Ok(place),
             (Some(_), Some(_)) => Err(format!("it has two columns {name:?}")),
-            (None, _) => Err(format!("it has no column {name:?}, only {}", header.join(", "))),
+            (None, _) => {
+                let hint =
+                    if header.len() == 1 && header[0].contains(';') { ": is it separated by semicolons?" } else { "" };
+                Err(format!("it has no column {name:?}, only {}{hint}", header.join(", ")))
+            }
         }
     };
     let places = [place(&columns.text)?, place(&columns.label)?];

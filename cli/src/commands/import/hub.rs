@@ -18,6 +18,9 @@ use crate::ui::Ui;
 /// Hugging Face's own hub.
 pub(super) const HUB: &str = "https://huggingface.co";
 
+/// What is told of an import that was interrupted.
+pub(super) const GOES_ON: &str = "the same command goes on where it was";
+
 /// A repository on a hub, and the way there.
 pub(crate) struct Remote {
     pub(crate) hub: Hub,
@@ -57,10 +60,11 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
         let large = Large { hub, snapshot, files: large, n_at_once: args.concurrency.into() };
         anyhow::Ok((folder, commit, large))
     };
-    let (folder, commit, large) = ui
-        .block_on(bringing)
-        .with_context(|| format!("cannot import {repository} from {endpoint}"))
-        .hint("HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co")?;
+    let brought = ui.block_on(bringing).with_context(|| format!("cannot import {repository} from {endpoint}"));
+    let (folder, commit, large) = brought.hint(match ui.interrupt().flow().is_break() {
+        true => GOES_ON,
+        false => "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co",
+    })?;
     Ok(Brought { folder, name: repository.name().to_owned(), commit, large: Some(large) })
 }
 

@@ -12,7 +12,8 @@ use registry::Layout;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::Folder;
-use super::hub::fetch;
+use super::hub::{GOES_ON, fetch};
+use crate::failure::WithHint as _;
 use crate::ui::Ui;
 
 /// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder first.
@@ -64,9 +65,13 @@ impl Large {
         let plan = modelkit::plan(kitfile, folder.path(), layout, options)?;
         let way = Way { large: self, folder, layout, plan: &plan, ui };
         let bringing = stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
-        let ready: Vec<Option<ReadyLayer>> = ui
+        let ready = ui
             .block_on(bringing.try_collect())
-            .with_context(|| format!("cannot import the large files of {}", self.snapshot.repo))?;
+            .with_context(|| format!("cannot import the large files of {}", self.snapshot.repo));
+        let ready: Vec<Option<ReadyLayer>> = match ui.interrupt().flow().is_break() {
+            true => ready.hint(GOES_ON)?,
+            false => ready?,
+        };
         Ok(ready.into_iter().flatten().collect())
     }
 }
