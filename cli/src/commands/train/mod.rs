@@ -5,6 +5,7 @@ mod places;
 mod show;
 mod written;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -152,6 +153,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let mut show = show::Show::new(ui);
     ui.note(labels_of(&split, start.labels()));
+    let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
+    let n_known = split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
+    if n_known > 0 {
+        ui.warn(format_args!("{n_known} of the {} held-out texts are learned from too", split.validation.len()));
+    }
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
     }
