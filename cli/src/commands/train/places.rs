@@ -48,3 +48,64 @@ fn check_replaced(args: &Args) -> anyhow::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// A folder with a checkpoint in `model`, a dataset in `data/d.csv`, and something of a person's in `work`.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("there is a place for temporary files");
+        for (name, content) in [("model/config.json", "{}"), ("data/d.csv", "text,label\n"), ("work/notes.txt", "mine")]
+        {
+            let path = dir.path().join(name);
+            fs::create_dir_all(parent(&path)).expect("a folder");
+            fs::write(path, content).expect("written");
+        }
+        dir
+    }
+
+    fn checked(dir: &Path, output: &str, report: &str) -> Result<(), String> {
+        let at = |name: &str| dir.join(name).to_str().expect("UTF-8").to_owned();
+        let line = ["train", "--model", &at("model"), "--dataset", &at("data/d.csv"), "--output", &at(output)];
+        let Line { args } = Line::try_parse_from(line).map_err(|error| error.to_string())?;
+        check(&args, &dir.join(report)).map_err(|error| format!("{error:#}").replace(&at(""), ""))
+    }
+
+    #[test]
+    fn nothing_of_the_users_is_replaced() {
+        let dir = folder();
+        fs::create_dir(dir.path().join("data/model")).expect("a folder");
+        fs::write(dir.path().join("data/config.json"), "{}").expect("written");
+        let refused = |output: &str, expected: &str| {
+            let found = checked(dir.path(), output, "r.json").expect_err("refused");
+            assert!(found.contains(expected), "{output}: {found}");
+        };
+        refused("work", "work is there and is no model's folder");
+        refused("work/notes.txt", "is no model's folder");
+        refused("model", "model is, or lies in, model");
+        refused("data", "data/d.csv is, or lies in, data");
+        refused("..", "is no name of a folder to make");
+        fs::create_dir(dir.path().join("empty")).expect("a folder");
+        for output in ["new", "deep/new", "empty"] {
+            assert_eq!(checked(dir.path(), output, "r.json"), Ok(()), "{output}");
+        }
+    }
+
+    #[test]
+    fn a_report_has_a_place_before_there_is_one() {
+        let dir = folder();
+        assert_eq!(checked(dir.path(), "new", "work/r.json"), Ok(()));
+        assert!(checked(dir.path(), "new", "nowhere/r.json").is_err_and(|error| error.contains("no place for a file")));
+        assert!(checked(dir.path(), "new", "work").is_err());
+        assert!(checked(dir.path(), "new", "r.html").is_err_and(|error| error.contains("names the JSON")));
+    }
+}
