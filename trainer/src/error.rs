@@ -207,7 +207,7 @@ pub enum Error {
         device: String,
     },
     /// The callback asked to stop.
-    #[error("training was cancelled")]
+    #[error("stopped on request")]
     Cancelled,
 }
 

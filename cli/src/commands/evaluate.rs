@@ -1,11 +1,12 @@
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use serde_json::json;
 use trainer::{Classifier, Columns, Dataset, DeviceKind};
 
+use super::train::parent;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::ui::Ui;
@@ -41,6 +42,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if args.min_accuracy.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
         return Err(asked_wrongly("--min-accuracy is from 0 to 1"));
     }
+    if let Some(path) = args.predictions.as_ref().filter(|path| path.is_dir() || !parent(path).is_dir()) {
+        return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
+    }
     let source = super::source::open(&args.model, &args.network, ui)?;
     let classifier = Classifier::load(&source.dir, args.device)
         .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
@@ -54,15 +58,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.note(format_args!("the dataset's labels are numbers: {}", meant.collect::<Vec<_>>().join(", ")));
     }
     let dataset = dataset.aligned_to(classifier.labels())?;
-    let predictions = args.predictions.as_ref().map(fs::File::create).transpose()?;
     let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
     let (evaluation, logits) = trainer::evaluate_told(&classifier, &dataset.examples, &mut |n_done| {
         bar.set_position(n_done as u64);
         ui.interrupt().flow()
     })?;
     bar.finish_and_clear();
-    if let Some(file) = predictions {
-        write_predictions(file, &classifier, &dataset, logits)?;
+    if let Some(path) = &args.predictions {
+        write_predictions(path, &classifier, &dataset, logits)?;
     }
     let (accuracy, f1) = (evaluation.accuracy, evaluation.macro_f1);
     let n = dataset.examples.len();
@@ -74,14 +77,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn write_predictions(
-    file: fs::File,
+    path: &Path,
     classifier: &Classifier,
     dataset: &Dataset,
     logits: Vec<Vec<f32>>,
 ) -> anyhow::Result<()> {
     let texts: Vec<&str> = dataset.examples.iter().map(|example| example.text.as_str()).collect();
     let ids = classifier.tokenize(&texts)?;
-    let mut file = std::io::BufWriter::new(file);
+    let mut file = std::io::BufWriter::new(fs::File::create(path)?);
     for ((text, ids), logits) in texts.iter().zip(ids).zip(logits) {
         let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
         let label = &classifier.labels()[best];

@@ -5,6 +5,8 @@ mod places;
 mod show;
 mod written;
 
+pub(super) use written::parent;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

@@ -174,7 +174,7 @@ fn within(context: &Path, path: &Path) -> Option<String> {
 }
 
 /// The folder that holds a path.
-pub(super) fn parent(path: &Path) -> &Path {
+pub(in crate::commands) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
