@@ -48,8 +48,9 @@ impl Checkpoint {
             for (name, tensor) in file.iter() {
                 let stored =
                     Stored { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), bytes: tensor.data().to_vec() };
-                if tensors.insert(names::full(family, name), stored).is_some() {
-                    let problems = vec![TensorProblem::Duplicate(name.to_owned())];
+                let name = names::full(family, name);
+                if tensors.insert(name.clone(), stored).is_some() {
+                    let problems = vec![TensorProblem::Duplicate(name)];
                     return Err(Error::Tensors { dir: dir.to_owned(), problems });
                 }
             }
