@@ -64,7 +64,7 @@ impl Dataset {
             _ => json::parse(&text(path)?, path, columns)
                 .map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?,
         };
-        rows::collect(rows).map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
+        rows::collect(rows, columns).map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
     }
 
     /// The same examples, numbered as a classifier numbers its labels.

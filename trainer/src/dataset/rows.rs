@@ -70,11 +70,11 @@ enum Label {
 }
 
 /// Makes examples of rows; all problems are found, in the order of the rows.
-pub(super) fn collect(rows: Vec<Row>) -> Result<Dataset, Vec<RowProblem>> {
+pub(super) fn collect(rows: Vec<Row>, columns: &Columns) -> Result<Dataset, Vec<RowProblem>> {
     let mut problems = Vec::new();
     let mut found: Vec<(usize, String, Label)> = Vec::new();
     for Row { line, cells } in rows {
-        let example = cells.and_then(example).and_then(|(text, label)| {
+        let example = cells.and_then(|cells| example(cells, columns)).and_then(|(text, label)| {
             match (&label, found.first()) {
                 (Label::Name(_), Some((_, _, Label::Number(_)))) => {
                     Err("its label is a text, and the first one's is a number")
@@ -145,12 +145,12 @@ impl Label {
     }
 }
 
-fn example([text, label]: [Cell; 2]) -> Result<(String, Label), String> {
+fn example([text, label]: [Cell; 2], columns: &Columns) -> Result<(String, Label), String> {
     let text = match text {
         Cell::Text(text) if text.trim().is_empty() => return Err("its text is empty".to_owned()),
         Cell::Text(text) => text,
         Cell::Number(_) | Cell::Other => return Err("its text is not a string".to_owned()),
-        Cell::Missing => return Err("it has no text".to_owned()),
+        Cell::Missing => return Err(format!("it has no {:?}", columns.text)),
     };
     let label = match label {
         Cell::Text(name) if name.trim().is_empty() => return Err("its label is empty".to_owned()),
@@ -160,7 +160,7 @@ fn example([text, label]: [Cell; 2]) -> Result<(String, Label), String> {
             None => return Err(format!("its label {digits} is no whole number from 0 to {}", MOST_LABELS - 1)),
         },
         Cell::Other => return Err("its label is neither a text nor a number".to_owned()),
-        Cell::Missing => return Err("it has no label".to_owned()),
+        Cell::Missing => return Err(format!("it has no {:?}", columns.label)),
     };
     Ok((text, label))
 }

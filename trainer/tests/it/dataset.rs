@@ -112,7 +112,7 @@ fn every_bad_row_is_named() {
         r#"[{"text": "x", "label": 1}, {"label": 1}, {"text": "y"}, 3, {"text": " ", "label": 0},
             {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": null}]"#,
         expect![
-            "the dataset /a.json has rows that cannot be used: line 1: it has no text; line 1: it has no label; line 1: no object with text and label; line 1: its text is empty; line 2: its label -1 is no whole number from 0 to 9999; line 2: its text is not a string; line 2: its label is a text, and the first one's is a number; line 2: its label is neither a text nor a number"
+            "the dataset /a.json has rows that cannot be used: line 1: it has no \"text\"; line 1: it has no \"label\"; line 1: no object with text and label; line 1: its text is empty; line 2: its label -1 is no whole number from 0 to 9999; line 2: its text is not a string; line 2: its label is a text, and the first one's is a number; line 2: its label is neither a text nor a number"
         ],
     );
     check(
@@ -236,7 +236,7 @@ mod parquet {
     fn rows_and_columns_that_are_missing_are_named() {
         let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
         let error = Dataset::read_columns(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
-        assert!(error.to_string().contains("line 2: it has no label"), "{error}");
+        assert!(error.to_string().contains("line 2: it has no \"label\""), "{error}");
         let error = Dataset::read(&testdata("plain.parquet")).expect_err("there is no such column");
         assert!(error.to_string().contains("it has no column \"text\", only review, stars"), "{error}");
         let broken = tempfile::tempdir().expect("a temporary folder");
