@@ -27,8 +27,8 @@ pub(super) fn write(args: &Args, theirs: &FrontMatter, report: &Report, ui: &Ui)
         Err(error) => return Err(error.into()),
     };
     let before = Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
-    let checkpoint = within(context, &args.model).unwrap_or_default();
-    let model = updated(before.model.unwrap_or_default(), [&model_path, &checkpoint], theirs, report);
+    let checkpoint = within(context, &args.model);
+    let model = updated(before.model.unwrap_or_default(), &model_path, checkpoint.as_deref(), theirs, report);
     let after = kitfile::edit::set_model(&text, &model)
         .with_context(|| format!("cannot bring {} up to date", path.display()))?;
     fs::write(&path, after)?;
@@ -70,7 +70,7 @@ fn fresh(
     let mut kitfile = Kitfile { manifest_version: "1.0.0".to_owned(), ..Kitfile::default() };
     kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
-    kitfile.model = Some(updated(Model { name, ..Model::default() }, [model_path, ""], theirs, report));
+    kitfile.model = Some(updated(Model { name, ..Model::default() }, model_path, None, theirs, report));
     if let Some(dataset) = within(context, &args.dataset).filter(|path| !path.is_empty()) {
         let name = args.dataset.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let description = format!("{} examples to learn from", report.train.n_examples);
@@ -83,9 +83,10 @@ fn fresh(
 }
 
 /// The section with what is known of the model now; everything that a person wrote stays.
-fn updated(before: Model, [path, checkpoint]: [&str; 2], theirs: &FrontMatter, report: &Report) -> Model {
-    let of_checkpoint = before.path.trim_start_matches("./").trim_end_matches('/') == checkpoint;
-    let is_same = before.path.trim_start_matches("./").trim_end_matches('/') == path;
+fn updated(before: Model, path: &str, checkpoint: Option<&str>, theirs: &FrontMatter, report: &Report) -> Model {
+    let before_path = Path::new(before.path.trim_start_matches("./"));
+    let of_checkpoint = checkpoint.is_some_and(|checkpoint| before_path.starts_with(checkpoint));
+    let is_same = before_path == Path::new(path);
     let or = |before: String, otherwise: &str| if before.is_empty() { otherwise.to_owned() } else { before };
     Model {
         // The parts belonged to the model that was named before.
