@@ -47,8 +47,8 @@ mod tests {
     fn a_thread_stays_where_it_is_told_to() {
         let all = processors();
         assert!(!all.is_empty());
-        let last = *all.last().unwrap();
-        let pinned = std::thread::spawn(move || (stay_on(last), processors())).join().unwrap();
+        let last = *all.last().expect("a process runs somewhere");
+        let pinned = std::thread::spawn(move || (stay_on(last), processors())).join().expect("nothing in it panics");
         assert_eq!(pinned, (true, vec![last]));
         assert_eq!(processors(), all, "only the other thread is pinned");
     }
