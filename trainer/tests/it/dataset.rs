@@ -236,7 +236,7 @@ mod parquet {
     fn rows_and_columns_that_are_missing_are_named() {
         let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
         let error = Dataset::read_columns(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
-        assert!(error.to_string().contains("line 2: it has no \"label\""), "{error}");
+        assert!(error.to_string().contains("line 2: it has no \"stars\""), "{error}");
         let error = Dataset::read(&testdata("plain.parquet")).expect_err("there is no such column");
         assert!(error.to_string().contains("it has no column \"text\", only review, stars"), "{error}");
         let broken = tempfile::tempdir().expect("a temporary folder");
