@@ -22,7 +22,8 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global")]
 struct Global {
-    /// Folder of the local layout and the credentials [default: $KIT_RS_HOME, else the platform's data folder]
+    /// Folder of the local layout and the credentials [default: $KIT_RS_HOME, else the platform's
+    /// data folder]
     #[arg(long, global = true, value_name = "DIR")]
     config: Option<PathBuf>,
     /// How the answer on stdout is written
@@ -114,9 +115,14 @@ fn log_to_stderr(level: LogLevel, format: LogFormat) {
     // Dependencies speak up only when something is wrong, or when everything is asked for.
     let directive = match level {
         LogLevel::Trace => "trace".to_owned(),
-        _ => format!("error,kit_rs={0},kit_registry={0},modelkit={0},kit_serve={0},kit_trainer={0}", level.directive()),
+        _ => format!(
+            "error,kit_rs={0},kit_registry={0},modelkit={0},kit_serve={0},kit_trainer={0}",
+            level.directive()
+        ),
     };
-    let logging = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directive)).with_writer(std::io::stderr);
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(directive))
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logging.with_ansi(crate::env::color_on_stderr()).init(),
         LogFormat::Json => logging.json().flatten_event(true).init(),

@@ -49,7 +49,8 @@ pub(crate) fn foreign_credentials() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Credentials that the environment holds itself, as some CI systems set it: a document like Docker's `config.json`.
+/// Credentials that the environment holds itself, as some CI systems set it: a document like
+/// Docker's `config.json`.
 pub(crate) fn docker_auth_config() -> Option<String> {
     text("DOCKER_AUTH_CONFIG")
 }
@@ -58,8 +59,9 @@ pub(crate) fn docker_auth_config() -> Option<String> {
 pub(crate) fn source_date_epoch() -> anyhow::Result<Option<u64>> {
     use anyhow::Context as _;
     let Some(text) = text("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let seconds =
-        text.parse().with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"))?;
+    let seconds = text.parse().with_context(|| {
+        format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")
+    })?;
     Ok(Some(seconds))
 }
 

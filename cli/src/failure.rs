@@ -85,7 +85,9 @@ fn advice(error: &registry::Error) -> Option<String> {
     let next = match error {
         Error::UnknownReference { .. } => "kit-rs list shows what is in the local layout",
         Error::InUse { .. } => "another program is adding content: try again when it is done",
-        Error::NotLoggedIn { .. } | Error::Denied { .. } => "kit-rs login HOST keeps a credential for the registry",
+        Error::NotLoggedIn { .. } | Error::Denied { .. } => {
+            "kit-rs login HOST keeps a credential for the registry"
+        }
         Error::Request { .. } => {
             "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
         }
@@ -98,7 +100,9 @@ fn advice(error: &registry::Error) -> Option<String> {
 /// Whether the reader of stdout went away, which is how `kit-rs … | head` ends.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     };
     // Only our own writing to stdout fails bare: a library's broken pipe has a context above it.
     broken(error.root_cause()) && error.chain().count() == 1
@@ -112,8 +116,10 @@ mod tests {
 
     #[test]
     fn a_hint_is_no_cause() {
-        let error =
-            Err::<(), _>(anyhow!("no such file")).context("cannot read Kitfile").hint("kit-rs init .").unwrap_err();
+        let error = Err::<(), _>(anyhow!("no such file"))
+            .context("cannot read Kitfile")
+            .hint("kit-rs init .")
+            .unwrap_err();
         let report = Report::new(&error);
         assert_eq!(report.error, "cannot read Kitfile");
         assert_eq!(report.causes, ["no such file"]);

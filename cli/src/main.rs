@@ -1,7 +1,7 @@
 //! `kit-rs`: one program from a Hugging Face checkpoint to a served, GitOps-deployed model.
 //!
-//! This room stitches and talks to the user; how anything is done, it does not know. Each command is one file in `commands/`: its
-//! arguments, then `run`: parse, call a library, show.
+//! This room stitches and talks to the user; how anything is done, it does not know. Each command
+//! is one file in `commands/`: its arguments, then `run`: parse, call a library, show.
 
 mod args;
 mod commands;

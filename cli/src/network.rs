@@ -23,10 +23,22 @@ pub(crate) struct Network {
     #[arg(long, help_heading = "Network", value_name = "FILE")]
     tls_cert: Vec<PathBuf>,
     /// The client's certificate (PEM file)
-    #[arg(long, help_heading = "Network", value_name = "FILE", requires = "key", env = "KIT_RS_CLIENT_CERT")]
+    #[arg(
+        long,
+        help_heading = "Network",
+        value_name = "FILE",
+        requires = "key",
+        env = "KIT_RS_CLIENT_CERT"
+    )]
     cert: Option<PathBuf>,
     /// The client certificate's key (PEM file)
-    #[arg(long, help_heading = "Network", value_name = "FILE", requires = "cert", env = "KIT_RS_CLIENT_KEY")]
+    #[arg(
+        long,
+        help_heading = "Network",
+        value_name = "FILE",
+        requires = "cert",
+        env = "KIT_RS_CLIENT_KEY"
+    )]
     key: Option<PathBuf>,
     /// A token service on another host that may see the credentials of a registry (repeatable)
     #[arg(long, help_heading = "Network", value_name = "REGISTRY=HOST", value_parser = token_host, env = "KIT_RS_TOKEN_HOST", value_delimiter = ',')]
@@ -34,7 +46,8 @@ pub(crate) struct Network {
     /// How many blobs move at a time
     #[arg(long, help_heading = "Network", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
-    /// How many connections bring blobs at a time: a big blob takes several, as long as they make it faster
+    /// How many connections bring blobs at a time: a big blob takes several, as long as they make
+    /// it faster
     #[arg(long, help_heading = "Network", default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
     /// A proxy, instead of the environment's
@@ -55,7 +68,10 @@ impl Network {
     }
 
     /// A client with the credentials given.
-    pub(crate) fn client_with(&self, credentials: Arc<dyn registry::Credentials>) -> anyhow::Result<Client> {
+    pub(crate) fn client_with(
+        &self,
+        credentials: Arc<dyn registry::Credentials>,
+    ) -> anyhow::Result<Client> {
         Ok(Client::new(ClientOptions {
             plain_http: self.plain_http,
             tls_verify: self.tls_verify,
@@ -84,7 +100,8 @@ impl Network {
 
 /// Reads `REGISTRY=HOST`.
 fn token_host(text: &str) -> Result<(String, String), String> {
-    let named = text.split_once('=').filter(|(registry, host)| !registry.is_empty() && !host.is_empty());
+    let named =
+        text.split_once('=').filter(|(registry, host)| !registry.is_empty() && !host.is_empty());
     named
         .map(|(registry, host)| (registry.to_owned(), host.to_owned()))
         .ok_or_else(|| "it is not REGISTRY=HOST".to_owned())

@@ -17,11 +17,16 @@ pub(crate) fn human_size(bytes: u64) -> String {
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
-            rows.iter().map(|row| row[column].chars().count()).chain([header[column].len()]).max().unwrap_or(0)
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .chain([header[column].len()])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(header.to_vec())];
@@ -35,7 +40,10 @@ mod tests {
 
     #[test]
     fn a_table_has_no_trailing_spaces() {
-        let text = table(&["NAME", "SIZE"], &[vec!["model".into(), "1".into()], vec!["a".into(), "200".into()]]);
+        let text = table(
+            &["NAME", "SIZE"],
+            &[vec!["model".into(), "1".into()], vec!["a".into(), "200".into()]],
+        );
         assert_eq!(text, "NAME   SIZE\nmodel  1\na      200");
     }
 }

@@ -1,4 +1,5 @@
-//! `docs/guide/cli.md`, generated from the flags themselves: `UPDATE_EXPECT=1 cargo test --workspace` writes it anew.
+//! `docs/guide/cli.md`, generated from the flags themselves: `UPDATE_EXPECT=1 cargo test
+//! --workspace` writes it anew.
 
 use std::fmt::Write as _;
 

@@ -32,13 +32,20 @@ impl Ui {
             (Progress::Auto | Progress::Plain, true) => ProgressDrawTarget::stderr(),
             (Progress::Plain, false) => ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1),
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("threads can be started");
         let interrupt = Interrupt::listen(&runtime);
         Self { format, bars: MultiProgress::with_draw_target(target), home, runtime, interrupt }
     }
 
     /// Shows the answer of the command: one line or table for people, or one JSON document.
-    pub(crate) fn answer(&self, text: impl Display, document: &impl Serialize) -> anyhow::Result<()> {
+    pub(crate) fn answer(
+        &self,
+        text: impl Display,
+        document: &impl Serialize,
+    ) -> anyhow::Result<()> {
         // Bars go before the answer: on a terminal they would be cleared together with its lines.
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
@@ -63,7 +70,8 @@ impl Ui {
 
     /// A bar over bytes; `length` in bytes.
     pub(crate) fn bytes_bar(&self, label: &str, length: u64) -> ProgressBar {
-        let style = "{prefix:20!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>5}";
+        let style =
+            "{prefix:20!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>5}";
         self.bar(label, length, style)
     }
 
@@ -75,14 +83,17 @@ impl Ui {
 
     fn bar(&self, label: &str, length: u64, style: &str) -> ProgressBar {
         let style = ProgressStyle::with_template(style).expect("the templates above are valid");
-        let bar = ProgressBar::new(length).with_style(style.progress_chars("━╸─")).with_prefix(label.to_owned());
+        let bar = ProgressBar::new(length)
+            .with_style(style.progress_chars("━╸─"))
+            .with_prefix(label.to_owned());
         self.bars.add(bar)
     }
 
     /// The local layout; made when it is not there yet.
     pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
         let root = self.home.storage();
-        Layout::init(&root).with_context(|| format!("cannot open the local layout {}", root.display()))
+        Layout::init(&root)
+            .with_context(|| format!("cannot open the local layout {}", root.display()))
     }
 
     /// Where the user's things live.
@@ -96,7 +107,10 @@ impl Ui {
     }
 
     /// Runs asynchronous work until it ends or the user wants it to.
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         self.runtime.block_on(self.interrupt.or(work))
     }
 
@@ -106,7 +120,10 @@ impl Ui {
     }
 
     /// Runs a server, which ends by itself when the user wants it to.
-    pub(crate) fn serve<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) fn serve<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         self.runtime.block_on(work)
     }
 

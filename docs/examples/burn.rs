@@ -1,4 +1,5 @@
-//! Serves the trainer's own classifier, on burn, until Ctrl-C: `cargo run --release -p kit-docs --example burn -- DIR`.
+//! Serves the trainer's own classifier, on burn, until Ctrl-C: `cargo run --release -p kit-docs
+//! --example burn -- DIR`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -31,7 +32,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dir = PathBuf::from(std::env::args_os().nth(1).ok_or("say the model folder")?);
     let classifier = Classifier::load(&dir, DeviceKind::Flex)?;
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
-    let (router, handle) = serve::server(OnBurn(classifier), ModelIdentity::default(), ServeOptions::default());
+    let (router, handle) =
+        serve::server(OnBurn(classifier), ModelIdentity::default(), ServeOptions::default());
     serve::run(listener, router, handle, async { drop(tokio::signal::ctrl_c().await) }).await?;
     Ok(())
 }

@@ -9,7 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     release.weight_bytes = 268_000_000; // the memory request follows
 
     // The repository: what Flux watches, and the application.
-    let mut tree: Tree = bootstrap(&Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse()?));
+    let mut tree: Tree =
+        bootstrap(&Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse()?));
     tree.merge(render(&release));
     assert!(check(&tree, Some("main"))?.is_empty(), "nothing would go wrong");
 

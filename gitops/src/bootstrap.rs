@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use crate::{GitUrl, Name, Tree, flux::format_duration, yaml::scalar};
 
-/// What Flux is to watch: the facts from which [`bootstrap`] makes the files that `flux bootstrap` commits.
+/// What Flux is to watch: the facts from which [`bootstrap`] makes the files that `flux bootstrap`
+/// commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
     /// The repository, as the cluster reaches it.
@@ -17,12 +18,14 @@ pub struct Bootstrap {
     pub sync_interval: Duration,
     /// The Secret with the key or token; none for a repository that anyone may read.
     pub secret_ref: Option<Name>,
-    /// The text of Flux' own components (`flux install --export`), where the repository shall carry them.
+    /// The text of Flux' own components (`flux install --export`), where the repository shall carry
+    /// them.
     pub components: Option<String>,
 }
 
 impl Bootstrap {
-    /// The branch `main`, the environment `dev`, no credentials, no components, and Flux' own intervals.
+    /// The branch `main`, the environment `dev`, no credentials, no components, and Flux' own
+    /// intervals.
     pub fn new(url: GitUrl) -> Self {
         Self {
             url,
@@ -43,7 +46,8 @@ impl Bootstrap {
 
 /// Renders `clusters/<env>/flux-system/`, as `flux bootstrap` commits it.
 ///
-/// `kustomization.yaml` is there for patches: Flux never overwrites one that exists, and neither should whoever writes this tree.
+/// `kustomization.yaml` is there for patches: Flux never overwrites one that exists, and neither
+/// should whoever writes this tree.
 pub fn bootstrap(bootstrap: &Bootstrap) -> Tree {
     let folder = format!("{}/flux-system", bootstrap.path());
     let mut tree = Tree::new();
@@ -62,12 +66,13 @@ pub fn bootstrap(bootstrap: &Bootstrap) -> Tree {
 }
 
 fn sync(bootstrap: &Bootstrap) -> String {
-    let (url, branch, path) = (scalar(bootstrap.url.as_str()), scalar(&bootstrap.branch), bootstrap.path());
-    let (interval, sync_interval) = (format_duration(bootstrap.interval), format_duration(bootstrap.sync_interval));
-    let secret = bootstrap
-        .secret_ref
-        .as_ref()
-        .map_or(String::new(), |secret| format!("  secretRef:\n    name: {}\n", scalar(secret.as_str())));
+    let (url, branch, path) =
+        (scalar(bootstrap.url.as_str()), scalar(&bootstrap.branch), bootstrap.path());
+    let (interval, sync_interval) =
+        (format_duration(bootstrap.interval), format_duration(bootstrap.sync_interval));
+    let secret = bootstrap.secret_ref.as_ref().map_or(String::new(), |secret| {
+        format!("  secretRef:\n    name: {}\n", scalar(secret.as_str()))
+    });
     format!(
         "# What Flux watches: the branch below, and in it the folder {path}.
 ---
@@ -109,7 +114,9 @@ mod tests {
         asked.branch = "on".to_owned();
         asked.secret_ref = Some("flux-system".parse().unwrap());
         let tree = bootstrap(&asked);
-        let objects = Object::parse_all(tree.get("clusters/dev/flux-system/gotk-sync.yaml").unwrap()).unwrap();
+        let objects =
+            Object::parse_all(tree.get("clusters/dev/flux-system/gotk-sync.yaml").unwrap())
+                .unwrap();
         let source = flux::GitRepository::read(&objects[0]).unwrap().unwrap();
         assert_eq!(
             (source.url.as_str(), source.branch.as_deref(), source.interval),

@@ -7,10 +7,13 @@ use crate::{
     reconcile,
 };
 
-/// Finds what would not work once this tree is pushed, so that it is not: all problems at once, warnings among them.
+/// Finds what would not work once this tree is pushed, so that it is not: all problems at once,
+/// warnings among them.
 ///
-/// Checked are the Flux objects below `clusters/` (the path of each Kustomization is in the tree, its source is defined, its branch is the one that is
-/// pushed to, where `branch` names it) and what they build (selectors select, ports are there, images are pinned, Flux waits longer than a rollout may take).
+/// Checked are the Flux objects below `clusters/` (the path of each Kustomization is in the tree,
+/// its source is defined, its branch is the one that is pushed to, where `branch` names it) and
+/// what they build (selectors select, ports are there, images are pinned, Flux waits longer than a
+/// rollout may take).
 pub fn check(tree: &Tree, branch: Option<&str>) -> Result<Vec<Problem>, Problems> {
     let mut check = Check { tree, problems: Vec::new() };
     let objects = check.cluster_objects();
@@ -36,11 +39,19 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn error(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(Problem { severity: Severity::Error, path: path.to_owned(), message: message.into() });
+        self.problems.push(Problem {
+            severity: Severity::Error,
+            path: path.to_owned(),
+            message: message.into(),
+        });
     }
 
     fn warn(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(Problem { severity: Severity::Warning, path: path.to_owned(), message: message.into() });
+        self.problems.push(Problem {
+            severity: Severity::Warning,
+            path: path.to_owned(),
+            message: message.into(),
+        });
     }
 
     /// The objects of every YAML file below `clusters/`, with their files.
@@ -53,7 +64,9 @@ impl Check<'_> {
         });
         for (path, text) in files {
             match Object::parse_all(text) {
-                Ok(parsed) => objects.extend(parsed.into_iter().map(|object| (path.to_owned(), object))),
+                Ok(parsed) => {
+                    objects.extend(parsed.into_iter().map(|object| (path.to_owned(), object)))
+                }
                 Err(error) => self.error(path, chain(&error)),
             }
         }
@@ -78,23 +91,39 @@ impl Check<'_> {
         }
     }
 
-    fn kustomization(&mut self, path: &str, kustomization: &Kustomization, objects: &[(String, Object)]) {
+    fn kustomization(
+        &mut self,
+        path: &str,
+        kustomization: &Kustomization,
+        objects: &[(String, Object)],
+    ) {
         let folder = &kustomization.path;
         let source = &kustomization.source;
         let defined = objects.iter().any(|(_, object)| {
-            object.kind() == source.kind && object.name() == source.name && object.namespace() == source.namespace
+            object.kind() == source.kind
+                && object.name() == source.name
+                && object.namespace() == source.namespace
         });
         if !defined {
             self.warn(
                 path,
-                format!("the {} {}/{} is not defined in this tree", source.kind, source.namespace, source.name),
+                format!(
+                    "the {} {}/{} is not defined in this tree",
+                    source.kind, source.namespace, source.name
+                ),
             );
         }
         if !self.tree.has_folder(folder) {
-            self.error(path, format!("kustomization path not found: ./{folder} is not in this tree"));
+            self.error(
+                path,
+                format!("kustomization path not found: ./{folder} is not in this tree"),
+            );
             return;
         }
-        if !kustomization.wait && kustomization.health_checks.is_empty() && kustomization.name != "flux-system" {
+        if !kustomization.wait
+            && kustomization.health_checks.is_empty()
+            && kustomization.name != "flux-system"
+        {
             self.warn(path, "without wait Flux calls this ready while pods crash");
         }
         match reconcile::build(kustomization, self.tree) {
@@ -109,7 +138,10 @@ impl Check<'_> {
                 "Service" => self.service(&kustomization.path, object, objects),
                 "Deployment" => {
                     self.deployment(&kustomization.path, object);
-                    let deadline = object.at("/spec/progressDeadlineSeconds").and_then(Value::as_u64).unwrap_or(600);
+                    let deadline = object
+                        .at("/spec/progressDeadlineSeconds")
+                        .and_then(Value::as_u64)
+                        .unwrap_or(600);
                     if kustomization.wait && kustomization.timeout.as_secs() <= deadline {
                         self.warn(path, format!("the timeout ends before {} may say why its rollout stopped (progressDeadlineSeconds: {deadline})", object.id()));
                     }
@@ -166,7 +198,10 @@ impl Check<'_> {
                 if target.is_string() && !has_port(deployment, target) {
                     self.error(
                         path,
-                        format!("{id} sends to the port {target}, which {} does not have", deployment.id()),
+                        format!(
+                            "{id} sends to the port {target}, which {} does not have",
+                            deployment.id()
+                        ),
                     );
                 }
             }
@@ -189,8 +224,11 @@ fn has_port(deployment: &Object, target: &Value) -> bool {
         .any(|port| port["name"] == *target)
 }
 
-/// Whether every label of a selector is among the labels; a selector that is empty selects nothing here.
+/// Whether every label of a selector is among the labels; a selector that is empty selects nothing
+/// here.
 fn selects(selector: Option<&Value>, labels: Option<&Value>) -> bool {
-    let (Some(Value::Object(selector)), Some(Value::Object(labels))) = (selector, labels) else { return false };
+    let (Some(Value::Object(selector)), Some(Value::Object(labels))) = (selector, labels) else {
+        return false;
+    };
     !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

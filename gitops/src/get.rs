@@ -1,4 +1,5 @@
-//! Tables of what a cluster holds, as `flux get` and `kubectl get` print them: Kubernetes' JSON in, rows of text out.
+//! Tables of what a cluster holds, as `flux get` and `kubectl get` print them: Kubernetes' JSON in,
+//! rows of text out.
 
 use std::{
     fmt,
@@ -20,11 +21,18 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header: Vec<String> = self.header.iter().map(|name| (*name).to_owned()).collect();
         let lines: Vec<&Vec<String>> = [&header].into_iter().chain(&self.rows).collect();
-        let width =
-            |n: usize| lines.iter().filter_map(|line| line.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let width = |n: usize| {
+            lines
+                .iter()
+                .filter_map(|line| line.get(n))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..header.len()).map(width).collect();
         for line in lines {
-            let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            let cells: Vec<_> =
+                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             writeln!(f, "{}", cells.join("   ").trim_end())?;
         }
         Ok(())
@@ -34,12 +42,12 @@ impl fmt::Display for Table {
 /// `flux get kustomizations -A`, of a KustomizationList.
 pub fn kustomizations(list: &Value) -> Table {
     let row = |item: &Value| {
-        let ready = item["status"]["conditions"]
-            .as_array()
-            .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == "Ready"));
+        let ready = item["status"]["conditions"].as_array().and_then(|conditions| {
+            conditions.iter().find(|condition| condition["type"] == "Ready")
+        });
         let suspended = if item["spec"]["suspend"] == true { "True" } else { "False" };
-        let (status, message) =
-            ready.map_or(("Unknown", ""), |ready| (text(&ready["status"]), text(&ready["message"])));
+        let (status, message) = ready
+            .map_or(("Unknown", ""), |ready| (text(&ready["status"]), text(&ready["message"])));
         let revision = short_revision(text(&item["status"]["lastAppliedRevision"]));
         vec![
             metadata(item, "namespace"),
@@ -59,10 +67,12 @@ pub fn kustomizations(list: &Value) -> Table {
 /// `kubectl get pods -A`, of a PodList.
 pub fn pods(list: &Value, now: SystemTime) -> Table {
     let row = |item: &Value| {
-        let containers = item["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+        let containers =
+            item["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
         let ready = containers.iter().filter(|container| container["ready"] == true).count();
         let all = item["spec"]["containers"].as_array().map_or(containers.len(), Vec::len);
-        let restarts: u64 = containers.iter().filter_map(|container| container["restartCount"].as_u64()).sum();
+        let restarts: u64 =
+            containers.iter().filter_map(|container| container["restartCount"].as_u64()).sum();
         vec![
             metadata(item, "namespace"),
             metadata(item, "name"),
@@ -106,7 +116,9 @@ fn pod_status(pod: &Value, containers: &[Value]) -> String {
     }
     let reason = containers.iter().find_map(|container| {
         let state = &container["state"];
-        [&state["waiting"]["reason"], &state["terminated"]["reason"]].into_iter().find_map(Value::as_str)
+        [&state["waiting"]["reason"], &state["terminated"]["reason"]]
+            .into_iter()
+            .find_map(Value::as_str)
     });
     let own = pod["status"]["reason"].as_str();
     reason.or(own).or_else(|| pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned()
@@ -124,13 +136,15 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Shortens every commit of a text to eight digits: `main@sha1:0123456789…` becomes `main@sha1:01234567`.
+/// Shortens every commit of a text to eight digits: `main@sha1:0123456789…` becomes
+/// `main@sha1:01234567`.
 fn short_revision(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(place) = rest.find("@sha1:") {
         let start = place + "@sha1:".len();
-        let hex = rest[start..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - start);
+        let hex =
+            rest[start..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - start);
         out.push_str(&rest[..start + hex.min(8)]);
         rest = &rest[start + hex..];
     }
@@ -139,7 +153,10 @@ fn short_revision(text: &str) -> String {
 
 fn age(item: &Value, now: SystemTime) -> String {
     let created = item["metadata"]["creationTimestamp"].as_str().and_then(parse_timestamp);
-    created.map_or_else(|| "<unknown>".to_owned(), |created| human(now.duration_since(created).unwrap_or_default()))
+    created.map_or_else(
+        || "<unknown>".to_owned(),
+        |created| human(now.duration_since(created).unwrap_or_default()),
+    )
 }
 
 /// A span as kubectl prints it: two units while they matter.
@@ -165,7 +182,12 @@ pub fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date_of(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 /// Reads a time as Kubernetes writes it; fractions of a second are dropped.
@@ -187,7 +209,10 @@ pub fn parse_timestamp(text: &str) -> Option<SystemTime> {
     {
         return None;
     }
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(days_of(*year, *month, *day) * 86_400 + h * 3600 + m * 60 + s))
+    Some(
+        SystemTime::UNIX_EPOCH
+            + Duration::from_secs(days_of(*year, *month, *day) * 86_400 + h * 3600 + m * 60 + s),
+    )
 }
 
 /// Days since 1970, counted in years that begin with March, so that the leap day is the last.
@@ -202,11 +227,16 @@ fn days_of(year: u64, month: u64, day: u64) -> u64 {
 fn date_of(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
+    (
+        era * 400 + year_of_era + u64::from(month <= 2),
+        month,
+        day_of_year - (153 * shifted + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]
@@ -276,7 +306,8 @@ mod tests {
 
     #[test]
     fn spans_have_two_units_while_they_matter() {
-        let texts = [5, 119, 150, 600, 3600, 11_100, 90_000, 180_000, 900_000].map(|s| human(Duration::from_secs(s)));
+        let texts = [5, 119, 150, 600, 3600, 11_100, 90_000, 180_000, 900_000]
+            .map(|s| human(Duration::from_secs(s)));
         assert_eq!(texts, ["5s", "119s", "2m30s", "10m", "60m", "3h5m", "25h", "2d2h", "10d"]);
     }
 }

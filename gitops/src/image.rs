@@ -24,22 +24,31 @@ impl FromStr for ImageRef {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |reason| Error::Grammar { what: "image reference", text: text.to_owned(), reason };
+        let refuse =
+            |reason| Error::Grammar { what: "image reference", text: text.to_owned(), reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
         };
         let (name, tag) = split_tag(rest);
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:".contains(&b)) {
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:".contains(&b))
+        {
             return Err(refuse("the name has letters, digits and . _ - / :"));
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(refuse("the tag has 1 to 128 letters, digits and . _ -"));
         }
         if digest.is_some_and(|digest| !is_digest(digest)) {
-            return Err(refuse("the digest is sha256: and 64 lower hexadecimal digits, or sha512: and 128"));
+            return Err(refuse(
+                "the digest is sha256: and 64 lower hexadecimal digits, or sha512: and 128",
+            ));
         }
-        Ok(Self { name: name.to_owned(), tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
+        Ok(Self {
+            name: name.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(str::to_owned),
+        })
     }
 }
 
@@ -56,7 +65,8 @@ impl fmt::Display for ImageRef {
     }
 }
 
-/// Splits a tag off: what follows a colon behind the last slash (a colon before it belongs to the port).
+/// Splits a tag off: what follows a colon behind the last slash (a colon before it belongs to the
+/// port).
 pub(crate) fn split_tag(text: &str) -> (&str, Option<&str>) {
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     match text[last..].find(':') {
@@ -73,7 +83,9 @@ fn is_tag(tag: &str) -> bool {
 }
 
 pub(crate) fn is_digest(digest: &str) -> bool {
-    let hex = |text: &str, n| text.len() == n && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = |text: &str, n| {
+        text.len() == n && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     match digest.split_once(':') {
         Some(("sha256", text)) => hex(text, 64),
         Some(("sha512", text)) => hex(text, 128),

@@ -2,9 +2,11 @@ use std::{fmt, str::FromStr};
 
 use crate::{Error, Result};
 
-/// A name that Kubernetes takes anywhere: a DNS label (RFC 1123), at most 63 of `a-z 0-9 -`, a letter or digit at both ends.
+/// A name that Kubernetes takes anywhere: a DNS label (RFC 1123), at most 63 of `a-z 0-9 -`, a
+/// letter or digit at both ends.
 ///
-/// It is also safe as a path segment and as a plain YAML scalar behind a key that wants a text, once quoted where it looks like a number.
+/// It is also safe as a path segment and as a plain YAML scalar behind a key that wants a text,
+/// once quoted where it looks like a number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
@@ -19,7 +21,8 @@ impl FromStr for Name {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |reason| Error::Grammar { what: "Kubernetes name", text: text.to_owned(), reason };
+        let refuse =
+            |reason| Error::Grammar { what: "Kubernetes name", text: text.to_owned(), reason };
         if text.is_empty() || text.len() > 63 {
             return Err(refuse("it has 1 to 63 characters"));
         }
@@ -54,13 +57,18 @@ impl FromStr for GitUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |reason| Error::Grammar { what: "Git URL for Flux", text: text.to_owned(), reason };
+        let refuse =
+            |reason| Error::Grammar { what: "Git URL for Flux", text: text.to_owned(), reason };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(refuse("Flux wants a scheme: write ssh://git@host/path for git@host:path"));
         };
         match scheme {
             "https" | "http" | "ssh" => {}
-            "file" => return Err(refuse("Flux takes no file://; a cluster cannot see this machine's folders")),
+            "file" => {
+                return Err(refuse(
+                    "Flux takes no file://; a cluster cannot see this machine's folders",
+                ));
+            }
             _ => return Err(refuse("Flux takes only https://, http:// and ssh://")),
         }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -99,7 +107,9 @@ mod tests {
 
     #[test]
     fn a_git_url_is_one_that_flux_takes() {
-        for good in ["https://host/ml-infra.git", "http://127.0.0.1:8080/r", "ssh://git@host:22/org/r"] {
+        for good in
+            ["https://host/ml-infra.git", "http://127.0.0.1:8080/r", "ssh://git@host:22/org/r"]
+        {
             good.parse::<GitUrl>().unwrap();
         }
         for bad in [

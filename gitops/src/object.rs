@@ -14,12 +14,16 @@ impl Object {
         checked(value).map_err(|reason| Error::NotAnObject { number: 1, reason })
     }
 
-    /// Parses all objects of a text (YAML or JSON); a `List` is replaced by its items, empty documents are left out.
+    /// Parses all objects of a text (YAML or JSON); a `List` is replaced by its items, empty
+    /// documents are left out.
     pub fn parse_all(text: &str) -> Result<Vec<Self>> {
         let mut objects = Vec::new();
         for (n, document) in yaml::parse_all(text)?.into_iter().enumerate() {
             for value in items(document) {
-                objects.push(checked(value).map_err(|reason| Error::NotAnObject { number: n + 1, reason })?);
+                objects.push(
+                    checked(value)
+                        .map_err(|reason| Error::NotAnObject { number: n + 1, reason })?,
+                );
             }
         }
         Ok(objects)
@@ -149,7 +153,8 @@ fn checked(value: Value) -> Result<Object, String> {
 }
 
 fn items(value: Value) -> Vec<Value> {
-    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let is_list =
+        value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match value.get("items") {
         Some(Value::Array(items)) if is_list => items.clone(),
         _ => vec![value],
@@ -216,7 +221,10 @@ impl FromStr for Object {
         let mut objects = Self::parse_all(text)?;
         match (objects.pop(), objects.len()) {
             (Some(object), 0) => Ok(object),
-            (_, n) => Err(Error::NotAnObject { number: n + 1, reason: "exactly one object was expected".to_owned() }),
+            (_, n) => Err(Error::NotAnObject {
+                number: n + 1,
+                reason: "exactly one object was expected".to_owned(),
+            }),
         }
     }
 }
@@ -228,13 +236,16 @@ mod tests {
     #[test]
     fn an_object_knows_its_identity() {
         let object: Object =
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: n}\n".parse().unwrap();
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: n}\n"
+                .parse()
+                .unwrap();
         let id = object.id();
         assert_eq!(
             (id.to_string().as_str(), id.inventory_id().as_str(), id.api_version().as_str()),
             ("Deployment/n/a", "n_a_apps_Deployment", "apps/v1")
         );
-        let namespace: Object = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n".parse().unwrap();
+        let namespace: Object =
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n".parse().unwrap();
         assert_eq!(namespace.id().to_string(), "Namespace/a");
         assert_eq!(namespace.id().inventory_id(), "_a__Namespace");
     }
@@ -242,7 +253,11 @@ mod tests {
     #[test]
     fn lists_are_replaced_by_their_items() {
         let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: A, metadata: {name: a}}\n- {apiVersion: v1, kind: B, metadata: {name: b}}\n";
-        let names: Vec<_> = Object::parse_all(text).unwrap().iter().map(|object| object.name().to_owned()).collect();
+        let names: Vec<_> = Object::parse_all(text)
+            .unwrap()
+            .iter()
+            .map(|object| object.name().to_owned())
+            .collect();
         assert_eq!(names, ["a", "b"]);
     }
 
@@ -250,7 +265,10 @@ mod tests {
     fn what_lacks_a_name_or_a_kind_is_no_object() {
         for (text, reason) in [
             ("a: 1", "document 1 is not a Kubernetes object: it has no apiVersion"),
-            ("apiVersion: v1\nkind: A", "document 1 is not a Kubernetes object: this A has no metadata.name"),
+            (
+                "apiVersion: v1\nkind: A",
+                "document 1 is not a Kubernetes object: this A has no metadata.name",
+            ),
             ("[1]", "document 1 is not a Kubernetes object: it is not a mapping"),
             (
                 "{apiVersion: v1, kind: A, metadata: {name: a}}\n---\n{apiVersion: v1, kind: A, metadata: {name: 1}}",
@@ -263,7 +281,8 @@ mod tests {
 
     #[test]
     fn printing_is_the_inverse_of_parsing() {
-        let text = "apiVersion: v1\ndata:\n  a: |\n    x\n    y\nkind: ConfigMap\nmetadata:\n  name: c\n";
+        let text =
+            "apiVersion: v1\ndata:\n  a: |\n    x\n    y\nkind: ConfigMap\nmetadata:\n  name: c\n";
         let object: Object = text.parse().unwrap();
         assert_eq!(object.to_yaml(), text);
     }

@@ -39,7 +39,8 @@ pub struct Release {
     pub interval: Duration,
     /// How soon Flux tries again after a failure.
     pub retry_interval: Duration,
-    /// How long Flux waits for health; longer than `progress_deadline`, so that Flux can tell why a rollout stopped.
+    /// How long Flux waits for health; longer than `progress_deadline`, so that Flux can tell why a
+    /// rollout stopped.
     pub timeout: Duration,
 }
 
@@ -68,7 +69,8 @@ impl Release {
         }
     }
 
-    /// The memory that a pod asks for, in MiB: half as much again as the weights, and 256 for the rest of the process.
+    /// The memory that a pod asks for, in MiB: half as much again as the weights, and 256 for the
+    /// rest of the process.
     pub fn memory_request(&self) -> u64 {
         mebibytes(self.weight_bytes.saturating_add(self.weight_bytes / 2)).saturating_add(256)
     }
@@ -90,7 +92,8 @@ impl Release {
     }
 }
 
-/// Whole MiB, rounded up to a multiple of 32, so that a small change of the model changes no resources.
+/// Whole MiB, rounded up to a multiple of 32, so that a small change of the model changes no
+/// resources.
 fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(32 << 20) * 32
 }
@@ -103,7 +106,8 @@ mod tests {
     fn memory_follows_from_the_weights() {
         let mut release = Release::new("a".parse().unwrap(), "i".parse().unwrap());
         assert_eq!((release.memory_request(), release.memory_limit()), (256, 384));
-        // DistilBERT in f32: more than the gigabyte of a usual tutorial would be needed with PyTorch; here it is less.
+        // DistilBERT in f32: more than the gigabyte of a usual tutorial would be needed with
+        // PyTorch; here it is less.
         release.weight_bytes = 267_832_560;
         assert_eq!((release.memory_request(), release.memory_limit()), (640, 960));
         release.weight_bytes = u64::MAX;

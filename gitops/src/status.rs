@@ -33,14 +33,17 @@ impl Health {
 
 /// Reads an object's health from its `status`.
 ///
-/// A kind without rules of its own is judged by its condition `Ready`, if it has one; else being there is enough.
+/// A kind without rules of its own is judged by its condition `Ready`, if it has one; else being
+/// there is enough.
 pub fn health(object: &Object) -> Health {
     let generation = object.at("/metadata/generation").and_then(Value::as_u64);
     let observed = object.at("/status/observedGeneration").and_then(Value::as_u64);
     if let (Some(generation), Some(observed)) = (generation, observed)
         && observed < generation
     {
-        return Health::InProgress(format!("generation {generation} is not seen yet, {observed} is"));
+        return Health::InProgress(format!(
+            "generation {generation} is not seen yet, {observed} is"
+        ));
     }
     if object.at("/metadata/deletionTimestamp").is_some_and(|value| !value.is_null()) {
         return Health::InProgress("it is being deleted".to_owned());
@@ -53,18 +56,26 @@ pub fn health(object: &Object) -> Health {
 }
 
 fn deployment(object: &Object) -> Health {
-    if let Some(stalled) =
-        condition(object, "Progressing").filter(|condition| condition["reason"] == "ProgressDeadlineExceeded")
+    if let Some(stalled) = condition(object, "Progressing")
+        .filter(|condition| condition["reason"] == "ProgressDeadlineExceeded")
     {
         return Health::Failed(message(stalled, "the progress deadline is exceeded"));
     }
-    if object.at("/status").is_none_or(|status| status.as_object().is_none_or(serde_json::Map::is_empty)) {
+    if object
+        .at("/status")
+        .is_none_or(|status| status.as_object().is_none_or(serde_json::Map::is_empty))
+    {
         return Health::InProgress("no controller has seen it yet".to_owned());
     }
-    let count = |field: &str| object.at(&format!("/status/{field}")).and_then(Value::as_u64).unwrap_or(0);
+    let count =
+        |field: &str| object.at(&format!("/status/{field}")).and_then(Value::as_u64).unwrap_or(0);
     let wanted = object.at("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-    let (all, updated, available, ready) =
-        (count("replicas"), count("updatedReplicas"), count("availableReplicas"), count("readyReplicas"));
+    let (all, updated, available, ready) = (
+        count("replicas"),
+        count("updatedReplicas"),
+        count("availableReplicas"),
+        count("readyReplicas"),
+    );
     if updated < wanted {
         Health::InProgress(format!("{updated} of {wanted} replicas are updated"))
     } else if all > updated {
@@ -84,17 +95,26 @@ fn pod(object: &Object) -> Health {
         return Health::Current;
     }
     if phase == "Failed" {
-        let reason = object.at("/status/message").and_then(Value::as_str).unwrap_or("the pod has failed");
+        let reason =
+            object.at("/status/message").and_then(Value::as_str).unwrap_or("the pod has failed");
         return Health::Failed(reason.to_owned());
     }
-    let containers = object.at("/status/containerStatuses").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let waiting = containers.iter().filter_map(|container| container.pointer("/state/waiting/reason")?.as_str());
-    match waiting
-        .into_iter()
-        .find(|reason| ["CrashLoopBackOff", "ImagePullBackOff", "CreateContainerConfigError"].contains(reason))
-    {
-        Some(reason) if phase == "Running" || reason != "ImagePullBackOff" => Health::Failed(reason.to_owned()),
-        _ if condition(object, "Ready").is_some_and(|ready| ready["status"] == "True") => Health::Current,
+    let containers = object
+        .at("/status/containerStatuses")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let waiting = containers
+        .iter()
+        .filter_map(|container| container.pointer("/state/waiting/reason")?.as_str());
+    match waiting.into_iter().find(|reason| {
+        ["CrashLoopBackOff", "ImagePullBackOff", "CreateContainerConfigError"].contains(reason)
+    }) {
+        Some(reason) if phase == "Running" || reason != "ImagePullBackOff" => {
+            Health::Failed(reason.to_owned())
+        }
+        _ if condition(object, "Ready").is_some_and(|ready| ready["status"] == "True") => {
+            Health::Current
+        }
         _ => Health::InProgress(format!("the pod is {phase} and not ready")),
     }
 }
@@ -103,7 +123,9 @@ fn by_condition(object: &Object) -> Health {
     match condition(object, "Ready") {
         None => Health::Current,
         Some(ready) if ready["status"] == "True" => Health::Current,
-        Some(ready) if condition(object, "Stalled").is_some_and(|stalled| stalled["status"] == "True") => {
+        Some(ready)
+            if condition(object, "Stalled").is_some_and(|stalled| stalled["status"] == "True") =>
+        {
             Health::Failed(message(ready, "it is stalled"))
         }
         Some(ready) => Health::InProgress(message(ready, "it is not ready")),
@@ -138,7 +160,8 @@ mod tests {
     #[test]
     fn a_deployment_is_current_when_all_pods_are_new_and_available() {
         let spec = json!({"replicas": 2});
-        let check = |status, expected: Health| assert_eq!(of("Deployment", spec.clone(), status), expected);
+        let check =
+            |status, expected: Health| assert_eq!(of("Deployment", spec.clone(), status), expected);
         check(json!({}), progress("no controller has seen it yet"));
         check(json!({"observedGeneration": 1}), progress("generation 2 is not seen yet, 1 is"));
         check(
@@ -170,20 +193,30 @@ mod tests {
         let check = |status, expected: Health| assert_eq!(of("Pod", json!({}), status), expected);
         check(json!({}), progress("the pod is Pending and not ready"));
         check(json!({"phase": "Running"}), progress("the pod is Running and not ready"));
-        check(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}), Health::Current);
+        check(
+            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
+            Health::Current,
+        );
         check(
             json!({"phase": "Running", "containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}),
             Health::Failed("CrashLoopBackOff".to_owned()),
         );
         check(json!({"phase": "Succeeded"}), Health::Current);
-        check(json!({"phase": "Failed", "message": "evicted"}), Health::Failed("evicted".to_owned()));
+        check(
+            json!({"phase": "Failed", "message": "evicted"}),
+            Health::Failed("evicted".to_owned()),
+        );
     }
 
     #[test]
     fn other_kinds_are_judged_by_ready_if_they_have_it() {
         assert_eq!(of("ConfigMap", json!({}), json!(null)), Health::Current);
         assert_eq!(
-            of("Thing", json!({}), json!({"conditions": [{"type": "Ready", "status": "False", "message": "soon"}]})),
+            of(
+                "Thing",
+                json!({}),
+                json!({"conditions": [{"type": "Ready", "status": "False", "message": "soon"}]})
+            ),
             progress("soon")
         );
     }

@@ -19,14 +19,16 @@ impl Tree {
 
     /// Reads a folder with all below it.
     ///
-    /// `.git` is skipped, as is a file that is no text (UTF-8) or larger than 4 MiB; a symbolic link is an error, since it could lead anywhere.
+    /// `.git` is skipped, as is a file that is no text (UTF-8) or larger than 4 MiB; a symbolic
+    /// link is an error, since it could lead anywhere.
     pub fn read(dir: &Path) -> Result<Self> {
         let mut tree = Self::new();
         tree.read_folder(dir, "")?;
         Ok(tree)
     }
 
-    /// Writes every file below a folder; each appears by rename, parents are made, other files stay.
+    /// Writes every file below a folder; each appears by rename, parents are made, other files
+    /// stay.
     pub fn write(&self, dir: &Path) -> Result<()> {
         for (path, text) in &self.0 {
             write_file(dir, path, text)?;
@@ -160,7 +162,8 @@ fn refuse_links(dir: &Path, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Normalises a relative path: `./a//b/../c` becomes `a/c`; one that is absolute or climbs out is refused.
+/// Normalises a relative path: `./a//b/../c` becomes `a/c`; one that is absolute or climbs out is
+/// refused.
 pub(crate) fn normalize(path: &str) -> Result<String> {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -224,7 +227,10 @@ mod tests {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(outside.path(), dir.path().join("apps")).unwrap();
         assert!(matches!(Tree::read(dir.path()), Err(Error::Symlink { .. })));
-        assert!(matches!(tree(&[("apps/x.yaml", "")]).write(dir.path()), Err(Error::Symlink { .. })));
+        assert!(matches!(
+            tree(&[("apps/x.yaml", "")]).write(dir.path()),
+            Err(Error::Symlink { .. })
+        ));
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 

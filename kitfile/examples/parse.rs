@@ -15,11 +15,17 @@ datasets:
     let kitfile = Kitfile::parse(text).expect("a correct Kitfile").kitfile;
     let paths: Vec<_> = kitfile.entries().map(|entry| entry.path).collect();
     assert_eq!(paths, ["./model", "data/train.json"]);
-    assert!(kitfile.to_json().starts_with(r#"{"manifestVersion":"1.0.0","package":{"name":"sentiment""#));
+    assert!(
+        kitfile
+            .to_json()
+            .starts_with(r#"{"manifestVersion":"1.0.0","package":{"name":"sentiment""#)
+    );
 
     // Every problem is told at once, each where it stands.
-    let problems =
-        Kitfile::parse(&text.replace("./model", "../model").replace("data/train.json", "https://host/x")).unwrap_err();
+    let problems = Kitfile::parse(
+        &text.replace("./model", "../model").replace("data/train.json", "https://host/x"),
+    )
+    .unwrap_err();
     let lines: Vec<_> = problems.0.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [Some(5), Some(8)]);
 }

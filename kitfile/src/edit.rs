@@ -7,12 +7,13 @@ use serde_yaml::{Mapping, Value};
 use crate::document::{self, Content, Field, Node};
 use crate::{Error, Kitfile, Model, Problems, Result, schema, yaml};
 
-/// Brings the `model` section up to date, and keeps every other byte: comments, order, quotes, blank lines.
+/// Brings the `model` section up to date, and keeps every other byte: comments, order, quotes,
+/// blank lines.
 ///
-/// Inside of the section only the fields that differ are written anew (a comment beside a word stays, one inside of a
-/// list or a map that changes goes with it); a new section comes after `package`. The result
-/// reads as the same Kitfile with this model (its layers' digests left out); where no such text can be made, and where
-/// the text or the model breaks a rule, it is an error.
+/// Inside of the section only the fields that differ are written anew (a comment beside a word
+/// stays, one inside of a list or a map that changes goes with it); a new section comes after
+/// `package`. The result reads as the same Kitfile with this model (its layers' digests left out);
+/// where no such text can be made, and where the text or the model breaks a rule, it is an error.
 pub fn set_model(text: &str, model: &Model) -> Result<String> {
     let mut wanted = Kitfile::parse(text).map_err(Error::Edit)?.kitfile;
     let before = wanted.clone();
@@ -82,7 +83,8 @@ impl<'a> Edit<'a> {
         Some(self.with(vec![change]))
     }
 
-    /// Gives a field of a block a value: in its old one's place, else after the field that comes before it.
+    /// Gives a field of a block a value: in its old one's place, else after the field that comes
+    /// before it.
     fn put(&self, block: &Node, key: &str, value: &Value, order: schema::Fields) -> Option<Change> {
         if let Some(field) = block.field(key) {
             if let (Some(place), Some(value)) = (self.word(field), yaml::word(value)) {

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use crate::{Code, ContextPath, Dataset, Doc, Kitfile, McpServer, Model, ModelPart, Prompt, Result};
+use crate::{
+    Code, ContextPath, Dataset, Doc, Kitfile, McpServer, Model, ModelPart, Prompt, Result,
+};
 
 /// The kinds of layers, in kit's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +92,8 @@ pub struct EntryMut<'a> {
 impl Kitfile {
     /// All items that become layers, in kit's order.
     ///
-    /// A model that comes from another ModelKit has no layer here, nor has a dataset with a `remotePath`.
+    /// A model that comes from another ModelKit has no layer here, nor has a dataset with a
+    /// `remotePath`.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut entries = Vec::new();
         let mut add = |section, index, name, path, digest, diff_id| {
@@ -98,26 +101,63 @@ impl Kitfile {
         };
         if let Some(model) = &self.model {
             if model.parent().is_none() {
-                add(Section::Model, 0, &*model.name, &*model.path, model.digest.as_deref(), model.diff_id.as_deref());
+                add(
+                    Section::Model,
+                    0,
+                    &*model.name,
+                    &*model.path,
+                    model.digest.as_deref(),
+                    model.diff_id.as_deref(),
+                );
             }
             for (i, part) in model.parts.iter().enumerate() {
-                add(Section::ModelPart, i, &part.name, &part.path, part.digest.as_deref(), part.diff_id.as_deref());
+                add(
+                    Section::ModelPart,
+                    i,
+                    &part.name,
+                    &part.path,
+                    part.digest.as_deref(),
+                    part.diff_id.as_deref(),
+                );
             }
         }
         for (i, code) in self.code.iter().enumerate() {
             add(Section::Code, i, "", &code.path, code.digest.as_deref(), code.diff_id.as_deref());
         }
-        for (i, data) in self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.remote_path.is_empty()) {
-            add(Section::Dataset, i, &data.name, &data.path, data.digest.as_deref(), data.diff_id.as_deref());
+        for (i, data) in
+            self.datasets.iter().enumerate().filter(|(_, dataset)| dataset.remote_path.is_empty())
+        {
+            add(
+                Section::Dataset,
+                i,
+                &data.name,
+                &data.path,
+                data.digest.as_deref(),
+                data.diff_id.as_deref(),
+            );
         }
         for (i, doc) in self.docs.iter().enumerate() {
             add(Section::Docs, i, "", &doc.path, doc.digest.as_deref(), doc.diff_id.as_deref());
         }
         for (i, prompt) in self.prompts.iter().enumerate() {
-            add(Section::Prompt, i, &prompt.name, &prompt.path, prompt.digest.as_deref(), prompt.diff_id.as_deref());
+            add(
+                Section::Prompt,
+                i,
+                &prompt.name,
+                &prompt.path,
+                prompt.digest.as_deref(),
+                prompt.diff_id.as_deref(),
+            );
         }
         for (i, mcp) in self.mcp_servers.iter().enumerate() {
-            add(Section::McpServer, i, &mcp.name, &mcp.path, mcp.digest.as_deref(), mcp.diff_id.as_deref());
+            add(
+                Section::McpServer,
+                i,
+                &mcp.name,
+                &mcp.path,
+                mcp.digest.as_deref(),
+                mcp.diff_id.as_deref(),
+            );
         }
         entries.into_iter()
     }
@@ -143,7 +183,10 @@ impl Kitfile {
                 for item in $items {
                     let has_layer = $has_layer(&*item);
                     let (digest, diff_id) = (&mut item.digest, &mut item.diff_id);
-                    items.push((has_layer, EntryMut { section: Section::$section, path: &item.path, digest, diff_id }));
+                    items.push((
+                        has_layer,
+                        EntryMut { section: Section::$section, path: &item.path, digest, diff_id },
+                    ));
                 }
             };
         }

@@ -1,4 +1,5 @@
-//! The JSON form: what a ModelKit's config blob holds, byte for byte as Go's `encoding/json` writes it.
+//! The JSON form: what a ModelKit's config blob holds, byte for byte as Go's `encoding/json` writes
+//! it.
 
 use std::io::{self, Write};
 
@@ -9,7 +10,8 @@ use serde_json::{Number, Value};
 use crate::{Error, Kitfile, Result};
 
 impl Kitfile {
-    /// The JSON form, as it stands in a ModelKit's config blob: equal Kitfiles give equal bytes, the same that kit gives.
+    /// The JSON form, as it stands in a ModelKit's config blob: equal Kitfiles give equal bytes,
+    /// the same that kit gives.
     pub fn to_json(&self) -> String {
         let mut out = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut out, Go);
@@ -58,11 +60,16 @@ impl Serialize for Sorted<'_> {
     }
 }
 
-/// Compact JSON the way Go writes it: `<`, `>`, `&` and two line separators escaped, floats in its shortest form.
+/// Compact JSON the way Go writes it: `<`, `>`, `&` and two line separators escaped, floats in its
+/// shortest form.
 struct Go;
 
 impl Formatter for Go {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (before, from) = rest.split_at(at);

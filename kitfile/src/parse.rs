@@ -18,18 +18,20 @@ pub struct Parsed {
 }
 
 impl Kitfile {
-    /// Reads a Kitfile from YAML (or JSON, which is YAML too), strictly: unknown and doubled keys are refused.
+    /// Reads a Kitfile from YAML (or JSON, which is YAML too), strictly: unknown and doubled keys
+    /// are refused.
     ///
-    /// Only the first document of the text counts. A broken text gives one problem, where it breaks off. Otherwise all
-    /// problems come at once: first those of keys and types, then, when there are none, those of [`Kitfile::check`].
+    /// Only the first document of the text counts. A broken text gives one problem, where it breaks
+    /// off. Otherwise all problems come at once: first those of keys and types, then, when there
+    /// are none, those of [`Kitfile::check`].
     pub fn parse(text: &str) -> Result<Parsed, Problems> {
         let root = document::read(text).map_err(|problem| Problems(vec![problem]))?;
         let mut reader = Reader::default();
         reader.places.note("", root.position);
         let values = reader.value(&root, schema::KITFILE, "");
         Problems::or(reader.problems)?;
-        let mut kitfile: Self =
-            serde_yaml::from_value(values).map_err(|e| Problems(vec![Problem::new("", e.to_string())]))?;
+        let mut kitfile: Self = serde_yaml::from_value(values)
+            .map_err(|e| Problems(vec![Problem::new("", e.to_string())]))?;
         let mut warnings = reader.warnings;
         let findings = kitfile.findings();
         let placed = |problem: Problem| reader.places.place(problem);
@@ -54,7 +56,8 @@ impl Places {
     /// Says where a problem stands; what is missing is told of what it is missing in.
     fn place(&self, problem: Problem) -> Problem {
         let around = problem.path.rsplit_once('.').map_or("", |(around, _)| around);
-        let position = [&problem.path, around, ""].into_iter().find_map(|path| self.0.get(path)).copied();
+        let position =
+            [&problem.path, around, ""].into_iter().find_map(|path| self.0.get(path)).copied();
         match position {
             Some(position) => problem.at(position),
             None => problem,
@@ -80,13 +83,19 @@ impl Reader {
                 Value::Sequence(vec![Value::String(text.clone())])
             }
             (Shape::Texts, Content::Sequence { items }) => self.items(items, Shape::Text, path),
-            (Shape::Sections(fields), Content::Sequence { items }) => self.items(items, Shape::Section(fields), path),
-            (Shape::Section(shapes), Content::Mapping { fields }) => self.section(fields, shapes, path),
+            (Shape::Sections(fields), Content::Sequence { items }) => {
+                self.items(items, Shape::Section(fields), path)
+            }
+            (Shape::Section(shapes), Content::Mapping { fields }) => {
+                self.section(fields, shapes, path)
+            }
             (Shape::Anything, _) => self.anything(node, path),
             (Shape::Text, _) => self.refuse(node, path, "a text is expected here"),
             (Shape::Texts, _) => self.refuse(node, path, "a list of texts is expected here"),
             (Shape::Section(_), _) => self.refuse(node, path, "a map of fields is expected here"),
-            (Shape::Sections(_), _) => self.refuse(node, path, "a list is expected here: begin each item with `- `"),
+            (Shape::Sections(_), _) => {
+                self.refuse(node, path, "a list is expected here: begin each item with `- `")
+            }
         }
     }
 
@@ -99,8 +108,10 @@ impl Reader {
                 Some(_) if field.value.is_null() => self.places.note(&path, field.position),
                 Some((_, shape)) => {
                     let is_text = matches!(field.value.content, Content::Scalar { .. });
-                    self.places.note(&path, if is_text { field.value.position } else { field.position });
-                    mapping.insert(field.key.clone().into(), self.value(&field.value, *shape, &path));
+                    self.places
+                        .note(&path, if is_text { field.value.position } else { field.position });
+                    mapping
+                        .insert(field.key.clone().into(), self.value(&field.value, *shape, &path));
                 }
                 None => self.problems.push(unknown(field, shapes, path)),
             }
@@ -126,13 +137,20 @@ impl Reader {
             Content::Mapping { fields } => {
                 let value = |field: &Field| self.anything(&field.value, &join(path, &field.key));
                 let values: Vec<_> = fields.iter().map(value).collect();
-                fields.iter().map(|field| Value::from(field.key.clone())).zip(values).collect::<Mapping>().into()
+                fields
+                    .iter()
+                    .map(|field| Value::from(field.key.clone()))
+                    .zip(values)
+                    .collect::<Mapping>()
+                    .into()
             }
             Content::Sequence { items } => self.items(items, Shape::Anything, path),
-            Content::Scalar { text, plain, tag } if *plain && tag.is_none() => match scalar::resolve(text) {
-                Some(value) => serde_yaml::to_value(value).unwrap_or_default(),
-                None => self.refuse(node, path, "JSON has no such number"),
-            },
+            Content::Scalar { text, plain, tag } if *plain && tag.is_none() => {
+                match scalar::resolve(text) {
+                    Some(value) => serde_yaml::to_value(value).unwrap_or_default(),
+                    None => self.refuse(node, path, "JSON has no such number"),
+                }
+            }
             Content::Scalar { text, tag, .. } => self.tagged(node, text, tag.as_deref(), path),
         }
     }
@@ -146,7 +164,9 @@ impl Reader {
             (Some("int" | "float"), Some(value)) if value.is_number() => {
                 serde_yaml::to_value(value).unwrap_or_default()
             }
-            (Some("bool"), Some(value)) if value.is_boolean() => serde_yaml::to_value(value).unwrap_or_default(),
+            (Some("bool"), Some(value)) if value.is_boolean() => {
+                serde_yaml::to_value(value).unwrap_or_default()
+            }
             (Some("null"), _) => Value::Null,
             _ => self.refuse(node, path, "the value does not fit its tag"),
         }
@@ -174,7 +194,8 @@ fn unknown(field: &Field, shapes: schema::Fields, path: String) -> Problem {
     Problem::new(path, message).at(field.position)
 }
 
-/// How many letters must be changed, added or left out to make one word the other; upper and lower case are alike.
+/// How many letters must be changed, added or left out to make one word the other; upper and lower
+/// case are alike.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(32).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,5 @@
-/// Whether a `model.path` or `remotePath` names another ModelKit: it holds `:` or `@`, and reads as a reference.
+/// Whether a `model.path` or `remotePath` names another ModelKit: it holds `:` or `@`, and reads as
+/// a reference.
 ///
 /// The rule is kit's own, so a file whose name reads as a reference (`weights:v1`) counts as one.
 pub fn is_modelkit_reference(path: &str) -> bool {
@@ -29,24 +30,30 @@ fn is_named(path: &str) -> bool {
 /// `host[:port]`.
 fn is_registry(text: &str) -> bool {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let host_fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    let host_fits =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
     !host.is_empty() && host.chars().all(host_fits) && port.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Lower-case names joined by `/`; inside a name `.`, `_`, `__` or dashes may join letters and digits.
+/// Lower-case names joined by `/`; inside a name `.`, `_`, `__` or dashes may join letters and
+/// digits.
 fn is_repository(text: &str) -> bool {
     text.split('/').all(|name| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let joints = name.split(plain).filter(|joint| !joint.is_empty());
         name.starts_with(plain)
             && name.ends_with(plain)
-            && joints.into_iter().all(|joint| matches!(joint, "." | "_" | "__") || joint.bytes().all(|b| b == b'-'))
+            && joints
+                .into_iter()
+                .all(|joint| matches!(joint, "." | "_" | "__") || joint.bytes().all(|b| b == b'-'))
     })
 }
 
 fn is_tag(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.starts_with(word) && text.len() <= 128 && text.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+    text.starts_with(word)
+        && text.len() <= 128
+        && text.chars().all(|c| word(c) || matches!(c, '.' | '-'))
 }
 
 fn is_digest(text: &str) -> bool {
@@ -76,9 +83,15 @@ mod tests {
     fn references_are_told_from_paths() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let named = format!("ghcr.io/org/base@{digest}");
-        for text in
-            ["org/base:v1", "localhost:5000/base:v1", "localhost:5000/base", "base:v1", "base:v1,v2", &digest, &named]
-        {
+        for text in [
+            "org/base:v1",
+            "localhost:5000/base:v1",
+            "localhost:5000/base",
+            "base:v1",
+            "base:v1,v2",
+            &digest,
+            &named,
+        ] {
             assert!(is_modelkit_reference(text), "{text}");
         }
         for text in [

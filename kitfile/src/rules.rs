@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::{ContextPath, Dataset, Kitfile, McpServer, ModelPart, Problem, Problems, is_modelkit_reference};
+use crate::{
+    ContextPath, Dataset, Kitfile, McpServer, ModelPart, Problem, Problems, is_modelkit_reference,
+};
 
 /// The longest `type` of a part, in characters.
 const MAX_PART_TYPE: usize = 64;
@@ -49,7 +51,8 @@ impl Findings {
 
     fn version(&mut self, version: &str) {
         if version != "1.0.0" {
-            let written = if version.is_empty() { "no version".to_owned() } else { format!("`{version}`") };
+            let written =
+                if version.is_empty() { "no version".to_owned() } else { format!("`{version}`") };
             let message = format!("{written} is read as 1.0.0, the only version there is");
             self.warnings.push(Problem::new("manifestVersion", message));
         }
@@ -84,14 +87,16 @@ impl Findings {
     fn dataset(&mut self, index: usize, dataset: &Dataset) {
         self.local_path(&dataset.path, format!("datasets[{index}].path"));
         let (remote, hash) = (&dataset.remote_path, &dataset.remote_hash);
-        let (at_path, at_hash) = (format!("datasets[{index}].remotePath"), format!("datasets[{index}].remoteHash"));
+        let (at_path, at_hash) =
+            (format!("datasets[{index}].remotePath"), format!("datasets[{index}].remoteHash"));
         if remote.is_empty() {
             if !hash.is_empty() {
                 self.problem(at_hash, "there is no remotePath that this could be the hash of");
             }
         } else if is_modelkit_reference(remote) {
             if !hash.is_empty() {
-                self.warnings.push(Problem::new(at_hash, "passed over: a ModelKit reference needs no hash"));
+                self.warnings
+                    .push(Problem::new(at_hash, "passed over: a ModelKit reference needs no hash"));
             }
             self.remote.extend(dataset.path.parse::<ContextPath>().map(|path| path.to_string()));
         } else if !remote.starts_with("s3://") {
@@ -140,7 +145,10 @@ impl Findings {
             }
             if let Some(around) = path.ancestors().find(|around| remote.contains(*around)) {
                 places.iter().for_each(|place| {
-                    self.problem(place, format!("`{path}` lies within `{around}`, which a remote dataset fills"));
+                    self.problem(
+                        place,
+                        format!("`{path}` lies within `{around}`, which a remote dataset fills"),
+                    );
                 });
             }
         }
@@ -150,7 +158,9 @@ impl Findings {
 /// Why a path is no path of this folder, by its look.
 fn not_local(path: &str) -> Option<&'static str> {
     if is_modelkit_reference(path) {
-        return Some("must be a local path; only model.path and a dataset's remotePath may name a ModelKit");
+        return Some(
+            "must be a local path; only model.path and a dataset's remotePath may name a ModelKit",
+        );
     }
     match path.split_once(':')?.0 {
         "http" | "https" => Some("HTTP addresses are not supported"),

@@ -1,7 +1,8 @@
-//! What an unquoted YAML scalar means, by the rules of Go's `yaml.v3`, which kit reads Kitfiles with.
+//! What an unquoted YAML scalar means, by the rules of Go's `yaml.v3`, which kit reads Kitfiles
+//! with.
 //!
-//! They are YAML 1.2's core schema and some of YAML 1.1: `0xFF`, `0o17`, `017` and `0b11` are numbers, `_` may stand
-//! between digits, but `yes` and `off` are texts.
+//! They are YAML 1.2's core schema and some of YAML 1.1: `0xFF`, `0o17`, `017` and `0b11` are
+//! numbers, `_` may stand between digits, but `yes` and `off` are texts.
 
 use serde_json::{Number, Value};
 
@@ -42,7 +43,9 @@ fn float(text: &str) -> Option<Number> {
     /// Up to here floats count one by one.
     const LARGEST: f64 = 9_007_199_254_740_992.0;
     let value: f64 = is_float(text).then(|| text.parse().ok())??;
-    let is_whole = value.fract() == 0.0 && value.abs() <= LARGEST && !(value == 0.0 && value.is_sign_negative());
+    let is_whole = value.fract() == 0.0
+        && value.abs() <= LARGEST
+        && !(value == 0.0 && value.is_sign_negative());
     if is_whole { Some(Number::from(value as i64)) } else { Number::from_f64(value) }
 }
 
@@ -120,7 +123,10 @@ fn canonical_time(text: &str) -> Option<String> {
     let hour = parts.next().and_then(|hour| digits(hour, 23))?;
     let minute = parts.next().and_then(|minute| digits(minute, 59))?;
     let second = parts.next().and_then(|second| digits(second, 59))?;
-    if parts.next().is_some() || fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    if parts.next().is_some()
+        || fraction.is_empty()
+        || !fraction.bytes().all(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let fraction = fraction.get(..9).unwrap_or(fraction).trim_end_matches('0');
@@ -143,6 +149,8 @@ fn canonical_zone(text: &str) -> Option<String> {
 
 /// Up to two digits (a year: four) that are at most `limit`.
 fn digits(text: &str, limit: u32) -> Option<u32> {
-    let fits = !text.is_empty() && text.len() <= limit.to_string().len() && text.bytes().all(|b| b.is_ascii_digit());
+    let fits = !text.is_empty()
+        && text.len() <= limit.to_string().len()
+        && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten().filter(|number| *number <= limit)
 }

@@ -33,8 +33,13 @@ pub(crate) const FIELDS: Fields = &[
     ("mcpServers", Sections(NAMED)),
 ];
 
-const PACKAGE: Fields =
-    &[("name", Text), ("version", Text), ("description", Text), ("license", Text), ("authors", Texts)];
+const PACKAGE: Fields = &[
+    ("name", Text),
+    ("version", Text),
+    ("description", Text),
+    ("license", Text),
+    ("authors", Texts),
+];
 
 pub(crate) const MODEL: Fields = &[
     ("name", Text),

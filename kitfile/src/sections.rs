@@ -6,7 +6,8 @@ use crate::json;
 /// A Kitfile: what a ModelKit is made of.
 ///
 /// An empty text means "not given", in every field: so kit has it.
-/// `digest` and `diff_id` are the layer's own, known once a ModelKit is packed; they stand in the JSON form only.
+/// `digest` and `diff_id` are the layer's own, known once a ModelKit is packed; they stand in the
+/// JSON form only.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Kitfile {

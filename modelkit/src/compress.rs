@@ -1,4 +1,5 @@
-//! A layer's bytes on their way into a blob and out of it again, hashed on both sides of the compression.
+//! A layer's bytes on their way into a blob and out of it again, hashed on both sides of the
+//! compression.
 
 use std::io::{self, BufRead, Read, Write};
 use std::thread::available_parallelism;
@@ -14,7 +15,8 @@ use crate::error::{Error, Refused, Result};
 use crate::hashing::HashingReader;
 use crate::media_type::Compression;
 
-/// A frame may ask its reader for this much memory: 2^27 bytes, which is also what `zstd --long` makes.
+/// A frame may ask its reader for this much memory: 2^27 bytes, which is also what `zstd --long`
+/// makes.
 const MAX_WINDOW_LOG: u32 = 27;
 
 /// Where a blob's bytes go: into a layout, or, when only their digest is asked for, nowhere.
@@ -64,7 +66,9 @@ impl Encoder {
     pub(crate) fn new(sink: Sink, compression: Compression) -> io::Result<Self> {
         Ok(match compression {
             Compression::None => Self::Plain(sink),
-            Compression::Gzip => Self::Gzip(GzEncoder::new(sink, flate2::Compression::default()), Hasher::default()),
+            Compression::Gzip => {
+                Self::Gzip(GzEncoder::new(sink, flate2::Compression::default()), Hasher::default())
+            }
             Compression::GzipFastest => {
                 Self::Gzip(GzEncoder::new(sink, flate2::Compression::fast()), Hasher::default())
             }
@@ -125,8 +129,12 @@ pub(crate) struct Blob<'a> {
 }
 
 impl Blob<'_> {
-    /// Streams the uncompressed bytes to `consume`, then holds the blob to its size, digest and diffId.
-    pub(crate) fn read<T>(&self, consume: impl FnOnce(&mut dyn BufRead) -> Result<T, Refused>) -> Result<T> {
+    /// Streams the uncompressed bytes to `consume`, then holds the blob to its size, digest and
+    /// diffId.
+    pub(crate) fn read<T>(
+        &self,
+        consume: impl FnOnce(&mut dyn BufRead) -> Result<T, Refused>,
+    ) -> Result<T> {
         let source = self.blobs.open(self.descriptor)?;
         let most = self.descriptor.size().saturating_add(1);
         let mut blob = HashingReader::new(source.take(most), self.descriptor.digest().algorithm())?;
@@ -163,7 +171,8 @@ impl Blob<'_> {
         };
         let grown = self.descriptor.size().saturating_mul(self.limits.max_ratio);
         let limit = grown.max(self.limits.free_bytes);
-        let algorithm = self.diff_id.map_or(DigestAlgorithm::Sha256, |diff_id| diff_id.algorithm().clone());
+        let algorithm =
+            self.diff_id.map_or(DigestAlgorithm::Sha256, |diff_id| diff_id.algorithm().clone());
         let bytes = Limited { inner: decoder, left: limit, limit };
         let mut bytes = HashingReader::new(bytes, &algorithm).map_err(io::Error::other)?;
         let consumed = consume(&mut bytes).map_err(limit_within)?;
@@ -231,7 +240,12 @@ impl<R: Read> Read for Limited<R> {
         let n_read = self.inner.read(buffer)?;
         match self.left.checked_sub(n_read as u64) {
             Some(left) => self.left = left,
-            None => return Err(io::Error::other(Refused::Limit { what: "its size in bytes", limit: self.limit })),
+            None => {
+                return Err(io::Error::other(Refused::Limit {
+                    what: "its size in bytes",
+                    limit: self.limit,
+                }));
+            }
         }
         Ok(n_read)
     }

@@ -60,14 +60,16 @@ pub enum Error {
         problem: &'static str,
     },
 
-    /// Two layers have paths that differ only in their case, or in how their characters are composed.
+    /// Two layers have paths that differ only in their case, or in how their characters are
+    /// composed.
     #[error("`{}` and `{}` are one place on file systems that fold case or normalise names: rename one of them", paths[0], paths[1])]
     SamePlace {
         /// The two paths.
         paths: [String; 2],
     },
 
-    /// A layer that was said to be in the layout is not there, or is not the one that these files would make.
+    /// A layer that was said to be in the layout is not there, or is not the one that these files
+    /// would make.
     #[error("the layer of `{path}` is not ready in the layout")]
     NotReady {
         /// The layer's path.
@@ -121,7 +123,9 @@ pub enum Error {
     Compression(String),
 
     /// A ModelPack's single files are never compressed (model-spec, "Layer media types").
-    #[error("a ModelPack of single files cannot be compressed; choose tar layers, or no compression")]
+    #[error(
+        "a ModelPack of single files cannot be compressed; choose tar layers, or no compression"
+    )]
     RawCompression,
 
     /// A manifest is not that of a ModelKit.

@@ -86,7 +86,11 @@ impl Reporter<'_> {
     }
 
     pub(crate) fn done(&self, descriptor: &Descriptor) {
-        self.send(Event::LayerDone { layer: self.layer, digest: descriptor.digest().clone(), size: descriptor.size() });
+        self.send(Event::LayerDone {
+            layer: self.layer,
+            digest: descriptor.digest().clone(),
+            size: descriptor.size(),
+        });
     }
 
     fn send(&self, event: Event) {
@@ -95,8 +99,9 @@ impl Reporter<'_> {
     }
 }
 
-/// Works on layers of these sizes side by side, the largest first, and returns what came of them in their order.
-/// The listener hears of it on the calling thread. After the first failure the others are stopped.
+/// Works on layers of these sizes side by side, the largest first, and returns what came of them in
+/// their order. The listener hears of it on the calling thread. After the first failure the others
+/// are stopped.
 pub(crate) fn side_by_side<T: Send>(
     sizes: &[u64],
     on: Listener<'_>,
@@ -116,7 +121,10 @@ pub(crate) fn side_by_side<T: Send>(
                 return;
             }
             let events = events.clone();
-            let result = work(layer, &Reporter { layer, n_threads, events, stop: &stop, bytes: AtomicU64::new(0) });
+            let result = work(
+                layer,
+                &Reporter { layer, n_threads, events, stop: &stop, bytes: AtomicU64::new(0) },
+            );
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -135,7 +143,9 @@ pub(crate) fn side_by_side<T: Send>(
             }
         }
     });
-    let results = results.into_iter().map(|result| result.into_inner().expect("no worker panics while it holds this"));
+    let results = results
+        .into_iter()
+        .map(|result| result.into_inner().expect("no worker panics while it holds this"));
     collect(results)
 }
 

@@ -55,9 +55,10 @@ impl Part {
     }
 }
 
-/// One filter, `[!]type[,type…][:[!]name[,[!]name…]]`: the layers of these parts, all of them or those with one of these names or
-/// paths. A name may be a pattern, as in `.kitignore`; one with a `!` leaves out what the others mean. A filter that begins
-/// with `!` takes away from what the other filters mean.
+/// One filter, `[!]type[,type…][:[!]name[,[!]name…]]`: the layers of these parts, all of them or
+/// those with one of these names or paths. A name may be a pattern, as in `.kitignore`; one with a
+/// `!` leaves out what the others mean. A filter that begins with `!` takes away from what the
+/// other filters mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     takes_away: bool,
@@ -79,11 +80,13 @@ impl Filter {
         Self { takes_away: false, parts: vec![part], names: Vec::new() }
     }
 
-    /// Whether an entry of the Kitfile is meant; `name` and `path` are compared as they are written there.
+    /// Whether an entry of the Kitfile is meant; `name` and `path` are compared as they are written
+    /// there.
     pub fn matches(&self, section: Section, name: Option<&str>, path: &str) -> bool {
         let mut wanted = self.names.iter().filter(|name| !name.leaves_out).peekable();
         let is_wanted = wanted.peek().is_none() || wanted.any(|wanted| wanted.matches(name, path));
-        let is_left_out = self.names.iter().any(|unwanted| unwanted.leaves_out && unwanted.matches(name, path));
+        let is_left_out =
+            self.names.iter().any(|unwanted| unwanted.leaves_out && unwanted.matches(name, path));
         self.parts.contains(&Part::of(section)) && is_wanted && !is_left_out
     }
 
@@ -113,19 +116,23 @@ pub fn any_matches_kitfile(filters: &[Filter]) -> bool {
     together(filters, Filter::matches_kitfile)
 }
 
-/// Whether several filters together could mean something of a model: then those ModelKits are needed that it comes from.
+/// Whether several filters together could mean something of a model: then those ModelKits are
+/// needed that it comes from.
 pub fn any_matches_model(filters: &[Filter]) -> bool {
     any_concerns(filters, Part::Model)
 }
 
 /// Whether several filters together could mean something of a part.
 pub(crate) fn any_concerns(filters: &[Filter], part: Part) -> bool {
-    together(filters, |filter| filter.parts.contains(&part) && (!filter.takes_away || filter.names.is_empty()))
+    together(filters, |filter| {
+        filter.parts.contains(&part) && (!filter.takes_away || filter.names.is_empty())
+    })
 }
 
 /// What no filter takes away, of what at least one means; of everything where none means something.
 fn together(filters: &[Filter], matches: impl Fn(&Filter) -> bool) -> bool {
-    let (away, wanted): (Vec<&Filter>, Vec<&Filter>) = filters.iter().partition(|filter| filter.takes_away);
+    let (away, wanted): (Vec<&Filter>, Vec<&Filter>) =
+        filters.iter().partition(|filter| filter.takes_away);
     let is_wanted = wanted.is_empty() || wanted.into_iter().any(&matches);
     is_wanted && !away.into_iter().any(matches)
 }
@@ -136,9 +143,13 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::Filter { text: text.into(), problem };
         let (takes_away, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-        let (parts, names) = rest.split_once(':').map_or((rest, None), |(parts, names)| (parts, Some(names)));
-        let names = names.map(|names| names.split(',').map(Name::parse).collect()).unwrap_or(Ok(Vec::new()));
-        let part = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+        let (parts, names) =
+            rest.split_once(':').map_or((rest, None), |(parts, names)| (parts, Some(names)));
+        let names = names
+            .map(|names| names.split(',').map(Name::parse).collect())
+            .unwrap_or(Ok(Vec::new()));
+        let part =
+            |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
         let parts = parts.split(',').map(|name| {
             let known = NAMES.map(|(name, _)| name).join(", ");
             part(name).ok_or_else(|| wrong(format!("`{name}` is none of the types {known}")))
@@ -165,7 +176,8 @@ impl fmt::Display for Filter {
         let parts = self.parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(",");
         write!(f, "{}{parts}", mark(self.takes_away))?;
         if !self.names.is_empty() {
-            let names = self.names.iter().map(|name| format!("{}{}", mark(name.leaves_out), name.text));
+            let names =
+                self.names.iter().map(|name| format!("{}{}", mark(name.leaves_out), name.text));
             write!(f, ":{}", names.collect::<Vec<_>>().join(","))?;
         }
         Ok(())
@@ -214,7 +226,9 @@ mod tests {
 
     #[test]
     fn a_mark_leaves_out() {
-        let all = |filters: &[&str]| filters.iter().map(|filter| filter.parse().unwrap()).collect::<Vec<Filter>>();
+        let all = |filters: &[&str]| {
+            filters.iter().map(|filter| filter.parse().unwrap()).collect::<Vec<Filter>>()
+        };
         assert!(meant("model:!*.bin", Section::Model, "", "w.safetensors"));
         assert!(!meant("model:!*.bin", Section::Model, "", "w.bin"));
         assert!(!meant("model:w*,!*.bin", Section::Model, "", "w.bin"));
@@ -222,7 +236,9 @@ mod tests {
         assert!(any_matches(&but_docs, Section::Code, None, "x") && any_matches_kitfile(&but_docs));
         assert!(!any_matches(&but_docs, Section::Docs, None, "x"));
         let small = all(&["model,kitfile", "!model:*.bin"]);
-        assert!(any_matches(&small, Section::Model, None, "a") && any_concerns(&small, Part::Model));
+        assert!(
+            any_matches(&small, Section::Model, None, "a") && any_concerns(&small, Part::Model)
+        );
         assert!(!any_matches(&small, Section::Model, None, "a.bin"));
         assert!(!any_matches(&small, Section::Docs, None, "a"));
         assert!(!any_concerns(&but_docs, Part::Docs) && any_concerns(&but_docs, Part::Model));
@@ -231,7 +247,10 @@ mod tests {
     #[test]
     fn a_wrong_filter_says_what_is_wrong() {
         for (text, problem) in [
-            ("models", "`models` is none of the types kitfile, model, datasets, code, prompts, docs, mcpservers"),
+            (
+                "models",
+                "`models` is none of the types kitfile, model, datasets, code, prompts, docs, mcpservers",
+            ),
             ("Model", "`Model` is none of"),
             ("", "`` is none of"),
             ("model,", "`` is none of"),

@@ -14,7 +14,8 @@ const BATCH: usize = 4;
 /// So many batches may wait to be hashed.
 const N_WAITING: usize = 2;
 
-/// Reads pieces from a source, hands them to whoever reads, and to the thread that hashes and counts them.
+/// Reads pieces from a source, hands them to whoever reads, and to the thread that hashes and
+/// counts them.
 pub(crate) struct HashingReader<R> {
     source: R,
     piece: Arc<Piece>,
@@ -59,7 +60,14 @@ impl<R: Read> HashingReader<R> {
             (hasher, n_bytes)
         })?;
         let hashing = Some(Hashing { batches, used, thread });
-        Ok(Self { source, piece: Arc::default(), at: 0, batch: Vec::new(), spare: Vec::new(), hashing })
+        Ok(Self {
+            source,
+            piece: Arc::default(),
+            at: 0,
+            batch: Vec::new(),
+            spare: Vec::new(),
+            hashing,
+        })
     }
 
     /// The digest of all that was read, and its size in bytes.
@@ -93,7 +101,10 @@ impl<R: Read> HashingReader<R> {
         let hashing = self.hashing.as_ref().expect("taken when it is finished");
         match std::mem::take(&mut self.batch) {
             batch if batch.is_empty() => Ok(()),
-            batch => hashing.batches.send(batch).map_err(|_| io::Error::other("the hashing thread ended")),
+            batch => hashing
+                .batches
+                .send(batch)
+                .map_err(|_| io::Error::other("the hashing thread ended")),
         }
     }
 }

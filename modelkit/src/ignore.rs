@@ -1,7 +1,8 @@
 //! `.kitignore`: which files of the context are left out, in the syntax of `.dockerignore`.
 //!
-//! Patterns are anchored at the context. `*` and `?` stay within one name, `**` crosses folders, `[a-z]` is a set, `\` takes the
-//! next character literally, `!` takes back what an earlier pattern left out. A pattern that matches a folder leaves out all in it.
+//! Patterns are anchored at the context. `*` and `?` stay within one name, `**` crosses folders,
+//! `[a-z]` is a set, `\` takes the next character literally, `!` takes back what an earlier pattern
+//! left out. A pattern that matches a folder leaves out all in it.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -20,7 +21,8 @@ pub struct Ignore {
 }
 
 impl Ignore {
-    /// Reads the context's ignore file, if there is one. The Kitfile's names and the ignore file itself are always left out.
+    /// Reads the context's ignore file, if there is one. The Kitfile's names and the ignore file
+    /// itself are always left out.
     pub fn read(context: &Path) -> Result<Self> {
         let path = context.join(FILE_NAME);
         let text = match fs::read(&path) {
@@ -28,7 +30,12 @@ impl Ignore {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error.into()),
         };
-        Self::parse(&text).map_err(|(line, pattern, problem)| Error::IgnorePattern { path, line, pattern, problem })
+        Self::parse(&text).map_err(|(line, pattern, problem)| Error::IgnorePattern {
+            path,
+            line,
+            pattern,
+            problem,
+        })
     }
 
     /// Parses an ignore file's text; an error is the line, the pattern and what is wrong with it.
@@ -39,8 +46,8 @@ impl Ignore {
             if line.starts_with('#') || line.trim().is_empty() {
                 continue;
             }
-            let pattern =
-                Pattern::parse(line.trim()).map_err(|problem| (index + 1, line.trim().to_owned(), problem))?;
+            let pattern = Pattern::parse(line.trim())
+                .map_err(|problem| (index + 1, line.trim().to_owned(), problem))?;
             patterns.push(pattern);
         }
         let always = kitfile::FILE_NAMES.into_iter().chain([FILE_NAME]);
@@ -57,7 +64,8 @@ impl Ignore {
         })
     }
 
-    /// Whether a later pattern may take back what an earlier one left out, so that ignored folders must be looked into.
+    /// Whether a later pattern may take back what an earlier one left out, so that ignored folders
+    /// must be looked into.
     pub fn has_exclusions(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.takes_back)
     }
@@ -73,7 +81,8 @@ struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob {
     tokens: Vec<Token>,
-    /// The one text that it matches, where it has no wildcards: most patterns have none, and every file meets every pattern.
+    /// The one text that it matches, where it has no wildcards: most patterns have none, and every
+    /// file meets every pattern.
     literal: Option<String>,
 }
 
@@ -98,11 +107,15 @@ enum Token {
 
 impl Pattern {
     fn literal(name: &str) -> Self {
-        Self { takes_back: false, glob: Glob { tokens: Vec::new(), literal: Some(name.to_owned()) } }
+        Self {
+            takes_back: false,
+            glob: Glob { tokens: Vec::new(), literal: Some(name.to_owned()) },
+        }
     }
 
     fn parse(line: &str) -> Result<Self, &'static str> {
-        let (takes_back, text) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
+        let (takes_back, text) =
+            line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         if text.is_empty() {
             return Err("nothing follows the `!`");
         }
@@ -124,12 +137,14 @@ impl Pattern {
 impl Glob {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let tokens = tokens(text)?;
-        let character = |token: &Token| if let Token::One(character) = token { Some(*character) } else { None };
+        let character =
+            |token: &Token| if let Token::One(character) = token { Some(*character) } else { None };
         let literal = tokens.iter().map(character).collect();
         Ok(Self { tokens, literal })
     }
 
-    /// Follows all readings of the pattern at once, so that no pattern takes more than `tokens × characters` steps.
+    /// Follows all readings of the pattern at once, so that no pattern takes more than `tokens ×
+    /// characters` steps.
     pub(crate) fn matches(&self, path: &str) -> bool {
         if let Some(literal) = &self.literal {
             return path == literal;
@@ -152,7 +167,9 @@ impl Glob {
 
     /// Steps over the tokens that also match nothing.
     fn step_over(&self, at: &mut [bool]) {
-        for (index, token) in self.tokens.iter().enumerate().filter(|(_, token)| token.is_optional()) {
+        for (index, token) in
+            self.tokens.iter().enumerate().filter(|(_, token)| token.is_optional())
+        {
             at[index + 1] |= at[index];
             if matches!(token, Token::Folders) {
                 at[index + 2] |= at[index];
@@ -168,7 +185,9 @@ impl Token {
             Self::One(one) => *one == character,
             Self::Any => character != '/',
             Self::InFolders => character == '/',
-            Self::Set { negated, ranges } => *negated != ranges.iter().any(|range| range.contains(&character)),
+            Self::Set { negated, ranges } => {
+                *negated != ranges.iter().any(|range| range.contains(&character))
+            }
             Self::Within | Self::All | Self::Folders => false,
         }
     }

@@ -1,8 +1,10 @@
-//! What the layout remembers of packed layers, so that files which have not changed are not read again.
+//! What the layout remembers of packed layers, so that files which have not changed are not read
+//! again.
 //!
-//! A layer is known by a hash over its media type and, of every file, its path, size, times, inode and x bit. The time at which a
-//! file's metadata last changed is part of it: no program can set that one back. A file that was changed just before it was packed
-//! could change again without a clock showing it, so such layers are not remembered (Git calls them "racy").
+//! A layer is known by a hash over its media type and, of every file, its path, size, times, inode
+//! and x bit. The time at which a file's metadata last changed is part of it: no program can set
+//! that one back. A file that was changed just before it was packed could change again without a
+//! clock showing it, so such layers are not remembered (Git calls them "racy").
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +66,8 @@ impl<'a> PackIndex<'a> {
     /// Remembers a layer, unless one of its files is too new.
     pub(crate) fn note(&self, plan: &LayerPlan, (digest, size, diff_id): &Blob) {
         if self.is_settled(plan) {
-            let known = Known { digest: digest.to_string(), size: *size, diff_id: diff_id.to_string() };
+            let known =
+                Known { digest: digest.to_string(), size: *size, diff_id: diff_id.to_string() };
             self.new.lock().expect("no holder panics").insert(key(plan), known);
         }
     }
@@ -78,7 +81,8 @@ impl<'a> PackIndex<'a> {
         times().all(|time| time < limit)
     }
 
-    /// Writes down what is remembered now, in one step. Of two processes at once, one may forget what the other noted.
+    /// Writes down what is remembered now, in one step. Of two processes at once, one may forget
+    /// what the other noted.
     pub(crate) fn write(self) -> Result<()> {
         let new = self.new.into_inner().expect("no holder panics");
         let is_known = |(key, value): (&String, &Known)| self.known.get(key) == Some(value);
@@ -122,7 +126,13 @@ fn key(plan: &LayerPlan) -> String {
         add(&[u8::from(file.content.is_executable())]);
         if let Content::File(file) = &file.content {
             let Stamp { size, modified, changed, inode } = file.stamp;
-            add(&[size.to_le_bytes(), modified.to_le_bytes(), changed.to_le_bytes(), inode.to_le_bytes()].concat());
+            add(&[
+                size.to_le_bytes(),
+                modified.to_le_bytes(),
+                changed.to_le_bytes(),
+                inode.to_le_bytes(),
+            ]
+            .concat());
         }
     }
     Digest::digest(&hasher.finish()).to_owned()

@@ -1,4 +1,5 @@
-//! Turns files into layers and layers into a ModelKit's manifest, and back; makes the image that serves it.
+//! Turns files into layers and layers into a ModelKit's manifest, and back; makes the image that
+//! serves it.
 //!
 //! ```rust
 #![doc = include_str!("../examples/pack.rs")]
@@ -66,4 +67,6 @@ pub use pack::{PackOptions, Packed, PackedLayer, ReadyLayer, digest, pack};
 pub use parents::{dataset_reference, parents, parents_with};
 pub use plan::{LayerPlan, Plan, plan};
 pub use rebuild::{Rebuilt, rebuild};
-pub use unpack::{Chosen, Role, Source, UnpackOptions, Unpacked, chosen, remote_datasets, unpack, unpack_from};
+pub use unpack::{
+    Chosen, Role, Source, UnpackOptions, Unpacked, chosen, remote_datasets, unpack, unpack_from,
+};

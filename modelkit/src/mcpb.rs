@@ -34,7 +34,8 @@ fn directory(file: &mut fs::File) -> Result<Option<Vec<u8>>> {
     file.by_ref().take(tail_size).read_to_end(&mut tail)?;
     let is_end = |at: &usize| {
         let end = &tail[*at..];
-        end.starts_with(b"PK\x05\x06") && at + END_SIZE as usize + usize::from(u16_at(end, 20)) == tail.len()
+        end.starts_with(b"PK\x05\x06")
+            && at + END_SIZE as usize + usize::from(u16_at(end, 20)) == tail.len()
     };
     let starts = 0..(tail.len() + 1).saturating_sub(END_SIZE as usize);
     let Some(at) = starts.rev().find(is_end) else { return Ok(None) };

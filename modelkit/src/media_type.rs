@@ -166,7 +166,12 @@ impl fmt::Display for LayerType {
             Format::Tar => "tar",
             Format::Raw => "raw",
         };
-        write!(f, "{prefix}.{}.v1.{format}{}", self.kind.name(self.family), self.compression.suffix())
+        write!(
+            f,
+            "{prefix}.{}.v1.{format}{}",
+            self.kind.name(self.family),
+            self.compression.suffix()
+        )
     }
 }
 
@@ -186,10 +191,12 @@ const PREFIXES: [(&str, Family); 3] = [
 ];
 
 fn parse(text: &str) -> Option<LayerType> {
-    let (family, rest) = PREFIXES.iter().find_map(|(prefix, family)| Some((*family, text.strip_prefix(prefix)?)))?;
+    let (family, rest) =
+        PREFIXES.iter().find_map(|(prefix, family)| Some((*family, text.strip_prefix(prefix)?)))?;
     let (kind, rest) = rest.split_once(".v1.")?;
     let kind = Kind::parse(kind, family)?;
-    let (format, compression) = rest.split_once('+').map_or((rest, None), |(format, rest)| (format, Some(rest)));
+    let (format, compression) =
+        rest.split_once('+').map_or((rest, None), |(format, rest)| (format, Some(rest)));
     let format = match format {
         "tar" => Format::Tar,
         "raw" => Format::Raw,
@@ -218,13 +225,17 @@ mod tests {
 
     #[test]
     fn every_layer_type_is_read_as_it_is_written() {
-        let kinds = [Kind::Model, Kind::ModelPart, Kind::Dataset, Kind::Code, Kind::Docs, Kind::Mcpb];
+        let kinds =
+            [Kind::Model, Kind::ModelPart, Kind::Dataset, Kind::Code, Kind::Docs, Kind::Mcpb];
         for kind in kinds {
             for family in [Family::KitOps, Family::ModelPack] {
                 for format in [Format::Tar, Format::Raw] {
                     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
                         let layer_type = LayerType { family, kind, format, compression };
-                        assert_eq!(layer_type.to_string().parse::<LayerType>().unwrap(), layer_type);
+                        assert_eq!(
+                            layer_type.to_string().parse::<LayerType>().unwrap(),
+                            layer_type
+                        );
                     }
                 }
             }
@@ -233,11 +244,16 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_two_specifications() {
-        let kitops = "application/vnd.kitops.modelkit.modelpart.v1.tar+gzip".parse::<LayerType>().unwrap();
+        let kitops =
+            "application/vnd.kitops.modelkit.modelpart.v1.tar+gzip".parse::<LayerType>().unwrap();
         assert_eq!((kitops.kind, kitops.compression), (Kind::ModelPart, Compression::Gzip));
-        let modelpack = "application/vnd.cncf.model.weight.config.v1.raw".parse::<LayerType>().unwrap();
+        let modelpack =
+            "application/vnd.cncf.model.weight.config.v1.raw".parse::<LayerType>().unwrap();
         assert_eq!((modelpack.kind, modelpack.format), (Kind::ModelPart, Format::Raw));
-        for text in ["application/vnd.cnai.model.weight.v1.raw", "application/vnd.cncf.model.weight.v1.gguf"] {
+        for text in [
+            "application/vnd.cnai.model.weight.v1.raw",
+            "application/vnd.cncf.model.weight.v1.gguf",
+        ] {
             let foreign = text.parse::<LayerType>().unwrap();
             assert_eq!((foreign.kind, foreign.format), (Kind::Model, Format::Raw), "{text}");
         }
@@ -254,7 +270,10 @@ mod tests {
             "",
         ] {
             let error = text.parse::<LayerType>().unwrap_err();
-            assert_eq!(error.to_string(), format!("`{text}` is not a media type of a ModelKit layer"));
+            assert_eq!(
+                error.to_string(),
+                format!("`{text}` is not a media type of a ModelKit layer")
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The config of a CNCF ModelPack that we make.
-//! Source: model-spec, `docs/config.md` and `schema/config-schema.json`, which allows no field beyond its own.
+//! Source: model-spec, `docs/config.md` and `schema/config-schema.json`, which allows no field
+//! beyond its own.
 
 use kitfile::{Kitfile, Model};
 use registry::content;
@@ -20,7 +21,8 @@ pub(crate) fn config(kitfile: &Kitfile, layers: &[PackedLayer], created: Option<
 fn about(kitfile: &Kitfile, created: Option<u64>) -> Map<String, Value> {
     let package = &kitfile.package;
     let model = kitfile.model.as_ref();
-    let name = if package.name.is_empty() { model.map_or("", |model| &model.name) } else { &package.name };
+    let name =
+        if package.name.is_empty() { model.map_or("", |model| &model.name) } else { &package.name };
     let mut about = texts(&[
         ("name", name),
         ("title", name),
@@ -46,7 +48,8 @@ fn licenses(kitfile: &Kitfile) -> Vec<&str> {
     let datasets = kitfile.datasets.iter().map(|dataset| &dataset.license);
     let code = kitfile.code.iter().map(|code| &code.license);
     let all = model.map(|model| &model.license).chain(parts).chain(datasets).chain(code);
-    let mut licenses: Vec<&str> = all.chain([&kitfile.package.license]).map(String::as_str).collect();
+    let mut licenses: Vec<&str> =
+        all.chain([&kitfile.package.license]).map(String::as_str).collect();
     licenses.retain(|license| !license.is_empty());
     licenses.sort_unstable();
     licenses.dedup();
@@ -91,7 +94,11 @@ fn rounded(n: u64) -> String {
         _ => return n.to_string(),
     };
     let n = n as f64 / unit;
-    if n < 10.0 { format!("{}{letter}", (n * 10.0).round() / 10.0) } else { format!("{}{letter}", n.round()) }
+    if n < 10.0 {
+        format!("{}{letter}", (n * 10.0).round() / 10.0)
+    } else {
+        format!("{}{letter}", n.round())
+    }
 }
 
 fn texts(fields: &[(&str, &str)]) -> Map<String, Value> {
@@ -105,9 +112,13 @@ mod tests {
 
     #[test]
     fn numbers_of_parameters_are_written_as_on_model_cards() {
-        for (n, text) in
-            [(999, "999"), (66_955_010, "67M"), (6_738_415_616, "6.7B"), (70_000_000_000, "70B"), (1_000, "1K")]
-        {
+        for (n, text) in [
+            (999, "999"),
+            (66_955_010, "67M"),
+            (6_738_415_616, "6.7B"),
+            (70_000_000_000, "70B"),
+            (1_000, "1K"),
+        ] {
             assert_eq!(rounded(n), text);
         }
     }

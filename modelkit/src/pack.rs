@@ -28,18 +28,22 @@ pub struct PackOptions {
     pub compression: Compression,
     /// Whether layers are archives or single files; MCP bundles are always single files.
     pub format: Format,
-    /// Whose media types the ModelKit has. With [`Family::ModelPack`] and [`Format::Raw`] every file becomes a layer of its own.
+    /// Whose media types the ModelKit has. With [`Family::ModelPack`] and [`Format::Raw`] every
+    /// file becomes a layer of its own.
     pub family: Family,
-    /// When it was packed, in seconds since 1970; without it the same files always give the same ModelKit.
+    /// When it was packed, in seconds since 1970; without it the same files always give the same
+    /// ModelKit.
     pub created: Option<u64>,
-    /// Takes a layer from the layout without reading its files again, if none of them has changed since it was packed: by path,
-    /// size, times and inode, which the layout remembers.
+    /// Takes a layer from the layout without reading its files again, if none of them has changed
+    /// since it was packed: by path, size, times and inode, which the layout remembers.
     pub index: bool,
-    /// Layers that are in the layout before they are packed; the content of their files is not read.
+    /// Layers that are in the layout before they are packed; the content of their files is not
+    /// read.
     pub ready: Vec<ReadyLayer>,
 }
 
-/// An uncompressed archive of one file that is in the layout already: what [`archive::around`] says, around the file's content.
+/// An uncompressed archive of one file that is in the layout already: what [`archive::around`]
+/// says, around the file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyLayer {
     /// The layer's path, which is the file's.
@@ -76,10 +80,12 @@ pub struct PackedLayer {
     pub is_reused: bool,
 }
 
-/// Packs what a Kitfile names of a context into a layout, and gives the manifest a place in the layout's index, without a tag.
+/// Packs what a Kitfile names of a context into a layout, and gives the manifest a place in the
+/// layout's index, without a tag.
 ///
-/// Where the model comes from another ModelKit, that one must be in the layout; it is named by its digest from then on.
-/// The same files, Kitfile and options give the same manifest digest, whatever the umask, the times and the order on disk.
+/// Where the model comes from another ModelKit, that one must be in the layout; it is named by its
+/// digest from then on. The same files, Kitfile and options give the same manifest digest, whatever
+/// the umask, the times and the order on disk.
 pub fn pack(
     kitfile: &Kitfile,
     context: &Path,
@@ -152,7 +158,11 @@ pub(crate) fn digest_as(
     let kitfile = finished(&plan.kitfile, &layers, &parents, layout, maker)?;
     let Documents { manifest, .. } = documents(&kitfile, &layers, options, maker);
     let descriptor = content::descriptor(MediaType::ImageManifest, &manifest);
-    Ok(Digested { packed: Packed { descriptor, layers, warnings: plan.warnings }, kitfile, manifest })
+    Ok(Digested {
+        packed: Packed { descriptor, layers, warnings: plan.warnings },
+        kitfile,
+        manifest,
+    })
 }
 
 fn pack_layers(
@@ -162,11 +172,14 @@ fn pack_layers(
     index: Option<&PackIndex<'_>>,
     on: Listener<'_>,
 ) -> Result<Vec<PackedLayer>> {
-    if let Some(lost) = ready.iter().find(|ready| !plan.layers.iter().any(|layer| layer.path == ready.path)) {
+    if let Some(lost) =
+        ready.iter().find(|ready| !plan.layers.iter().any(|layer| layer.path == ready.path))
+    {
         return Err(Error::NotReady { path: lost.path.to_string() });
     }
     // Small files cost more than their bytes.
-    let sizes: Vec<u64> = plan.layers.iter().map(|layer| layer.bytes + 8192 * layer.n_files as u64).collect();
+    let sizes: Vec<u64> =
+        plan.layers.iter().map(|layer| layer.bytes + 8192 * layer.n_files as u64).collect();
     side_by_side(&sizes, on, |index_of, reporter| {
         let layer = &plan.layers[index_of];
         let ready = ready.iter().find(|ready| ready.path == layer.path);
@@ -212,12 +225,17 @@ fn pack_layer(
 
 /// The blob of a layer that was made elsewhere, if it can be what packing would make.
 fn take_ready(ready: &ReadyLayer, plan: &LayerPlan, layout: Option<&Layout>) -> Result<Blob> {
-    let is_plain = plan.layer_type.format == Format::Tar && plan.layer_type.compression == Compression::None;
+    let is_plain =
+        plan.layer_type.format == Format::Tar && plan.layer_type.compression == Compression::None;
     let is_file = plan.files.last().is_some_and(|file| file.path == plan.path.as_str());
-    let fits =
-        is_plain && is_file && archive::around(&plan.files)?.is_some() && archive::size(&plan.files) == ready.size;
+    let fits = is_plain
+        && is_file
+        && archive::around(&plan.files)?.is_some()
+        && archive::size(&plan.files) == ready.size;
     match layout.and_then(|layout| layout.size(&ready.digest)) {
-        Some(size) if fits && size == ready.size => Ok((ready.digest.clone(), ready.size, ready.digest.clone())),
+        Some(size) if fits && size == ready.size => {
+            Ok((ready.digest.clone(), ready.size, ready.digest.clone()))
+        }
         _ => Err(Error::NotReady { path: ready.path.to_string() }),
     }
 }
@@ -262,7 +280,8 @@ fn annotations(plan: &LayerPlan) -> HashMap<String, String> {
         }
     }
     if plan.section == Section::Prompt {
-        annotations.insert(media_type::LAYER_SUBTYPE.to_owned(), media_type::SUBTYPE_PROMPT.to_owned());
+        annotations
+            .insert(media_type::LAYER_SUBTYPE.to_owned(), media_type::SUBTYPE_PROMPT.to_owned());
     }
     annotations
 }
@@ -288,8 +307,14 @@ struct Documents {
     manifest: Vec<u8>,
 }
 
-fn documents(kitfile: &Kitfile, layers: &[PackedLayer], options: &PackOptions, maker: &Maker<'_>) -> Documents {
-    let mut annotations = BTreeMap::from([(media_type::CLI_VERSION.to_owned(), maker.version.to_owned())]);
+fn documents(
+    kitfile: &Kitfile,
+    layers: &[PackedLayer],
+    options: &PackOptions,
+    maker: &Maker<'_>,
+) -> Documents {
+    let mut annotations =
+        BTreeMap::from([(media_type::CLI_VERSION.to_owned(), maker.version.to_owned())]);
     if let Some(created) = options.created {
         annotations.insert(media_type::CREATED.to_owned(), rfc3339(created));
     }
@@ -300,11 +325,13 @@ fn documents(kitfile: &Kitfile, layers: &[PackedLayer], options: &PackOptions, m
             (media_type::MODELPACK_CONFIG, modelpack::config(kitfile, layers, options.created))
         }
     };
-    let manifest = manifest(content::descriptor(config.0, &config.1), layers, annotations, options.family);
+    let manifest =
+        manifest(content::descriptor(config.0, &config.1), layers, annotations, options.family);
     Documents { config, manifest }
 }
 
-/// The Kitfile as the ModelKit holds it: with the digests of its layers, and of the ModelKits it builds on.
+/// The Kitfile as the ModelKit holds it: with the digests of its layers, and of the ModelKits it
+/// builds on.
 fn finished(
     kitfile: &Kitfile,
     layers: &[PackedLayer],
@@ -345,13 +372,15 @@ fn manifest(
     content::encode(&manifest)
 }
 
-/// A time as RFC 3339 writes it, in UTC. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+/// A time as RFC 3339 writes it, in UTC. Source: Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `civil_from_days`.
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days since 1 March of the year 0, of which eras of 400 years are all alike.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -367,8 +396,12 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
     // Years begin in March here, so that the day which only some of them have is the last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day.checked_sub(1)?;
+    let (year, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = 365 * year + year / 4 - year / 100
+        + year / 400
+        + (153 * month + 2) / 5
+        + day.checked_sub(1)?;
     let seconds = days.checked_sub(719_468)? * 86_400 + hour * 3_600 + minute * 60 + second;
     (rfc3339(seconds) == text).then_some(seconds)
 }
@@ -390,7 +423,13 @@ mod tests {
             assert_eq!(rfc3339(seconds), text);
             assert_eq!(super::seconds(text), Some(seconds));
         }
-        for text in ["", "2024-02-30T00:00:00Z", "2024-01-01T00:00:00+01:00", "2024-01-01", "1969-12-31T23:59:59Z"] {
+        for text in [
+            "",
+            "2024-02-30T00:00:00Z",
+            "2024-01-01T00:00:00+01:00",
+            "2024-01-01",
+            "1969-12-31T23:59:59Z",
+        ] {
             assert_eq!(super::seconds(text), None, "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! ModelKits that a Kitfile's model comes from: `model.path` may be a reference to another ModelKit.
+//! ModelKits that a Kitfile's model comes from: `model.path` may be a reference to another
+//! ModelKit.
 
 use kitfile::{ContextPath, Dataset, Kitfile, Section};
 use registry::{Layout, Reference};
@@ -9,7 +10,8 @@ use crate::kit::{Layer, ModelKit};
 /// So many ModelKits may build on one another.
 const MAX_CHAIN: usize = 10;
 
-/// The ModelKits that a model comes from, the nearest first; none where the model has files of its own.
+/// The ModelKits that a model comes from, the nearest first; none where the model has files of its
+/// own.
 ///
 /// Only the layout is asked: [`Error::MissingParent`] names what would have to be pulled.
 pub fn parents(kitfile: &Kitfile, layout: &Layout) -> Result<Vec<ModelKit>> {
@@ -66,9 +68,10 @@ pub fn dataset_reference(dataset: &Dataset) -> Result<Option<Reference>> {
 }
 
 fn parse(text: &str) -> Result<Reference> {
-    text.parse::<Reference>()
-        .map(Reference::or_latest)
-        .map_err(|error| Error::Reference { reference: text.to_owned(), problem: error.to_string() })
+    text.parse::<Reference>().map(Reference::or_latest).map_err(|error| Error::Reference {
+        reference: text.to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 /// The layers that a ModelKit takes from its parents: those of the model and its parts.
@@ -85,10 +88,12 @@ pub(crate) fn inherited_paths(parents: &[ModelKit]) -> Vec<ContextPath> {
     inherited(parents).map(|layer| layer.path).collect()
 }
 
-/// Names a model's parent by its digest, and those ModelKits with datasets that are in the layout, so that the ModelKit says for good
-/// what it builds on.
+/// Names a model's parent by its digest, and those ModelKits with datasets that are in the layout,
+/// so that the ModelKit says for good what it builds on.
 pub(crate) fn pin(kitfile: &mut Kitfile, parents: &[ModelKit], layout: &Layout) -> Result<()> {
-    if let (Some(reference), Some(parent), Some(model)) = (reference(kitfile)?, parents.first(), &mut kitfile.model) {
+    if let (Some(reference), Some(parent), Some(model)) =
+        (reference(kitfile)?, parents.first(), &mut kitfile.model)
+    {
         model.path = reference.with_digest(parent.descriptor.digest().clone()).to_string();
     }
     for dataset in &mut kitfile.datasets {

@@ -9,17 +9,20 @@ use crate::archive::{Entry, LastFile, Stream};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 
-/// Bytes that are read, written and hashed at once. All pieces together fit into a core's cache; and pages of the file that is written
-/// are no larger than this, for which a kernel whose memory is full of files need not bring pages together first.
+/// Bytes that are read, written and hashed at once. All pieces together fit into a core's cache;
+/// and pages of the file that is written are no larger than this, for which a kernel whose memory
+/// is full of files need not bring pages together first.
 const PIECE: usize = 64 * 1024;
 /// So many pieces are on their way at a time, for each thread.
 const N_PIECES: usize = 4;
 
-/// With a file of this size in it, in bytes, a layer gets a second thread, even where that is one more than there are cores: while one
-/// hashes, the other reads; and there may be nothing else left to do.
+/// With a file of this size in it, in bytes, a layer gets a second thread, even where that is one
+/// more than there are cores: while one hashes, the other reads; and there may be nothing else left
+/// to do.
 const LARGE: u64 = 8 << 20;
 
-/// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is only hashed.
+/// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is
+/// only hashed.
 pub(crate) fn write(
     files: &[Entry],
     raw: Option<&Entry>,
@@ -31,7 +34,11 @@ pub(crate) fn write(
         None => Stream::archive(files, PIECE)?,
     };
     let content = || raw.map_or(files, std::slice::from_ref).iter().map(|file| file.content.size());
-    let n_threads = if content().max().unwrap_or(0) >= LARGE { reporter.n_threads.max(2) } else { reporter.n_threads };
+    let n_threads = if content().max().unwrap_or(0) >= LARGE {
+        reporter.n_threads.max(2)
+    } else {
+        reporter.n_threads
+    };
     let n_buffers = N_PIECES * (n_threads + 1);
     let blob = match layout {
         Some(layout) => layout.piece_writer(n_buffers, PIECE)?,
@@ -56,7 +63,11 @@ pub(crate) fn write(
     }
 }
 
-fn copy_pieces(stream: &Stream<'_>, blob: &PieceWriter, reporter: &Reporter<'_>) -> Result<(), Error> {
+fn copy_pieces(
+    stream: &Stream<'_>,
+    blob: &PieceWriter,
+    reporter: &Reporter<'_>,
+) -> Result<(), Error> {
     let mut last = LastFile::default();
     while let Some((piece, mut buffer)) = stream.next(|| blob.buffer()) {
         let n_content = stream.read(&piece, &mut buffer, &mut last)?;

@@ -1,4 +1,5 @@
-//! The proof that a folder is what a ModelKit was packed from: it is packed again, and nothing is written.
+//! The proof that a folder is what a ModelKit was packed from: it is packed again, and nothing is
+//! written.
 
 use std::path::Path;
 
@@ -20,7 +21,8 @@ pub struct Rebuilt {
     pub digest: Digest,
     /// Whether that is the ModelKit's own.
     pub same_manifest: bool,
-    /// Whether it says the same as the ModelKit's own, written in another order as other programs do.
+    /// Whether it says the same as the ModelKit's own, written in another order as other programs
+    /// do.
     pub equal_manifest: bool,
     /// Whether the Kitfile says the same.
     pub same_kitfile: bool,
@@ -44,16 +46,25 @@ pub struct RebuiltLayer {
 }
 
 impl Rebuilt {
-    /// Whether the folder holds all that is in the ModelKit, and nothing else where its layers' paths point to.
+    /// Whether the folder holds all that is in the ModelKit, and nothing else where its layers'
+    /// paths point to.
     pub fn is_proven(&self) -> bool {
-        self.same_manifest || self.same_kitfile && self.layers.iter().all(|layer| layer.same_content)
+        self.same_manifest
+            || self.same_kitfile && self.layers.iter().all(|layer| layer.same_content)
     }
 }
 
-/// Packs a folder again as the ModelKit says that it was packed, and compares. The ModelKits it builds on must be in the layout.
+/// Packs a folder again as the ModelKit says that it was packed, and compares. The ModelKits it
+/// builds on must be in the layout.
 ///
 /// `kitfile` is the folder's own, or [`ModelKit::kitfile`].
-pub fn rebuild(kit: &ModelKit, kitfile: &Kitfile, dir: &Path, layout: &Layout, on: Listener<'_>) -> Result<Rebuilt> {
+pub fn rebuild(
+    kit: &ModelKit,
+    kitfile: &Kitfile,
+    dir: &Path,
+    layout: &Layout,
+    on: Listener<'_>,
+) -> Result<Rebuilt> {
     let maker = Maker {
         version: kit.annotation(media_type::CLI_VERSION).unwrap_or_default(),
         pins: kit.kitfile.model.as_ref().is_none_or(|model| model.path.contains('@')),
@@ -99,12 +110,18 @@ fn without_layers(kitfile: &Kitfile) -> Kitfile {
 
 /// How the ModelKit was packed, by the look of its layers.
 fn options(kit: &ModelKit) -> PackOptions {
-    let first = kit.layers().map(|layer| layer.layer_type).find(|layer_type| layer_type.kind != Kind::Mcpb);
-    let artifact_type = kit.manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
+    let first =
+        kit.layers().map(|layer| layer.layer_type).find(|layer_type| layer_type.kind != Kind::Mcpb);
+    let artifact_type =
+        kit.manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
     PackOptions {
         compression: first.map_or(Compression::None, |first| first.compression),
         format: first.map_or_else(Default::default, |first| first.format),
-        family: if media_type::is_modelpack(&artifact_type) { Family::ModelPack } else { Family::KitOps },
+        family: if media_type::is_modelpack(&artifact_type) {
+            Family::ModelPack
+        } else {
+            Family::KitOps
+        },
         created: kit.created().and_then(seconds),
         index: false,
         ready: Vec::new(),

@@ -1,10 +1,12 @@
-//! Paths that differ, and are one place on file systems that fold case or normalise Unicode, as those of macOS and Windows do.
+//! Paths that differ, and are one place on file systems that fold case or normalise Unicode, as
+//! those of macOS and Windows do.
 
 use std::collections::HashMap;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-/// The first two of these paths that differ and may be one place, in their order; equal paths are another matter.
+/// The first two of these paths that differ and may be one place, in their order; equal paths are
+/// another matter.
 pub(crate) fn find<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
     let mut seen: HashMap<String, &str> = HashMap::new();
     paths.into_iter().find_map(|path| {
@@ -13,7 +15,8 @@ pub(crate) fn find<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<(&'a 
     })
 }
 
-/// What such file systems compare. To upper case and back again also brings `ß` to `ss`, and the Kelvin sign to `k`.
+/// What such file systems compare. To upper case and back again also brings `ß` to `ss`, and the
+/// Kelvin sign to `k`.
 fn folded(path: &str) -> String {
     let nfd = DecomposingNormalizerBorrowed::new_nfd();
     let lower = nfd.normalize(path).to_uppercase().to_lowercase();
@@ -26,9 +29,12 @@ mod tests {
 
     #[test]
     fn case_and_composition_do_not_tell_paths_apart() {
-        for (a, b) in
-            [("README.md", "readme.md"), ("caf\u{e9}", "cafe\u{301}"), ("stra\u{df}e", "STRASSE"), ("\u{212a}", "k")]
-        {
+        for (a, b) in [
+            ("README.md", "readme.md"),
+            ("caf\u{e9}", "cafe\u{301}"),
+            ("stra\u{df}e", "STRASSE"),
+            ("\u{212a}", "k"),
+        ] {
             assert_eq!(find(["other", a, b]), Some((a, b)));
         }
     }

@@ -5,9 +5,11 @@
 //! <map>        which blocks are there: a head, and a byte for each block
 //! ```
 //!
-//! A block is marked after it was written, so that a process that is killed leaves no mark too many. When the machine itself stops, a
-//! mark can be on the disk before its block is: the digest of the whole finds that out.
-//! Whoever writes holds a lock on the map, which is to be taken away after the content got its name: nobody writes into what is finished.
+//! A block is marked after it was written, so that a process that is killed leaves no mark too
+//! many. When the machine itself stops, a mark can be on the disk before its block is: the digest
+//! of the whole finds that out.
+//! Whoever writes holds a lock on the map, which is to be taken away after the content got its
+//! name: nobody writes into what is finished.
 
 use std::{
     io::{Read, Seek, SeekFrom, Write},
@@ -22,7 +24,8 @@ use crate::Result;
 #[cfg(feature = "hub")]
 use crate::content::Hasher;
 
-/// The size of a block in bytes: what a killed process may have to fetch again, for each of its connections.
+/// The size of a block in bytes: what a killed process may have to fetch again, for each of its
+/// connections.
 pub(crate) const BLOCK: u64 = 1024 * 1024;
 const MAGIC: &[u8; 8] = b"kitpart1";
 /// The magic number, and the size of the content.
@@ -44,9 +47,15 @@ impl Blocks {
     /// Takes up what is here of some content, or begins it; `None` while somebody else is at it.
     pub(crate) fn open(path: PathBuf, map_path: PathBuf, size: u64) -> Result<Option<Self>> {
         let Some(mut map) = lock(&map_path)? else { return Ok(None) };
-        let known = read_map(&mut map, size)?.filter(|_| path.metadata().is_ok_and(|it| it.len() == size));
+        let known =
+            read_map(&mut map, size)?.filter(|_| path.metadata().is_ok_and(|it| it.len() == size));
         let filled = known.clone().unwrap_or_else(|| vec![0; n_blocks(size)]);
-        let file = fs::OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path)?;
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)?;
         let mut blocks = Self { path, map_path, size, file, map, filled };
         if known.is_none() {
             blocks.reset()?;
@@ -162,10 +171,16 @@ fn head(size: u64) -> [u8; HEAD as usize] {
     head
 }
 
-/// Opens the map and locks it. One that was taken away between the two belongs to a blob that is finished.
+/// Opens the map and locks it. One that was taken away between the two belongs to a blob that is
+/// finished.
 fn lock(path: &Path) -> Result<Option<fs::File>> {
     loop {
-        let map = fs::OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path)?;
+        let map = fs::OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path)?;
         match map.try_lock() {
             Ok(()) if is_at(&map, path) => return Ok(Some(map)),
             Ok(()) => {}
@@ -178,7 +193,8 @@ fn lock(path: &Path) -> Result<Option<fs::File>> {
 #[cfg(unix)]
 fn is_at(file: &fs::File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    let same =
+        |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     file.metadata().and_then(|of_file| Ok(same(of_file, fs::metadata(path)?))).unwrap_or(false)
 }
 
@@ -239,7 +255,10 @@ mod tests {
     #[test]
     fn a_map_that_lies_about_its_size_is_begun_anew() {
         let dir = tempfile::tempdir().expect("there is a place for temporary files");
-        open(dir.path(), SIZE).expect("nobody else is at it").write_at(&bytes(), 0).expect("it writes");
+        open(dir.path(), SIZE)
+            .expect("nobody else is at it")
+            .write_at(&bytes(), 0)
+            .expect("it writes");
         fs::write(dir.path().join("content"), "short").expect("it writes");
         assert_eq!(open(dir.path(), SIZE).expect("nobody else is at it").missing(), vec![0..SIZE]);
         assert_eq!(open(dir.path(), 7).expect("nobody else is at it").missing(), vec![0..7]);

@@ -278,7 +278,8 @@ pub enum Error {
         registry: String,
     },
 
-    /// The credentials of a registry stay here, because its token service is another host (CVE-2026-33990).
+    /// The credentials of a registry stay here, because its token service is another host
+    /// (CVE-2026-33990).
     #[cfg(feature = "client")]
     #[error("the token service {realm} is not one that {registry} is known to use")]
     UntrustedRealm {

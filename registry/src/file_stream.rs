@@ -13,9 +13,11 @@ use fs_err::os::unix::fs::FileExt;
 use futures_util::{Stream, stream};
 use tokio::task::spawn_blocking;
 
-/// How much all streams of the process may have in memory together, in bytes, as long as each has a piece of the smallest size.
+/// How much all streams of the process may have in memory together, in bytes, as long as each has a
+/// piece of the smallest size.
 const BUDGET: u64 = 16 * 1024 * 1024;
-/// How much is read at a time, in bytes. Large pieces are fewer system calls, and fewer times that the other side is woken up.
+/// How much is read at a time, in bytes. Large pieces are fewer system calls, and fewer times that
+/// the other side is woken up.
 const PIECES: Range<u64> = 32 * 1024..512 * 1024;
 
 /// How many streams there are.
@@ -41,9 +43,12 @@ fn piece_size() -> u64 {
     (BUDGET / N_STREAMS.load(Ordering::Relaxed).max(1)).clamp(PIECES.start, PIECES.end)
 }
 
-/// Reads a span of a file, one piece at a time. What the system has in memory already is read where the stream is polled; for the rest
-/// another thread waits.
-pub(crate) fn stream(file: fs::File, span: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+/// Reads a span of a file, one piece at a time. What the system has in memory already is read where
+/// the stream is polled; for the rest another thread waits.
+pub(crate) fn stream(
+    file: fs::File,
+    span: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let reader = Reader { file, span, lent: VecDeque::new(), _counted: Counted::new() };
     stream::try_unfold(reader, |mut reader| async move {
         let size = piece_size().min(reader.span.end.saturating_sub(reader.span.start)) as usize;
@@ -72,8 +77,8 @@ pub(crate) fn stream(file: fs::File, span: Range<u64>) -> impl Stream<Item = io:
 struct Reader {
     file: fs::File,
     span: Range<u64>,
-    /// Pieces that were given away; whoever took one gives it back by dropping it. So no new memory is needed, and the same stays in the
-    /// processor's cache.
+    /// Pieces that were given away; whoever took one gives it back by dropping it. So no new memory
+    /// is needed, and the same stays in the processor's cache.
     lent: VecDeque<Bytes>,
     _counted: Counted,
 }
@@ -98,13 +103,16 @@ impl Reader {
     }
 }
 
-/// Reads what needs no waiting, and says how much; `None` where it would have to wait, and where the system cannot tell.
+/// Reads what needs no waiting, and says how much; `None` where it would have to wait, and where
+/// the system cannot tell.
 #[cfg(target_os = "linux")]
 fn read_now(file: &fs::File, start: u64, into: &mut [u8]) -> Option<usize> {
     use rustix::io::{ReadWriteFlags, preadv2};
     let mut buffers = [io::IoSliceMut::new(into)];
     // An error, and the end of a file that is too short, are told by whoever waits.
-    preadv2(file.file(), &mut buffers, start, ReadWriteFlags::NOWAIT).ok().filter(|n_read| *n_read > 0)
+    preadv2(file.file(), &mut buffers, start, ReadWriteFlags::NOWAIT)
+        .ok()
+        .filter(|n_read| *n_read > 0)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -126,11 +134,15 @@ mod tests {
         fs::write(&path, &bytes).expect("it writes");
         let read = |span: Range<u64>| {
             let file = fs::File::open(&path).expect("it opens");
-            async move { stream(file, span).try_collect::<Vec<Bytes>>().await.map(|pieces| pieces.concat()) }
+            async move {
+                stream(file, span).try_collect::<Vec<Bytes>>().await.map(|pieces| pieces.concat())
+            }
         };
         let size = bytes.len() as u64;
         assert!(read(0..size).await.expect("it reads") == bytes);
-        assert!(read(10..PIECES.end + 7).await.expect("it reads") == bytes[10..PIECES.end as usize + 7]);
+        assert!(
+            read(10..PIECES.end + 7).await.expect("it reads") == bytes[10..PIECES.end as usize + 7]
+        );
         assert!(read(5..5).await.expect("it reads").is_empty());
         let error = read(10..size + 1).await.expect_err("a byte is missing");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);

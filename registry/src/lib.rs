@@ -34,7 +34,8 @@ mod file_stream;
 
 #[cfg(feature = "client")]
 pub use client::{
-    Client, ClientOptions, Credential, CredentialFile, Credentials, Direction, Event, How, Pulled, Pushed, pull, push,
+    Client, ClientOptions, Credential, CredentialFile, Credentials, Direction, Event, How, Pulled,
+    Pushed, pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
 pub use error::{Error, Result};

@@ -20,8 +20,9 @@ const MAX_NAME: usize = 255;
 
 /// A name for a manifest.
 ///
-/// The first segment is a registry only if it has a `.` or a `:` in it, or is `localhost`, which is also the registry of a
-/// reference without one. A bare digest stands in the repository `_`. Of `tag@digest` the digest is kept: it says more.
+/// The first segment is a registry only if it has a `.` or a `:` in it, or is `localhost`, which is
+/// also the registry of a reference without one. A bare digest stands in the repository `_`. Of
+/// `tag@digest` the digest is kept: it says more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     registry: String,
@@ -39,7 +40,8 @@ enum Version {
 impl Reference {
     /// Names a tag of a repository of the local layout, as the embedded registry does.
     pub fn local(repository: &str, tag: &str) -> Result<Self> {
-        let reference = Self { registry: LOCAL.into(), repository: repository.into(), version: Version::None };
+        let reference =
+            Self { registry: LOCAL.into(), repository: repository.into(), version: Version::None };
         reference.check_name().map_err(|reason| refuse(repository, reason))?;
         reference.with_tag(tag)
     }
@@ -117,7 +119,9 @@ impl Reference {
         check_host(&self.registry)?;
         match is_repository(&self.repository) || self.repository == NAMELESS {
             true => Ok(()),
-            false => Err("a repository is lower-case letters, digits and the separators `.`, `_`, `__`, `-` and `/`"),
+            false => Err(
+                "a repository is lower-case letters, digits and the separators `.`, `_`, `__`, `-` and `/`",
+            ),
         }
     }
 }
@@ -156,7 +160,8 @@ impl FromStr for Reference {
     }
 }
 
-/// Says whether `name` is a repository's name (distribution-spec, "Pulling manifests"), and so also a safe relative path.
+/// Says whether `name` is a repository's name (distribution-spec, "Pulling manifests"), and so also
+/// a safe relative path.
 pub(crate) fn is_repository(name: &str) -> bool {
     name.split('/').all(|component| {
         let bytes = component.as_bytes();
@@ -164,7 +169,8 @@ pub(crate) fn is_repository(name: &str) -> bool {
         let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         ends.is_some_and(|(first, last)| is_plain(first) && is_plain(last))
             && bytes.split(is_plain).all(|separator| {
-                matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|byte| *byte == b'-')
+                matches!(separator, b"" | b"." | b"_" | b"__")
+                    || separator.iter().all(|byte| *byte == b'-')
             })
     })
 }
@@ -176,7 +182,9 @@ pub(crate) fn check_tag(tag: &str) -> Result<(), &'static str> {
     let goes_on_well = tag.bytes().all(|byte| is_word(&byte) || byte == b'.' || byte == b'-');
     match starts_well && goes_on_well && tag.len() <= 128 {
         true => Ok(()),
-        false => Err("a tag is up to 128 letters, digits, `_`, `.` and `-`, and starts with none of the last two"),
+        false => Err(
+            "a tag is up to 128 letters, digits, `_`, `.` and `-`, and starts with none of the last two",
+        ),
     }
 }
 
@@ -190,7 +198,8 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let has_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let has_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     if !port.is_none_or(has_port) {
         return Err("the registry's port is not a number up to 65535");
     }
@@ -209,9 +218,12 @@ fn refuse(text: &str, reason: impl Into<String>) -> Error {
 }
 
 impl fmt::Display for Reference {
-    /// Writes it as short as it can be read back: without `localhost/`, and a digest alone without `_@`.
+    /// Writes it as short as it can be read back: without `localhost/`, and a digest alone without
+    /// `_@`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (true, NAMELESS, Version::Digest(digest)) = (self.is_local(), &*self.repository, &self.version) {
+        if let (true, NAMELESS, Version::Digest(digest)) =
+            (self.is_local(), &*self.repository, &self.version)
+        {
             return write!(f, "{digest}");
         }
         let first = self.repository.split_once('/').map(|(first, _)| first);
@@ -265,7 +277,8 @@ mod tests {
     fn check(text: &str, [registry, repository, tag, digest, display]: [&str; 5]) {
         let it: Reference = text.parse().unwrap();
         let digest_found = it.digest().map_or("", |digest| digest.as_ref());
-        let found = [it.registry(), it.repository(), it.tag().unwrap_or(""), digest_found, &it.to_string()];
+        let found =
+            [it.registry(), it.repository(), it.tag().unwrap_or(""), digest_found, &it.to_string()];
         assert_eq!(found, [registry, repository, tag, digest, display], "{text}");
         assert_eq!(it.to_string().parse::<Reference>().unwrap(), it, "{text}");
     }
@@ -273,7 +286,10 @@ mod tests {
     #[test]
     fn references_follow_the_grammar_of_kitops() {
         check("ghcr.io/a/b:v1", ["ghcr.io", "a/b", "v1", "", "ghcr.io/a/b:v1"]);
-        check("127.0.0.1:5000/demo/m:1.0.0", ["127.0.0.1:5000", "demo/m", "1.0.0", "", "127.0.0.1:5000/demo/m:1.0.0"]);
+        check(
+            "127.0.0.1:5000/demo/m:1.0.0",
+            ["127.0.0.1:5000", "demo/m", "1.0.0", "", "127.0.0.1:5000/demo/m:1.0.0"],
+        );
         check("[::1]:5000/m", ["[::1]:5000", "m", "", "", "[::1]:5000/m"]);
         check("org/name:latest", ["localhost", "org/name", "latest", "", "org/name:latest"]);
         check("localhost/x:1", ["localhost", "x", "1", "", "x:1"]);
@@ -282,7 +298,10 @@ mod tests {
         check("model", ["localhost", "model", "", "", "model"]);
         check("v1.2/x", ["v1.2", "x", "", "", "v1.2/x"]);
         check("localhost/v1.2/x", ["localhost", "v1.2/x", "", "", "localhost/v1.2/x"]);
-        check("localhost/localhost/x", ["localhost", "localhost/x", "", "", "localhost/localhost/x"]);
+        check(
+            "localhost/localhost/x",
+            ["localhost", "localhost/x", "", "", "localhost/localhost/x"],
+        );
         check("localhost/sha256:1", ["localhost", "sha256", "1", "", "localhost/sha256:1"]);
         check("localhost/sha256", ["localhost", "sha256", "", "", "sha256"]);
         check(DIGEST, ["localhost", "_", "", DIGEST, DIGEST]);
@@ -341,7 +360,10 @@ mod tests {
     #[test]
     fn a_list_names_several_tags_of_one_repository() {
         let list = Reference::parse_list("r.io/a:1,2,latest").unwrap();
-        assert_eq!(list.iter().map(ToString::to_string).collect::<Vec<_>>(), ["r.io/a:1", "r.io/a:2", "r.io/a:latest"]);
+        assert_eq!(
+            list.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["r.io/a:1", "r.io/a:2", "r.io/a:latest"]
+        );
         assert!(Reference::parse_list("r.io/a,b").is_err());
         assert!(Reference::parse_list("r.io/a:1,").is_err());
     }

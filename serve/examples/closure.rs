@@ -22,7 +22,11 @@ impl<F: Fn(&str) -> Vec<f32> + Send + Sync + 'static> Predictor for Closure<F> {
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared<String>, BoxError> {
-        Ok(Prepared { input: text.to_owned(), n_tokens: text.split_whitespace().count(), truncated: false })
+        Ok(Prepared {
+            input: text.to_owned(),
+            n_tokens: text.split_whitespace().count(),
+            truncated: false,
+        })
     }
 
     fn predict(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, BoxError> {
@@ -33,8 +37,10 @@ impl<F: Fn(&str) -> Vec<f32> + Send + Sync + 'static> Predictor for Closure<F> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let cheerful = |text: &str| if text.contains("love") { vec![0.0, 2.0] } else { vec![2.0, 0.0] };
-    let predictor = Closure { labels: vec!["negative".to_owned(), "positive".to_owned()], logits: cheerful };
-    let identity = ModelIdentity { reference: Some("localhost/closure:1".to_owned()), ..Default::default() };
+    let predictor =
+        Closure { labels: vec!["negative".to_owned(), "positive".to_owned()], logits: cheerful };
+    let identity =
+        ModelIdentity { reference: Some("localhost/closure:1".to_owned()), ..Default::default() };
     let (router, handle) = kit_serve::server(predictor, identity, ServeOptions::default());
 
     // The router is a value: ask it without a socket.
@@ -43,7 +49,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .body(Body::from(r#"{"text":"I love it"}"#))?;
     let answer = router.clone().oneshot(request).await?;
     assert_eq!(answer.headers()["x-model-version"], "localhost/closure:1");
-    assert_eq!(answer.into_body().collect().await?.to_bytes(), r#"[{"label":"positive","score":0.8807970285415649}]"#);
+    assert_eq!(
+        answer.into_body().collect().await?.to_bytes(),
+        r#"[{"label":"positive","score":0.8807970285415649}]"#
+    );
 
     // Or serve it, here until a shutdown that comes at once; a program would wait for a signal.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -1,4 +1,5 @@
-//! The one compute thread: whenever it is free it takes all that waits. There is no timer, so an idle server answers at once and a busy one batches by itself.
+//! The one compute thread: whenever it is free it takes all that waits. There is no timer, so an
+//! idle server answers at once and a busy one batches by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use crate::predictor::{AnyInput, BoxError};
 use crate::queue::{Computed, Job, Queue, Work};
 
 /// What the first forward pass of each model computes.
-const TRIAL_TEXTS: [&str; 2] = ["ready", "A text of another length, so that both are packed into one batch."];
+const TRIAL_TEXTS: [&str; 2] =
+    ["ready", "A text of another length, so that both are packed into one batch."];
 
 /// Works until the queue is closed and empty.
 pub(crate) fn work(queue: &Queue, metrics: &Metrics) {
@@ -26,21 +28,28 @@ pub(crate) fn work(queue: &Queue, metrics: &Metrics) {
     }
 }
 
-/// Computes a model's answers for two texts, together and alone: they must have one finite logit per label, and be the same both ways.
-/// Then those for its golden texts, if it has any: they must be the golden ones.
+/// Computes a model's answers for two texts, together and alone: they must have one finite logit
+/// per label, and be the same both ways. Then those for its golden texts, if it has any: they must
+/// be the golden ones.
 fn try_out(model: &Model) -> Result<()> {
     let attempt = || -> Result<(), BoxError> {
         let together = predict(model, prepare(model, &TRIAL_TEXTS)?)?;
         for (text, row) in TRIAL_TEXTS.iter().zip(together) {
             let alone = predict(model, prepare(model, &[text])?)?.concat();
             if !close(&row, &alone) {
-                return Err(format!("{text:?} has the logits {alone:?} alone, but {row:?} in a batch").into());
+                return Err(format!(
+                    "{text:?} has the logits {alone:?} alone, but {row:?} in a batch"
+                )
+                .into());
             }
         }
         for (text, golden) in model.predictor.golden() {
             let logits = predict(model, prepare(model, &[&text])?)?.concat();
             if !close(&logits, &golden) {
-                return Err(format!("{text:?} has the logits {logits:?}, but its golden logits are {golden:?}").into());
+                return Err(format!(
+                    "{text:?} has the logits {logits:?}, but its golden logits are {golden:?}"
+                )
+                .into());
             }
         }
         Ok(())
@@ -50,7 +59,8 @@ fn try_out(model: &Model) -> Result<()> {
 
 /// Whether two rows of logits are the same but for rounding.
 fn close(left: &[f32], right: &[f32]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()))
+    left.len() == right.len()
+        && left.iter().zip(right).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + a.abs()))
 }
 
 fn prepare(model: &Model, texts: &[&str]) -> Result<Vec<AnyInput>, BoxError> {
@@ -67,14 +77,22 @@ fn answer(jobs: Vec<Job>, metrics: &Metrics) {
     let computed = started.elapsed();
     match rows {
         Ok(rows) => {
-            metrics.batch(&waiters.iter().map(|(_, waited)| *waited).collect::<Vec<_>>(), n_tokens, computed);
+            metrics.batch(
+                &waiters.iter().map(|(_, waited)| *waited).collect::<Vec<_>>(),
+                n_tokens,
+                computed,
+            );
             for ((answer, waited), logits) in waiters.into_iter().zip(rows) {
                 // A client that has gone meanwhile does not matter.
                 let _ = answer.send(Some(Computed { logits, waited, computed }));
             }
         }
         Err(error) => {
-            tracing::error!(error = &*error, n_texts = waiters.len(), "the model failed on a batch");
+            tracing::error!(
+                error = &*error,
+                n_texts = waiters.len(),
+                "the model failed on a batch"
+            );
             metrics.failed_batches.add(1);
             model.fail();
             for (answer, _) in waiters {
@@ -84,15 +102,19 @@ fn answer(jobs: Vec<Job>, metrics: &Metrics) {
     }
 }
 
-/// Asks the model, and believes nothing: a panic, a row too few or a logit that is not finite is an error like any other.
+/// Asks the model, and believes nothing: a panic, a row too few or a logit that is not finite is an
+/// error like any other.
 fn predict(model: &Model, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError> {
     let (n_texts, n_labels) = (inputs.len(), model.predictor.labels().len());
-    let rows =
-        catch_unwind(AssertUnwindSafe(|| model.predictor.predict(inputs))).map_err(|_| "the model panicked")??;
+    let rows = catch_unwind(AssertUnwindSafe(|| model.predictor.predict(inputs)))
+        .map_err(|_| "the model panicked")??;
     if rows.len() != n_texts {
         return Err(format!("{} rows of logits for {n_texts} texts", rows.len()).into());
     }
-    match rows.iter().find(|row| row.len() != n_labels || row.iter().any(|logit| !logit.is_finite())) {
+    match rows
+        .iter()
+        .find(|row| row.len() != n_labels || row.iter().any(|logit| !logit.is_finite()))
+    {
         Some(row) => Err(format!("the logits {row:?} are not {n_labels} finite numbers").into()),
         None if n_labels == 0 => Err("the model has no labels".into()),
         None => Ok(rows),
@@ -126,7 +148,13 @@ mod tests {
             verdict(Scripted(|n| Ok(vec![vec![f32::NAN, 0.0]; n]))),
             "the logits [NaN, 0.0] are not 2 finite numbers"
         );
-        assert_eq!(verdict(Scripted(|n| Ok(vec![vec![1.0]; n]))), "the logits [1.0] are not 2 finite numbers");
-        assert!(verdict(Scripted(|n| Ok(vec![vec![n as f32, 0.0]; n]))).contains("alone, but [2.0, 0.0] in a batch"));
+        assert_eq!(
+            verdict(Scripted(|n| Ok(vec![vec![1.0]; n]))),
+            "the logits [1.0] are not 2 finite numbers"
+        );
+        assert!(
+            verdict(Scripted(|n| Ok(vec![vec![n as f32, 0.0]; n])))
+                .contains("alone, but [2.0, 0.0] in a batch")
+        );
     }
 }

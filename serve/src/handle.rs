@@ -63,10 +63,15 @@ impl Handle {
     /// Who the shadow is; `None` also once it has failed.
     pub fn shadow_identity(&self) -> Option<ModelIdentity> {
         let routes = self.shared.routes.load();
-        routes.shadow.as_ref().filter(|shadow| !shadow.has_failed()).map(|shadow| shadow.identity.clone())
+        routes
+            .shadow
+            .as_ref()
+            .filter(|shadow| !shadow.has_failed())
+            .map(|shadow| shadow.identity.clone())
     }
 
-    /// Is told about each answer from now on, on the thread that gave it. The first observer stays; says whether this was it.
+    /// Is told about each answer from now on, on the thread that gave it. The first observer stays;
+    /// says whether this was it.
     pub fn observe(&self, observer: impl Fn(&Served) + Send + Sync + 'static) -> bool {
         self.shared.observer.set(Arc::new(observer)).is_ok()
     }
@@ -76,8 +81,8 @@ impl Handle {
         &self.shared.options
     }
 
-    /// Replaces the served model once the new one's first forward pass is right; requests that have begun finish on the old one.
-    /// A model that fails is refused, and the old one keeps serving.
+    /// Replaces the served model once the new one's first forward pass is right; requests that have
+    /// begun finish on the old one. A model that fails is refused, and the old one keeps serving.
     pub async fn swap(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
         let is_first = self.lifecycle() == Lifecycle::Starting;
         let verdict = self.tried(predictor, identity).await;
@@ -96,9 +101,15 @@ impl Handle {
         }
     }
 
-    /// Lets another model answer a share of the requests, from 0 to 1, once its first forward pass is right. The same request id always
-    /// meets the same model. A canary that fails on a batch gets no more requests.
-    pub async fn canary(&self, predictor: impl Predictor, identity: ModelIdentity, share: f64) -> Result<()> {
+    /// Lets another model answer a share of the requests, from 0 to 1, once its first forward pass
+    /// is right. The same request id always meets the same model. A canary that fails on a batch
+    /// gets no more requests.
+    pub async fn canary(
+        &self,
+        predictor: impl Predictor,
+        identity: ModelIdentity,
+        share: f64,
+    ) -> Result<()> {
         let model = self.tried(predictor, identity).await?;
         let share = share.clamp(0.0, 1.0);
         self.change(|routes| routes.canary = Some(Canary { model: Arc::clone(&model), share }));
@@ -123,7 +134,8 @@ impl Handle {
         is_promoted
     }
 
-    /// Asks another model for a second opinion on what was answered, when there is nothing else to do; only metrics tell of it.
+    /// Asks another model for a second opinion on what was answered, when there is nothing else to
+    /// do; only metrics tell of it.
     pub async fn shadow(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
         let model = self.tried(predictor, identity).await?;
         self.change(|routes| routes.shadow = Some(Arc::clone(&model)));
@@ -135,7 +147,11 @@ impl Handle {
         self.change(|routes| routes.shadow = None);
     }
 
-    async fn tried(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<Arc<Model>> {
+    async fn tried(
+        &self,
+        predictor: impl Predictor,
+        identity: ModelIdentity,
+    ) -> Result<Arc<Model>> {
         let model = Model::new(predictor, identity);
         let (send, verdict) = oneshot::channel();
         let send = |verdict| drop(send.send(verdict));
@@ -151,8 +167,8 @@ impl Handle {
         });
     }
 
-    /// Says no on `/readyz` from now on, keeps answering, and waits until no predict request is left.
-    /// Whoever stops sending new ones first need not fear to lose any.
+    /// Says no on `/readyz` from now on, keeps answering, and waits until no predict request is
+    /// left. Whoever stops sending new ones first need not fear to lose any.
     pub async fn drain(&self) {
         self.begin_drain();
         let mut in_flight = self.shared.in_flight.subscribe();
@@ -178,7 +194,10 @@ impl std::fmt::Debug for Handle {
 }
 
 /// What the first forward pass means for a server that is starting.
-pub(crate) fn judge(now: &mut Lifecycle, verdict: &Result<(), impl std::borrow::Borrow<Error>>) -> bool {
+pub(crate) fn judge(
+    now: &mut Lifecycle,
+    verdict: &Result<(), impl std::borrow::Borrow<Error>>,
+) -> bool {
     match verdict {
         _ if *now != Lifecycle::Starting => false,
         Ok(()) => become_ready(now),

@@ -1,4 +1,5 @@
-//! Text in, predictions out: an HTTP server around any classifier, and the engine that makes it fast. It never knows burn, OCI, or where the model came from.
+//! Text in, predictions out: an HTTP server around any classifier, and the engine that makes it
+//! fast. It never knows burn, OCI, or where the model came from.
 //!
 //! ```rust
 #![doc = include_str!("../examples/closure.rs")]

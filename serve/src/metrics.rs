@@ -10,8 +10,10 @@ use crate::http::classify::Classified;
 use crate::queue::Reason;
 use crate::routes::Role;
 
-const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SIZES: &[f64] =
+    &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
 const SCORES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
 const DELTAS: &[f64] = &[1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5];
@@ -81,7 +83,13 @@ impl Metrics {
     }
 
     /// Counts one answer. `route` is the pattern, not the path, so clients cannot invent new ones.
-    pub(crate) fn request(&self, route: &str, method: &'static str, status: u16, duration: Duration) {
+    pub(crate) fn request(
+        &self,
+        route: &str,
+        method: &'static str,
+        status: u16,
+        duration: Duration,
+    ) {
         *lock(&self.requests).entry((route.to_owned(), method, status)).or_default() += 1;
         if method == "POST" && route != "unmatched" {
             self.request_seconds.observe(duration.as_secs_f64());
@@ -106,9 +114,12 @@ impl Metrics {
         *lock(&self.shed).entry(reason).or_default() += 1;
     }
 
-    /// Counts a second opinion; `judged` is the role that is on trial, `delta` the distance of both best scores.
+    /// Counts a second opinion; `judged` is the role that is on trial, `delta` the distance of both
+    /// best scores.
     pub(crate) fn opinion(&self, judged: Role, agrees: bool, delta: f32) {
-        *lock(&self.opinions).entry((judged, if agrees { "agrees" } else { "disagrees" })).or_default() += 1;
+        *lock(&self.opinions)
+            .entry((judged, if agrees { "agrees" } else { "disagrees" }))
+            .or_default() += 1;
         self.opinion_deltas.observe(f64::from(delta));
     }
 
@@ -145,22 +156,49 @@ impl Metrics {
             page.line("labels_total", &[("label", label), ("role", role.name())], *count as f64);
         }
         page.histogram("scores", "The scores of the labels that were answered.", &self.scores);
-        page.head("second_opinions_total", "counter", "Answers that another model was asked about, too.");
+        page.head(
+            "second_opinions_total",
+            "counter",
+            "Answers that another model was asked about, too.",
+        );
         for ((judged, result), count) in lock(&self.opinions).iter() {
-            page.line("second_opinions_total", &[("of", judged.name()), ("result", result)], *count as f64);
+            page.line(
+                "second_opinions_total",
+                &[("of", judged.name()), ("result", result)],
+                *count as f64,
+            );
         }
-        page.histogram("second_opinion_deltas", "How far the best scores of both were apart.", &self.opinion_deltas);
+        page.histogram(
+            "second_opinion_deltas",
+            "How far the best scores of both were apart.",
+            &self.opinion_deltas,
+        );
         page.head("swaps_total", "counter", "Models given to replace the served one.");
         page.line("swaps_total", &[("result", "done")], self.swaps.value());
         page.line("swaps_total", &[("result", "refused")], self.refused_swaps.value());
-        page.single("tokens_total", "counter", "Tokens of the texts that were answered.", self.tokens.value());
-        page.single("truncated_total", "counter", "Texts whose end was cut off.", self.truncated.value());
+        page.single(
+            "tokens_total",
+            "counter",
+            "Tokens of the texts that were answered.",
+            self.tokens.value(),
+        );
+        page.single(
+            "truncated_total",
+            "counter",
+            "Texts whose end was cut off.",
+            self.truncated.value(),
+        );
         page.head("shed_total", "counter", "Requests refused with 429, by the limit that was met.");
         for reason in [Reason::Tokens, Reason::Wait] {
             let count = lock(&self.shed).get(&reason).copied().unwrap_or_default();
             page.line("shed_total", &[("reason", reason.name())], count as f64);
         }
-        page.single("late_total", "counter", "Requests whose deadline came before their answer.", self.late.value());
+        page.single(
+            "late_total",
+            "counter",
+            "Requests whose deadline came before their answer.",
+            self.late.value(),
+        );
         page.histogram(
             "request_seconds",
             "From a request's head to its answer, of POST requests.",
@@ -176,7 +214,11 @@ impl Metrics {
             "Batches that the model failed on.",
             self.failed_batches.value(),
         );
-        page.histogram("queue_wait_seconds", "How long texts waited for the compute thread.", &self.wait_seconds);
+        page.histogram(
+            "queue_wait_seconds",
+            "How long texts waited for the compute thread.",
+            &self.wait_seconds,
+        );
         page.histogram("compute_seconds", "How long batches took.", &self.compute_seconds);
         page.histogram("batch_texts", "Texts per batch.", &self.batch_texts);
         page.histogram("batch_tokens", "Tokens per batch.", &self.batch_tokens);
@@ -188,12 +230,26 @@ impl Gauges {
         page.head("queue_depth", "gauge", "What waits for the compute thread.");
         page.line("queue_depth", &[("unit", "texts")], self.queued_texts as f64);
         page.line("queue_depth", &[("unit", "tokens")], self.queued_tokens as f64);
-        page.single("in_flight", "gauge", "Predict requests that are being answered.", self.in_flight as f64);
+        page.single(
+            "in_flight",
+            "gauge",
+            "Predict requests that are being answered.",
+            self.in_flight as f64,
+        );
         page.single("ready", "gauge", "1 while /readyz says yes.", f64::from(u8::from(self.ready)));
-        page.single("tokens_per_second", "gauge", "Speed of the compute thread, lately.", self.tokens_per_second);
+        page.single(
+            "tokens_per_second",
+            "gauge",
+            "Speed of the compute thread, lately.",
+            self.tokens_per_second,
+        );
         page.head("model_info", "gauge", "The loaded models.");
         for Served { role, digest, reference } in &self.served {
-            page.line("model_info", &[("digest", digest), ("reference", reference), ("role", role.name())], 1.0);
+            page.line(
+                "model_info",
+                &[("digest", digest), ("reference", reference), ("role", role.name())],
+                1.0,
+            );
         }
     }
 }
@@ -232,7 +288,8 @@ impl Histogram {
     }
 
     pub(crate) fn observe(&self, value: f64) {
-        let place = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
+        let place =
+            self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
         self.counts[place].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add((value * 1e6) as u64, Ordering::Relaxed);
     }
@@ -244,12 +301,17 @@ struct Page(String);
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail; the same below.
-        let _ = write!(self.0, "# HELP kit_rs_serve_{name} {help}\n# TYPE kit_rs_serve_{name} {kind}\n");
+        let _ = write!(
+            self.0,
+            "# HELP kit_rs_serve_{name} {help}\n# TYPE kit_rs_serve_{name} {kind}\n"
+        );
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.0, "kit_rs_serve_{name}{labels} {value}");
     }
 
@@ -282,7 +344,11 @@ mod tests {
     #[test]
     fn histograms_are_cumulative() {
         let metrics = Metrics::new();
-        metrics.batch(&[Duration::from_millis(2), Duration::from_millis(700)], 30, Duration::from_millis(10));
+        metrics.batch(
+            &[Duration::from_millis(2), Duration::from_millis(700)],
+            30,
+            Duration::from_millis(10),
+        );
         let mut page = Page(String::new());
         page.histogram("queue_wait_seconds", "x", &metrics.wait_seconds);
         for line in [

@@ -7,7 +7,8 @@ use axum::http::HeaderValue;
 
 use crate::predictor::{AnyPredictor, Predictor};
 
-/// Which model answers, as it is known from outside. Every field may be missing: a plain folder has none of them.
+/// Which model answers, as it is known from outside. Every field may be missing: a plain folder has
+/// none of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelIdentity {
     /// The ModelKit's manifest digest, `sha256:…`; the header `X-ModelKit-Digest`.
@@ -33,7 +34,13 @@ impl Model {
     pub(crate) fn new(predictor: impl Predictor, identity: ModelIdentity) -> Arc<Self> {
         let header = |text: &Option<String>| HeaderValue::from_str(text.as_deref()?).ok();
         let (digest, version) = (header(&identity.digest), header(&identity.reference));
-        Arc::new(Self { predictor: Box::new(predictor), identity, digest, version, failed: AtomicBool::new(false) })
+        Arc::new(Self {
+            predictor: Box::new(predictor),
+            identity,
+            digest,
+            version,
+            failed: AtomicBool::new(false),
+        })
     }
 
     /// Its digest, or what stands for a version where there is none.

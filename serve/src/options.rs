@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 /// Limits and times of a server. What clients can make it hold is bounded by them:
-/// at most `max_connections` heads of 16 KiB, `max_buffered_bytes` of bodies and as many again of the texts in them, and
-/// `max_queue_tokens` plus one request of `max_texts` texts in the queue.
+/// at most `max_connections` heads of 16 KiB, `max_buffered_bytes` of bodies and as many again of
+/// the texts in them, and `max_queue_tokens` plus one request of `max_texts` texts in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeOptions {
     /// What the Open Inference Protocol calls the model.
     pub model_name: String,
     /// Tokens that may wait; a request beyond them is refused with 429.
     pub max_queue_tokens: usize,
-    /// How long a request may have to wait by what the server has learnt of its speed; beyond it 429.
+    /// How long a request may have to wait by what the server has learnt of its speed; beyond it
+    /// 429.
     pub max_queue_wait: Duration,
     /// Tokens computed at once, at most; a single text may have more.
     pub max_batch_tokens: usize,
@@ -25,16 +26,19 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// Requests whose long texts are tokenised at once; further ones wait for their turn.
     pub max_preparing: usize,
-    /// How long a request may take from its head to its answer; beyond it 504. A client can ask for less with `X-Request-Timeout-Ms`.
+    /// How long a request may take from its head to its answer; beyond it 504. A client can ask for
+    /// less with `X-Request-Timeout-Ms`.
     pub request_timeout: Duration,
-    /// How long a client may take to send a request's head, also the first or next one of an idle connection.
+    /// How long a client may take to send a request's head, also the first or next one of an idle
+    /// connection.
     pub head_timeout: Duration,
     /// How long a client may take to send a request's body; beyond it 408.
     pub body_timeout: Duration,
-    /// How long new connections are still accepted after shutdown was asked for, while `/readyz` already says no.
+    /// How long new connections are still accepted after shutdown was asked for, while `/readyz`
+    /// already says no.
     pub drain_delay: Duration,
-    /// How long an idle kept-alive connection may still bring a request once new ones are no longer accepted;
-    /// a tenth of it where nobody has asked anything for a second.
+    /// How long an idle kept-alive connection may still bring a request once new ones are no longer
+    /// accepted; a tenth of it where nobody has asked anything for a second.
     pub drain_linger: Duration,
     /// When everything is over, counted from when shutdown was asked for.
     pub drain_timeout: Duration,

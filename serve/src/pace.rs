@@ -1,4 +1,5 @@
-//! How fast the compute thread is, learnt from its batches, and so how long a text will have to wait.
+//! How fast the compute thread is, learnt from its batches, and so how long a text will have to
+//! wait.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ const MEMORY_TOKENS: f64 = 4096.0;
 /// What has been learnt, and what is being computed now.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// Both fade with every token; their quotient is the speed. Large batches weigh more, and they are what a queue becomes.
+    /// Both fade with every token; their quotient is the speed. Large batches weigh more, and they
+    /// are what a queue becomes.
     tokens: f64,
     seconds: f64,
     computing: Option<(usize, Instant)>,
@@ -34,14 +36,16 @@ impl Pace {
         if self.seconds > 0.0 { self.tokens / self.seconds } else { 0.0 }
     }
 
-    /// How long it takes until `n_waiting` tokens, and what is being computed, are done. Nothing before the first batch is over.
+    /// How long it takes until `n_waiting` tokens, and what is being computed, are done. Nothing
+    /// before the first batch is over.
     pub(crate) fn wait(&self, n_waiting: usize, now: Instant) -> Duration {
         if self.tokens == 0.0 {
             return Duration::ZERO;
         }
         let per_token = self.seconds / self.tokens;
         let rest = self.computing.map_or(0.0, |(n_tokens, began)| {
-            (n_tokens as f64 * per_token - now.saturating_duration_since(began).as_secs_f64()).max(0.0)
+            (n_tokens as f64 * per_token - now.saturating_duration_since(began).as_secs_f64())
+                .max(0.0)
         });
         Duration::try_from_secs_f64(n_waiting as f64 * per_token + rest).unwrap_or(Duration::MAX)
     }
@@ -61,7 +65,10 @@ mod tests {
         assert!((pace.tokens_per_second() - 1000.0).abs() < 1e-6);
         pace.begin(500, at(1000));
         assert!((pace.wait(1000, at(1200)).as_secs_f64() - 1.3).abs() < 1e-6);
-        assert!((pace.wait(1000, at(9000)).as_secs_f64() - 1.0).abs() < 1e-6, "it is overdue, but owes nothing");
+        assert!(
+            (pace.wait(1000, at(9000)).as_secs_f64() - 1.0).abs() < 1e-6,
+            "it is overdue, but owes nothing"
+        );
     }
 
     #[test]
@@ -74,6 +81,10 @@ mod tests {
                 pace.end(now);
             }
         }
-        assert!((3000.0..4100.0).contains(&pace.tokens_per_second()), "{}", pace.tokens_per_second());
+        assert!(
+            (3000.0..4100.0).contains(&pace.tokens_per_second()),
+            "{}",
+            pace.tokens_per_second()
+        );
     }
 }

@@ -7,7 +7,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A text classifier, as the server sees it: two plain steps in std types.
 ///
-/// [`Engine`](crate::engine::Engine) is our own; a closure, burn or ONNX Runtime can stand behind the same two steps.
+/// [`Engine`](crate::engine::Engine) is our own; a closure, burn or ONNX Runtime can stand behind
+/// the same two steps.
 pub trait Predictor: Send + Sync + 'static {
     /// One text, ready to be computed.
     type Input: Send;
@@ -18,10 +19,12 @@ pub trait Predictor: Send + Sync + 'static {
     /// Makes one text ready. Called from any thread, many at once; must be cheap.
     fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError>;
 
-    /// Gives one row of logits per input, in the order of [`labels`](Self::labels). Called from the compute thread only, one batch at a time.
+    /// Gives one row of logits per input, in the order of [`labels`](Self::labels). Called from the
+    /// compute thread only, one batch at a time.
     fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Vec<f32>>, BoxError>;
 
-    /// Texts whose logits are known from elsewhere: a model whose own differ by more than 1e-3 is not served.
+    /// Texts whose logits are known from elsewhere: a model whose own differ by more than 1e-3 is
+    /// not served.
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
         Vec::new()
     }
@@ -41,7 +44,8 @@ pub struct Prepared<I> {
 /// One prepared text of whichever predictor is being served.
 pub(crate) type AnyInput = Box<dyn Any + Send>;
 
-/// A [`Predictor`] whose input type is forgotten, so that the served model can be swapped for one of another type.
+/// A [`Predictor`] whose input type is forgotten, so that the served model can be swapped for one
+/// of another type.
 pub(crate) trait AnyPredictor: Send + Sync {
     fn labels(&self) -> &[String];
     fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError>;
@@ -62,7 +66,9 @@ impl<P: Predictor> AnyPredictor for P {
     fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError> {
         let inputs: Vec<P::Input> = inputs
             .into_iter()
-            .map(|input| *input.downcast().expect("an input travels with the model that prepared it"))
+            .map(|input| {
+                *input.downcast().expect("an input travels with the model that prepared it")
+            })
             .collect();
         Predictor::predict(self, &inputs)
     }

@@ -105,16 +105,29 @@ struct Waiting {
 
 impl Queue {
     pub(crate) fn new(options: &ServeOptions) -> Self {
-        let ServeOptions { max_queue_tokens: max_tokens, max_queue_wait: max_wait, max_batch_tokens, .. } = *options;
-        Self { waiting: Mutex::default(), changed: Condvar::new(), max_tokens, max_wait, max_batch_tokens }
+        let ServeOptions {
+            max_queue_tokens: max_tokens,
+            max_queue_wait: max_wait,
+            max_batch_tokens,
+            ..
+        } = *options;
+        Self {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            max_tokens,
+            max_wait,
+            max_batch_tokens,
+        }
     }
 
-    /// Says no early, before a request has cost anything: whether not even a single token would be taken in.
+    /// Says no early, before a request has cost anything: whether not even a single token would be
+    /// taken in.
     pub(crate) fn admits(&self, deadline: Instant) -> Result<(), Full> {
         self.lock().admit(1, deadline, self)
     }
 
-    /// Takes all the texts of one request in, or none. A request larger than the whole queue is taken in when nothing waits.
+    /// Takes all the texts of one request in, or none. A request larger than the whole queue is
+    /// taken in when nothing waits.
     pub(crate) fn push(&self, jobs: Vec<Job>) -> Result<(), Full> {
         let n_tokens: usize = jobs.iter().map(|job| job.n_tokens).sum();
         let Some(deadline) = jobs.iter().map(|job| job.deadline).min() else { return Ok(()) };
@@ -161,7 +174,8 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for work and takes all of one model's texts that wait, up to `max_batch_tokens` (but at least one). `None` once closed and empty.
+    /// Waits for work and takes all of one model's texts that wait, up to `max_batch_tokens` (but
+    /// at least one). `None` once closed and empty.
     pub(crate) fn take(&self) -> Option<Work> {
         let mut waiting = self.lock();
         loop {
@@ -203,7 +217,8 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Whether so many more tokens may be taken in. Texts that nobody waits for are dropped where they are in the way.
+    /// Whether so many more tokens may be taken in. Texts that nobody waits for are dropped where
+    /// they are in the way.
     fn admit(&mut self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Result<(), Full> {
         if self.refusal(n_tokens, deadline, queue).is_some() {
             self.drop_abandoned();
@@ -231,8 +246,8 @@ impl Waiting {
         let mut n_tokens = 0;
         self.drop_abandoned_front();
         while let Some(next) = self.jobs.front() {
-            let fits =
-                n_tokens + next.n_tokens <= max_tokens && batch.iter().all(|job| Arc::ptr_eq(&job.model, &next.model));
+            let fits = n_tokens + next.n_tokens <= max_tokens
+                && batch.iter().all(|job| Arc::ptr_eq(&job.model, &next.model));
             if !batch.is_empty() && !fits {
                 break;
             }
@@ -270,7 +285,17 @@ mod tests {
     fn job(model: &Arc<Model>, n_tokens: usize) -> (Job, oneshot::Receiver<Answer>) {
         let ((answer, answered), arrived) = (oneshot::channel(), Instant::now());
         let deadline = arrived + Duration::from_secs(60);
-        (Job { model: Arc::clone(model), input: Box::new(()), n_tokens, arrived, deadline, answer }, answered)
+        (
+            Job {
+                model: Arc::clone(model),
+                input: Box::new(()),
+                n_tokens,
+                arrived,
+                deadline,
+                answer,
+            },
+            answered,
+        )
     }
 
     fn queue(max_queue_tokens: usize, max_batch_tokens: usize) -> Queue {
@@ -291,7 +316,8 @@ mod tests {
     #[test]
     fn a_batch_takes_what_waits_up_to_the_cap() {
         let (queue, model) = (queue(100, 35), model());
-        let (jobs, _answers): (Vec<_>, Vec<_>) = [10, 20, 30, 5].map(|n| job(&model, n)).into_iter().unzip();
+        let (jobs, _answers): (Vec<_>, Vec<_>) =
+            [10, 20, 30, 5].map(|n| job(&model, n)).into_iter().unzip();
         queue.push(jobs).unwrap();
         assert_eq!(tokens(queue.take()), [10, 20]);
         assert_eq!(tokens(queue.take()), [30, 5]);
@@ -307,14 +333,18 @@ mod tests {
         let (first, _a) = job(&model, 150);
         queue.push(vec![first]).expect("larger than the queue, but nothing waits");
         let ((second, _b), (third, _c)) = (job(&model, 1), job(&model, 1));
-        assert_eq!(queue.push(vec![second, third]).map_err(|full| full.reason), Err(Reason::Tokens));
+        assert_eq!(
+            queue.push(vec![second, third]).map_err(|full| full.reason),
+            Err(Reason::Tokens)
+        );
         assert_eq!(queue.depth(), (1, 150));
     }
 
     #[test]
     fn abandoned_texts_are_dropped_before_compute() {
         let (queue, model) = (queue(100, 100), model());
-        let ((first, gone), (second, _b), (third, also_gone)) = (job(&model, 1), job(&model, 2), job(&model, 3));
+        let ((first, gone), (second, _b), (third, also_gone)) =
+            (job(&model, 1), job(&model, 2), job(&model, 3));
         queue.push(vec![first, second, third]).unwrap();
         drop((gone, also_gone));
         assert_eq!(tokens(queue.take()), [2]);
@@ -324,7 +354,8 @@ mod tests {
     #[test]
     fn abandoned_texts_take_no_room() {
         let (queue, model) = (queue(100, 100), model());
-        let ((first, _a), (second, gone), (third, _c)) = (job(&model, 1), job(&model, 99), job(&model, 99));
+        let ((first, _a), (second, gone), (third, _c)) =
+            (job(&model, 1), job(&model, 99), job(&model, 99));
         queue.push(vec![first, second]).unwrap();
         drop(gone);
         queue.push(vec![third]).expect("the second text is dropped for it");
@@ -352,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_request_that_would_wait_too_long_is_refused() {
-        let options = ServeOptions { max_queue_wait: Duration::from_millis(500), ..Default::default() };
+        let options =
+            ServeOptions { max_queue_wait: Duration::from_millis(500), ..Default::default() };
         let (queue, model) = (Queue::new(&options), model());
         {
             // 1000 tokens a second.
@@ -369,12 +401,19 @@ mod tests {
         let (first, _a) = push(400, minute);
         assert_eq!(first, Ok(()));
         let (impatient, _b) = push(1, Duration::from_millis(100));
-        assert_eq!(impatient.unwrap_err().reason, Reason::Wait, "it would be answered after its deadline");
+        assert_eq!(
+            impatient.unwrap_err().reason,
+            Reason::Wait,
+            "it would be answered after its deadline"
+        );
         let (second, _c) = push(300, minute);
         assert_eq!(second, Ok(()), "what waits takes 0.4 s");
         assert!(queue.admits(Instant::now() + minute).is_err());
         let full = push(1, minute).0.unwrap_err();
-        assert!(full.reason == Reason::Wait && (650..750).contains(&full.wait.as_millis()), "{full:?}");
+        assert!(
+            full.reason == Reason::Wait && (650..750).contains(&full.wait.as_millis()),
+            "{full:?}"
+        );
     }
 
     #[test]
@@ -390,7 +429,8 @@ mod tests {
     #[test]
     fn idle_work_is_done_one_by_one_when_there_is_nothing_else() {
         let (queue, model) = (queue(100, 100), model());
-        let (idle, _answers): (Vec<_>, Vec<_>) = (0..MAX_IDLE + 1).map(|n| job(&model, n + 1)).unzip();
+        let (idle, _answers): (Vec<_>, Vec<_>) =
+            (0..MAX_IDLE + 1).map(|n| job(&model, n + 1)).unzip();
         let taken_in: Vec<bool> = idle.into_iter().map(|job| queue.push_idle(job)).collect();
         assert_eq!(taken_in.iter().filter(|fits| **fits).count(), MAX_IDLE);
         let (first, _a) = job(&model, 50);

@@ -54,16 +54,25 @@ impl Routes {
         Self { stable, canary: None, shadow: None }
     }
 
-    /// The same request id always gets the same choice. A canary that has failed once gets no more requests.
+    /// The same request id always gets the same choice. A canary that has failed once gets no more
+    /// requests.
     pub(crate) fn choose(&self, request_id: &[u8]) -> Choice {
         let stable = Arc::clone(&self.stable);
         match &self.canary {
             Some(Canary { model, share }) if !model.has_failed() && place(request_id) < *share => {
-                Choice { model: Arc::clone(model), role: Role::Canary, second: Some((stable, Role::Canary)) }
+                Choice {
+                    model: Arc::clone(model),
+                    role: Role::Canary,
+                    second: Some((stable, Role::Canary)),
+                }
             }
             _ => {
                 let shadow = self.shadow.as_ref().filter(|shadow| !shadow.has_failed());
-                Choice { model: stable, role: Role::Stable, second: shadow.map(|it| (Arc::clone(it), Role::Shadow)) }
+                Choice {
+                    model: stable,
+                    role: Role::Stable,
+                    second: shadow.map(|it| (Arc::clone(it), Role::Shadow)),
+                }
             }
         }
     }
@@ -99,7 +108,9 @@ mod tests {
         canary.fail();
         assert_eq!(n_canary(), 0);
         let choice = routes.choose(b"x");
-        assert!(Arc::ptr_eq(&choice.model, &stable) && matches!(choice.second, Some((_, Role::Shadow))));
+        assert!(
+            Arc::ptr_eq(&choice.model, &stable) && matches!(choice.second, Some((_, Role::Shadow)))
+        );
         shadow.fail();
         assert!(routes.choose(b"x").second.is_none());
     }

@@ -23,11 +23,15 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const NO_ROOM: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Serves connections until `shutdown`, then drains and returns. Times are those of [`ServeOptions`](crate::ServeOptions):
+/// Serves connections until `shutdown`, then drains and returns. Times are those of
+/// [`ServeOptions`](crate::ServeOptions):
 ///
-/// 1. `/readyz` says no at once; for `drain_delay` new connections are still accepted, as others need time to hear of it.
-/// 2. New connections are refused, and answers end their connection. An idle one has `drain_linger` to bring a last request.
-/// 3. Requests that have begun are finished; whatever is left at `drain_timeout` after the shutdown is cut off.
+/// 1. `/readyz` says no at once; for `drain_delay` new connections are still accepted, as others
+/// need time to hear of it.
+/// 2. New connections are refused, and answers end their connection. An idle one has `drain_linger`
+/// to bring a last request.
+/// 3. Requests that have begun are finished; whatever is left at `drain_timeout` after the shutdown
+/// is cut off.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -55,7 +59,10 @@ pub async fn run(
     let _ = timeout_at(deadline.min(Instant::now() + linger), door.all_done()).await;
     door.closing.send_replace(true);
     if timeout_at(deadline, door.all_done()).await.is_err() {
-        tracing::warn!(n_connections = door.connections.len(), "connections were cut off at the drain timeout");
+        tracing::warn!(
+            n_connections = door.connections.len(),
+            "connections were cut off at the drain timeout"
+        );
     }
     door.connections.shutdown().await;
     Ok(())
@@ -96,8 +103,12 @@ impl Door {
         // A socket without TCP_NODELAY still works, only slower.
         let _ = stream.set_nodelay(true);
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.head_timeout).max_buf_size(MAX_HEAD_BYTES);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.head_timeout)
+            .max_buf_size(MAX_HEAD_BYTES);
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
         let mut closing = self.closing.subscribe();
         self.connections.spawn(async move {
             let mut connection = pin!(connection);
@@ -110,12 +121,16 @@ impl Door {
                 ended = Some(connection.await);
             }
             if let Some(Err(error)) = ended {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended early");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection ended early"
+                );
             }
         });
     }
 
-    /// Closes the listener; what the system has accepted for us meanwhile is served first, not reset.
+    /// Closes the listener; what the system has accepted for us meanwhile is served first, not
+    /// reset.
     fn close(&mut self, listener: TcpListener) -> io::Result<()> {
         let listener = listener.into_std()?;
         while let Ok((stream, _)) = listener.accept() {
@@ -130,7 +145,8 @@ impl Door {
     }
 }
 
-/// A client that has gone again is nothing to wait for; without file descriptors another try at once would only burn time.
+/// A client that has gone again is nothing to wait for; without file descriptors another try at
+/// once would only burn time.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {

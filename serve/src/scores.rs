@@ -12,8 +12,9 @@ pub(crate) struct Top {
 /// Finds the best label of one row of finite logits.
 pub(crate) fn top(logits: &[f32]) -> Top {
     let scores = scores(logits);
-    let better =
-        |best: Top, (index, &score): (usize, &f32)| if score > best.score { Top { index, score } } else { best };
+    let better = |best: Top, (index, &score): (usize, &f32)| {
+        if score > best.score { Top { index, score } } else { best }
+    };
     scores.iter().enumerate().fold(Top { index: 0, score: f32::NEG_INFINITY }, better)
 }
 
@@ -22,7 +23,8 @@ pub(crate) fn scores(logits: &[f32]) -> Vec<f32> {
     if let [logit] = logits {
         return vec![1.0 / (1.0 + (-logit).exp())];
     }
-    // The greatest logit is subtracted, not the one of greatest magnitude: no exponential is above 1.
+    // The greatest logit is subtracted, not the one of greatest magnitude: no exponential is above
+    // 1.
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
     let sum: f32 = exponentials.iter().sum();
@@ -44,7 +46,10 @@ mod tests {
             &[1e30, 1e30, 1.0],
         ] {
             let scores = scores(logits);
-            assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{logits:?} gives {scores:?}");
+            assert!(
+                scores.iter().all(|score| (0.0..=1.0).contains(score)),
+                "{logits:?} gives {scores:?}"
+            );
             assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{logits:?} gives {scores:?}");
         }
     }

@@ -23,18 +23,24 @@ use crate::queue::{Queue, Trial};
 use crate::record::Observer;
 use crate::routes::Routes;
 
-/// Serves a predictor: the routes as a value, and a handle to steer them. Give both to [`run`](crate::run), or the router to a program of yours.
+/// Serves a predictor: the routes as a value, and a handle to steer them. Give both to
+/// [`run`](crate::run), or the router to a program of yours.
 ///
 /// The server is ready once the predictor's first forward pass is right ([`Handle::started`]).
 /// Its compute thread ends when the last clone of router and handle is gone.
-pub fn server(predictor: impl Predictor, identity: ModelIdentity, options: ServeOptions) -> (Router, Handle) {
+pub fn server(
+    predictor: impl Predictor,
+    identity: ModelIdentity,
+    options: ServeOptions,
+) -> (Router, Handle) {
     let model = Model::new(predictor, identity);
     let shared = Arc::new(Shared::new(Arc::clone(&model), options));
     start(&shared, model);
     (http::router(&shared), Handle { shared })
 }
 
-/// Serves before there is a model: `/livez` says yes and `/startupz` no, until [`Handle::swap`] brings one.
+/// Serves before there is a model: `/livez` says yes and `/startupz` no, until [`Handle::swap`]
+/// brings one.
 pub fn server_without_model(options: ServeOptions) -> (Router, Handle) {
     let shared = Arc::new(Shared::new(Model::new(NotYet, ModelIdentity::default()), options));
     start_thread(&shared);
@@ -101,7 +107,9 @@ impl Shared {
 
     /// How long ago the last predict request began or ended.
     pub(crate) fn quiet_for(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_asked.load(Ordering::Relaxed)))
+        self.started
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.last_asked.load(Ordering::Relaxed)))
     }
 }
 

@@ -31,7 +31,9 @@ impl Predictor for Lengths {
 /// Answers a batch of so many texts by a function; has two labels.
 pub(crate) struct Scripted<F>(pub(crate) F);
 
-impl<F: Fn(usize) -> Result<Vec<Vec<f32>>, BoxError> + Send + Sync + 'static> Predictor for Scripted<F> {
+impl<F: Fn(usize) -> Result<Vec<Vec<f32>>, BoxError> + Send + Sync + 'static> Predictor
+    for Scripted<F>
+{
     type Input = ();
 
     fn labels(&self) -> &[String] {

@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
 
     let dataset = Dataset::read(&file)?;
-    let start = Classifier::load(&checkpoint, DeviceKind::Flex)?.with_labels(dataset.labels.clone(), 42);
+    let start =
+        Classifier::load(&checkpoint, DeviceKind::Flex)?.with_labels(dataset.labels.clone(), 42);
     let split = dataset.aligned_to(start.labels())?.split(0.25, 42)?;
     let config = TrainConfig { epochs: 2, learning_rate: 1e-3, ..TrainConfig::default() };
     let mut losses = Vec::new();

@@ -23,8 +23,13 @@ use crate::vocabulary;
 use crate::weights::{self, Checkpoint};
 
 /// The tokenizer's files; they are carried from the checkpoint to the trained model as they are.
-const TOKENIZER_FILES: [&str; 5] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt"];
+const TOKENIZER_FILES: [&str; 5] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+];
 
 /// Texts that are classified together; they are sorted by length before.
 const BATCH_SIZE: usize = 32;
@@ -42,8 +47,9 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json` (or `vocab.txt`), `model.safetensors` (or its shards).
-    /// A tensor that is missing, unknown or misshapen is an error that names it.
+    /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json` (or `vocab.txt`),
+    /// `model.safetensors` (or its shards). A tensor that is missing, unknown or misshapen is an
+    /// error that names it.
     /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
         let mut config = ModelConfig::read(&dir.join("config.json"))?;
@@ -57,8 +63,11 @@ impl Classifier {
         )?;
         let checkpoint = Checkpoint::read(dir, config.family)?;
         if config.network.n_layers > checkpoint.n_tensors() {
-            let problem =
-                format!("{} layers, and the weights are {} tensors", config.network.n_layers, checkpoint.n_tensors());
+            let problem = format!(
+                "{} layers, and the weights are {} tensors",
+                config.network.n_layers,
+                checkpoint.n_tensors()
+            );
             return Err(Error::UnsupportedModel { path: dir.join("config.json"), problem });
         }
         let loaded = checkpoint.digest.clone();
@@ -88,16 +97,20 @@ impl Classifier {
     }
 
     /// A classifier for these labels.
-    /// Where they are those that it has, in whatever order, it stays as it is, with its own order; as many labels of which one side's are
-    /// bare numbers (`LABEL_0`) are taken for the same, and the other side's names count. Otherwise a new head is drawn from the seed.
+    /// Where they are those that it has, in whatever order, it stays as it is, with its own order;
+    /// as many labels of which one side's are bare numbers (`LABEL_0`) are taken for the same, and
+    /// the other side's names count. Otherwise a new head is drawn from the seed.
     /// [`Dataset::aligned_to`](crate::Dataset::aligned_to) numbers examples as the classifier does.
     #[must_use]
     pub fn with_labels(mut self, labels: Vec<String>, seed: u64) -> Self {
-        let has_head = self.network.classifier.is_some() && labels.len() == self.config.labels.len();
+        let has_head =
+            self.network.classifier.is_some() && labels.len() == self.config.labels.len();
         let are_bare = are_numbers(&labels);
         if labels.is_empty() {
             self.network.classifier = None;
-        } else if has_head && (are_bare || labels.iter().all(|label| self.config.labels.contains(label))) {
+        } else if has_head
+            && (are_bare || labels.iter().all(|label| self.config.labels.contains(label)))
+        {
             return self;
         } else if !has_head || !are_numbers(&self.config.labels) {
             self.draw_head(labels.len(), seed);
@@ -119,7 +132,8 @@ impl Classifier {
         self.network.num_params()
     }
 
-    /// Token ids: one row a text, special tokens included, cut to the longest that the network takes.
+    /// Token ids: one row a text, special tokens included, cut to the longest that the network
+    /// takes.
     pub fn tokenize<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
         self.tokenizer.encode(texts)
     }
@@ -129,7 +143,8 @@ impl Classifier {
         self.classify_told(texts, &mut |_| ControlFlow::Continue(()))
     }
 
-    /// The same; `on` hears after each batch how many texts are done, and ends it with [`Error::Cancelled`] when it answers `Break`.
+    /// The same; `on` hears after each batch how many texts are done, and ends it with
+    /// [`Error::Cancelled`] when it answers `Break`.
     pub fn classify_told<T: AsRef<str>>(
         &self,
         texts: &[T],
@@ -238,7 +253,8 @@ fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
     }
 }
 
-/// Where there is only the old `vocab.txt`, `tokenizer.json` is made of it, and saved with the model.
+/// Where there is only the old `vocab.txt`, `tokenizer.json` is made of it, and saved with the
+/// model.
 fn add_tokenizer(files: &mut BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> Result<()> {
     if files.contains_key("tokenizer.json") {
         return Ok(());
@@ -246,12 +262,16 @@ fn add_tokenizer(files: &mut BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> Res
     let path = dir.join("vocab.txt");
     let unusable = |source| Error::TokenizerFile { path: path.clone(), source };
     let Some(vocabulary) = files.get("vocab.txt") else {
-        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no tokenizer.json and no vocab.txt");
+        let missing = std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "there is no tokenizer.json and no vocab.txt",
+        );
         return Err(Error::ModelFolder { dir: dir.to_owned(), source: missing });
     };
     let vocabulary = std::str::from_utf8(vocabulary).map_err(|error| unusable(error.into()))?;
     let config = files.get("tokenizer_config.json").map(Vec::as_slice);
-    let made = vocabulary::tokenizer_json(vocabulary, config).map_err(|problem| unusable(problem.into()))?;
+    let made = vocabulary::tokenizer_json(vocabulary, config)
+        .map_err(|problem| unusable(problem.into()))?;
     files.insert("tokenizer.json", made.into_bytes());
     Ok(())
 }

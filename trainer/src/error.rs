@@ -132,7 +132,9 @@ pub enum Error {
         known: Vec<String>,
     },
     /// The weights, or a text, give something else than numbers.
-    #[error("the classifier answers text {text} with what is no finite number: its weights are damaged")]
+    #[error(
+        "the classifier answers text {text} with what is no finite number: its weights are damaged"
+    )]
     NotFinite {
         /// Which of the texts, from 1.
         text: usize,

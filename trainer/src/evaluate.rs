@@ -15,7 +15,8 @@ pub struct Evaluation {
     pub n_examples: usize,
     /// The share whose label was found, from 0 to 1.
     pub accuracy: f64,
-    /// The mean over all labels of the harmonic mean of precision and recall; labels that neither occur nor are given do not count.
+    /// The mean over all labels of the harmonic mean of precision and recall; labels that neither
+    /// occur nor are given do not count.
     pub macro_f1: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
@@ -34,7 +35,8 @@ pub struct Evaluation {
 /// Whether a classifier is as sure as it is right.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Calibration {
-    /// The expected calibration error: the mean over all examples of how far their bin's accuracy is from its confidence.
+    /// The expected calibration error: the mean over all examples of how far their bin's accuracy
+    /// is from its confidence.
     pub expected_error: f64,
     /// Ten bins of equal width, from the least sure to the surest.
     pub bins: Vec<CalibrationBin>,
@@ -85,8 +87,8 @@ pub fn evaluate(classifier: &Classifier, examples: &[Example]) -> Result<Evaluat
     Ok(evaluation)
 }
 
-/// The same, with the logits of each example; `on` hears after each batch how many examples are done, and ends it with
-/// [`Error::Cancelled`] when it answers `Break`.
+/// The same, with the logits of each example; `on` hears after each batch how many examples are
+/// done, and ends it with [`Error::Cancelled`] when it answers `Break`.
 pub fn evaluate_told(
     classifier: &Classifier,
     examples: &[Example],
@@ -107,7 +109,10 @@ pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<
         return Err(Error::NoLabels);
     }
     match examples.iter().find(|example| example.label >= labels.len()) {
-        Some(example) => Err(Error::UnknownLabel { label: format!("LABEL_{}", example.label), known: labels.to_vec() }),
+        Some(example) => Err(Error::UnknownLabel {
+            label: format!("LABEL_{}", example.label),
+            known: labels.to_vec(),
+        }),
         None => Ok(()),
     }
 }
@@ -122,9 +127,11 @@ pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[Strin
         loss += cross_entropy(row, example.label);
     }
     let sureness: Vec<f64> = logits.iter().map(|row| highest_score(row)).collect();
-    let is_right: Vec<bool> = logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
+    let is_right: Vec<bool> =
+        logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
     let mistakes = mistakes(logits, examples, labels, &sureness);
-    let labels: Vec<LabelScore> = labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
+    let labels: Vec<LabelScore> =
+        labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
     let found: usize = (0..n).map(|n| confusion[n][n]).sum();
     let counted = labels.iter().enumerate().filter(|(n, _)| occurs(*n, &confusion));
     let f1s: Vec<f64> = counted.map(|(_, score)| score.f1).collect();
@@ -159,9 +166,15 @@ fn calibration(sureness: &[f64], is_right: &[bool]) -> Calibration {
     Calibration { expected_error: error, bins }
 }
 
-fn mistakes(logits: &[Vec<f32>], examples: &[Example], labels: &[String], sureness: &[f64]) -> Vec<Mistake> {
+fn mistakes(
+    logits: &[Vec<f32>],
+    examples: &[Example],
+    labels: &[String],
+    sureness: &[f64],
+) -> Vec<Mistake> {
     const SHOWN: usize = 20;
-    let mut wrong: Vec<usize> = (0..examples.len()).filter(|n| largest(&logits[*n]) != examples[*n].label).collect();
+    let mut wrong: Vec<usize> =
+        (0..examples.len()).filter(|n| largest(&logits[*n]) != examples[*n].label).collect();
     wrong.sort_by(|a, b| sureness[*b].total_cmp(&sureness[*a]));
     let mistake = |n: usize| Mistake {
         text: examples[n].text.clone(),
@@ -212,7 +225,8 @@ mod tests {
         let labels = ["a", "b", "c"].map(str::to_owned);
         let example = |label| Example { text: String::new(), label };
         let examples = [example(0), example(0), example(1), example(1)];
-        let logits = [vec![2.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 3.0, 0.0], vec![0.0, 5.0, 1.0]];
+        let logits =
+            [vec![2.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 3.0, 0.0], vec![0.0, 5.0, 1.0]];
         let evaluation = measure(&logits, &examples, &labels);
         assert_eq!(evaluation.accuracy, 0.75);
         assert_eq!(evaluation.confusion, [[1, 1, 0], [0, 2, 0], [0, 0, 0]]);
@@ -221,20 +235,28 @@ mod tests {
         assert!((evaluation.labels[1].f1 - 0.8).abs() < 1e-12);
         // c neither occurs nor is given: (2/3 + 4/5) / 2.
         assert!((evaluation.macro_f1 - (2.0 / 3.0 + 0.8) / 2.0).abs() < 1e-12);
-        let one = |row: [f64; 3], label: usize| row.iter().map(|v| v.exp()).sum::<f64>().ln() - row[label];
-        let loss =
-            one([2.0, 0.0, 0.0], 0) + one([0.0, 1.0, 0.0], 0) + one([0.0, 3.0, 0.0], 1) + one([0.0, 5.0, 1.0], 1);
+        let one = |row: [f64; 3], label: usize| {
+            row.iter().map(|v| v.exp()).sum::<f64>().ln() - row[label]
+        };
+        let loss = one([2.0, 0.0, 0.0], 0)
+            + one([0.0, 1.0, 0.0], 0)
+            + one([0.0, 3.0, 0.0], 1)
+            + one([0.0, 5.0, 1.0], 1);
         assert!((evaluation.loss - loss / 4.0).abs() < 1e-12);
-        let sure = |row: [f64; 3], given: usize| row[given].exp() / row.iter().map(|v| v.exp()).sum::<f64>();
+        let sure = |row: [f64; 3], given: usize| {
+            row[given].exp() / row.iter().map(|v| v.exp()).sum::<f64>()
+        };
         let wrong = sure([0.0, 1.0, 0.0], 1);
         let [mistake] = &evaluation.mistakes[..] else { panic!("one is wrong") };
         assert_eq!((mistake.label.as_str(), mistake.given.as_str()), ("a", "b"));
         assert!((mistake.score - wrong).abs() < 1e-12);
-        // 0.576 is wrong, and alone in its bin; 0.787 is right; 0.909 and 0.976 share the last bin and are right.
+        // 0.576 is wrong, and alone in its bin; 0.787 is right; 0.909 and 0.976 share the last bin
+        // and are right.
         let right = [sure([2.0, 0.0, 0.0], 0), sure([0.0, 3.0, 0.0], 1), sure([0.0, 5.0, 1.0], 1)];
         let expected = (wrong + right.iter().map(|sure| 1.0 - sure).sum::<f64>()) / 4.0;
         assert!((evaluation.calibration.expected_error - expected).abs() < 1e-12);
-        let counts: Vec<usize> = evaluation.calibration.bins.iter().map(|bin| bin.n_examples).collect();
+        let counts: Vec<usize> =
+            evaluation.calibration.bins.iter().map(|bin| bin.n_examples).collect();
         assert_eq!(counts, [0, 0, 0, 0, 0, 1, 0, 1, 0, 2]);
     }
 }

@@ -1,6 +1,8 @@
-//! Turns labelled text and a Hugging Face checkpoint into a fine-tuned classifier and a report of how it went.
+//! Turns labelled text and a Hugging Face checkpoint into a fine-tuned classifier and a report of
+//! how it went.
 //!
-//! It knows nothing of HTTP, registries and Kitfiles: a model folder goes in, a model folder comes out.
+//! It knows nothing of HTTP, registries and Kitfiles: a model folder goes in, a model folder comes
+//! out.
 //!
 //! ```rust
 #![doc = include_str!("../examples/train.rs")]
@@ -33,7 +35,9 @@ pub use classifier::Classifier;
 pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
-pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate, evaluate_told};
+pub use evaluate::{
+    Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate, evaluate_told,
+};
 pub use report::{DataSummary, EpochReport, Measured, Report};
 pub use train::{ClassWeights, Event, Keep, TrainConfig, train, train_kept};
 pub use weights::TensorProblem;

@@ -165,8 +165,10 @@ impl Default for Network {
 impl ModelConfig {
     /// Reads `config.json`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path)
-            .map_err(|source| Error::ModelFolder { dir: path.parent().unwrap_or(path).to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|source| Error::ModelFolder {
+            dir: path.parent().unwrap_or(path).to_owned(),
+            source,
+        })?;
         let unparsed = |source| Error::ModelDocument { path: path.to_owned(), source };
         let document: Map<String, Value> = serde_json::from_slice(&bytes).map_err(unparsed)?;
         let unsupported = |problem| Error::UnsupportedModel { path: path.to_owned(), problem };
@@ -185,7 +187,8 @@ impl ModelConfig {
     pub(crate) fn to_json(&self) -> String {
         let mut document = self.document.clone();
         let by_index = self.labels.iter().enumerate();
-        let id2label: BTreeMap<String, &String> = by_index.clone().map(|(n, label)| (n.to_string(), label)).collect();
+        let id2label: BTreeMap<String, &String> =
+            by_index.clone().map(|(n, label)| (n.to_string(), label)).collect();
         let label2id: BTreeMap<&String, usize> = by_index.map(|(n, label)| (label, n)).collect();
         let architecture = match self.family {
             Family::DistilBert => "DistilBertForSequenceClassification",
@@ -238,18 +241,26 @@ fn kind(document: &Map<String, Value>) -> Result<Family, String> {
     let family = match text("model_type") {
         Some("distilbert") => Family::DistilBert,
         Some("bert") => Family::Bert,
-        Some(other) => return Err(format!("model_type {other:?}, and only distilbert and bert are supported")),
+        Some(other) => {
+            return Err(format!(
+                "model_type {other:?}, and only distilbert and bert are supported"
+            ));
+        }
         None => return Err("it names no model_type".to_owned()),
     };
     if let Some(other) = text("position_embedding_type").filter(|kind| *kind != "absolute") {
-        return Err(format!("position_embedding_type {other:?}, and only absolute positions are supported"));
+        return Err(format!(
+            "position_embedding_type {other:?}, and only absolute positions are supported"
+        ));
     }
     if document.get("is_decoder") == Some(&Value::Bool(true)) {
         return Err("is_decoder, and only encoders are supported".to_owned());
     }
     match text("problem_type") {
         None | Some("single_label_classification") => Ok(family),
-        Some(other) => Err(format!("problem_type {other:?}, and only one label a text is supported")),
+        Some(other) => {
+            Err(format!("problem_type {other:?}, and only one label a text is supported"))
+        }
     }
 }
 
@@ -259,7 +270,9 @@ fn labels(document: &Map<String, Value>) -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     };
     let label = |n: usize| id2label.get(&n.to_string()).and_then(Value::as_str).map(str::to_owned);
-    (0..id2label.len()).map(|n| label(n).ok_or_else(|| format!("id2label has no text for {n}"))).collect()
+    (0..id2label.len())
+        .map(|n| label(n).ok_or_else(|| format!("id2label has no text for {n}")))
+        .collect()
 }
 
 /// Sorts the keys at every level, whatever order the map inside keeps.
@@ -300,19 +313,24 @@ mod tests {
             r#"{"model_type": "distilbert", "torch_dtype": "float32", "id2label": {"1": "b", "0": "a"}}"#,
             expect![[r#"["a", "b"] Gelu"#]],
         );
-        check(r#"{"model_type": "distilbert", "dtype": "float32", "activation": "relu"}"#, expect!["[] Relu"]);
+        check(
+            r#"{"model_type": "distilbert", "dtype": "float32", "activation": "relu"}"#,
+            expect!["[] Relu"],
+        );
     }
 
     #[test]
     fn berts_own_keys_are_read() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("config.json");
-        let document =
-            r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3}"#;
+        let document = r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3}"#;
         fs::write(&path, document).expect("written");
         let Network { dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size, .. } =
             ModelConfig::read(&path).expect("readable").network;
-        assert_eq!((dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size), (8, 2, 12, 0.3, 2));
+        assert_eq!(
+            (dim, n_heads, n_layers, seq_classif_dropout, type_vocab_size),
+            (8, 2, 12, 0.3, 2)
+        );
     }
 
     #[test]
@@ -325,11 +343,15 @@ mod tests {
         );
         check(
             r#"{"model_type": "roberta"}"#,
-            expect![[r#"cannot use /config.json: model_type "roberta", and only distilbert and bert are supported"#]],
+            expect![[
+                r#"cannot use /config.json: model_type "roberta", and only distilbert and bert are supported"#
+            ]],
         );
         check(
             r#"{"model_type": "distilbert", "problem_type": "regression"}"#,
-            expect![[r#"cannot use /config.json: problem_type "regression", and only one label a text is supported"#]],
+            expect![[
+                r#"cannot use /config.json: problem_type "regression", and only one label a text is supported"#
+            ]],
         );
         check(
             r#"{"model_type": "distilbert", "dim": 30, "n_heads": 4}"#,
@@ -349,8 +371,7 @@ mod tests {
     fn a_written_config_keeps_what_it_does_not_know() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("config.json");
-        let document =
-            r#"{"torch_dtype": "float16", "model_type": "distilbert", "x": {"b": 1, "a": [2]}, "num_labels": 5}"#;
+        let document = r#"{"torch_dtype": "float16", "model_type": "distilbert", "x": {"b": 1, "a": [2]}, "num_labels": 5}"#;
         fs::write(&path, document).expect("written");
         let mut config = ModelConfig::read(&path).expect("readable");
         config.labels = vec!["no".to_owned(), "yes".to_owned()];

@@ -1,4 +1,5 @@
-//! Randomness as a function of what it is for: the same numbers on every machine, for any number of threads.
+//! Randomness as a function of what it is for: the same numbers on every machine, for any number of
+//! threads.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

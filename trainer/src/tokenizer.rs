@@ -17,13 +17,20 @@ pub(crate) struct TextTokenizer {
 impl TextTokenizer {
     /// Parses `tokenizer.json`.
     /// Its own padding (many files say 128 tokens, always) and truncation are not ours.
-    pub(crate) fn parse(bytes: &[u8], path: &Path, vocab_size: usize, max_length: usize) -> Result<Self> {
+    pub(crate) fn parse(
+        bytes: &[u8],
+        path: &Path,
+        vocab_size: usize,
+        max_length: usize,
+    ) -> Result<Self> {
         let unusable = |source| Error::TokenizerFile { path: path.to_owned(), source };
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(unusable)?;
         tokenizer.with_padding(None);
         let tokens = tokenizer.get_vocab(true);
         if let Some((token, id)) = tokens.iter().find(|(_, id)| **id as usize >= vocab_size) {
-            let problem = format!("token {token:?} has number {id}, and config.json's vocab_size is {vocab_size}");
+            let problem = format!(
+                "token {token:?} has number {id}, and config.json's vocab_size is {vocab_size}"
+            );
             return Err(unusable(problem.into()));
         }
         Self { inner: tokenizer, vocab_size }.cut_to(max_length)
@@ -45,8 +52,10 @@ impl TextTokenizer {
         // A template may put in what no vocabulary has.
         let mut ids = encodings.iter().flat_map(|encoding| encoding.get_ids());
         if let Some(id) = ids.find(|id| **id as usize >= self.vocab_size) {
-            let problem =
-                format!("the tokenizer gives token {id}, and config.json's vocab_size is {}", self.vocab_size);
+            let problem = format!(
+                "the tokenizer gives token {id}, and config.json's vocab_size is {}",
+                self.vocab_size
+            );
             return Err(Error::Tokenization { source: problem.into() });
         }
         Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
@@ -70,6 +79,10 @@ mod tests {
         assert_eq!(tokenizer.encode(&texts).expect("tokenized"), ids);
 
         let cut = tokenizer.cut_to(5).expect("cut").encode(&texts).expect("tokenized");
-        assert_eq!(cut[0], [ids[0][0], ids[0][1], ids[0][2], ids[0][3], 3], "the last token is kept");
+        assert_eq!(
+            cut[0],
+            [ids[0][0], ids[0][1], ids[0][2], ids[0][3], 3],
+            "the last token is kept"
+        );
     }
 }

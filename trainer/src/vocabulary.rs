@@ -13,15 +13,17 @@ const SPECIAL: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
-/// Makes the `tokenizer.json` that `transformers` makes of a `vocab.txt` and its `tokenizer_config.json`.
-/// Source: `BertConverter` in `convert_slow_tokenizer.py`.
+/// Makes the `tokenizer.json` that `transformers` makes of a `vocab.txt` and its
+/// `tokenizer_config.json`. Source: `BertConverter` in `convert_slow_tokenizer.py`.
 pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<String, String> {
     let config: Map<String, Value> = match config {
-        Some(bytes) => serde_json::from_slice(bytes).map_err(|error| format!("tokenizer_config.json: {error}"))?,
+        Some(bytes) => serde_json::from_slice(bytes)
+            .map_err(|error| format!("tokenizer_config.json: {error}"))?,
         None => Map::new(),
     };
     // A token that is there twice has its last line's number.
-    let ids: BTreeMap<&str, usize> = vocabulary.lines().enumerate().map(|(number, token)| (token, number)).collect();
+    let ids: BTreeMap<&str, usize> =
+        vocabulary.lines().enumerate().map(|(number, token)| (token, number)).collect();
     let mut special = BTreeMap::new();
     for (key, default) in SPECIAL {
         let token = named(&config, key).unwrap_or(default);
@@ -37,7 +39,8 @@ pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<
     let [(cls, cls_id), (sep, sep_id)] = ["cls_token", "sep_token"].map(|key| special[key]);
     let token = |id: &str, kind: u8| json!({"SpecialToken": {"id": id, "type_id": kind}});
     let text = |id: &str, kind: u8| json!({"Sequence": {"id": id, "type_id": kind}});
-    let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
+    let flag =
+        |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let document = json!({
         "version": "1.0",
         "truncation": null,
@@ -86,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_vocabulary_becomes_a_tokenizer() {
-        let json = tokenizer_json(VOCABULARY, Some(br#"{"do_lower_case": false}"#)).expect("complete");
+        let json =
+            tokenizer_json(VOCABULARY, Some(br#"{"do_lower_case": false}"#)).expect("complete");
         let tokenizer = tokenizers::Tokenizer::from_bytes(json).expect("usable");
         let ids = tokenizer.encode_fast("a films Film", true).expect("encoded").get_ids().to_vec();
         assert_eq!(ids, [2, 5, 6, 7, 1, 3]);

@@ -14,7 +14,8 @@ pub(crate) struct Answer {
     pub(crate) label: String,
     /// Its score, from 0 to 1.
     pub(crate) score: f64,
-    /// The digest of the ModelKit that answered, from the answer's header; empty for a folder that came from none.
+    /// The digest of the ModelKit that answered, from the answer's header; empty for a folder that
+    /// came from none.
     pub(crate) digest: String,
 }
 
@@ -30,17 +31,27 @@ pub(crate) fn ask(url: &str, text: &str) -> anyhow::Result<Answer> {
 
 fn ask_with(agent: &ureq::Agent, url: &str, text: &str) -> anyhow::Result<Answer> {
     let body = json!({ "text": text }).to_string();
-    let mut response = agent.post(format!("{url}/predict")).header("content-type", "application/json").send(body)?;
-    let digest =
-        response.headers().get("x-modelkit-digest").map(|digest| digest.to_str()).transpose()?.unwrap_or_default();
+    let mut response = agent
+        .post(format!("{url}/predict"))
+        .header("content-type", "application/json")
+        .send(body)?;
+    let digest = response
+        .headers()
+        .get("x-modelkit-digest")
+        .map(|digest| digest.to_str())
+        .transpose()?
+        .unwrap_or_default();
     let digest = digest.to_owned();
     let answer: Value = serde_json::from_str(&response.body_mut().read_to_string()?)?;
     let (label, score) = (answer[0]["label"].as_str(), answer[0]["score"].as_f64());
-    let (Some(label), Some(score)) = (label, score) else { bail!("an answer of another form: {answer}") };
+    let (Some(label), Some(score)) = (label, score) else {
+        bail!("an answer of another form: {answer}")
+    };
     Ok(Answer { label: label.to_owned(), score, digest })
 }
 
-/// Two clients that ask without a pause: one keeps its connection, one makes a new one for each request.
+/// Two clients that ask without a pause: one keeps its connection, one makes a new one for each
+/// request.
 pub(crate) struct Asking {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
@@ -65,7 +76,8 @@ impl Asking {
         let start = |idle_connections: usize| {
             let (stop, seen, url) = (asking.stop.clone(), asking.seen.clone(), url.to_owned());
             let texts: Vec<String> = texts.iter().map(|(text, _)| text.clone()).collect();
-            let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(30)));
+            let config =
+                ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(30)));
             let agent = config
                 .max_idle_connections(idle_connections)
                 .max_idle_connections_per_host(idle_connections)
@@ -88,7 +100,8 @@ impl Asking {
     pub(crate) fn until_digest(&self, digest: &str, patience: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
-            if self.seen.lock().expect("no holder panics").digests.iter().any(|seen| seen == digest) {
+            if self.seen.lock().expect("no holder panics").digests.iter().any(|seen| seen == digest)
+            {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -111,7 +124,9 @@ impl Seen {
     fn note(&mut self, result: anyhow::Result<Answer>) {
         self.n_requests += 1;
         match result {
-            Ok(answer) if !self.digests.contains(&answer.digest) => self.digests.push(answer.digest),
+            Ok(answer) if !self.digests.contains(&answer.digest) => {
+                self.digests.push(answer.digest)
+            }
             Ok(_) => (),
             Err(error) => self.failures.push(format!("{error:#}")),
         }

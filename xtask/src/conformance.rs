@@ -1,4 +1,5 @@
-//! `cargo xtask conformance`: the official suite of the distribution-spec against our registry, both of its generations.
+//! `cargo xtask conformance`: the official suite of the distribution-spec against our registry,
+//! both of its generations.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +14,8 @@ use crate::peers::{Peers, run_quietly};
 use crate::registries::Registry;
 
 const MODULE: &str = "github.com/opencontainers/distribution-spec/conformance";
-/// The tests of specification 1.1, as a Go test binary; the newest of them that the module proxy serves.
+/// The tests of specification 1.1, as a Go test binary; the newest of them that the module proxy
+/// serves.
 const TESTS: &str = "v0.0.0-20231101194043-f2182352d4cc";
 /// The program of the current main branch.
 const PROGRAM: &str = "v0.0.0-20260831232431-97274622c111";
@@ -38,28 +40,38 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let program = peers.go(MODULE, PROGRAM, "conformance")?;
     let tests = tests(&peers)?;
     let root = out.join("registry");
-    // The suite mounts blobs without saying from where; a registry of one's own does that only when it is told to.
+    // The suite mounts blobs without saying from where; a registry of one's own does that only when
+    // it is told to.
     let registry = Registry::ours(&kit, &root, "127.0.0.1:0", &["--anonymous-mount"])?;
     let mut failed = Vec::new();
     for version in ["1.1", "dev"] {
-        let result = run_program(&program, &registry.address, version, &out.join(format!("main-{version}")));
+        let result =
+            run_program(&program, &registry.address, version, &out.join(format!("main-{version}")));
         failed.extend(result.err().map(|error| format!("main's program, {version}: {error:#}")));
     }
     failed.extend(
-        run_tests(&tests, &registry.address, &out.join("tests-1.1")).err().map(|it| format!("1.1 tests: {it:#}")),
+        run_tests(&tests, &registry.address, &out.join("tests-1.1"))
+            .err()
+            .map(|it| format!("1.1 tests: {it:#}")),
     );
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     say(&format!("reports lie in {}", out.display()));
     Ok(())
 }
 
-/// Builds the tests of 1.1. A test binary cannot be installed: the module is fetched, and built in a copy.
+/// Builds the tests of 1.1. A test binary cannot be installed: the module is fetched, and built in
+/// a copy.
 fn tests(peers: &Peers) -> anyhow::Result<PathBuf> {
     let binary = peers.path(&format!("conformance-tests-{TESTS}"));
     if binary.exists() {
         return Ok(binary);
     }
-    let answer = run_quietly(Command::new("go").args(["mod", "download", "-json", &format!("{MODULE}@{TESTS}")]))?;
+    let answer = run_quietly(Command::new("go").args([
+        "mod",
+        "download",
+        "-json",
+        &format!("{MODULE}@{TESTS}"),
+    ]))?;
     let answer: Value = serde_json::from_str(&answer)?;
     let source = answer["Dir"].as_str().context("go names no folder")?;
     let copy = peers.path(&format!("conformance-source-{TESTS}"));
@@ -71,7 +83,9 @@ fn tests(peers: &Peers) -> anyhow::Result<PathBuf> {
         }
     }
     let mut command = Command::new("go");
-    run_quietly(command.args(["test", "-c", "-mod=mod", "-o"]).arg(&binary).arg(".").current_dir(&copy))?;
+    run_quietly(
+        command.args(["test", "-c", "-mod=mod", "-o"]).arg(&binary).arg(".").current_dir(&copy),
+    )?;
     fs::remove_dir_all(copy)?;
     Ok(binary)
 }
@@ -116,7 +130,10 @@ fn run_tests(tests: &Path, registry: &str, out: &Path) -> anyhow::Result<()> {
     }
     let talk = run_to(&mut command, &out.join("output.txt"))?;
     let plain = without_colours(&talk);
-    let last = plain.lines().find(|line| line.contains("Passed") && line.contains("Failed")).unwrap_or("no summary");
+    let last = plain
+        .lines()
+        .find(|line| line.contains("Passed") && line.contains("Failed"))
+        .unwrap_or("no summary");
     say(&format!("tests of 1.1: {last}"));
     ensure!(plain.contains(" 0 Failed") && !plain.contains(" 0 Passed"), "see {}", out.display());
     Ok(())
@@ -124,7 +141,8 @@ fn run_tests(tests: &Path, registry: &str, out: &Path) -> anyhow::Result<()> {
 
 /// Runs a program, and keeps what it says; whether that is good is for the caller to read.
 fn run_to(command: &mut Command, file: &Path) -> anyhow::Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
     let talk = [output.stdout, output.stderr].concat();
     fs::write(file, &talk)?;
     Ok(String::from_utf8_lossy(&talk).into_owned())

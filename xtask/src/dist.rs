@@ -10,8 +10,9 @@ use crate::e2e::say;
 
 /// Builds it; returns where it lies: `target/dist/kit-rs-runtime`.
 ///
-/// `kit-rs` with `serve` alone: no training, fully static (`+crt-static`), names looked up in Rust, because glibc's resolver would
-/// load shared libraries that an image without a distribution does not have.
+/// `kit-rs` with `serve` alone: no training, fully static (`+crt-static`), names looked up in Rust,
+/// because glibc's resolver would load shared libraries that an image without a distribution does
+/// not have.
 pub(crate) fn build(workspace: &Path) -> anyhow::Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let folder = workspace.join("target/dist");

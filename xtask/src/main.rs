@@ -1,6 +1,7 @@
 //! `cargo xtask`: the story told end to end, and the chores of this workspace.
 //!
-//! It runs `kit-rs` as a program, as a user would, and never links what `kit-rs` is made of: no burn, no axum, no reqwest.
+//! It runs `kit-rs` as a program, as a user would, and never links what `kit-rs` is made of: no
+//! burn, no axum, no reqwest.
 
 mod bench;
 mod build;
@@ -38,13 +39,16 @@ enum Task {
 
 #[expect(clippy::print_stderr, reason = "the one place that shows how a task ended")]
 fn main() -> ExitCode {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let workspace =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let result = match Task::parse() {
         Task::E2e(args) => e2e::run(&args, workspace),
         Task::Conformance(args) => conformance::run(&args, workspace),
         Task::Interop(args) => interop::run(&args, workspace),
         Task::Bench(bench) => bench::run(&bench, workspace),
-        Task::Dist => dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string())),
+        Task::Dist => {
+            dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string()))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,7 +24,10 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Cost> {
     let (status, usage) = wait(child.id())?;
     ensure!(status == 0, "{shown} failed (wait status {status})");
     let time = |time: libc::timeval| {
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec * 1000).unwrap_or(0))
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or(0),
+            u32::try_from(time.tv_usec * 1000).unwrap_or(0),
+        )
     };
     Ok(Cost {
         wall: began.elapsed(),
@@ -53,7 +56,8 @@ pub(crate) struct Side<'a> {
     pub(crate) run: Box<dyn FnMut() -> anyhow::Result<Cost> + 'a>,
 }
 
-/// Runs the sides by turns, `n_rounds` times each, so that a noisy neighbour meets them all; returns each side's median cost.
+/// Runs the sides by turns, `n_rounds` times each, so that a noisy neighbour meets them all;
+/// returns each side's median cost.
 pub(crate) fn alternate(n_rounds: usize, sides: &mut [Side<'_>]) -> anyhow::Result<Vec<Cost>> {
     let mut costs = vec![Vec::new(); sides.len()];
     for _ in 0..n_rounds {
@@ -83,7 +87,8 @@ pub(crate) fn machine() -> String {
     let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
-        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned())).unwrap_or_else(|| "unknown".to_owned())
+        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()))
+            .unwrap_or_else(|| "unknown".to_owned())
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(

@@ -1,4 +1,5 @@
-//! The node's image store: `kit-rs` itself, with a local layout of its own, so that images really come from the registry.
+//! The node's image store: `kit-rs` itself, with a local layout of its own, so that images really
+//! come from the registry.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +45,12 @@ impl Images for Node {
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let unpacked: Unpacked = serde_json::from_slice(&output.stdout).context("kit-rs answered in another form")?;
-        Ok(RuntimeConfig { entrypoint: unpacked.entrypoint, env: unpacked.env, working_dir: unpacked.working_dir })
+        let unpacked: Unpacked =
+            serde_json::from_slice(&output.stdout).context("kit-rs answered in another form")?;
+        Ok(RuntimeConfig {
+            entrypoint: unpacked.entrypoint,
+            env: unpacked.env,
+            working_dir: unpacked.working_dir,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The real programs on the other side, brought by their own package managers into `target/peers`.
 //!
-//! Nothing here is needed by the default tests: a peer that cannot be had is named in the report, and what it would have shown is
-//! said to be skipped.
+//! Nothing here is needed by the default tests: a peer that cannot be had is named in the report,
+//! and what it would have shown is said to be skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,7 +32,8 @@ impl Peers {
         self.root.join("bin").join(name)
     }
 
-    /// A program of a Go module, as `go install MODULE@VERSION` builds it; `program` is the name it gets.
+    /// A program of a Go module, as `go install MODULE@VERSION` builds it; `program` is the name it
+    /// gets.
     pub(crate) fn go(&self, module: &str, version: &str, program: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(format!("bin/{program}-{version}"));
         if path.exists() {
@@ -44,7 +45,9 @@ impl Peers {
         let mut command = Command::new("go");
         command.args(["install", &package]).env("GOBIN", &gobin).env("GOFLAGS", "-mod=mod");
         if let Err(error) = run_quietly(&mut command) {
-            return self.go_by_requirement(module, version, &path).with_context(|| format!("{error:#}"));
+            return self
+                .go_by_requirement(module, version, &path)
+                .with_context(|| format!("{error:#}"));
         }
         let built = fs::read_dir(&gobin)?.next().context("go install made no program")??.path();
         fs::rename(built, &path)?;
@@ -52,8 +55,14 @@ impl Peers {
         Ok(path)
     }
 
-    /// The same for a module whose list of versions cannot be had, which `go install` asks for: a module of our own requires it.
-    fn go_by_requirement(&self, module: &str, version: &str, path: &Path) -> anyhow::Result<PathBuf> {
+    /// The same for a module whose list of versions cannot be had, which `go install` asks for: a
+    /// module of our own requires it.
+    fn go_by_requirement(
+        &self,
+        module: &str,
+        version: &str,
+        path: &Path,
+    ) -> anyhow::Result<PathBuf> {
         let folder = self.go_module(&[(module, version)])?;
         say(&format!("$ go build {module} (required at {version})"));
         let mut command = Command::new("go");
@@ -62,13 +71,17 @@ impl Peers {
         Ok(path.to_owned())
     }
 
-    /// A folder with a Go module that requires others, for a program of our own against their packages.
+    /// A folder with a Go module that requires others, for a program of our own against their
+    /// packages.
     pub(crate) fn go_module(&self, requirements: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
-        let names: Vec<_> = requirements.iter().map(|(module, version)| format!("{module}-{version}")).collect();
+        let names: Vec<_> =
+            requirements.iter().map(|(module, version)| format!("{module}-{version}")).collect();
         let folder = self.root.join(format!("module-{}", names.join("-").replace('/', "-")));
         fs::create_dir_all(&folder)?;
-        let lines: Vec<_> =
-            requirements.iter().map(|(module, version)| format!("require {module} {version}\n")).collect();
+        let lines: Vec<_> = requirements
+            .iter()
+            .map(|(module, version)| format!("require {module} {version}\n"))
+            .collect();
         let text = format!("module made\n\ngo 1.25\n\n{}", lines.concat());
         if !folder.join("go.mod").exists() {
             fs::write(folder.join("go.mod"), text)?;
@@ -89,11 +102,14 @@ impl Peers {
         say(&format!("$ apt-get install {package}"));
         run_quietly(Command::new("apt-get").arg("update"))?;
         let install = ["install", "--yes", "--no-install-recommends", package];
-        run_quietly(Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        run_quietly(
+            Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"),
+        )?;
         on_search_path(program).with_context(|| format!("{package} brought no {program}"))
     }
 
-    /// A Python with these packages (`name==version`), in an environment of its own; returns the interpreter.
+    /// A Python with these packages (`name==version`), in an environment of its own; returns the
+    /// interpreter.
     pub(crate) fn python(&self, environment: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
         let folder = self.root.join(environment);
         let (python, stamp) = (folder.join("bin/python"), folder.join("packages.txt"));
@@ -103,7 +119,9 @@ impl Peers {
         }
         run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         say(&format!("$ pip install {}", packages.join(" ")));
-        run_quietly(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
+        run_quietly(
+            Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages),
+        )?;
         fs::write(stamp, wanted)?;
         Ok(python)
     }
@@ -119,10 +137,16 @@ pub(crate) fn on_search_path(program: &str) -> Option<PathBuf> {
 /// Runs a command; its output is shown only when it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<String> {
     let shown = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {shown}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {shown}"))?;
     if !output.status.success() {
         let talk = String::from_utf8_lossy(&output.stderr);
-        bail!("{shown} failed ({})\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), talk);
+        bail!(
+            "{shown} failed ({})\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            talk
+        );
     }
     ensure!(output.stdout.len() < 64 << 20, "{shown} printed too much");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

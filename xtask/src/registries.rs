@@ -1,4 +1,5 @@
-//! Registries that run beside a task, ours and others', and what a task does with the programs that talk to them.
+//! Registries that run beside a task, ours and others', and what a task does with the programs that
+//! talk to them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +22,12 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Starts `kit-rs registry serve`; `log` gets what it says.
-    pub(crate) fn ours(kit: &Path, root: &Path, address: &str, flags: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn ours(
+        kit: &Path,
+        root: &Path,
+        address: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(kit);
         command.args(["registry", "serve", "--addr", address, "--root"]).arg(root).args(flags);
         let mut child = spawn(command.stdout(Stdio::piped()), &root.with_extension("log"))?;
@@ -30,7 +36,10 @@ impl Registry {
         BufReader::new(stdout).read_line(&mut url)?;
         let Some((_, address)) = url.trim().split_once("://") else {
             let _ = child.wait();
-            bail!("the registry does not start: {}", fs::read_to_string(root.with_extension("log"))?);
+            bail!(
+                "the registry does not start: {}",
+                fs::read_to_string(root.with_extension("log"))?
+            );
         };
         Ok(Self { address: address.to_owned(), child })
     }
@@ -52,7 +61,11 @@ impl Registry {
         let mut registry = Self { child, address };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(&registry.address).is_err() {
-            ensure!(registry.child.try_wait()?.is_none(), "it ended: {}", fs::read_to_string(dir.join("log"))?);
+            ensure!(
+                registry.child.try_wait()?.is_none(),
+                "it ended: {}",
+                fs::read_to_string(dir.join("log"))?
+            );
             ensure!(Instant::now() < deadline, "it does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -62,7 +75,8 @@ impl Registry {
     /// The largest resident set that it has had, in bytes.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
@@ -106,7 +120,8 @@ pub(crate) fn distribution_config(address: &str, dir: &Path) -> String {
     )
 }
 
-/// Runs programs in a folder, each with the credentials and certificates of that folder and of nobody else.
+/// Runs programs in a folder, each with the credentials and certificates of that folder and of
+/// nobody else.
 pub(crate) struct Shop {
     pub(crate) dir: PathBuf,
     pub(crate) kit: PathBuf,
@@ -135,8 +150,13 @@ impl Shop {
     /// `kit-rs` as a command.
     pub(crate) fn kit_command(&self, home: &str, line: &str) -> Command {
         let mut command = Command::new(&self.kit);
-        command.args(line.split_whitespace()).current_dir(&self.dir).env("KIT_RS_HOME", self.dir.join(home));
-        command.env("DOCKER_CONFIG", self.dir.join("none")).env("REGISTRY_AUTH_FILE", self.dir.join("none.json"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(&self.dir)
+            .env("KIT_RS_HOME", self.dir.join(home));
+        command
+            .env("DOCKER_CONFIG", self.dir.join("none"))
+            .env("REGISTRY_AUTH_FILE", self.dir.join("none.json"));
         command
     }
 
@@ -146,7 +166,12 @@ impl Shop {
     }
 
     /// The same, with something on standard input.
-    pub(crate) fn run_with(&self, program: &Path, line: &str, input: &str) -> anyhow::Result<String> {
+    pub(crate) fn run_with(
+        &self,
+        program: &Path,
+        line: &str,
+        input: &str,
+    ) -> anyhow::Result<String> {
         run(self.command(program, line), input)
     }
 
@@ -154,18 +179,24 @@ impl Shop {
     pub(crate) fn command(&self, program: &Path, line: &str) -> Command {
         let mut command = Command::new(program);
         command.args(line.split_whitespace()).current_dir(&self.dir);
-        command.env("DOCKER_CONFIG", self.dir.join("docker")).env("REGISTRY_AUTH_FILE", self.dir.join("auth.json"));
+        command
+            .env("DOCKER_CONFIG", self.dir.join("docker"))
+            .env("REGISTRY_AUTH_FILE", self.dir.join("auth.json"));
         // Go's programs take this instead of the system's roots.
         command.env("SSL_CERT_FILE", self.dir.join("ca.pem"));
         command
     }
 
-    /// Makes a root certificate, and with it one for a server on loopback: `ca.pem`, `server.pem`, `server.key`.
+    /// Makes a root certificate, and with it one for a server on loopback: `ca.pem`, `server.pem`,
+    /// `server.key`.
     pub(crate) fn make_certificates(&self) -> anyhow::Result<()> {
         let openssl = Path::new("openssl");
         self.run(openssl, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -days 30 -subj /CN=root -addext basicConstraints=critical,CA:TRUE -out ca.pem")?;
         self.run(openssl, "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -subj /CN=localhost -out server.csr")?;
-        fs::write(self.dir.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n")?;
+        fs::write(
+            self.dir.join("names"),
+            "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n",
+        )?;
         self.run(openssl, "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 30 -extfile names -out server.pem")?;
         Ok(())
     }
@@ -215,7 +246,8 @@ fn run(mut command: Command, input: &str) -> anyhow::Result<String> {
     // A program that does not read its input says why in its own way.
     let _ = child.stdin.take().context("stdin is a pipe")?.write_all(input.as_bytes());
     let output = child.wait_with_output()?;
-    let (talk, answer) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    let (talk, answer) =
+        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     ensure!(output.status.success(), "{shown} failed ({})\n{answer}{talk}", output.status);
     Ok(answer.into_owned())
 }

@@ -32,7 +32,12 @@ pub(crate) struct Report {
 
 impl Report {
     /// Shows a claim: it passes when `show` does. A failure is recorded, and the rest goes on.
-    pub(crate) fn claim(&mut self, peer: &str, claim: &str, show: impl FnOnce() -> anyhow::Result<()>) {
+    pub(crate) fn claim(
+        &mut self,
+        peer: &str,
+        claim: &str,
+        show: impl FnOnce() -> anyhow::Result<()>,
+    ) {
         let (outcome, detail) = match show() {
             Ok(()) => (Outcome::Passed, String::new()),
             Err(error) => (Outcome::Failed, format!("{error:#}")),
@@ -63,8 +68,12 @@ impl Report {
         fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         fs::write(path, serde_json::to_string_pretty(&self)?)?;
         let n = |outcome| self.rows.iter().filter(|row| row.outcome == outcome).count();
-        let (passed, failed, skipped) = (n(Outcome::Passed), n(Outcome::Failed), n(Outcome::Skipped));
-        say(&format!("\n{passed} passed, {failed} failed, {skipped} skipped; written to {}", path.display()));
+        let (passed, failed, skipped) =
+            (n(Outcome::Passed), n(Outcome::Failed), n(Outcome::Skipped));
+        say(&format!(
+            "\n{passed} passed, {failed} failed, {skipped} skipped; written to {}",
+            path.display()
+        ));
         anyhow::ensure!(failed == 0, "{failed} claims do not hold");
         Ok(())
     }

@@ -9,7 +9,8 @@ use crate::ui::Ui;
 
 /// Show how two ModelKits differ: their layers, files and tensors
 ///
-/// Each is looked for in the local layout, then in its registry; `local://` and `remote://` before a name look in one of the two only.
+/// Each is looked for in the local layout, then in its registry; `local://` and `remote://` before
+/// a name look in one of the two only.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The first ModelKit
@@ -43,9 +44,12 @@ fn side(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Found> {
         None => (Place::Anywhere, name),
         Some(("local", name)) => (Place::Local, name),
         Some(("remote", name)) => (Place::Remote, name),
-        Some((other, _)) => return Err(asked_wrongly(format!("`{other}://` is neither local:// nor remote://"))),
+        Some((other, _)) => {
+            return Err(asked_wrongly(format!("`{other}://` is neither local:// nor remote://")));
+        }
     };
-    let reference: Reference = name.parse().map_err(|error| asked_wrongly(format!("{name}: {error}")))?;
+    let reference: Reference =
+        name.parse().map_err(|error| asked_wrongly(format!("{name}: {error}")))?;
     find(&reference.or_latest(), place, network, ui)
 }
 
@@ -60,11 +64,18 @@ fn text(diff: &Diff, names: [&str; 2]) -> Vec<String> {
     let mut lines = vec![format!("a  {}", names[0]), format!("b  {}", names[1])];
     lines.push(format!("configs are {}", if diff.same_config { "the same" } else { "different" }));
     for (key, pair) in &diff.annotations {
-        let value = |value: &Option<String>| value.as_deref().map_or_else(|| "–".to_owned(), shortened);
+        let value =
+            |value: &Option<String>| value.as_deref().map_or_else(|| "–".to_owned(), shortened);
         lines.push(format!("annotation {key}: {} => {}", value(&pair.a), value(&pair.b)));
     }
-    for (title, layers) in [("shared", &diff.shared), ("only in a", &diff.only_a), ("only in b", &diff.only_b)] {
-        lines.push(format!("layers {title}: {}", if layers.is_empty() { "none" } else { "" }).trim_end().to_owned());
+    for (title, layers) in
+        [("shared", &diff.shared), ("only in a", &diff.only_a), ("only in b", &diff.only_b)]
+    {
+        lines.push(
+            format!("layers {title}: {}", if layers.is_empty() { "none" } else { "" })
+                .trim_end()
+                .to_owned(),
+        );
         lines.extend(layers.iter().map(layer));
     }
     for (path, change) in diff.files.iter().flatten() {
@@ -94,11 +105,14 @@ fn file(path: &str, change: &FileChange) -> Vec<String> {
             "+"
         }
     };
-    let mut lines = vec![format!("{} {path}", mark(change.file.a.is_some(), change.file.b.is_some()))];
+    let mut lines =
+        vec![format!("{} {path}", mark(change.file.a.is_some(), change.file.b.is_some()))];
     for (name, pair) in change.tensors.iter().flatten() {
-        let shape = |tensor: &modelkit::diff::Tensor| format!("{} {:?}", tensor.dtype, tensor.shape);
+        let shape =
+            |tensor: &modelkit::diff::Tensor| format!("{} {:?}", tensor.dtype, tensor.shape);
         let shapes: Vec<String> = [&pair.a, &pair.b].into_iter().flatten().map(shape).collect();
-        let shapes = if shapes.first() == shapes.last() { shapes[0].clone() } else { shapes.join(" => ") };
+        let shapes =
+            if shapes.first() == shapes.last() { shapes[0].clone() } else { shapes.join(" => ") };
         lines.push(format!("    {} {name} {shapes}", mark(pair.a.is_some(), pair.b.is_some())));
     }
     lines

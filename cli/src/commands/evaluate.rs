@@ -42,7 +42,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if args.min_accuracy.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
         return Err(asked_wrongly("--min-accuracy is from 0 to 1"));
     }
-    if let Some(path) = args.predictions.as_ref().filter(|path| path.is_dir() || !parent(path).is_dir()) {
+    if let Some(path) =
+        args.predictions.as_ref().filter(|path| path.is_dir() || !parent(path).is_dir())
+    {
         return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
     }
     let source = super::source::open(&args.model, &args.network, ui)?;
@@ -54,22 +56,30 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         && dataset.labels[..] != classifier.labels()[..dataset.labels.len()]
         && dataset.labels.first().is_some_and(|label| label == "LABEL_0")
     {
-        let meant = classifier.labels().iter().enumerate().map(|(n, label)| format!("{n} = {label}"));
-        ui.note(format_args!("the dataset's labels are numbers: {}", meant.collect::<Vec<_>>().join(", ")));
+        let meant =
+            classifier.labels().iter().enumerate().map(|(n, label)| format!("{n} = {label}"));
+        ui.note(format_args!(
+            "the dataset's labels are numbers: {}",
+            meant.collect::<Vec<_>>().join(", ")
+        ));
     }
     let dataset = dataset.aligned_to(classifier.labels())?;
     let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
-    let (evaluation, logits) = trainer::evaluate_told(&classifier, &dataset.examples, &mut |n_done| {
-        bar.set_position(n_done as u64);
-        ui.interrupt().flow()
-    })?;
+    let (evaluation, logits) =
+        trainer::evaluate_told(&classifier, &dataset.examples, &mut |n_done| {
+            bar.set_position(n_done as u64);
+            ui.interrupt().flow()
+        })?;
     bar.finish_and_clear();
     if let Some(path) = &args.predictions {
         write_predictions(path, &classifier, &dataset, logits)?;
     }
     let (accuracy, f1) = (evaluation.accuracy, evaluation.macro_f1);
     let n = dataset.examples.len();
-    ui.answer(format_args!("accuracy {accuracy:.4}  macro F1 {f1:.4}  on {n} examples"), &evaluation)?;
+    ui.answer(
+        format_args!("accuracy {accuracy:.4}  macro F1 {f1:.4}  on {n} examples"),
+        &evaluation,
+    )?;
     if let Some(least) = args.min_accuracy {
         ensure!(accuracy >= least, "accuracy {accuracy:.4} is below the {least} asked for");
     }
@@ -86,7 +96,8 @@ fn write_predictions(
     let ids = classifier.tokenize(&texts)?;
     let mut file = std::io::BufWriter::new(fs::File::create(path)?);
     for ((text, ids), logits) in texts.iter().zip(ids).zip(logits) {
-        let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
+        let best =
+            (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
         let label = &classifier.labels()[best];
         let line = json!({ "text": text, "label": label, "logits": logits, "input_ids": ids });
         writeln!(file, "{line}")?;

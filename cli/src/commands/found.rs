@@ -1,4 +1,5 @@
-//! ModelKits wherever they are: in the local layout, else in their registry, whose layers are streamed when they are wanted.
+//! ModelKits wherever they are: in the local layout, else in their registry, whose layers are
+//! streamed when they are wanted.
 
 use std::io::{self, Read};
 
@@ -55,14 +56,24 @@ impl Found {
 }
 
 /// Finds a ModelKit: its documents are read and verified, its layers not looked at.
-pub(super) fn find(reference: &Reference, place: Place, network: &Network, ui: &Ui) -> anyhow::Result<Found> {
+pub(super) fn find(
+    reference: &Reference,
+    place: Place,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Found> {
     let layout = ui.layout()?;
     if place != Place::Remote {
         match layout.resolve(reference) {
             Ok(descriptor) => {
-                return Ok(Found { kit: ModelKit::read(&layout, &descriptor)?, blobs: Opener::Local(layout) });
+                return Ok(Found {
+                    kit: ModelKit::read(&layout, &descriptor)?,
+                    blobs: Opener::Local(layout),
+                });
             }
-            Err(missing) if place == Place::Local || reference.is_local() => return Err(missing.into()),
+            Err(missing) if place == Place::Local || reference.is_local() => {
+                return Err(missing.into());
+            }
             Err(registry::Error::UnknownReference { .. }) => (),
             Err(error) => return Err(error.into()),
         }
@@ -106,7 +117,11 @@ impl Together {
                 Ok(kit)
             })?;
         }
-        let remote = if include_remote { modelkit::remote_datasets(&itself.kit, filters)? } else { Vec::new() };
+        let remote = if include_remote {
+            modelkit::remote_datasets(&itself.kit, filters)?
+        } else {
+            Vec::new()
+        };
         let datasets = remote
             .into_iter()
             .map(|(path, reference)| Ok((path, find(&reference, Place::Anywhere, network, ui)?)))
@@ -117,7 +132,9 @@ impl Together {
     pub(super) fn sources(&self) -> Vec<Source<'_>> {
         let mut sources = vec![self.itself.source(Role::Itself)];
         sources.extend(self.parents.iter().map(|parent| parent.source(Role::Parent)));
-        sources.extend(self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))));
+        sources.extend(
+            self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))),
+        );
         sources
     }
 }

@@ -22,7 +22,8 @@ pub(crate) enum Command {
 /// Serve folders of models (ROOT/ORG/NAME/…) and ModelKits as a Hugging Face endpoint
 #[derive(clap::Args)]
 pub(crate) struct Serve {
-    /// ModelKits that are offered as ORG/NAME, by their names' last two parts (pulled when they are not local)
+    /// ModelKits that are offered as ORG/NAME, by their names' last two parts (pulled when they are
+    /// not local)
     #[arg(value_name = "REFERENCE", required_unless_present = "root")]
     modelkits: Vec<Reference>,
     /// A folder of models
@@ -98,8 +99,9 @@ fn folders(root: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
         if !path.is_dir() || name.starts_with('.') {
             continue;
         }
-        let inside: Vec<PathBuf> =
-            fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let inside: Vec<PathBuf> = fs::read_dir(&path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         if name == "datasets" || inside.iter().any(|path| path.is_file()) {
             found.push((name, path));
             continue;

@@ -71,8 +71,8 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
         ..ImageOptions::default()
     };
     let hold = layout.hold()?;
-    let descriptor =
-        image::build(&kit, &layout, &options).with_context(|| format!("cannot make an image of {reference}"))?;
+    let descriptor = image::build(&kit, &layout, &options)
+        .with_context(|| format!("cannot make an image of {reference}"))?;
     drop(hold);
     let target = args.tag.or_latest();
     layout.tag(&descriptor, &target)?;
@@ -86,8 +86,9 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
 
 /// The static program: the one given, or the one beside this program.
 fn runtime(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let path =
-        given.or_else(|| Some(env::program_folder()?.join(RUNTIME))).context("the folder of kit-rs is unknown")?;
+    let path = given
+        .or_else(|| Some(env::program_folder()?.join(RUNTIME)))
+        .context("the folder of kit-rs is unknown")?;
     if path.is_file() {
         return Ok(path);
     }

@@ -28,8 +28,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     match &args.filter {
         None => ui.answer(kit.kitfile.to_yaml().trim_end(), &document),
         Some(path) => {
-            let part = select(&document, path).ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))?;
-            let text = part.as_str().map_or_else(|| serde_yaml::to_string(part), |text| Ok(text.to_owned()))?;
+            let part = select(&document, path)
+                .ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))?;
+            let text = part
+                .as_str()
+                .map_or_else(|| serde_yaml::to_string(part), |text| Ok(text.to_owned()))?;
             ui.answer(text.trim_end(), part)
         }
     }

@@ -34,9 +34,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     });
     let part = match &args.filter {
         None => &document,
-        Some(path) => {
-            select(&document, path).ok_or_else(|| asked_wrongly(format!("there is no `{path}` to inspect")))?
-        }
+        Some(path) => select(&document, path)
+            .ok_or_else(|| asked_wrongly(format!("there is no `{path}` to inspect")))?,
     };
     ui.answer(serde_json::to_string_pretty(part)?, part)
 }

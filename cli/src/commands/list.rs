@@ -14,7 +14,8 @@ use crate::ui::Ui;
 /// List the ModelKits of the local layout, or of a repository in a registry
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only those of this repository; where it has a registry and none of them is local, the registry is asked
+    /// Only those of this repository; where it has a registry and none of them is local, the
+    /// registry is asked
     repository: Option<Reference>,
     /// Ask the registry, not the local layout
     #[arg(short, long, requires = "repository")]
@@ -32,12 +33,20 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         && found.is_empty()
     {
         found = ui
-            .block_on(remote(args.network.client(ui)?, repository, args.network.concurrency(), &args.filter))
+            .block_on(remote(
+                args.network.client(ui)?,
+                repository,
+                args.network.concurrency(),
+                &args.filter,
+            ))
             .with_context(|| format!("cannot list {}", self::repository(repository)))?;
     }
     let rows: Vec<Vec<String>> = found.iter().map(Listed::row).collect();
     let document: Vec<_> = found.iter().map(Listed::document).collect();
-    ui.answer(table(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"], &rows), &document)
+    ui.answer(
+        table(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"], &rows),
+        &document,
+    )
 }
 
 fn local(args: &Args, ui: &Ui) -> anyhow::Result<Vec<Listed>> {
@@ -58,11 +67,14 @@ async fn remote(
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(concurrency));
     for tag in client.tags(repository).await? {
-        let (client, permits, reference) = (client.clone(), Arc::clone(&permits), repository.with_tag(&tag)?);
+        let (client, permits, reference) =
+            (client.clone(), Arc::clone(&permits), repository.with_tag(&tag)?);
         tasks.spawn(async move {
             let _permit = permits.acquire_owned().await?;
             let (descriptor, manifest) = client.manifest(&reference).await?;
-            let Ok(config) = modelkit::config_descriptor(&manifest) else { return anyhow::Ok(None) };
+            let Ok(config) = modelkit::config_descriptor(&manifest) else {
+                return anyhow::Ok(None);
+            };
             let config = client.read_blob(&reference, &config).await?;
             Ok(ModelKit::parse(descriptor, manifest, &config).ok().map(|kit| (tag, kit)))
         });
@@ -87,8 +99,9 @@ async fn remote(
 fn is_wanted(kit: &ModelKit, filters: &[Filter]) -> bool {
     let matches = |filter: &Filter| {
         let one = std::slice::from_ref(filter);
-        let has_layer =
-            kit.layers().any(|layer| modelkit::any_matches(one, layer.section, layer.name, layer.written_path));
+        let has_layer = kit
+            .layers()
+            .any(|layer| modelkit::any_matches(one, layer.section, layer.name, layer.written_path));
         has_layer || modelkit::any_matches_kitfile(one)
     };
     filters.is_empty() || filters.iter().any(matches)
@@ -129,7 +142,8 @@ impl Listed {
     }
 }
 
-/// Every ModelKit, one line for each repository that it has a tag in; images and other artifacts are not listed.
+/// Every ModelKit, one line for each repository that it has a tag in; images and other artifacts
+/// are not listed.
 fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
     let tags = layout.tags()?;
     let mut found: Vec<Listed> = Vec::new();
@@ -153,7 +167,10 @@ fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
         }
         for (repository, tags) in repositories {
             let listed = Listed { repository, tags, ..describe(&kit) };
-            if !found.iter().any(|other| other.digest == listed.digest && other.repository == listed.repository) {
+            if !found
+                .iter()
+                .any(|other| other.digest == listed.digest && other.repository == listed.repository)
+            {
                 found.push(listed);
             }
         }

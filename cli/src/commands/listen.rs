@@ -8,7 +8,9 @@ use crate::failure::WithHint as _;
 
 /// Listens, and says what to do when somebody else does.
 pub(super) async fn bind(address: &str) -> anyhow::Result<tokio::net::TcpListener> {
-    let mut found = tokio::net::lookup_host(address).await.with_context(|| format!("cannot look up {address}"))?;
+    let mut found = tokio::net::lookup_host(address)
+        .await
+        .with_context(|| format!("cannot look up {address}"))?;
     let address: SocketAddr = found.next().with_context(|| format!("{address} has no address"))?;
     tokio::net::TcpListener::bind(address)
         .await

@@ -53,7 +53,10 @@ fn credential(args: &Args) -> anyhow::Result<Credential> {
         (Some(password), _) => password.clone(),
         (None, true) => {
             let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text).context("cannot read the password from stdin")?;
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .context("cannot read the password from stdin")?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
         (None, false) => prompt()?,

@@ -15,5 +15,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if !credentials(ui).erase(&args.registry)? {
         return Err(asked_wrongly(format!("there is no credential for {}", args.registry)));
     }
-    ui.answer(format_args!("logged out from {}", args.registry), &json!({ "registry": args.registry }))
+    ui.answer(
+        format_args!("logged out from {}", args.registry),
+        &json!({ "registry": args.registry }),
+    )
 }

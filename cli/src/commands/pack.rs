@@ -30,10 +30,12 @@ pub(crate) struct Args {
     /// Compression of the layers; without any, a layer's digest equals kit's
     #[arg(long, value_enum, default_value_t)]
     compression: Choice,
-    /// How a layer's files lie in its blob: as an archive, or bare, where each layer is one file [default: tar; of a ModelPack raw]
+    /// How a layer's files lie in its blob: as an archive, or bare, where each layer is one file
+    /// [default: tar; of a ModelPack raw]
     #[arg(long, value_enum, value_name = "FORMAT")]
     layer_format: Option<FormatChoice>,
-    /// Make a CNCF ModelPack: a layer for each file, for modctl, RamaLama, Docker Model Runner and CRI-O
+    /// Make a CNCF ModelPack: a layer for each file, for modctl, RamaLama, Docker Model Runner and
+    /// CRI-O
     #[arg(long)]
     use_model_pack: bool,
     /// Pack a second time, without the index and without writing, and fail if the digest is another
@@ -92,7 +94,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         super::verify::check(&kitfile, &args.context, &layout, &options, &packed, ui)?;
     }
     let digest = packed.descriptor.digest();
-    let name = references.first().map_or_else(|| digest.to_string(), |reference| pinned(reference, digest));
+    let name = references
+        .first()
+        .map_or_else(|| digest.to_string(), |reference| pinned(reference, digest));
     let document = json!({
         "reference": references.first().map(ToString::to_string),
         "digest": digest.to_string(),
@@ -125,20 +129,32 @@ fn options(args: &Args) -> anyhow::Result<PackOptions> {
 }
 
 /// Brings the ModelKits that the model comes from into the layout.
-fn pull_parents(kitfile: &Kitfile, layout: &Layout, network: &Network, ui: &Ui) -> anyhow::Result<()> {
-    modelkit::parents_with(kitfile, |reference| super::unpack::local_or_pulled(reference, layout, network, ui))?;
+fn pull_parents(
+    kitfile: &Kitfile,
+    layout: &Layout,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    modelkit::parents_with(kitfile, |reference| {
+        super::unpack::local_or_pulled(reference, layout, network, ui)
+    })?;
     Ok(())
 }
 
 /// `repo:a,b` names the ModelKit twice.
 fn references(tag: Option<&str>) -> anyhow::Result<Vec<Reference>> {
     let Some(text) = tag else { return Ok(Vec::new()) };
-    let named = Reference::parse_list(text).map_err(|error| asked_wrongly(format!("--tag {text}: {error}")))?;
+    let named = Reference::parse_list(text)
+        .map_err(|error| asked_wrongly(format!("--tag {text}: {error}")))?;
     Ok(named.into_iter().map(Reference::or_latest).collect())
 }
 
 /// Reads, checks and warns.
-pub(super) fn read_kitfile(context: &Path, file: Option<&Path>, ui: &Ui) -> anyhow::Result<Kitfile> {
+pub(super) fn read_kitfile(
+    context: &Path,
+    file: Option<&Path>,
+    ui: &Ui,
+) -> anyhow::Result<Kitfile> {
     let (name, text) = match file {
         Some(path) if path == Path::new("-") => ("stdin".to_owned(), from_stdin()?),
         Some(path) => (path.display().to_string(), fs::read_to_string(path)?),
@@ -170,11 +186,20 @@ fn from_stdin() -> anyhow::Result<String> {
         return Err(asked_wrongly("--file - reads the Kitfile from stdin, which is a terminal"));
     }
     let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text).context("cannot read the Kitfile from stdin")?;
+    std::io::stdin()
+        .lock()
+        .read_to_string(&mut text)
+        .context("cannot read the Kitfile from stdin")?;
     Ok(text)
 }
 
-fn dry_run(kitfile: &Kitfile, context: &Path, layout: &Layout, options: &PackOptions, ui: &Ui) -> anyhow::Result<()> {
+fn dry_run(
+    kitfile: &Kitfile,
+    context: &Path,
+    layout: &Layout,
+    options: &PackOptions,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let plan = modelkit::plan(kitfile, context, layout, options)?;
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -183,7 +208,12 @@ fn dry_run(kitfile: &Kitfile, context: &Path, layout: &Layout, options: &PackOpt
         .layers
         .iter()
         .map(|layer| {
-            vec![layer.section.to_string(), layer.path.to_string(), layer.n_files.to_string(), human_size(layer.bytes)]
+            vec![
+                layer.section.to_string(),
+                layer.path.to_string(),
+                layer.n_files.to_string(),
+                human_size(layer.bytes),
+            ]
         })
         .collect();
     let document: Vec<_> = plan

@@ -38,10 +38,14 @@ pub(crate) fn pull(
     ui: &Ui,
 ) -> anyhow::Result<registry::Pulled> {
     if reference.is_local() {
-        return Err(asked_wrongly(format!("`{reference}` names no registry to pull from: write HOST/{reference}")));
+        return Err(asked_wrongly(format!(
+            "`{reference}` names no registry to pull from: write HOST/{reference}"
+        )));
     }
     let client = network.client(ui)?;
     let bars = Bars::new(ui);
-    ui.block_on(async { Ok(registry::pull(&client, reference, layout, &|event| bars.show(event)).await?) })
-        .with_context(|| format!("cannot pull {reference}"))
+    ui.block_on(async {
+        Ok(registry::pull(&client, reference, layout, &|event| bars.show(event)).await?)
+    })
+    .with_context(|| format!("cannot pull {reference}"))
 }

@@ -22,7 +22,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let source = args.source.or_latest();
     let target = args.destination.map_or_else(|| source.clone(), |to| to.or_latest());
     if target.is_local() {
-        return Err(asked_wrongly(format!("`{target}` names no registry to push to: write HOST/{target}")));
+        return Err(asked_wrongly(format!(
+            "`{target}` names no registry to push to: write HOST/{target}"
+        )));
     }
     let layout = ui.layout()?;
     let descriptor = layout.resolve(&source)?;
@@ -30,7 +32,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let bars = crate::network::Bars::new(ui);
     let pushed = ui
         .block_on(async {
-            Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event)).await?)
+            Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event))
+                .await?)
         })
         .with_context(|| format!("cannot push {source} to {target}"))?;
     let name = pinned(&target, pushed.descriptor.digest());

@@ -43,7 +43,8 @@ pub(crate) struct Serve {
     /// The certificate's key (PEM file)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Mount a blob from any repository that has it when the client names none: whoever knows a digest can read the blob
+    /// Mount a blob from any repository that has it when the client names none: whoever knows a
+    /// digest can read the blob
     #[arg(long)]
     anonymous_mount: bool,
     /// Collect garbage every so many seconds; 0 never does
@@ -78,7 +79,12 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
     let layout = Layout::init(&args.root)?;
     let users = args.htpasswd.as_ref().map(Htpasswd::open).transpose()?.map(Arc::new);
-    let tls = args.tls_cert.as_ref().zip(args.tls_key.as_ref()).map(|(chain, key)| tls(chain, key)).transpose()?;
+    let tls = args
+        .tls_cert
+        .as_ref()
+        .zip(args.tls_key.as_ref())
+        .map(|(chain, key)| tls(chain, key))
+        .transpose()?;
     let options = ServerOptions {
         read_only: args.read_only,
         anonymous_mount: args.anonymous_mount,
@@ -102,9 +108,14 @@ async fn expire_uploads(keeper: &Keeper) {
         let keeper = keeper.clone();
         match tokio::task::spawn_blocking(move || keeper.expire_uploads()).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(n_expired)) => tracing::info!(n_expired, "uploads were thrown away that nobody went on with"),
+            Ok(Ok(n_expired)) => {
+                tracing::info!(n_expired, "uploads were thrown away that nobody went on with")
+            }
             Ok(Err(error)) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "uploads could not be thrown away")
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "uploads could not be thrown away"
+                )
             }
             Err(error) => tracing::error!(%error, "the round of uploads broke off"),
         }
@@ -121,20 +132,33 @@ async fn collect_garbage(keeper: &Keeper, interval: u64) {
         let keeper = keeper.clone();
         match tokio::task::spawn_blocking(move || keeper.collect_garbage()).await {
             Ok(Ok(collected)) => {
-                tracing::info!(blobs = collected.blobs, bytes = collected.bytes, "garbage was collected")
+                tracing::info!(
+                    blobs = collected.blobs,
+                    bytes = collected.bytes,
+                    "garbage was collected"
+                )
             }
-            Ok(Err(Error::InUse { .. })) => tracing::info!("garbage waits: another process adds to the folder"),
-            Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "garbage was not collected"),
+            Ok(Err(Error::InUse { .. })) => {
+                tracing::info!("garbage waits: another process adds to the folder")
+            }
+            Ok(Err(error)) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "garbage was not collected"
+            ),
             Err(error) => tracing::error!(%error, "the garbage collection broke off"),
         }
     }
 }
 
 fn collect(args: &Gc, ui: &Ui) -> anyhow::Result<()> {
-    let options = ServerOptions { garbage_grace: Duration::from_secs(args.gc_grace), ..ServerOptions::default() };
+    let options = ServerOptions {
+        garbage_grace: Duration::from_secs(args.gc_grace),
+        ..ServerOptions::default()
+    };
     let (_, keeper) = router_and_keeper(Layout::init(&args.root)?, options);
-    let collected =
-        keeper.collect_garbage().with_context(|| format!("cannot collect garbage in {}", args.root.display()))?;
+    let collected = keeper
+        .collect_garbage()
+        .with_context(|| format!("cannot collect garbage in {}", args.root.display()))?;
     ui.answer(
         format_args!("freed {} in {} blobs", human_size(collected.bytes), collected.blobs),
         &json!({ "freed_bytes": collected.bytes, "blobs": collected.blobs }),

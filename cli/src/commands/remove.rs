@@ -10,7 +10,8 @@ use crate::ui::Ui;
 /// Remove a ModelKit, by tag or digest
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A tag removes the name, and the ModelKit with its last name; a digest removes the ModelKit with all its names
+    /// A tag removes the name, and the ModelKit with its last name; a digest removes the ModelKit
+    /// with all its names
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     reference: Option<Reference>,
     /// Remove all that have no name; with --force, everything

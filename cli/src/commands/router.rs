@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::ui::Ui;
 
-/// Serves a router until Ctrl-C, and does something beside it; the URL is the answer, so that port 0 can be asked for.
+/// Serves a router until Ctrl-C, and does something beside it; the URL is the answer, so that port
+/// 0 can be asked for.
 pub(super) fn serve(
     address: &str,
     router: Router,

@@ -1,4 +1,5 @@
-//! A model by folder or by reference: where `serve` and `evaluate` find the files, and what they may call them.
+//! A model by folder or by reference: where `serve` and `evaluate` find the files, and what they
+//! may call them.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -35,15 +36,16 @@ pub(super) struct Source {
     _unpacked: Option<TempDir>,
 }
 
-/// Finds a model: a folder if there is one of that name, else a ModelKit, pulled when it is not local.
+/// Finds a model: a folder if there is one of that name, else a ModelKit, pulled when it is not
+/// local.
 pub(super) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
     let path = Path::new(name);
     if path.is_dir() {
         return from_folder(path);
     }
-    let reference: Reference = name
-        .parse()
-        .map_err(|error| asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}")))?;
+    let reference: Reference = name.parse().map_err(|error| {
+        asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}"))
+    })?;
     from_modelkit(&reference.or_latest(), network, ui)
         .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
 }
@@ -58,9 +60,11 @@ pub(super) fn package_name(dir: &Path) -> Option<String> {
 
 fn from_folder(dir: &Path) -> anyhow::Result<Source> {
     let kitfile = match super::pack::find_kitfile(dir) {
-        Ok(path) => {
-            Some(Kitfile::parse(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?.kitfile)
-        }
+        Ok(path) => Some(
+            Kitfile::parse(&fs::read_to_string(&path)?)
+                .with_context(|| path.display().to_string())?
+                .kitfile,
+        ),
         Err(_) => None,
     };
     let manifest = match fs::read(dir.join(MANIFEST)) {
@@ -105,13 +109,23 @@ pub(super) fn unpacked(
     })
 }
 
-/// The folder of the model's files: the Kitfile's model path, or the folder that holds it when it names a single file.
+/// The folder of the model's files: the Kitfile's model path, or the folder that holds it when it
+/// names a single file.
 fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBuf> {
-    let path = kitfile.and_then(|kitfile| kitfile.model.as_ref()).and_then(|model| model.path.parse().ok());
+    let path = kitfile
+        .and_then(|kitfile| kitfile.model.as_ref())
+        .and_then(|model| model.path.parse().ok());
     let named = path.map(|path: ContextPath| root.join(path));
-    let candidates = [named.clone(), named.and_then(|path| path.parent().map(Path::to_owned)), Some(root.to_owned())];
+    let candidates = [
+        named.clone(),
+        named.and_then(|path| path.parent().map(Path::to_owned)),
+        Some(root.to_owned()),
+    ];
     let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
     found.with_context(|| {
-        format!("there is no model in {}: neither it nor its Kitfile's model path holds a config.json", root.display())
+        format!(
+            "there is no model in {}: neither it nor its Kitfile's model path holds a config.json",
+            root.display()
+        )
     })
 }

@@ -17,7 +17,8 @@ use crate::ui::Ui;
 /// Write the files of a ModelKit into a folder
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The ModelKit; what is not in the local layout is streamed from its registry, only the layers that are wanted
+    /// The ModelKit; what is not in the local layout is streamed from its registry, only the layers
+    /// that are wanted
     reference: Reference,
     /// The folder; made when it is not there
     #[arg(short, long, value_name = "DIR", default_value = ".")]
@@ -28,7 +29,8 @@ pub(crate) struct Args {
     /// Keep files that are there
     #[arg(short, long, conflicts_with = "overwrite")]
     ignore_existing: bool,
-    /// Only these parts, as TYPE[,TYPE…][:NAME[,NAME…]] (repeatable); names may be patterns (`datasets:train*`), `!` leaves out
+    /// Only these parts, as TYPE[,TYPE…][:NAME[,NAME…]] (repeatable); names may be patterns
+    /// (`datasets:train*`), `!` leaves out
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<Filter>,
     /// Unpack datasets that are kept in other ModelKits, too
@@ -59,7 +61,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ..UnpackOptions::default()
     };
     let bars = LayerBars::new(ui);
-    let unpacked = modelkit::unpack_from(&sources, &args.dir, &args.filter, &options, &mut |event| bars.show(event))
+    let unpacked =
+        modelkit::unpack_from(&sources, &args.dir, &args.filter, &options, &mut |event| {
+            bars.show(event)
+        })
         .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
     for warning in &unpacked.warnings {
         ui.warn(warning);
@@ -80,8 +85,15 @@ fn dry_run(sources: &[Source<'_>], filters: &[Filter], ui: &Ui) -> anyhow::Resul
         .iter()
         .map(|chosen| {
             let layer = &chosen.layer;
-            let (name, size) = (layer.name.unwrap_or_default().to_owned(), human_size(layer.descriptor.size()));
-            vec![layer.section.to_string(), name, chosen.path.to_string(), size, layer.descriptor.digest().to_string()]
+            let (name, size) =
+                (layer.name.unwrap_or_default().to_owned(), human_size(layer.descriptor.size()));
+            vec![
+                layer.section.to_string(),
+                name,
+                chosen.path.to_string(),
+                size,
+                layer.descriptor.digest().to_string(),
+            ]
         })
         .collect();
     let layers: Vec<_> = chosen

@@ -13,7 +13,8 @@ use crate::ui::Ui;
 pub(crate) struct Args {
     /// The ModelKit, by tag or digest
     reference: Reference,
-    /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same digest comes out
+    /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same
+    /// digest comes out
     #[arg(long, value_name = "DIR")]
     rebuild: Option<PathBuf>,
 }
@@ -27,10 +28,17 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.warn(problem);
     }
     if !verified.problems.is_empty() {
-        bail!("{reference} is damaged: {} of its blobs are not what they should be", verified.problems.len());
+        bail!(
+            "{reference} is damaged: {} of its blobs are not what they should be",
+            verified.problems.len()
+        );
     }
     let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
-    ui.note(format_args!("{} blobs, {}: all are what their digests say", verified.checked.len(), human_size(bytes)));
+    ui.note(format_args!(
+        "{} blobs, {}: all are what their digests say",
+        verified.checked.len(),
+        human_size(bytes)
+    ));
     let mut document = json!({
         "digest": descriptor.digest().to_string(),
         "blobs": verified.checked.len(),
@@ -43,8 +51,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             Err(_) if dir.is_dir() => kit.kitfile.clone(),
             Err(error) => return Err(error),
         };
-        let rebuilt = modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
-            .with_context(|| format!("cannot pack {} again", dir.display()))?;
+        let rebuilt =
+            modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
+                .with_context(|| format!("cannot pack {} again", dir.display()))?;
         document["rebuilt"] = json!({
             "digest": rebuilt.digest.to_string(),
             "sameManifest": rebuilt.same_manifest,
@@ -72,10 +81,20 @@ fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()
         return Ok(());
     }
     if !rebuilt.is_proven() {
-        bail!("the folder is not what {reference} was packed from: packed again it is {}", rebuilt.digest);
+        bail!(
+            "the folder is not what {reference} was packed from: packed again it is {}",
+            rebuilt.digest
+        );
     }
-    let how = if rebuilt.equal_manifest { "the same manifest, written in another order" } else { "another manifest" };
-    ui.note(format_args!("packed again: the same content in every layer, and {how}: {}", rebuilt.digest));
+    let how = if rebuilt.equal_manifest {
+        "the same manifest, written in another order"
+    } else {
+        "another manifest"
+    };
+    ui.note(format_args!(
+        "packed again: the same content in every layer, and {how}: {}",
+        rebuilt.digest
+    ));
     Ok(())
 }
 
@@ -88,12 +107,15 @@ pub(super) fn check(
     packed: &modelkit::Packed,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    let again = modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
+    let again =
+        modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
     if again.descriptor == packed.descriptor {
         ui.note(format_args!("packed twice: the same digest"));
         return Ok(());
     }
-    for (first, second) in packed.layers.iter().zip(&again.layers).filter(|(a, b)| a.descriptor != b.descriptor) {
+    for (first, second) in
+        packed.layers.iter().zip(&again.layers).filter(|(a, b)| a.descriptor != b.descriptor)
+    {
         ui.warn(format_args!(
             "{} was {} and is {}",
             first.section,
@@ -101,5 +123,9 @@ pub(super) fn check(
             second.descriptor.digest()
         ));
     }
-    bail!("packed twice, it came to {} and {}", packed.descriptor.digest(), again.descriptor.digest())
+    bail!(
+        "packed twice, it came to {} and {}",
+        packed.descriptor.digest(),
+        again.descriptor.digest()
+    )
 }

@@ -18,10 +18,12 @@ pub struct Bump {
     pub modelkit_digest: Option<String>,
 }
 
-/// Points an application at a new image and ModelKit, and returns the files that change: none when it is there already.
+/// Points an application at a new image and ModelKit, and returns the files that change: none when
+/// it is there already.
 ///
-/// Set are images with the new image's name (or the only container's), annotations with the ModelKit, values of environment variables that carried the
-/// ModelKit's old reference or digest, and the version label.
+/// Set are images with the new image's name (or the only container's), annotations with the
+/// ModelKit, values of environment variables that carried the ModelKit's old reference or digest,
+/// and the version label.
 pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
     let folder = format!("apps/{}/", bump.app);
     let mut changed = Tree::new();
@@ -79,8 +81,11 @@ const POD: [&str; 3] = ["spec", "template", "metadata"];
 
 /// Brings what names the ModelKit up to date: annotations, environment, version label.
 fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
-    for (key, new) in [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)] {
-        let (Some(new), Some(annotation)) = (new, descend(document, &[POD[0], POD[1], POD[2], "annotations", key]))
+    for (key, new) in
+        [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)]
+    {
+        let (Some(new), Some(annotation)) =
+            (new, descend(document, &[POD[0], POD[1], POD[2], "annotations", key]))
         else {
             continue;
         };
@@ -105,9 +110,12 @@ fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> 
 
 /// The version label, of the Deployment and of its pods.
 fn set_version(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
-    let Some(tag) = bump.image.tag.as_deref().filter(|tag| is_label_value(tag)) else { return Ok(()) };
+    let Some(tag) = bump.image.tag.as_deref().filter(|tag| is_label_value(tag)) else {
+        return Ok(());
+    };
     for path in [&["metadata"][..], &POD[..]] {
-        let label: Vec<_> = path.iter().copied().chain(["labels", "app.kubernetes.io/version"]).collect();
+        let label: Vec<_> =
+            path.iter().copied().chain(["labels", "app.kubernetes.io/version"]).collect();
         if let Some(node) = descend(document, &label) {
             edits.set(node, tag, "the version label")?;
         }
@@ -141,7 +149,9 @@ mod tests {
     fn to(version: &str, image: char, kit: char) -> Bump {
         Bump {
             app: "distilbert".parse().unwrap(),
-            image: format!("127.0.0.1:5000/demo/runtime:{version}@{}", digest(image)).parse().unwrap(),
+            image: format!("127.0.0.1:5000/demo/runtime:{version}@{}", digest(image))
+                .parse()
+                .unwrap(),
             modelkit: Some(format!("127.0.0.1:5000/demo/kit:{version}")),
             modelkit_digest: Some(digest(kit)),
         }
@@ -172,10 +182,16 @@ mod tests {
     fn an_application_or_image_that_is_not_there_is_an_error() {
         let mut other = to("1.0.1", '2', 'b');
         other.app = "nobody".parse().unwrap();
-        assert_eq!(bump(&render(&release()), &other).unwrap_err().to_string(), "apps/nobody/ is not in the tree");
+        assert_eq!(
+            bump(&render(&release()), &other).unwrap_err().to_string(),
+            "apps/nobody/ is not in the tree"
+        );
         let mut tree = Tree::new();
         tree.insert("apps/distilbert/service.yaml", "kind: Service\n").unwrap();
         let error = bump(&tree, &to("1.0.1", '2', 'b')).unwrap_err().to_string();
-        assert_eq!(error, "there is no image 127.0.0.1:5000/demo/runtime in apps/distilbert/ to set");
+        assert_eq!(
+            error,
+            "there is no image 127.0.0.1:5000/demo/runtime in apps/distilbert/ to set"
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::{
 };
 use splice::{Edits, not_editable};
 
-/// Sets the image of containers: those with that container name, or whose image has that name; in a `kustomization.yaml`, entries of `images` with that name.
+/// Sets the image of containers: those with that container name, or whose image has that name; in a
+/// `kustomization.yaml`, entries of `images` with that name.
 ///
 /// Fails when there is nothing to set. An image that already is the wanted one counts as set.
 pub fn set_image(text: &str, container_or_image_name: &str, new: &ImageRef) -> Result<String> {
@@ -32,7 +33,8 @@ pub fn set_image(text: &str, container_or_image_name: &str, new: &ImageRef) -> R
     edits.finish(|| format!("image of {container_or_image_name:?}"))
 }
 
-/// Sets the scalar at a path of keys in the text's first document that has it; a number steps into a list, and so does `name=value`, to the element with that entry.
+/// Sets the scalar at a path of keys in the text's first document that has it; a number steps into
+/// a list, and so does `name=value`, to the element with that entry.
 pub fn set_scalar(text: &str, path: &[&str], value: &str) -> Result<String> {
     let documents = documents(text)?;
     let mut edits = Edits::new(text);
@@ -43,18 +45,29 @@ pub fn set_scalar(text: &str, path: &[&str], value: &str) -> Result<String> {
 }
 
 /// Sets `newName`, `newTag` and `digest` of a kustomization's `images`, as far as they stand there.
-fn set_kustomize_image(document: &Node, name: &str, new: &ImageRef, edits: &mut Edits<'_>) -> Result<()> {
-    let is_kustomization = document.entry("kind").is_none_or(|kind| kind.text() == Some("Kustomization"));
+fn set_kustomize_image(
+    document: &Node,
+    name: &str,
+    new: &ImageRef,
+    edits: &mut Edits<'_>,
+) -> Result<()> {
+    let is_kustomization =
+        document.entry("kind").is_none_or(|kind| kind.text() == Some("Kustomization"));
     let Some(images) = document.entry("images").filter(|_| is_kustomization) else { return Ok(()) };
     for image in images.elements() {
-        let named =
-            [image.entry("name"), image.entry("newName")].into_iter().flatten().any(|node| node.text() == Some(name));
+        let named = [image.entry("name"), image.entry("newName")]
+            .into_iter()
+            .flatten()
+            .any(|node| node.text() == Some(name));
         if !named {
             continue;
         }
         let (tag, digest) = (image.entry("newTag"), image.entry("digest"));
-        let values =
-            [(image.entry("newName"), Some(&new.name)), (tag, new.tag.as_ref()), (digest, new.digest.as_ref())];
+        let values = [
+            (image.entry("newName"), Some(&new.name)),
+            (tag, new.tag.as_ref()),
+            (digest, new.digest.as_ref()),
+        ];
         if tag.is_none() && digest.is_none()
             || values[1..].iter().any(|(node, value)| node.is_some() != value.is_some())
         {
@@ -101,7 +114,9 @@ fn descend<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
         (Data::Sequence(elements), Some((key, value))) => {
             elements.iter().find(|element| element.entry(key).and_then(Node::text) == Some(value))
         }
-        (Data::Sequence(elements), None) => step.parse::<usize>().ok().and_then(|n| elements.get(n)),
+        (Data::Sequence(elements), None) => {
+            step.parse::<usize>().ok().and_then(|n| elements.get(n))
+        }
         (Data::Scalar { .. } | Data::Alias(_), _) => None,
     };
     descend(next?, rest)
@@ -144,7 +159,10 @@ image: not this one
             .filter(|(old, new)| old != new)
             .map(|(_, new)| format!("{}\n", new.trim_start()));
         changed.assert_eq(&lines.collect::<String>());
-        assert_eq!((edited.lines().count(), edited.ends_with('\n')), (DEPLOYMENT.lines().count(), true));
+        assert_eq!(
+            (edited.lines().count(), edited.ends_with('\n')),
+            (DEPLOYMENT.lines().count(), true)
+        );
     }
 
     #[test]
@@ -189,7 +207,8 @@ image: not this one
             "images:\n- name: server\n  newName: h/t # here\n  newTag: '2'\n- name: other\n  newTag: '1'\n"
         );
         let error =
-            set_image(text, "server", &format!("h/t:2@sha256:{}", "0".repeat(64)).parse().unwrap()).unwrap_err();
+            set_image(text, "server", &format!("h/t:2@sha256:{}", "0".repeat(64)).parse().unwrap())
+                .unwrap_err();
         assert!(matches!(error, Error::NotEditable { line: 2, .. }), "{error}");
     }
 
@@ -198,14 +217,22 @@ image: not this one
         let check = |path: &[&str], value: &str, expected: &str| {
             let edited = set_scalar(DEPLOYMENT, path, value).unwrap();
             assert_eq!(
-                edited.lines().find(|line| !DEPLOYMENT.lines().any(|old| old == *line)).unwrap().trim(),
+                edited
+                    .lines()
+                    .find(|line| !DEPLOYMENT.lines().any(|old| old == *line))
+                    .unwrap()
+                    .trim(),
                 expected
             );
         };
         let containers = ["spec", "template", "spec", "containers"];
         check(&["kind"], "DaemonSet", "kind: DaemonSet # keep");
         check(&["kind"], "yes", "kind: 'yes' # keep");
-        check(&[&containers[..], &["1", "env", "name=A", "value"]].concat(), "a: b", "- {name: A, value: 'a: b'}");
+        check(
+            &[&containers[..], &["1", "env", "name=A", "value"]].concat(),
+            "a: b",
+            "- {name: A, value: 'a: b'}",
+        );
         check(
             &[&containers[..], &["name=server", "image"]].concat(),
             "it's",
@@ -216,10 +243,19 @@ image: not this one
 
     #[test]
     fn what_cannot_be_edited_in_place_is_refused() {
-        for text in
-            ["a: |\n  x\n", "a: >\n  x\n", "a:\n", "a: &x y\nb: *x\n", "a: [x]\n", "a: x\n  y\n", "a: !!str x\n"]
-        {
-            assert!(matches!(set_scalar(text, &["a"], "z"), Err(Error::NotEditable { .. })), "{text:?}");
+        for text in [
+            "a: |\n  x\n",
+            "a: >\n  x\n",
+            "a:\n",
+            "a: &x y\nb: *x\n",
+            "a: [x]\n",
+            "a: x\n  y\n",
+            "a: !!str x\n",
+        ] {
+            assert!(
+                matches!(set_scalar(text, &["a"], "z"), Err(Error::NotEditable { .. })),
+                "{text:?}"
+            );
         }
         assert!(set_scalar("a: &x y\nb: *x\n", &["b"], "z").is_err());
     }
@@ -227,11 +263,16 @@ image: not this one
     #[test]
     fn what_was_set_is_read_back() {
         for value in [
-            "", " ", "x", "yes", "a: b", "#", "'", "\"", "a\nb", "é", "\\", "{", "0644", "a #b", "\t", "a,b", "a}", "]",
+            "", " ", "x", "yes", "a: b", "#", "'", "\"", "a\nb", "é", "\\", "{", "0644", "a #b",
+            "\t", "a,b", "a}", "]",
         ] {
-            for text in
-                ["k: old # c\n", "k: 'old' # c\n", "k: \"old\" # c\n", "{k: old, l: 1} # c\n", "- x\n- k: old\n"]
-            {
+            for text in [
+                "k: old # c\n",
+                "k: 'old' # c\n",
+                "k: \"old\" # c\n",
+                "{k: old, l: 1} # c\n",
+                "- x\n- k: old\n",
+            ] {
                 let path: &[&str] = if text.starts_with('-') { &["1", "k"] } else { &["k"] };
                 let edited = set_scalar(text, path, value).unwrap();
                 let read = &crate::yaml::parse_all(&edited).unwrap()[0];

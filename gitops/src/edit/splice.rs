@@ -62,12 +62,15 @@ impl<'a> Edits<'a> {
     }
 }
 
-/// How many bytes of the source a scalar takes, from its first on. The parser's own span of a scalar ends where the next token begins.
+/// How many bytes of the source a scalar takes, from its first on. The parser's own span of a
+/// scalar ends where the next token begins.
 ///
 /// None for a block scalar, a plain one of several lines, one without text, and one behind a tag.
 fn length(source: &str, value: &str, style: ScalarStyle) -> Option<usize> {
     match style {
-        ScalarStyle::Plain => (!value.is_empty() && source.starts_with(value)).then_some(value.len()),
+        ScalarStyle::Plain => {
+            (!value.is_empty() && source.starts_with(value)).then_some(value.len())
+        }
         ScalarStyle::SingleQuoted => {
             let mut rest = source.strip_prefix('\'')?;
             loop {
@@ -98,7 +101,9 @@ fn styled(value: &str, style: ScalarStyle) -> String {
         ScalarStyle::DoubleQuoted if simple => format!("\"{value}\""),
         ScalarStyle::SingleQuoted if simple => single_quoted(value),
         // Within `[…]` or `{…}` these would end the scalar.
-        ScalarStyle::Plain if simple && value.contains([',', '[', ']', '{', '}']) => single_quoted(value),
+        ScalarStyle::Plain if simple && value.contains([',', '[', ']', '{', '}']) => {
+            single_quoted(value)
+        }
         _ => scalar(value),
     }
 }

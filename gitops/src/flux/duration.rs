@@ -61,7 +61,10 @@ mod tests {
             ("1h", 3_600_000, "1h0m0s"),
         ] {
             let duration = parse_duration(text).unwrap();
-            assert_eq!((duration, format_duration(duration).as_str()), (Duration::from_millis(millis), printed));
+            assert_eq!(
+                (duration, format_duration(duration).as_str()),
+                (Duration::from_millis(millis), printed)
+            );
             assert_eq!(parse_duration(printed).unwrap(), duration);
         }
         for bad in ["", "5", "m", "5d", "-5m", "5m3", "1..2s", "99999999999999999999h"] {

@@ -6,9 +6,11 @@ use serde_json::Value;
 use super::parse_duration;
 use crate::{Error, Object, ObjectId, Result, kustomize, tree};
 
-/// A `Kustomization` of `kustomize.toolkit.fluxcd.io/v1`: which folder of a source becomes objects of the cluster, and how.
+/// A `Kustomization` of `kustomize.toolkit.fluxcd.io/v1`: which folder of a source becomes objects
+/// of the cluster, and how.
 ///
-/// Fields whose meaning the reconciler here does not implement are an error that names them, never ignored.
+/// Fields whose meaning the reconciler here does not implement are an error that names them, never
+/// ignored.
 #[derive(Clone, Debug)]
 pub struct Kustomization {
     /// Its name.
@@ -63,7 +65,8 @@ impl Kustomization {
     /// Reads the object as a Flux Kustomization, if it is one.
     pub fn read(object: &Object) -> Result<Option<Self>> {
         let id = object.id();
-        if (id.group.as_str(), id.kind.as_str()) != ("kustomize.toolkit.fluxcd.io", "Kustomization") {
+        if (id.group.as_str(), id.kind.as_str()) != ("kustomize.toolkit.fluxcd.io", "Kustomization")
+        {
             return Ok(None);
         }
         let spec: Spec = spec(object)?;
@@ -75,14 +78,18 @@ impl Kustomization {
 
     fn new(id: ObjectId, spec: Spec) -> Result<Self> {
         let interval = parse_duration(&spec.interval)?;
-        let or = |text: &Option<String>, default| text.as_deref().map_or(Ok(default), parse_duration);
-        // Without a timeout Flux waits half a minute less than the interval, and at least half a minute.
+        let or =
+            |text: &Option<String>, default| text.as_deref().map_or(Ok(default), parse_duration);
+        // Without a timeout Flux waits half a minute less than the interval, and at least half a
+        // minute.
         let half_minute = Duration::from_secs(30);
         let namespace = |given: Option<String>| given.unwrap_or_else(|| id.namespace.clone());
         Ok(Self {
             path: tree::normalize(spec.path.as_deref().unwrap_or_default())?,
             source: SourceRef {
-                namespace: namespace(Some(spec.source_ref.namespace.clone()).filter(|n| !n.is_empty())),
+                namespace: namespace(
+                    Some(spec.source_ref.namespace.clone()).filter(|n| !n.is_empty()),
+                ),
                 ..spec.source_ref
             },
             retry_interval: or(&spec.retry_interval, interval)?,
@@ -91,7 +98,11 @@ impl Kustomization {
             prune: spec.prune,
             wait: spec.wait,
             suspend: spec.suspend,
-            depends_on: spec.depends_on.into_iter().map(|d| (namespace(d.namespace), d.name)).collect(),
+            depends_on: spec
+                .depends_on
+                .into_iter()
+                .map(|d| (namespace(d.namespace), d.name))
+                .collect(),
             health_checks: spec.health_checks.into_iter().map(HealthCheck::id).collect(),
             common_labels: spec.common_metadata.labels,
             common_annotations: spec.common_metadata.annotations,
@@ -159,14 +170,18 @@ struct Spec {
 }
 
 impl Spec {
-    /// A field that is set and that changes what Flux does in a way the reconciler here does not follow.
+    /// A field that is set and that changes what Flux does in a way the reconciler here does not
+    /// follow.
     fn unsupported(&self) -> Option<&'static str> {
         let fields = [
             (self.force, "force"),
             (self.build_metadata.is_some(), "buildMetadata"),
             (self.components.is_some(), "components"),
             (self.decryption.is_some(), "decryption"),
-            (self.deletion_policy.as_ref().is_some_and(|policy| policy != "MirrorPrune"), "deletionPolicy"),
+            (
+                self.deletion_policy.as_ref().is_some_and(|policy| policy != "MirrorPrune"),
+                "deletionPolicy",
+            ),
             (self.health_check_exprs.is_some(), "healthCheckExprs"),
             (self.ignore.is_some(), "ignore"),
             (self.ignore_missing_components.is_some(), "ignoreMissingComponents"),
@@ -232,20 +247,32 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_flux_has_it() {
         let read = read("interval: 5m, path: ./apps/a/").unwrap();
-        assert_eq!((read.path.as_str(), read.source.namespace.as_str(), read.wait), ("apps/a", "flux-system", false));
-        assert_eq!((read.timeout, read.retry_interval), (Duration::from_secs(270), Duration::from_secs(300)));
+        assert_eq!(
+            (read.path.as_str(), read.source.namespace.as_str(), read.wait),
+            ("apps/a", "flux-system", false)
+        );
+        assert_eq!(
+            (read.timeout, read.retry_interval),
+            (Duration::from_secs(270), Duration::from_secs(300))
+        );
     }
 
     #[test]
     fn a_field_that_is_unknown_or_not_supported_is_named() {
         for (spec, expected) in [
-            ("interval: 5m, paths: ./apps", "Kustomization/flux-system/a: spec: unknown field `paths`"),
+            (
+                "interval: 5m, paths: ./apps",
+                "Kustomization/flux-system/a: spec: unknown field `paths`",
+            ),
             (
                 "interval: 5m, postBuild: {substitute: {a: b}}",
                 "Kustomization/flux-system/a: spec.postBuild is not supported",
             ),
             ("path: ./apps", "Kustomization/flux-system/a: spec: missing field `interval`"),
-            ("interval: 5m, path: ../x", "Kustomization/flux-system/a: the path \"../x\" leaves the tree"),
+            (
+                "interval: 5m, path: ../x",
+                "Kustomization/flux-system/a: the path \"../x\" leaves the tree",
+            ),
         ] {
             let error = read(spec).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

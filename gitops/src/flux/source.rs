@@ -41,7 +41,8 @@ impl GitRepository {
     }
 }
 
-/// What is read of the spec; fields that only the real source-controller heeds are left to the schema.
+/// What is read of the spec; fields that only the real source-controller heeds are left to the
+/// schema.
 #[derive(Deserialize)]
 struct Spec {
     url: String,

@@ -21,7 +21,8 @@ impl<'a> Accumulator<'a> {
         Self { tree, open: Vec::new() }
     }
 
-    /// Builds one kustomization: resources, generators, then transformers in kustomize's order (api/internal/target/kusttarget.go).
+    /// Builds one kustomization: resources, generators, then transformers in kustomize's order
+    /// (api/internal/target/kusttarget.go).
     pub(super) fn target(&mut self, folder: &str, file: Kustomization) -> Result<Vec<Resource>> {
         if self.open.iter().any(|open| open == folder) || self.open.len() >= MAX_DEPTH {
             return Err(Error::Kustomize {
@@ -68,11 +69,19 @@ impl<'a> Accumulator<'a> {
         }
     }
 
-    fn transform(&self, folder: &str, file: Kustomization, resources: &mut Vec<Resource>) -> Result<()> {
+    fn transform(
+        &self,
+        folder: &str,
+        file: Kustomization,
+        resources: &mut Vec<Resource>,
+    ) -> Result<()> {
         let patcher = Patcher { tree: self.tree, folder };
-        file.patches_strategic_merge.iter().try_for_each(|patch| patcher.merge_text(resources, patch))?;
+        file.patches_strategic_merge
+            .iter()
+            .try_for_each(|patch| patcher.merge_text(resources, patch))?;
         file.patches.iter().try_for_each(|patch| patcher.apply(resources, patch))?;
-        if let Some(namespace) = file.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+        if let Some(namespace) = file.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+        {
             names::set_namespace(resources, namespace)?;
         }
         names::affix(
@@ -82,7 +91,10 @@ impl<'a> Accumulator<'a> {
         );
         file.labels.iter().for_each(|entry| labels::add(resources, entry));
         if !file.common_labels.is_empty() {
-            labels::add(resources, &Labels { pairs: file.common_labels, include_selectors: true, ..Labels::default() });
+            labels::add(
+                resources,
+                &Labels { pairs: file.common_labels, include_selectors: true, ..Labels::default() },
+            );
         }
         labels::annotate(resources, &file.common_annotations);
         file.patches_json6902.iter().try_for_each(|patch| patcher.apply(resources, patch))?;
@@ -95,7 +107,10 @@ impl<'a> Accumulator<'a> {
 pub(super) fn append(resources: &mut Vec<Resource>, resource: Resource) -> Result<()> {
     let id = resource.id();
     if resources.iter().any(|other| equal(&other.id(), &id)) {
-        return Err(Error::Kustomize { field: "resources", message: format!("{id} is there twice") });
+        return Err(Error::Kustomize {
+            field: "resources",
+            message: format!("{id} is there twice"),
+        });
     }
     resources.push(resource);
     Ok(())

@@ -7,7 +7,8 @@ use super::Overlay;
 use crate::{Error, Result, Tree, tree, yaml};
 
 /// The names that a kustomization's file may have.
-pub(super) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const FILE_NAMES: [&str; 3] =
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Fields that kustomize knows and this build does not implement.
 const UNSUPPORTED: [&str; 14] = [
@@ -57,10 +58,14 @@ pub(super) struct Kustomization {
 }
 
 impl Kustomization {
-    /// Finds and parses the file of a folder; none when there is none, an error when there are several.
+    /// Finds and parses the file of a folder; none when there is none, an error when there are
+    /// several.
     pub(super) fn find(tree: &Tree, folder: &str) -> Result<Option<Self>> {
-        let paths: Vec<String> =
-            FILE_NAMES.iter().map(|name| tree::join(folder, name)).filter(|path| tree.get(path).is_some()).collect();
+        let paths: Vec<String> = FILE_NAMES
+            .iter()
+            .map(|name| tree::join(folder, name))
+            .filter(|path| tree.get(path).is_some())
+            .collect();
         match paths.as_slice() {
             [] => Ok(None),
             [path] => Self::parse(path, tree.get(path).unwrap_or_default()).map(Some),
@@ -83,7 +88,9 @@ impl Kustomization {
             (None, _) => return Err(wrong("the file is empty".to_owned())),
             _ => return Err(wrong("the file has several documents".to_owned())),
         };
-        let Some(map) = value.as_object_mut() else { return Err(wrong("the file is not a mapping".to_owned())) };
+        let Some(map) = value.as_object_mut() else {
+            return Err(wrong("the file is not a mapping".to_owned()));
+        };
         map.retain(|_, value| !value.is_null());
         if map.keys().all(|key| ["apiVersion", "kind", "metadata"].contains(&key.as_str()))
             && map.get("kind") != Some(&"Component".into())
@@ -93,7 +100,8 @@ impl Kustomization {
         if let Some(field) = UNSUPPORTED.iter().find(|field| map.contains_key(**field)) {
             return Err(Error::Unsupported { field: (*field).to_owned() });
         }
-        let mut file: Self = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        let mut file: Self =
+            serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
         file.check_kind()?;
         file.resources.append(&mut file.bases);
         Ok(file)
@@ -101,7 +109,9 @@ impl Kustomization {
 
     fn check_kind(&self) -> Result<()> {
         match (self.kind.as_deref(), self.api_version.as_deref()) {
-            (Some("Component"), _) => Err(Error::Unsupported { field: "kind: Component".to_owned() }),
+            (Some("Component"), _) => {
+                Err(Error::Unsupported { field: "kind: Component".to_owned() })
+            }
             (
                 None | Some("Kustomization"),
                 None | Some("kustomize.config.k8s.io/v1beta1" | "kustomize.config.k8s.io/v1"),
@@ -231,7 +241,8 @@ pub struct Patch {
     pub options: PatchOptions,
 }
 
-/// Selects objects; every field that is not empty must match, names as anchored regular expressions.
+/// Selects objects; every field that is not empty must match, names as anchored regular
+/// expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Selector {

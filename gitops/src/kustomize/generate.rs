@@ -10,13 +10,19 @@ use super::{
 use crate::{Error, Object, Result, Tree, tree};
 
 /// Runs a kustomization's generators over what it has so far.
-pub(super) fn run(tree: &Tree, folder: &str, file: &Kustomization, resources: &mut Vec<Resource>) -> Result<()> {
+pub(super) fn run(
+    tree: &Tree,
+    folder: &str,
+    file: &Kustomization,
+    resources: &mut Vec<Resource>,
+) -> Result<()> {
     for (field, kind, generators) in [
         ("configMapGenerator", "ConfigMap", &file.config_map_generator),
         ("secretGenerator", "Secret", &file.secret_generator),
     ] {
         for generator in generators {
-            let made = Source { tree, folder, field }.object(kind, generator, &file.generator_options)?;
+            let made =
+                Source { tree, folder, field }.object(kind, generator, &file.generator_options)?;
             absorb(resources, made, generator.behavior, field)?;
         }
     }
@@ -24,14 +30,21 @@ pub(super) fn run(tree: &Tree, folder: &str, file: &Kustomization, resources: &m
 }
 
 /// Adds a generated object, or brings it together with the one that is there.
-fn absorb(resources: &mut Vec<Resource>, made: Resource, behavior: Behavior, field: &'static str) -> Result<()> {
+fn absorb(
+    resources: &mut Vec<Resource>,
+    made: Resource,
+    behavior: Behavior,
+    field: &'static str,
+) -> Result<()> {
     let id = made.id();
     let matches: Vec<usize> = (0..resources.len()).filter(|n| resources[*n].was(&id)).collect();
     let wrong = |message| Err(Error::Kustomize { field, message });
     match (matches.as_slice(), behavior) {
         ([], Behavior::Create) => accumulate::append(resources, made),
         ([], _) => wrong(format!("{id} is not there to be merged or replaced")),
-        ([_], Behavior::Create) => wrong(format!("{id} is there already: the behavior must be merge or replace")),
+        ([_], Behavior::Create) => {
+            wrong(format!("{id} is there already: the behavior must be merge or replace"))
+        }
         ([n], _) => {
             bring_together(&mut resources[*n], made, behavior == Behavior::Merge);
             Ok(())
@@ -40,13 +53,17 @@ fn absorb(resources: &mut Vec<Resource>, made: Resource, behavior: Behavior, fie
     }
 }
 
-/// The new object keeps the old one's name and history, and a hash in the name when both want it; with `merge`, data that it does not have itself.
+/// The new object keeps the old one's name and history, and a hash in the name when both want it;
+/// with `merge`, data that it does not have itself.
 fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
     let name = old.object.name().to_owned();
     let namespace = old.object.at("/metadata/namespace").cloned();
     let mut object = made.object;
     for field in ["labels", "annotations"] {
-        let both = union(old.object.at(&format!("/metadata/{field}")), object.at(&format!("/metadata/{field}")));
+        let both = union(
+            old.object.at(&format!("/metadata/{field}")),
+            object.at(&format!("/metadata/{field}")),
+        );
         if !both.is_empty() {
             object.value_mut()["metadata"][field] = Value::Object(both);
         }
@@ -66,7 +83,12 @@ fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
 }
 
 fn union(old: Option<&Value>, new: Option<&Value>) -> Map<String, Value> {
-    [old, new].into_iter().flatten().filter_map(Value::as_object).flat_map(|map| map.clone()).collect()
+    [old, new]
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .flat_map(|map| map.clone())
+        .collect()
 }
 
 struct Source<'a> {
@@ -76,25 +98,34 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn object(&self, kind: &str, generator: &Generator, global: &GeneratorOptions) -> Result<Resource> {
+    fn object(
+        &self,
+        kind: &str,
+        generator: &Generator,
+        global: &GeneratorOptions,
+    ) -> Result<Resource> {
         let options = &generator.options;
         let data = self.data(generator)?;
-        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": generator.name}});
+        let mut object =
+            json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": generator.name}});
         if kind == "Secret" {
             object["type"] = generator.r#type.as_deref().unwrap_or("Opaque").into();
         } else if generator.r#type.is_some() {
             return Err(self.wrong("a ConfigMap has no type".to_owned()));
         }
         if !data.is_empty() {
-            let value = |text: String| if kind == "Secret" { base64_lines(text.as_bytes()) } else { text };
-            object["data"] = data.into_iter().map(|(key, text)| (key, Value::String(value(text)))).collect();
+            let value =
+                |text: String| if kind == "Secret" { base64_lines(text.as_bytes()) } else { text };
+            object["data"] =
+                data.into_iter().map(|(key, text)| (key, Value::String(value(text)))).collect();
         }
         if !generator.namespace.is_empty() {
             object["metadata"]["namespace"] = generator.namespace.as_str().into();
         }
-        for (field, global, own) in
-            [("labels", &global.labels, &options.labels), ("annotations", &global.annotations, &options.annotations)]
-        {
+        for (field, global, own) in [
+            ("labels", &global.labels, &options.labels),
+            ("annotations", &global.annotations, &options.annotations),
+        ] {
             let both: BTreeMap<&String, &String> = global.iter().chain(own).collect();
             if !both.is_empty() {
                 object["metadata"][field] = json!(both);
@@ -122,10 +153,14 @@ impl Source<'_> {
         }
         for (key, text) in pairs {
             if !is_key(&key) {
-                return Err(self.wrong(format!("{key:?} is not a key: it has letters, digits and - _ .")));
+                return Err(
+                    self.wrong(format!("{key:?} is not a key: it has letters, digits and - _ ."))
+                );
             }
             if data.insert(key.clone(), text).is_some() {
-                return Err(self.wrong(format!("the key {key:?} of {} is there twice", generator.name)));
+                return Err(
+                    self.wrong(format!("the key {key:?} of {} is there twice", generator.name))
+                );
             }
         }
         Ok(data)
@@ -136,14 +171,17 @@ impl Source<'_> {
         let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(self.wrong(format!("the literal {literal:?} is not key=value")));
         };
-        let unquoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        let unquoted =
+            ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
         Ok((key.to_owned(), unquoted.unwrap_or(value).to_owned()))
     }
 
     /// `key=path`, or a path whose last part is the key.
     fn file(&self, entry: &str) -> Result<(String, String)> {
         let (key, path) = match entry.split_once('=') {
-            Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => (key, path),
+            Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => {
+                (key, path)
+            }
             Some(_) => return Err(self.wrong(format!("the file {entry:?} is not key=path"))),
             None => (entry.rsplit('/').next().unwrap_or(entry), entry),
         };
@@ -154,11 +192,15 @@ impl Source<'_> {
     fn env_file(&self, path: &str) -> Result<Vec<(String, String)>> {
         let text = self.text(path)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .map(str::trim_start)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines
             .map(|line| match line.split_once('=') {
                 Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-                // kustomize takes the value from its own environment here; a build that depends on that is none.
+                // kustomize takes the value from its own environment here; a build that depends on
+                // that is none.
                 None => Err(self.wrong(format!("{path}: the line {line:?} is not KEY=value"))),
             })
             .collect()
@@ -181,21 +223,26 @@ fn is_key(key: &str) -> bool {
         && !key.starts_with("..")
 }
 
-/// Base64; a text of 70 characters or more is broken into lines of 70, each ended by a line feed, as kustomize does before it hashes.
+/// Base64; a text of 70 characters or more is broken into lines of 70, each ended by a line feed,
+/// as kustomize does before it hashes.
 fn base64_lines(bytes: &[u8]) -> String {
     const LINE: usize = 70;
     let text = base64(bytes);
     if text.len() < LINE {
         return text;
     }
-    text.as_bytes().chunks(LINE).map(|line| format!("{}\n", String::from_utf8_lossy(line))).collect()
+    text.as_bytes()
+        .chunks(LINE)
+        .map(|line| format!("{}\n", String::from_utf8_lossy(line)))
+        .collect()
 }
 
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         for n in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * n)) as usize & 63];
             out.push(if n <= chunk.len() { char::from(digit) } else { '=' });

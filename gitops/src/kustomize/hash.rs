@@ -14,13 +14,15 @@ pub(super) fn add_to_names(resources: &mut [Resource]) {
 
 /// The ten letters that kustomize makes of an object's content (api/hasher/hasher.go), to the bit.
 ///
-/// What is hashed is compact JSON with sorted keys and Go's escapes; the name in it is always empty, so renaming an object keeps its hash.
+/// What is hashed is compact JSON with sorted keys and Go's escapes; the name in it is always
+/// empty, so renaming an object keeps its hash.
 fn suffix(object: &Value) -> String {
     let field = |name: &str| object.get(name).cloned().unwrap_or_else(|| json!(""));
     let content = match object["kind"].as_str() {
-        Some(kind @ "ConfigMap") => {
-            content(kind, &[("data", Some(field("data"))), ("binaryData", object.get("binaryData").cloned())])
-        }
+        Some(kind @ "ConfigMap") => content(
+            kind,
+            &[("data", Some(field("data"))), ("binaryData", object.get("binaryData").cloned())],
+        ),
         Some(kind @ "Secret") => content(
             kind,
             &[
@@ -64,11 +66,15 @@ fn go_json(value: &Value) -> String {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            let entries: Vec<_> =
-                entries.into_iter().map(|(key, value)| format!("{}:{}", go_text(key), go_json(value))).collect();
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", go_text(key), go_json(value)))
+                .collect();
             format!("{{{}}}", entries.join(","))
         }
-        Value::Array(elements) => format!("[{}]", elements.iter().map(go_json).collect::<Vec<_>>().join(",")),
+        Value::Array(elements) => {
+            format!("[{}]", elements.iter().map(go_json).collect::<Vec<_>>().join(","))
+        }
         Value::String(text) => go_text(text),
         other => other.to_string(),
     }
@@ -79,7 +85,9 @@ fn go_text(text: &str) -> String {
     let mut out = String::with_capacity(quoted.len());
     for c in quoted.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c => out.push(c),
         }
     }

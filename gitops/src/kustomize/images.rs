@@ -4,13 +4,17 @@ use serde_json::Value;
 use super::{fields, file::Image, resource::Resource};
 use crate::{Error, Result, image::split_tag};
 
-/// `images`: every image in a list called `containers` or `initContainers`, wherever it stands, and image volumes.
+/// `images`: every image in a list called `containers` or `initContainers`, wherever it stands, and
+/// image volumes.
 pub(super) fn set(resources: &mut [Resource], image: &Image) -> Result<()> {
     // As in kustomize the name is a regular expression: a dot in it stands for any character.
-    let pattern = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
     let pattern =
-        Regex::new(&pattern).map_err(|error| Error::Kustomize { field: "images", message: error.to_string() })?;
-    for resource in resources.iter_mut().filter(|resource| resource.object.kind() != "CustomResourceDefinition") {
+        format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
+    let pattern = Regex::new(&pattern)
+        .map_err(|error| Error::Kustomize { field: "images", message: error.to_string() })?;
+    for resource in
+        resources.iter_mut().filter(|resource| resource.object.kind() != "CustomResourceDefinition")
+    {
         let value = resource.object.value_mut();
         let mut rewrite = |found: &mut Value| {
             if let Some(text) = found.as_str().filter(|text| pattern.is_match(text)) {
@@ -28,13 +32,18 @@ pub(super) fn set(resources: &mut [Resource], image: &Image) -> Result<()> {
 
 fn in_containers(value: &mut Value, rewrite: &mut dyn FnMut(&mut Value)) {
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(|element| in_containers(element, rewrite)),
+        Value::Array(elements) => {
+            elements.iter_mut().for_each(|element| in_containers(element, rewrite))
+        }
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
                 in_containers(value, rewrite);
                 let Value::Array(containers) = value else { continue };
                 if key == "containers" || key == "initContainers" {
-                    containers.iter_mut().filter_map(|container| container.get_mut("image")).for_each(&mut *rewrite);
+                    containers
+                        .iter_mut()
+                        .filter_map(|container| container.get_mut("image"))
+                        .for_each(&mut *rewrite);
                 }
             }
         }
@@ -44,14 +53,18 @@ fn in_containers(value: &mut Value, rewrite: &mut dyn FnMut(&mut Value)) {
 
 /// A tag alone clears the digest, a digest alone the tag.
 fn rewritten(text: &str, image: &Image) -> String {
-    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+    let (rest, digest) =
+        text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
     let (name, tag) = split_tag(rest);
     let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-    let (tag, digest) = match (given(&image.new_tag), given(&image.digest), given(&image.tag_suffix)) {
-        (None, None, None) => (tag.map(str::to_owned), digest.map(str::to_owned)),
-        (None, None, Some(suffix)) => (Some(format!("{}{suffix}", tag.unwrap_or_default())), None),
-        (tag, digest, _) => (tag, digest),
-    };
+    let (tag, digest) =
+        match (given(&image.new_tag), given(&image.digest), given(&image.tag_suffix)) {
+            (None, None, None) => (tag.map(str::to_owned), digest.map(str::to_owned)),
+            (None, None, Some(suffix)) => {
+                (Some(format!("{}{suffix}", tag.unwrap_or_default())), None)
+            }
+            (tag, digest, _) => (tag, digest),
+        };
     let name = given(&image.new_name).unwrap_or_else(|| name.to_owned());
     let tag = tag.map_or(String::new(), |tag| format!(":{tag}"));
     let digest = digest.map_or(String::new(), |digest| format!("@{digest}"));

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::ObjectId;
 
-/// A place of labels or annotations: API group and kind (empty for any), path, and whether it is made where it is missing.
+/// A place of labels or annotations: API group and kind (empty for any), path, and whether it is
+/// made where it is missing.
 type Place = (&'static str, &'static str, &'static str, bool);
 
 /// The labels of pod templates.
@@ -54,7 +55,12 @@ pub(super) fn add(resources: &mut [Resource], labels: &Labels) {
         if labels.include_selectors || labels.include_templates {
             add_to_templates(resource, "labels", &labels.pairs);
             if is_at(&resource.id(), &("apps", "StatefulSet", "", true)) {
-                add_texts(resource, "spec/volumeClaimTemplates[]/metadata/labels", true, &labels.pairs);
+                add_texts(
+                    resource,
+                    "spec/volumeClaimTemplates[]/metadata/labels",
+                    true,
+                    &labels.pairs,
+                );
             }
         }
         if labels.include_selectors {
@@ -100,7 +106,8 @@ fn add_texts(resource: &mut Resource, path: &str, create: bool, texts: &BTreeMap
     fields::add_texts(resource.object.value_mut(), &path, create, texts);
 }
 
-/// Whether a place is one of this object; a Service and a ReplicationController are those of the version v1.
+/// Whether a place is one of this object; a Service and a ReplicationController are those of the
+/// version v1.
 fn is_at(id: &ObjectId, (group, kind, _, _): &Place) -> bool {
     let v1 = !["Service", "ReplicationController"].contains(kind) || id.version == "v1";
     id.kind == *kind && (group.is_empty() || id.group == *group) && v1
@@ -108,5 +115,7 @@ fn is_at(id: &ObjectId, (group, kind, _, _): &Place) -> bool {
 
 fn selects(field: &FieldSpec, id: &ObjectId) -> bool {
     let matches = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
-    matches(&field.group, &id.group) && matches(&field.version, &id.version) && matches(&field.kind, &id.kind)
+    matches(&field.group, &id.group)
+        && matches(&field.version, &id.version)
+        && matches(&field.kind, &id.kind)
 }

@@ -1,13 +1,16 @@
 //! `kustomize build`, natively: a tree of text in, objects out.
 //!
-//! The result is what `kubectl kustomize` of kustomize 5.8 prints, in its order. Two things are as Flux has them: a folder without a kustomization gets one
-//! with every YAML file below it, and files may be taken from anywhere within the tree, never from outside. Nothing is fetched and nothing is run.
+//! The result is what `kubectl kustomize` of kustomize 5.8 prints, in its order. Two things are as
+//! Flux has them: a folder without a kustomization gets one with every YAML file below it, and
+//! files may be taken from anywhere within the tree, never from outside. Nothing is fetched and
+//! nothing is run.
 //!
-//! Not supported, and refused by name: components, replacements, vars, Helm charts, and plugins (generators, transformers, validators with their
-//! configurations).
+//! Not supported, and refused by name: components, replacements, vars, Helm charts, and plugins
+//! (generators, transformers, validators with their configurations).
 //!
-//! Different on purpose: where a patch adds something, its nulls and `$patch` directives are left out; kustomize lets them slip into the object, and a null
-//! label becomes the text `null`. A line without `=` in an env file is an error; kustomize takes the value from its own environment.
+//! Different on purpose: where a patch adds something, its nulls and `$patch` directives are left
+//! out; kustomize lets them slip into the object, and a null label becomes the text `null`. A line
+//! without `=` in an env file is an error; kustomize takes the value from its own environment.
 
 mod accumulate;
 mod fields;
@@ -28,7 +31,8 @@ pub use file::{Image, Patch, PatchOptions, Selector};
 use crate::{Error, Object, Result, Tree, tree};
 use accumulate::Accumulator;
 
-/// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with its own fields.
+/// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with
+/// its own fields.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     /// The namespace of all objects that have one.
@@ -55,8 +59,8 @@ pub fn build_with(tree: &Tree, path: &str, overlay: &Overlay) -> Result<Vec<Obje
     run(tree, &folder, overlay).map_err(failed)
 }
 
-/// Writes the kustomization that Flux would generate for a folder that has none: every YAML file below it that holds objects, and every folder that has a
-/// kustomization of its own.
+/// Writes the kustomization that Flux would generate for a folder that has none: every YAML file
+/// below it that holds objects, and every folder that has a kustomization of its own.
 pub fn generate(tree: &Tree, path: &str) -> Result<String> {
     scan::kustomization(tree, &tree::normalize(path)?)
 }
@@ -67,7 +71,9 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     }
     let mut file = match file::Kustomization::find(tree, folder)? {
         Some(file) => file,
-        None => file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?,
+        None => {
+            file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?
+        }
     };
     let sort = file.sort_options.take().unwrap_or_default();
     file.lay_over(overlay);

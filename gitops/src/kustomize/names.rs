@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// `namespace`: objects move into it, a Namespace is renamed to it, and what names their namespace follows.
+/// `namespace`: objects move into it, a Namespace is renamed to it, and what names their namespace
+/// follows.
 pub(super) fn set_namespace(resources: &mut [Resource], namespace: &str) -> Result<()> {
     for n in 0..resources.len() {
         let resource = &mut resources[n];
@@ -15,7 +16,10 @@ pub(super) fn set_namespace(resources: &mut [Resource], namespace: &str) -> Resu
         move_into(resource, namespace);
         let id = resource.id();
         if resources.iter().filter(|other| equal(&other.id(), &id)).count() > 1 {
-            return Err(Error::Kustomize { field: "namespace", message: format!("two objects become {id}") });
+            return Err(Error::Kustomize {
+                field: "namespace",
+                message: format!("two objects become {id}"),
+            });
         }
     }
     Ok(())
@@ -27,7 +31,9 @@ fn move_into(resource: &mut Resource, namespace: &str) {
     if !is_cluster_scoped(&id) {
         value["metadata"]["namespace"] = namespace.into();
     }
-    let mut set = |path: &[&str], create| fields::each(value, path, create, &mut |found| *found = namespace.into());
+    let mut set = |path: &[&str], create| {
+        fields::each(value, path, create, &mut |found| *found = namespace.into())
+    };
     match (id.group.as_str(), id.kind.as_str()) {
         (_, "Namespace") => set(&["metadata", "name"], true),
         (_, "RoleBinding" | "ClusterRoleBinding") => set_default_subjects(value, namespace),
@@ -35,12 +41,15 @@ fn move_into(resource: &mut Resource, namespace: &str) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             set(&["spec", "conversion", "webhook", "clientConfig", "service", "namespace"], false)
         }
-        ("admissionregistration.k8s.io", _) => set(&["webhooks", "clientConfig", "service", "namespace"], false),
+        ("admissionregistration.k8s.io", _) => {
+            set(&["webhooks", "clientConfig", "service", "namespace"], false)
+        }
         _ => {}
     }
 }
 
-/// Of a binding's subjects only the account `default` moves by itself; others follow the account they name.
+/// Of a binding's subjects only the account `default` moves by itself; others follow the account
+/// they name.
 fn set_default_subjects(binding: &mut Value, namespace: &str) {
     fields::each(binding, &["subjects"], false, &mut |subjects| {
         let Value::Array(subjects) = subjects else { return };
@@ -50,7 +59,8 @@ fn set_default_subjects(binding: &mut Value, namespace: &str) {
     });
 }
 
-/// `namePrefix` and `nameSuffix`: what other objects refer to by a name that is fixed elsewhere keeps it.
+/// `namePrefix` and `nameSuffix`: what other objects refer to by a name that is fixed elsewhere
+/// keeps it.
 pub(super) fn affix(resources: &mut [Resource], prefix: &str, suffix: &str) {
     for resource in resources.iter_mut().filter(|resource| is_renamed(resource)) {
         for (affix, is_prefix) in [(prefix, true), (suffix, false)] {
@@ -77,9 +87,10 @@ fn is_renamed(resource: &Resource) -> bool {
 pub(super) fn set_replicas(resources: &mut [Resource], replicas: &Replicas) -> Result<()> {
     const KINDS: [&str; 4] = ["Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"];
     let mut found = false;
-    for resource in resources.iter_mut().filter(|resource| KINDS.contains(&resource.object.kind())) {
-        let named =
-            resource.object.name() == replicas.name || resource.previous.iter().any(|id| id.name == replicas.name);
+    for resource in resources.iter_mut().filter(|resource| KINDS.contains(&resource.object.kind()))
+    {
+        let named = resource.object.name() == replicas.name
+            || resource.previous.iter().any(|id| id.name == replicas.name);
         if named {
             found = true;
             fields::each(resource.object.value_mut(), &["spec", "replicas"], true, &mut |found| {

@@ -19,7 +19,8 @@ const WORKLOADS: [(&str, &str); 9] = [
     ("CronJob", "spec/jobTemplate/spec/template/spec"),
 ];
 
-/// Which kind is referred to, from which fields of a pod's spec, and from which fields of other kinds.
+/// Which kind is referred to, from which fields of a pod's spec, and from which fields of other
+/// kinds.
 struct Rule {
     kind: &'static str,
     group: &'static str,
@@ -118,7 +119,10 @@ const RULES: [Rule; 14] = [
         group: "",
         in_pods: &[],
         not_in: &[],
-        elsewhere: &[("PersistentVolumeClaim", "spec/volumeName"), ("ClusterRole", "rules/resourceNames")],
+        elsewhere: &[
+            ("PersistentVolumeClaim", "spec/volumeName"),
+            ("ClusterRole", "rules/resourceNames"),
+        ],
     },
     Rule {
         kind: "StorageClass",
@@ -178,9 +182,17 @@ pub(super) fn fix(resources: &mut [Resource]) -> Result<()> {
 }
 
 fn paths(rule: &Rule, kind: &str) -> Vec<String> {
-    let elsewhere = rule.elsewhere.iter().filter(|(referrer, _)| *referrer == kind).map(|(_, path)| (*path).to_owned());
-    let pods = WORKLOADS.iter().filter(|(workload, _)| *workload == kind && !rule.not_in.contains(workload));
-    pods.flat_map(|(_, spec)| rule.in_pods.iter().map(move |path| format!("{spec}/{path}"))).chain(elsewhere).collect()
+    let elsewhere = rule
+        .elsewhere
+        .iter()
+        .filter(|(referrer, _)| *referrer == kind)
+        .map(|(_, path)| (*path).to_owned());
+    let pods = WORKLOADS
+        .iter()
+        .filter(|(workload, _)| *workload == kind && !rule.not_in.contains(workload));
+    pods.flat_map(|(_, spec)| rule.in_pods.iter().map(move |path| format!("{spec}/{path}")))
+        .chain(elsewhere)
+        .collect()
 }
 
 /// Group and kind of a binding's role.
@@ -232,7 +244,8 @@ impl Search<'_> {
 
     /// The object that was called so; none when nothing that changed was.
     fn target(&self, name: &str, within: Option<&str>) -> Result<Option<&Resource>> {
-        let mut candidates: Vec<&Resource> = self.targets.iter().filter(|target| self.fits(target, name)).collect();
+        let mut candidates: Vec<&Resource> =
+            self.targets.iter().filter(|target| self.fits(target, name)).collect();
         if let Some(within) = within {
             let original = |target: &&Resource| namespace(&target.original_id()) == within;
             match candidates.iter().any(original) {
@@ -246,12 +259,18 @@ impl Search<'_> {
         match candidates.as_slice() {
             [] => Ok(None),
             [first, rest @ ..] => match rest.iter().find(|other| {
-                other.object.name() != first.object.name() || other.object.namespace() != first.object.namespace()
+                other.object.name() != first.object.name()
+                    || other.object.namespace() != first.object.namespace()
             }) {
                 None => Ok(Some(first)),
                 Some(other) => {
-                    let message =
-                        format!("{} of {} could mean {} or {}", self.path, self.referrer.id, first.id(), other.id());
+                    let message = format!(
+                        "{} of {} could mean {} or {}",
+                        self.path,
+                        self.referrer.id,
+                        first.id(),
+                        other.id()
+                    );
                     Err(Error::Kustomize { field: "nameReference", message })
                 }
             },
@@ -259,10 +278,13 @@ impl Search<'_> {
     }
 
     fn fits(&self, target: &Resource, name: &str) -> bool {
-        let is_kind =
-            |id: &ObjectId| id.kind == self.rule.kind && (self.rule.group.is_empty() || id.group == self.rule.group);
+        let is_kind = |id: &ObjectId| {
+            id.kind == self.rule.kind && (self.rule.group.is_empty() || id.group == self.rule.group)
+        };
         let is_role = |id: &ObjectId| match &self.referrer.role {
-            Some((group, kind)) if self.path.ends_with("roleRef/name") => id.group == *group && id.kind == *kind,
+            Some((group, kind)) if self.path.ends_with("roleRef/name") => {
+                id.group == *group && id.kind == *kind
+            }
             _ => true,
         };
         let previous = &target.previous;
@@ -280,9 +302,13 @@ impl Search<'_> {
         anywhere || namespace(&id) == namespace(&self.referrer.id)
     }
 
-    /// Whether both went through the same kustomizations: the shorter list of affixes ends the longer.
+    /// Whether both went through the same kustomizations: the shorter list of affixes ends the
+    /// longer.
     fn same_affixes(&self, target: &Resource) -> bool {
-        let ends = |a: &[String], b: &[String]| a.is_empty() || b.is_empty() || a.ends_with(b) || b.ends_with(a);
-        ends(&target.prefixes, &self.referrer.prefixes) && ends(&target.suffixes, &self.referrer.suffixes)
+        let ends = |a: &[String], b: &[String]| {
+            a.is_empty() || b.is_empty() || a.ends_with(b) || b.ends_with(a)
+        };
+        ends(&target.prefixes, &self.referrer.prefixes)
+            && ends(&target.suffixes, &self.referrer.suffixes)
     }
 }

@@ -15,7 +15,13 @@ pub(super) struct Resource {
 
 impl Resource {
     pub(super) fn new(object: Object) -> Self {
-        Self { object, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), needs_hash: false }
+        Self {
+            object,
+            previous: Vec::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
+            needs_hash: false,
+        }
     }
 
     pub(super) fn id(&self) -> ObjectId {
@@ -43,7 +49,9 @@ impl Resource {
 
     /// Whether it is meant for tools on this machine only.
     pub(super) fn is_local(&self) -> bool {
-        self.object.annotation("config.kubernetes.io/local-config").is_some_and(|value| value != "false")
+        self.object
+            .annotation("config.kubernetes.io/local-config")
+            .is_some_and(|value| value != "false")
     }
 
     pub(super) fn into_object(self) -> Object {
@@ -51,12 +59,15 @@ impl Resource {
     }
 }
 
-/// Whether two identities are the same for kustomize: version included, no namespace meaning `default`.
+/// Whether two identities are the same for kustomize: version included, no namespace meaning
+/// `default`.
 pub(super) fn equal(a: &ObjectId, b: &ObjectId) -> bool {
-    (&a.group, &a.version, &a.kind, &a.name) == (&b.group, &b.version, &b.kind, &b.name) && namespace(a) == namespace(b)
+    (&a.group, &a.version, &a.kind, &a.name) == (&b.group, &b.version, &b.kind, &b.name)
+        && namespace(a) == namespace(b)
 }
 
-/// The namespace that an object is in: `default` where it names none, a mark of its own for objects of the whole cluster.
+/// The namespace that an object is in: `default` where it names none, a mark of its own for objects
+/// of the whole cluster.
 pub(super) fn namespace(id: &ObjectId) -> &str {
     match id.namespace.as_str() {
         _ if is_cluster_scoped(id) => "(cluster)",
@@ -65,7 +76,8 @@ pub(super) fn namespace(id: &ObjectId) -> &str {
     }
 }
 
-/// Whether Kubernetes' own kind lives outside of namespaces; kinds that it does not know live in one.
+/// Whether Kubernetes' own kind lives outside of namespaces; kinds that it does not know live in
+/// one.
 pub(super) fn is_cluster_scoped(id: &ObjectId) -> bool {
     const KINDS: [&str; 27] = [
         "APIService",

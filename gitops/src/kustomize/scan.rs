@@ -28,8 +28,11 @@ pub(super) fn kustomization(tree: &Tree, folder: &str) -> Result<String> {
             message: format!("there is none in {folder:?}, and no YAML file to make one of"),
         });
     }
-    let lines: String = resources.iter().map(|resource| format!("- {}\n", yaml::scalar(resource))).collect();
-    Ok(format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{lines}"))
+    let lines: String =
+        resources.iter().map(|resource| format!("- {}\n", yaml::scalar(resource))).collect();
+    Ok(format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{lines}"
+    ))
 }
 
 /// The outermost folder between the root and the file that has a kustomization of its own.
@@ -37,7 +40,11 @@ fn enclosing(tree: &Tree, root: &str, relative: &str) -> Option<String> {
     relative
         .match_indices('/')
         .map(|(end, _)| &relative[..end])
-        .find(|folder| FILE_NAMES.iter().any(|name| tree.get(&tree::join(root, &format!("{folder}/{name}"))).is_some()))
+        .find(|folder| {
+            FILE_NAMES
+                .iter()
+                .any(|name| tree.get(&tree::join(root, &format!("{folder}/{name}"))).is_some())
+        })
         .map(str::to_owned)
 }
 

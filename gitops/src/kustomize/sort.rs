@@ -33,7 +33,8 @@ const FIRST: [&str; 22] = [
 /// Kinds that come last, since they judge all others.
 const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
-/// Sorts objects in kustomize's legacy order, or leaves them as they came when the kustomization says so.
+/// Sorts objects in kustomize's legacy order, or leaves them as they came when the kustomization
+/// says so.
 pub(super) fn sort(resources: &mut [Resource], options: &SortOptions) -> Result<()> {
     let legacy = options.legacy_sort_options.as_ref();
     match options.order {
@@ -43,23 +44,34 @@ pub(super) fn sort(resources: &mut [Resource], options: &SortOptions) -> Result<
         }),
         Order::Fifo => Ok(()),
         Order::Legacy => {
-            let first = legacy.map_or_else(|| FIRST.map(str::to_owned).to_vec(), |legacy| legacy.order_first.clone());
-            let last = legacy.map_or_else(|| LAST.map(str::to_owned).to_vec(), |legacy| legacy.order_last.clone());
+            let first = legacy.map_or_else(
+                || FIRST.map(str::to_owned).to_vec(),
+                |legacy| legacy.order_first.clone(),
+            );
+            let last = legacy.map_or_else(
+                || LAST.map(str::to_owned).to_vec(),
+                |legacy| legacy.order_last.clone(),
+            );
             resources.sort_by_cached_key(|resource| key(&resource.id(), &first, &last));
             Ok(())
         }
     }
 }
 
-/// Rank of the kind, then group, version and kind, then namespace and name; `~` sorts what is absent behind what is there.
+/// Rank of the kind, then group, version and kind, then namespace and name; `~` sorts what is
+/// absent behind what is there.
 fn key(id: &ObjectId, first: &[String], last: &[String]) -> (i64, String, String) {
-    let place = |kinds: &[String]| kinds.iter().rposition(|kind| *kind == id.kind).map(|place| place as i64);
+    let place = |kinds: &[String]| {
+        kinds.iter().rposition(|kind| *kind == id.kind).map(|place| place as i64)
+    };
     let rank = match (place(first), place(last)) {
         (_, Some(place)) => 1 + place,
         (Some(place), None) => place - first.len() as i64,
         (None, None) => 0,
     };
-    let or = |text: &str, absent: &str| if text.is_empty() { absent.to_owned() } else { text.to_owned() };
+    let or = |text: &str, absent: &str| {
+        if text.is_empty() { absent.to_owned() } else { text.to_owned() }
+    };
     let gvk = format!("{}_{}_{}", or(&id.group, "~G"), or(&id.version, "~V"), id.kind);
     (rank, gvk, format!("{}|{}", or(&id.namespace, "~X"), or(&id.name, "~N")))
 }

@@ -1,7 +1,8 @@
-//! One turn of Flux' kustomize-controller, over any cluster: build, plan, apply, prune, wait for health.
+//! One turn of Flux' kustomize-controller, over any cluster: build, plan, apply, prune, wait for
+//! health.
 //!
-//! Deciding is pure ([`plan`]); doing is a small loop over a [`Cluster`], which an embedder implements with a Kubernetes client and the demo with plain
-//! processes.
+//! Deciding is pure ([`plan`]); doing is a small loop over a [`Cluster`], which an embedder
+//! implements with a Kubernetes client and the demo with plain processes.
 
 mod order;
 mod outcome;
@@ -57,20 +58,24 @@ pub enum Event<'a> {
     Built(usize),
     /// An object changed.
     Changed(&'a Change),
-    /// These objects are not healthy yet. Whoever listens pauses here before the next look, and answers `Break` to end the wait.
+    /// These objects are not healthy yet. Whoever listens pauses here before the next look, and
+    /// answers `Break` to end the wait.
     Waiting(&'a [(ObjectId, Health)]),
 }
 
-/// Brings the cluster to what the artifact says, and tells what came of it. Nothing that goes wrong on the way is lost: it is in the outcome.
+/// Brings the cluster to what the artifact says, and tells what came of it. Nothing that goes wrong
+/// on the way is lost: it is in the outcome.
 ///
-/// When to do this is for the caller to say: `suspend`, the intervals and [`waits_for`] are not looked at here.
+/// When to do this is for the caller to say: `suspend`, the intervals and [`waits_for`] are not
+/// looked at here.
 pub fn reconcile(
     kustomization: &Kustomization,
     artifact: Artifact<'_>,
     cluster: &mut dyn Cluster,
     on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Outcome {
-    let mut turn = Turn { kustomization, artifact, cluster, on, inventory: Vec::new(), changes: Vec::new() };
+    let mut turn =
+        Turn { kustomization, artifact, cluster, on, inventory: Vec::new(), changes: Vec::new() };
     let (ready, applied) = match turn.run() {
         Ok(()) => (
             Condition {
@@ -80,7 +85,10 @@ pub fn reconcile(
             },
             true,
         ),
-        Err(failure) => (Condition { status: Status::False, reason: failure.reason, message: failure.message }, false),
+        Err(failure) => (
+            Condition { status: Status::False, reason: failure.reason, message: failure.message },
+            false,
+        ),
     };
     Outcome {
         ready,
@@ -91,9 +99,14 @@ pub fn reconcile(
     }
 }
 
-/// Tells whether a Kustomization has to wait for others (`dependsOn`), which `is_ready` judges by namespace and name. None when it can go on.
-pub fn waits_for(kustomization: &Kustomization, is_ready: &dyn Fn(&str, &str) -> bool) -> Option<Condition> {
-    let (namespace, name) = kustomization.depends_on.iter().find(|(namespace, name)| !is_ready(namespace, name))?;
+/// Tells whether a Kustomization has to wait for others (`dependsOn`), which `is_ready` judges by
+/// namespace and name. None when it can go on.
+pub fn waits_for(
+    kustomization: &Kustomization,
+    is_ready: &dyn Fn(&str, &str) -> bool,
+) -> Option<Condition> {
+    let (namespace, name) =
+        kustomization.depends_on.iter().find(|(namespace, name)| !is_ready(namespace, name))?;
     Some(Condition {
         status: Status::False,
         reason: "DependencyNotReady",
@@ -101,12 +114,16 @@ pub fn waits_for(kustomization: &Kustomization, is_ready: &dyn Fn(&str, &str) ->
     })
 }
 
-/// Builds what a Kustomization asks for: its folder with its own fields laid over, common metadata, and owner labels.
+/// Builds what a Kustomization asks for: its folder with its own fields laid over, common metadata,
+/// and owner labels.
 pub fn build(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
     let mut objects = kustomize::build_with(tree, &kustomization.path, &kustomization.overlay)?;
     for object in &mut objects {
         kustomization.common_labels.iter().for_each(|(key, value)| object.set_label(key, value));
-        kustomization.common_annotations.iter().for_each(|(key, value)| object.set_annotation(key, value));
+        kustomization
+            .common_annotations
+            .iter()
+            .for_each(|(key, value)| object.set_annotation(key, value));
         object.set_label(OWNER_NAME, &kustomization.name);
         object.set_label(OWNER_NAMESPACE, &kustomization.namespace);
     }
@@ -161,7 +178,8 @@ impl Turn<'_> {
                 format!("kustomization path not found: stat /{path}: no such file or directory"),
             ));
         }
-        build(self.kustomization, self.artifact.tree).map_err(|error| Failure::new("BuildFailed", chain(&error)))
+        build(self.kustomization, self.artifact.tree)
+            .map_err(|error| Failure::new("BuildFailed", chain(&error)))
     }
 
     /// Definitions first, each stage in order; the first failure ends it.
@@ -172,7 +190,10 @@ impl Turn<'_> {
         for object in definitions.into_iter().chain(rest) {
             let id = object.id();
             self.cluster.apply(object).map_err(|error| {
-                Failure::new("ReconciliationFailed", format!("{id} not applied: {}", chain(&*error)))
+                Failure::new(
+                    "ReconciliationFailed",
+                    format!("{id} not applied: {}", chain(&*error)),
+                )
             })?;
             let created = plan.create.iter().any(|other| other.id() == id);
             if !self.inventory.iter().any(|other| other.is_same(&id)) {
@@ -183,7 +204,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Deletes what left the source; what could not be deleted stays in the inventory and is tried again.
+    /// Deletes what left the source; what could not be deleted stays in the inventory and is tried
+    /// again.
     fn prune(&mut self, plan: &Plan) -> Result<(), Failure> {
         let mut failures = Vec::new();
         for id in plan.prune.iter().filter(|_| self.kustomization.prune).collect::<Vec<_>>() {
@@ -214,10 +236,17 @@ impl Turn<'_> {
             if health.is_empty() {
                 return Ok(());
             }
-            let stalled: Vec<_> =
-                health.iter().filter(|(_, health)| matches!(health, Health::Failed(_))).cloned().collect();
+            let stalled: Vec<_> = health
+                .iter()
+                .filter(|(_, health)| matches!(health, Health::Failed(_)))
+                .cloned()
+                .collect();
             if !stalled.is_empty() {
-                return Err(unhealthy(start.elapsed(), "failed early due to stalled resources", &stalled));
+                return Err(unhealthy(
+                    start.elapsed(),
+                    "failed early due to stalled resources",
+                    &stalled,
+                ));
             }
             if start.elapsed() >= self.kustomization.timeout {
                 return Err(unhealthy(start.elapsed(), "timeout waiting for", &health));
@@ -243,8 +272,10 @@ fn unhealthy(elapsed: Duration, what: &str, objects: &[(ObjectId, Health)]) -> F
         Health::Current => String::new(),
         Health::InProgress(reason) | Health::Failed(reason) => format!(" ({reason})"),
     };
-    let list: Vec<_> =
-        objects.iter().map(|(id, health)| format!("{id} status: '{}'{}", health.word(), reason(health))).collect();
+    let list: Vec<_> = objects
+        .iter()
+        .map(|(id, health)| format!("{id} status: '{}'{}", health.word(), reason(health)))
+        .collect();
     Failure::new(
         "HealthCheckFailed",
         format!("health check failed after {}: {what}: [{}]", rounded(elapsed), list.join(", ")),

@@ -2,7 +2,8 @@ use std::cmp::Ordering;
 
 use crate::ObjectId;
 
-/// Kinds in the order in which Flux applies them: what others need first, what judges all others last.
+/// Kinds in the order in which Flux applies them: what others need first, what judges all others
+/// last.
 const KINDS: [&str; 34] = [
     "CustomResourceDefinition",
     "Namespace",
@@ -47,9 +48,9 @@ pub(super) fn is_definition(id: &ObjectId) -> bool {
 
 /// The order of applying; deleting goes the other way round.
 pub(super) fn compare(a: &ObjectId, b: &ObjectId) -> Ordering {
-    rank(a)
-        .cmp(&rank(b))
-        .then_with(|| (&a.kind, &a.namespace, &a.name, &a.group).cmp(&(&b.kind, &b.namespace, &b.name, &b.group)))
+    rank(a).cmp(&rank(b)).then_with(|| {
+        (&a.kind, &a.namespace, &a.name, &a.group).cmp(&(&b.kind, &b.namespace, &b.name, &b.group))
+    })
 }
 
 fn rank(id: &ObjectId) -> usize {

@@ -27,18 +27,30 @@ impl Outcome {
 
     /// The `status` of the Kustomization, as the API server would show it.
     ///
-    /// `previous` is the status before: when `Ready` has not turned, its time of transition is kept, as is the revision applied last.
+    /// `previous` is the status before: when `Ready` has not turned, its time of transition is
+    /// kept, as is the revision applied last.
     pub fn status(&self, generation: u64, previous: Option<&Value>, now: SystemTime) -> Value {
         let before = previous.and_then(|status| {
-            status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready").cloned()
+            status["conditions"]
+                .as_array()?
+                .iter()
+                .find(|condition| condition["type"] == "Ready")
+                .cloned()
         });
-        let same = before.as_ref().filter(|condition| condition["status"] == self.ready.status.as_str());
+        let same =
+            before.as_ref().filter(|condition| condition["status"] == self.ready.status.as_str());
         let since = same
             .and_then(|condition| condition["lastTransitionTime"].as_str().map(str::to_owned))
             .unwrap_or_else(|| timestamp(now));
-        let applied = self.applied_revision.as_deref().or_else(|| previous?.get("lastAppliedRevision")?.as_str());
-        let entries: Vec<Value> =
-            self.inventory.iter().map(|id| json!({"id": id.inventory_id(), "v": id.version})).collect();
+        let applied = self
+            .applied_revision
+            .as_deref()
+            .or_else(|| previous?.get("lastAppliedRevision")?.as_str());
+        let entries: Vec<Value> = self
+            .inventory
+            .iter()
+            .map(|id| json!({"id": id.inventory_id(), "v": id.version}))
+            .collect();
         let mut status = json!({
             "observedGeneration": generation,
             "lastAttemptedRevision": self.attempted_revision,

@@ -32,9 +32,11 @@ impl Plan {
 
 /// Compares what is desired with what is live.
 ///
-/// `live` is the inventory: the objects that belong to the same owner, as they were applied last. What only the cluster writes (status, and
-/// `metadata` such as `uid`, `resourceVersion` or `generation`) is not compared. These annotations of Flux are heeded:
-/// `kustomize.toolkit.fluxcd.io/prune: disabled`, `…/reconcile: disabled` and `…/ssa: IfNotPresent` or `Ignore`.
+/// `live` is the inventory: the objects that belong to the same owner, as they were applied last.
+/// What only the cluster writes (status, and `metadata` such as `uid`, `resourceVersion` or
+/// `generation`) is not compared. These annotations of Flux are heeded:
+/// `kustomize.toolkit.fluxcd.io/prune: disabled`, `…/reconcile: disabled` and `…/ssa: IfNotPresent`
+/// or `Ignore`.
 pub fn plan(desired: &[Object], live: &[Object]) -> Plan {
     let mut plan = Plan::default();
     for object in desired {
@@ -49,7 +51,8 @@ pub fn plan(desired: &[Object], live: &[Object]) -> Plan {
         }
     }
     let gone = |object: &&Object| {
-        !desired.iter().any(|other| other.id().is_same(&object.id())) && flux(object, "prune") != Some("disabled")
+        !desired.iter().any(|other| other.id().is_same(&object.id()))
+            && flux(object, "prune") != Some("disabled")
     };
     plan.prune = live.iter().filter(gone).map(Object::id).collect();
     for list in [&mut plan.create, &mut plan.update] {
@@ -107,7 +110,8 @@ mod tests {
 
     fn check(desired: &[&str], live: &[&str], expected: Expect) {
         let plan = plan(&objects(desired), &objects(live));
-        let names = |ids: Vec<ObjectId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let names =
+            |ids: Vec<ObjectId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let of = |objects: &[Object]| names(objects.iter().map(Object::id).collect());
         expected.assert_eq(&format!(
             "create {}; update {}; unchanged {}; prune {}",
@@ -123,7 +127,9 @@ mod tests {
         check(
             &["ConfigMap/a", "ConfigMap/b y: z", "ConfigMap/c"],
             &["ConfigMap/b", "ConfigMap/c", "ConfigMap/d"],
-            expect!["create ConfigMap/a; update ConfigMap/b; unchanged ConfigMap/c; prune ConfigMap/d"],
+            expect![
+                "create ConfigMap/a; update ConfigMap/b; unchanged ConfigMap/c; prune ConfigMap/d"
+            ],
         );
     }
 
@@ -162,7 +168,11 @@ mod tests {
             &["ConfigMap/a"],
             expect!["create ; update ; unchanged ConfigMap/a; prune "],
         );
-        check(&[&set("ssa: IfNotPresent")], &[], expect!["create ConfigMap/a; update ; unchanged ; prune "]);
+        check(
+            &[&set("ssa: IfNotPresent")],
+            &[],
+            expect!["create ConfigMap/a; update ; unchanged ; prune "],
+        );
         check(
             &["ConfigMap/a"],
             &[&set("reconcile: disabled")],

@@ -104,7 +104,13 @@ fn environment(release: &Release) -> String {
     }
     let lines: String = variables
         .iter()
-        .map(|(name, value)| format!("            - name: {}\n              value: {}\n", scalar(name), quoted(value)))
+        .map(|(name, value)| {
+            format!(
+                "            - name: {}\n              value: {}\n",
+                scalar(name),
+                quoted(value)
+            )
+        })
         .collect();
     match lines.as_str() {
         "" => lines,
@@ -160,10 +166,15 @@ fn resources(release: &Release) -> String {
 }
 
 fn annotations(release: &Release) -> String {
-    let pairs = [(MODELKIT_ANNOTATION, &release.modelkit), (MODELKIT_DIGEST_ANNOTATION, &release.modelkit_digest)];
+    let pairs = [
+        (MODELKIT_ANNOTATION, &release.modelkit),
+        (MODELKIT_DIGEST_ANNOTATION, &release.modelkit_digest),
+    ];
     let lines: String = pairs
         .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|value| format!("        {key}: {}\n", scalar(value))))
+        .filter_map(|(key, value)| {
+            value.as_ref().map(|value| format!("        {key}: {}\n", scalar(value)))
+        })
         .collect();
     match lines.as_str() {
         "" => lines,
@@ -181,7 +192,8 @@ fn version(release: &Release, indent: usize) -> String {
     }
 }
 
-/// Whether a text can be the value of a label: at most 63 characters, a letter or digit at both ends.
+/// Whether a text can be the value of a label: at most 63 characters, a letter or digit at both
+/// ends.
 pub(crate) fn is_label_value(text: &str) -> bool {
     let ends = |c: char| c.is_ascii_alphanumeric();
     text.len() <= 63
@@ -190,7 +202,8 @@ pub(crate) fn is_label_value(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// A text that is quoted even where it need not be: versions and values change, and the next one may look like a number.
+/// A text that is quoted even where it need not be: versions and values change, and the next one
+/// may look like a number.
 fn quoted(text: &str) -> String {
     match scalar(text) {
         plain if plain == text => format!("'{plain}'"),

@@ -1,4 +1,5 @@
-//! A release becomes files, written the way a person would: comments say why, and nothing has to be repaired by hand.
+//! A release becomes files, written the way a person would: comments say why, and nothing has to be
+//! repaired by hand.
 
 pub(crate) mod deployment;
 
@@ -32,7 +33,11 @@ pub fn render(release: &Release) -> Tree {
 
 /// Labels that stay the same for the life of the application, with the given indentation.
 fn labels(release: &Release, indent: usize) -> String {
-    let pairs = [("name", release.name.as_str()), ("part-of", release.app.as_str()), ("component", "model-server")];
+    let pairs = [
+        ("name", release.name.as_str()),
+        ("part-of", release.app.as_str()),
+        ("component", "model-server"),
+    ];
     let pad = " ".repeat(indent);
     pairs.map(|(key, value)| format!("{pad}app.kubernetes.io/{key}: {}\n", scalar(value))).concat()
 }
@@ -56,10 +61,9 @@ metadata:
 fn service_account(release: &Release) -> String {
     let (name, namespace, labels) =
         (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
-    let secrets = release
-        .pull_secret
-        .as_ref()
-        .map_or(String::new(), |secret| format!("imagePullSecrets:\n  - name: {}\n", scalar(secret.as_str())));
+    let secrets = release.pull_secret.as_ref().map_or(String::new(), |secret| {
+        format!("imagePullSecrets:\n  - name: {}\n", scalar(secret.as_str()))
+    });
     format!(
         "apiVersion: v1
 kind: ServiceAccount
@@ -111,7 +115,8 @@ resources:
 fn app(release: &Release) -> String {
     let (app, folder) = (&release.app, release.app_folder());
     let interval = format_duration(release.interval);
-    let (retry, timeout) = (format_duration(release.retry_interval), format_duration(release.timeout));
+    let (retry, timeout) =
+        (format_duration(release.retry_interval), format_duration(release.timeout));
     format!(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -153,7 +158,11 @@ mod tests {
         let object = tree.get("clusters/dev/distilbert-app.yaml").unwrap().parse().unwrap();
         let kustomization = flux::Kustomization::read(&object).unwrap().unwrap();
         assert!(tree.has_folder(&kustomization.path));
-        assert!(kustomization.wait && kustomization.prune && kustomization.timeout > release("a").progress_deadline);
+        assert!(
+            kustomization.wait
+                && kustomization.prune
+                && kustomization.timeout > release("a").progress_deadline
+        );
     }
 
     #[test]
@@ -164,14 +173,22 @@ mod tests {
         let objects = crate::kustomize::build(&render(&release), "apps/12").unwrap();
         let deployment = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
         assert_eq!((deployment.name(), deployment.namespace()), ("12", "12"));
-        assert_eq!(deployment.at("/spec/template/spec/containers/0/env/0/value").unwrap(), "on\n# x");
-        assert_eq!(deployment.at("/spec/template/metadata/annotations/kitops.ml~1modelkit").unwrap(), "host/x: {y}");
+        assert_eq!(
+            deployment.at("/spec/template/spec/containers/0/env/0/value").unwrap(),
+            "on\n# x"
+        );
+        assert_eq!(
+            deployment.at("/spec/template/metadata/annotations/kitops.ml~1modelkit").unwrap(),
+            "host/x: {y}"
+        );
     }
 
     #[test]
     fn what_is_rendered_passes_the_check_without_a_warning() {
         let mut tree = render(&release("distilbert"));
-        tree.merge(crate::bootstrap(&crate::Bootstrap::new("https://host/ml-infra.git".parse().unwrap())));
+        tree.merge(crate::bootstrap(&crate::Bootstrap::new(
+            "https://host/ml-infra.git".parse().unwrap(),
+        )));
         assert_eq!(check(&tree, Some("main")).unwrap(), []);
     }
 }

@@ -121,7 +121,9 @@ fn is_plain(text: &str) -> bool {
     const INDICATORS: &str = "-?:,[]{}#&*!|>'\"%@` \t";
     let bad_start = text.starts_with(|c: char| INDICATORS.contains(c));
     let bad_end = text.ends_with([' ', '\t', ':']);
-    let inside = text.contains(": ") || text.contains(" #") || text.contains(|c: char| c.is_control() || is_special(c));
+    let inside = text.contains(": ")
+        || text.contains(" #")
+        || text.contains(|c: char| c.is_control() || is_special(c));
     let marker = text.starts_with("---") || text.starts_with("...");
     !bad_start && !bad_end && !inside && !marker && !is_ambiguous(text)
 }
@@ -140,7 +142,9 @@ fn double_quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if c.is_control() || is_special(c) => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() || is_special(c) => {
+                out.push_str(&format!("\\u{:04X}", u32::from(c)))
+            }
             c => out.push(c),
         }
     }
@@ -254,11 +258,17 @@ mod tests {
             "a\u{7f}",
         ];
         for text in texts {
-            for value in [json!({"k": text, text: 1, "l": [text, {"m": text}]}), json!([text, [text]])] {
+            for value in
+                [json!({"k": text, text: 1, "l": [text, {"m": text}]}), json!([text, [text]])]
+            {
                 let printed = emit(&value);
-                assert_eq!(parse_all(&printed).unwrap(), std::slice::from_ref(&value), "{text:?} as\n{printed}");
-                let other: Value =
-                    serde_yaml::from_str(&printed).unwrap_or_else(|error| panic!("{text:?}: {error}\n{printed}"));
+                assert_eq!(
+                    parse_all(&printed).unwrap(),
+                    std::slice::from_ref(&value),
+                    "{text:?} as\n{printed}"
+                );
+                let other: Value = serde_yaml::from_str(&printed)
+                    .unwrap_or_else(|error| panic!("{text:?}: {error}\n{printed}"));
                 assert_eq!(other, value, "{text:?} as\n{printed}");
             }
         }

@@ -1,6 +1,7 @@
 use serde_json::{Number, Value};
 
-/// What a plain scalar means to Go's YAML parser (`go.yaml.in/yaml/v3`, resolve.go), as JSON has it: timestamps are texts, whole floats integers.
+/// What a plain scalar means to Go's YAML parser (`go.yaml.in/yaml/v3`, resolve.go), as JSON has
+/// it: timestamps are texts, whole floats integers.
 pub(crate) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -10,7 +11,8 @@ pub(crate) fn plain(text: &str) -> Value {
     }
 }
 
-/// Whether some reader of YAML 1.1, of 1.2, or Go's in between could take the plain text for something else than a text.
+/// Whether some reader of YAML 1.1, of 1.2, or Go's in between could take the plain text for
+/// something else than a text.
 pub(crate) fn is_ambiguous(text: &str) -> bool {
     const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
     if !matches!(plain(text), Value::String(_)) || text == "<<" || text == "=" {
@@ -60,10 +62,11 @@ fn radix(digits: &str) -> (u32, &str) {
     }
 }
 
-/// Floats; a whole one becomes an integer, as Go prints it. `.inf` and `.nan` have no JSON, so they stay texts.
+/// Floats; a whole one becomes an integer, as Go prints it. `.inf` and `.nan` have no JSON, so they
+/// stay texts.
 fn float(text: &str) -> Option<Number> {
-    let plain =
-        text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && text.bytes().any(|b| b.is_ascii_digit());
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+        && text.bytes().any(|b| b.is_ascii_digit());
     let value: f64 = plain.then(|| text.parse().ok())??;
     if value.fract() == 0.0 && value.abs() < 1e15 {
         return Some((value as i64).into());

@@ -55,16 +55,24 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn value(&mut self, node: &'a Node, depth: usize) -> Result<Value> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| node.error(format!("more than {MAX_NODES} values")))?;
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| node.error(format!("more than {MAX_NODES} values")))?;
         if depth > MAX_DEPTH {
             return Err(node.error(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         match &node.data {
             Data::Scalar { text, style, tag } => scalar(node, text, *style, tag.as_deref()),
-            Data::Sequence(elements) => elements.iter().map(|element| self.value(element, depth + 1)).collect(),
+            Data::Sequence(elements) => {
+                elements.iter().map(|element| self.value(element, depth + 1)).collect()
+            }
             Data::Mapping(entries) => self.mapping(entries, depth).map(Value::Object),
             Data::Alias(anchor) => {
-                let target = *self.anchors.get(anchor).ok_or_else(|| node.error("an alias without an anchor"))?;
+                let target = *self
+                    .anchors
+                    .get(anchor)
+                    .ok_or_else(|| node.error("an alias without an anchor"))?;
                 self.value(target, depth + 1)
             }
         }
@@ -100,7 +108,9 @@ fn merge(into: &mut Map<String, Value>, value: Value, node: &Node) -> Result<()>
         map => vec![map],
     };
     for map in maps {
-        let Value::Object(map) = map else { return Err(node.error("only a mapping can be merged")) };
+        let Value::Object(map) = map else {
+            return Err(node.error("only a mapping can be merged"));
+        };
         for (name, value) in map {
             into.entry(name).or_insert(value);
         }
@@ -167,7 +177,10 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_an_error_with_its_place() {
-        assert_eq!(error("a: 1\nb: 2\na: 3\n"), "line 3, column 1: the key \"a\" stands here twice");
+        assert_eq!(
+            error("a: 1\nb: 2\na: 3\n"),
+            "line 3, column 1: the key \"a\" stands here twice"
+        );
         assert!(error("a: [1\n").starts_with("line "), "{}", error("a: [1\n"));
     }
 
@@ -183,8 +196,14 @@ mod tests {
 
     #[test]
     fn deep_nesting_and_self_reference_end_in_an_error() {
-        assert!(error(&"[".repeat(100_000)).contains("nested deeper") || error(&"[".repeat(100_000)).contains("line"));
+        assert!(
+            error(&"[".repeat(100_000)).contains("nested deeper")
+                || error(&"[".repeat(100_000)).contains("line")
+        );
         assert!(error(&format!("{}x", "- ".repeat(5_000))).contains("nested deeper"));
-        assert!(error("a: &a [*a]\n").contains("nested deeper") || error("a: &a [*a]\n").contains("anchor"));
+        assert!(
+            error("a: &a [*a]\n").contains("nested deeper")
+                || error("a: &a [*a]\n").contains("anchor")
+        );
     }
 }

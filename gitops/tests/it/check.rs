@@ -21,7 +21,10 @@ fn with(path: &str, old: &str, new: &str) -> Tree {
 
 fn says(tree: &Tree, branch: &str, expected: Expect) {
     let lines = |problems: &[Problem]| {
-        problems.iter().map(|problem| format!("{:?} {problem}\n", problem.severity)).collect::<String>()
+        problems
+            .iter()
+            .map(|problem| format!("{:?} {problem}\n", problem.severity))
+            .collect::<String>()
     };
     expected.assert_eq(&match check(tree, Some(branch)) {
         Ok(warnings) => lines(&warnings),
@@ -36,7 +39,11 @@ fn a_rendered_tree_has_no_problem() {
 
 #[test]
 fn the_tutorials_wrong_path_is_found() {
-    let tree = with("clusters/dev/distilbert-app.yaml", "./apps/distilbert", "./flux-config/apps/distilbert");
+    let tree = with(
+        "clusters/dev/distilbert-app.yaml",
+        "./apps/distilbert",
+        "./flux-config/apps/distilbert",
+    );
     says(
         &tree,
         "main",
@@ -99,7 +106,11 @@ fn what_works_and_bites_later_is_a_warning() {
         &"host/server:1".parse().unwrap(),
     )
     .unwrap();
-    tree.insert("apps/distilbert/deployment.yaml", text.replace("readinessProbe", "livenessProbe2")).unwrap();
+    tree.insert(
+        "apps/distilbert/deployment.yaml",
+        text.replace("readinessProbe", "livenessProbe2"),
+    )
+    .unwrap();
     says(
         &tree,
         "main",
@@ -122,7 +133,11 @@ fn what_works_and_bites_later_is_a_warning() {
 fn every_problem_is_reported_with_its_file() {
     let mut tree = with("clusters/dev/distilbert-app.yaml", "prune: true", "prun: true");
     tree.insert("clusters/dev/broken.yaml", "a: [\n").unwrap();
-    tree.insert("apps/distilbert/kustomization.yaml", "resources: [deployment.yaml]\nhelmCharts: []\n").unwrap();
+    tree.insert(
+        "apps/distilbert/kustomization.yaml",
+        "resources: [deployment.yaml]\nhelmCharts: []\n",
+    )
+    .unwrap();
     tree.insert(
         "clusters/dev/second.yaml",
         tree.get("clusters/dev/distilbert-app.yaml")

@@ -25,9 +25,13 @@ fn builds_are_what_kubectl_kustomize_makes() {
     assert!(cases.len() >= 10, "only {} cases", cases.len());
     for case in cases {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
-        let expected = Object::parse_all(&std::fs::read_to_string(case.join("expected.yaml")).unwrap()).unwrap();
+        let expected =
+            Object::parse_all(&std::fs::read_to_string(case.join("expected.yaml")).unwrap())
+                .unwrap();
         let built = build(&case).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-        let ids = |objects: &[Object]| objects.iter().map(|object| object.id().to_string()).collect::<Vec<_>>();
+        let ids = |objects: &[Object]| {
+            objects.iter().map(|object| object.id().to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&built), ids(&expected), "{name}");
         for (built, expected) in built.iter().zip(&expected) {
             assert_eq!(built.to_yaml(), expected.to_yaml(), "{name}: {}", built.id());
@@ -36,7 +40,8 @@ fn builds_are_what_kubectl_kustomize_makes() {
 }
 
 fn error(files: &[(&str, &str)]) -> String {
-    let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let tree: Tree =
+        files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let mut error: &dyn std::error::Error = &kustomize::build(&tree, "app").unwrap_err();
     let mut text = error.to_string();
     while let Some(source) = error.source() {
@@ -75,12 +80,16 @@ fn what_is_not_supported_is_refused_by_name() {
         let text = error(&[("app/kustomization.yaml", &format!("resources: []\n{field}: [x]\n"))]);
         assert_eq!(
             text,
-            format!("cannot build app: cannot read app/kustomization.yaml: the field {field} is not supported")
+            format!(
+                "cannot build app: cannot read app/kustomization.yaml: the field {field} is not supported"
+            )
         );
     }
     refused(
         "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n",
-        expect!["cannot build app: cannot read app/kustomization.yaml: the field kind: Component is not supported"],
+        expect![
+            "cannot build app: cannot read app/kustomization.yaml: the field kind: Component is not supported"
+        ],
     );
 }
 
@@ -92,20 +101,35 @@ fn what_kustomize_refuses_is_refused() {
             "cannot build app: cannot read app/kustomization.yaml: kustomization: unknown field `bogusField`, expected one of `apiVersion`, `kind`, `metadata`, `resources`, `bases`, `namespace`, `namePrefix`, `nameSuffix`, `labels`, `commonLabels`, `commonAnnotations`, `images`, `replicas`, `configMapGenerator`, `secretGenerator`, `generatorOptions`, `patches`, `patchesStrategicMerge`, `patchesJson6902`, `sortOptions`"
         ],
     );
-    refused("resources: [a.yaml, a.yaml]\n", expect!["cannot build app: resources: ConfigMap/a is there twice"]);
-    refused("resources: [missing.yaml]\n", expect!["cannot build app: app/missing.yaml is not in the tree"]);
+    refused(
+        "resources: [a.yaml, a.yaml]\n",
+        expect!["cannot build app: resources: ConfigMap/a is there twice"],
+    );
+    refused(
+        "resources: [missing.yaml]\n",
+        expect!["cannot build app: app/missing.yaml is not in the tree"],
+    );
     refused(
         "resources: [../x]\n",
-        expect!["cannot build app: cannot build x: resources: this folder has no kustomization.yaml"],
+        expect![
+            "cannot build app: cannot build x: resources: this folder has no kustomization.yaml"
+        ],
     );
     refused(
         "resources: [.]\n",
         expect!["cannot build app: cannot build app: resources: app refers to itself through app"],
     );
-    refused("", expect!["cannot build app: cannot read app/kustomization.yaml: kustomization: the file is empty"]);
+    refused(
+        "",
+        expect![
+            "cannot build app: cannot read app/kustomization.yaml: kustomization: the file is empty"
+        ],
+    );
     refused(
         "kind: Kustomization\nresources:\n",
-        expect!["cannot build app: cannot read app/kustomization.yaml: kustomization: the file asks for nothing"],
+        expect![
+            "cannot build app: cannot read app/kustomization.yaml: kustomization: the file asks for nothing"
+        ],
     );
     refused(
         "kind: Deployment\nresources: []\n",
@@ -121,7 +145,9 @@ fn what_kustomize_refuses_is_refused() {
     );
     refused(
         "resources: [a.yaml]\nconfigMapGenerator: [{name: b, behavior: merge}]\n",
-        expect!["cannot build app: configMapGenerator: ConfigMap/b is not there to be merged or replaced"],
+        expect![
+            "cannot build app: configMapGenerator: ConfigMap/b is not there to be merged or replaced"
+        ],
     );
     refused(
         "configMapGenerator: [{name: b, literals: [x]}]\n",
@@ -141,7 +167,9 @@ fn what_kustomize_refuses_is_refused() {
     );
     refused(
         "resources: [a.yaml]\npatches: [{patch: '[{op: remove, path: /data}]', target: {kind: ConfigMap}}]\n",
-        expect!["cannot build app: cannot patch ConfigMap/a: patches: remove /data: there is nothing at this path"],
+        expect![
+            "cannot build app: cannot patch ConfigMap/a: patches: remove /data: there is nothing at this path"
+        ],
     );
     refused(
         "resources: [a.yaml]\npatches: [{patch: '[{op: remove, path: /data}]'}]\n",
@@ -159,40 +187,62 @@ fn what_kustomize_refuses_is_refused() {
 fn nothing_outside_the_tree_is_reached() {
     refused(
         "resources: [https://example.org/x.yaml]\n",
-        expect!["cannot build app: resources: https://example.org/x.yaml is remote; only what is in the tree is built"],
+        expect![
+            "cannot build app: resources: https://example.org/x.yaml is remote; only what is in the tree is built"
+        ],
     );
     refused(
         "resources: ['github.com/org/repo?ref=v1']\n",
-        expect!["cannot build app: resources: github.com/org/repo?ref=v1 is remote; only what is in the tree is built"],
+        expect![
+            "cannot build app: resources: github.com/org/repo?ref=v1 is remote; only what is in the tree is built"
+        ],
     );
     refused(
         "resources: [../../etc/passwd]\n",
         expect![[r#"cannot build app: the path "app/../../etc/passwd" leaves the tree"#]],
     );
-    refused("resources: [/etc/passwd]\n", expect![[r#"cannot build app: the path "/etc/passwd" leaves the tree"#]]);
+    refused(
+        "resources: [/etc/passwd]\n",
+        expect![[r#"cannot build app: the path "/etc/passwd" leaves the tree"#]],
+    );
     refused(
         "configMapGenerator: [{name: b, files: [../../../etc/passwd]}]\n",
         expect![[r#"cannot build app: the path "app/../../../etc/passwd" leaves the tree"#]],
     );
-    refused("patches: [{path: ../../x}]\n", expect![[r#"cannot build app: the path "app/../../x" leaves the tree"#]]);
+    refused(
+        "patches: [{path: ../../x}]\n",
+        expect![[r#"cannot build app: the path "app/../../x" leaves the tree"#]],
+    );
 }
 
 #[test]
 fn two_kustomizations_in_one_folder_or_in_a_circle_are_refused() {
-    let text = error(&[("app/kustomization.yaml", "resources: []\n"), ("app/Kustomization", "resources: []\n")]);
-    assert_eq!(text, "cannot build app: kustomization: there are app/kustomization.yaml and app/Kustomization");
-    let text =
-        error(&[("app/kustomization.yaml", "resources: [../b]\n"), ("b/kustomization.yaml", "resources: [../app]\n")]);
+    let text = error(&[
+        ("app/kustomization.yaml", "resources: []\n"),
+        ("app/Kustomization", "resources: []\n"),
+    ]);
+    assert_eq!(
+        text,
+        "cannot build app: kustomization: there are app/kustomization.yaml and app/Kustomization"
+    );
+    let text = error(&[
+        ("app/kustomization.yaml", "resources: [../b]\n"),
+        ("b/kustomization.yaml", "resources: [../app]\n"),
+    ]);
     assert!(text.ends_with("resources: app refers to itself through app, b"), "{text}");
 }
 
 #[test]
 fn a_folder_without_a_kustomization_gets_the_one_that_flux_generates() {
-    let object = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let object =
+        |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
     let files = [
         ("app/a.yaml", object("a")),
         ("app/deep/b.yml", object("b")),
-        ("app/k/kustomization.yaml", "namePrefix: x-\nresources: [c.yaml, ../../shared/d.yaml]\n".to_owned()),
+        (
+            "app/k/kustomization.yaml",
+            "namePrefix: x-\nresources: [c.yaml, ../../shared/d.yaml]\n".to_owned(),
+        ),
         ("app/k/c.yaml", object("c")),
     ];
     let mut tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
@@ -208,8 +258,11 @@ fn a_folder_without_a_kustomization_gets_the_one_that_flux_generates() {
         - k
     "#]]
     .assert_eq(&kustomize::generate(&tree, "app").unwrap());
-    let names: Vec<_> =
-        kustomize::build(&tree, "./app/").unwrap().iter().map(|object| object.name().to_owned()).collect();
+    let names: Vec<_> = kustomize::build(&tree, "./app/")
+        .unwrap()
+        .iter()
+        .map(|object| object.name().to_owned())
+        .collect();
     assert_eq!(names, ["a", "b", "x-c", "x-d"]);
     tree.insert("app/values.yaml", "a: 1\n").unwrap();
     assert!(kustomize::build(&tree, "app").is_err(), "Flux takes every YAML file for objects");

@@ -22,7 +22,9 @@ struct Memory {
 
 impl Cluster for Memory {
     fn live(&self, owner: &flux::Kustomization) -> Result<Vec<Object>, BoxError> {
-        let owned = |object: &&Object| object.label("kustomize.toolkit.fluxcd.io/name") == Some(&owner.name);
+        let owned = |object: &&Object| {
+            object.label("kustomize.toolkit.fluxcd.io/name") == Some(&owner.name)
+        };
         Ok(self.objects.iter().filter(owned).cloned().collect())
     }
 
@@ -84,12 +86,17 @@ data: {x: '1'}
 
 fn turn(cluster: &mut Memory, app: &flux::Kustomization, tree: &Tree) -> Outcome {
     cluster.log.clear();
-    reconcile(app, Artifact { revision: "main@sha1:0123", tree }, cluster, &mut |_| ControlFlow::Continue(()))
+    reconcile(app, Artifact { revision: "main@sha1:0123", tree }, cluster, &mut |_| {
+        ControlFlow::Continue(())
+    })
 }
 
 fn says(cluster: &Memory, outcome: &Outcome, expected: Expect) {
-    let changes: Vec<_> =
-        outcome.changes.iter().map(|change| format!("{} {}", change.id, change.action.word())).collect();
+    let changes: Vec<_> = outcome
+        .changes
+        .iter()
+        .map(|change| format!("{} {}", change.id, change.action.word()))
+        .collect();
     let inventory: Vec<_> = outcome.inventory.iter().map(ObjectId::inventory_id).collect();
     let ready = &outcome.ready;
     expected.assert_eq(&format!(
@@ -145,7 +152,8 @@ fn drift_is_repaired_and_what_left_the_source_is_pruned() {
     "#]],
     );
 
-    let less = tree(&[("apps/a/all.yaml", &OBJECTS.split("---").take(2).collect::<Vec<_>>().join("---"))]);
+    let less =
+        tree(&[("apps/a/all.yaml", &OBJECTS.split("---").take(2).collect::<Vec<_>>().join("---"))]);
     let outcome = turn(&mut cluster, &app(""), &less);
     says(
         &cluster,
@@ -164,7 +172,11 @@ fn what_cannot_be_deleted_stays_in_the_inventory() {
     let (mut cluster, full) = (Memory::default(), tree(&[("apps/a/all.yaml", OBJECTS)]));
     turn(&mut cluster, &app(""), &full);
     cluster.refuse = Some("delete");
-    let outcome = turn(&mut cluster, &app(""), &tree(&[("apps/a/all.yaml", OBJECTS.split("---").next().unwrap())]));
+    let outcome = turn(
+        &mut cluster,
+        &app(""),
+        &tree(&[("apps/a/all.yaml", OBJECTS.split("---").next().unwrap())]),
+    );
     says(
         &cluster,
         &outcome,
@@ -199,7 +211,10 @@ fn a_broken_file_is_a_build_failure_and_nothing_changes() {
     let outcome = turn(
         &mut cluster,
         &app(""),
-        &tree(&[("apps/a/all.yaml", "kind: [\n"), ("apps/a/kustomization.yaml", "resources: [all.yaml]\n")]),
+        &tree(&[
+            ("apps/a/all.yaml", "kind: [\n"),
+            ("apps/a/kustomization.yaml", "resources: [all.yaml]\n"),
+        ]),
     );
     says(
         &cluster,
@@ -236,11 +251,15 @@ fn a_rollout_is_waited_for_and_its_failure_told() {
 
     let mut looks = 0;
     let mut cluster = Memory { seen: vec![progress.clone()], ..Memory::default() };
-    let outcome =
-        reconcile(&app(""), Artifact { revision: "main@sha1:0123", tree: &tree }, &mut cluster, &mut |event| {
+    let outcome = reconcile(
+        &app(""),
+        Artifact { revision: "main@sha1:0123", tree: &tree },
+        &mut cluster,
+        &mut |event| {
             looks += usize::from(matches!(event, Event::Waiting(_)));
             if looks == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        },
+    );
     assert_eq!((outcome.ready.reason, outcome.applied_revision), ("HealthCheckCanceled", None));
 
     let mut cluster = Memory { seen: vec![progress], ..Memory::default() };
@@ -253,12 +272,17 @@ fn a_rollout_is_waited_for_and_its_failure_told() {
         "{message}"
     );
 
-    let mut cluster =
-        Memory { seen: vec![Health::Failed("the progress deadline is exceeded".to_owned())], ..Memory::default() };
+    let mut cluster = Memory {
+        seen: vec![Health::Failed("the progress deadline is exceeded".to_owned())],
+        ..Memory::default()
+    };
     let outcome = turn(&mut cluster, &app(""), &tree);
     assert_eq!(outcome.ready.reason, "HealthCheckFailed");
     assert!(
-        outcome.ready.message.contains("failed early due to stalled resources: [Deployment/a/d status: 'Failed'"),
+        outcome
+            .ready
+            .message
+            .contains("failed early due to stalled resources: [Deployment/a/d status: 'Failed'"),
         "{}",
         outcome.ready.message
     );
@@ -293,8 +317,10 @@ fn fields_of_the_kustomization_are_laid_over_what_is_built() {
 
 #[test]
 fn the_status_is_that_of_the_kustomize_controller() {
-    let (mut cluster, tree) =
-        (Memory::default(), tree(&[("apps/a/all.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")]));
+    let (mut cluster, tree) = (
+        Memory::default(),
+        tree(&[("apps/a/all.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")]),
+    );
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let first = turn(&mut cluster, &app(""), &tree).status(1, None, at(10));
     let again = turn(&mut cluster, &app(""), &tree).status(1, Some(&first), at(20));

@@ -21,14 +21,18 @@ fn tutorial() -> Tree {
     release.modelkit_digest = Some(digest('a'));
     release.weight_bytes = 267_832_560;
     let mut tree = render(&release);
-    tree.merge(bootstrap(&Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap())));
+    tree.merge(bootstrap(&Bootstrap::new(
+        "https://git.example.org/acme/ml-infra.git".parse().unwrap(),
+    )));
     tree
 }
 
 /// Every field that is not the default.
 fn everything() -> Tree {
-    let mut release =
-        Release::new("sentiment".parse().unwrap(), format!("ghcr.io/acme/server@{}", digest('1')).parse().unwrap());
+    let mut release = Release::new(
+        "sentiment".parse().unwrap(),
+        format!("ghcr.io/acme/server@{}", digest('1')).parse().unwrap(),
+    );
     release.namespace = "ml-prod".parse().unwrap();
     release.env = "prod".parse().unwrap();
     release.replicas = 3;
@@ -87,14 +91,18 @@ fn rendered_objects_are_valid_against_the_schemas_of_kubernetes_and_flux() {
             }
         }
     }
-    let mut wrong: Object = tutorial().get("clusters/dev/distilbert-app.yaml").unwrap().parse().unwrap();
+    let mut wrong: Object =
+        tutorial().get("clusters/dev/distilbert-app.yaml").unwrap().parse().unwrap();
     wrong = Object::from_value({
         let mut value = wrong.into_value();
         value["spec"]["paths"] = "./apps".into();
         value
     })
     .unwrap();
-    assert!(!violations(&schemas, &wrong).is_empty(), "the schemas refuse a field that does not exist");
+    assert!(
+        !violations(&schemas, &wrong).is_empty(),
+        "the schemas refuse a field that does not exist"
+    );
 }
 
 /// What a schema has against an object.
@@ -103,11 +111,15 @@ fn violations(schemas: &Path, object: &Object) -> Vec<String> {
     let group = if id.group.is_empty() { "core" } else { &id.group };
     let file = schemas.join(group).join(format!("{}_{}.json", id.kind.to_lowercase(), id.version));
     let schema: Value = serde_json::from_str(
-        &std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())),
+        &std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display())),
     )
     .unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    validator.iter_errors(object.value()).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    validator
+        .iter_errors(object.value())
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
 }
 
 #[test]
@@ -122,7 +134,10 @@ fn rendered_trees_build_the_same_with_kubectl() {
         tree.write(&dir.path().join(case)).unwrap();
         let app = tree.paths().next().unwrap().rsplit_once('/').unwrap().0.to_owned();
         for folder in [clusters, app] {
-            let Ok(output) = Command::new("kubectl").arg("kustomize").arg(dir.path().join(case).join(&folder)).output()
+            let Ok(output) = Command::new("kubectl")
+                .arg("kustomize")
+                .arg(dir.path().join(case).join(&folder))
+                .output()
             else {
                 return skipped("kubectl is not there");
             };
@@ -164,8 +179,7 @@ fn kubectl_reads_what_is_printed() {
     ];
     let data: serde_json::Map<String, Value> =
         texts.iter().enumerate().map(|(n, text)| (format!("k{n}"), Value::from(*text))).collect();
-    let value =
-        serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "texts"}, "data": data});
+    let value = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "texts"}, "data": data});
     let object = Object::from_value(value).unwrap();
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("kustomization.yaml"), "resources: [texts.yaml]\n").unwrap();

@@ -67,8 +67,12 @@ impl Builder {
                 let content = Content::Scalar { text: text.into_owned(), plain, tag };
                 self.scalar(content, anchor, span)
             }
-            Event::SequenceStart(anchor, tag) => self.begin(Kind::Sequence(Vec::new()), anchor, tag.as_deref(), span),
-            Event::MappingStart(anchor, tag) => self.begin(Kind::Mapping(Map::default()), anchor, tag.as_deref(), span),
+            Event::SequenceStart(anchor, tag) => {
+                self.begin(Kind::Sequence(Vec::new()), anchor, tag.as_deref(), span)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.begin(Kind::Mapping(Map::default()), anchor, tag.as_deref(), span)
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => self.alias(anchor, span),
             _ => Ok(()),
@@ -94,7 +98,13 @@ impl Builder {
         self.add(node, span)
     }
 
-    fn begin(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), Problem> {
+    fn begin(
+        &mut self,
+        kind: Kind,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<(), Problem> {
         if let Some(tag) = tag {
             core_tag(tag, span)?;
         }
@@ -109,7 +119,8 @@ impl Builder {
         Ok(())
     }
 
-    /// The end of a block has no character of its own; that of `[]` and `{}` has one, and blanks may follow it.
+    /// The end of a block has no character of its own; that of `[]` and `{}` has one, and blanks
+    /// may follow it.
     fn end(&mut self, span: Span) -> Result<(), Problem> {
         let open = self.open.pop().expect("the parser pairs starts and ends");
         let flow = !span.is_empty();
@@ -154,7 +165,8 @@ impl Builder {
             Kind::Mapping(map) => match map.key.take() {
                 Some((key, is_merge, at)) => {
                     let characters = (at.index(), span.end.index());
-                    let field = Field { key, position: position(at), span: characters, value: node };
+                    let field =
+                        Field { key, position: position(at), span: characters, value: node };
                     if is_merge { map.merge = Some(field) } else { map.fields.push(field) }
                 }
                 None => map.key = Some(new_key(&node, &mut map.seen, span)?),
@@ -171,7 +183,11 @@ impl Weight {
     }
 }
 
-fn new_key(node: &Node, seen: &mut HashSet<String>, span: Span) -> Result<(String, bool, Marker), Problem> {
+fn new_key(
+    node: &Node,
+    seen: &mut HashSet<String>,
+    span: Span,
+) -> Result<(String, bool, Marker), Problem> {
     let Content::Scalar { text, plain, .. } = &node.content else {
         return Err(problem("a key must be a plain text", span.start));
     };

@@ -1,6 +1,7 @@
 //! The first document of a YAML text as a tree that knows where each value stands.
 //!
-//! Everything is bounded before anything is built from it: the size of the text, the depth, and what aliases blow it up to.
+//! Everything is bounded before anything is built from it: the size of the text, the depth, and
+//! what aliases blow it up to.
 
 mod builder;
 
@@ -39,7 +40,8 @@ pub(crate) enum Content {
 pub(crate) struct Field {
     pub(crate) key: String,
     pub(crate) position: Position,
-    /// The key's first character in the text, and the first one after the value, as it is written here.
+    /// The key's first character in the text, and the first one after the value, as it is written
+    /// here.
     pub(crate) span: (usize, usize),
     pub(crate) value: Rc<Node>,
 }
@@ -67,12 +69,16 @@ impl Node {
 /// Reads the first document of a text.
 pub(crate) fn read(text: &str) -> Result<Rc<Node>, Problem> {
     if text.len() > MAX_BYTES {
-        return Err(Problem::new("", format!("longer than {MAX_BYTES} bytes, the most that a Kitfile may have")));
+        return Err(Problem::new(
+            "",
+            format!("longer than {MAX_BYTES} bytes, the most that a Kitfile may have"),
+        ));
     }
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| Problem::new("", e.info()).at(position(*e.marker())))?;
+        let (event, span) =
+            event.map_err(|e| Problem::new("", e.info()).at(position(*e.marker())))?;
         if matches!(event, Event::DocumentEnd) {
             break;
         }

@@ -16,18 +16,23 @@ pub(super) struct Card {
 }
 
 /// The keys of a model card that say how the model came to be and what it does.
-const FACTS: [&str; 6] = ["base_model", "datasets", "language", "library_name", "pipeline_tag", "tags"];
+const FACTS: [&str; 6] =
+    ["base_model", "datasets", "language", "library_name", "pipeline_tag", "tags"];
 
 impl Card {
-    /// Reads the YAML between the two `---` lines that a file begins with; what is no front matter tells nothing.
+    /// Reads the YAML between the two `---` lines that a file begins with; what is no front matter
+    /// tells nothing.
     pub(super) fn of(file: &FileInfo) -> Self {
         let text = String::from_utf8_lossy(&file.head).replace("\r\n", "\n");
-        let matter =
-            text.trim_start_matches('\u{feff}').strip_prefix("---\n").and_then(|rest| rest.split_once("\n---"));
+        let matter = text
+            .trim_start_matches('\u{feff}')
+            .strip_prefix("---\n")
+            .and_then(|rest| rest.split_once("\n---"));
         let Some(root) = matter.and_then(|(matter, _)| document::read(matter).ok()) else {
             return Self::default();
         };
-        let field = |key: &str| root.field(key).map(|field| texts(&field.value)).unwrap_or_default();
+        let field =
+            |key: &str| root.field(key).map(|field| texts(&field.value)).unwrap_or_default();
         let fact = |key: &&str| {
             let value = match field(key).as_slice() {
                 [] => return None,
@@ -63,9 +68,18 @@ const LICENSES: [(&str, &[&str]); 17] = [
     ("GPL-3.0", &["gnu general public license", "version 3"]),
     ("GPL-2.0", &["gnu general public license", "version 2"]),
     ("MPL-2.0", &["mozilla public license", "version 2.0"]),
-    ("MIT", &["permission is hereby granted, free of charge", "without limitation the rights to use, copy, modify"]),
+    (
+        "MIT",
+        &[
+            "permission is hereby granted, free of charge",
+            "without limitation the rights to use, copy, modify",
+        ],
+    ),
     ("BSD-3-Clause", &["redistributions of source code must retain", "neither the name of"]),
-    ("BSD-2-Clause", &["redistributions of source code must retain", "redistributions in binary form"]),
+    (
+        "BSD-2-Clause",
+        &["redistributions of source code must retain", "redistributions in binary form"],
+    ),
     ("ISC", &["permission to use, copy, modify, and/or distribute this software"]),
     ("Unlicense", &["this is free and unencumbered software released into the public domain"]),
     ("CC0-1.0", &["cc0 1.0 universal"]),
@@ -79,13 +93,15 @@ const LICENSES: [(&str, &[&str]); 17] = [
 pub(super) fn license_of(file: &FileInfo) -> String {
     let text = String::from_utf8_lossy(&file.head).to_lowercase();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let known = LICENSES.iter().find(|(_, needles)| needles.iter().all(|needle| text.contains(needle)));
+    let known =
+        LICENSES.iter().find(|(_, needles)| needles.iter().all(|needle| text.contains(needle)));
     known.map_or_else(String::new, |(id, _)| (*id).to_owned())
 }
 
 /// The hub writes identifiers in lower case; SPDX does not. `other` says nothing.
 pub(super) fn spdx(id: &str) -> String {
-    let known = LICENSES.iter().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(id));
+    let known =
+        LICENSES.iter().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(id));
     match known {
         Some(known) => known.to_owned(),
         None if matches!(id, "other" | "unknown") => String::new(),

@@ -27,7 +27,8 @@ impl Weights {
     }
 }
 
-/// A length in eight bytes, little end first, then a JSON object: dtype, shape and place of each tensor.
+/// A length in eight bytes, little end first, then a JSON object: dtype, shape and place of each
+/// tensor.
 fn safetensors(file: &FileInfo) -> Option<Weights> {
     let (length, rest) = file.head.split_first_chunk()?;
     let length = u64::from_le_bytes(*length);
@@ -35,7 +36,8 @@ fn safetensors(file: &FileInfo) -> Option<Weights> {
         return None;
     }
     let header = rest.get(..usize::try_from(length).ok()?);
-    let tensors = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(header).ok());
+    let tensors =
+        header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(header).ok());
     Some(Weights {
         format: "safetensors",
         parameters: tensors.map(|tensors| counted(&tensors)).unwrap_or_default(),
@@ -58,7 +60,10 @@ fn counted(tensors: &Map<String, Value>) -> Map<String, Value> {
     if dtypes.is_empty() {
         return Map::new();
     }
-    Map::from_iter([("num_parameters".to_owned(), total.into()), ("dtype".to_owned(), dtypes.join(", ").into())])
+    Map::from_iter([
+        ("num_parameters".to_owned(), total.into()),
+        ("dtype".to_owned(), dtypes.join(", ").into()),
+    ])
 }
 
 /// `GGUF`, a version, two counts, then values with names.
@@ -72,11 +77,13 @@ fn gguf(head: &[u8]) -> Option<Weights> {
         let Some((name, value)) = reader.text().zip(reader.value()) else {
             break;
         };
-        let short =
-            name.strip_prefix("general.").unwrap_or_else(|| name.split_once('.').map_or(&*name, |(_, short)| short));
+        let short = name
+            .strip_prefix("general.")
+            .unwrap_or_else(|| name.split_once('.').map_or(&*name, |(_, short)| short));
         match short {
             "license" => weights.license = value.as_str().map(str::to_owned),
-            "architecture" | "size_label" | "context_length" | "embedding_length" | "block_count" => {
+            "architecture" | "size_label" | "context_length" | "embedding_length"
+            | "block_count" => {
                 weights.parameters.insert(short.to_owned(), value);
             }
             _ => {}

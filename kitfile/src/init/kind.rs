@@ -27,8 +27,14 @@ const IGNORED_FOLDERS: [&str; 2] = ["__pycache__", "node_modules"];
 
 const PROMPTS: [&str; 3] = ["agents.md", "skill.md", "claude.md"];
 
-const CODE_NAMES: [&str; 6] =
-    ["requirements.txt", "dockerfile", "makefile", "pyproject.toml", "environment.yml", "environment.yaml"];
+const CODE_NAMES: [&str; 6] = [
+    "requirements.txt",
+    "dockerfile",
+    "makefile",
+    "pyproject.toml",
+    "environment.yml",
+    "environment.yaml",
+];
 
 /// Suffixes and what they say, the first that fits.
 const SUFFIXES: [(Kind, &[&str]); 6] = [
@@ -67,8 +73,28 @@ const SUFFIXES: [(Kind, &[&str]); 6] = [
             ".plan",
         ],
     ),
-    (Kind::Metadata, &[".json", ".yaml", ".yml", ".xml", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab"]),
-    (Kind::Docs, &[".md", ".adoc", ".rst", ".html", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"]),
+    (
+        Kind::Metadata,
+        &[
+            ".json",
+            ".yaml",
+            ".yml",
+            ".xml",
+            ".txt",
+            ".model",
+            ".jinja",
+            ".tiktoken",
+            ".spm",
+            ".vocab",
+        ],
+    ),
+    (
+        Kind::Docs,
+        &[
+            ".md", ".adoc", ".rst", ".html", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg",
+            ".webp",
+        ],
+    ),
     (
         Kind::Dataset,
         &[
@@ -92,8 +118,8 @@ const SUFFIXES: [(Kind, &[&str]); 6] = [
     (
         Kind::Code,
         &[
-            ".py", ".ipynb", ".sh", ".rs", ".go", ".js", ".ts", ".java", ".c", ".cpp", ".h", ".r", ".jl", ".toml",
-            ".sql",
+            ".py", ".ipynb", ".sh", ".rs", ".go", ".js", ".ts", ".java", ".c", ".cpp", ".h", ".r",
+            ".jl", ".toml", ".sql",
         ],
     ),
 ];
@@ -126,15 +152,18 @@ impl Kind {
         if Weights::of(file).is_some() {
             return Some(Self::Model);
         }
-        let is_pytorch =
-            name.ends_with(".bin") && (name.contains("pytorch_model") || file.head.starts_with(b"PK\x03\x04"));
+        let is_pytorch = name.ends_with(".bin")
+            && (name.contains("pytorch_model") || file.head.starts_with(b"PK\x03\x04"));
         let is_table = file.head.starts_with(b"PAR1") || file.head.starts_with(b"ARROW1");
         is_pytorch.then_some(Self::Model).or(is_table.then_some(Self::Dataset))
     }
 
     fn by_suffix(name: &str) -> Self {
         let fits = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-        SUFFIXES.iter().find(|(_, suffixes)| fits(suffixes)).map_or(Self::Unknown, |(kind, _)| *kind)
+        SUFFIXES
+            .iter()
+            .find(|(_, suffixes)| fits(suffixes))
+            .map_or(Self::Unknown, |(kind, _)| *kind)
     }
 
     /// What a folder's name says of all that lies in it.

@@ -1,4 +1,5 @@
-//! Guesses a Kitfile from a list of files: kit's rules for names and folders, and a look at what the files begin with.
+//! Guesses a Kitfile from a list of files: kit's rules for names and folders, and a look at what
+//! the files begin with.
 
 mod card;
 mod header;
@@ -12,7 +13,8 @@ use kind::Kind;
 
 use crate::{Code, Dataset, Doc, Kitfile, McpServer, Package, Prompt};
 
-/// Up to so many files that nobody knows become layers of their own; more become one layer, the rest of the folder.
+/// Up to so many files that nobody knows become layers of their own; more become one layer, the
+/// rest of the folder.
 const MAX_LONE_FILES: usize = 5;
 
 /// A file to guess from.
@@ -22,32 +24,42 @@ pub struct FileInfo {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its first bytes: 64 KiB tell all that is asked of them. They may be left out where [`needs_head`] says so.
+    /// Its first bytes: 64 KiB tell all that is asked of them. They may be left out where
+    /// [`needs_head`] says so.
     pub head: Vec<u8>,
 }
 
 /// Whether the guess goes by what a file begins with; of other files the name tells all.
 pub fn needs_head(path: &str) -> bool {
     let file = FileInfo { path: path.to_owned(), size: 0, head: Vec::new() };
-    let is_told = matches!(Kind::of(&file), Kind::Ignored | Kind::McpServer | Kind::Docs | Kind::Dataset | Kind::Code);
+    let is_told = matches!(
+        Kind::of(&file),
+        Kind::Ignored | Kind::McpServer | Kind::Docs | Kind::Dataset | Kind::Code
+    );
     !is_told
 }
 
 /// Guesses the Kitfile of a folder with these files, all of them, also those in folders beneath.
 ///
-/// `name` becomes the package's name; of a name such as `org/model`, as hubs have it, the first part becomes its author.
+/// `name` becomes the package's name; of a name such as `org/model`, as hubs have it, the first
+/// part becomes its author.
 pub fn init(name: &str, files: &[FileInfo]) -> Kitfile {
     init_to_depth(name, files, 0)
 }
 
-/// The same, where folders so many levels deep are gone through file by file (kit's `--depth`); [`usize::MAX`] for all of them.
+/// The same, where folders so many levels deep are gone through file by file (kit's `--depth`);
+/// [`usize::MAX`] for all of them.
 pub fn init_to_depth(name: &str, files: &[FileInfo], depth: usize) -> Kitfile {
     let mut files: Vec<&FileInfo> = files.iter().collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut guess = Guess::default();
     let (author, short) = name.trim_end_matches('/').rsplit_once('/').unwrap_or(("", name));
     let author = author.rsplit('/').next().filter(|author| !author.is_empty()).map(str::to_owned);
-    let package = Package { name: short.to_owned(), authors: author.into_iter().collect(), ..Package::default() };
+    let package = Package {
+        name: short.to_owned(),
+        authors: author.into_iter().collect(),
+        ..Package::default()
+    };
     if let Some(skill) = files.iter().find(|file| file.path == "SKILL.md") {
         return whole_skill(package, Card::of(skill));
     }
@@ -59,15 +71,22 @@ pub fn init_to_depth(name: &str, files: &[FileInfo], depth: usize) -> Kitfile {
 /// The Kitfile of a folder that is a skill as a whole.
 fn whole_skill(mut package: Package, card: Card) -> Kitfile {
     let Card { name, description, license, .. } = card;
-    for (field, value) in
-        [(&mut package.name, &name), (&mut package.description, &description), (&mut package.license, &license)]
-    {
+    for (field, value) in [
+        (&mut package.name, &name),
+        (&mut package.description, &description),
+        (&mut package.license, &license),
+    ] {
         if field.is_empty() {
             field.clone_from(value);
         }
     }
     let prompt = Prompt { name, path: ".".to_owned(), description, ..Prompt::default() };
-    Kitfile { manifest_version: "1.0.0".to_owned(), package, prompts: vec![prompt], ..Kitfile::default() }
+    Kitfile {
+        manifest_version: "1.0.0".to_owned(),
+        package,
+        prompts: vec![prompt],
+        ..Kitfile::default()
+    }
 }
 
 /// The folders in a folder (its path ends in `/`, or is empty), with all the files beneath each.
@@ -109,12 +128,15 @@ impl<'a> Guess<'a> {
     fn folders(&mut self, within: &str, files: &[&'a FileInfo], depth: usize) {
         for (folder, files) in folders(within, files) {
             let path = format!("{folder}/");
-            let is_skill = files.iter().any(|file| file.path.strip_prefix(&path) == Some("SKILL.md"));
+            let is_skill =
+                files.iter().any(|file| file.path.strip_prefix(&path) == Some("SKILL.md"));
             if depth == 0 || is_skill {
                 self.folder(folder, &files);
                 continue;
             }
-            let here = |file: &&&FileInfo| file.path.strip_prefix(&path).is_some_and(|name| !name.contains('/'));
+            let here = |file: &&&FileInfo| {
+                file.path.strip_prefix(&path).is_some_and(|name| !name.contains('/'))
+            };
             files.iter().filter(here).for_each(|file| self.file(file));
             self.folders(&path, &files, depth - 1);
         }
@@ -142,16 +164,22 @@ impl<'a> Guess<'a> {
     /// A folder is one layer, but for models, which lie file by file.
     fn folder(&mut self, name: &str, files: &[&'a FileInfo]) {
         let path = format!("{name}/");
-        if let Some(skill) = files.iter().find(|file| file.path.strip_prefix(&path) == Some("SKILL.md")) {
+        if let Some(skill) =
+            files.iter().find(|file| file.path.strip_prefix(&path) == Some("SKILL.md"))
+        {
             return self.skill(path, Card::of(skill));
         }
-        let kinds = || files.iter().map(|file| Kind::of(file)).filter(|kind| *kind != Kind::Ignored);
+        let kinds =
+            || files.iter().map(|file| Kind::of(file)).filter(|kind| *kind != Kind::Ignored);
         let has = |kind: Kind| kinds().any(|other| other == kind);
         if kinds().next().is_none() {
             return;
         }
-        let is_model =
-            has(Kind::Model) && !has(Kind::Code) && !has(Kind::Unknown) && !has(Kind::Dataset) && !has(Kind::Prompt);
+        let is_model = has(Kind::Model)
+            && !has(Kind::Code)
+            && !has(Kind::Unknown)
+            && !has(Kind::Dataset)
+            && !has(Kind::Prompt);
         let own_name = name.rsplit('/').next().unwrap_or(name);
         let named = Kind::of_folder(own_name).filter(|_| !has(Kind::Model));
         match named.unwrap_or_else(|| only_kind(kinds())) {
@@ -181,7 +209,8 @@ impl<'a> Guess<'a> {
         let (card, license) = (self.card, self.license);
         let mut kitfile = Kitfile { manifest_version: "1.0.0".to_owned(), package, ..self.kitfile };
         if self.weights.is_empty() {
-            let dataset = |file: &&FileInfo| Dataset { path: file.path.clone(), ..Dataset::default() };
+            let dataset =
+                |file: &&FileInfo| Dataset { path: file.path.clone(), ..Dataset::default() };
             kitfile.datasets.extend(self.metadata.iter().map(dataset));
             let license = if card.license.is_empty() { license } else { card.license };
             *license_of_rest(&mut kitfile) = license;

@@ -27,18 +27,30 @@ const CONFIG_FACTS: [&str; 12] = [
     "vocab_size",
 ];
 
-/// Makes one model of the weights files (at least one, in the order of their paths) and what belongs to them.
+/// Makes one model of the weights files (at least one, in the order of their paths) and what
+/// belongs to them.
 pub(super) fn model(name: &str, weights: &[&FileInfo], metadata: &[&FileInfo]) -> Model {
     let main = main_file(weights);
     let header = Weights::of(main);
     let config = config(main, metadata);
     let mut parameters = Map::new();
     if let Some(config) = &config {
-        parameters.extend(CONFIG_FACTS.iter().filter_map(|key| Some(((*key).to_owned(), config.get(*key)?.clone()))));
+        parameters.extend(
+            CONFIG_FACTS
+                .iter()
+                .filter_map(|key| Some(((*key).to_owned(), config.get(*key)?.clone()))),
+        );
         parameters.extend(labels(config).map(|labels| ("labels".to_owned(), labels)));
     }
-    let license = header.as_ref().and_then(|header| header.license.as_deref()).map(card::spdx).unwrap_or_default();
-    let format = header.as_ref().map_or_else(|| format_by_name(&main.path), |header| header.format).to_owned();
+    let license = header
+        .as_ref()
+        .and_then(|header| header.license.as_deref())
+        .map(card::spdx)
+        .unwrap_or_default();
+    let format = header
+        .as_ref()
+        .map_or_else(|| format_by_name(&main.path), |header| header.format)
+        .to_owned();
     parameters.extend(header.map(|header| header.parameters).unwrap_or_default());
     let others = weights.iter().filter(|file| file.path != main.path).chain(metadata);
     Model {
@@ -47,7 +59,9 @@ pub(super) fn model(name: &str, weights: &[&FileInfo], metadata: &[&FileInfo]) -
         license,
         framework: framework(config.as_ref(), metadata).to_owned(),
         format,
-        parts: others.map(|file| ModelPart { path: file.path.clone(), ..ModelPart::default() }).collect(),
+        parts: others
+            .map(|file| ModelPart { path: file.path.clone(), ..ModelPart::default() })
+            .collect(),
         parameters: if parameters.is_empty() { Value::Null } else { parameters.into() },
         ..Model::default()
     }
@@ -59,7 +73,12 @@ pub(super) fn describe(model: &mut Model, card: Card) {
         model.license = card.license;
     }
     if model.framework.is_empty() {
-        model.framework = card.parameters.get("library_name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        model.framework = card
+            .parameters
+            .get("library_name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
     }
     if !card.parameters.is_empty() {
         let mut parameters = model.parameters.as_object().cloned().unwrap_or_default();
@@ -68,7 +87,8 @@ pub(super) fn describe(model: &mut Model, card: Card) {
     }
 }
 
-/// The one that is far larger than the rest; else the one in the format that loads safest; else the first.
+/// The one that is far larger than the rest; else the one in the format that loads safest; else the
+/// first.
 fn main_file<'a>(weights: &[&'a FileInfo]) -> &'a FileInfo {
     let n_files = u64::try_from(weights.len()).unwrap_or(u64::MAX);
     let average = weights.iter().map(|file| file.size).fold(0, u64::saturating_add) / n_files;
@@ -81,13 +101,19 @@ fn main_file<'a>(weights: &[&'a FileInfo]) -> &'a FileInfo {
     let same_stem = |file: &&&FileInfo| is_plain(stem(&file.path));
     let twins = weights.iter().filter(same_stem).count() == weights.len();
     let large = weights.iter().filter(is_large).max_by_key(|file| file.size).filter(|_| !twins);
-    large.or_else(|| weights.iter().filter(same_stem).min_by_key(rank).filter(|_| twins)).unwrap_or(&weights[0])
+    large
+        .or_else(|| weights.iter().filter(same_stem).min_by_key(rank).filter(|_| twins))
+        .unwrap_or(&weights[0])
 }
 
 fn model_name(name: &str, main: &FileInfo, n_weights: usize) -> String {
     let own = stem(&main.path);
     let is_numbered = n_weights > 1 && own.chars().last().is_some_and(|c| c.is_ascii_digit());
-    if name.is_empty() || !(is_plain(own) || is_numbered) { own.to_owned() } else { name.to_owned() }
+    if name.is_empty() || !(is_plain(own) || is_numbered) {
+        own.to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 fn is_plain(stem: &str) -> bool {
@@ -106,7 +132,8 @@ fn file_name(path: &str) -> &str {
 /// The `config.json` beside the weights.
 fn config(main: &FileInfo, metadata: &[&FileInfo]) -> Option<Map<String, Value>> {
     let folder = main.path.strip_suffix(file_name(&main.path))?;
-    let file = metadata.iter().find(|file| file.path.strip_prefix(folder) == Some("config.json"))?;
+    let file =
+        metadata.iter().find(|file| file.path.strip_prefix(folder) == Some("config.json"))?;
     serde_json::from_slice(&file.head).ok()
 }
 
@@ -116,7 +143,9 @@ fn framework(config: Option<&Map<String, Value>>, metadata: &[&FileInfo]) -> &'s
         "peft"
     } else if has("config_sentence_transformers.json") {
         "sentence-transformers"
-    } else if config.is_some_and(|config| config.contains_key("model_type") || config.contains_key("architectures")) {
+    } else if config.is_some_and(|config| {
+        config.contains_key("model_type") || config.contains_key("architectures")
+    }) {
         "transformers"
     } else {
         ""
@@ -126,7 +155,8 @@ fn framework(config: Option<&Map<String, Value>>, metadata: &[&FileInfo]) -> &'s
 /// The labels of a classifier, in their order.
 fn labels(config: &Map<String, Value>) -> Option<Value> {
     let by_id = config.get("id2label")?.as_object()?;
-    let labels: Option<Vec<Value>> = (0..by_id.len()).map(|id| by_id.get(&id.to_string()).cloned()).collect();
+    let labels: Option<Vec<Value>> =
+        (0..by_id.len()).map(|id| by_id.get(&id.to_string()).cloned()).collect();
     labels.map(Value::from)
 }
 

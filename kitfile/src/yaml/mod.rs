@@ -1,4 +1,5 @@
-//! The YAML form, laid out as kit lays it out: two spaces per level, lists indented under their key.
+//! The YAML form, laid out as kit lays it out: two spaces per level, lists indented under their
+//! key.
 
 mod order;
 mod text;
@@ -13,13 +14,17 @@ use crate::Kitfile;
 const MAX_SIMPLE_KEY: usize = 128;
 
 impl Kitfile {
-    /// The YAML form, without the layers' digests. What [`Kitfile::parse`] read before, it reads again from this.
+    /// The YAML form, without the layers' digests. What [`Kitfile::parse`] read before, it reads
+    /// again from this.
     pub fn to_yaml(&self) -> String {
         let mut plain = self.clone();
         plain.clear_layers();
-        let mut values = serde_yaml::to_value(&plain).expect("a Kitfile is texts, lists and JSON values");
+        let mut values =
+            serde_yaml::to_value(&plain).expect("a Kitfile is texts, lists and JSON values");
         let root = values.as_mapping_mut().expect("a Kitfile is a map");
-        root.retain(|key, value| key != "package" || value.as_mapping().is_some_and(|package| !package.is_empty()));
+        root.retain(|key, value| {
+            key != "package" || value.as_mapping().is_some_and(|package| !package.is_empty())
+        });
         let mut out = String::new();
         for (key, value) in &*root {
             match (key.as_str(), value) {
@@ -54,8 +59,11 @@ fn package_section(package: &Mapping, out: &mut String) {
         out.push_str("  ");
         match value {
             Value::Sequence(authors) => {
-                let authors: Vec<_> =
-                    authors.iter().filter_map(Value::as_str).map(|author| text(author, Place::Flow)).collect();
+                let authors: Vec<_> = authors
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(|author| text(author, Place::Flow))
+                    .collect();
                 out.push_str(&format!("authors: [{}]\n", authors.join(", ")));
             }
             _ => field(key, value, 2, out),
@@ -161,13 +169,16 @@ fn scalar_text(value: &Value, place: Place) -> String {
     }
 }
 
-/// Floats have an exponent from a million on and below a ten-thousandth, as Go's `%g` gives it: two digits at least.
+/// Floats have an exponent from a million on and below a ten-thousandth, as Go's `%g` gives it: two
+/// digits at least.
 fn number_text(number: &Number) -> String {
     let Some(value) = number.as_f64().filter(|_| number.is_f64()) else {
         return number.to_string();
     };
     let (digits, exponent) = match format!("{value:e}").split_once('e') {
-        Some((digits, exponent)) => (digits.to_owned(), exponent.parse::<i32>().unwrap_or_default()),
+        Some((digits, exponent)) => {
+            (digits.to_owned(), exponent.parse::<i32>().unwrap_or_default())
+        }
         None => return value.to_string(),
     };
     if (-4..6).contains(&exponent) {

@@ -46,11 +46,14 @@ impl PartialOrd for Key {
     }
 }
 
-/// The number whose digits go on here, and how many they are; zeros count once a larger digit stood before them.
+/// The number whose digits go on here, and how many they are; zeros count once a larger digit stood
+/// before them.
 fn number(text: &[char], at: usize) -> (u128, usize) {
     let digit = |c: &char| c.to_digit(10).map(u128::from);
     let before = text[..at].iter().rev().map_while(digit).any(|digit| digit != 0);
     let digits: Vec<u128> = text[at..].iter().map_while(digit).collect();
-    let number = digits.iter().fold(u128::from(before), |number, digit| number.wrapping_mul(10).wrapping_add(*digit));
+    let number = digits
+        .iter()
+        .fold(u128::from(before), |number, digit| number.wrapping_mul(10).wrapping_add(*digit));
     (number, digits.len())
 }

@@ -75,8 +75,9 @@ struct Look {
 impl Look {
     fn of(value: &str) -> Self {
         let lines = value.contains('\n');
-        let special =
-            value.chars().any(|c| !is_printable(c) && c != '\n' && c != '\t' || matches!(c, '\u{2028}' | '\u{2029}'));
+        let special = value.chars().any(|c| {
+            !is_printable(c) && c != '\n' && c != '\t' || matches!(c, '\u{2028}' | '\u{2029}')
+        });
         let loose_space = value.ends_with(' ') || value.contains(" \n");
         let edge = value.starts_with(' ') || value.ends_with(' ');
         let (block_indicators, flow_indicators) = indicators(value);
@@ -101,7 +102,8 @@ fn indicators(value: &str) -> (bool, bool) {
     while let Some((i, c)) = chars.next() {
         let ends = chars.peek().is_none_or(|(_, next)| matches!(next, ' ' | '\t'));
         match c {
-            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
+            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
+            | '@' | '`'
                 if i == 0 =>
             {
                 (block, flow) = (true, true);
@@ -120,14 +122,16 @@ fn indicators(value: &str) -> (bool, bool) {
 
 /// Printable in the basic plane; the rest is escaped, as `yaml.v3` does it.
 fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
+        && c != '\u{feff}'
 }
 
 /// A truth value to a YAML 1.1 reader.
 fn is_old_bool(value: &str) -> bool {
     const OLD: [&str; 6] = ["y", "yes", "on", "n", "no", "off"];
     let capital = |old: &str| old[..1].to_ascii_uppercase() + &old[1..];
-    OLD.iter().any(|old| value == *old || value == old.to_ascii_uppercase() || value == capital(old))
+    OLD.iter()
+        .any(|old| value == *old || value == old.to_ascii_uppercase() || value == capital(old))
 }
 
 /// A number to a YAML 1.1 reader: `1:30`, by `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`.

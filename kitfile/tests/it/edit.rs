@@ -237,8 +237,7 @@ fn sections_of_other_styles_are_replaced() {
 
 #[test]
 fn long_texts_and_windows_lines_are_kept() {
-    let text =
-        "manifestVersion: 1.0.0\r\nmodel:\r\n  description: |\r\n    one\r\n    two\r\n\r\n  path: m\r\ndocs: []\r\n";
+    let text = "manifestVersion: 1.0.0\r\nmodel:\r\n  description: |\r\n    one\r\n    two\r\n\r\n  path: m\r\ndocs: []\r\n";
     check(
         text,
         |model| model.description = "three\nfour\n".to_owned(),
@@ -340,24 +339,34 @@ fn a_new_field_stands_before_one_that_changes() {
 fn any_change_keeps_the_rest() {
     let mut state: u64 = 3;
     let mut next = |limit: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).expect("31 bits") % limit
     };
     let values = ["", "", "x", "1.0", "two\nlines\n", "a: b # c", " lead", "ä"];
     let mut text = COMMENTED.to_owned();
     for _ in 0..500 {
         let mut model = Model { path: "m".to_owned(), ..Model::default() };
-        for field in
-            [&mut model.name, &mut model.license, &mut model.framework, &mut model.version, &mut model.description]
-        {
+        for field in [
+            &mut model.name,
+            &mut model.license,
+            &mut model.framework,
+            &mut model.version,
+            &mut model.description,
+        ] {
             *field = values[next(values.len())].to_owned();
         }
-        model.parts = (0..next(3)).map(|i| ModelPart { path: format!("p{i}"), ..ModelPart::default() }).collect();
-        model.parameters = [json!(null), json!({"k": [1, "x\ny"]}), json!([]), json!("t")][next(4)].clone();
+        model.parts = (0..next(3))
+            .map(|i| ModelPart { path: format!("p{i}"), ..ModelPart::default() })
+            .collect();
+        model.parameters =
+            [json!(null), json!({"k": [1, "x\ny"]}), json!([]), json!("t")][next(4)].clone();
         text = set_model(&text, &model).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(Kitfile::parse(&text).expect("correct").kitfile.model, Some(model));
-        let (head, tail) =
-            (COMMENTED.split_once("model:").expect("there").0, COMMENTED.split_once("# The rest").expect("there").1);
+        let (head, tail) = (
+            COMMENTED.split_once("model:").expect("there").0,
+            COMMENTED.split_once("# The rest").expect("there").1,
+        );
         assert!(text.starts_with(head) && text.ends_with(tail), "{text}");
     }
 }

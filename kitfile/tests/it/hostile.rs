@@ -27,8 +27,10 @@ fn a_billion_laughs_are_not_laughed() {
 #[test]
 fn a_long_text_repeated_is_too_long() {
     let aliases = vec!["*a"; 5000].join(", ");
-    let text =
-        format!("manifestVersion: 1.0.0\nmodel: {{path: m, parameters: [&a {}, {aliases}]}}\n", "x".repeat(10_000));
+    let text = format!(
+        "manifestVersion: 1.0.0\nmodel: {{path: m, parameters: [&a {}, {aliases}]}}\n",
+        "x".repeat(10_000)
+    );
     check(&text, expect!["2:11708: too many values, once all aliases are written out"]);
 }
 
@@ -39,7 +41,10 @@ fn deep_nesting_is_refused_before_it_is_built() {
     check(&"{a: ".repeat(n), expect!["1:1021: recursion limit exceeded"]);
     check(&"- ".repeat(n), expect!["1:129: lists and maps lie more than 64 deep in each other"]);
     check(&"? ".repeat(n), expect!["1:129: lists and maps lie more than 64 deep in each other"]);
-    check(&format!("{{\"a\": {}1{}}}", "[".repeat(n), "]".repeat(n)), expect!["1:261: recursion limit exceeded"]);
+    check(
+        &format!("{{\"a\": {}1{}}}", "[".repeat(n), "]".repeat(n)),
+        expect!["1:261: recursion limit exceeded"],
+    );
 }
 
 #[test]
@@ -50,7 +55,9 @@ fn a_block_that_deepens_line_by_line_is_refused() {
 
 #[test]
 fn merges_of_merges_stay_bounded() {
-    let mut text = String::from("manifestVersion: 1.0.0\nmodel:\n  path: m\n  parameters:\n    m0: &m0 {a: 1}\n");
+    let mut text = String::from(
+        "manifestVersion: 1.0.0\nmodel:\n  path: m\n  parameters:\n    m0: &m0 {a: 1}\n",
+    );
     for i in 1..40 {
         text += &format!("    m{i}: &m{i} {{<<: [*m{0}, *m{0}], k{i}: 1}}\n", i - 1);
     }
@@ -59,7 +66,10 @@ fn merges_of_merges_stay_bounded() {
 
 #[test]
 fn a_text_that_is_too_long_is_not_read() {
-    check(&"#".repeat(2 << 20), expect!["longer than 1048576 bytes, the most that a Kitfile may have"]);
+    check(
+        &"#".repeat(2 << 20),
+        expect!["longer than 1048576 bytes, the most that a Kitfile may have"],
+    );
 }
 
 /// What is told may be long, but must not take long.
@@ -78,7 +88,10 @@ fn many_problems_are_told_in_time() {
             "datasets: [{{path: a, remotePath: 'b:c'}}, {}]",
             items(&format!("{{path: 'a/{}'}}", "x/".repeat(2000)), 200)
         ),
-        format!("code: {{{}}}", (0..50_000).map(|i| format!("k{i}: 1")).collect::<Vec<_>>().join(", ")),
+        format!(
+            "code: {{{}}}",
+            (0..50_000).map(|i| format!("k{i}: 1")).collect::<Vec<_>>().join(", ")
+        ),
     ] {
         assert!(Kitfile::parse(&text).is_err());
     }
@@ -128,15 +141,25 @@ fn nonsense_never_panics() {
     for _ in 0..30_000 {
         let mut text = String::new();
         for _ in 0..12 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             text += pieces[usize::try_from(state >> 33).expect("31 bits") % pieces.len()];
         }
         if let Ok(parsed) = Kitfile::parse(&text) {
-            assert_eq!(Kitfile::parse(&parsed.kitfile.to_yaml()).expect("ours").kitfile, parsed.kitfile, "{text:?}");
+            assert_eq!(
+                Kitfile::parse(&parsed.kitfile.to_yaml()).expect("ours").kitfile,
+                parsed.kitfile,
+                "{text:?}"
+            );
         }
         let model = kitfile::Model { path: "new".to_owned(), ..Default::default() };
         if let Ok(edited) = kitfile::edit::set_model(&text, &model) {
-            assert_eq!(Kitfile::parse(&edited).expect("edited").kitfile.model, Some(model), "{text:?}");
+            assert_eq!(
+                Kitfile::parse(&edited).expect("edited").kitfile.model,
+                Some(model),
+                "{text:?}"
+            );
         }
     }
 }
@@ -151,7 +174,10 @@ fn whatever_is_read_is_written_so_that_it_reads_the_same() {
         let Ok(parsed) = Kitfile::parse(&text) else { continue };
         n_read += 1;
         assert_eq!(Kitfile::parse(&parsed.kitfile.to_yaml()).unwrap().kitfile, parsed.kitfile);
-        assert_eq!(Kitfile::from_json(parsed.kitfile.to_json().as_bytes()).unwrap(), parsed.kitfile);
+        assert_eq!(
+            Kitfile::from_json(parsed.kitfile.to_json().as_bytes()).unwrap(),
+            parsed.kitfile
+        );
     }
     assert!(n_read >= 6, "{n_read}");
 }

@@ -33,8 +33,13 @@ fn hub_folder() -> Vec<FileInfo> {
     let weights = safetensors(
         r#"{"__metadata__":{"format":"pt"},"a.weight":{"dtype":"F32","shape":[10,20],"data_offsets":[0,800]},"a.bias":{"dtype":"F32","shape":[20],"data_offsets":[800,880]}}"#,
     );
-    let mut files =
-        names(&["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", ".gitattributes"]);
+    let mut files = names(&[
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "vocab.txt",
+        ".gitattributes",
+    ]);
     files.push(file("config.json", 300, CONFIG));
     files.push(file("model.safetensors", 1_000_000, weights));
     files.push(file("README.md", 200, CARD));
@@ -91,8 +96,11 @@ fn every_file_of_a_hub_folder_is_packed_once() {
     let kitfile = init("org/name", &hub_folder());
     let mut packed: Vec<_> = kitfile.entries().map(|entry| entry.path).collect();
     packed.sort_unstable();
-    let mut there: Vec<_> =
-        hub_folder().into_iter().map(|file| file.path).filter(|path| !path.starts_with('.')).collect();
+    let mut there: Vec<_> = hub_folder()
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| !path.starts_with('.'))
+        .collect();
     there.sort_unstable();
     assert_eq!(packed, there);
 }
@@ -139,8 +147,12 @@ fn the_same_model_in_several_formats_is_one_model() {
 
 #[test]
 fn a_gguf_file_tells_what_it_is() {
-    let text = |text: &str| [&u64::try_from(text.len()).expect("short").to_le_bytes(), text.as_bytes()].concat();
-    let mut head = [b"GGUF".as_slice(), &3_u32.to_le_bytes(), &0_u64.to_le_bytes(), &4_u64.to_le_bytes()].concat();
+    let text = |text: &str| {
+        [&u64::try_from(text.len()).expect("short").to_le_bytes(), text.as_bytes()].concat()
+    };
+    let mut head =
+        [b"GGUF".as_slice(), &3_u32.to_le_bytes(), &0_u64.to_le_bytes(), &4_u64.to_le_bytes()]
+            .concat();
     for (name, value) in [("general.architecture", "llama"), ("general.license", "mit")] {
         head.extend([text(name), 8_u32.to_le_bytes().to_vec(), text(value)].concat());
     }
@@ -154,7 +166,14 @@ fn a_gguf_file_tells_what_it_is() {
         ]
         .concat(),
     );
-    head.extend([text("llama.context_length"), 4_u32.to_le_bytes().to_vec(), 4096_u32.to_le_bytes().to_vec()].concat());
+    head.extend(
+        [
+            text("llama.context_length"),
+            4_u32.to_le_bytes().to_vec(),
+            4096_u32.to_le_bytes().to_vec(),
+        ]
+        .concat(),
+    );
     check(
         "chat",
         &[file("chat-q4.gguf", 4_000_000, head.clone())],
@@ -195,7 +214,11 @@ fn headers_that_lie_are_not_believed() {
     let shape = safetensors(
         r#"{"a":{"dtype":"F32","shape":[18446744073709551615,18446744073709551615]},"b":{"shape":"x"},"c":3}"#,
     );
-    assert!(init("x", &[file("a.safetensors", 500, shape)]).to_yaml().contains("num_parameters: 18446744073709551615"));
+    assert!(
+        init("x", &[file("a.safetensors", 500, shape)])
+            .to_yaml()
+            .contains("num_parameters: 18446744073709551615")
+    );
     let card = "---\nlicense: &a [*a]\n---\n";
     assert_eq!(init("x", &[file("README.md", 9, card)]).package.license, "");
 }
@@ -259,7 +282,11 @@ fn folders_are_taken_as_a_whole_by_name_or_by_what_is_in_them() {
 #[test]
 fn a_folder_with_a_skill_is_one_prompt() {
     let mut files = names(&["skill-a/run.py", "notes.md"]);
-    files.push(file("skill-a/SKILL.md", 60, "---\nname: summarise\ndescription: Makes texts short\n---\nText\n"));
+    files.push(file(
+        "skill-a/SKILL.md",
+        60,
+        "---\nname: summarise\ndescription: Makes texts short\n---\nText\n",
+    ));
     check(
         "skills",
         &files,
@@ -438,8 +465,18 @@ fn upper_case_names_are_recognised() {
 
 #[test]
 fn what_names_tell_needs_no_look() {
-    let needing = |paths: &[&'static str]| paths.iter().copied().filter(|path| needs_head(path)).collect::<Vec<_>>();
-    let all = ["model.safetensors", "config.json", "README.md", "LICENSE", "SKILL.md", "unknown", "pytorch_model.bin"];
+    let needing = |paths: &[&'static str]| {
+        paths.iter().copied().filter(|path| needs_head(path)).collect::<Vec<_>>()
+    };
+    let all = [
+        "model.safetensors",
+        "config.json",
+        "README.md",
+        "LICENSE",
+        "SKILL.md",
+        "unknown",
+        "pytorch_model.bin",
+    ];
     assert_eq!(needing(&all), all);
     assert_eq!(needing(&["data.csv", "train.py", "notes.pdf", ".hidden", "tool.mcpb"]), [""; 0]);
 }

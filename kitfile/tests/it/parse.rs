@@ -51,7 +51,8 @@ code: [{path: c}]
 model: {name: m, path: m, parts: [{path: m/a}, {name: b, path: m/b}]}
 ";
     let kitfile = Kitfile::parse(text).unwrap().kitfile;
-    let places: Vec<_> = kitfile.entries().map(|entry| format!("{} {}", entry.place(), entry.path)).collect();
+    let places: Vec<_> =
+        kitfile.entries().map(|entry| format!("{} {}", entry.place(), entry.path)).collect();
     assert_eq!(
         places,
         [
@@ -70,8 +71,12 @@ model: {name: m, path: m, parts: [{path: m/a}, {name: b, path: m/b}]}
         Some((Section::Dataset, Some("near")))
     );
     let mut again = kitfile.clone();
-    let paths: Vec<_> = again.entries_mut().map(|entry| (entry.section, entry.path.to_owned())).collect();
-    assert_eq!(paths, kitfile.entries().map(|entry| (entry.section, entry.path.to_owned())).collect::<Vec<_>>());
+    let paths: Vec<_> =
+        again.entries_mut().map(|entry| (entry.section, entry.path.to_owned())).collect();
+    assert_eq!(
+        paths,
+        kitfile.entries().map(|entry| (entry.section, entry.path.to_owned())).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -98,7 +103,10 @@ fn a_mark_at_the_beginning_and_windows_lines_are_read() {
 
 #[test]
 fn a_syntax_error_is_shown_where_it_stands() {
-    check("manifestVersion: 1.0.0\nmodel:\n  path: [m\ncode: x\n", expect!["4:5: illegal placement of ':' indicator"]);
+    check(
+        "manifestVersion: 1.0.0\nmodel:\n  path: [m\ncode: x\n",
+        expect!["4:5: illegal placement of ':' indicator"],
+    );
     check(
         "manifestVersion: 1.0.0\nmodel:\n  path: a\n path: b\n",
         expect!["4:2: while parsing a block mapping, did not find expected key"],

@@ -52,7 +52,11 @@ fn wrong_kitfiles_are_invalid_as_far_as_a_schema_can_tell() {
             assert!(!is_valid(&seen), "{name}");
         }
         if is_valid(&seen) && !refused {
-            assert!(Kitfile::parse(&text).expect("correct").warnings.is_empty() || name.contains("hash"), "{name}");
+            assert!(
+                Kitfile::parse(&text).expect("correct").warnings.is_empty()
+                    || name.contains("hash"),
+                "{name}"
+            );
         }
     }
 }
@@ -90,7 +94,12 @@ fn the_schema_has_the_parsers_keys() {
     let check = |text: &str, section: &Value| {
         let told = Kitfile::parse(text).unwrap_err().to_string();
         let keys: Vec<_> = told.split_once("here may stand ").expect(&told).1.split(", ").collect();
-        let names: Vec<_> = section["properties"].as_object().expect("a section").keys().map(String::as_str).collect();
+        let names: Vec<_> = section["properties"]
+            .as_object()
+            .expect("a section")
+            .keys()
+            .map(String::as_str)
+            .collect();
         let sorted = |mut names: Vec<&str>| {
             names.sort_unstable();
             names.join(" ")

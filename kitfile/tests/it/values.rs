@@ -14,7 +14,11 @@ fn both_forms_are_those_that_kit_writes() {
     assert_eq!(kit.len(), cases(CASES).len());
     for ((name, text), (_, kit)) in cases(CASES).into_iter().zip(kit) {
         let kitfile = parsed(&name, &text);
-        assert_eq!(format!("{}\n{}", kitfile.to_json(), kitfile.to_yaml()).trim_end(), kit.trim_end(), "{name}");
+        assert_eq!(
+            format!("{}\n{}", kitfile.to_json(), kitfile.to_yaml()).trim_end(),
+            kit.trim_end(),
+            "{name}"
+        );
     }
 }
 
@@ -23,7 +27,11 @@ fn what_was_written_is_read_again() {
     for (name, text) in cases(CASES) {
         let kitfile = parsed(&name, &text);
         assert_eq!(parsed(&name, &kitfile.to_yaml()), kitfile, "{name}, YAML");
-        assert_eq!(Kitfile::from_json(kitfile.to_json().as_bytes()).unwrap(), kitfile, "{name}, JSON");
+        assert_eq!(
+            Kitfile::from_json(kitfile.to_json().as_bytes()).unwrap(),
+            kitfile,
+            "{name}, JSON"
+        );
     }
 }
 
@@ -41,10 +49,13 @@ fn another_reader_reads_the_same() {
 #[test]
 fn any_text_survives_being_written() {
     let letters: Vec<char> =
-        "ab1-+.:#,?!&*|>%@`'\"[]{}=~_ \n\t\r\0\u{7f}\u{85}\u{a0}é\u{2028}\u{feff}\u{fffd}😀\\<".chars().collect();
+        "ab1-+.:#,?!&*|>%@`'\"[]{}=~_ \n\t\r\0\u{7f}\u{85}\u{a0}é\u{2028}\u{feff}\u{fffd}😀\\<"
+            .chars()
+            .collect();
     let mut state: u64 = 42;
     let mut next = |limit: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).expect("31 bits") % limit
     };
     for _ in 0..20_000 {
@@ -54,16 +65,20 @@ fn any_text_survives_being_written() {
         kitfile.package.description.clone_from(&text);
         kitfile.package.authors = vec![text.clone(), "x".to_owned()];
         let parameters = serde_json::json!({ &*text: [text, [text], {"k": text}] });
-        kitfile.model = Some(kitfile::Model { path: "m".to_owned(), parameters, ..Default::default() });
+        kitfile.model =
+            Some(kitfile::Model { path: "m".to_owned(), parameters, ..Default::default() });
         let yaml = kitfile.to_yaml();
-        let again = Kitfile::parse(&yaml).unwrap_or_else(|problems| panic!("{text:?}: {problems}\n{yaml}")).kitfile;
+        let again = Kitfile::parse(&yaml)
+            .unwrap_or_else(|problems| panic!("{text:?}: {problems}\n{yaml}"))
+            .kitfile;
         assert_eq!(again, kitfile, "{text:?}\n{yaml}");
     }
 }
 
 #[test]
 fn digests_stand_in_json_only_and_last() {
-    let text = "manifestVersion: 1.0.0\nmodel: {path: m, parameters: {digest: kept}}\ndocs: [{path: d}]\n";
+    let text =
+        "manifestVersion: 1.0.0\nmodel: {path: m, parameters: {digest: kept}}\ndocs: [{path: d}]\n";
     let mut kitfile = parsed("digests", text);
     for entry in kitfile.entries_mut() {
         *entry.digest = Some(format!("sha256:{}", entry.path));

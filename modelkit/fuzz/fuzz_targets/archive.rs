@@ -1,4 +1,5 @@
-//! No archive leads out of the folder that it is extracted into, and only files and folders come out.
+//! No archive leads out of the folder that it is extracted into, and only files and folders come
+//! out.
 #![no_main]
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Folders whose paths cannot lead out: every name is resolved beneath them, and through no symbolic link.
+//! Folders whose paths cannot lead out: every name is resolved beneath them, and through no
+//! symbolic link.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,7 +20,8 @@ pub struct Folder {
 impl Folder {
     /// Opens a folder of the caller's choice; this path alone may lead through symbolic links.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let fd = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(|error| named("open folder", path, error))?;
+        let fd = rustix::fs::open(path, FOLDER, Mode::empty())
+            .map_err(|error| named("open folder", path, error))?;
         Ok(Self { fd, path: path.to_owned() })
     }
 
@@ -64,7 +66,8 @@ impl Folder {
 
     /// Makes a file in this folder; it must not be there yet.
     pub fn create_file(&self, name: &str, executable: bool) -> io::Result<std::fs::File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
         match rustix::fs::openat(&self.fd, name, flags, mode) {
             Ok(fd) => Ok(fd.into()),
@@ -100,7 +103,8 @@ fn open_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
 
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(folder, path, FOLDER, Mode::empty(), resolve) {
-        // Kernels before 5.6 do not have it; some sandboxes say EPERM for every call that they do not know.
+        // Kernels before 5.6 do not have it; some sandboxes say EPERM for every call that they do
+        // not know.
         Err(Errno::NOSYS | Errno::PERM) => walk_beneath(folder, path),
         opened => opened,
     }
@@ -116,7 +120,9 @@ fn walk_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     if path.starts_with('/') {
         return Err(Errno::XDEV);
     }
-    let open = |within: &OwnedFd, name| rustix::fs::openat(within, name, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+    let open = |within: &OwnedFd, name| {
+        rustix::fs::openat(within, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
+    };
     let mut here = open(folder, ".")?;
     for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
         if name == ".." {

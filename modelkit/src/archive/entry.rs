@@ -66,7 +66,8 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             size: metadata.len(),
             modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
@@ -80,22 +81,27 @@ impl Entry {
     /// Where the file lies on disk; none for a folder, and for bytes in memory.
     pub fn source(&self) -> Option<PathBuf> {
         match &self.content {
-            Content::File(FileOnDisk { place: Place::Within(folder), .. }) => Some(folder.join(&self.path)),
+            Content::File(FileOnDisk { place: Place::Within(folder), .. }) => {
+                Some(folder.join(&self.path))
+            }
             Content::File(FileOnDisk { place: Place::At(path), .. }) => Some(path.to_path_buf()),
             _ => None,
         }
     }
 
-    /// Opens the file on disk; what it holds counts only once it was [checked](FileOnDisk::check) after it was read.
+    /// Opens the file on disk; what it holds counts only once it was [checked](FileOnDisk::check)
+    /// after it was read.
     pub(crate) fn open(&self) -> Result<fs::File> {
         let source = self.source().expect("its content is a file on disk");
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let no_follow =
+            rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
         Ok(fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?)
     }
 }
 
 impl FileOnDisk {
-    /// Checks that the file is the one that was planned, with the same size and time, so that what was read of it until now is, too.
+    /// Checks that the file is the one that was planned, with the same size and time, so that what
+    /// was read of it until now is, too.
     pub(crate) fn check(&self, file: &fs::File) -> Result<()> {
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata);
@@ -112,13 +118,21 @@ pub(crate) fn changed(path: &Path) -> Error {
 impl Content {
     /// Describes a regular file that lies at `source`, whatever its name in the archive.
     pub fn file(source: &Path, metadata: &Metadata, executable: bool) -> Self {
-        Self::File(FileOnDisk { place: Place::At(source.into()), stamp: Stamp::of(metadata), executable })
+        Self::File(FileOnDisk {
+            place: Place::At(source.into()),
+            stamp: Stamp::of(metadata),
+            executable,
+        })
     }
 
     /// Describes a regular file that lies in `folder` under its path in the archive.
     pub(crate) fn within(folder: &Arc<Path>, metadata: &Metadata) -> Self {
         let executable = metadata.permissions().mode() & 0o100 != 0;
-        Self::File(FileOnDisk { place: Place::Within(Arc::clone(folder)), stamp: Stamp::of(metadata), executable })
+        Self::File(FileOnDisk {
+            place: Place::Within(Arc::clone(folder)),
+            stamp: Stamp::of(metadata),
+            executable,
+        })
     }
 
     /// Size of the content in bytes; 0 for a folder.
@@ -140,10 +154,13 @@ impl Content {
     }
 }
 
-/// Checks that a name is one which every reader takes for the same path beneath the folder it unpacks into.
+/// Checks that a name is one which every reader takes for the same path beneath the folder it
+/// unpacks into.
 pub(crate) fn check_name(path: &str) -> Result<()> {
     let problem = problem(path);
-    problem.map_or(Ok(()), |problem| Err(Error::Name { path: path.escape_debug().to_string(), problem }))
+    problem.map_or(Ok(()), |problem| {
+        Err(Error::Name { path: path.escape_debug().to_string(), problem })
+    })
 }
 
 /// What is wrong with a name in an archive, if anything.

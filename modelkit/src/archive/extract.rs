@@ -36,10 +36,11 @@ pub struct Extracted {
 
 /// Extracts a tar archive beneath a folder, reading the stream to its end.
 ///
-/// Only files and folders come out, with mode 0755 or 0644 by their x bit (less the umask); every other kind of entry, every name
-/// that could lead elsewhere, and every file that is there already is refused.
-/// An archive that is refused in the middle has left entries behind: extract into a folder of your own, verify the digest, and move
-/// what is in it into place, as [`unpack`](crate::unpack()) does.
+/// Only files and folders come out, with mode 0755 or 0644 by their x bit (less the umask); every
+/// other kind of entry, every name that could lead elsewhere, and every file that is there already
+/// is refused.
+/// An archive that is refused in the middle has left entries behind: extract into a folder of your
+/// own, verify the digest, and move what is in it into place, as [`unpack`](crate::unpack()) does.
 /// `wrote` hears the number of content bytes as they are written; its error stops the extraction.
 pub fn extract(
     stream: &mut dyn BufRead,
@@ -79,7 +80,10 @@ fn entries(
     while let Some(found) = archive.next()? {
         n_entries += 1;
         if n_entries > limits.max_entries {
-            return Err(Refused::Limit { what: "the number of entries", limit: limits.max_entries });
+            return Err(Refused::Limit {
+                what: "the number of entries",
+                limit: limits.max_entries,
+            });
         }
         if found.is_folder {
             into.create_folders(&found.path)?;
@@ -151,7 +155,12 @@ fn file<R: BufRead>(
 }
 
 /// Makes a file that must not be there yet.
-pub(super) fn create(folder: &Folder, name: &str, executable: bool, path: &str) -> Result<std::fs::File, Refused> {
+pub(super) fn create(
+    folder: &Folder,
+    name: &str,
+    executable: bool,
+    path: &str,
+) -> Result<std::fs::File, Refused> {
     match folder.create_file(name, executable) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Refused::Entry { name: path.escape_debug().to_string(), problem: "is there twice" })

@@ -141,7 +141,8 @@ fn ascii(path: &str) -> Vec<u8> {
     path.bytes().filter(u8::is_ascii).collect()
 }
 
-/// What of a name goes into a name field that a PAX record overrules: a cut name must not look like a folder's.
+/// What of a name goes into a name field that a PAX record overrules: a cut name must not look like
+/// a folder's.
 fn short(name: &[u8]) -> Vec<u8> {
     let mut field = name[..name.len().min(NAME_SIZE)].to_vec();
     if name.len() > NAME_SIZE && field.ends_with(b"/") {
@@ -186,8 +187,14 @@ mod tests {
         let lines: Vec<_> = digests.lines().filter(|line| !line.ends_with(" tree.txt")).collect();
         assert_eq!(lines.len(), 15);
         for line in lines {
-            let [length, digest, size, path] = line.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
-            let header = Header { path, is_folder: false, is_executable: false, size: size.parse().unwrap() };
+            let [length, digest, size, path] =
+                line.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
+            let header = Header {
+                path,
+                is_folder: false,
+                is_executable: false,
+                size: size.parse().unwrap(),
+            };
             let blocks = header.to_blocks();
             assert_eq!(header.size(), blocks.len() as u64, "{size} {path}");
             assert_eq!(blocks.len().to_string(), length, "{size} {path}");

@@ -1,6 +1,7 @@
 //! Tar archives: written the same on every machine, extracted without trusting them.
 //!
-//! There is one writer and one extractor, for ModelKit layers, for the layers of runtime images, and for whoever else needs either.
+//! There is one writer and one extractor, for ModelKit layers, for the layers of runtime images,
+//! and for whoever else needs either.
 
 mod beneath;
 mod entry;

@@ -39,19 +39,26 @@ impl<R: Read> Archive<R> {
         Self { stream, content_left: 0, padding: 0 }
     }
 
-    /// The next entry, after what was left of the one before; none at the end of the stream, which was read up to there.
+    /// The next entry, after what was left of the one before; none at the end of the stream, which
+    /// was read up to there.
     pub(super) fn next(&mut self) -> Result<Option<Found>, Refused> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content()?;
             let Some(header) = self.header()? else {
                 let dangles = extensions.path.is_some() || extensions.size.is_some();
-                return if dangles { Err(Refused::Malformed("it ends before an entry")) } else { Ok(None) };
+                return if dangles {
+                    Err(Refused::Malformed("it ends before an entry"))
+                } else {
+                    Ok(None)
+                };
             };
             match header.as_old().linkflag[0] {
                 b'x' => self.pax(&header, &mut extensions)?,
                 b'L' => self.long_name(&header, &mut extensions)?,
-                b'g' => return Err(Refused::Malformed("a global header changes the entries after it")),
+                b'g' => {
+                    return Err(Refused::Malformed("a global header changes the entries after it"));
+                }
                 _ => match self.entry(&header, extensions)? {
                     Some(found) => return Ok(Some(found)),
                     None => extensions = Extensions::default(),
@@ -60,7 +67,8 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// Reads a header; at the zero block that ends an archive, the rest of the stream, which must be zero too.
+    /// Reads a header; at the zero block that ends an archive, the rest of the stream, which must
+    /// be zero too.
     fn header(&mut self) -> Result<Option<tar::Header>, Refused> {
         let mut header = tar::Header::new_old();
         let n_read = read_up_to(&mut self.stream, header.as_mut_bytes())?;
@@ -75,7 +83,8 @@ impl<R: Read> Archive<R> {
         }
         let bytes = header.as_bytes();
         let sum =
-            bytes[..148].iter().chain(&bytes[156..]).map(|byte| u64::from(*byte)).sum::<u64>() + 8 * u64::from(b' ');
+            bytes[..148].iter().chain(&bytes[156..]).map(|byte| u64::from(*byte)).sum::<u64>()
+                + 8 * u64::from(b' ');
         if number(&header.as_old().cksum) != Some(sum) {
             return Err(Refused::Malformed("a header's checksum is wrong"));
         }
@@ -94,7 +103,11 @@ impl<R: Read> Archive<R> {
     }
 
     /// An entry of its own; none for the folder `./`.
-    fn entry(&mut self, header: &tar::Header, extensions: Extensions) -> Result<Option<Found>, Refused> {
+    fn entry(
+        &mut self,
+        header: &tar::Header,
+        extensions: Extensions,
+    ) -> Result<Option<Found>, Refused> {
         let fields = header.as_old();
         let is_folder = fields.linkflag == *b"5";
         let name = extensions.path.unwrap_or_else(|| header_path(header));
@@ -120,7 +133,8 @@ impl<R: Read> Archive<R> {
         let records = self.extension(header)?;
         let mut rest = records.as_slice();
         while !rest.is_empty() {
-            let (key, value, after) = record(rest).ok_or(Refused::Malformed("a PAX record cannot be read"))?;
+            let (key, value, after) =
+                record(rest).ok_or(Refused::Malformed("a PAX record cannot be read"))?;
             rest = after;
             let is_new = match key {
                 b"path" => extensions.path.replace(value.to_vec()).is_none(),
@@ -129,7 +143,9 @@ impl<R: Read> Archive<R> {
                     let size = size.ok_or(Refused::Malformed("a PAX size is not a number"))?;
                     extensions.size.replace(size).is_none()
                 }
-                _ if key.starts_with(b"GNU.sparse.") => return Err(Refused::Malformed("a file in it is sparse")),
+                _ if key.starts_with(b"GNU.sparse.") => {
+                    return Err(Refused::Malformed("a file in it is sparse"));
+                }
                 _ => true,
             };
             if !is_new {
@@ -139,7 +155,11 @@ impl<R: Read> Archive<R> {
         Ok(())
     }
 
-    fn long_name(&mut self, header: &tar::Header, extensions: &mut Extensions) -> Result<(), Refused> {
+    fn long_name(
+        &mut self,
+        header: &tar::Header,
+        extensions: &mut Extensions,
+    ) -> Result<(), Refused> {
         let mut name = self.extension(header)?;
         if name.last() == Some(&0) {
             name.pop();
@@ -151,7 +171,8 @@ impl<R: Read> Archive<R> {
     }
 
     fn extension(&mut self, header: &tar::Header) -> Result<Vec<u8>, Refused> {
-        let size = number(&header.as_old().size).ok_or(Refused::Malformed("a size is not a number"))?;
+        let size =
+            number(&header.as_old().size).ok_or(Refused::Malformed("a size is not a number"))?;
         if size > MAX_EXTENSION {
             return Err(Refused::Limit { what: "an entry's name", limit: MAX_EXTENSION });
         }
@@ -165,7 +186,9 @@ impl<R: Read> Archive<R> {
     }
 
     fn expect_content(&mut self, size: u64) -> Result<(), Refused> {
-        let padded = size.checked_next_multiple_of(BLOCK as u64).ok_or(Refused::Malformed("a size is too large"))?;
+        let padded = size
+            .checked_next_multiple_of(BLOCK as u64)
+            .ok_or(Refused::Malformed("a size is too large"))?;
         self.content_left = size;
         self.padding = padded - size;
         Ok(())
@@ -181,7 +204,8 @@ impl<R: Read> Archive<R> {
 }
 
 impl<R: BufRead> Archive<R> {
-    /// What of the content of the entry found last can be had without waiting; empty only at its end, or at the stream's.
+    /// What of the content of the entry found last can be had without waiting; empty only at its
+    /// end, or at the stream's.
     pub(super) fn content(&mut self) -> io::Result<&[u8]> {
         let most = usize::try_from(self.content_left).unwrap_or(usize::MAX);
         if most == 0 {
@@ -250,7 +274,8 @@ fn number(field: &[u8]) -> Option<u64> {
 fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let digits = std::str::from_utf8(&bytes[..space]).ok()?;
-    let length: usize = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let length: usize =
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
     let (record, after) = bytes.split_at_checked(length)?;
     let pair = record.get(space + 1..)?.strip_suffix(b"\n")?;
     let equals = pair.iter().position(|byte| *byte == b'=')?;
@@ -259,7 +284,8 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 fn header_path(header: &tar::Header) -> Vec<u8> {
-    let up_to_nul = |field: &[u8]| field.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+    let up_to_nul =
+        |field: &[u8]| field.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
     let name = up_to_nul(&header.as_old().name);
     let prefix = header.as_ustar().map(|fields| up_to_nul(&fields.prefix)).unwrap_or_default();
     if prefix.is_empty() { name } else { [prefix.as_slice(), b"/", &name].concat() }
@@ -267,7 +293,8 @@ fn header_path(header: &tar::Header) -> Vec<u8> {
 
 /// The checked path of an entry; none for the archive's root itself.
 fn entry_path(name: &[u8], is_folder: bool) -> Result<Option<String>, Refused> {
-    let text = std::str::from_utf8(name).map_err(|_| refused_entry(name, "has a name that is not UTF-8"))?;
+    let text = std::str::from_utf8(name)
+        .map_err(|_| refused_entry(name, "has a name that is not UTF-8"))?;
     let mut path = text;
     if is_folder && path.starts_with('/') {
         return Err(refused_entry(name, "has an absolute name"));

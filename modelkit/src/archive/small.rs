@@ -50,7 +50,8 @@ impl SmallFiles {
         Self { batch: Batch::default(), n_threads, writers: None }
     }
 
-    /// Reads a file; writes it, or has it written some time before [`finish`](Self::finish) returns.
+    /// Reads a file; writes it, or has it written some time before [`finish`](Self::finish)
+    /// returns.
     pub(super) fn add<R: BufRead>(
         &mut self,
         archive: &mut Archive<R>,
@@ -63,9 +64,11 @@ impl SmallFiles {
             return Err(Refused::Malformed("it ends within an entry"));
         }
         let content = start..start + n_read;
-        let (folder, path, executable) = (Arc::clone(folder), found.path.clone(), found.is_executable);
+        let (folder, path, executable) =
+            (Arc::clone(folder), found.path.clone(), found.is_executable);
         self.batch.files.push(Waiting { folder, path, executable, content });
-        let is_full = self.batch.content.len() >= BATCH_BYTES || self.batch.files.len() >= BATCH_FILES;
+        let is_full =
+            self.batch.content.len() >= BATCH_BYTES || self.batch.files.len() >= BATCH_FILES;
         if is_full { self.hand_on() } else { Ok(()) }
     }
 

@@ -32,7 +32,8 @@ pub(crate) struct Piece {
     parts: Vec<Part>,
 }
 
-/// The bytes `from..to` of an entry, of which its header is the beginning; after the last entry come the blocks that end an archive.
+/// The bytes `from..to` of an entry, of which its header is the beginning; after the last entry
+/// come the blocks that end an archive.
 struct Part {
     entry: usize,
     from: u64,
@@ -47,7 +48,12 @@ impl<'a> Stream<'a> {
     /// An archive of these entries.
     pub(crate) fn archive(entries: &'a [Entry], piece_size: usize) -> Result<Self> {
         entries.iter().try_for_each(|entry| check_name(&entry.path))?;
-        Ok(Self { entries, is_archive: true, piece_size: piece_size as u64, next: Mutex::default() })
+        Ok(Self {
+            entries,
+            is_archive: true,
+            piece_size: piece_size as u64,
+            next: Mutex::default(),
+        })
     }
 
     /// The content of one file, bare.
@@ -56,8 +62,12 @@ impl<'a> Stream<'a> {
         Self { entries, is_archive: false, piece_size: piece_size as u64, next: Mutex::default() }
     }
 
-    /// Hands out the next piece with a buffer for it; none at the end, and when there is no buffer any more.
-    pub(crate) fn next(&self, buffer: impl FnOnce() -> Option<Vec<u8>>) -> Option<(Piece, Vec<u8>)> {
+    /// Hands out the next piece with a buffer for it; none at the end, and when there is no buffer
+    /// any more.
+    pub(crate) fn next(
+        &self,
+        buffer: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<(Piece, Vec<u8>)> {
         let mut next = self.next.lock().expect("no holder panics");
         let n_entries = self.entries.len() + usize::from(self.is_archive);
         if next.entry >= n_entries {
@@ -70,7 +80,11 @@ impl<'a> Stream<'a> {
             let size = self.size(next.entry);
             let taken = left.min(size - next.within);
             if taken > 0 {
-                piece.parts.push(Part { entry: next.entry, from: next.within, to: next.within + taken });
+                piece.parts.push(Part {
+                    entry: next.entry,
+                    from: next.within,
+                    to: next.within + taken,
+                });
             }
             left -= taken;
             next.within += taken;
@@ -83,7 +97,12 @@ impl<'a> Stream<'a> {
     }
 
     /// Reads a piece into its buffer; returns how many of its bytes are content of files.
-    pub(crate) fn read(&self, piece: &Piece, into: &mut Vec<u8>, last: &mut LastFile) -> Result<u64> {
+    pub(crate) fn read(
+        &self,
+        piece: &Piece,
+        into: &mut Vec<u8>,
+        last: &mut LastFile,
+    ) -> Result<u64> {
         let mut n_content = 0;
         for part in &piece.parts {
             n_content += self.part(part, into, last)?;
@@ -96,7 +115,11 @@ impl<'a> Stream<'a> {
             return 2 * BLOCK as u64;
         };
         let content = entry.content.size();
-        if self.is_archive { Header::of(entry).size() + content.next_multiple_of(BLOCK as u64) } else { content }
+        if self.is_archive {
+            Header::of(entry).size() + content.next_multiple_of(BLOCK as u64)
+        } else {
+            content
+        }
     }
 
     fn part(&self, part: &Part, into: &mut Vec<u8>, last: &mut LastFile) -> Result<u64> {
@@ -152,7 +175,8 @@ fn content(
     into.reserve(n_bytes);
     while into.len() < end {
         let at = from + (into.len() - start) as u64;
-        // A buffer may have room for more than this file; what is read beyond its end shows that it has grown.
+        // A buffer may have room for more than this file; what is read beyond its end shows that it
+        // has grown.
         match rustix::io::pread(file.file(), rustix::buffer::spare_capacity(into), at) {
             Ok(0) => return Err(changed(file.path())),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -164,5 +188,6 @@ fn content(
 }
 
 fn named(error: std::io::Error, file: &fs::File) -> crate::Error {
-    std::io::Error::new(error.kind(), format!("cannot read {}: {error}", file.path().display())).into()
+    std::io::Error::new(error.kind(), format!("cannot read {}: {error}", file.path().display()))
+        .into()
 }

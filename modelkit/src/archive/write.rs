@@ -18,8 +18,9 @@ pub fn size<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
     sizes.sum::<u64>() + 2 * BLOCK as u64
 }
 
-/// What [`write()`] writes before and after the content of the only file among these entries; `None` where there are more, or it is not the
-/// last. So whoever gets a large file from elsewhere can make its layer in place.
+/// What [`write()`] writes before and after the content of the only file among these entries;
+/// `None` where there are more, or it is not the last. So whoever gets a large file from elsewhere
+/// can make its layer in place.
 pub fn around(entries: &[Entry]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     let is_folder = |entry: &Entry| entry.content == Content::Folder;
     match entries.split_last() {
@@ -36,9 +37,10 @@ pub fn around(entries: &[Entry]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
 
 /// Writes entries, in the order given, as a tar archive.
 ///
-/// The bytes are those of `kit pack` for the same files under umask 022: owner 1000:0, time 0, mode 0755 for folders and executables
-/// and 0644 for the rest, folders without a trailing slash, USTAR where it fits and PAX where not.
-/// `wrote` hears the number of content bytes as they are written; its error stops the writing.
+/// The bytes are those of `kit pack` for the same files under umask 022: owner 1000:0, time 0, mode
+/// 0755 for folders and executables and 0644 for the rest, folders without a trailing slash, USTAR
+/// where it fits and PAX where not. `wrote` hears the number of content bytes as they are written;
+/// its error stops the writing.
 pub fn write<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     to: &mut dyn Write,

@@ -19,25 +19,40 @@ pub(super) type Contents = BTreeMap<String, (FileInfo, Option<Tensors>)>;
 /// The files of all layers but those whose digest is one of `known`.
 pub(super) fn of(side: &Side<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
     let mut contents = Contents::new();
-    for layer in
-        side.kit.layers().filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
+    for layer in side
+        .kit
+        .layers()
+        .filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
     {
         add(&layer, side, with_tensors, &mut contents)?;
     }
     Ok(contents)
 }
 
-fn add(layer: &Layer<'_>, side: &Side<'_>, with_tensors: bool, contents: &mut Contents) -> Result<()> {
+fn add(
+    layer: &Layer<'_>,
+    side: &Side<'_>,
+    with_tensors: bool,
+    contents: &mut Contents,
+) -> Result<()> {
     let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
     let limits = Limits::default();
-    let blob = Blob { blobs: side.blobs, descriptor, compression, diff_id: layer.diff_id, limits: &limits };
+    let blob = Blob {
+        blobs: side.blobs,
+        descriptor,
+        compression,
+        diff_id: layer.diff_id,
+        limits: &limits,
+    };
     blob.read(|stream| match layer.layer_type.format {
-        Format::Tar => for_each_file(stream, limits.max_entries, &mut |path, executable, content| {
-            let path = format!("{}/{path}", layer.beneath);
-            let path = path.trim_start_matches("./").to_owned();
-            contents.insert(path.clone(), file(&path, executable, content, with_tensors)?);
-            Ok(())
-        }),
+        Format::Tar => {
+            for_each_file(stream, limits.max_entries, &mut |path, executable, content| {
+                let path = format!("{}/{path}", layer.beneath);
+                let path = path.trim_start_matches("./").to_owned();
+                contents.insert(path.clone(), file(&path, executable, content, with_tensors)?);
+                Ok(())
+            })
+        }
         Format::Raw => {
             let path = layer.path.to_string();
             let found = file(&path, layer.is_executable(), stream, with_tensors)?;

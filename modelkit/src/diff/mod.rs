@@ -1,6 +1,7 @@
 //! How two ModelKits differ: by layer, by file, and by the tensors of their safetensors files.
 //!
-//! Layers of equal digest are equal without being read; of the others every file is hashed while it streams by.
+//! Layers of equal digest are equal without being read; of the others every file is hashed while it
+//! streams by.
 
 mod contents;
 mod tensors;
@@ -111,9 +112,11 @@ pub struct FileInfo {
 /// Compares two ModelKits.
 pub fn diff(a: &Side<'_>, b: &Side<'_>, depth: Depth) -> Result<Diff> {
     let (layers_a, layers_b) = (infos(a.kit), infos(b.kit));
-    let digests = |layers: &[LayerInfo]| layers.iter().map(|layer| layer.digest.clone()).collect::<Vec<_>>();
+    let digests =
+        |layers: &[LayerInfo]| layers.iter().map(|layer| layer.digest.clone()).collect::<Vec<_>>();
     let (digests_a, digests_b) = (digests(&layers_a), digests(&layers_b));
-    let (shared, only_a) = layers_a.into_iter().partition(|layer| digests_b.contains(&layer.digest));
+    let (shared, only_a) =
+        layers_a.into_iter().partition(|layer| digests_b.contains(&layer.digest));
     let only_b = layers_b.into_iter().filter(|layer| !digests_a.contains(&layer.digest)).collect();
     let files = match depth {
         Depth::Layers => None,
@@ -138,7 +141,10 @@ fn annotations(kit: &ModelKit) -> BTreeMap<String, String> {
 }
 
 /// What two maps do not have in common.
-fn pairs<T: PartialEq>(a: BTreeMap<String, T>, mut b: BTreeMap<String, T>) -> BTreeMap<String, Pair<T>> {
+fn pairs<T: PartialEq>(
+    a: BTreeMap<String, T>,
+    mut b: BTreeMap<String, T>,
+) -> BTreeMap<String, Pair<T>> {
     let mut pairs = BTreeMap::new();
     for (key, a) in a {
         let b = b.remove(&key);

@@ -1,5 +1,6 @@
 //! The tensors of a safetensors file while it streams by.
-//! Source: the format's README: a length in eight bytes, little end first; a JSON header of that length; the tensors' bytes.
+//! Source: the format's README: a length in eight bytes, little end first; a JSON header of that
+//! length; the tensors' bytes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,7 +9,8 @@ use registry::content::Hasher;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Headers longer than this are not read, in bytes; the format allows 100 MB, models have some hundred KB.
+/// Headers longer than this are not read, in bytes; the format allows 100 MB, models have some
+/// hundred KB.
 const MAX_HEADER: u64 = 32 << 20;
 
 /// Tensors by name.
@@ -33,7 +35,8 @@ struct Header {
     data_offsets: (u64, u64),
 }
 
-/// Reads a file from its first byte on; none when it is not in this format. What of the file is left unread is not looked at.
+/// Reads a file from its first byte on; none when it is not in this format. What of the file is
+/// left unread is not looked at.
 pub(super) fn read(file: &mut dyn Read) -> io::Result<Option<Tensors>> {
     let Some(headers) = headers(file)? else { return Ok(None) };
     let mut tensors = Tensors::new();
@@ -65,7 +68,9 @@ fn headers(file: &mut dyn Read) -> io::Result<Option<Vec<(String, Header)>>> {
     }
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
-    let Ok(entries) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes) else { return Ok(None) };
+    let Ok(entries) = serde_json::from_slice::<BTreeMap<String, Value>>(&bytes) else {
+        return Ok(None);
+    };
     let tensors = entries.into_iter().filter(|(name, _)| name != "__metadata__");
     let mut headers = Vec::new();
     for (name, value) in tensors {

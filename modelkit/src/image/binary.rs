@@ -15,9 +15,11 @@ const PROGRAM_HEADER_SIZE: usize = 56;
 /// What an executable's own headers say of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binary {
-    /// The processor it runs on, by OCI's name; that of this program where the file is no ELF executable of a known processor.
+    /// The processor it runs on, by OCI's name; that of this program where the file is no ELF
+    /// executable of a known processor.
     pub architecture: String,
-    /// Whether it needs nothing but a kernel. One that is not static cannot run in an image without a C library.
+    /// Whether it needs nothing but a kernel. One that is not static cannot run in an image without
+    /// a C library.
     pub is_static: bool,
 }
 
@@ -52,7 +54,9 @@ fn has_interpreter(file: &mut fs::File, header: &[u8; 64]) -> Result<bool> {
     let mut headers = Vec::new();
     let length = u64::from(n_headers) * PROGRAM_HEADER_SIZE as u64;
     file.by_ref().take(length).read_to_end(&mut headers)?;
-    let kinds = headers.chunks_exact(PROGRAM_HEADER_SIZE).map(|it| u32::from_le_bytes([it[0], it[1], it[2], it[3]]));
+    let kinds = headers
+        .chunks_exact(PROGRAM_HEADER_SIZE)
+        .map(|it| u32::from_le_bytes([it[0], it[1], it[2], it[3]]));
     Ok(kinds.into_iter().any(|kind| kind == PT_INTERP))
 }
 

@@ -32,13 +32,20 @@ pub struct ImageOptions {
     pub reference: Option<String>,
     /// The port to serve on.
     pub port: u16,
-    /// When it was built, in seconds since 1970; without it the same inputs always give the same image.
+    /// When it was built, in seconds since 1970; without it the same inputs always give the same
+    /// image.
     pub created: Option<u64>,
 }
 
 impl Default for ImageOptions {
     fn default() -> Self {
-        Self { binary: PathBuf::from(BINARY), include: Vec::new(), reference: None, port: 8000, created: None }
+        Self {
+            binary: PathBuf::from(BINARY),
+            include: Vec::new(),
+            reference: None,
+            port: 8000,
+            created: None,
+        }
     }
 }
 
@@ -48,16 +55,20 @@ struct ImageLayer {
     diff_id: Digest,
 }
 
-/// Builds the image that serves a ModelKit, in the layout that holds it, and gives the image a place in the layout's index.
+/// Builds the image that serves a ModelKit, in the layout that holds it, and gives the image a
+/// place in the layout's index.
 ///
-/// Its layers are, in this order: the binary, which stays the same from model to model; the Kitfile and the ModelKit's manifest,
-/// byte for byte; the ModelKit's own blobs under the media types of images. Nothing of the model is copied or compressed again.
+/// Its layers are, in this order: the binary, which stays the same from model to model; the Kitfile
+/// and the ModelKit's manifest, byte for byte; the ModelKit's own blobs under the media types of
+/// images. Nothing of the model is copied or compressed again.
 pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<Descriptor> {
     let _hold = layout.hold()?;
     let mut layers = vec![binary_layer(layout, &options.binary)?, document_layer(layout, kit)?];
-    let include: Vec<_> = std::iter::once(Filter::part(Part::Model)).chain(options.include.iter().cloned()).collect();
-    let is_wanted =
-        |layer: &Layer<'_>| include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path));
+    let include: Vec<_> =
+        std::iter::once(Filter::part(Part::Model)).chain(options.include.iter().cloned()).collect();
+    let is_wanted = |layer: &Layer<'_>| {
+        include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path))
+    };
     let parents = parents(&kit.kitfile, layout)?;
     for layer in inherited(&parents).chain(kit.layers()).filter(is_wanted) {
         layers.push(model_layer(layout, &layer)?);
@@ -84,8 +95,10 @@ fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer> {
 }
 
 fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
-    let entry =
-        |path: &str, bytes: Vec<u8>| Entry { path: path.into(), content: Content::Bytes { bytes, executable: false } };
+    let entry = |path: &str, bytes: Vec<u8>| Entry {
+        path: path.into(),
+        content: Content::Bytes { bytes, executable: false },
+    };
     let kitfile = entry(kitfile::FILE_NAMES[0], kit.kitfile.to_yaml().into_bytes());
     write_layer(layout, &[kitfile, entry(MANIFEST, kit.manifest_bytes.clone())])
 }
@@ -118,10 +131,17 @@ fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
         (None, Compression::None) => digest.clone(),
         (None, compression) => measured_diff_id(layout, layer.descriptor, compression)?,
     };
-    Ok(ImageLayer { descriptor: Descriptor::new(media_type, layer.descriptor.size(), digest), diff_id })
+    Ok(ImageLayer {
+        descriptor: Descriptor::new(media_type, layer.descriptor.size(), digest),
+        diff_id,
+    })
 }
 
-fn measured_diff_id(layout: &Layout, descriptor: &Descriptor, compression: Compression) -> Result<Digest> {
+fn measured_diff_id(
+    layout: &Layout,
+    descriptor: &Descriptor,
+    compression: Compression,
+) -> Result<Digest> {
     let limits = Limits::default();
     let blob = Blob { blobs: layout, descriptor, compression, diff_id: None, limits: &limits };
     blob.read(|stream| {
@@ -138,7 +158,11 @@ fn measured_diff_id(layout: &Layout, descriptor: &Descriptor, compression: Compr
     })
 }
 
-fn configuration(kit: &ModelKit, options: &ImageOptions, layers: &[ImageLayer]) -> Result<ImageConfiguration> {
+fn configuration(
+    kit: &ModelKit,
+    options: &ImageOptions,
+    layers: &[ImageLayer],
+) -> Result<ImageConfiguration> {
     let mut env = vec!["KIT_RS_HOST=0.0.0.0".to_owned(), format!("KIT_RS_PORT={}", options.port)];
     env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
     let config = ConfigBuilder::default()
@@ -151,7 +175,11 @@ fn configuration(kit: &ModelKit, options: &ImageOptions, layers: &[ImageLayer]) 
         .build()
         .expect("all that a config needs is given");
     let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
-    let root = RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().expect("all that it needs is given");
+    let root = RootFsBuilder::default()
+        .typ("layers")
+        .diff_ids(diff_ids)
+        .build()
+        .expect("all that it needs is given");
     let mut configuration = ImageConfigurationBuilder::default()
         .architecture(Binary::read(&options.binary)?.architecture.as_str())
         .os(Os::Linux)
@@ -166,8 +194,14 @@ fn configuration(kit: &ModelKit, options: &ImageOptions, layers: &[ImageLayer]) 
 /// What the Kitfile says, under the keys of the image-spec's `annotations.md`.
 fn labels(kit: &ModelKit, options: &ImageOptions) -> HashMap<String, String> {
     let (package, model) = (&kit.kitfile.package, kit.kitfile.model.as_ref());
-    let version = model.map(|model| &model.version).filter(|version| !version.is_empty()).unwrap_or(&package.version);
-    let license = model.map(|model| &model.license).filter(|license| !license.is_empty()).unwrap_or(&package.license);
+    let version = model
+        .map(|model| &model.version)
+        .filter(|version| !version.is_empty())
+        .unwrap_or(&package.version);
+    let license = model
+        .map(|model| &model.license)
+        .filter(|license| !license.is_empty())
+        .unwrap_or(&package.license);
     let texts = [
         ("org.opencontainers.image.title", package.name.clone()),
         ("org.opencontainers.image.version", version.clone()),
@@ -177,5 +211,9 @@ fn labels(kit: &ModelKit, options: &ImageOptions) -> HashMap<String, String> {
         ("org.opencontainers.image.created", options.created.map(rfc3339).unwrap_or_default()),
         (MODELKIT_DIGEST, kit.descriptor.digest().to_string()),
     ];
-    texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text)).collect()
+    texts
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| (key.to_owned(), text))
+        .collect()
 }

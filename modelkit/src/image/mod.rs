@@ -1,4 +1,5 @@
-//! Runtime images: a server's binary and a ModelKit's own layers, as any container runtime takes them, made without one.
+//! Runtime images: a server's binary and a ModelKit's own layers, as any container runtime takes
+//! them, made without one.
 
 mod binary;
 mod build;

@@ -24,13 +24,15 @@ impl Runtime {
     /// Reads an image's manifest and config.
     pub fn parse(manifest: &[u8], config: &[u8]) -> Result<Self> {
         let manifest = parse_manifest(&content::digest(manifest), manifest)?;
-        let configuration: ImageConfiguration = serde_json::from_slice(config).map_err(|source| {
-            let digest = content::digest(config);
-            Error::Document { what: "image config", digest, source }
-        })?;
+        let configuration: ImageConfiguration =
+            serde_json::from_slice(config).map_err(|source| {
+                let digest = content::digest(config);
+                Error::Document { what: "image config", digest, source }
+            })?;
         let config = ImageConfig::from(&configuration);
         let Some(digest) = config.labels.get(MODELKIT_DIGEST) else { return Ok(Self::default()) };
-        let reference = config.env.iter().find(|(name, _)| name == MODELKIT).map(|(_, value)| value.clone());
+        let reference =
+            config.env.iter().find(|(name, _)| name == MODELKIT).map(|(_, value)| value.clone());
         let layers = manifest.layers().iter().skip(N_OWN_LAYERS);
         Ok(Self {
             modelkit: reference,

@@ -22,10 +22,13 @@ const OPAQUE: &str = ".wh..wh..opq";
 
 /// Unpacks an image's layers in their order into a folder, and says how to start it.
 ///
-/// Every layer is held to its digest and its diff_id before any file appears. Images with links or devices are refused; nothing that
-/// is in the folder already is replaced.
+/// Every layer is held to its digest and its diff_id before any file appears. Images with links or
+/// devices are refused; nothing that is in the folder already is replaced.
 pub fn unpack(layout: &Layout, descriptor: &Descriptor, into: &Path) -> Result<ImageConfig> {
-    let not_one = |problem: &str| Error::NotAnImage { digest: descriptor.digest().clone(), problem: problem.into() };
+    let not_one = |problem: &str| Error::NotAnImage {
+        digest: descriptor.digest().clone(),
+        problem: problem.into(),
+    };
     if *descriptor.media_type() == MediaType::ImageIndex {
         return Err(not_one("it is an index of images"));
     }
@@ -35,8 +38,12 @@ pub fn unpack(layout: &Layout, descriptor: &Descriptor, into: &Path) -> Result<I
         let digest = manifest.config().digest().clone();
         Error::Document { what: "image config", digest, source }
     })?;
-    let diff_ids =
-        config.rootfs().diff_ids().iter().map(|text| content::parse_digest(text)).collect::<Result<Vec<_>, _>>()?;
+    let diff_ids = config
+        .rootfs()
+        .diff_ids()
+        .iter()
+        .map(|text| content::parse_digest(text))
+        .collect::<Result<Vec<_>, _>>()?;
     if diff_ids.len() != manifest.layers().len() {
         return Err(not_one("its config and its manifest have different numbers of layers"));
     }
@@ -63,7 +70,13 @@ fn unpack_layers(
     side_by_side(&sizes, &mut |_| ControlFlow::Continue(()), |index, reporter| {
         let compression = compression(image, layers[index].media_type())?;
         let diff_id = Some(&diff_ids[index]);
-        let blob = Blob { blobs: layout, descriptor: &layers[index], compression, diff_id, limits: &limits };
+        let blob = Blob {
+            blobs: layout,
+            descriptor: &layers[index],
+            compression,
+            diff_id,
+            limits: &limits,
+        };
         let folder = staging.folder(index + 1)?;
         blob.read(|stream| extract(stream, &folder, &limits, &mut |bytes| reporter.progress(bytes)))
     })?;
@@ -92,8 +105,8 @@ fn compression(image: &Descriptor, media_type: &MediaType) -> Result<Compression
     }
 }
 
-/// Removes from the layers below what a layer takes away, and what it has as something else: a folder for a file.
-/// Both trees are our own and hold files and folders only.
+/// Removes from the layers below what a layer takes away, and what it has as something else: a
+/// folder for a file. Both trees are our own and hold files and folders only.
 fn make_way(layer: &Path, below: &Path) -> Result<()> {
     for item in fs::read_dir(layer)? {
         let item = item?;

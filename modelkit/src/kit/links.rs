@@ -9,18 +9,26 @@ use crate::error::{Error, Result};
 use crate::media_type::{FILEPATH, Kind, LAYER_SUBTYPE, LayerType, SUBTYPE_PROMPT};
 use crate::same_place;
 
-/// Links by digest and path; for Kitfiles without digests, which `kit` wrote before 0.5.0, by order among layers of a kind.
-pub(super) fn links(digest: &Digest, manifest: &ImageManifest, kitfile: &Kitfile) -> Result<Vec<Link>> {
+/// Links by digest and path; for Kitfiles without digests, which `kit` wrote before 0.5.0, by order
+/// among layers of a kind.
+pub(super) fn links(
+    digest: &Digest,
+    manifest: &ImageManifest,
+    kitfile: &Kitfile,
+) -> Result<Vec<Link>> {
     let not_one = |problem: String| Error::NotAModelKit { digest: digest.clone(), problem };
     let entries: Vec<_> = kitfile.entries().collect();
-    let n_with_digest = entries.iter().filter(|entry| entry.digest.is_some_and(|text| !text.is_empty())).count();
+    let n_with_digest =
+        entries.iter().filter(|entry| entry.digest.is_some_and(|text| !text.is_empty())).count();
     if n_with_digest != 0 && n_with_digest != entries.len() {
         return Err(not_one("some of its Kitfile's entries have digests and some have not".into()));
     }
     let mut taken = vec![false; manifest.layers().len()];
     let link = |(index, entry): (usize, &Entry<'_>)| {
         let problem = |what: &str| not_one(format!("{} {what}", entry.place()));
-        let path = entry.context_path().map_err(|error| problem(&format!("has a path that is refused: {error}")))?;
+        let path = entry
+            .context_path()
+            .map_err(|error| problem(&format!("has a path that is refused: {error}")))?;
         let layer = match entry.digest.filter(|_| n_with_digest > 0) {
             Some(digest) => by_digest(manifest, digest, &path),
             None => by_order(manifest, entry, &taken),
@@ -31,7 +39,9 @@ pub(super) fn links(digest: &Digest, manifest: &ImageManifest, kitfile: &Kitfile
     };
     let links: Vec<Link> = entries.iter().enumerate().map(link).collect::<Result<_>>()?;
     match same_place::find(links.iter().map(|link| link.path.as_str())) {
-        Some((a, b)) => Err(not_one(format!("its paths `{a}` and `{b}` are one place on some file systems"))),
+        Some((a, b)) => {
+            Err(not_one(format!("its paths `{a}` and `{b}` are one place on some file systems")))
+        }
         None => Ok(links),
     }
 }
@@ -43,17 +53,20 @@ fn link(
     path: ContextPath,
     descriptor: &Descriptor,
 ) -> Result<Link, String> {
-    let layer_type = layer_type(descriptor).ok_or_else(|| format!("is of type {}", descriptor.media_type()))?;
+    let layer_type =
+        layer_type(descriptor).ok_or_else(|| format!("is of type {}", descriptor.media_type()))?;
     if let Some(annotated) = filepath(descriptor)
         && annotated.parse::<ContextPath>().ok().as_ref() != Some(&path)
     {
         return Err(format!("has the path {path}, but its layer has {annotated:?}"));
     }
     if !path.is_root() {
-        check_name(path.as_str()).map_err(|error| format!("has a path that is refused: {error}"))?;
+        check_name(path.as_str())
+            .map_err(|error| format!("has a path that is refused: {error}"))?;
     }
     let diff_id = entry.diff_id.filter(|text| !text.is_empty());
-    let diff_id = diff_id.map(content::parse_digest).transpose().map_err(|error| error.to_string())?;
+    let diff_id =
+        diff_id.map(content::parse_digest).transpose().map_err(|error| error.to_string())?;
     let is_old = entry.digest.is_none_or(str::is_empty);
     let beneath = if is_old { parent(&path) } else { ContextPath::root() };
     Ok(Link { entry: index, layer, path, layer_type, diff_id, beneath })
@@ -61,9 +74,12 @@ fn link(
 
 /// The layer with this digest; of several with equal content, the one with this path.
 fn by_digest(manifest: &ImageManifest, digest: &str, path: &ContextPath) -> Option<usize> {
-    let has_path =
-        |descriptor: &Descriptor| filepath(descriptor).and_then(|text| text.parse().ok()).as_ref() == Some(path);
-    let found = || manifest.layers().iter().enumerate().filter(|(_, layer)| layer.digest().as_ref() == digest);
+    let has_path = |descriptor: &Descriptor| {
+        filepath(descriptor).and_then(|text| text.parse().ok()).as_ref() == Some(path)
+    };
+    let found = || {
+        manifest.layers().iter().enumerate().filter(|(_, layer)| layer.digest().as_ref() == digest)
+    };
     found().find(|(_, layer)| has_path(layer)).or_else(|| found().next()).map(|(index, _)| index)
 }
 
@@ -71,7 +87,8 @@ fn by_order(manifest: &ImageManifest, entry: &Entry<'_>, taken: &[bool]) -> Opti
     let is_prompt = |layer: &Descriptor| annotation(layer, LAYER_SUBTYPE) == Some(SUBTYPE_PROMPT);
     let fits = |layer: &Descriptor| {
         let kind = layer_type(layer).map(|layer_type| layer_type.kind);
-        kind == Some(Kind::of(entry.section)) && is_prompt(layer) == (entry.section == kitfile::Section::Prompt)
+        kind == Some(Kind::of(entry.section))
+            && is_prompt(layer) == (entry.section == kitfile::Section::Prompt)
     };
     let layers = manifest.layers().iter().enumerate();
     layers.filter(|(index, layer)| !taken[*index] && fits(layer)).map(|(index, _)| index).next()

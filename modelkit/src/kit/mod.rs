@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::media_type::{self, LayerType};
 
-/// A manifest, the Kitfile that belongs to it, and which of the one's layers is which of the other's entries.
+/// A manifest, the Kitfile that belongs to it, and which of the one's layers is which of the
+/// other's entries.
 #[derive(Debug, Clone)]
 pub struct ModelKit {
     /// The manifest's descriptor.
@@ -65,14 +66,18 @@ impl Layer<'_> {
     /// Whether a raw layer says that its file may be executed.
     pub(crate) fn is_executable(&self) -> bool {
         let annotations = self.descriptor.annotations().as_ref();
-        let metadata = annotations.and_then(|annotations| annotations.get(media_type::FILE_METADATA));
+        let metadata =
+            annotations.and_then(|annotations| annotations.get(media_type::FILE_METADATA));
         let metadata = metadata.and_then(|text| serde_json::from_str::<Value>(text).ok());
-        metadata.and_then(|metadata| metadata.get("mode")?.as_u64()).is_some_and(|mode| mode & 0o100 != 0)
+        metadata
+            .and_then(|metadata| metadata.get("mode")?.as_u64())
+            .is_some_and(|mode| mode & 0o100 != 0)
     }
 }
 
 impl ModelKit {
-    /// Reads a ModelKit's manifest and Kitfile: one of KitOps, new or old, or a CNCF ModelPack. Layers are not looked at.
+    /// Reads a ModelKit's manifest and Kitfile: one of KitOps, new or old, or a CNCF ModelPack.
+    /// Layers are not looked at.
     pub fn read(layout: &Layout, descriptor: &Descriptor) -> Result<Self> {
         let manifest = layout.read(descriptor)?;
         let config = layout.read(&config_descriptor(&manifest)?)?;
@@ -83,13 +88,19 @@ impl ModelKit {
     pub fn parse(descriptor: Descriptor, manifest_bytes: Vec<u8>, config: &[u8]) -> Result<Self> {
         let digest = descriptor.digest();
         let manifest = parse_manifest(digest, &manifest_bytes)?;
-        let kitfile_of =
-            |json| Kitfile::from_json(json).map_err(|source| Error::Config { digest: digest.clone(), source });
+        let kitfile_of = |json| {
+            Kitfile::from_json(json)
+                .map_err(|source| Error::Config { digest: digest.clone(), source })
+        };
         let config_type = manifest.config().media_type().to_string();
-        let artifact_type = manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
-        let (kitfile, has_kitfile) = if config_type == media_type::CONFIG || artifact_type == media_type::MANIFEST {
+        let artifact_type =
+            manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
+        let (kitfile, has_kitfile) = if config_type == media_type::CONFIG
+            || artifact_type == media_type::MANIFEST
+        {
             (kitfile_of(config)?, true)
-        } else if media_type::is_modelpack(&config_type) || media_type::is_modelpack(&artifact_type) {
+        } else if media_type::is_modelpack(&config_type) || media_type::is_modelpack(&artifact_type)
+        {
             let annotations = manifest.annotations().as_ref();
             match annotations.and_then(|annotations| annotations.get(media_type::KITFILE_JSON)) {
                 Some(json) => (kitfile_of(json.as_bytes())?, true),
@@ -137,7 +148,8 @@ impl ModelKit {
     }
 }
 
-/// The config that a manifest names, of a ModelKit or of an image; it is to be read before either can be parsed.
+/// The config that a manifest names, of a ModelKit or of an image; it is to be read before either
+/// can be parsed.
 pub fn config_descriptor(manifest: &[u8]) -> Result<Descriptor> {
     Ok(parse_manifest(&content::digest(manifest), manifest)?.config().clone())
 }

@@ -40,8 +40,13 @@ struct Files {
     diff_ids: Vec<String>,
 }
 
-/// The first weights are the model, all further ones and their configuration its parts; without weights the first part is the model.
-pub(super) fn kitfile(descriptor: &Descriptor, manifest: &ImageManifest, config: &[u8]) -> Result<Kitfile> {
+/// The first weights are the model, all further ones and their configuration its parts; without
+/// weights the first part is the model.
+pub(super) fn kitfile(
+    descriptor: &Descriptor,
+    manifest: &ImageManifest,
+    config: &[u8],
+) -> Result<Kitfile> {
     let config: Config = serde_json::from_slice(config).map_err(|source| {
         let digest = manifest.config().digest().clone();
         Error::Document { what: "ModelPack config", digest, source }
@@ -75,24 +80,37 @@ fn about(config: &Config) -> Kitfile {
     Kitfile { manifest_version: "1.0.0".into(), package, ..Default::default() }
 }
 
-fn add(kitfile: &mut Kitfile, layer: &Descriptor, diff_id: Option<String>, format: &str) -> Result<(), String> {
+fn add(
+    kitfile: &mut Kitfile,
+    layer: &Descriptor,
+    diff_id: Option<String>,
+    format: &str,
+) -> Result<(), String> {
     let title = || annotation(layer, crate::media_type::TITLE);
     let path = filepath(layer).or_else(title).ok_or("has no path")?.to_owned();
-    let layer_type: LayerType =
-        layer.media_type().to_string().parse().map_err(|error: Error| format!("is wrong: {error}"))?;
+    let layer_type: LayerType = layer
+        .media_type()
+        .to_string()
+        .parse()
+        .map_err(|error: Error| format!("is wrong: {error}"))?;
     let is_prompt = annotation(layer, LAYER_SUBTYPE) == Some(SUBTYPE_PROMPT);
     let digest = Some(layer.digest().to_string());
     match layer_type.kind {
         Kind::Model if kitfile.model.as_ref().is_none_or(|model| model.digest.is_none()) => {
             let model = kitfile.model.get_or_insert_default();
-            *model = Model { path, digest, diff_id, format: format.to_owned(), ..std::mem::take(model) };
+            *model =
+                Model { path, digest, diff_id, format: format.to_owned(), ..std::mem::take(model) };
         }
         Kind::Model | Kind::ModelPart => {
             let part = ModelPart { path, digest, diff_id, ..Default::default() };
             kitfile.model.get_or_insert_default().parts.push(part);
         }
-        Kind::Dataset => kitfile.datasets.push(Dataset { path, digest, diff_id, ..Default::default() }),
-        Kind::Code if is_prompt => kitfile.prompts.push(Prompt { path, digest, diff_id, ..Default::default() }),
+        Kind::Dataset => {
+            kitfile.datasets.push(Dataset { path, digest, diff_id, ..Default::default() })
+        }
+        Kind::Code if is_prompt => {
+            kitfile.prompts.push(Prompt { path, digest, diff_id, ..Default::default() })
+        }
         Kind::Code => kitfile.code.push(Code { path, digest, diff_id, ..Default::default() }),
         Kind::Docs => kitfile.docs.push(Doc { path, digest, diff_id, ..Default::default() }),
         Kind::Mcpb => return Err("is an MCP bundle, which ModelPack does not have".into()),

@@ -1,4 +1,5 @@
-//! A ModelPack's layers are single files: every folder of the Kitfile becomes its files, in the Kitfile too.
+//! A ModelPack's layers are single files: every folder of the Kitfile becomes its files, in the
+//! Kitfile too.
 //!
 //! So `kit` and other readers find exactly one layer for each entry.
 
@@ -40,7 +41,8 @@ pub(super) fn split(
 ) -> Result<(Kitfile, Vec<LayerPlan>)> {
     let mut split = Split { kitfile: emptied(kitfile), layers: Vec::new() };
     for (entry, path, files) in items {
-        let mut files: Vec<Entry> = files.into_iter().filter(|file| file.content != Content::Folder).collect();
+        let mut files: Vec<Entry> =
+            files.into_iter().filter(|file| file.content != Content::Folder).collect();
         if files.is_empty() {
             warnings.push(format!("{}: `{path}` has no files, so it is left out", entry.place()));
         }
@@ -70,7 +72,9 @@ fn emptied(kitfile: &Kitfile) -> Kitfile {
 
 /// The largest of the files with weights, else the largest of all.
 fn main_file(files: &[Entry]) -> Option<String> {
-    let rank = |file: &&Entry| (is_weights(&file.path), file.content.size(), std::cmp::Reverse(file.path.clone()));
+    let rank = |file: &&Entry| {
+        (is_weights(&file.path), file.content.size(), std::cmp::Reverse(file.path.clone()))
+    };
     files.iter().max_by_key(rank).map(|file| file.path.clone())
 }
 
@@ -85,7 +89,13 @@ struct Split {
 }
 
 impl Split {
-    fn add(&mut self, from: &Kitfile, entry: &kitfile::Entry<'_>, number: usize, file: Entry) -> Result<()> {
+    fn add(
+        &mut self,
+        from: &Kitfile,
+        entry: &kitfile::Entry<'_>,
+        number: usize,
+        file: Entry,
+    ) -> Result<()> {
         // A path that was a file's already stays as it is written.
         let is_itself = entry.context_path().is_ok_and(|path| path.as_str() == file.path);
         let path = if is_itself { entry.path.to_owned() } else { file.path.clone() };
@@ -99,13 +109,22 @@ impl Split {
             }
             Section::Model => self.model().parts.push(ModelPart { path, ..ModelPart::default() }),
             Section::ModelPart => {
-                let part = from.model.as_ref().and_then(|model| model.parts.get(index)).cloned().unwrap_or_default();
+                let part = from
+                    .model
+                    .as_ref()
+                    .and_then(|model| model.parts.get(index))
+                    .cloned()
+                    .unwrap_or_default();
                 self.model().parts.push(ModelPart { path, ..part });
             }
             Section::Code => self.kitfile.code.push(Code { path, ..from.code[index].clone() }),
-            Section::Dataset => self.kitfile.datasets.push(Dataset { path, ..from.datasets[index].clone() }),
+            Section::Dataset => {
+                self.kitfile.datasets.push(Dataset { path, ..from.datasets[index].clone() })
+            }
             Section::Docs => self.kitfile.docs.push(Doc { path, ..from.docs[index].clone() }),
-            Section::Prompt => self.kitfile.prompts.push(Prompt { path, ..from.prompts[index].clone() }),
+            Section::Prompt => {
+                self.kitfile.prompts.push(Prompt { path, ..from.prompts[index].clone() })
+            }
             Section::McpServer => {}
         }
         self.layers.push(layer(section, entry.name, file)?);
@@ -123,13 +142,27 @@ fn layer(section: Section, name: Option<&str>, file: Entry) -> Result<LayerPlan>
         Kind::ModelPart if is_weights(&file.path) => Kind::Model,
         kind => kind,
     };
-    let layer_type = LayerType { family: Family::ModelPack, kind, format: Format::Raw, compression: Compression::None };
-    let path: ContextPath = file
-        .path
-        .parse()
-        .map_err(|_| crate::Error::Name { path: file.path.clone(), problem: "has a name that no Kitfile can hold" })?;
+    let layer_type = LayerType {
+        family: Family::ModelPack,
+        kind,
+        format: Format::Raw,
+        compression: Compression::None,
+    };
+    let path: ContextPath = file.path.parse().map_err(|_| crate::Error::Name {
+        path: file.path.clone(),
+        problem: "has a name that no Kitfile can hold",
+    })?;
     crate::archive::check_name(path.as_str())?;
     let bytes = file.content.size();
     let (name, media_type) = (name.map(str::to_owned), layer_type.to_string());
-    Ok(LayerPlan { section, name, path, layer_type, media_type, files: vec![file], n_files: 1, bytes })
+    Ok(LayerPlan {
+        section,
+        name,
+        path,
+        layer_type,
+        media_type,
+        files: vec![file],
+        n_files: 1,
+        bytes,
+    })
 }

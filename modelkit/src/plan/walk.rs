@@ -25,7 +25,8 @@ struct Walk<'a> {
     walked: Walked,
 }
 
-/// Where the walk is: the most specific path that holds this folder, and the paths that lie beneath it.
+/// Where the walk is: the most specific path that holds this folder, and the paths that lie beneath
+/// it.
 struct Place {
     owner: Option<usize>,
     beneath: Vec<usize>,
@@ -36,8 +37,12 @@ pub(super) fn walk(context: &Path, paths: &[ContextPath], ignore: &Ignore) -> Re
     let beneath = (0..paths.len()).filter(|index| Some(*index) != owner).collect();
     let files = paths.iter().map(|_| Vec::new()).collect();
     let found = paths.iter().map(ContextPath::is_root).collect();
-    let mut walk =
-        Walk { context: context.into(), paths, ignore, walked: Walked { files, found, warnings: Vec::new() } };
+    let mut walk = Walk {
+        context: context.into(),
+        paths,
+        ignore,
+        walked: Walked { files, found, warnings: Vec::new() },
+    };
     walk.folder(context, "", &Place { owner, beneath })?;
     Ok(walk.walked)
 }
@@ -98,14 +103,19 @@ impl Walk<'_> {
         } else if metadata.is_file() {
             Content::within(&self.context, metadata)
         } else {
-            let what = if metadata.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
+            let what = if metadata.is_symlink() {
+                "a symbolic link"
+            } else {
+                "neither a file nor a folder"
+            };
             self.walked.warnings.push(format!("{path} is {what} and is left out"));
             return;
         };
         // A layer that lies deeper gets the folders on the way to it.
         let on_the_way = place.beneath.iter().filter(|_| content == Content::Folder);
         for index in on_the_way.chain(&place.owner) {
-            self.walked.files[*index].push(Entry { path: path.to_owned(), content: content.clone() });
+            self.walked.files[*index]
+                .push(Entry { path: path.to_owned(), content: content.clone() });
             self.walked.found[*index] |= self.paths[*index].as_str() == path;
         }
     }

@@ -21,8 +21,10 @@ pub(super) fn extract_layer(
 ) -> Result<Extracted> {
     let layer = &chosen.layer;
     let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
-    let blob = Blob { blobs: chosen.blobs, descriptor, compression, diff_id: layer.diff_id, limits };
-    let into = into.create_folders(chosen.beneath.as_str())?.create_folders(layer.beneath.as_str())?;
+    let blob =
+        Blob { blobs: chosen.blobs, descriptor, compression, diff_id: layer.diff_id, limits };
+    let into =
+        into.create_folders(chosen.beneath.as_str())?.create_folders(layer.beneath.as_str())?;
     let wrote = &mut |bytes| reporter.progress(bytes);
     blob.read(|stream| match layer.layer_type.format {
         Format::Tar => extract_with(stream, &into, limits, reporter.n_threads, wrote),
@@ -47,7 +49,9 @@ fn raw(
     let annotations = layer.descriptor.annotations().as_ref();
     let metadata = annotations.and_then(|annotations| annotations.get(FILE_METADATA));
     let metadata: Option<FileMetadata> = match metadata {
-        Some(text) => Some(serde_json::from_str(text).map_err(|_| entry("has metadata that cannot be read"))?),
+        Some(text) => Some(
+            serde_json::from_str(text).map_err(|_| entry("has metadata that cannot be read"))?,
+        ),
         None => None,
     };
     let name = layer.path.file_name().ok_or_else(|| entry("has no name"))?;
@@ -56,12 +60,18 @@ fn raw(
     let mut file = into.create_folders(folder)?.create_file(name, is_executable)?;
     let bytes = copy(stream, &mut file, wrote)?;
     match metadata {
-        Some(FileMetadata { size, .. }) if size != bytes => Err(Refused::Size { found: bytes, expected: size }),
+        Some(FileMetadata { size, .. }) if size != bytes => {
+            Err(Refused::Size { found: bytes, expected: size })
+        }
         _ => Ok(Extracted { n_files: 1, bytes }),
     }
 }
 
-fn copy(from: &mut dyn BufRead, to: &mut impl Write, wrote: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<u64> {
+fn copy(
+    from: &mut dyn BufRead,
+    to: &mut impl Write,
+    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> io::Result<u64> {
     let mut n_bytes = 0;
     loop {
         let bytes = from.fill_buf()?;

@@ -51,11 +51,13 @@ pub struct Unpacked {
 }
 
 /// Unpacks the layers that the filters mean (all, without filters) and the Kitfile into a folder.
-/// A model that comes from another ModelKit is unpacked from there; that one must be in the layout too.
+/// A model that comes from another ModelKit is unpacked from there; that one must be in the layout
+/// too.
 ///
-/// Each layer is verified (size, digest, diffId) while it is extracted into a temporary folder within `into`; only when all of them
-/// are what they should be do files appear, by rename. Of a ModelKit that is refused nothing stays behind.
-/// Symbolic links that are in `into` are not followed.
+/// Each layer is verified (size, digest, diffId) while it is extracted into a temporary folder
+/// within `into`; only when all of them are what they should be do files appear, by rename. Of a
+/// ModelKit that is refused nothing stays behind. Symbolic links that are in `into` are not
+/// followed.
 pub fn unpack(
     kit: &ModelKit,
     layout: &Layout,
@@ -64,10 +66,16 @@ pub fn unpack(
     options: &UnpackOptions,
     on: Listener<'_>,
 ) -> Result<Unpacked> {
-    let parents = if any_concerns(filters, Part::Model) { parents(&kit.kitfile, layout)? } else { Vec::new() };
+    let parents = if any_concerns(filters, Part::Model) {
+        parents(&kit.kitfile, layout)?
+    } else {
+        Vec::new()
+    };
     let remote = if options.include_remote { remote_datasets(kit, filters)? } else { Vec::new() };
-    let datasets: Vec<(ContextPath, ModelKit)> =
-        remote.into_iter().map(|(path, reference)| Ok((path, local(&reference, layout)?))).collect::<Result<_>>()?;
+    let datasets: Vec<(ContextPath, ModelKit)> = remote
+        .into_iter()
+        .map(|(path, reference)| Ok((path, local(&reference, layout)?)))
+        .collect::<Result<_>>()?;
     let source = |kit, role| Source { kit, blobs: layout, role };
     let mut sources = vec![source(kit, Role::Itself)];
     sources.extend(parents.iter().map(|parent| source(parent, Role::Parent)));
@@ -75,8 +83,9 @@ pub fn unpack(
     unpack_from(&sources, into, filters, options, on)
 }
 
-/// The same for ModelKits whose blobs may lie anywhere: the one to unpack first, then those that its model and, with
-/// [`include_remote`](UnpackOptions::include_remote), its datasets come from. Only the blobs that are meant are opened.
+/// The same for ModelKits whose blobs may lie anywhere: the one to unpack first, then those that
+/// its model and, with [`include_remote`](UnpackOptions::include_remote), its datasets come from.
+/// Only the blobs that are meant are opened.
 pub fn unpack_from(
     sources: &[Source<'_>],
     into: &Path,
@@ -139,7 +148,8 @@ fn existing(options: &UnpackOptions) -> Existing {
     }
 }
 
-/// The Kitfile's text, unless it is there already. One that differs is an error, whatever is done with other files that exist.
+/// The Kitfile's text, unless it is there already. One that differs is an error, whatever is done
+/// with other files that exist.
 fn new_kitfile(kit: &ModelKit, into: &Path, options: &UnpackOptions) -> Result<Option<String>> {
     let text = kit.kitfile.to_yaml();
     let path = into.join(KITFILE);

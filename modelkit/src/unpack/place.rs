@@ -16,8 +16,9 @@ pub(crate) enum Existing {
     Replace,
 }
 
-/// Moves all that is in one folder into another of the same file system; returns what was left behind because it was there already.
-/// Everything is looked at first, so that what stands in the way of one file stops all of them.
+/// Moves all that is in one folder into another of the same file system; returns what was left
+/// behind because it was there already. Everything is looked at first, so that what stands in the
+/// way of one file stops all of them.
 pub(crate) fn merge(from: &Folder, to: &Folder, existing: Existing) -> Result<Extracted> {
     check(from, to, existing)?;
     let mut skipped = Extracted::default();
@@ -31,7 +32,11 @@ fn check(from: &Folder, to: &Folder, existing: Existing) -> Result<()> {
         let path = to.path().join(name);
         let expected = if is_folder { FileType::Directory } else { FileType::RegularFile };
         if found != expected {
-            return Err(Error::InTheWay { path, found: describe(found), expected: describe(expected) });
+            return Err(Error::InTheWay {
+                path,
+                found: describe(found),
+                expected: describe(expected),
+            });
         }
         if is_folder {
             return check(&from.folder(name)?, &to.folder(name)?, existing);
@@ -55,7 +60,8 @@ fn take(from: &Folder, to: &Folder, existing: Existing, skipped: &mut Extracted)
     })
 }
 
-/// Calls `each` with the name, whether it is a folder, and the path, of all that is in a folder of our own.
+/// Calls `each` with the name, whether it is a folder, and the path, of all that is in a folder of
+/// our own.
 fn for_each(folder: &Folder, mut each: impl FnMut(&str, bool, &Path) -> Result<()>) -> Result<()> {
     for item in fs::read_dir(folder.path())? {
         let item = item?;

@@ -43,7 +43,8 @@ pub struct Chosen<'a> {
 
 /// The layers that the filters mean: those of the model first, where it comes from elsewhere.
 pub fn chosen<'a>(sources: &'a [Source<'a>], filters: &[Filter]) -> Vec<Chosen<'a>> {
-    let is_wanted = |layer: &Layer<'_>| any_matches(filters, layer.section, layer.name, layer.written_path);
+    let is_wanted =
+        |layer: &Layer<'_>| any_matches(filters, layer.section, layer.name, layer.written_path);
     let mut all = Vec::new();
     for source in sources {
         let (beneath, belongs): (_, fn(&Layer<'_>) -> bool) = match &source.role {
@@ -53,7 +54,8 @@ pub fn chosen<'a>(sources: &'a [Source<'a>], filters: &[Filter]) -> Vec<Chosen<'
             Role::Dataset(path) => (path.clone(), |layer| layer.section == Section::Dataset),
         };
         let is_dataset = matches!(source.role, Role::Dataset(_));
-        let layers = source.kit.layers().filter(|layer| belongs(layer) && (is_dataset || is_wanted(layer)));
+        let layers =
+            source.kit.layers().filter(|layer| belongs(layer) && (is_dataset || is_wanted(layer)));
         all.extend(layers.map(|layer| {
             let path = joined(&beneath, &layer.path);
             Chosen { layer, path, beneath: beneath.clone(), blobs: source.blobs }
@@ -66,8 +68,12 @@ fn joined(folder: &ContextPath, path: &ContextPath) -> ContextPath {
     format!("{folder}/{path}").parse().expect("a path inside of a folder inside is inside")
 }
 
-/// The ModelKits that the wanted datasets come from, and where their files belong. One that is kept anywhere else is an error.
-pub fn remote_datasets(kit: &ModelKit, filters: &[Filter]) -> Result<Vec<(ContextPath, Reference)>> {
+/// The ModelKits that the wanted datasets come from, and where their files belong. One that is kept
+/// anywhere else is an error.
+pub fn remote_datasets(
+    kit: &ModelKit,
+    filters: &[Filter],
+) -> Result<Vec<(ContextPath, Reference)>> {
     let mut found = Vec::new();
     for dataset in wanted(kit, filters) {
         let elsewhere = |problem: &str| Error::RemoteDataset {
@@ -76,9 +82,12 @@ pub fn remote_datasets(kit: &ModelKit, filters: &[Filter]) -> Result<Vec<(Contex
             problem: problem.to_owned(),
         };
         let reference = dataset_reference(dataset)?.ok_or_else(|| {
-            elsewhere("only datasets of other ModelKits can be fetched; bring this one there yourself")
+            elsewhere(
+                "only datasets of other ModelKits can be fetched; bring this one there yourself",
+            )
         })?;
-        let path = dataset.path.parse().map_err(|error: kitfile::Error| elsewhere(&error.to_string()))?;
+        let path =
+            dataset.path.parse().map_err(|error: kitfile::Error| elsewhere(&error.to_string()))?;
         found.push((path, reference));
     }
     Ok(found)
@@ -89,7 +98,9 @@ pub(super) fn left_out(sources: &[Source<'_>], filters: &[Filter]) -> Vec<String
     let Some(first) = sources.first() else { return Vec::new() };
     let is_source = |dataset: &&Dataset| {
         let path = dataset.path.parse::<ContextPath>().ok();
-        path.is_some_and(|path| sources.iter().any(|source| source.role == Role::Dataset(path.clone())))
+        path.is_some_and(|path| {
+            sources.iter().any(|source| source.role == Role::Dataset(path.clone()))
+        })
     };
     let left_out = wanted(first.kit, filters).filter(|dataset| !is_source(dataset));
     let say = |dataset: &Dataset| {
@@ -101,6 +112,7 @@ pub(super) fn left_out(sources: &[Source<'_>], filters: &[Filter]) -> Vec<String
 fn wanted<'a>(kit: &'a ModelKit, filters: &'a [Filter]) -> impl Iterator<Item = &'a Dataset> {
     kit.kitfile.datasets.iter().filter(|dataset| {
         let name = Some(dataset.name.as_str()).filter(|name| !name.is_empty());
-        !dataset.remote_path.is_empty() && any_matches(filters, Section::Dataset, name, &dataset.path)
+        !dataset.remote_path.is_empty()
+            && any_matches(filters, Section::Dataset, name, &dataset.path)
     })
 }

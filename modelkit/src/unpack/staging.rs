@@ -31,10 +31,13 @@ impl Staging {
     /// Names a path in the first folder as what it would be in the target.
     fn as_in(&self, into: &Path, error: Error) -> Error {
         let first = self.path(0);
-        let place = |path: PathBuf| path.strip_prefix(&first).map_or(path.clone(), |path| into.join(path));
+        let place =
+            |path: PathBuf| path.strip_prefix(&first).map_or(path.clone(), |path| into.join(path));
         match error {
             Error::Exists { path } => Error::Exists { path: place(path) },
-            Error::InTheWay { path, found, expected } => Error::InTheWay { path: place(path), found, expected },
+            Error::InTheWay { path, found, expected } => {
+                Error::InTheWay { path: place(path), found, expected }
+            }
             other => other,
         }
     }

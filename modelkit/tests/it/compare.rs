@@ -21,9 +21,14 @@ fn compare(project: &Project, a: &ModelKit, b: &ModelKit, depth: Depth) -> Diff 
 /// A safetensors file with one tensor of four bytes for each name.
 fn safetensors(tensors: &[(&str, [u8; 4])]) -> Vec<u8> {
     let entry = |(i, (name, _)): (usize, &(&str, [u8; 4]))| {
-        format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, i * 4, i * 4 + 4)
+        format!(
+            r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#,
+            i * 4,
+            i * 4 + 4
+        )
     };
-    let header = format!("{{{}}}", tensors.iter().enumerate().map(entry).collect::<Vec<_>>().join(","));
+    let header =
+        format!("{{{}}}", tensors.iter().enumerate().map(entry).collect::<Vec<_>>().join(","));
     let data = tensors.iter().flat_map(|(_, bytes)| *bytes).collect();
     [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), data].concat()
 }
@@ -39,23 +44,37 @@ fn modelkits_are_compared_by_layer_file_and_tensor() {
     let b = project.kit(&project.pack(TEXT));
     let layers = compare(&project, &a, &b, Depth::Layers);
     assert!(!layers.identical && !layers.same_config && layers.files.is_none());
-    let paths =
-        |layers: &[modelkit::diff::LayerInfo]| layers.iter().map(|layer| layer.path.clone()).collect::<Vec<_>>();
-    assert_eq!((paths(&layers.shared), paths(&layers.only_a)), (vec!["d".into()], vec!["m".into()]));
+    let paths = |layers: &[modelkit::diff::LayerInfo]| {
+        layers.iter().map(|layer| layer.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (paths(&layers.shared), paths(&layers.only_a)),
+        (vec!["d".into()], vec!["m".into()])
+    );
 
     let changes = compare(&project, &a, &b, Depth::Tensors).files.unwrap();
     assert_eq!(changes.keys().collect::<Vec<_>>(), ["m/w.safetensors"]);
     let tensors = changes["m/w.safetensors"].tensors.as_ref().unwrap();
-    let found: BTreeMap<_, _> =
-        tensors.iter().map(|(name, pair)| (&**name, (pair.a.is_some(), pair.b.is_some()))).collect();
-    assert_eq!(found, BTreeMap::from([("b", (true, true)), ("old", (true, false)), ("new", (false, true))]));
-    assert!(compare(&project, &a, &b, Depth::Files).files.unwrap()["m/w.safetensors"].tensors.is_none());
+    let found: BTreeMap<_, _> = tensors
+        .iter()
+        .map(|(name, pair)| (&**name, (pair.a.is_some(), pair.b.is_some())))
+        .collect();
+    assert_eq!(
+        found,
+        BTreeMap::from([("b", (true, true)), ("old", (true, false)), ("new", (false, true))])
+    );
+    assert!(
+        compare(&project, &a, &b, Depth::Files).files.unwrap()["m/w.safetensors"].tensors.is_none()
+    );
 
     std::fs::remove_file(project.context().join("d/gone")).unwrap();
     project.file("d/come", b"x");
     let c = project.kit(&project.pack(TEXT));
     let changes = compare(&project, &b, &c, Depth::Files).files.unwrap();
-    let sides: Vec<_> = changes.iter().map(|(path, it)| (&**path, it.file.a.is_some(), it.file.b.is_some())).collect();
+    let sides: Vec<_> = changes
+        .iter()
+        .map(|(path, it)| (&**path, it.file.a.is_some(), it.file.b.is_some()))
+        .collect();
     assert_eq!(sides, [("d/come", false, true), ("d/gone", true, false)]);
 }
 
@@ -66,8 +85,16 @@ fn a_file_that_only_looks_like_safetensors_is_compared_as_a_file() {
         b"".to_vec(),
         [u64::MAX.to_le_bytes().as_slice(), b"{}"].concat(),
         [8u64.to_le_bytes().as_slice(), br#"{"a":1}}"#].concat(),
-        [59u64.to_le_bytes().as_slice(), br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[9,99999]}}"#].concat(),
-        [58u64.to_le_bytes().as_slice(), br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]},"b":1}"#].concat(),
+        [
+            59u64.to_le_bytes().as_slice(),
+            br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[9,99999]}}"#,
+        ]
+        .concat(),
+        [
+            58u64.to_le_bytes().as_slice(),
+            br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]},"b":1}"#,
+        ]
+        .concat(),
     ]
     .into_iter()
     .enumerate()
@@ -120,7 +147,10 @@ fn datasets_of_other_modelkits_are_unpacked_where_they_belong() {
     assert_eq!(files(&tree(&project.path("out"))), ["deep/far/d/x"]);
     std::fs::remove_dir_all(project.path("out")).unwrap();
     let without = project.try_unpack(&packed, &["!kitfile"], &UnpackOptions::default()).unwrap();
-    assert!(without.warnings[0].starts_with("dataset `deep/far` is kept at base@sha256:"), "{without:?}");
+    assert!(
+        without.warnings[0].starts_with("dataset `deep/far` is kept at base@sha256:"),
+        "{without:?}"
+    );
 }
 
 #[test]
@@ -130,6 +160,10 @@ fn a_dataset_on_s3_is_named_and_not_fetched() {
     let packed = project.pack(text);
     let include = UnpackOptions { include_remote: true, ..Default::default() };
     let error = project.try_unpack(&packed, &[], &include).unwrap_err();
-    assert!(chain(&error).starts_with("dataset `data` is kept at s3://bucket/key: "), "{}", chain(&error));
+    assert!(
+        chain(&error).starts_with("dataset `data` is kept at s3://bucket/key: "),
+        "{}",
+        chain(&error)
+    );
     assert!(project.try_unpack(&packed, &["!datasets"], &include).is_ok());
 }

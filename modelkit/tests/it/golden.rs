@@ -19,7 +19,8 @@ pub(crate) fn project(reversed: bool) -> Project {
     }
     for line in lines {
         let [mode, size, path] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
-        let content: Vec<u8> = (0..size.parse().unwrap()).map(|i: usize| ((7 * i + path.len()) % 251) as u8).collect();
+        let content: Vec<u8> =
+            (0..size.parse().unwrap()).map(|i: usize| ((7 * i + path.len()) % 251) as u8).collect();
         let path = project.file(path, &content);
         let mode = u32::from_str_radix(mode, 8).unwrap();
         fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();

@@ -28,7 +28,14 @@ impl Hostile {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::init(&folder.path().join("layout")).unwrap();
-        Self { folder, layout, suffix: "tar", path: "model", diff_id: None, limits: Limits::default() }
+        Self {
+            folder,
+            layout,
+            suffix: "tar",
+            path: "model",
+            diff_id: None,
+            limits: Limits::default(),
+        }
     }
 
     fn kit(&self, layers: &[Vec<u8>]) -> modelkit::Result<ModelKit> {
@@ -38,7 +45,10 @@ impl Hostile {
             let media_type = if index == 0 { &media_type } else { &part_type };
             let mut layer = self.layout.put(media_type.as_str(), blob).unwrap();
             let path = if index == 0 { self.path.to_owned() } else { format!("part{index}") };
-            layer.set_annotations(Some(HashMap::from([("org.cncf.model.filepath".to_owned(), path)])));
+            layer.set_annotations(Some(HashMap::from([(
+                "org.cncf.model.filepath".to_owned(),
+                path,
+            )])));
             layer
         };
         let layers: Vec<Descriptor> = layers.iter().enumerate().map(describe).collect();
@@ -49,20 +59,29 @@ impl Hostile {
         let part = |(index, layer): (usize, &Descriptor)| json!({"path": format!("part{index}"), "digest": layer.digest().to_string()});
         model["parts"] = layers.iter().enumerate().skip(1).map(part).collect();
         let config = json!({"manifestVersion": "1.0.0", "package": {}, "model": model});
-        let config =
-            self.layout.put("application/vnd.kitops.modelkit.config.v1+json", &content::encode(&config)).unwrap();
+        let config = self
+            .layout
+            .put("application/vnd.kitops.modelkit.config.v1+json", &content::encode(&config))
+            .unwrap();
         let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
-        let manifest = self.layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest)).unwrap();
+        let manifest = self
+            .layout
+            .put_manifest(MediaType::ImageManifest, &content::encode(&manifest))
+            .unwrap();
         ModelKit::read(&self.layout, &manifest)
     }
 
-    /// Why unpacking is refused; asserts that it is, and that nothing is left of it, inside or outside.
+    /// Why unpacking is refused; asserts that it is, and that nothing is left of it, inside or
+    /// outside.
     fn refused(&self, layers: &[Vec<u8>]) -> String {
         let error = match self.kit(layers) {
             Err(error) => error,
             Ok(kit) => self.unpack(&kit).expect_err("this must be refused"),
         };
-        let left: Vec<_> = fs::read_dir(self.folder.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|item| item.unwrap().file_name())
+            .collect();
         assert_eq!(left, ["layout"]);
         chain(&error)
     }
@@ -70,9 +89,14 @@ impl Hostile {
     fn unpack(&self, kit: &ModelKit) -> modelkit::Result<modelkit::Unpacked> {
         let options = UnpackOptions { limits: self.limits, ..Default::default() };
         let into = self.folder.path().join("out");
-        modelkit::unpack(kit, &self.layout, &into, &["model".parse().unwrap()], &options, &mut |_| {
-            ControlFlow::Continue(())
-        })
+        modelkit::unpack(
+            kit,
+            &self.layout,
+            &into,
+            &["model".parse().unwrap()],
+            &options,
+            &mut |_| ControlFlow::Continue(()),
+        )
     }
 
     fn accepted(&self, layers: &[Vec<u8>]) -> Vec<String> {
@@ -101,7 +125,13 @@ impl Tar {
         })
     }
 
-    fn header(mut self, kind: u8, name: &[u8], size: u64, change: impl FnOnce(&mut tar::Header)) -> Self {
+    fn header(
+        mut self,
+        kind: u8,
+        name: &[u8],
+        size: u64,
+        change: impl FnOnce(&mut tar::Header),
+    ) -> Self {
         let mut header = tar::Header::new_ustar();
         header.as_old_mut().name[..name.len()].copy_from_slice(name);
         header.as_old_mut().linkflag = [kind];
@@ -125,7 +155,8 @@ impl Tar {
     fn pax(self, kind: u8, records: &[(&str, &[u8])]) -> Self {
         let record = |(key, value): &(&str, &[u8])| {
             let bare = key.len() + value.len() + 3;
-            let length = (bare + 1..).find(|length| bare + length.to_string().len() == *length).unwrap();
+            let length =
+                (bare + 1..).find(|length| bare + length.to_string().len() == *length).unwrap();
             [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
         };
         let records = records.iter().flat_map(record).collect::<Vec<_>>();
@@ -161,7 +192,10 @@ fn path_traversal_is_refused_cve_2021_21272() {
     ] {
         check(Tar::default().file("good", b"x").file(name, b"x"), reason);
     }
-    check(Tar::default().entry(b'0', b"a\xff", b"x"), r"the entry `a\xff` has a name that is not UTF-8");
+    check(
+        Tar::default().entry(b'0', b"a\xff", b"x"),
+        r"the entry `a\xff` has a name that is not UTF-8",
+    );
     check(Tar::default().entry(b'5', b"../d/", b""), "the entry `../d/` leaves the folder");
     check(Tar::default().entry(b'5', b"/", b""), "the entry `/` has an absolute name");
 }
@@ -169,33 +203,53 @@ fn path_traversal_is_refused_cve_2021_21272() {
 #[test]
 fn path_traversal_in_long_names_is_refused() {
     let long = format!("{}/../../../evil", "a".repeat(120));
-    check(Tar::default().pax(b'x', &[("path", long.as_bytes())]).file("good", b"x"), "evil` leaves the folder");
     check(
-        Tar::default().entry(b'L', b"././@LongLink", format!("{long}\0").as_bytes()).file("good", b"x"),
+        Tar::default().pax(b'x', &[("path", long.as_bytes())]).file("good", b"x"),
+        "evil` leaves the folder",
+    );
+    check(
+        Tar::default()
+            .entry(b'L', b"././@LongLink", format!("{long}\0").as_bytes())
+            .file("good", b"x"),
         "evil` leaves the folder",
     );
     check(
         Tar::default().pax(b'x', &[("path", b"a\0b")]).file("good", b"x"),
         r"the entry `a\x00b` has a NUL in its name",
     );
-    let prefix = |header: &mut tar::Header| header.as_ustar_mut().unwrap().prefix[..3].copy_from_slice(b"../");
-    check(Tar::default().header(b'0', b"evil", 0, prefix), "the entry `..//evil` leaves the folder");
+    let prefix = |header: &mut tar::Header| {
+        header.as_ustar_mut().unwrap().prefix[..3].copy_from_slice(b"../")
+    };
+    check(
+        Tar::default().header(b'0', b"evil", 0, prefix),
+        "the entry `..//evil` leaves the folder",
+    );
 }
 
 #[test]
 fn names_with_dots_and_a_root_entry_are_accepted() {
-    let archive = Tar::default().entry(b'5', b"./", b"").file("./a", b"1").file("b..c", b"2").file("..d", b"3");
+    let archive = Tar::default()
+        .entry(b'5', b"./", b"")
+        .file("./a", b"1")
+        .file("b..c", b"2")
+        .file("..d", b"3");
     assert_eq!(Hostile::new().accepted(&[archive.end()]), ["..d", "a", "b..c"]);
 }
 
 #[test]
 fn symbolic_links_are_refused_rustsec_2021_0080() {
-    check(Tar::default().link(b'2', "l", "/tmp").file("l/evil", b"x"), "the entry `l` is a symbolic link");
+    check(
+        Tar::default().link(b'2', "l", "/tmp").file("l/evil", b"x"),
+        "the entry `l` is a symbolic link",
+    );
 }
 
 #[test]
 fn a_folder_over_a_link_is_refused_cve_2026_33056() {
-    check(Tar::default().link(b'2', "l", "..").entry(b'5', b"l", b""), "the entry `l` is a symbolic link");
+    check(
+        Tar::default().link(b'2', "l", "..").entry(b'5', b"l", b""),
+        "the entry `l` is a symbolic link",
+    );
 }
 
 #[test]
@@ -207,7 +261,9 @@ fn hard_links_are_refused_cve_2026_50163() {
 fn a_link_in_one_layer_does_not_help_the_next_cve_2025_45582() {
     let first = Tar::default().link(b'2', "part1", "/tmp").end();
     let second = Tar::default().file("part1/evil", b"x").end();
-    assert!(Hostile::new().refused(&[first, second]).ends_with("the entry `part1` is a symbolic link"));
+    assert!(
+        Hostile::new().refused(&[first, second]).ends_with("the entry `part1` is a symbolic link")
+    );
 }
 
 #[test]
@@ -223,7 +279,10 @@ fn devices_and_other_kinds_are_refused() {
     ] {
         check(Tar::default().entry(kind, b"x", b""), reason);
     }
-    check(Tar::default().pax(b'x', &[("GNU.sparse.major", b"1")]).file("x", b""), "a file in it is sparse");
+    check(
+        Tar::default().pax(b'x', &[("GNU.sparse.major", b"1")]).file("x", b""),
+        "a file in it is sparse",
+    );
 }
 
 #[test]
@@ -231,14 +290,20 @@ fn sizes_that_readers_take_for_different_ones_are_refused_cve_2025_62518() {
     let hidden = Tar::default().file("hidden", b"x").0;
     let archive = Tar::default().pax(b'x', &[("size", b"0")]).file("outer", &hidden);
     check(archive, "the entry `outer` has two sizes");
-    let archive = Tar::default().pax(b'x', &[("size", b"1024")]).header(b'0', b"outer", 512, |_| {}).content(&hidden);
+    let archive = Tar::default()
+        .pax(b'x', &[("size", b"1024")])
+        .header(b'0', b"outer", 512, |_| {})
+        .content(&hidden);
     check(archive, "the entry `outer` has two sizes");
 }
 
 #[test]
 fn a_pax_size_counts_where_the_header_has_none_cve_2026_33055() {
-    let archive =
-        Tar::default().pax(b'x', &[("size", b"5")]).header(b'0', b"a", 0, |_| {}).content(b"12345").file("b", b"2");
+    let archive = Tar::default()
+        .pax(b'x', &[("size", b"5")])
+        .header(b'0', b"a", 0, |_| {})
+        .content(b"12345")
+        .file("b", b"2");
     assert_eq!(Hostile::new().accepted(&[archive.end()]), ["a", "b"]);
 }
 
@@ -259,8 +324,14 @@ fn global_headers_are_refused() {
 fn two_names_for_one_entry_are_refused_rustsec_2026_0112() {
     let twice = "an entry has two names or two sizes";
     check(Tar::default().pax(b'x', &[("path", b"a"), ("path", b"b")]).file("c", b""), twice);
-    check(Tar::default().pax(b'x', &[("path", b"a")]).pax(b'x', &[("path", b"b")]).file("c", b""), twice);
-    check(Tar::default().pax(b'x', &[("path", b"a")]).entry(b'L', b"l", b"b\0").file("c", b""), twice);
+    check(
+        Tar::default().pax(b'x', &[("path", b"a")]).pax(b'x', &[("path", b"b")]).file("c", b""),
+        twice,
+    );
+    check(
+        Tar::default().pax(b'x', &[("path", b"a")]).entry(b'L', b"l", b"b\0").file("c", b""),
+        twice,
+    );
     check(Tar::default().pax(b'x', &[("path", b"a")]), "it ends before an entry");
 }
 
@@ -270,15 +341,20 @@ fn damaged_archives_are_refused() {
     let mut sum = good.0.clone();
     sum[0] ^= 1;
     check(Tar(sum), "a header's checksum is wrong");
-    for (length, reason) in
-        [(100, "it ends within a header"), (1024, "it ends within an entry"), (1200, "it ends within an entry")]
-    {
+    for (length, reason) in [
+        (100, "it ends within a header"),
+        (1024, "it ends within an entry"),
+        (1200, "it ends within an entry"),
+    ] {
         let text = Hostile::new().refused(&[good.0[..length].to_vec()]);
         assert!(text.ends_with(reason), "{text}");
     }
-    let more = [Tar::default().file("a", b"x").end(), Tar::default().file("b", b"x").end()].concat();
+    let more =
+        [Tar::default().file("a", b"x").end(), Tar::default().file("b", b"x").end()].concat();
     assert!(Hostile::new().refused(&[more]).ends_with("something follows its end"));
-    let size = |bytes: &'static [u8; 12]| move |header: &mut tar::Header| header.as_old_mut().size = *bytes;
+    let size = |bytes: &'static [u8; 12]| {
+        move |header: &mut tar::Header| header.as_old_mut().size = *bytes
+    };
     for bytes in [
         b"0000000000x\0",
         b"0000000 010\0",
@@ -287,14 +363,24 @@ fn damaged_archives_are_refused() {
     ] {
         check(Tar::default().header(b'0', b"a", 0, size(bytes)), "a size is not a number");
     }
-    check(Tar::default().entry(b'x', b"pax", b"99 path=a\n").file("b", b""), "a PAX record cannot be read");
-    check(Tar::default().pax(b'x', &[("size", b"-1")]).file("b", b""), "a PAX size is not a number");
+    check(
+        Tar::default().entry(b'x', b"pax", b"99 path=a\n").file("b", b""),
+        "a PAX record cannot be read",
+    );
+    check(
+        Tar::default().pax(b'x', &[("size", b"-1")]).file("b", b""),
+        "a PAX size is not a number",
+    );
 }
 
 #[test]
 fn an_endless_entry_ends_with_the_layer() {
-    check(Tar::default().pax(b'x', &[("size", b"18446744073709551615")]).file("a", b""), "a size is too large");
-    let size = |header: &mut tar::Header| header.as_old_mut().size = *b"\x80\0\0\0\x70\0\0\0\0\0\0\0";
+    check(
+        Tar::default().pax(b'x', &[("size", b"18446744073709551615")]).file("a", b""),
+        "a size is too large",
+    );
+    let size =
+        |header: &mut tar::Header| header.as_old_mut().size = *b"\x80\0\0\0\x70\0\0\0\0\0\0\0";
     check(Tar::default().header(b'0', b"a", 0, size), "it ends within an entry");
     check(Tar::default().header(b'x', b"a", 0, size), "an entry's name is limited to 1048576");
 }
@@ -305,7 +391,8 @@ fn a_file_that_is_there_twice_is_refused() {
     check(Tar::default().file("a", b"1").file("./a", b"2"), "the entry `a` is there twice");
     let text = Hostile::new().refused(&[Tar::default().file("a", b"1").file("a/b", b"2").end()]);
     assert!(text.ends_with("the entry `a` is there twice"), "{text}");
-    let text = Hostile::new().refused(&[Tar::default().file("a", b"1").end(), Tar::default().file("a", b"2").end()]);
+    let text = Hostile::new()
+        .refused(&[Tar::default().file("a", b"1").end(), Tar::default().file("a", b"2").end()]);
     assert!(text.ends_with("out/a already exists"), "{text}");
 }
 
@@ -318,7 +405,11 @@ fn paths_in_annotations_and_kitfiles_cannot_lead_out() {
             assert!(text.contains("model has a path that is refused"), "{text}");
         }
     }
-    assert!(Hostile { suffix: "raw", path: ".", ..Hostile::new() }.refused(&[b"x".to_vec()]).ends_with("has no name"));
+    assert!(
+        Hostile { suffix: "raw", path: ".", ..Hostile::new() }
+            .refused(&[b"x".to_vec()])
+            .ends_with("has no name")
+    );
     let backslash = Hostile { suffix: "raw", path: r"a\..\b", ..Hostile::new() };
     assert!(backslash.refused(&[b"x".to_vec()]).contains("has a backslash in its name"));
 }
@@ -327,9 +418,13 @@ fn paths_in_annotations_and_kitfiles_cannot_lead_out() {
 fn paths_that_some_file_systems_take_for_one_are_refused() {
     let clash = Hostile { suffix: "raw", path: "Part1", ..Hostile::new() };
     let text = clash.refused(&[b"1".to_vec(), b"2".to_vec()]);
-    assert!(text.ends_with("its paths `Part1` and `part1` are one place on some file systems"), "{text}");
+    assert!(
+        text.ends_with("its paths `Part1` and `part1` are one place on some file systems"),
+        "{text}"
+    );
     let project = Project::with(&["caf\u{e9}", "cafe\u{301}"]);
-    let options = PackOptions { format: Format::Raw, family: Family::ModelPack, ..PackOptions::default() };
+    let options =
+        PackOptions { format: Format::Raw, family: Family::ModelPack, ..PackOptions::default() };
     let error = project.try_pack("code:\n  - path: .\n", &options).unwrap_err();
     assert!(matches!(&error, modelkit::Error::SamePlace { .. }), "{error}");
 }
@@ -338,7 +433,9 @@ fn paths_that_some_file_systems_take_for_one_are_refused() {
 fn a_wrong_diff_id_is_refused() {
     let archive = Tar::default().file("a", b"x").end();
     let wrong = content::digest(b"something else").to_string();
-    for (suffix, blob) in [("tar", archive.clone()), ("tar+gzip", gzip(&archive)), ("tar+zstd", zstd(&archive))] {
+    for (suffix, blob) in
+        [("tar", archive.clone()), ("tar+gzip", gzip(&archive)), ("tar+zstd", zstd(&archive))]
+    {
         let hostile = Hostile { suffix, diff_id: Some(wrong.clone()), ..Hostile::new() };
         assert!(hostile.refused(&[blob]).contains("the diffId is sha256:"));
     }
@@ -354,10 +451,18 @@ fn decompression_bombs_are_refused_cve_2024_12886() {
     let limits = Limits { free_bytes: 1 << 20, max_ratio: 20, ..Default::default() };
     for (suffix, blob) in [("tar+gzip", gzip(&archive)), ("tar+zstd", zstd(&archive))] {
         assert!(blob.len() < 16 << 10);
-        let text = Hostile { suffix, limits, ..Hostile::new() }.refused(std::slice::from_ref(&blob));
-        assert!(text.contains("the layer is larger than allowed: its size in bytes is limited to"), "{text}");
+        let text =
+            Hostile { suffix, limits, ..Hostile::new() }.refused(std::slice::from_ref(&blob));
+        assert!(
+            text.contains("the layer is larger than allowed: its size in bytes is limited to"),
+            "{text}"
+        );
         let members = vec![blob.clone(); 4].concat();
-        assert!(Hostile { suffix, limits, ..Hostile::new() }.refused(&[members]).contains("larger than allowed"));
+        assert!(
+            Hostile { suffix, limits, ..Hostile::new() }
+                .refused(&[members])
+                .contains("larger than allowed")
+        );
         assert_eq!(Hostile { suffix, ..Hostile::new() }.accepted(&[blob]), ["bomb"]);
     }
 }
@@ -368,7 +473,8 @@ fn a_frame_that_asks_for_too_much_memory_is_refused() {
     encoder.window_log(28).unwrap();
     encoder.include_contentsize(false).unwrap();
     encoder.write_all(&Tar::default().file("a", b"x").end()).unwrap();
-    let text = Hostile { suffix: "tar+zstd", ..Hostile::new() }.refused(&[encoder.finish().unwrap()]);
+    let text =
+        Hostile { suffix: "tar+zstd", ..Hostile::new() }.refused(&[encoder.finish().unwrap()]);
     assert!(text.to_lowercase().contains("memory"), "{text}");
 }
 
@@ -392,9 +498,11 @@ fn garbage_after_a_compressed_layer_is_refused() {
 #[test]
 fn a_very_long_path_is_an_error_not_a_crash() {
     let path = "d/".repeat(4000) + "x";
-    Hostile::new().refused(&[Tar::default().pax(b'x', &[("path", path.as_bytes())]).file("x", b"").end()]);
+    Hostile::new()
+        .refused(&[Tar::default().pax(b'x', &[("path", path.as_bytes())]).file("x", b"").end()]);
     let name = "n".repeat(300);
-    Hostile::new().refused(&[Tar::default().pax(b'x', &[("path", name.as_bytes())]).file("x", b"").end()]);
+    Hostile::new()
+        .refused(&[Tar::default().pax(b'x', &[("path", name.as_bytes())]).file("x", b"").end()]);
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -407,23 +515,29 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).unwrap()
 }
 
-/// What an archive holds for us, in the form of `testdata/tar/listings.txt`; none when it is refused.
+/// What an archive holds for us, in the form of `testdata/tar/listings.txt`; none when it is
+/// refused.
 fn listing(archive: &[u8]) -> Option<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let into = modelkit::archive::Folder::open(folder.path()).unwrap();
     modelkit::archive::extract(&mut &*archive, &into, &Limits::default(), &mut |_| Ok(())).ok()?;
     let tree = tree(folder.path());
-    let mut listing: Vec<String> = files(&tree).iter().map(|path| format!("{path}={}", tree[*path].len())).collect();
+    let mut listing: Vec<String> =
+        files(&tree).iter().map(|path| format!("{path}={}", tree[*path].len())).collect();
     listing.sort();
     Some(listing)
 }
 
-/// What we take, every other reader takes for the same files; the rest is refused (the class of CVE-2025-62518).
+/// What we take, every other reader takes for the same files; the rest is refused (the class of
+/// CVE-2025-62518).
 #[test]
 fn other_readers_see_the_same_files_or_we_refuse_cve_2025_62518() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/archive");
     let mut accepted = Vec::new();
-    for line in include_str!("../../testdata/tar/listings.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../testdata/tar/listings.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
         let mut words = line.split(' ');
         let (name, reader) = (words.next().unwrap(), words.next().unwrap());
         let mut theirs: Vec<&str> = words.collect();

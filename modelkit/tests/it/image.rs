@@ -31,16 +31,23 @@ fn document(project: &Project, descriptor: &Descriptor) -> Value {
 
 #[test]
 fn an_image_reuses_the_blobs_of_the_model() {
-    for (compression, suffix) in [(Compression::None, ""), (Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
+    for (compression, suffix) in
+        [(Compression::None, ""), (Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")]
+    {
         let (project, binary) = project();
-        let packed = project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
-        let image = image::build(&project.kit(&packed), &project.layout, &options(&binary)).unwrap();
+        let packed =
+            project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
+        let image =
+            image::build(&project.kit(&packed), &project.layout, &options(&binary)).unwrap();
         let manifest = document(&project, &image);
         let layers = manifest["layers"].as_array().unwrap();
         assert_eq!(layers.len(), 4);
         for (layer, packed) in layers[2..].iter().zip(&packed.layers[..2]) {
             assert_eq!(layer["digest"], packed.descriptor.digest().to_string());
-            assert_eq!(layer["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
+            assert_eq!(
+                layer["mediaType"],
+                format!("application/vnd.oci.image.layer.v1.tar{suffix}")
+            );
         }
     }
 }
@@ -58,7 +65,11 @@ fn the_config_says_how_to_serve() {
     assert_eq!(config["config"]["Entrypoint"], json!(["/kit-rs", "serve", "."]));
     assert_eq!(
         config["config"]["Env"],
-        json!(["KIT_RS_HOST=0.0.0.0", "KIT_RS_PORT=8000", "KIT_RS_MODELKIT=localhost:5000/demo/p:1"])
+        json!([
+            "KIT_RS_HOST=0.0.0.0",
+            "KIT_RS_PORT=8000",
+            "KIT_RS_MODELKIT=localhost:5000/demo/p:1"
+        ])
     );
     assert_eq!(config["config"]["ExposedPorts"], json!({"8000/tcp": {}}));
     assert_eq!(config["config"]["User"], "65532:65532");
@@ -78,7 +89,10 @@ fn an_image_tells_what_it_serves() {
     let runtime = image::Runtime::parse(&manifest, &config).unwrap();
     assert_eq!(runtime.modelkit.as_deref(), Some("localhost:5000/demo/p:1"));
     assert_eq!(runtime.modelkit_digest.as_deref(), Some(packed.descriptor.digest().as_ref()));
-    assert_eq!(runtime.model_bytes, packed.layers[..2].iter().map(|layer| layer.descriptor.size()).sum::<u64>());
+    assert_eq!(
+        runtime.model_bytes,
+        packed.layers[..2].iter().map(|layer| layer.descriptor.size()).sum::<u64>()
+    );
 }
 
 #[test]
@@ -92,17 +106,24 @@ fn an_image_unpacks_to_what_the_server_needs() {
     assert_eq!(files(&root), ["Kitfile", "kit-rs", "model/w.bin", "modelkit.json", "tok.json"]);
     assert_eq!(root["modelkit.json"], kit.manifest_bytes);
     assert_eq!(content::digest(&root["modelkit.json"]), *packed.descriptor.digest());
-    assert_eq!(fs::metadata(project.path("root/kit-rs")).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(
+        fs::metadata(project.path("root/kit-rs")).unwrap().permissions().mode() & 0o777,
+        0o755
+    );
     assert_eq!(config.entrypoint, ["/kit-rs", "serve", "."]);
     assert_eq!(config.env[1], ("KIT_RS_PORT".into(), "8000".into()));
-    assert_eq!((config.user.as_str(), config.exposed_ports.as_slice()), ("65532:65532", &["8000/tcp".to_owned()][..]));
+    assert_eq!(
+        (config.user.as_str(), config.exposed_ports.as_slice()),
+        ("65532:65532", &["8000/tcp".to_owned()][..])
+    );
 }
 
 #[test]
 fn the_same_inputs_give_the_same_image_and_another_model_the_same_first_layer() {
     let (project, binary) = project();
     let kit = project.kit(&project.pack(TEXT));
-    let build = |kit: &modelkit::ModelKit| image::build(kit, &project.layout, &options(&binary)).unwrap();
+    let build =
+        |kit: &modelkit::ModelKit| image::build(kit, &project.layout, &options(&binary)).unwrap();
     let first = build(&kit);
     fs::set_permissions(&binary, PermissionsExt::from_mode(0o700)).unwrap();
     assert_eq!(first, build(&kit));
@@ -129,8 +150,12 @@ fn a_raw_layer_cannot_be_part_of_an_image() {
     let options = PackOptions { format: Format::Raw, ..Default::default() };
     let packed = project.try_pack("model:\n  path: w.bin\n", &options).unwrap();
     let binary = project.file("binary", b"x");
-    let error = image::build(&project.kit(&packed), &project.layout, &self::options(&binary)).unwrap_err();
-    assert!(error.to_string().ends_with("it is a single file, not an archive; pack it with tar layers"), "{error}");
+    let error =
+        image::build(&project.kit(&packed), &project.layout, &self::options(&binary)).unwrap_err();
+    assert!(
+        error.to_string().ends_with("it is a single file, not an archive; pack it with tar layers"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -183,7 +208,17 @@ fn later_layers_replace_and_take_away_what_earlier_ones_have() {
     let image = image(
         &project,
         &[
-            &["etc/", "etc/a", "etc/b", "var/", "var/x", "var/y/z", "kept", "turns-into-folder", "turns-into-file/f"],
+            &[
+                "etc/",
+                "etc/a",
+                "etc/b",
+                "var/",
+                "var/x",
+                "var/y/z",
+                "kept",
+                "turns-into-folder",
+                "turns-into-file/f",
+            ],
             &[
                 "etc/.wh.a",
                 "etc/c",
@@ -199,7 +234,10 @@ fn later_layers_replace_and_take_away_what_earlier_ones_have() {
     );
     image::unpack(&project.layout, &image, &project.path("root")).unwrap();
     let root = tree(&project.path("root"));
-    assert_eq!(files(&root), ["etc/b", "etc/c", "turns-into-file", "turns-into-folder/g", "var/new"]);
+    assert_eq!(
+        files(&root),
+        ["etc/b", "etc/c", "turns-into-file", "turns-into-folder/g", "var/new"]
+    );
     assert!(project.layout.root().exists());
 }
 
@@ -209,7 +247,8 @@ fn an_image_whose_config_has_other_layers_is_refused() {
     let image = image(&project, &[&["a"]]);
     let mut manifest = document(&project, &image);
     manifest["layers"] = json!([]);
-    let image = project.layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest)).unwrap();
+    let image =
+        project.layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest)).unwrap();
     let error = image::unpack(&project.layout, &image, &project.path("root")).unwrap_err();
     assert!(error.to_string().ends_with("different numbers of layers"), "{error}");
 }

@@ -41,10 +41,23 @@ fn kit(layout: &Layout, tag: &str) -> ModelKit {
     ModelKit::read(layout, &layout.resolve(&reference).unwrap()).unwrap()
 }
 
-fn unpack(folder: &TempDir, layout: &Layout, tag: &str, filters: &[&str]) -> BTreeMap<String, Vec<u8>> {
+fn unpack(
+    folder: &TempDir,
+    layout: &Layout,
+    tag: &str,
+    filters: &[&str],
+) -> BTreeMap<String, Vec<u8>> {
     let into = folder.path().join(format!("{tag}{}", filters.concat()));
     let filters: Vec<Filter> = filters.iter().map(|filter| filter.parse().unwrap()).collect();
-    modelkit::unpack(&kit(layout, tag), layout, &into, &filters, &UnpackOptions::default(), &mut quiet).unwrap();
+    modelkit::unpack(
+        &kit(layout, tag),
+        layout,
+        &into,
+        &filters,
+        &UnpackOptions::default(),
+        &mut quiet,
+    )
+    .unwrap();
     tree(&into)
 }
 
@@ -62,7 +75,17 @@ const ALL: [&str; 7] = [
 fn every_form_that_kit_packs_is_unpacked_to_the_same_files() {
     let (folder, layout) = layout();
     let original = tree(&golden().join("tree"));
-    for tag in ["tar", "server", "gzip", "gzip-fastest", "zstd", "raw", "raw-zstd", "modelpack", "modelpack-raw"] {
+    for tag in [
+        "tar",
+        "server",
+        "gzip",
+        "gzip-fastest",
+        "zstd",
+        "raw",
+        "raw-zstd",
+        "modelpack",
+        "modelpack-raw",
+    ] {
         let unpacked = unpack(&folder, &layout, tag, &["!kitfile"]);
         let has_server = matches!(tag, "server" | "raw");
         let expected: Vec<_> = ALL.into_iter().chain(has_server.then_some("tool.mcpb")).collect();
@@ -77,7 +100,8 @@ fn every_form_that_kit_packs_is_unpacked_to_the_same_files() {
 fn the_model_of_a_child_comes_from_its_parent() {
     let (folder, layout) = layout();
     let unpacked = unpack(&folder, &layout, "child", &[]);
-    let (parents, own): (Vec<_>, Vec<_>) = files(&unpacked).into_iter().partition(|path| path.starts_with("model/"));
+    let (parents, own): (Vec<_>, Vec<_>) =
+        files(&unpacked).into_iter().partition(|path| path.starts_with("model/"));
     assert_eq!(parents, ["model/config.json", "model/weights.safetensors"]);
     assert_eq!(own, ["Kitfile", "code/deep/ünïcode.py", "code/run.sh", "docs/README.md"]);
     assert!(unpack(&folder, &layout, "empty", &[]).keys().eq(["Kitfile"]));
@@ -86,7 +110,9 @@ fn the_model_of_a_child_comes_from_its_parent() {
 #[test]
 fn a_kitfile_is_written_as_kit_writes_it() {
     let (folder, layout) = layout();
-    let text = String::from_utf8(unpack(&folder, &layout, "tar", &["kitfile"]).remove("Kitfile").unwrap()).unwrap();
+    let text =
+        String::from_utf8(unpack(&folder, &layout, "tar", &["kitfile"]).remove("Kitfile").unwrap())
+            .unwrap();
     expect_test::expect_file!["../../testdata/kitops/Kitfile"].assert_eq(&text);
 }
 
@@ -104,10 +130,14 @@ fn the_same_files_give_the_documents_and_layers_that_kit_gives() {
         assert!(rebuilt.equal_manifest && rebuilt.is_proven(), "{tag}: {rebuilt:?}");
         assert!(rebuilt.layers.iter().all(|layer| layer.same_blob), "{tag}: {rebuilt:?}");
     }
-    // kit writes a file's own time and the time of packing into these manifests; their blobs are the same all the same.
+    // kit writes a file's own time and the time of packing into these manifests; their blobs are
+    // the same all the same.
     for tag in ["server", "raw", "modelpack", "modelpack-raw"] {
         let rebuilt = rebuild(&layout, tag);
-        assert!(rebuilt.is_proven() && rebuilt.layers.iter().all(|layer| layer.same_blob), "{tag}: {rebuilt:?}");
+        assert!(
+            rebuilt.is_proven() && rebuilt.layers.iter().all(|layer| layer.same_blob),
+            "{tag}: {rebuilt:?}"
+        );
     }
     // No two compressors give the same bytes, but what is in them is.
     for tag in ["gzip", "gzip-fastest", "zstd", "raw-zstd"] {
@@ -124,8 +154,12 @@ fn a_changed_file_is_not_what_kit_packed() {
     let kit = kit(&layout, "gzip");
     let rebuilt = modelkit::rebuild(&kit, &kit.kitfile, &changed, &layout, &mut quiet).unwrap();
     assert!(!rebuilt.is_proven());
-    let differing: Vec<_> =
-        rebuilt.layers.iter().filter(|layer| !layer.same_content).map(|layer| &*layer.path).collect();
+    let differing: Vec<_> = rebuilt
+        .layers
+        .iter()
+        .filter(|layer| !layer.same_content)
+        .map(|layer| &*layer.path)
+        .collect();
     assert_eq!(differing, ["data"]);
 }
 
@@ -133,8 +167,16 @@ fn a_changed_file_is_not_what_kit_packed() {
 fn our_modelpack_of_single_files_has_the_blobs_of_kits() {
     let (_folder, layout) = layout();
     let theirs = kit(&layout, "modelpack-raw");
-    let options = PackOptions { family: Family::ModelPack, format: Format::Raw, ..Default::default() };
-    let ours = modelkit::digest(&theirs.kitfile, &golden().join("tree"), &layout, &options, &mut quiet).unwrap();
-    let digests = |kit: &ModelKit| kit.layers().map(|layer| layer.descriptor.digest().clone()).collect::<Vec<_>>();
-    assert_eq!(ours.layers.iter().map(|layer| layer.descriptor.digest().clone()).collect::<Vec<_>>(), digests(&theirs));
+    let options =
+        PackOptions { family: Family::ModelPack, format: Format::Raw, ..Default::default() };
+    let ours =
+        modelkit::digest(&theirs.kitfile, &golden().join("tree"), &layout, &options, &mut quiet)
+            .unwrap();
+    let digests = |kit: &ModelKit| {
+        kit.layers().map(|layer| layer.descriptor.digest().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ours.layers.iter().map(|layer| layer.descriptor.digest().clone()).collect::<Vec<_>>(),
+        digests(&theirs)
+    );
 }

@@ -15,13 +15,19 @@ use crate::project::{Project, chain, kitfile, quiet};
 
 /// The plan of a project as text: a line for each layer, with all that is in its archive.
 fn layers(project: &Project, text: &str) -> Vec<String> {
-    let plan = plan(&kitfile(text), &project.context(), &project.layout, &PackOptions::default()).unwrap();
+    let plan =
+        plan(&kitfile(text), &project.context(), &project.layout, &PackOptions::default()).unwrap();
     let name = |file: &modelkit::archive::Entry| {
         let slash = if file.content == Content::Folder { "/" } else { "" };
         format!("{}{slash}", file.path)
     };
     let line = |layer: &modelkit::LayerPlan| {
-        format!("{} {}: {}", layer.section, layer.path, layer.files.iter().map(name).collect::<Vec<_>>().join(" "))
+        format!(
+            "{} {}: {}",
+            layer.section,
+            layer.path,
+            layer.files.iter().map(name).collect::<Vec<_>>().join(" ")
+        )
     };
     plan.layers.iter().map(line).collect()
 }
@@ -33,12 +39,16 @@ fn a_layer_begins_with_the_folders_that_lead_to_it() {
         layers(&project, "model:\n  path: ./a/b/model/\n"),
         ["model a/b/model: a/ a/b/ a/b/model/ a/b/model/w.bin"]
     );
-    assert_eq!(layers(&project, "model:\n  path: a/b/other\n"), ["model a/b/other: a/ a/b/ a/b/other"]);
+    assert_eq!(
+        layers(&project, "model:\n  path: a/b/other\n"),
+        ["model a/b/other: a/ a/b/ a/b/other"]
+    );
 }
 
 #[test]
 fn a_file_goes_into_the_layer_with_the_most_specific_path() {
-    let project = Project::with(&["m/w.bin", "m/sub/d.json", "m/sub/deep/e", "m-v2/x", "README.md"]);
+    let project =
+        Project::with(&["m/w.bin", "m/sub/d.json", "m/sub/deep/e", "m-v2/x", "README.md"]);
     let text = "model:\n  path: m\n  parts:\n    - path: m/sub/deep\ndatasets:\n  - path: m/sub\ncode:\n  - path: .\n";
     assert_eq!(
         layers(&project, text),
@@ -55,7 +65,10 @@ fn a_file_goes_into_the_layer_with_the_most_specific_path() {
 fn ignored_files_and_kitfiles_are_left_out() {
     let project = Project::with(&["Kitfile", "d/a.tmp", "d/b", "d/keep.tmp", "e/Kitfile"]);
     project.file(".kitignore", b"**/*.tmp\n!d/keep.tmp\n");
-    assert_eq!(layers(&project, "code:\n  - path: .\n"), ["code .: d/ d/b d/keep.tmp e/ e/Kitfile"]);
+    assert_eq!(
+        layers(&project, "code:\n  - path: .\n"),
+        ["code .: d/ d/b d/keep.tmp e/ e/Kitfile"]
+    );
 }
 
 #[test]
@@ -70,8 +83,13 @@ fn an_ignored_layer_is_empty_and_says_so() {
 #[test]
 fn a_missing_path_is_named_as_the_kitfile_has_it() {
     let project = Project::with(&["a"]);
-    let error = project.try_pack("code:\n  - path: a\n  - path: ./b/c\n", &PackOptions::default()).unwrap_err();
-    assert_eq!(error.to_string(), format!("code[1].path: `./b/c` is not in {}", project.context().display()));
+    let error = project
+        .try_pack("code:\n  - path: a\n  - path: ./b/c\n", &PackOptions::default())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("code[1].path: `./b/c` is not in {}", project.context().display())
+    );
     assert!(project.layout.manifests().unwrap().is_empty());
 }
 
@@ -80,8 +98,14 @@ fn a_kitfile_that_is_not_valid_is_not_packed() {
     let project = Project::with(&["a"]);
     let mut wrong = kitfile("code:\n  - path: a\n");
     wrong.code.push(wrong.code[0].clone());
-    let error =
-        modelkit::pack(&wrong, &project.context(), &project.layout, &PackOptions::default(), &mut quiet).unwrap_err();
+    let error = modelkit::pack(
+        &wrong,
+        &project.context(),
+        &project.layout,
+        &PackOptions::default(),
+        &mut quiet,
+    )
+    .unwrap_err();
     assert!(chain(&error).starts_with("the Kitfile is not valid: "), "{}", chain(&error));
 }
 
@@ -90,7 +114,8 @@ fn links_and_special_files_are_left_out_and_named() {
     let project = Project::with(&["m/w.bin"]);
     project.link("m/link", "w.bin");
     project.link("m/loop", ".");
-    rustix::fs::mkfifoat(rustix::fs::CWD, project.context().join("m/fifo"), rustix::fs::Mode::RUSR).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, project.context().join("m/fifo"), rustix::fs::Mode::RUSR)
+        .unwrap();
     let packed = project.pack("model:\n  path: m\n");
     assert_eq!(
         packed.warnings,
@@ -108,7 +133,9 @@ fn a_layer_path_that_is_or_crosses_a_link_is_an_error() {
     let project = Project::with(&["m/w.bin"]);
     project.link("l", "m");
     for path in ["l", "l/w.bin"] {
-        let error = project.try_pack(&format!("model:\n  path: {path}\n"), &PackOptions::default()).unwrap_err();
+        let error = project
+            .try_pack(&format!("model:\n  path: {path}\n"), &PackOptions::default())
+            .unwrap_err();
         let link = project.context().join("l");
         assert_eq!(
             error.to_string(),
@@ -139,8 +166,13 @@ fn a_file_that_changes_while_it_is_packed_is_an_error() {
     // Layer `a` is large enough that `b` is not reached before the listener was heard.
     project.file("a", &vec![1; 64 << 20]);
     let kitfile = kitfile("code:\n  - path: .\n");
-    let error = modelkit::pack(&kitfile, &context, &project.layout, &PackOptions::default(), &mut touch).unwrap_err();
-    assert_eq!(error.to_string(), format!("{} changed while it was packed", context.join("b").display()));
+    let error =
+        modelkit::pack(&kitfile, &context, &project.layout, &PackOptions::default(), &mut touch)
+            .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{} changed while it was packed", context.join("b").display())
+    );
     assert!(project.layout.manifests().unwrap().is_empty());
 }
 
@@ -150,8 +182,14 @@ fn a_listener_that_breaks_leaves_nothing_half_done() {
     project.file("a", &vec![1; 8 << 20]);
     let kitfile = kitfile("code:\n  - path: .\n");
     let mut stop = |_: Event| ControlFlow::Break(());
-    let error =
-        modelkit::pack(&kitfile, &project.context(), &project.layout, &PackOptions::default(), &mut stop).unwrap_err();
+    let error = modelkit::pack(
+        &kitfile,
+        &project.context(),
+        &project.layout,
+        &PackOptions::default(),
+        &mut stop,
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), "stopped on request");
     assert!(project.layout.manifests().unwrap().is_empty());
     assert_eq!(fs::read_dir(project.layout.root().join("ingest")).unwrap().count(), 0);
@@ -175,7 +213,10 @@ fn the_same_files_give_the_same_modelkit_whatever_their_order_times_and_modes() 
 #[test]
 fn compressed_layers_are_the_same_each_time_and_have_the_same_diff_id() {
     let project = golden::project(false);
-    project.file("large", &(0..4_000_000u32).map(|i| (i / 1000).wrapping_mul(i) as u8).collect::<Vec<_>>());
+    project.file(
+        "large",
+        &(0..4_000_000u32).map(|i| (i / 1000).wrapping_mul(i) as u8).collect::<Vec<_>>(),
+    );
     let plain = project.pack("code:\n  - path: .\n").layers[0].diff_id.clone();
     for compression in [Compression::Gzip, Compression::GzipFastest, Compression::Zstd] {
         let options = PackOptions { compression, ..Default::default() };
@@ -190,13 +231,19 @@ fn compressed_layers_are_the_same_each_time_and_have_the_same_diff_id() {
 fn the_manifest_is_one_of_kitops() {
     let project = Project::with(&["model", "prompt.md"]);
     let options = PackOptions { created: Some(1_700_000_000), ..Default::default() };
-    let packed = project.try_pack("model:\n  path: ./model\nprompts:\n  - path: prompt.md\n", &options).unwrap();
-    let manifest: serde_json::Value = serde_json::from_slice(&project.kit(&packed).manifest_bytes).unwrap();
+    let packed = project
+        .try_pack("model:\n  path: ./model\nprompts:\n  - path: prompt.md\n", &options)
+        .unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&project.kit(&packed).manifest_bytes).unwrap();
     assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
     assert_eq!(manifest["artifactType"], "application/vnd.kitops.modelkit.manifest.v1+json");
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.kitops.modelkit.config.v1+json");
     assert_eq!(manifest["layers"][0]["mediaType"], "application/vnd.kitops.modelkit.model.v1.tar");
-    assert_eq!(manifest["layers"][0]["annotations"], serde_json::json!({"org.cncf.model.filepath": "model"}));
+    assert_eq!(
+        manifest["layers"][0]["annotations"],
+        serde_json::json!({"org.cncf.model.filepath": "model"})
+    );
     assert_eq!(manifest["layers"][1]["mediaType"], "application/vnd.kitops.modelkit.code.v1.tar");
     assert_eq!(manifest["layers"][1]["annotations"]["ml.kitops.modelkit.layer-subtype"], "prompt");
     assert_eq!(manifest["annotations"]["org.opencontainers.image.created"], "2023-11-14T22:13:20Z");
@@ -225,13 +272,17 @@ fn an_mcp_bundle_must_be_a_zip_archive_with_a_manifest() {
         (zip("manifest.json"), None),
     ] {
         project.file("s.mcpb", &content);
-        let packed = project.try_pack(text, &PackOptions { compression: Compression::Gzip, ..Default::default() });
+        let packed = project
+            .try_pack(text, &PackOptions { compression: Compression::Gzip, ..Default::default() });
         match expected {
             Some(problem) => assert!(packed.unwrap_err().to_string().ends_with(problem)),
             None => {
                 let layer = packed.unwrap().layers.remove(0).descriptor;
                 assert_eq!(*layer.digest(), registry::content::digest(&content));
-                assert_eq!(layer.media_type().to_string(), "application/vnd.kitops.modelkit.mcpb.v1.raw");
+                assert_eq!(
+                    layer.media_type().to_string(),
+                    "application/vnd.kitops.modelkit.mcpb.v1.raw"
+                );
             }
         }
     }
@@ -255,14 +306,17 @@ fn a_layer_that_is_ready_is_taken_and_its_file_not_read() {
 
     let other = Project::with(&["b/x"]);
     fs::File::create(other.file("a/w.bin", b"")).unwrap().set_len("a/w.bin".len() as u64).unwrap();
-    let planned = plan(&kitfile(text), &other.context(), &other.layout, &PackOptions::default()).unwrap();
+    let planned =
+        plan(&kitfile(text), &other.context(), &other.layout, &PackOptions::default()).unwrap();
     let layer = &planned.layers[0];
     let (before, after) = modelkit::archive::around(&layer.files).unwrap().unwrap();
     let mut blob = other.layout.writer().unwrap();
     blob.write_all(&[&before, &b"a/w.bin"[..], &after].concat()).unwrap();
     let (digest, size) = blob.commit(None).unwrap();
     let ready = ReadyLayer { path: layer.path.clone(), digest, size };
-    let packed = other.try_pack(text, &PackOptions { ready: vec![ready.clone()], ..PackOptions::default() }).unwrap();
+    let packed = other
+        .try_pack(text, &PackOptions { ready: vec![ready.clone()], ..PackOptions::default() })
+        .unwrap();
     assert_eq!(packed.descriptor, expected);
     assert!(packed.layers[0].is_reused && !packed.layers[1].is_reused);
 
@@ -273,7 +327,9 @@ fn a_layer_that_is_ready_is_taken_and_its_file_not_read() {
         ReadyLayer { path: "b".parse().unwrap(), ..ready.clone() },
         ReadyLayer { path: "c".parse().unwrap(), ..ready },
     ] {
-        let error = other.try_pack(text, &PackOptions { ready: vec![wrong], ..PackOptions::default() }).unwrap_err();
+        let error = other
+            .try_pack(text, &PackOptions { ready: vec![wrong], ..PackOptions::default() })
+            .unwrap_err();
         assert!(matches!(error, modelkit::Error::NotReady { .. }), "{error}");
     }
 }

@@ -24,10 +24,14 @@ const CHILD: &str = "model:\n  path: base:v1\ncode:\n  - path: .\n";
 fn a_child_holds_what_its_parents_model_does_not() {
     let project = project();
     let child = project.pack(CHILD);
-    let layers: Vec<_> = child.layers.iter().map(|layer| (layer.section.key(), layer.n_files)).collect();
+    let layers: Vec<_> =
+        child.layers.iter().map(|layer| (layer.section.key(), layer.n_files)).collect();
     assert_eq!(layers, [("code", 2)]);
     let unpacked = project.unpack(&child, &[]);
-    assert_eq!(files(&unpacked), ["Kitfile", "README.md", "code/c", "model/adapter/a.bin", "model/w.bin"]);
+    assert_eq!(
+        files(&unpacked),
+        ["Kitfile", "README.md", "code/c", "model/adapter/a.bin", "model/w.bin"]
+    );
 }
 
 #[test]
@@ -59,7 +63,9 @@ fn a_missing_parent_is_named() {
     let project = Project::with(&["a"]);
     let text = "model:\n  path: localhost:5000/org/base:v1\ncode:\n  - path: a\n";
     match project.try_pack(text, &PackOptions::default()).unwrap_err() {
-        Error::MissingParent { reference } => assert_eq!(reference.to_string(), "localhost:5000/org/base:v1"),
+        Error::MissingParent { reference } => {
+            assert_eq!(reference.to_string(), "localhost:5000/org/base:v1")
+        }
         other => panic!("{}", chain(&other)),
     }
 }
@@ -73,7 +79,10 @@ fn a_chain_of_parents_has_an_end() {
             Ok(packed) => tag(&project, &packed, &format!("base:v{}", level + 1)),
             Err(error) => {
                 assert_eq!(level, 11);
-                assert!(error.to_string().contains("too many ModelKits build on one another"), "{error}");
+                assert!(
+                    error.to_string().contains("too many ModelKits build on one another"),
+                    "{error}"
+                );
             }
         }
     }

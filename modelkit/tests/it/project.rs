@@ -72,9 +72,21 @@ impl Project {
         ModelKit::read(&self.layout, &packed.descriptor).unwrap()
     }
 
-    pub(crate) fn try_unpack(&self, packed: &Packed, filters: &[&str], options: &UnpackOptions) -> Result<Unpacked> {
+    pub(crate) fn try_unpack(
+        &self,
+        packed: &Packed,
+        filters: &[&str],
+        options: &UnpackOptions,
+    ) -> Result<Unpacked> {
         let filters: Vec<Filter> = filters.iter().map(|filter| filter.parse().unwrap()).collect();
-        modelkit::unpack(&self.kit(packed), &self.layout, &self.path("out"), &filters, options, &mut quiet)
+        modelkit::unpack(
+            &self.kit(packed),
+            &self.layout,
+            &self.path("out"),
+            &filters,
+            options,
+            &mut quiet,
+        )
     }
 
     pub(crate) fn unpack(&self, packed: &Packed, filters: &[&str]) -> BTreeMap<String, Vec<u8>> {

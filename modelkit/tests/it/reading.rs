@@ -21,7 +21,9 @@ fn archive(names: &[&str]) -> Vec<u8> {
 
 fn layer(project: &Project, media_type: &str, path: Option<&str>, blob: &[u8]) -> Descriptor {
     let mut layer = project.layout.put(media_type, blob).unwrap();
-    layer.set_annotations(path.map(|path| HashMap::from([("org.cncf.model.filepath".to_owned(), path.to_owned())])));
+    layer.set_annotations(
+        path.map(|path| HashMap::from([("org.cncf.model.filepath".to_owned(), path.to_owned())])),
+    );
     layer
 }
 
@@ -34,7 +36,8 @@ fn manifest(project: &Project, config_type: &str, config: &Value, mut fields: Va
 
 fn unpack(project: &Project, kit: &ModelKit) -> Vec<String> {
     let out = project.path("out");
-    modelkit::unpack(kit, &project.layout, &out, &[], &UnpackOptions::default(), &mut quiet).unwrap();
+    modelkit::unpack(kit, &project.layout, &out, &[], &UnpackOptions::default(), &mut quiet)
+        .unwrap();
     files(&tree(&out)).into_iter().map(str::to_owned).collect()
 }
 
@@ -54,7 +57,8 @@ fn a_modelkit_without_layers_reads_even_with_null_for_them() {
 #[test]
 fn an_old_modelkit_without_digests_is_unpacked_by_order() {
     let project = Project::new();
-    let types = ["dataset", "dataset", "model"].map(|kind| format!("application/vnd.kitops.modelkit.{kind}.v1.tar"));
+    let types = ["dataset", "dataset", "model"]
+        .map(|kind| format!("application/vnd.kitops.modelkit.{kind}.v1.tar"));
     let layers = [
         layer(&project, &types[0], None, &archive(&["first.csv"])),
         layer(&project, &types[1], None, &archive(&["b/second.csv"])),
@@ -66,13 +70,21 @@ fn an_old_modelkit_without_digests_is_unpacked_by_order() {
     });
     let descriptor = manifest(&project, KITOPS, &config, json!({"layers": layers}));
     let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
-    assert_eq!(unpack(&project, &kit), ["Kitfile", "data/b/second.csv", "data/first.csv", "model/w.bin"]);
+    assert_eq!(
+        unpack(&project, &kit),
+        ["Kitfile", "data/b/second.csv", "data/first.csv", "model/w.bin"]
+    );
 }
 
 #[test]
 fn a_modelpack_with_a_kitfile_is_a_modelkit() {
     let project = Project::new();
-    let layer = layer(&project, "application/vnd.cncf.model.weight.v1.tar", Some("model"), &archive(&["model/w"]));
+    let layer = layer(
+        &project,
+        "application/vnd.cncf.model.weight.v1.tar",
+        Some("model"),
+        &archive(&["model/w"]),
+    );
     let kitfile = json!({"manifestVersion": "1.0.0", "package": {"name": "n"}, "model": {"path": "model", "digest": layer.digest()}});
     let annotations = json!({"ml.kitops.modelkit.kitfile": kitfile.to_string()});
     let fields = json!({"layers": [layer], "annotations": annotations});
@@ -99,7 +111,8 @@ fn a_foreign_modelpack_gets_a_kitfile_from_its_layers_that_is_not_written() {
     });
     let descriptor = manifest(&project, MODELPACK, &config, json!({"layers": layers}));
     let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
-    let paths: Vec<_> = kit.layers().map(|layer| format!("{} {}", layer.section, layer.path)).collect();
+    let paths: Vec<_> =
+        kit.layers().map(|layer| format!("{} {}", layer.section, layer.path)).collect();
     assert_eq!(
         paths,
         ["model.parts config.json", "model.parts sub/w2.safetensors", "docs README.md"]
@@ -110,7 +123,10 @@ fn a_foreign_modelpack_gets_a_kitfile_from_its_layers_that_is_not_written() {
                 all
             })
     );
-    assert_eq!(unpack(&project, &kit), ["README.md", "config.json", "sub/w2.safetensors", "w1.safetensors"]);
+    assert_eq!(
+        unpack(&project, &kit),
+        ["README.md", "config.json", "sub/w2.safetensors", "w1.safetensors"]
+    );
 }
 
 #[test]
@@ -134,7 +150,11 @@ fn what_is_no_modelkit_is_refused_with_the_reason() {
         (read(KITOPS, json!("text"), &[]), "cannot read the Kitfile of sha256:"),
         (read(KITOPS, with(json!({"path": "m", "digest": missing})), &[]), "model has no layer"),
         (
-            read(KITOPS, with(json!({"path": "other", "digest": digest})), std::slice::from_ref(&one)),
+            read(
+                KITOPS,
+                with(json!({"path": "other", "digest": digest})),
+                std::slice::from_ref(&one),
+            ),
             "model has the path other, but its layer has \"model\"",
         ),
         (
@@ -146,7 +166,11 @@ fn what_is_no_modelkit_is_refused_with_the_reason() {
             "some of its Kitfile's entries have digests and some have not",
         ),
         (
-            read(KITOPS, with(json!({"path": "x", "digest": digest})), &[layer(&project, "text/plain", None, b"")]),
+            read(
+                KITOPS,
+                with(json!({"path": "x", "digest": digest})),
+                &[layer(&project, "text/plain", None, b"")],
+            ),
             "model is of type text/plain",
         ),
     ] {

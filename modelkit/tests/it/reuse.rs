@@ -18,7 +18,8 @@ fn reused(packed: &Packed) -> Vec<bool> {
     packed.layers.iter().map(|layer| layer.is_reused).collect()
 }
 
-/// Packs until every layer is taken from the index: files that were just written are not trusted at once.
+/// Packs until every layer is taken from the index: files that were just written are not trusted at
+/// once.
 fn until_settled(project: &Project, options: &PackOptions) -> Packed {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -110,8 +111,14 @@ fn packing_without_writing_gives_the_same_digest() {
     let empty = content(&project);
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let options = PackOptions { compression, ..Default::default() };
-        let digested =
-            modelkit::digest(&kitfile(TEXT), &project.context(), &project.layout, &options, &mut quiet).unwrap();
+        let digested = modelkit::digest(
+            &kitfile(TEXT),
+            &project.context(),
+            &project.layout,
+            &options,
+            &mut quiet,
+        )
+        .unwrap();
         let before = content(&project);
         assert!(compression != Compression::None || before == empty);
         assert_eq!(project.try_pack(TEXT, &options).unwrap().descriptor, digested.descriptor);
@@ -126,8 +133,10 @@ fn a_tree_that_was_unpacked_rebuilds_to_the_same_digest() {
         let packed = project.try_pack(TEXT, &options).unwrap();
         project.unpack(&packed, &[]);
         let kit = project.kit(&packed);
-        let rebuild =
-            || modelkit::rebuild(&kit, &kit.kitfile, &project.path("out"), &project.layout, &mut quiet).unwrap();
+        let rebuild = || {
+            modelkit::rebuild(&kit, &kit.kitfile, &project.path("out"), &project.layout, &mut quiet)
+                .unwrap()
+        };
         let rebuilt = rebuild();
         assert!(rebuilt.same_manifest && rebuilt.is_proven());
         assert_eq!(rebuilt.digest, *packed.descriptor.digest());

@@ -14,14 +14,19 @@ const TEXT: &str = "package:\n  name: p\nmodel:\n  name: m\n  path: ./data\ncode
 
 #[test]
 fn unpacking_gives_back_what_was_packed() {
-    for compression in [Compression::None, Compression::Gzip, Compression::GzipFastest, Compression::Zstd] {
+    for compression in
+        [Compression::None, Compression::Gzip, Compression::GzipFastest, Compression::Zstd]
+    {
         let project = golden::project(false);
-        let packed = project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
+        let packed =
+            project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
         let mut unpacked = project.unpack(&packed, &[]);
         let kitfile = unpacked.remove("Kitfile").expect("the Kitfile is unpacked");
         assert_eq!(String::from_utf8(kitfile).unwrap(), project.kit(&packed).kitfile.to_yaml());
         assert_eq!(unpacked, tree(&project.context()));
-        let mode = |path: &str| fs::metadata(project.path("out").join(path)).unwrap().permissions().mode() & 0o100;
+        let mode = |path: &str| {
+            fs::metadata(project.path("out").join(path)).unwrap().permissions().mode() & 0o100
+        };
         assert_eq!((mode("a/z/run.sh"), mode("a/x")), (0o100, 0));
     }
 }
@@ -31,10 +36,19 @@ fn what_was_unpacked_packs_to_the_same_modelkit() {
     let project = golden::project(false);
     let packed = project.pack(TEXT);
     project.unpack(&packed, &[]);
-    let kitfile = kitfile::Kitfile::parse(&fs::read_to_string(project.path("out/Kitfile")).unwrap()).unwrap().kitfile;
+    let kitfile =
+        kitfile::Kitfile::parse(&fs::read_to_string(project.path("out/Kitfile")).unwrap())
+            .unwrap()
+            .kitfile;
     let out = project.path("out");
-    let again =
-        modelkit::pack(&kitfile, &out, &project.layout, &PackOptions::default(), &mut crate::project::quiet).unwrap();
+    let again = modelkit::pack(
+        &kitfile,
+        &out,
+        &project.layout,
+        &PackOptions::default(),
+        &mut crate::project::quiet,
+    )
+    .unwrap();
     assert_eq!(again.descriptor, packed.descriptor);
 }
 
@@ -46,7 +60,10 @@ fn filters_choose_layers_and_the_kitfile() {
         (&["datasets:weights.bin"], vec!["weights.bin"]),
         (&["datasets:other"], vec![]),
         (&["kitfile"], vec!["Kitfile"]),
-        (&["kitfile,datasets", "model:m"], vec!["Kitfile", "data/..c/d", "data/a..b", "weights.bin"]),
+        (
+            &["kitfile,datasets", "model:m"],
+            vec!["Kitfile", "data/..c/d", "data/a..b", "weights.bin"],
+        ),
     ] {
         let project = golden::project(false);
         let unpacked = project.unpack(&project.pack(TEXT), filters);
@@ -81,12 +98,16 @@ fn the_same_kitfile_may_exist_and_another_may_not() {
     project.unpack(&packed, &["kitfile"]);
     project.try_unpack(&packed, &["kitfile"], &UnpackOptions::default()).unwrap();
     fs::write(project.path("out/Kitfile"), "another").unwrap();
-    for options in [UnpackOptions::default(), UnpackOptions { ignore_existing: true, ..Default::default() }] {
+    for options in
+        [UnpackOptions::default(), UnpackOptions { ignore_existing: true, ..Default::default() }]
+    {
         let error = project.try_unpack(&packed, &[], &options).unwrap_err();
         assert!(error.to_string().ends_with("Kitfile already exists"), "{error}");
         assert_eq!(files(&tree(&project.path("out"))), ["Kitfile"]);
     }
-    project.try_unpack(&packed, &[], &UnpackOptions { overwrite: true, ..Default::default() }).unwrap();
+    project
+        .try_unpack(&packed, &[], &UnpackOptions { overwrite: true, ..Default::default() })
+        .unwrap();
     assert_ne!(fs::read(project.path("out/Kitfile")).unwrap(), b"another");
 }
 
@@ -118,7 +139,8 @@ fn links_in_the_target_are_not_followed_cve_2025_45582() {
 fn a_damaged_layer_is_named_and_nothing_is_unpacked() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let project = golden::project(false);
-        let packed = project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
+        let packed =
+            project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
         let blob = &packed.layers[1].descriptor;
         let size = blob.size() as usize;
         for at in [0, 200, size / 2, size - 1] {
@@ -126,7 +148,10 @@ fn a_damaged_layer_is_named_and_nothing_is_unpacked() {
             let error = project.try_unpack(&packed, &[], &UnpackOptions::default()).unwrap_err();
             let text = chain(&error);
             assert!(
-                text.starts_with(&format!("cannot unpack layer {}: the digest is sha256:", blob.digest())),
+                text.starts_with(&format!(
+                    "cannot unpack layer {}: the digest is sha256:",
+                    blob.digest()
+                )),
                 "{text}"
             );
             assert!(!project.path("out").exists());
@@ -152,8 +177,15 @@ fn a_listener_that_breaks_stops_unpacking_and_leaves_nothing() {
     let packed = project.pack("code:\n  - path: a\n");
     let stop = &mut |_| std::ops::ControlFlow::Break(());
     let kit = project.kit(&packed);
-    let error = modelkit::unpack(&kit, &project.layout, &project.path("out"), &[], &UnpackOptions::default(), stop)
-        .unwrap_err();
+    let error = modelkit::unpack(
+        &kit,
+        &project.layout,
+        &project.path("out"),
+        &[],
+        &UnpackOptions::default(),
+        stop,
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), "stopped on request");
     assert!(!project.path("out").exists());
 }
@@ -175,7 +207,10 @@ fn datasets_that_are_kept_elsewhere_are_named() {
     let project = Project::with(&["a"]);
     let text = "code:\n  - path: a\ndatasets:\n  - name: big\n    path: data\n    remotePath: s3://bucket/key\n    remoteHash: x\n";
     let unpacked = project.try_unpack(&project.pack(text), &[], &UnpackOptions::default()).unwrap();
-    assert_eq!(unpacked.warnings, ["dataset `data` is kept at s3://bucket/key and is not unpacked"]);
+    assert_eq!(
+        unpacked.warnings,
+        ["dataset `data` is kept at s3://bucket/key and is not unpacked"]
+    );
 }
 
 fn damage(project: &Project, blob: &Descriptor, change: impl FnOnce(&mut Vec<u8>)) {

@@ -1,4 +1,5 @@
-//! Shows a registry the credentials that it asks for, and nobody else (reference: distribution's token authentication).
+//! Shows a registry the credentials that it asks for, and nobody else (reference: distribution's
+//! token authentication).
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,8 @@ use tokio::sync::Mutex;
 use super::{Challenge, Credential, Registry, http, location, token};
 use crate::{Error, Result};
 
-/// What is known of the registries so far. The lock is held while a token is fetched: the others wait for it and take it.
+/// What is known of the registries so far. The lock is held while a token is fetched: the others
+/// wait for it and take it.
 #[derive(Debug, Default)]
 pub(super) struct Authenticator(Mutex<HashMap<(String, String), Proof>>);
 
@@ -47,7 +49,11 @@ impl Proof {
 
 /// Sends a request; when the registry asks for credentials, once more with them.
 /// Only the registry's own origin ever sees them.
-pub(super) async fn send(registry: &Registry, call: http::Call, scopes: &[String]) -> Result<Response> {
+pub(super) async fn send(
+    registry: &Registry,
+    call: http::Call,
+    scopes: &[String],
+) -> Result<Response> {
     let shared = &registry.client.0;
     if !location::is_same_origin(&call.url, &registry.base) {
         return shared.http.follow(call).await;
@@ -57,7 +63,8 @@ pub(super) async fn send(registry: &Registry, call: http::Call, scopes: &[String
     if !is_challenge(&response, registry) {
         return Ok(response);
     }
-    let proof = shared.authenticator.answer(registry, &challenges(&response), scopes, shown).await?;
+    let proof =
+        shared.authenticator.answer(registry, &challenges(&response), scopes, shown).await?;
     let response = shared.http.follow(with_proof(call, Some(&proof))).await?;
     match is_challenge(&response, registry) {
         false => Ok(response),
@@ -94,7 +101,11 @@ impl Authenticator {
         let known = self.0.lock().await;
         let for_all = (registry.host.clone(), space(registry));
         let for_these = (registry.host.clone(), scopes.join(" "));
-        known.get(&for_these).or_else(|| known.get(&for_all)).filter(|proof| proof.is_fresh()).cloned()
+        known
+            .get(&for_these)
+            .or_else(|| known.get(&for_all))
+            .filter(|proof| proof.is_fresh())
+            .cloned()
     }
 
     /// Finds what to show, other than what was just refused.
@@ -105,13 +116,17 @@ impl Authenticator {
         scopes: &[String],
         refused_proof: Option<Proof>,
     ) -> Result<Proof> {
-        let bearer = challenges.iter().find(|it| it.scheme == "bearer" && it.parameter("realm").is_some());
+        let bearer =
+            challenges.iter().find(|it| it.scheme == "bearer" && it.parameter("realm").is_some());
         // Basic credentials are good for everything that they are kept for, a token for its scopes.
         let scope = if bearer.is_some() { scopes.join(" ") } else { space(registry) };
         let key = (registry.host.clone(), scope);
         let mut known = self.0.lock().await;
-        let is_refused = |proof: &Proof| refused_proof.as_ref().is_some_and(|refused| refused.header == proof.header);
-        if let Some(proof) = known.get(&key).filter(|proof| proof.is_fresh() && !is_refused(proof)) {
+        let is_refused = |proof: &Proof| {
+            refused_proof.as_ref().is_some_and(|refused| refused.header == proof.header)
+        };
+        if let Some(proof) = known.get(&key).filter(|proof| proof.is_fresh() && !is_refused(proof))
+        {
             return Ok(proof.clone());
         }
         let credential = lookup(registry).await;
@@ -119,7 +134,8 @@ impl Authenticator {
             (_, Some(Credential::Bearer(token))) => Proof::new("Bearer", &token, None),
             (Some(challenge), credential) => {
                 match token::fetch(registry, challenge, scopes, credential.clone()).await {
-                    // A registry that also takes the credentials itself need not send them anywhere.
+                    // A registry that also takes the credentials itself need not send them
+                    // anywhere.
                     Err(Error::UntrustedRealm { .. }) if has_basic(challenges) => {
                         basic(registry, challenges, credential)?
                     }
@@ -128,7 +144,9 @@ impl Authenticator {
             }
             (None, credential) => basic(registry, challenges, credential)?,
         };
-        let Some(proof) = proof else { return Err(Error::UnusableCredential { registry: registry.host.clone() }) };
+        let Some(proof) = proof else {
+            return Err(Error::UnusableCredential { registry: registry.host.clone() });
+        };
         if is_refused(&proof) {
             return Err(refused(registry, &proof, String::new()));
         }
@@ -146,7 +164,11 @@ fn has_basic(challenges: &[Challenge]) -> bool {
     challenges.iter().any(|challenge| challenge.scheme == "basic")
 }
 
-fn basic(registry: &Registry, challenges: &[Challenge], credential: Option<Credential>) -> Result<Option<Proof>> {
+fn basic(
+    registry: &Registry,
+    challenges: &[Challenge],
+    credential: Option<Credential>,
+) -> Result<Option<Proof>> {
     let registry = registry.host.clone();
     if !has_basic(challenges) {
         return Err(Error::UnknownChallenge { registry });
@@ -167,7 +189,10 @@ async fn lookup(registry: &Registry) -> Option<Credential> {
         repository => credentials.lookup_for(&host, repository),
     });
     looking.await.unwrap_or_else(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the lookup of credentials broke off");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the lookup of credentials broke off"
+        );
         None
     })
 }

@@ -17,17 +17,25 @@ use crate::{
 };
 
 impl Client {
-    /// Opens a blob of the repository that `from` names. Its end comes only after its content was verified.
+    /// Opens a blob of the repository that `from` names. Its end comes only after its content was
+    /// verified.
     pub fn blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Blob> {
         let hasher = Hasher::new(descriptor.digest().algorithm())?;
-        Ok(Blob { download: Download::new(self.repository(from)?, descriptor.clone())?, hasher: Some(hasher) })
+        Ok(Blob {
+            download: Download::new(self.repository(from)?, descriptor.clone())?,
+            hasher: Some(hasher),
+        })
     }
 
     /// Reads a whole document of at most 4 MiB, such as a configuration, and verifies it.
     pub async fn read_blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Vec<u8>> {
         if descriptor.size() > MAX_DOCUMENT_SIZE {
             let what = descriptor.digest().to_string();
-            return Err(Error::TooLarge { what, size: descriptor.size(), limit: MAX_DOCUMENT_SIZE });
+            return Err(Error::TooLarge {
+                what,
+                size: descriptor.size(),
+                limit: MAX_DOCUMENT_SIZE,
+            });
         }
         let mut blob = self.blob(from, descriptor)?;
         let mut bytes = Vec::new();
@@ -110,13 +118,16 @@ impl Download {
         let expected = self.descriptor.digest().clone();
         match expected == found {
             true => Ok(()),
-            false => Err(self.wrong(Error::WrongDigest { what: "the body".into(), expected, found })),
+            false => {
+                Err(self.wrong(Error::WrongDigest { what: "the body".into(), expected, found }))
+            }
         }
     }
 
     /// The error that names this blob as one that is not what it should be.
     pub(super) fn wrong(&self, source: Error) -> Error {
-        let (digest, repository) = (self.descriptor.digest().clone(), self.transfer.source.repository.shown());
+        let (digest, repository) =
+            (self.descriptor.digest().clone(), self.transfer.source.repository.shown());
         Error::WrongBlob { digest, repository, source: Box::new(source) }
     }
 }
@@ -124,7 +135,8 @@ impl Download {
 impl Repository {
     /// Says whether the repository has a blob. The size is compared where the registry says one.
     pub(super) async fn has_blob(&self, descriptor: &Descriptor, actions: &str) -> Result<bool> {
-        let call = http::Call::new(Method::HEAD, self.url(&format!("blobs/{}", descriptor.digest()))?);
+        let call =
+            http::Call::new(Method::HEAD, self.url(&format!("blobs/{}", descriptor.digest()))?);
         let response = self.send(call, actions).await?;
         match response.status().as_u16() {
             404 => Ok(false),

@@ -34,7 +34,8 @@ impl FileBody {
     pub(super) fn body(&self) -> reqwest::Body {
         let (path, span, sent) = (self.path.clone(), self.offset..self.end, self.sent.clone());
         let opened = stream::once(async move { fs::File::open(path) });
-        let pieces = opened.map_ok(move |file| file_stream::stream(file, span.clone())).try_flatten();
+        let pieces =
+            opened.map_ok(move |file| file_stream::stream(file, span.clone())).try_flatten();
         reqwest::Body::wrap_stream(pieces.inspect_ok(move |piece: &Bytes| {
             sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
         }))

@@ -32,7 +32,14 @@ pub(crate) enum Payload {
 
 impl Call {
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, patience: 1, is_once: false }
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            patience: 1,
+            is_once: false,
+        }
     }
 
     pub(crate) fn get(url: Url) -> Self {
@@ -59,7 +66,8 @@ impl Call {
         Self { is_once: true, ..self }
     }
 
-    /// Says whether it may simply be sent again: it carries no part of a file, and the server does not add it to what it has.
+    /// Says whether it may simply be sent again: it carries no part of a file, and the server does
+    /// not add it to what it has.
     pub(crate) fn is_repeatable(&self) -> bool {
         !self.is_once && !matches!(self.payload, Payload::File(_)) && self.method != Method::PATCH
     }

@@ -12,7 +12,8 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Reads one header value, which may hold several challenges. What cannot be read ends the list.
+    /// Reads one header value, which may hold several challenges. What cannot be read ends the
+    /// list.
     pub fn parse(header: &str) -> Vec<Self> {
         let mut challenges: Vec<Self> = Vec::new();
         let mut rest = Scanner(header);
@@ -25,7 +26,10 @@ impl Challenge {
                 }
                 (Some(_), None) => return challenges,
                 (None, _) => {
-                    challenges.push(Self { scheme: word.to_ascii_lowercase(), parameters: BTreeMap::new() });
+                    challenges.push(Self {
+                        scheme: word.to_ascii_lowercase(),
+                        parameters: BTreeMap::new(),
+                    });
                     rest.skip_token68();
                 }
             }
@@ -65,7 +69,9 @@ impl<'a> Scanner<'a> {
         match after.strip_prefix('"') {
             Some(quoted) => Some(self.quoted(quoted)),
             None => {
-                let end = after.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(after.len());
+                let end = after
+                    .find(|c: char| c == ',' || c.is_ascii_whitespace())
+                    .unwrap_or(after.len());
                 self.0 = &after[end..];
                 Some(after[..end].to_owned())
             }
@@ -94,7 +100,10 @@ impl<'a> Scanner<'a> {
         let text = self.0.trim_start_matches(' ');
         let end = text.find([',', ' ']).unwrap_or(text.len());
         let (word, after) = text.split_at(end);
-        let is_data = word.trim_end_matches('=').chars().all(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
+        let is_data = word
+            .trim_end_matches('=')
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
         if is_data && (after.is_empty() || after.trim_start().starts_with(',')) {
             self.0 = after;
         }
@@ -111,7 +120,10 @@ mod tests {
             .iter()
             .map(|(scheme, parameters)| Challenge {
                 scheme: (*scheme).to_owned(),
-                parameters: parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                parameters: parameters
+                    .iter()
+                    .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                    .collect(),
             })
             .collect();
         assert_eq!(found, expected, "{header}");
@@ -122,7 +134,10 @@ mod tests {
         let scope = "repository:a/b:pull,push";
         check(
             r#"Bearer realm="https://auth.test/token",service="r.test",scope="repository:a/b:pull,push""#,
-            &[("bearer", &[("realm", "https://auth.test/token"), ("service", "r.test"), ("scope", scope)])],
+            &[(
+                "bearer",
+                &[("realm", "https://auth.test/token"), ("service", "r.test"), ("scope", scope)],
+            )],
         );
         check("BASIC Realm=x", &[("basic", &[("realm", "x")])]);
         check("Basic", &[("basic", &[])]);

@@ -57,6 +57,7 @@ impl Course {
 
     /// Lets a connection go on with the next part, if it has the blob for itself.
     pub(super) fn extend(&self, taker: usize) -> bool {
-        (self.n_streams.load(Ordering::Relaxed) <= 1 || self.is_whole()) && self.spans().extend(taker)
+        (self.n_streams.load(Ordering::Relaxed) <= 1 || self.is_whole())
+            && self.spans().extend(taker)
     }
 }

@@ -15,7 +15,8 @@ struct Reason {
     message: Option<String>,
 }
 
-/// Returns the reasons in one line, `CODE: message`, or nothing when the body is not an error document.
+/// Returns the reasons in one line, `CODE: message`, or nothing when the body is not an error
+/// document.
 ///
 /// Control characters are dropped, and long texts are cut: the line ends in a terminal.
 pub(crate) fn reasons(body: &[u8]) -> String {
@@ -57,7 +58,8 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_fill_the_screen() {
-        let body = format!(r#"{{"errors":[{{"code":"X","message":"{}\u001b[2J"}}]}}"#, "a".repeat(10_000));
+        let body =
+            format!(r#"{{"errors":[{{"code":"X","message":"{}\u001b[2J"}}]}}"#, "a".repeat(10_000));
         assert!(reasons(body.as_bytes()).len() < 400);
         assert!(!reasons(br#"{"errors":[{"code":"\u001b[2J"}]}"#).contains('\u{1b}'));
     }

@@ -1,5 +1,5 @@
-//! A blob on its way into a layout: over one connection while that is fast enough, over several when it is not, and from where the
-//! last attempt ended, even when that was another process.
+//! A blob on its way into a layout: over one connection while that is fast enough, over several
+//! when it is not, and from where the last attempt ended, even when that was another process.
 
 use std::{
     ops::Range,
@@ -30,7 +30,8 @@ use crate::{
 
 /// How often it is asked whether another connection would help.
 const TICK: Duration = Duration::from_millis(100);
-/// A blob that comes faster than this needs no second connection, in bytes for each tick: 320 MB a second.
+/// A blob that comes faster than this needs no second connection, in bytes for each tick: 320 MB a
+/// second.
 const FAST: u64 = 32_000_000;
 /// How much arrives between two reports of progress, in bytes.
 const REPORT: u64 = 512 * 1024;
@@ -56,9 +57,13 @@ impl Fetch<'_> {
         let is_resumed = missing.first().is_none_or(|first| *first != (0..self.descriptor.size()));
         let course = Course::new(&missing, self.descriptor.size());
         match self.attempt(partial, course).await {
-            // Parts of different content, or a server that is wrong about ranges: fetched whole it may be right.
+            // Parts of different content, or a server that is wrong about ranges: fetched whole it
+            // may be right.
             Err((error, had_ranges)) if (had_ranges || is_resumed) && is_wrong(&error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "blob is fetched anew, whole");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "blob is fetched anew, whole"
+                );
                 let Some(mut partial) = self.open(layout).await? else { return Ok(false) };
                 partial.reset()?;
                 let course = Course::new(&partial.missing(), self.descriptor.size());
@@ -75,7 +80,8 @@ impl Fetch<'_> {
         super::pull::in_layout(layout, move |layout| Partial::open(layout, &descriptor)).await
     }
 
-    /// Brings what is missing, and makes the blob visible. An error comes with whether ranges were asked for.
+    /// Brings what is missing, and makes the blob visible. An error comes with whether ranges were
+    /// asked for.
     async fn attempt(&self, partial: Partial, course: Course) -> Result<(), (Error, bool)> {
         let outcome = self.attempt_along(partial, &course).await;
         outcome.map_err(|error| (error, course.had_ranges.load(Ordering::Relaxed)))
@@ -83,7 +89,8 @@ impl Fetch<'_> {
 
     async fn attempt_along(&self, partial: Partial, course: &Course) -> Result<()> {
         let (sender, receiver) = mpsc::channel(BATCH);
-        let (hasher, size) = (Hasher::new(self.descriptor.digest().algorithm())?, self.descriptor.size());
+        let (hasher, size) =
+            (Hasher::new(self.descriptor.digest().algorithm())?, self.descriptor.size());
         let storing = tokio::task::spawn_blocking(move || store(partial, hasher, size, receiver));
         let outcome = self.bring(course, sender).await;
         let blob = format!("{}@{}", self.repository.shown(), self.descriptor.digest());
@@ -117,7 +124,8 @@ impl Fetch<'_> {
                     let received = course.received.load(Ordering::Relaxed);
                     let is_slow = received - before < FAST;
                     before = received;
-                    // As many again: so that eight are reached in three steps, and one that helps no more is soon noticed.
+                    // As many again: so that eight are reached in three steps, and one that helps
+                    // no more is soon noticed.
                     let n_more = if is_slow && !course.is_whole() { streams.len() } else { 0 };
                     for _ in 0..n_more {
                         let Ok(permit) = self.connections.try_acquire() else { break };
@@ -154,7 +162,9 @@ impl Fetch<'_> {
         let (mut failures, mut mark) = (0, course.spans().rest(taker).start);
         loop {
             let rest = course.spans().rest(taker);
-            if rest.is_empty() && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && course.extend(taker)) {
+            if rest.is_empty()
+                && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && course.extend(taker))
+            {
                 return Ok(());
             }
             let error = match opened.take() {
@@ -172,12 +182,17 @@ impl Fetch<'_> {
                     Ok(Some((offset, bytes))) => {
                         opened = Some(answer);
                         // When nobody takes it any more, the disk has failed and says why.
-                        if !bytes.is_empty() && to.send(course.memory.piece(offset, bytes).await).await.is_err() {
+                        if !bytes.is_empty()
+                            && to.send(course.memory.piece(offset, bytes).await).await.is_err()
+                        {
                             return Ok(());
                         }
                         continue;
                     }
-                    Ok(None) => Error::Cut { url: location::shown(answer.response.url()), received: rest.start },
+                    Ok(None) => Error::Cut {
+                        url: location::shown(answer.response.url()),
+                        received: rest.start,
+                    },
                     Err(error) if is_broken(&error) => error,
                     Err(error) => return Err(error),
                 },
@@ -186,21 +201,27 @@ impl Fetch<'_> {
                 (mark, failures) = (rest.start, 0);
             }
             failures += 1;
-            tracing::debug!(error = &error as &dyn std::error::Error, at = rest.start, "download broke off");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                at = rest.start,
+                "download broke off"
+            );
             if !self.repository.http().pause(failures, None).await {
                 return Err(error);
             }
         }
     }
 
-    /// Opens the blob for a part; `None` when the server sends only the whole, and others are at it already.
+    /// Opens the blob for a part; `None` when the server sends only the whole, and others are at it
+    /// already.
     async fn open_at(&self, course: &Course, rest: &Range<u64>) -> Result<Option<Opened>> {
         let size = self.descriptor.size();
         let is_alone = course.n_streams.load(Ordering::Relaxed) <= 1;
         // One that is alone may go on as far as it gets.
         let end = if is_alone { size } else { rest.end };
         let needs_range = rest.start > 0 || end < size;
-        let mut call = http::Call::get(self.repository.url(&format!("blobs/{}", self.descriptor.digest()))?);
+        let mut call =
+            http::Call::get(self.repository.url(&format!("blobs/{}", self.descriptor.digest()))?);
         if needs_range {
             let last = if end == size { String::new() } else { (end - 1).to_string() };
             call = call.with(RANGE, &format!("bytes={}-{last}", rest.start));
@@ -230,8 +251,14 @@ impl Fetch<'_> {
 
     /// Checks that a part is the one that was asked for, and of a blob of this size.
     fn check_part(&self, response: &Response, rest: &Range<u64>) -> Result<()> {
-        let header = response.headers().get(CONTENT_RANGE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        if let Some(found) = location::total(header).filter(|total| *total != self.descriptor.size()) {
+        let header = response
+            .headers()
+            .get(CONTENT_RANGE)
+            .and_then(|it| it.to_str().ok())
+            .unwrap_or_default();
+        if let Some(found) =
+            location::total(header).filter(|total| *total != self.descriptor.size())
+        {
             return Err(self.wrong_size(found));
         }
         match location::first_byte(header) == Some(rest.start) {
@@ -244,8 +271,15 @@ impl Fetch<'_> {
     }
 
     /// Reads a piece; `None` at the end of the answer.
-    async fn read(&self, course: &Course, taker: usize, opened: &mut Opened) -> Result<Option<(u64, Bytes)>> {
-        let Some(mut piece) = self.repository.http().chunk(&mut opened.response).await? else { return Ok(None) };
+    async fn read(
+        &self,
+        course: &Course,
+        taker: usize,
+        opened: &mut Opened,
+    ) -> Result<Option<(u64, Bytes)>> {
+        let Some(mut piece) = self.repository.http().chunk(&mut opened.response).await? else {
+            return Ok(None);
+        };
         let repeated = opened.skip.min(piece.len() as u64);
         opened.skip -= repeated;
         let mut piece = piece.split_off(repeated as usize);

@@ -1,4 +1,5 @@
-//! Sends requests: through the proxy or not, with patience, repetitions and redirects that leak nothing.
+//! Sends requests: through the proxy or not, with patience, repetitions and redirects that leak
+//! nothing.
 
 use std::{
     collections::BTreeSet,
@@ -55,7 +56,8 @@ impl Http {
         })
     }
 
-    /// Sends a request once. A body from a file is not timed here: whoever sends one watches its progress.
+    /// Sends a request once. A body from a file is not timed here: whoever sends one watches its
+    /// progress.
     pub(crate) async fn send_once(&self, call: &Call) -> Result<Response> {
         let started = Instant::now();
         let sending = self.request(call).send();
@@ -74,7 +76,8 @@ impl Http {
         Ok(response)
     }
 
-    /// Sends a request, again if it fails in a way that may pass. The last answer is returned whatever it says.
+    /// Sends a request, again if it fails in a way that may pass. The last answer is returned
+    /// whatever it says.
     pub(crate) async fn send(&self, call: &Call) -> Result<Response> {
         let mut attempt = 0;
         loop {
@@ -92,7 +95,8 @@ impl Http {
         }
     }
 
-    /// Sends a request and follows redirects of GET and HEAD. Credentials stay behind at the first other origin.
+    /// Sends a request and follows redirects of GET and HEAD. Credentials stay behind at the first
+    /// other origin.
     pub(crate) async fn follow(&self, mut call: Call) -> Result<Response> {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&call).await?;
@@ -109,7 +113,8 @@ impl Http {
         Err(refused(&call.url, "it is one redirect too many"))
     }
 
-    /// Waits as the number of failures says, or as the server has `asked`; false when there were too many.
+    /// Waits as the number of failures says, or as the server has `asked`; false when there were
+    /// too many.
     pub(crate) async fn pause(&self, failures: u32, asked: Option<Duration>) -> bool {
         if failures > self.retries {
             return false;
@@ -128,8 +133,11 @@ impl Http {
 
     /// Reads a whole body that has `limit` bytes at most.
     pub(crate) async fn read(&self, mut response: Response, limit: u64) -> Result<Vec<u8>> {
-        let too_large =
-            |response: &Response, size| Error::TooLarge { what: location::shown(response.url()), size, limit };
+        let too_large = |response: &Response, size| Error::TooLarge {
+            what: location::shown(response.url()),
+            size,
+            limit,
+        };
         if let Some(size) = response.content_length().filter(|size| *size > limit) {
             return Err(too_large(&response, size));
         }
@@ -143,14 +151,20 @@ impl Http {
         Ok(read)
     }
 
-    /// Passes a response on whose status is among `statuses`; another one is an error with the server's reasons.
+    /// Passes a response on whose status is among `statuses`; another one is an error with the
+    /// server's reasons.
     pub(crate) async fn expect(&self, response: Response, statuses: &[u16]) -> Result<Response> {
         match statuses.contains(&response.status().as_u16()) {
             true => Ok(response),
             false => {
                 let (url, status) = (location::shown(response.url()), response.status().as_u16());
                 let retry_after = retry_after(&response);
-                Err(Error::Status { url, status, retry_after, reasons: self.reasons(response).await })
+                Err(Error::Status {
+                    url,
+                    status,
+                    retry_after,
+                    reasons: self.reasons(response).await,
+                })
             }
         }
     }
@@ -175,10 +189,13 @@ impl Http {
 impl Http {
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
         let http = if is_loopback(&call.url) { &self.loopback } else { &self.outside };
-        let request = http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
+        let request =
+            http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
         match &call.payload {
             Payload::Bytes(bytes) => request.body(bytes.clone()),
-            Payload::File(file) => request.header(CONTENT_LENGTH, file.remaining()).body(file.body()),
+            Payload::File(file) => {
+                request.header(CONTENT_LENGTH, file.remaining()).body(file.body())
+            }
             Payload::Empty if call.method == Method::GET || call.method == Method::HEAD => request,
             Payload::Empty => request.body(""),
         }
@@ -204,7 +221,11 @@ fn setup(source: reqwest::Error) -> Error {
 
 fn request_error(method: &Method, url: &Url, source: reqwest::Error) -> Error {
     // The address stands in the error already, without the query, which may be a secret.
-    Error::Request { method: method.to_string(), url: location::shown(url), source: source.without_url().into() }
+    Error::Request {
+        method: method.to_string(),
+        url: location::shown(url),
+        source: source.without_url().into(),
+    }
 }
 
 /// Resolves the target of a redirect, if it may be followed.
@@ -234,7 +255,8 @@ fn is_passing(error: &Error, url: &Url) -> bool {
     match error {
         Error::Stalled { .. } => true,
         Error::Request { source, .. } => match source.downcast_ref::<reqwest::Error>() {
-            // Nothing listens on this machine, or the certificate is wrong: that does not pass in seconds.
+            // Nothing listens on this machine, or the certificate is wrong: that does not pass in
+            // seconds.
             Some(error) if error.is_connect() => !is_loopback(url) && !is_tls(error),
             Some(error) => !error.is_builder(),
             None => false,

@@ -29,7 +29,8 @@ fn end_of_parameters(text: &str) -> usize {
 fn is_next(parameters: &str) -> bool {
     parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
         let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
-        name.trim().eq_ignore_ascii_case("rel") && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
     })
 }
 
@@ -38,13 +39,17 @@ mod tests {
     use super::*;
 
     fn check(header: &str, expected: Option<&str>) {
-        let page = Url::parse("https://r.test/v2/a/tags/list?n=2").expect("the address is well formed");
+        let page =
+            Url::parse("https://r.test/v2/a/tags/list?n=2").expect("the address is well formed");
         assert_eq!(next(header, &page).as_ref().map(Url::as_str), expected, "{header}");
     }
 
     #[test]
     fn the_next_page_is_found() {
-        check(r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("https://r.test/v2/a/tags/list?n=2&last=b"));
+        check(
+            r#"</v2/a/tags/list?n=2&last=b>; rel="next""#,
+            Some("https://r.test/v2/a/tags/list?n=2&last=b"),
+        );
         check("<?last=c>;rel=next", Some("https://r.test/v2/a/tags/list?last=c"));
         check(
             r#"<https://x.test/1>; rel="prev"; title="a,b", <https://x.test/3>; rel="last next""#,

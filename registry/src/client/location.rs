@@ -29,12 +29,14 @@ pub(crate) fn put_uri(session: &Url, digest: &Digest) -> Url {
     uri
 }
 
-/// Says whether two addresses have the same scheme, host and port, so that credentials of one may go to the other.
+/// Says whether two addresses have the same scheme, host and port, so that credentials of one may
+/// go to the other.
 pub(crate) fn is_same_origin(a: &Url, b: &Url) -> bool {
     a.origin() == b.origin()
 }
 
-/// Returns an address as it may be shown: the query of a redirect can hold a signature that opens a store.
+/// Returns an address as it may be shown: the query of a redirect can hold a signature that opens a
+/// store.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
@@ -43,7 +45,8 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 /// Reads the last byte of an upload's `Range: 0-END` and returns how many bytes the server has.
-/// Some servers write the unit `bytes=` that the specification leaves out; `0-0` may mean one byte or none, so that it says nothing.
+/// Some servers write the unit `bytes=` that the specification leaves out; `0-0` may mean one byte
+/// or none, so that it says nothing.
 pub(crate) fn received(range: &str) -> Option<u64> {
     let range = range.trim();
     let end = range.strip_prefix("bytes=").unwrap_or(range).strip_prefix("0-")?;
@@ -55,7 +58,8 @@ pub(crate) fn first_byte(content_range: &str) -> Option<u64> {
     content_range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
-/// Reads the size of the whole from a download's `Content-Range: bytes START-END/SIZE`; `None` when it is left open.
+/// Reads the size of the whole from a download's `Content-Range: bytes START-END/SIZE`; `None` when
+/// it is left open.
 pub(crate) fn total(content_range: &str) -> Option<u64> {
     content_range.split_once('/')?.1.trim().parse().ok()
 }
@@ -76,7 +80,10 @@ mod tests {
             Some("https://r.test/v2/a/blobs/uploads/1?s=x")
         );
         assert_eq!(resolved("1", from).as_deref(), Some("https://r.test/v2/a/blobs/uploads/1"));
-        assert_eq!(resolved("https://s3.test/b?sig=1#f", from).as_deref(), Some("https://s3.test/b?sig=1"));
+        assert_eq!(
+            resolved("https://s3.test/b?sig=1#f", from).as_deref(),
+            Some("https://s3.test/b?sig=1")
+        );
         assert_eq!(resolved("//s3.test/b", from).as_deref(), Some("https://s3.test/b"));
     }
 
@@ -85,14 +92,21 @@ mod tests {
         assert_eq!(resolved("http://r.test/x", "https://r.test/"), None);
         assert_eq!(resolved("file:///etc/passwd", "http://r.test/"), None);
         assert_eq!(resolved("https://user:pw@r.test/x", "https://r.test/"), None);
-        assert_eq!(resolved("https://r.test/x", "http://r.test/").as_deref(), Some("https://r.test/x"));
+        assert_eq!(
+            resolved("https://r.test/x", "http://r.test/").as_deref(),
+            Some("https://r.test/x")
+        );
     }
 
     #[test]
     fn the_digest_is_added_to_the_query_of_the_session() {
         let digest = crate::content::digest(b"");
-        let with_query = put_uri(&Url::parse("https://r.test/u?state=a%2Bb").expect("well formed"), &digest);
-        assert_eq!(with_query.query(), Some(format!("state=a%2Bb&digest=sha256%3A{}", digest.digest()).as_str()));
+        let with_query =
+            put_uri(&Url::parse("https://r.test/u?state=a%2Bb").expect("well formed"), &digest);
+        assert_eq!(
+            with_query.query(),
+            Some(format!("state=a%2Bb&digest=sha256%3A{}", digest.digest()).as_str())
+        );
         let without = put_uri(&Url::parse("https://r.test/u").expect("well formed"), &digest);
         assert_eq!(without.query(), Some(format!("digest=sha256%3A{}", digest.digest()).as_str()));
     }

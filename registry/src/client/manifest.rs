@@ -16,7 +16,8 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, a
      application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
 impl Client {
-    /// Asks what a reference stands for; reads the manifest only where the registry does not say it otherwise.
+    /// Asks what a reference stands for; reads the manifest only where the registry does not say it
+    /// otherwise.
     pub async fn resolve(&self, reference: &Reference) -> Result<Descriptor> {
         let repository = self.repository(reference)?;
         let call = manifest_call(&repository, Method::HEAD, target(reference))?;
@@ -29,13 +30,15 @@ impl Client {
             return self.manifest(reference).await.map(|(descriptor, _)| descriptor);
         }
         match described(&response) {
-            Some(found) if reference.digest().is_none_or(|digest| digest == found.digest()) => Ok(found),
+            Some(found) if reference.digest().is_none_or(|digest| digest == found.digest()) => {
+                Ok(found)
+            }
             _ => self.manifest(reference).await.map(|(descriptor, _)| descriptor),
         }
     }
 
-    /// Reads the manifest that a reference stands for, and verifies it: against the digest that was asked for, the one that
-    /// the registry says, and its media type.
+    /// Reads the manifest that a reference stands for, and verifies it: against the digest that was
+    /// asked for, the one that the registry says, and its media type.
     pub async fn manifest(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>)> {
         let repository = self.repository(reference)?;
         let found = repository.manifest(target(reference)).await?;
@@ -43,7 +46,8 @@ impl Client {
     }
 }
 
-/// What stands behind the repository: a digest, a tag, or the tag that is meant when nothing is said.
+/// What stands behind the repository: a digest, a tag, or the tag that is meant when nothing is
+/// said.
 pub(super) fn target(reference: &Reference) -> &str {
     reference.digest().map(AsRef::as_ref).or(reference.tag()).unwrap_or("latest")
 }
@@ -86,7 +90,8 @@ impl Repository {
         if let Some(stated) = &stated {
             self.verified(Some(stated), &bytes)?;
         }
-        let media_type = media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::ImageManifest);
+        let media_type =
+            media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::ImageManifest);
         // Two readings of one document are refused here (CVE-2021-41190).
         Document::parse(&media_type, &bytes)?;
         Ok(Some((Descriptor::new(media_type, bytes.len() as u64, digest), bytes)))
@@ -102,7 +107,8 @@ impl Repository {
             return Ok(found);
         }
         let (digest, repository) = (expected.clone(), self.shown());
-        let source = Error::WrongDigest { what: "the body".into(), expected: digest.clone(), found };
+        let source =
+            Error::WrongDigest { what: "the body".into(), expected: digest.clone(), found };
         Err(Error::WrongManifest { digest, repository, source: Box::new(source) })
     }
 
@@ -113,8 +119,14 @@ impl Repository {
         Ok(response.status() == 200)
     }
 
-    /// Stores a manifest under a tag or its digest. Returns whether the registry has taken note of its subject.
-    pub(super) async fn put_manifest(&self, target: &str, descriptor: &Descriptor, bytes: &[u8]) -> Result<bool> {
+    /// Stores a manifest under a tag or its digest. Returns whether the registry has taken note of
+    /// its subject.
+    pub(super) async fn put_manifest(
+        &self,
+        target: &str,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<bool> {
         let call = http::Call::new(Method::PUT, self.url(&format!("manifests/{target}"))?)
             .with(CONTENT_TYPE, descriptor.media_type().as_ref())
             .carrying(http::Payload::Bytes(bytes.to_vec().into()));

@@ -1,7 +1,8 @@
 //! Push and pull over the distribution protocol.
 //!
-//! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the credentials that a registry asks
-//! for; `blob`, `manifest`, `tags` and `referrers` are the protocol's verbs; [`push`] and [`pull`] walk a graph with them.
+//! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the
+//! credentials that a registry asks for; `blob`, `manifest`, `tags` and `referrers` are the
+//! protocol's verbs; [`push`] and [`pull`] walk a graph with them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -81,27 +82,44 @@ impl Client {
         self.0.http.expect(response, &[200]).await.map(drop)
     }
 
-    /// Returns the warnings that registries have sent since this was last asked, without repetitions.
-    /// A push or a pull tells them as events itself.
+    /// Returns the warnings that registries have sent since this was last asked, without
+    /// repetitions. A push or a pull tells them as events itself.
     pub fn take_warnings(&self) -> Vec<String> {
         self.0.http.take_warnings()
     }
 
     fn registry(&self, host: &str) -> Result<Registry> {
-        Ok(Registry { client: self.clone(), host: host.to_owned(), space: String::new(), base: self.base(host)? })
+        Ok(Registry {
+            client: self.clone(),
+            host: host.to_owned(),
+            space: String::new(),
+            base: self.base(host)?,
+        })
     }
 
     fn repository(&self, reference: &Reference) -> Result<Repository> {
         let name = reference.repository().to_owned();
-        Ok(Repository { registry: Registry { space: name.clone(), ..self.registry(reference.registry())? }, name })
+        Ok(Repository {
+            registry: Registry { space: name.clone(), ..self.registry(reference.registry())? },
+            name,
+        })
     }
 
-    /// Returns the address of a registry. Loopback is spoken to in plain HTTP, unless certificates are given.
+    /// Returns the address of a registry. Loopback is spoken to in plain HTTP, unless certificates
+    /// are given.
     fn base(&self, host: &str) -> Result<Url> {
-        let api_host = if host == "docker.io" || host == "index.docker.io" { "registry-1.docker.io" } else { host };
+        let api_host = if host == "docker.io" || host == "index.docker.io" {
+            "registry-1.docker.io"
+        } else {
+            host
+        };
         let invalid = || Error::InvalidAddress { text: host.to_owned() };
         let mut url = Url::parse(&format!("https://{api_host}/")).map_err(|_| invalid())?;
-        if url.path() != "/" || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+        if url.path() != "/"
+            || url.query().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(invalid());
         }
         let options = &self.0.options;
@@ -120,7 +138,8 @@ struct Registry {
     client: Client,
     /// The name that references and credentials use.
     host: String,
-    /// The repository that it is spoken to about, or none: credentials may be for a part of a registry.
+    /// The repository that it is spoken to about, or none: credentials may be for a part of a
+    /// registry.
     space: String,
     /// The address of its API.
     base: Url,
@@ -131,7 +150,8 @@ impl Registry {
         self.base.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
     }
 
-    /// Sends a request with what the registry wants to see for these scopes; follows redirects of GET and HEAD.
+    /// Sends a request with what the registry wants to see for these scopes; follows redirects of
+    /// GET and HEAD.
     async fn send(&self, call: http::Call, scopes: &[String]) -> Result<reqwest::Response> {
         auth::send(self, call, scopes).await
     }

@@ -5,7 +5,8 @@ use super::Credentials;
 /// How a [`Client`](super::Client) connects.
 #[derive(Clone)]
 pub struct ClientOptions {
-    /// Speaks plain HTTP to every registry. Loopback hosts are spoken to in plain HTTP anyway, unless certificates are given.
+    /// Speaks plain HTTP to every registry. Loopback hosts are spoken to in plain HTTP anyway,
+    /// unless certificates are given.
     pub plain_http: bool,
     /// Verifies the certificates of servers.
     pub tls_verify: bool,
@@ -20,7 +21,8 @@ pub struct ClientOptions {
     pub system_proxy: bool,
     /// How many blobs move at a time.
     pub concurrency: usize,
-    /// How many connections bring blobs at a time. A big blob takes several of them, as long as they make it faster.
+    /// How many connections bring blobs at a time. A big blob takes several of them, as long as
+    /// they make it faster.
     pub connections: usize,
     /// What registries are shown who ask for credentials.
     pub credentials: Arc<dyn Credentials>,
@@ -63,6 +65,8 @@ impl Default for ClientOptions {
 
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientOptions").field("user_agent", &self.user_agent).finish_non_exhaustive()
+        f.debug_struct("ClientOptions")
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
     }
 }

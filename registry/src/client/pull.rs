@@ -17,7 +17,8 @@ use crate::{
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 8;
-/// How much all manifests may have together that a reference stands for, in bytes; each counts as a KiB at least.
+/// How much all manifests may have together that a reference stands for, in bytes; each counts as a
+/// KiB at least.
 const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
 /// How much arrives between two reports of progress, in bytes.
 const REPORT: u64 = 512 * 1024;
@@ -34,11 +35,18 @@ pub struct Pulled {
     pub existing: usize,
 }
 
-/// Brings what a reference stands for from a registry into a layout, and tags it there if the reference has a tag.
+/// Brings what a reference stands for from a registry into a layout, and tags it there if the
+/// reference has a tag.
 ///
-/// The reference is resolved once. A blob that an earlier pull did not bring to its end goes on from there. Every blob is verified by size and digest before it is visible, manifests come after what
-/// they name, and the tag comes last.
-pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn Fn(Event) + Sync)) -> Result<Pulled> {
+/// The reference is resolved once. A blob that an earlier pull did not bring to its end goes on
+/// from there. Every blob is verified by size and digest before it is visible, manifests come after
+/// what they name, and the tag comes last.
+pub async fn pull(
+    client: &Client,
+    from: &Reference,
+    layout: &Layout,
+    on: &(dyn Fn(Event) + Sync),
+) -> Result<Pulled> {
     let hold = in_layout(layout, Layout::hold).await?;
     let repository = client.repository(from)?;
     let (root, bytes) = client.manifest(from).await?;
@@ -72,7 +80,11 @@ pub async fn pull(client: &Client, from: &Reference, layout: &Layout, on: &(dyn 
     .await?;
     drop(hold);
     client.take_warnings().into_iter().for_each(|text| on(Event::Warning(text)));
-    Ok(Pulled { descriptor: root, downloaded_bytes: downloaded.into_inner(), existing: existing.into_inner() })
+    Ok(Pulled {
+        descriptor: root,
+        downloaded_bytes: downloaded.into_inner(),
+        existing: existing.into_inner(),
+    })
 }
 
 /// Does something with the layout on a thread that may wait for the disk.
@@ -94,7 +106,12 @@ struct Found {
 
 impl Found {
     /// Reads the manifests level by level; those that the layout has come from there.
-    async fn walk(repository: &Repository, layout: &Layout, root: Descriptor, bytes: Vec<u8>) -> Result<Self> {
+    async fn walk(
+        repository: &Repository,
+        layout: &Layout,
+        root: Descriptor,
+        bytes: Vec<u8>,
+    ) -> Result<Self> {
         let mut found = Self { downloaded: bytes.len() as u64, ..Self::default() };
         let mut seen: HashSet<Digest> = HashSet::from([root.digest().clone()]);
         let mut level = vec![(root, bytes)];
@@ -107,9 +124,12 @@ impl Found {
                     return Err(too_many(repository));
                 }
                 let document = Document::parse(descriptor.media_type(), &bytes)?;
-                for child in document.children().filter(|child| seen.insert(child.digest().clone())) {
+                for child in document.children().filter(|child| seen.insert(child.digest().clone()))
+                {
                     match content::is_manifest(child.media_type()) {
-                        true => next.push((child.clone(), found.read(repository, layout, child).await?)),
+                        true => {
+                            next.push((child.clone(), found.read(repository, layout, child).await?))
+                        }
                         false => found.blobs.push(child.clone()),
                     }
                 }
@@ -123,14 +143,20 @@ impl Found {
         Err(too_many(repository))
     }
 
-    /// Takes the manifests out in the order in which they are stored: what is named before what names it.
+    /// Takes the manifests out in the order in which they are stored: what is named before what
+    /// names it.
     fn take(&mut self, digest: &Digest, order: &mut Vec<(Descriptor, Vec<u8>)>) {
         let Some((descriptor, bytes, document)) = self.manifests.remove(digest) else { return };
         document.children().for_each(|child| self.take(child.digest(), order));
         order.push((descriptor, bytes));
     }
 
-    async fn read(&mut self, repository: &Repository, layout: &Layout, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    async fn read(
+        &mut self,
+        repository: &Repository,
+        layout: &Layout,
+        descriptor: &Descriptor,
+    ) -> Result<Vec<u8>> {
         if layout.contains(descriptor.digest()) {
             let descriptor = descriptor.clone();
             return in_layout(layout, move |layout| layout.read(&descriptor)).await;
@@ -183,7 +209,8 @@ fn explain(source: Error, descriptor: &Descriptor, repository: &Repository) -> E
     }
 }
 
-/// Moves a blob. A small one is not worth keeping a part of; one that somebody else is bringing is brought twice.
+/// Moves a blob. A small one is not worth keeping a part of; one that somebody else is bringing is
+/// brought twice.
 async fn bring(fetch: &Fetch<'_>, layout: &Layout) -> Result<()> {
     if fetch.descriptor.size() > BLOCK && fetch.run(layout).await? {
         return Ok(());
@@ -205,7 +232,8 @@ async fn bring_whole(
     let writing = tokio::task::spawn_blocking(move || write(writer, receiver));
     let outcome = receive(&mut download, descriptor, &sender, downloaded, on).await;
     drop(sender);
-    // The writer's own error says more than that it stopped listening; and its file is gone before this returns.
+    // The writer's own error says more than that it stopped listening; and its file is gone before
+    // this returns.
     let writer = super::joined(writing).await?;
     outcome?;
     let expected = descriptor.clone();

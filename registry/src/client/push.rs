@@ -26,8 +26,9 @@ pub struct Pushed {
 
 /// Brings a manifest, and everything that it names, from a layout to a registry.
 ///
-/// Blobs come first, several at a time, each only if the registry has it neither in this repository nor in another one that
-/// the layout has a tag for. The manifest comes last, under the tag of `to` if it has one.
+/// Blobs come first, several at a time, each only if the registry has it neither in this repository
+/// nor in another one that the layout has a tag for. The manifest comes last, under the tag of `to`
+/// if it has one.
 pub async fn push(
     layout: &Layout,
     descriptor: &Descriptor,
@@ -42,8 +43,15 @@ pub async fn push(
     let repository = client.repository(to)?;
     let plan = Plan::read(layout, descriptor, to).await?;
     on(Event::Resolved { reference: to.clone(), descriptor: descriptor.clone() });
-    let mut pushed = Pushed { descriptor: descriptor.clone(), uploaded_bytes: 0, uploaded: 0, mounted: 0, existing: 0 };
-    let blobs = plan.blobs.iter().map(|blob| push_blob(layout, &repository, blob, &plan.siblings, on));
+    let mut pushed = Pushed {
+        descriptor: descriptor.clone(),
+        uploaded_bytes: 0,
+        uploaded: 0,
+        mounted: 0,
+        existing: 0,
+    };
+    let blobs =
+        plan.blobs.iter().map(|blob| push_blob(layout, &repository, blob, &plan.siblings, on));
     let mut done = stream::iter(blobs).buffer_unordered(client.0.options.concurrency.max(1));
     while let Some((how, sent)) = done.try_next().await? {
         pushed.count(how, sent);
@@ -88,7 +96,8 @@ impl Plan {
             let (manifests, blobs): (Vec<_>, Vec<_>) =
                 graph.into_iter().partition(|it| content::is_manifest(it.media_type()));
             // What may not be handed on need not be here, and is not asked for there.
-            let is_here = |it: &Descriptor| layout.contains(it.digest()) || !crate::layout::is_elsewhere(it);
+            let is_here =
+                |it: &Descriptor| layout.contains(it.digest()) || !crate::layout::is_elsewhere(it);
             let blobs = blobs.into_iter().filter(is_here).collect();
             Ok(Self { blobs, manifests, siblings: siblings(&layout, &to)? })
         });

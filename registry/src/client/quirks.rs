@@ -1,7 +1,9 @@
-//! What is known of registries that do not do all that the specification says, by the names of their hosts.
+//! What is known of registries that do not do all that the specification says, by the names of
+//! their hosts.
 //!
-//! Whatever can be found out from a registry's answers is not here: one that refuses a whole blob gets chunks, one that forgets an
-//! upload gets it again, one that lists no referrers has them listed under a tag.
+//! Whatever can be found out from a registry's answers is not here: one that refuses a whole blob
+//! gets chunks, one that forgets an upload gets it again, one that lists no referrers has them
+//! listed under a tag.
 
 /// How uploads to a registry differ from the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +14,8 @@ pub(super) struct Quirks {
     pub(super) can_resume: bool,
     /// The most bytes that one PATCH may have.
     pub(super) max_chunk: Option<u64>,
-    /// The fewest bytes that every PATCH but the last must have, where the registry does not say it itself.
+    /// The fewest bytes that every PATCH but the last must have, where the registry does not say it
+    /// itself.
     pub(super) min_chunk: u64,
 }
 
@@ -38,8 +41,11 @@ const KNOWN: [(&str, Quirks); 8] = [
 impl Quirks {
     /// What is known of a registry, by its name in references.
     pub(super) fn of(registry: &str) -> Self {
-        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).to_ascii_lowercase();
-        let is = |known: &str| if known.starts_with('.') { host.ends_with(known) } else { host == known };
+        let host =
+            registry.rsplit_once(':').map_or(registry, |(host, _)| host).to_ascii_lowercase();
+        let is = |known: &str| {
+            if known.starts_with('.') { host.ends_with(known) } else { host == known }
+        };
         KNOWN.iter().find(|(known, _)| is(known)).map_or(NONE, |(_, quirks)| *quirks)
     }
 }

@@ -1,4 +1,5 @@
-//! Which token service may see the credentials of a registry (the class of CVE-2026-33990 and CVE-2025-51471).
+//! Which token service may see the credentials of a registry (the class of CVE-2026-33990 and
+//! CVE-2025-51471).
 
 use url::Url;
 
@@ -12,14 +13,16 @@ const KNOWN: [(&str, &str); 6] = [
     ("nvcr.io", "authn.nvidia.com"),
 ];
 
-/// Says whether a token service may be asked at all: never over a weaker scheme than the registry's own.
+/// Says whether a token service may be asked at all: never over a weaker scheme than the registry's
+/// own.
 pub(super) fn is_reachable(realm: &Url, registry: &Url) -> bool {
-    let is_as_strong = realm.scheme() == "https" || (realm.scheme() == "http" && registry.scheme() == "http");
+    let is_as_strong =
+        realm.scheme() == "https" || (realm.scheme() == "http" && registry.scheme() == "http");
     is_as_strong && realm.has_host() && realm.username().is_empty() && realm.password().is_none()
 }
 
-/// Says whether a token service may see the credentials of the registry: it is on the registry's own host, is known to belong to it,
-/// or was named by the user.
+/// Says whether a token service may see the credentials of the registry: it is on the registry's
+/// own host, is known to belong to it, or was named by the user.
 pub(super) fn is_trusted(realm: &Url, registry: &Url, name: &str, named: &[String]) -> bool {
     let Some(host) = realm.host_str() else { return false };
     let is_known = KNOWN.iter().any(|(registry, service)| *registry == name && *service == host);
@@ -34,7 +37,8 @@ mod tests {
 
     fn check(realm: &str, registry: &str, name: &str, reachable: bool, trusted: bool) {
         let named = ["sso.corp.test".to_owned()];
-        let (realm, registry) = (Url::parse(realm).expect("well formed"), Url::parse(registry).expect("well formed"));
+        let (realm, registry) =
+            (Url::parse(realm).expect("well formed"), Url::parse(registry).expect("well formed"));
         assert_eq!(is_reachable(&realm, &registry), reachable, "{realm}");
         assert_eq!(is_trusted(&realm, &registry, name, &named), trusted, "{realm}");
     }
@@ -43,7 +47,13 @@ mod tests {
     fn credentials_stay_with_the_registry_and_its_known_service() {
         check("https://r.test/token", "https://r.test/", "r.test", true, true);
         check("https://r.test:5001/token", "https://r.test:5000/", "r.test:5000", true, true);
-        check("https://auth.docker.io/token", "https://registry-1.docker.io/", "docker.io", true, true);
+        check(
+            "https://auth.docker.io/token",
+            "https://registry-1.docker.io/",
+            "docker.io",
+            true,
+            true,
+        );
         check("https://sso.corp.test/token", "https://r.test/", "r.test", true, true);
     }
 

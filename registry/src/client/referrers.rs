@@ -1,4 +1,5 @@
-//! Referrers: manifests that have another one as their subject (distribution-spec, "Listing Referrers").
+//! Referrers: manifests that have another one as their subject (distribution-spec, "Listing
+//! Referrers").
 
 use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::{Value, json};
@@ -17,7 +18,11 @@ const MAX_PAGES: usize = 1000;
 impl Client {
     /// Lists what refers to a manifest, of one type of artifact or of all.
     /// A registry that keeps no such lists is asked for the tag that stands for one.
-    pub async fn referrers(&self, subject: &Reference, artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
+    pub async fn referrers(
+        &self,
+        subject: &Reference,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>> {
         let digest = match subject.digest() {
             Some(digest) => digest.clone(),
             None => self.resolve(subject).await?.digest().clone(),
@@ -29,7 +34,9 @@ impl Client {
         };
         // Registries may ignore the filter.
         found.retain(|it| {
-            artifact_type.is_none_or(|wanted| it.artifact_type().as_ref().is_some_and(|of| of.as_ref() == wanted))
+            artifact_type.is_none_or(|wanted| {
+                it.artifact_type().as_ref().is_some_and(|of| of.as_ref() == wanted)
+            })
         });
         Ok(found)
     }
@@ -37,7 +44,11 @@ impl Client {
 
 impl Repository {
     /// Asks the registry's own list; `None` when it keeps none.
-    async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Option<Vec<Descriptor>>> {
+    async fn referrers(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Vec<Descriptor>>> {
         let mut url = self.url(&format!("referrers/{subject}"))?;
         if let Some(artifact_type) = artifact_type {
             url.query_pairs_mut().append_pair("artifactType", artifact_type);
@@ -54,12 +65,17 @@ impl Repository {
             let index: content::ImageIndex = self.json(response, &url).await?;
             found.extend(index.manifests().iter().cloned());
         }
-        Err(Error::Protocol { url: self.shown(), reason: "the list of referrers has no end".into() })
+        Err(Error::Protocol {
+            url: self.shown(),
+            reason: "the list of referrers has no end".into(),
+        })
     }
 
     /// Reads the list under the tag; no list, or something else under that tag, is an empty one.
     async fn listed(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let Some((descriptor, bytes)) = self.manifest(&fallback_tag(subject)).await? else { return Ok(Vec::new()) };
+        let Some((descriptor, bytes)) = self.manifest(&fallback_tag(subject)).await? else {
+            return Ok(Vec::new());
+        };
         match content::is_index(descriptor.media_type()) {
             true => Ok(Document::parse(descriptor.media_type(), &bytes)?.manifests),
             false => Ok(Vec::new()),
@@ -87,8 +103,13 @@ pub(super) async fn note(
         "artifactType": document.artifact_type,
         "annotations": document.annotations,
     });
-    let entry: Value =
-        entry.as_object().expect("it is written as one").clone().into_iter().filter(|(_, it)| !it.is_null()).collect();
+    let entry: Value = entry
+        .as_object()
+        .expect("it is written as one")
+        .clone()
+        .into_iter()
+        .filter(|(_, it)| !it.is_null())
+        .collect();
     change(repository, subject, |list| {
         let is_new = !list.iter().any(|it| it["digest"] == entry["digest"]);
         if is_new {
@@ -100,7 +121,11 @@ pub(super) async fn note(
 }
 
 /// Takes a manifest out of the list under its subject's tag.
-pub(super) async fn forget(repository: &Repository, subject: &Digest, digest: &Digest) -> Result<()> {
+pub(super) async fn forget(
+    repository: &Repository,
+    subject: &Digest,
+    digest: &Digest,
+) -> Result<()> {
     change(repository, subject, |list| {
         let before = list.len();
         list.retain(|it| it["digest"] != digest.as_ref());
@@ -109,8 +134,12 @@ pub(super) async fn forget(repository: &Repository, subject: &Digest, digest: &D
     .await
 }
 
-/// Finds the subject of a manifest, when the registry leaves the list of its referrers to its clients.
-pub(super) async fn listed_subject(repository: &Repository, target: &str) -> Result<Option<(Digest, Digest)>> {
+/// Finds the subject of a manifest, when the registry leaves the list of its referrers to its
+/// clients.
+pub(super) async fn listed_subject(
+    repository: &Repository,
+    target: &str,
+) -> Result<Option<(Digest, Digest)>> {
     let Some((descriptor, bytes)) = repository.manifest(target).await? else { return Ok(None) };
     let document = Document::parse(descriptor.media_type(), &bytes)?;
     let Some(subject) = document.subject else { return Ok(None) };
@@ -118,18 +147,28 @@ pub(super) async fn listed_subject(repository: &Repository, target: &str) -> Res
     Ok((!keeps_lists).then(|| (subject.digest().clone(), descriptor.digest().clone())))
 }
 
-/// Changes the list, again if somebody else has changed it between reading and writing (where the registry can tell).
-async fn change(repository: &Repository, subject: &Digest, edit: impl Fn(&mut Vec<Value>) -> bool) -> Result<()> {
+/// Changes the list, again if somebody else has changed it between reading and writing (where the
+/// registry can tell).
+async fn change(
+    repository: &Repository,
+    subject: &Digest,
+    edit: impl Fn(&mut Vec<Value>) -> bool,
+) -> Result<()> {
     let tag = fallback_tag(subject);
     for _ in 0..MAX_COLLISIONS {
         let (mut index, version) = read(repository, &tag).await?;
-        let list = index.as_object_mut().and_then(|index| index.entry("manifests").or_insert(json!([])).as_array_mut());
+        let list = index
+            .as_object_mut()
+            .and_then(|index| index.entry("manifests").or_insert(json!([])).as_array_mut());
         let Some(list) = list else { return Err(not_a_list(repository, &tag)) };
         if !edit(list) || write(repository, &tag, &index, version).await? {
             return Ok(());
         }
     }
-    Err(Error::Protocol { url: repository.shown(), reason: format!("the list {tag} changes all the time") })
+    Err(Error::Protocol {
+        url: repository.shown(),
+        reason: format!("the list {tag} changes all the time"),
+    })
 }
 
 fn not_a_list(repository: &Repository, tag: &str) -> Error {
@@ -142,10 +181,12 @@ fn not_a_list(repository: &Repository, tag: &str) -> Error {
 /// Reads the list as it is, with what is not understood here, and its version.
 async fn read(repository: &Repository, tag: &str) -> Result<(Value, Option<HeaderValue>)> {
     let url = repository.url(&format!("manifests/{tag}"))?;
-    let call = http::Call::get(url.clone()).with(reqwest::header::ACCEPT, super::manifest::ACCEPTED);
+    let call =
+        http::Call::get(url.clone()).with(reqwest::header::ACCEPT, super::manifest::ACCEPTED);
     let response = repository.send(call, "pull,push").await?;
     if response.status() == 404 {
-        let empty = json!({ "schemaVersion": 2, "mediaType": MediaType::ImageIndex, "manifests": [] });
+        let empty =
+            json!({ "schemaVersion": 2, "mediaType": MediaType::ImageIndex, "manifests": [] });
         return Ok((empty, None));
     }
     let response = repository.http().expect(response, &[200]).await?;
@@ -158,10 +199,16 @@ async fn read(repository: &Repository, tag: &str) -> Result<(Value, Option<Heade
 }
 
 /// Writes the list; false when it is not the one any more that was read.
-async fn write(repository: &Repository, tag: &str, index: &Value, version: Option<HeaderValue>) -> Result<bool> {
-    let mut call = http::Call::new(reqwest::Method::PUT, repository.url(&format!("manifests/{tag}"))?)
-        .with(reqwest::header::CONTENT_TYPE, MediaType::ImageIndex.as_ref())
-        .carrying(http::Payload::Bytes(content::encode(index).into()));
+async fn write(
+    repository: &Repository,
+    tag: &str,
+    index: &Value,
+    version: Option<HeaderValue>,
+) -> Result<bool> {
+    let mut call =
+        http::Call::new(reqwest::Method::PUT, repository.url(&format!("manifests/{tag}"))?)
+            .with(reqwest::header::CONTENT_TYPE, MediaType::ImageIndex.as_ref())
+            .carrying(http::Payload::Bytes(content::encode(index).into()));
     call.headers.extend(version.map(|version| (IF_MATCH, version)));
     let response = repository.send(call, "pull,push").await?;
     if response.status() == 412 {

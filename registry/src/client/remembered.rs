@@ -14,8 +14,9 @@ use crate::{
 /// The longest address that is taken from a file, in bytes.
 const MAX_ADDRESS: u64 = 16 * 1024;
 
-/// Where the session of one blob in one repository is written down, while no other process brings the same.
-/// The address may open the registry for whoever knows it, so that nobody else may read the file.
+/// Where the session of one blob in one repository is written down, while no other process brings
+/// the same. The address may open the registry for whoever knows it, so that nobody else may read
+/// the file.
 #[derive(Debug)]
 pub(super) struct Remembered {
     file: fs::File,
@@ -24,7 +25,11 @@ pub(super) struct Remembered {
 
 impl Remembered {
     /// Opens the note for a blob that goes to a repository; `None` while somebody else has it.
-    pub(super) fn open(layout: &Layout, repository: &Repository, digest: &Digest) -> Result<Option<Self>> {
+    pub(super) fn open(
+        layout: &Layout,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Self>> {
         let base = repository.registry.base.clone();
         let name = content::digest(format!("{base}{}@{digest}", repository.name).as_bytes());
         let path = layout.root().join("ingest").join(format!("{}.upload", name.digest()));
@@ -40,7 +45,8 @@ impl Remembered {
         }
     }
 
-    /// The session that the last attempt had. It is resolved as the registry's answer was: nothing weaker than the registry itself.
+    /// The session that the last attempt had. It is resolved as the registry's answer was: nothing
+    /// weaker than the registry itself.
     pub(super) fn session(&mut self) -> Option<Url> {
         let mut text = String::new();
         self.file.seek(SeekFrom::Start(0)).ok()?;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Says whether an address is link-local or a metadata service's: no registry lives there, and a registry that sends a client
-/// there wants its secrets (the class of CVE-2026-33990).
+/// Says whether an address is link-local or a metadata service's: no registry lives there, and a
+/// registry that sends a client there wants its secrets (the class of CVE-2026-33990).
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
     const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {
@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn cve_2026_33990_metadata_services_are_not_asked() {
-        let forbidden = |url: &str| is_forbidden_host(&Url::parse(url).expect("the address is well formed"));
+        let forbidden =
+            |url: &str| is_forbidden_host(&Url::parse(url).expect("the address is well formed"));
         for url in [
             "http://169.254.169.254/",
             "http://[fe80::1]/",

@@ -18,8 +18,8 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 
 /// Returns how long to wait before attempt number `attempt` (1 is the first repetition).
 ///
-/// The wait doubles each time and is spread by a quarter, so that clients do not come back together.
-/// A server's `Retry-After` is honoured up to a minute.
+/// The wait doubles each time and is spread by a quarter, so that clients do not come back
+/// together. A server's `Retry-After` is honoured up to a minute.
 pub(crate) fn wait(attempt: u32, backoff: Duration, retry_after: Option<Duration>) -> Duration {
     if let Some(asked) = retry_after {
         return asked.min(LONGEST);
@@ -40,17 +40,20 @@ pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
 
 /// Reads a date as servers write it today: `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn unix_seconds(date: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = date.split_once(", ")?.1.split(' ');
     let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
     let month = words.next()?;
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     let year: u64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.splitn(3, ':').map(|part| part.parse::<u64>().ok().filter(|n| *n < 61));
+    let mut clock =
+        words.next()?.splitn(3, ':').map(|part| part.parse::<u64>().ok().filter(|n| *n < 61));
     let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
     // Days since 1970 in the Gregorian calendar, with years that begin in March.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 719_469;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day
+        - 719_469;
     Some(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
 }
 

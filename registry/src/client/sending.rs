@@ -1,4 +1,5 @@
-//! The content of a blob on its way: whole in one request, and only if that does not work, in another way.
+//! The content of a blob on its way: whole in one request, and only if that does not work, in
+//! another way.
 
 use std::{
     sync::{
@@ -26,7 +27,8 @@ use crate::{Error, Result};
 const TICK: Duration = Duration::from_millis(100);
 /// A registry may think this many times longer about a whole blob than a transfer may stand still.
 const DIGESTION: u32 = 10;
-/// The size of a chunk for a registry, or for a proxy before one, that does not take a blob whole, in bytes.
+/// The size of a chunk for a registry, or for a proxy before one, that does not take a blob whole,
+/// in bytes.
 const CHUNK: u64 = 64 * 1024 * 1024;
 /// The smallest chunk that is tried.
 const MIN_CHUNK: u64 = 1024 * 1024;
@@ -45,8 +47,20 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(upload: &'a Upload<'a>, session: Session, remembered: Option<Remembered>) -> Self {
-        Self { upload, session, remembered, chunk: None, failures: 0, was_wrong: false, sent: Arc::default() }
+    pub(super) fn new(
+        upload: &'a Upload<'a>,
+        session: Session,
+        remembered: Option<Remembered>,
+    ) -> Self {
+        Self {
+            upload,
+            session,
+            remembered,
+            chunk: None,
+            failures: 0,
+            was_wrong: false,
+            sent: Arc::default(),
+        }
     }
 
     /// Sends until the registry has the blob; returns how many bytes that took.
@@ -108,7 +122,8 @@ impl<'a> Sending<'a> {
         same_digest(&response, self.upload.descriptor.digest())
     }
 
-    /// Sends what comes next (distribution-spec, end-5): all that is left, or as much as the registry takes at a time.
+    /// Sends what comes next (distribution-spec, end-5): all that is left, or as much as the
+    /// registry takes at a time.
     async fn patch(&mut self, size: u64) -> Result<()> {
         let offset = self.session.offset;
         let most = self.chunk.into_iter().chain(self.upload.quirks().max_chunk).min();
@@ -123,8 +138,12 @@ impl<'a> Sending<'a> {
         let response = self.upload.repository.http().expect(response, &[201, 202]).await?;
         // One that says no new location keeps the old one.
         self.session.url = location_of(&response).unwrap_or_else(|_| self.session.url.clone());
-        let taken = response.headers().get(RANGE).and_then(|range| location::received(range.to_str().ok()?));
-        self.session.offset = taken.filter(|taken| (offset + 1..=end).contains(taken)).unwrap_or(end);
+        let taken = response
+            .headers()
+            .get(RANGE)
+            .and_then(|range| location::received(range.to_str().ok()?));
+        self.session.offset =
+            taken.filter(|taken| (offset + 1..=end).contains(taken)).unwrap_or(end);
         self.note()
     }
 
@@ -133,7 +152,8 @@ impl<'a> Sending<'a> {
         Ok(FileBody { path, offset, end, sent: self.sent.clone() })
     }
 
-    /// Sends a request with a part of the file, tells how far it is, and gives it up when it stands still.
+    /// Sends a request with a part of the file, tells how far it is, and gives it up when it stands
+    /// still.
     async fn watch(&self, call: http::Call, file: &FileBody) -> Result<Response> {
         let (url, stall) = (call.url.clone(), self.upload.repository.http().stall_timeout());
         let scopes = [self.upload.repository.scope("pull,push")];
@@ -149,8 +169,10 @@ impl<'a> Sending<'a> {
             let patience = if sent - start < file.remaining() { stall } else { stall * DIGESTION };
             if sent != last.0 {
                 last = (sent, Instant::now());
-                let (digest, bytes) =
-                    (self.upload.descriptor.digest().clone(), file.end.min(file.offset + sent - start));
+                let (digest, bytes) = (
+                    self.upload.descriptor.digest().clone(),
+                    file.end.min(file.offset + sent - start),
+                );
                 (self.upload.on)(Event::BlobProgress { digest, bytes });
             } else if last.1.elapsed() > patience {
                 return Err(self.upload.repository.http().stalled(&url));
@@ -158,7 +180,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Finds out how to go on after an error; true when the registry has the blob after all. An error that does not pass comes back.
+    /// Finds out how to go on after an error; true when the registry has the blob after all. An
+    /// error that does not pass comes back.
     async fn recover(&mut self, error: Error, before: u64) -> Result<bool> {
         if self.takes_less(&error) {
             self.begin_anew().await?;
@@ -208,7 +231,8 @@ impl<'a> Sending<'a> {
     /// Makes the requests smaller, when an error says that they are too large.
     fn takes_less(&mut self, error: &Error) -> bool {
         let Error::Status { status: 405 | 411 | 413 | 501, .. } = error else { return false };
-        let smaller = self.chunk.map_or(CHUNK, |chunk| chunk / 4).max(MIN_CHUNK).max(self.session.min_chunk);
+        let smaller =
+            self.chunk.map_or(CHUNK, |chunk| chunk / 4).max(MIN_CHUNK).max(self.session.min_chunk);
         let is_smaller = self.chunk.is_none_or(|chunk| smaller < chunk);
         self.chunk = Some(smaller);
         is_smaller
@@ -221,7 +245,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Ends an upload that cannot be brought to its end. One that only the way was bad for may go on another day.
+    /// Ends an upload that cannot be brought to its end. One that only the way was bad for may go
+    /// on another day.
     async fn give_up(mut self, error: Error) -> Error {
         if is_passing(&error).is_none() || self.remembered.is_none() {
             self.upload.cancel(&self.session.url).await;
@@ -234,19 +259,27 @@ impl<'a> Sending<'a> {
 }
 
 /// Says whether an error may pass, and when.
-#[expect(clippy::option_option, reason = "whether it passes, and the wait that the server may ask for")]
+#[expect(
+    clippy::option_option,
+    reason = "whether it passes, and the wait that the server may ask for"
+)]
 fn is_passing(error: &Error) -> Option<Option<Duration>> {
     match error {
         Error::Request { .. } | Error::Stalled { .. } => Some(None),
-        // 404 and 416: the session is gone, or is not where this client thinks; 409: another request has it.
-        Error::Status { status: 404 | 408 | 409 | 416 | 429 | 500 | 502 | 503 | 504, retry_after, .. } => {
-            Some(*retry_after)
-        }
+        // 404 and 416: the session is gone, or is not where this client thinks; 409: another
+        // request has it.
+        Error::Status {
+            status: 404 | 408 | 409 | 416 | 429 | 500 | 502 | 503 | 504,
+            retry_after,
+            ..
+        } => Some(*retry_after),
         _ => None,
     }
 }
 
 fn is_wrong_content(error: &Error) -> bool {
     let Error::Status { status: 400, reasons, .. } = error else { return false };
-    ["DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID"].iter().any(|code| reasons.contains(code))
+    ["DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID"]
+        .iter()
+        .any(|code| reasons.contains(code))
 }

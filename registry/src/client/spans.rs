@@ -4,11 +4,13 @@ use std::{collections::VecDeque, ops::Range};
 
 use crate::blocks::BLOCK;
 
-/// How much one request asks for when several bring one blob, in bytes. Large enough that the wait for an answer does not count, small
-/// enough that the hash of the whole, which goes from the start to the end, is never far behind.
+/// How much one request asks for when several bring one blob, in bytes. Large enough that the wait
+/// for an answer does not count, small enough that the hash of the whole, which goes from the start
+/// to the end, is never far behind.
 const PART: u64 = 32 * BLOCK;
 
-/// The parts of a blob that are still to come. Parts begin at the start of a block, so that no two connections write in one.
+/// The parts of a blob that are still to come. Parts begin at the start of a block, so that no two
+/// connections write in one.
 #[derive(Debug)]
 pub(super) struct Spans {
     waiting: VecDeque<Range<u64>>,
@@ -38,9 +40,11 @@ impl Spans {
         Some(self.taken.len() - 1)
     }
 
-    /// Takes the second half of the longest part that somebody has, when there is no other: so nobody waits for a slow connection.
+    /// Takes the second half of the longest part that somebody has, when there is no other: so
+    /// nobody waits for a slow connection.
     pub(super) fn steal(&mut self) -> Option<usize> {
-        let longest = self.taken.iter_mut().max_by_key(|part| part.end.saturating_sub(part.start))?;
+        let longest =
+            self.taken.iter_mut().max_by_key(|part| part.end.saturating_sub(part.start))?;
         let middle = (longest.start + (longest.end - longest.start) / 2).next_multiple_of(BLOCK);
         if middle <= longest.start + BLOCK || middle + BLOCK > longest.end {
             return None;
@@ -132,7 +136,10 @@ mod tests {
         let first = spans.take().expect("there is work");
         assert_eq!(spans.advance(first, 10), 10);
         let second = spans.steal().expect("it is long enough");
-        assert_eq!((spans.rest(first), spans.rest(second)), (10..5 * BLOCK, 5 * BLOCK..8 * BLOCK + 5));
+        assert_eq!(
+            (spans.rest(first), spans.rest(second)),
+            (10..5 * BLOCK, 5 * BLOCK..8 * BLOCK + 5)
+        );
         assert_eq!(spans.advance(first, 9 * BLOCK), 5 * BLOCK - 10);
         let mut short = Spans::new(&[0..2 * BLOCK]);
         short.take();

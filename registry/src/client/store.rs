@@ -1,4 +1,5 @@
-//! The disk's side of a download: pieces are written where they belong, and the whole is hashed from its start to its end.
+//! The disk's side of a download: pieces are written where they belong, and the whole is hashed
+//! from its start to its end.
 
 use std::{
     io::{Read, Seek, SeekFrom},
@@ -21,7 +22,8 @@ use crate::{
     layout::Partial,
 };
 
-/// How many pieces are written before the hash gets them: as many as have come, so that its thread is woken seldom.
+/// How many pieces are written before the hash gets them: as many as have come, so that its thread
+/// is woken seldom.
 pub(super) const BATCH: usize = 32;
 /// How much of a blob may wait for the disk and the hash, in KiB.
 const MAX_WAITING_KIB: usize = 4 * 1024;
@@ -49,7 +51,8 @@ impl Memory {
     /// Waits until there is room for a piece.
     pub(super) async fn piece(&self, offset: u64, bytes: Bytes) -> Piece {
         let share = bytes.len().div_ceil(1024).min(MAX_WAITING_KIB);
-        let share = self.0.clone().acquire_many_owned(share as u32).await.expect("nobody closes it");
+        let share =
+            self.0.clone().acquire_many_owned(share as u32).await.expect("nobody closes it");
         Piece { offset, bytes, share }
     }
 }
@@ -61,8 +64,9 @@ enum Portion {
     File(Range<u64>),
 }
 
-/// Takes pieces until there are no more; returns the digest when the blob is whole. A second thread hashes: pieces that come in order
-/// while they are in memory, the others from the file, which the system still has in memory too.
+/// Takes pieces until there are no more; returns the digest when the blob is whole. A second thread
+/// hashes: pieces that come in order while they are in memory, the others from the file, which the
+/// system still has in memory too.
 pub(super) fn store(
     partial: Partial,
     hasher: Hasher,

@@ -35,7 +35,10 @@ impl Client {
             let list: TagList = repository.json(response, &url).await?;
             tags.extend(list.tags.unwrap_or_default());
         }
-        Err(Error::Protocol { url: repository.shown(), reason: "the list of tags has no end".into() })
+        Err(Error::Protocol {
+            url: repository.shown(),
+            reason: "the list of tags has no end".into(),
+        })
     }
 
     /// Deletes what a reference names: the tag, or with a digest the manifest and all its tags.
@@ -75,12 +78,18 @@ impl Client {
 
 impl Repository {
     /// Reads a JSON document of bounded size.
-    pub(super) async fn json<T: DeserializeOwned>(&self, response: Response, url: &Url) -> Result<T> {
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        response: Response,
+        url: &Url,
+    ) -> Result<T> {
         let body = self.http().read(response, MAX_DOCUMENT_SIZE).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
+        serde_json::from_slice(&body)
+            .map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
     }
 
-    /// Finds the next page of a listing. It must be of the same origin and another page than this one.
+    /// Finds the next page of a listing. It must be of the same origin and another page than this
+    /// one.
     pub(super) fn next_page(&self, response: &Response, page: &Url) -> Result<Option<Url>> {
         let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
         let Some(next) = link.and_then(|link| link::next(link, page)) else { return Ok(None) };

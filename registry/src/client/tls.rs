@@ -12,8 +12,8 @@ use rustls::{
 use super::ClientOptions;
 use crate::{Error, Result};
 
-/// Builds the TLS side of a client: the system's roots where there are any, the built-in ones (an image made from nothing has
-/// none), and those that the options name.
+/// Builds the TLS side of a client: the system's roots where there are any, the built-in ones (an
+/// image made from nothing has none), and those that the options name.
 pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -28,8 +28,11 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig> {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
             let certificates = certificates(chain)?;
-            let private_key = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
-            builder.with_client_auth_cert(certificates, private_key).map_err(|source| unreadable(chain, source))?
+            let private_key =
+                PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
+            builder
+                .with_client_auth_cert(certificates, private_key)
+                .map_err(|source| unreadable(chain, source))?
         }
     };
     // HTTP/2 would put all transfers on one TCP connection, and its flow control on top of TCP's.

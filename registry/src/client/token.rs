@@ -60,15 +60,22 @@ fn realm(registry: &Registry, challenge: &Challenge, has_credential: bool) -> Re
     let text = challenge.parameter("realm").unwrap_or_default();
     let invalid = || Error::InvalidAddress { text: super::envelope::printable(text) };
     let realm = Url::parse(text).map_err(|_| invalid())?;
-    let named = registry.client.0.options.token_hosts.get(&registry.host).map_or(&[][..], Vec::as_slice);
+    let named =
+        registry.client.0.options.token_hosts.get(&registry.host).map_or(&[][..], Vec::as_slice);
     let is_own = realm.host_str() == registry.base.host_str();
     let is_allowed = match has_credential {
         true => realm::is_trusted(&realm, &registry.base, &registry.host, named),
-        false => realm::is_reachable(&realm, &registry.base) && (is_own || !resolver::is_forbidden_host(&realm)),
+        false => {
+            realm::is_reachable(&realm, &registry.base)
+                && (is_own || !resolver::is_forbidden_host(&realm))
+        }
     };
     match is_allowed {
         true => Ok(realm),
-        false => Err(Error::UntrustedRealm { registry: registry.host.clone(), realm: location::shown(&realm) }),
+        false => Err(Error::UntrustedRealm {
+            registry: registry.host.clone(),
+            realm: location::shown(&realm),
+        }),
     }
 }
 
@@ -105,8 +112,14 @@ fn refresh(realm: Url, challenge: &Challenge, wanted: &[String], token: &str) ->
         .carrying(http::Payload::Bytes(form.into()))
 }
 
-/// Reads the answer. Nothing of it is ever shown: it may be a page from inside a network (CVE-2026-33990).
-async fn read(registry: &Registry, response: Response, url: &Url, is_known: bool) -> Result<Answer> {
+/// Reads the answer. Nothing of it is ever shown: it may be a page from inside a network
+/// (CVE-2026-33990).
+async fn read(
+    registry: &Registry,
+    response: Response,
+    url: &Url,
+    is_known: bool,
+) -> Result<Answer> {
     let status = response.status();
     match (status.as_u16(), is_known) {
         (200, _) => {}
@@ -122,5 +135,9 @@ async fn read(registry: &Registry, response: Response, url: &Url, is_known: bool
 }
 
 fn broken(registry: &Registry, url: &Url, reason: &str) -> Error {
-    Error::Token { registry: registry.host.clone(), realm: location::shown(url), reason: reason.to_owned() }
+    Error::Token {
+        registry: registry.host.clone(),
+        realm: location::shown(url),
+        reason: reason.to_owned(),
+    }
 }

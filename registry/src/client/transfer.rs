@@ -61,7 +61,11 @@ impl<S: Source + Sync> Transfer<S> {
         let Some(mut chunk) = self.source.http().chunk(&mut response).await? else {
             let url = location::shown(response.url());
             let is_short = self.received < self.size;
-            return if is_short { Err(Error::Cut { url, received: self.received }) } else { Ok(Bytes::new()) };
+            return if is_short {
+                Err(Error::Cut { url, received: self.received })
+            } else {
+                Ok(Bytes::new())
+            };
         };
         self.response = Some(response);
         let repeated = self.skip.min(chunk.len() as u64);
@@ -86,9 +90,14 @@ impl<S: Source + Sync> Transfer<S> {
         let is_rest = response.status() == 206;
         if is_rest && (from == 0 || first_byte(&response) != Some(from)) {
             let url = location::shown(response.url());
-            return Err(Error::Protocol { url, reason: "the range is not the one that was asked for".into() });
+            return Err(Error::Protocol {
+                url,
+                reason: "the range is not the one that was asked for".into(),
+            });
         }
-        let whole = response.content_length().map(|length| if is_rest { length.saturating_add(from) } else { length });
+        let whole = response
+            .content_length()
+            .map(|length| if is_rest { length.saturating_add(from) } else { length });
         if let Some(found) = whole.filter(|found| *found != self.size) {
             return Err(self.wrong_size(found));
         }
@@ -102,7 +111,11 @@ impl<S: Source + Sync> Transfer<S> {
             (self.mark, self.failures) = (self.received, 0);
         }
         self.failures += 1;
-        tracing::debug!(error = &error as &dyn std::error::Error, received = self.received, "download broke off");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            received = self.received,
+            "download broke off"
+        );
         match self.source.http().pause(self.failures, None).await {
             true => Ok(()),
             false => Err(error),

@@ -1,4 +1,5 @@
-//! Blobs on their way to a registry: is it there, can it be had from a neighbour, and else where to send it.
+//! Blobs on their way to a registry: is it there, can it be had from a neighbour, and else where to
+//! send it.
 
 use reqwest::{
     Method, Response,
@@ -6,13 +7,17 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Event, How, Repository, http, location, quirks::Quirks, remembered::Remembered, sending::Sending};
+use super::{
+    Event, How, Repository, http, location, quirks::Quirks, remembered::Remembered,
+    sending::Sending,
+};
 use crate::{
     Error, Layout, Result,
     content::{Descriptor, Digest},
 };
 
-/// A blob of at least this many bytes is worth being taken up by the next process, when this one is killed.
+/// A blob of at least this many bytes is worth being taken up by the next process, when this one is
+/// killed.
 const WORTH_REMEMBERING: u64 = 1024 * 1024;
 
 /// A blob that goes to one repository.
@@ -48,8 +53,8 @@ pub(super) enum Status {
 }
 
 impl Upload<'_> {
-    /// Brings the blob, unless it is there already or in one of `siblings`, other repositories of the registry.
-    /// Returns how it came there, and how many bytes were sent for it.
+    /// Brings the blob, unless it is there already or in one of `siblings`, other repositories of
+    /// the registry. Returns how it came there, and how many bytes were sent for it.
     pub(super) async fn run(&self, siblings: &[String]) -> Result<(How, u64)> {
         if self.repository.has_blob(self.descriptor, "pull,push").await? {
             return Ok((How::Existing, 0));
@@ -73,7 +78,10 @@ impl Upload<'_> {
             return Ok(None);
         }
         let (repository, digest) = (self.repository.clone(), self.descriptor.digest().clone());
-        super::pull::in_layout(self.layout, move |layout| Remembered::open(layout, &repository, &digest)).await
+        super::pull::in_layout(self.layout, move |layout| {
+            Remembered::open(layout, &repository, &digest)
+        })
+        .await
     }
 
     /// Finds the session of an earlier process, if the registry still has something in it.
@@ -92,10 +100,12 @@ impl Upload<'_> {
         }
     }
 
-    /// Finds a repository that has the blob. Not being allowed to look is not an error: the blob is then sent.
+    /// Finds a repository that has the blob. Not being allowed to look is not an error: the blob is
+    /// then sent.
     async fn find_sibling<'s>(&self, siblings: &'s [String]) -> Option<&'s str> {
         for name in siblings.iter().take(3) {
-            let sibling = Repository { registry: self.repository.registry.clone(), name: name.clone() };
+            let sibling =
+                Repository { registry: self.repository.registry.clone(), name: name.clone() };
             if sibling.has_blob(self.descriptor, "pull").await.unwrap_or(false) {
                 return Some(name);
             }
@@ -103,21 +113,28 @@ impl Upload<'_> {
         None
     }
 
-    /// Asks for a session, or for the blob to be taken from a sibling (distribution-spec, end-4a and end-11).
+    /// Asks for a session, or for the blob to be taken from a sibling (distribution-spec, end-4a
+    /// and end-11).
     pub(super) async fn begin(&self, sibling: Option<&str>) -> Result<Begun> {
         let mut url = self.repository.url("blobs/uploads/")?;
         let mut scopes = vec![self.repository.scope("pull,push")];
         if let Some(sibling) = sibling {
-            url.query_pairs_mut().append_pair("mount", self.descriptor.digest().as_ref()).append_pair("from", sibling);
+            url.query_pairs_mut()
+                .append_pair("mount", self.descriptor.digest().as_ref())
+                .append_pair("from", sibling);
             scopes.push(format!("repository:{sibling}:pull"));
         }
-        let response = self.repository.registry.send(http::Call::new(Method::POST, url), &scopes).await?;
+        let response =
+            self.repository.registry.send(http::Call::new(Method::POST, url), &scopes).await?;
         let expected: &[u16] = if sibling.is_some() { &[201, 202] } else { &[202] };
         let response = self.repository.http().expect(response, expected).await?;
         if response.status() == 201 {
             return Ok(Begun::Mounted);
         }
-        let said = response.headers().get("oci-chunk-min-length").and_then(|it| it.to_str().ok()?.parse().ok());
+        let said = response
+            .headers()
+            .get("oci-chunk-min-length")
+            .and_then(|it| it.to_str().ok()?.parse().ok());
         let min_chunk = said.unwrap_or(0).max(self.quirks().min_chunk);
         Ok(Begun::Session(Session { url: location_of(&response)?, offset: 0, min_chunk }))
     }
@@ -128,15 +145,25 @@ impl Upload<'_> {
         if response.status() != 204 {
             return Ok(Status::Gone);
         }
-        let received = response.headers().get(RANGE).and_then(|range| location::received(range.to_str().ok()?));
+        let received = response
+            .headers()
+            .get(RANGE)
+            .and_then(|range| location::received(range.to_str().ok()?));
         Ok(Status::Open(location_of(&response).unwrap_or_else(|_| session.clone()), received))
     }
 
-    /// Tells the registry that a session is given up. Whether it listens is its own affair (distribution-spec, end-14).
+    /// Tells the registry that a session is given up. Whether it listens is its own affair
+    /// (distribution-spec, end-14).
     pub(super) async fn cancel(&self, session: &Url) {
-        let outcome = self.repository.send(http::Call::new(Method::DELETE, session.clone()).once(), "pull,push").await;
+        let outcome = self
+            .repository
+            .send(http::Call::new(Method::DELETE, session.clone()).once(), "pull,push")
+            .await;
         if let Err(error) = outcome {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the session could not be cancelled");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the session could not be cancelled"
+            );
         }
     }
 
@@ -157,12 +184,16 @@ pub(super) fn location_of(response: &Response) -> Result<Url> {
 
 /// Compares the digest that a registry says it has stored, where it says one.
 pub(super) fn same_digest(response: &Response, expected: &Digest) -> Result<()> {
-    let stored = response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
+    let stored =
+        response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
     match stored.filter(|stored| *stored != expected.as_ref()) {
         None => Ok(()),
         Some(stored) => Err(Error::Protocol {
             url: location::shown(response.url()),
-            reason: format!("{} was stored instead of {expected}", super::envelope::printable(stored)),
+            reason: format!(
+                "{} was stored instead of {expected}",
+                super::envelope::printable(stored)
+            ),
         }),
     }
 }

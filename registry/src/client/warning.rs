@@ -9,7 +9,8 @@ const MAX_BYTES: usize = 4096;
 
 /// Returns the texts of the headers `Warning: 299 - "text"`; others are not meant for people.
 pub(crate) fn warnings(headers: &HeaderMap) -> Vec<String> {
-    let values: Vec<&str> = headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> =
+        headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect();
     if values.iter().map(|value| value.len()).sum::<usize>() > MAX_BYTES {
         return Vec::new();
     }
@@ -35,8 +36,10 @@ mod tests {
     use super::*;
 
     fn check(value: &'static str, expected: &[&str]) {
-        let headers =
-            HeaderMap::from_iter([(reqwest::header::WARNING, reqwest::header::HeaderValue::from_static(value))]);
+        let headers = HeaderMap::from_iter([(
+            reqwest::header::WARNING,
+            reqwest::header::HeaderValue::from_static(value),
+        )]);
         assert_eq!(warnings(&headers), expected, "{value}");
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{Descriptor, MediaType};
 use crate::{Error, Result, content};
 
-/// The largest document that is read into memory, in bytes (distribution-spec, "Pushing Manifests": at least 4 MiB).
+/// The largest document that is read into memory, in bytes (distribution-spec, "Pushing Manifests":
+/// at least 4 MiB).
 pub const MAX_DOCUMENT_SIZE: u64 = 4 * 1024 * 1024;
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -20,16 +21,20 @@ pub fn is_index(media_type: &MediaType) -> bool {
 
 /// Says whether a media type is that of a document with links of its own: a manifest or an index.
 pub fn is_manifest(media_type: &MediaType) -> bool {
-    matches!(media_type, MediaType::ImageManifest) || media_type.as_ref() == DOCKER_MANIFEST || is_index(media_type)
+    matches!(media_type, MediaType::ImageManifest)
+        || media_type.as_ref() == DOCKER_MANIFEST
+        || is_index(media_type)
 }
 
-/// A manifest or an index, reduced to what it links to: the view that push, pull, garbage collection and the registry share.
+/// A manifest or an index, reduced to what it links to: the view that push, pull, garbage
+/// collection and the registry share.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Document {
     /// The media type that it was given with.
     pub media_type: MediaType,
-    /// The type of artifact: `artifactType`, else the configuration's media type (distribution-spec, "Listing Referrers").
+    /// The type of artifact: `artifactType`, else the configuration's media type
+    /// (distribution-spec, "Listing Referrers").
     pub artifact_type: Option<MediaType>,
     /// The configuration; an index has none.
     pub config: Option<Descriptor>,
@@ -60,8 +65,8 @@ struct Fields {
 impl Document {
     /// Reads a manifest or an index.
     ///
-    /// Refuses what two readers could take for two things (CVE-2021-41190): a `mediaType` other than the one given with it,
-    /// or the links of both kinds.
+    /// Refuses what two readers could take for two things (CVE-2021-41190): a `mediaType` other
+    /// than the one given with it, or the links of both kinds.
     pub fn parse(media_type: &MediaType, bytes: &[u8]) -> Result<Self> {
         if !is_manifest(media_type) {
             return Err(Error::NotAManifest { media_type: media_type.to_string() });
@@ -71,14 +76,16 @@ impl Document {
         if size > MAX_DOCUMENT_SIZE {
             return Err(Error::TooLarge { what: what(), size, limit: MAX_DOCUMENT_SIZE });
         }
-        let fields: Fields =
-            serde_json::from_slice(bytes).map_err(|source| Error::InvalidDocument { what: what(), source })?;
-        fields.check(media_type).map_err(|reason| Error::AmbiguousManifest { what: what(), reason })?;
+        let fields: Fields = serde_json::from_slice(bytes)
+            .map_err(|source| Error::InvalidDocument { what: what(), source })?;
+        fields
+            .check(media_type)
+            .map_err(|reason| Error::AmbiguousManifest { what: what(), reason })?;
         Ok(fields.into_document(media_type.clone()))
     }
 
-    /// Everything it needs to be complete: the configuration, the layers, and the manifests of an index.
-    /// The subject is not among them: a referrer may come before what it refers to.
+    /// Everything it needs to be complete: the configuration, the layers, and the manifests of an
+    /// index. The subject is not among them: a referrer may come before what it refers to.
     pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers).chain(&self.manifests)
     }
@@ -128,13 +135,27 @@ mod tests {
     #[test]
     fn a_document_of_two_readings_is_refused_cve_2021_41190() {
         let cases = [
-            (MediaType::ImageManifest, format!(r#""config":{CONFIG},"layers":[],"manifests":[]"#), "with `manifests`"),
-            (MediaType::ImageIndex, format!(r#""manifests":[],"config":{CONFIG}"#), "with a `config`"),
-            (MediaType::ImageIndex, r#""manifests":[],"layers":[]"#.into(), "with a `config` or `layers`"),
+            (
+                MediaType::ImageManifest,
+                format!(r#""config":{CONFIG},"layers":[],"manifests":[]"#),
+                "with `manifests`",
+            ),
+            (
+                MediaType::ImageIndex,
+                format!(r#""manifests":[],"config":{CONFIG}"#),
+                "with a `config`",
+            ),
+            (
+                MediaType::ImageIndex,
+                r#""manifests":[],"layers":[]"#.into(),
+                "with a `config` or `layers`",
+            ),
             (MediaType::ImageManifest, format!(r#""config":{CONFIG},"fsLayers":[]"#), "fsLayers"),
             (
                 MediaType::ImageManifest,
-                format!(r#""mediaType":"application/vnd.oci.image.index.v1+json","config":{CONFIG},"layers":[]"#),
+                format!(
+                    r#""mediaType":"application/vnd.oci.image.index.v1+json","config":{CONFIG},"layers":[]"#
+                ),
                 "calls itself application/vnd.oci.image.index.v1+json",
             ),
         ];
@@ -151,9 +172,15 @@ mod tests {
                 .unwrap_err()
                 .contains("not the media type of a manifest")
         );
-        assert!(parse(MediaType::ImageManifest, r#""layers":[]"#).unwrap_err().contains("without a `config`"));
+        assert!(
+            parse(MediaType::ImageManifest, r#""layers":[]"#)
+                .unwrap_err()
+                .contains("without a `config`")
+        );
         let long = format!(r#""config":{CONFIG},"layers":[],"x":"{}""#, "x".repeat(4 << 20));
-        assert!(parse(MediaType::ImageManifest, &long).unwrap_err().contains("more than the 4194304"));
+        assert!(
+            parse(MediaType::ImageManifest, &long).unwrap_err().contains("more than the 4194304")
+        );
     }
 
     #[test]

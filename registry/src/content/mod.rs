@@ -1,7 +1,8 @@
 //! OCI documents, their digests, and the one encoder that turns them into bytes.
 //!
-//! The document types are `oci-spec`'s. A document made elsewhere travels as the bytes it came in: its parsed form is a view,
-//! never the source, because encoding it again would drop fields unknown here and change its digest.
+//! The document types are `oci-spec`'s. A document made elsewhere travels as the bytes it came in:
+//! its parsed form is a view, never the source, because encoding it again would drop fields unknown
+//! here and change its digest.
 
 mod document;
 mod hash;
@@ -12,9 +13,9 @@ use serde_json::Value;
 pub use document::{Document, MAX_DOCUMENT_SIZE, is_index, is_manifest};
 pub use hash::Hasher;
 pub use oci_spec::image::{
-    Arch, Config, ConfigBuilder, Descriptor, DescriptorBuilder, Digest, DigestAlgorithm, History, HistoryBuilder,
-    ImageConfiguration, ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder, ImageManifest, ImageManifestBuilder,
-    MediaType, Os, RootFs, RootFsBuilder,
+    Arch, Config, ConfigBuilder, Descriptor, DescriptorBuilder, Digest, DigestAlgorithm, History,
+    HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder,
+    ImageManifest, ImageManifestBuilder, MediaType, Os, RootFs, RootFsBuilder,
 };
 
 use crate::{Error, Result};
@@ -24,9 +25,11 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Encodes a document: compact JSON, with the keys of every object sorted by their bytes.
 ///
-/// Equal values give equal bytes whatever map holds them, and whatever features a dependency turns on.
+/// Equal values give equal bytes whatever map holds them, and whatever features a dependency turns
+/// on.
 pub fn encode(document: &impl Serialize) -> Vec<u8> {
-    let value = serde_json::to_value(document).expect("documents have text keys and finite numbers");
+    let value =
+        serde_json::to_value(document).expect("documents have text keys and finite numbers");
     let mut bytes = Vec::new();
     write_sorted(&value, &mut bytes);
     bytes
@@ -80,12 +83,15 @@ pub fn descriptor(media_type: impl Into<MediaType>, bytes: &[u8]) -> Descriptor 
     Descriptor::new(media_type.into(), bytes.len() as u64, digest(bytes))
 }
 
-/// Parses a digest that content can be stored under: `sha256` or `sha512`, with lower-case hex of the exact length.
+/// Parses a digest that content can be stored under: `sha256` or `sha512`, with lower-case hex of
+/// the exact length.
 ///
-/// Only such a digest ever becomes a path or a part of a URL (the class of CVE-2024-37032 and CVE-2024-3727).
+/// Only such a digest ever becomes a path or a part of a URL (the class of CVE-2024-37032 and
+/// CVE-2024-3727).
 pub fn parse_digest(text: &str) -> Result<Digest> {
     let refuse = |reason: String| Error::InvalidDigest { text: text.into(), reason };
-    let digest: Digest = text.parse().map_err(|error: oci_spec::OciSpecError| refuse(error.to_string()))?;
+    let digest: Digest =
+        text.parse().map_err(|error: oci_spec::OciSpecError| refuse(error.to_string()))?;
     check_algorithm(&digest)?;
     Ok(digest)
 }
@@ -108,14 +114,19 @@ mod tests {
     fn encode_sorts_keys_at_every_level() {
         let text = r#"{"b":[{"z":1,"a":{"y":null,"x":"\u00e9\"<"}}],"a":1.5}"#;
         let value: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(String::from_utf8(encode(&value)).unwrap(), r#"{"a":1.5,"b":[{"a":{"x":"é\"<","y":null},"z":1}]}"#);
+        assert_eq!(
+            String::from_utf8(encode(&value)).unwrap(),
+            r#"{"a":1.5,"b":[{"a":{"x":"é\"<","y":null},"z":1}]}"#
+        );
     }
 
     #[test]
     fn equal_annotations_encode_equally_whatever_their_order_in_memory() {
         let with = |keys: &mut dyn Iterator<Item = u32>| {
             let mut it = descriptor(MediaType::ImageLayer, b"x");
-            it.set_annotations(Some(keys.map(|k| (format!("key{k}"), "v".to_owned())).collect::<HashMap<_, _>>()));
+            it.set_annotations(Some(
+                keys.map(|k| (format!("key{k}"), "v".to_owned())).collect::<HashMap<_, _>>(),
+            ));
             encode(&it)
         };
         assert_eq!(with(&mut (0..50)), with(&mut (0..50).rev()));
@@ -124,7 +135,10 @@ mod tests {
     #[test]
     fn the_empty_descriptor_has_its_well_known_digest() {
         let empty = descriptor(MediaType::EmptyJSON, b"{}");
-        assert_eq!(empty.digest().as_ref(), "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+        assert_eq!(
+            empty.digest().as_ref(),
+            "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
         assert_eq!(empty.size(), 2);
     }
 
@@ -149,7 +163,10 @@ mod tests {
             format!("sha256-{hex}"),
         ];
         for text in bad {
-            assert!(matches!(parse_digest(&text), Err(Error::InvalidDigest { .. })), "{text} was taken for a digest");
+            assert!(
+                matches!(parse_digest(&text), Err(Error::InvalidDigest { .. })),
+                "{text} was taken for a digest"
+            );
         }
     }
 }

@@ -32,8 +32,9 @@ use crate::{
 impl Hub {
     /// Brings a file into a folder, under its path in the repository.
     ///
-    /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets its name after its size, and
-    /// its SHA-256 where the hub says one, were verified. Large files come in several ranges at once. `on` is told how many bytes are there.
+    /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets
+    /// its name after its size, and its SHA-256 where the hub says one, were verified. Large files
+    /// come in several ranges at once. `on` is told how many bytes are there.
     pub async fn download(
         &self,
         snapshot: &Snapshot,
@@ -53,7 +54,8 @@ impl Hub {
             move || Writer::open(&place)
         }))
         .await?;
-        let source = FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
+        let source =
+            FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
         let transfer = Transfer::new(source, file.size, writer.size);
         let start = writer.size;
         let (sender, receiver) = mpsc::channel(16);
@@ -62,7 +64,9 @@ impl Hub {
         let found = joined(writing).await?;
         let wrong = match outcome {
             Ok(()) => wrong_digest(snapshot, file, &found),
-            Err(error @ Error::WrongSize { .. }) => Some(wrong_file(snapshot, file, error.to_string())),
+            Err(error @ Error::WrongSize { .. }) => {
+                Some(wrong_file(snapshot, file, error.to_string()))
+            }
             // What came so far stays for the next call.
             Err(error) => return Err(error),
         };
@@ -71,7 +75,8 @@ impl Hub {
 }
 
 impl Hub {
-    /// Brings a large file in several parts at once; false where the host knows no ranges, and nothing is left of the attempt.
+    /// Brings a large file in several parts at once; false where the host knows no ranges, and
+    /// nothing is left of the attempt.
     async fn download_parts(
         &self,
         snapshot: &Snapshot,
@@ -82,9 +87,12 @@ impl Hub {
         let (partial, size) = (place.partial.clone(), file.size);
         let mut map = partial.clone().into_os_string();
         map.push(".map");
-        let opened = joined(spawn_blocking(move || Blocks::open(partial, map.into(), size))).await?;
+        let opened =
+            joined(spawn_blocking(move || Blocks::open(partial, map.into(), size))).await?;
         let blocks = opened.ok_or_else(|| busy(snapshot, file))?;
-        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, 0), on).await? else { return Ok(false) };
+        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, 0), on).await? else {
+            return Ok(false);
+        };
         let (place, file, snapshot) = (place.clone(), file.clone(), snapshot.clone());
         joined(spawn_blocking(move || {
             let found = blocks.hash(Hasher::default())?.finish();
@@ -98,7 +106,8 @@ impl Hub {
 }
 
 impl HubFile {
-    /// Says whether a file on disk is this one, by its size and, where the hub says one, its SHA-256.
+    /// Says whether a file on disk is this one, by its size and, where the hub says one, its
+    /// SHA-256.
     pub fn is_at(&self, path: &Path) -> Result<bool> {
         if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == self.size) {
             return Ok(false);
@@ -155,10 +164,19 @@ struct Place {
 
 impl Place {
     fn new(snapshot: &Snapshot, file: &HubFile, into: &Path) -> Result<Self> {
-        let oid: String =
-            file.sha256.as_ref().unwrap_or(&file.oid).chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+        let oid: String = file
+            .sha256
+            .as_ref()
+            .unwrap_or(&file.oid)
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(16)
+            .collect();
         if !is_inside(&file.path) {
-            return Err(Error::UnsafePath { repo: snapshot.repo.to_string(), path: file.path.clone() });
+            return Err(Error::UnsafePath {
+                repo: snapshot.repo.to_string(),
+                path: file.path.clone(),
+            });
         }
         let path = into.join(&file.path);
         let mut partial = path.clone().into_os_string();
@@ -184,7 +202,8 @@ struct Writer {
 impl Writer {
     /// Opens the partial file and hashes what is there. What cannot be a beginning is thrown away.
     fn open(place: &Place) -> Result<Self> {
-        let mut file = fs::OpenOptions::new().create(true).read(true).append(true).open(&place.partial)?;
+        let mut file =
+            fs::OpenOptions::new().create(true).read(true).append(true).open(&place.partial)?;
         let mut hasher = Hasher::default();
         let mut size = file.metadata()?.len();
         if size > place.size {
@@ -231,7 +250,13 @@ impl Source for FileSource<'_> {
         let response = self.hub.get(call).await?;
         match response.status().as_u16() {
             200 | 206 | 416 => Ok(response),
-            _ => Err(refusal(&self.hub.http, response, &self.snapshot.repo, Wanted::File(&self.file.path)).await),
+            _ => Err(refusal(
+                &self.hub.http,
+                response,
+                &self.snapshot.repo,
+                Wanted::File(&self.file.path),
+            )
+            .await),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A large file that becomes a blob while it arrives, with what its layer has around it: no second copy is ever made.
+//! A large file that becomes a blob while it arrives, with what its layer has around it: no second
+//! copy is ever made.
 
 use std::path::PathBuf;
 
@@ -30,11 +31,13 @@ pub struct Frame {
 }
 
 impl Hub {
-    /// Brings a file into a layout as a framed blob, in several ranges at once; returns the blob's digest and size, or `None` where the
-    /// host knows no ranges.
+    /// Brings a file into a layout as a framed blob, in several ranges at once; returns the blob's
+    /// digest and size, or `None` where the host knows no ranges.
     ///
-    /// What is there survives the process, until the layout's next garbage collection; a blob that is whole is not fetched again. The file is verified by its SHA-256 where the
-    /// hub says one. `on` is told how many of the file's bytes are there. Whoever goes on with the blob holds the layout from before this.
+    /// What is there survives the process, until the layout's next garbage collection; a blob that
+    /// is whole is not fetched again. The file is verified by its SHA-256 where the hub says one.
+    /// `on` is told how many of the file's bytes are there. Whoever goes on with the blob holds the
+    /// layout from before this.
     pub async fn download_framed(
         &self,
         snapshot: &Snapshot,
@@ -44,7 +47,8 @@ impl Hub {
         on: &(dyn Fn(u64) + Sync),
     ) -> Result<Option<(Digest, u64)>> {
         let framed = Framed { layout: layout.clone(), frame: frame.clone(), file: file.clone() };
-        let (framed, found) = joined(spawn_blocking(move || framed.find().map(|found| (framed, found)))).await?;
+        let (framed, found) =
+            joined(spawn_blocking(move || framed.find().map(|found| (framed, found)))).await?;
         let (blocks, hold) = match found {
             Found::Blob(digest) => {
                 on(file.size);
@@ -54,7 +58,9 @@ impl Hub {
             Found::Busy => return Err(busy(snapshot, file)),
         };
         let offset = frame.before.len() as u64;
-        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, offset), on).await? else { return Ok(None) };
+        let Some(blocks) = segments::fill(self, snapshot, file, (blocks, offset), on).await? else {
+            return Ok(None);
+        };
         let snapshot = snapshot.clone();
         joined(spawn_blocking(move || framed.finish(blocks, hold, &snapshot))).await.map(Some)
     }
@@ -102,13 +108,17 @@ impl Framed {
             return Ok(Found::Blob(digest));
         }
         let Self { frame: Frame { before, after }, file, .. } = self;
-        let Some(mut blocks) = Blocks::open(self.beside("part"), self.beside("map"), self.size())? else {
+        let Some(mut blocks) = Blocks::open(self.beside("part"), self.beside("map"), self.size())?
+        else {
             return Ok(Found::Busy);
         };
         for (start, bytes) in [(0, before), (before.len() as u64 + file.size, after)] {
             let place = start..start + bytes.len() as u64;
             for span in blocks.missing().iter().filter_map(|span| overlap(span, &place)) {
-                blocks.write_at(&bytes[(span.start - start) as usize..(span.end - start) as usize], span.start)?;
+                blocks.write_at(
+                    &bytes[(span.start - start) as usize..(span.end - start) as usize],
+                    span.start,
+                )?;
             }
         }
         Ok(Found::Parts(blocks, hold))
@@ -127,7 +137,8 @@ impl Framed {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
         }
-        // Before the blob has its name: whoever is killed in between finds the parts, and nobody fetches them again.
+        // Before the blob has its name: whoever is killed in between finds the parts, and nobody
+        // fetches them again.
         fs::write(self.beside(DIGEST), digest.to_string())?;
         blocks.publish(&path)?;
         drop(hold);

@@ -13,33 +13,53 @@ use crate::{
 };
 
 impl Hub {
-    /// Reads the first `most` bytes of a file, or all of one that is shorter; no more than that comes over the wire from a hub that
-    /// knows ranges. They are not verified: the digest of a whole says nothing of its beginning.
+    /// Reads the first `most` bytes of a file, or all of one that is shorter; no more than that
+    /// comes over the wire from a hub that knows ranges. They are not verified: the digest of a
+    /// whole says nothing of its beginning.
     pub async fn head(&self, snapshot: &Snapshot, file: &HubFile, most: u64) -> Result<Vec<u8>> {
         if !is_inside(&file.path) {
-            return Err(Error::UnsafePath { repo: snapshot.repo.to_string(), path: file.path.clone() });
+            return Err(Error::UnsafePath {
+                repo: snapshot.repo.to_string(),
+                path: file.path.clone(),
+            });
         }
         let most = most.min(file.size) as usize;
         if most == 0 {
             return Ok(Vec::new());
         }
-        let call = Call::get(self.file_url(snapshot, &file.path)?).with(RANGE, &format!("bytes=0-{}", most - 1));
+        let call = Call::get(self.file_url(snapshot, &file.path)?)
+            .with(RANGE, &format!("bytes=0-{}", most - 1));
         let mut response = self.get(call).await?;
         match response.status().as_u16() {
             200 => {}
             206 => {
-                let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+                let range =
+                    response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
                 if range.and_then(location::first_byte) != Some(0) {
                     let url = location::shown(response.url());
-                    return Err(Error::Protocol { url, reason: "the range is not the one that was asked for".into() });
+                    return Err(Error::Protocol {
+                        url,
+                        reason: "the range is not the one that was asked for".into(),
+                    });
                 }
             }
-            _ => return Err(refusal(&self.http, response, &snapshot.repo, Wanted::File(&file.path)).await),
+            _ => {
+                return Err(refusal(
+                    &self.http,
+                    response,
+                    &snapshot.repo,
+                    Wanted::File(&file.path),
+                )
+                .await);
+            }
         }
         let mut head = Vec::with_capacity(most);
         while head.len() < most {
             let Some(chunk) = self.http.chunk(&mut response).await? else {
-                return Err(Error::Cut { url: location::shown(response.url()), received: head.len() as u64 });
+                return Err(Error::Cut {
+                    url: location::shown(response.url()),
+                    received: head.len() as u64,
+                });
             };
             head.extend_from_slice(&chunk[..chunk.len().min(most - head.len())]);
         }

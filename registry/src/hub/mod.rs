@@ -1,6 +1,7 @@
 //! Hugging Face's hub: a client, and a door to a folder of models.
 //!
-//! The client pages through listings, resumes, and verifies; the door speaks to the official client as well as to ours.
+//! The client pages through listings, resumes, and verifies; the door speaks to the official client
+//! as well as to ours.
 
 #[cfg(feature = "server")]
 mod door;

@@ -12,18 +12,33 @@ pub(super) enum Wanted<'a> {
     File(&'a str),
 }
 
-/// Turns an answer that is no success into an error; the hub says the reason in the header `X-Error-Code`.
-pub(super) async fn refusal(http: &Http, response: Response, repo: &RepoId, wanted: Wanted<'_>) -> Error {
-    let code = response.headers().get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
+/// Turns an answer that is no success into an error; the hub says the reason in the header
+/// `X-Error-Code`.
+pub(super) async fn refusal(
+    http: &Http,
+    response: Response,
+    repo: &RepoId,
+    wanted: Wanted<'_>,
+) -> Error {
+    let code = response
+        .headers()
+        .get("x-error-code")
+        .and_then(|code| code.to_str().ok())
+        .unwrap_or_default();
     let id = repo.to_string();
     match (code, response.status().as_u16(), wanted) {
         ("GatedRepo", ..) => Error::GatedRepo { repo: id },
         ("RevisionNotFound", _, Wanted::Revision(revision)) => {
             Error::UnknownRevision { repo: id, revision: revision.to_owned() }
         }
-        ("EntryNotFound", _, Wanted::File(path)) => Error::UnknownFile { repo: id, path: path.to_owned() },
-        // The hub answers 401 for what does not exist, so that strangers cannot tell it from what they may not see.
-        ("RepoNotFound", ..) | ("", 401 | 403, _) | ("", 404, Wanted::Revision(_)) => Error::UnknownRepo { repo: id },
+        ("EntryNotFound", _, Wanted::File(path)) => {
+            Error::UnknownFile { repo: id, path: path.to_owned() }
+        }
+        // The hub answers 401 for what does not exist, so that strangers cannot tell it from what
+        // they may not see.
+        ("RepoNotFound", ..) | ("", 401 | 403, _) | ("", 404, Wanted::Revision(_)) => {
+            Error::UnknownRepo { repo: id }
+        }
         ("", 404, Wanted::File(path)) => Error::UnknownFile { repo: id, path: path.to_owned() },
         _ => match http.expect(response, &[]).await {
             Err(error) => error,

@@ -15,7 +15,8 @@ pub enum RepoKind {
     Dataset,
 }
 
-/// The name of a repository: `org/name`, `datasets/org/name`, or the address of its page on any hub.
+/// The name of a repository: `org/name`, `datasets/org/name`, or the address of its page on any
+/// hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoId {
     kind: RepoKind,
@@ -68,7 +69,10 @@ impl FromStr for RepoId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |reason: &str| Error::InvalidRepoId { text: text.to_owned(), reason: reason.to_owned() };
+        let refuse = |reason: &str| Error::InvalidRepoId {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
         if !text.starts_with("https://") && !text.starts_with("http://") {
             return parse_path(text, None).map_err(refuse);
         }
@@ -76,13 +80,16 @@ impl FromStr for RepoId {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("a name or password does not belong into it"));
         }
-        parse_path(url.path().trim_matches('/'), Some(url.origin().ascii_serialization())).map_err(refuse)
+        parse_path(url.path().trim_matches('/'), Some(url.origin().ascii_serialization()))
+            .map_err(refuse)
     }
 }
 
 fn parse_path(path: &str, endpoint: Option<String>) -> Result<RepoId, &'static str> {
     let (path, revision) = match path.split_once("/tree/") {
-        Some((path, revision)) if endpoint.is_some() && !revision.is_empty() => (path, Some(revision.to_owned())),
+        Some((path, revision)) if endpoint.is_some() && !revision.is_empty() => {
+            (path, Some(revision.to_owned()))
+        }
         _ => (path, None),
     };
     let (kind, name) = match path.split_once('/') {
@@ -96,7 +103,9 @@ fn parse_path(path: &str, endpoint: Option<String>) -> Result<RepoId, &'static s
     }
     match name.split('/').all(is_segment) {
         true => Ok(RepoId { kind, name: name.to_owned(), endpoint, revision }),
-        false => Err("a part is letters, digits, `.`, `_` and `-`, and begins with a letter, a digit or `_`"),
+        false => Err(
+            "a part is letters, digits, `.`, `_` and `-`, and begins with a letter, a digit or `_`",
+        ),
     }
 }
 
@@ -134,7 +143,10 @@ mod tests {
         check("datasets/org/name", Ok(("datasets/org/name", None, None)));
         check("models/org/name", Ok(("org/name", None, None)));
         check("https://hub.test/org/name", Ok(("org/name", Some("https://hub.test"), None)));
-        check("http://127.0.0.1:8080/org/name/", Ok(("org/name", Some("http://127.0.0.1:8080"), None)));
+        check(
+            "http://127.0.0.1:8080/org/name/",
+            Ok(("org/name", Some("http://127.0.0.1:8080"), None)),
+        );
         check(
             "https://hub.test/datasets/o/n/tree/refs/pr/1",
             Ok(("datasets/o/n", Some("https://hub.test"), Some("refs/pr/1"))),

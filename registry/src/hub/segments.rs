@@ -1,4 +1,5 @@
-//! A large file in parts: several on their way at once, and what is there is remembered, so that a killed download goes on.
+//! A large file in parts: several on their way at once, and what is there is remembered, so that a
+//! killed download goes on.
 
 use std::{
     ops::Range,
@@ -42,8 +43,8 @@ struct Arrived {
     n_bytes: u64,
 }
 
-/// Brings what is missing of a file that lies at `offset` among the blocks. `None` where the host knows no ranges; nothing is left of
-/// the attempt then.
+/// Brings what is missing of a file that lies at `offset` among the blocks. `None` where the host
+/// knows no ranges; nothing is left of the attempt then.
 pub(super) async fn fill(
     hub: &Hub,
     snapshot: &Snapshot,
@@ -52,11 +53,20 @@ pub(super) async fn fill(
     on: &(dyn Fn(u64) + Sync),
 ) -> Result<Option<Blocks>> {
     let whole = offset..offset + file.size;
-    let missing: Vec<Range<u64>> = blocks.missing().iter().filter_map(|span| overlap(span, &whole)).collect();
+    let missing: Vec<Range<u64>> =
+        blocks.missing().iter().filter_map(|span| overlap(span, &whole)).collect();
     let n_bytes = file.size - missing.iter().map(|span| span.end - span.start).sum::<u64>();
     on(n_bytes);
     let url = hub.file_url(snapshot, &file.path)?;
-    let parts = Parts { hub, snapshot, file, url, offset, arrived: Mutex::new(Arrived { blocks, n_bytes }), on };
+    let parts = Parts {
+        hub,
+        snapshot,
+        file,
+        url,
+        offset,
+        arrived: Mutex::new(Arrived { blocks, n_bytes }),
+        on,
+    };
     let spans = missing.into_iter().flat_map(parts_of);
     let bringing = stream::iter(spans).map(|span| parts.bring(span)).buffer_unordered(AT_ONCE);
     let knows_ranges = bringing.try_fold(true, |all, one| async move { Ok(all && one) }).await?;
@@ -84,7 +94,8 @@ pub(super) fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
 }
 
 impl Parts<'_> {
-    /// Brings one part, again and again as long as it gets further; says whether the host knows ranges.
+    /// Brings one part, again and again as long as it gets further; says whether the host knows
+    /// ranges.
     async fn bring(&self, span: Range<u64>) -> Result<bool> {
         let (http, mut from, mut failures) = (&self.hub.http, span.start, 0);
         while from < span.end {
@@ -94,12 +105,23 @@ impl Parts<'_> {
             match response.status().as_u16() {
                 206 => {}
                 200 => return Ok(false),
-                _ => return Err(refusal(http, response, &self.snapshot.repo, Wanted::File(&self.file.path)).await),
+                _ => {
+                    return Err(refusal(
+                        http,
+                        response,
+                        &self.snapshot.repo,
+                        Wanted::File(&self.file.path),
+                    )
+                    .await);
+                }
             }
             let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
             if range.and_then(location::first_byte) != Some(first) {
                 let url = location::shown(response.url());
-                return Err(Error::Protocol { url, reason: "the range is not the one that was asked for".into() });
+                return Err(Error::Protocol {
+                    url,
+                    reason: "the range is not the one that was asked for".into(),
+                });
             }
             let before = from;
             let error = loop {
@@ -113,7 +135,10 @@ impl Parts<'_> {
                         }
                     }
                     Ok(None) => {
-                        break Error::Cut { url: location::shown(response.url()), received: from - self.offset };
+                        break Error::Cut {
+                            url: location::shown(response.url()),
+                            received: from - self.offset,
+                        };
                     }
                     Err(error) => break error,
                 }

@@ -96,25 +96,40 @@ impl Hub {
         Self::with_options(endpoint, token, &ClientOptions::default())
     }
 
-    /// Makes a client that connects as `options` say; what they say of registries does not count here.
-    pub fn with_options(endpoint: &str, token: Option<String>, options: &ClientOptions) -> Result<Self> {
+    /// Makes a client that connects as `options` say; what they say of registries does not count
+    /// here.
+    pub fn with_options(
+        endpoint: &str,
+        token: Option<String>,
+        options: &ClientOptions,
+    ) -> Result<Self> {
         let invalid = || Error::InvalidAddress { text: endpoint.to_owned() };
-        let endpoint = Url::parse(&format!("{}/", endpoint.trim_end_matches('/'))).map_err(|_| invalid())?;
+        let endpoint =
+            Url::parse(&format!("{}/", endpoint.trim_end_matches('/'))).map_err(|_| invalid())?;
         if !matches!(endpoint.scheme(), "http" | "https")
             || !endpoint.username().is_empty()
             || endpoint.query().is_some()
         {
             return Err(invalid());
         }
-        if token.is_some() && endpoint.scheme() == "http" && !is_loopback(&endpoint) && !options.plain_http {
+        if token.is_some()
+            && endpoint.scheme() == "http"
+            && !is_loopback(&endpoint)
+            && !options.plain_http
+        {
             return Err(Error::PlainToken { endpoint: location::shown(&endpoint) });
         }
         let header = |token: String| -> Result<HeaderValue> {
-            let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Error::InvalidToken)?;
+            let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| Error::InvalidToken)?;
             header.set_sensitive(true);
             Ok(header)
         };
-        Ok(Self { http: Arc::new(Http::new(options)?), endpoint, token: token.map(header).transpose()? })
+        Ok(Self {
+            http: Arc::new(Http::new(options)?),
+            endpoint,
+            token: token.map(header).transpose()?,
+        })
     }
 
     /// Lists the files of a repository at a revision: a branch, a tag or a commit.
@@ -126,7 +141,8 @@ impl Hub {
             return Err(Error::Protocol { url: location::shown(&url), reason });
         }
         let mut files = Vec::new();
-        let mut page = Some(self.url(&format!("{}/tree/{sha}?recursive=true&expand=false", repo.api_path()))?);
+        let mut page =
+            Some(self.url(&format!("{}/tree/{sha}?recursive=true&expand=false", repo.api_path()))?);
         for _ in 0..MAX_PAGES {
             let Some(url) = page else { return Ok(Snapshot { repo: repo.clone(), sha, files }) };
             let response = self.ask(repo, revision, &url).await?;
@@ -136,7 +152,10 @@ impl Hub {
                 files.push(file(repo, entry)?);
             }
         }
-        Err(Error::Protocol { url: repo.to_string(), reason: "the list of files has no end".into() })
+        Err(Error::Protocol {
+            url: repo.to_string(),
+            reason: "the list of files has no end".into(),
+        })
     }
 
     /// The address of a file.
@@ -146,12 +165,20 @@ impl Hub {
             RepoKind::Dataset => "datasets/",
         };
         let path: Vec<String> = path.split('/').map(encoded).collect();
-        self.url(&format!("{prefix}{}/resolve/{}/{}", snapshot.repo.name(), snapshot.sha, path.join("/")))
+        self.url(&format!(
+            "{prefix}{}/resolve/{}/{}",
+            snapshot.repo.name(),
+            snapshot.sha,
+            path.join("/")
+        ))
     }
 
-    /// Asks for something of the hub itself, with the token; it stays behind when the answer leads elsewhere.
+    /// Asks for something of the hub itself, with the token; it stays behind when the answer leads
+    /// elsewhere.
     pub(super) async fn get(&self, mut call: Call) -> Result<Response> {
-        if let Some(token) = self.token.as_ref().filter(|_| location::is_same_origin(&call.url, &self.endpoint)) {
+        if let Some(token) =
+            self.token.as_ref().filter(|_| location::is_same_origin(&call.url, &self.endpoint))
+        {
             call.headers.insert(AUTHORIZATION, token.clone());
         }
         self.http.follow(call).await
@@ -167,7 +194,8 @@ impl Hub {
 
     async fn json<T: for<'de> Deserialize<'de>>(&self, response: Response, url: &Url) -> Result<T> {
         let body = self.http.read(response, MAX_DOCUMENT).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
+        serde_json::from_slice(&body)
+            .map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
     }
 
     fn url(&self, path: &str) -> Result<Url> {
@@ -179,7 +207,11 @@ impl Hub {
 fn encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(
+            |byte| {
+                if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
         .collect()
 }
 
@@ -209,7 +241,10 @@ fn file(repo: &RepoId, entry: Entry) -> Result<HubFile> {
     let is_digest = |sha256: &str| sha256.len() == 64 && is_hex(sha256);
     let is_safe = is_inside(&path) && lfs.as_ref().is_none_or(|lfs| is_digest(&lfs.oid));
     if !is_safe {
-        return Err(Error::UnsafePath { repo: repo.to_string(), path: crate::client::envelope::printable(&path) });
+        return Err(Error::UnsafePath {
+            repo: repo.to_string(),
+            path: crate::client::envelope::printable(&path),
+        });
     }
     let size = lfs.as_ref().map_or(size, |lfs| lfs.size);
     Ok(HubFile { path, size, oid, sha256: lfs.map(|lfs| lfs.oid) })
@@ -231,7 +266,9 @@ mod tests {
         for path in ["model.safetensors", "a/b.c/d e", "ünicode", "..a/b.."] {
             assert!(is_inside(path), "{path}");
         }
-        for path in ["", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a\\b", "C:x", "a\0b", "a/"] {
+        for path in
+            ["", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a\\b", "C:x", "a\0b", "a/"]
+        {
             assert!(!is_inside(path), "{path}");
         }
     }

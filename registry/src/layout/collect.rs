@@ -21,14 +21,17 @@ pub struct Collected {
 }
 
 impl Layout {
-    /// Removes every blob that no entry of the index reaches, tagged or not, and what killed writers left behind.
+    /// Removes every blob that no entry of the index reaches, tagged or not, and what killed
+    /// writers left behind.
     ///
-    /// [`Error::InUse`] while somebody [holds](Self::hold) the layout: their content is not named yet.
+    /// [`Error::InUse`] while somebody [holds](Self::hold) the layout: their content is not named
+    /// yet.
     pub fn collect_garbage(&self) -> Result<Collected> {
         self.collect_garbage_but(HashSet::new())
     }
 
-    /// The same, but what is `kept` stays too: a registry knows of content that the index does not name yet.
+    /// The same, but what is `kept` stays too: a registry knows of content that the index does not
+    /// name yet.
     pub(crate) fn collect_garbage_but(&self, kept: HashSet<Digest>) -> Result<Collected> {
         let _alone = self.hold_alone()?;
         let mut reachable = self.reachable()?;
@@ -43,7 +46,12 @@ impl Layout {
         Ok(collected)
     }
 
-    fn sweep(&self, algorithm: &str, reachable: &HashSet<Digest>, collected: &mut Collected) -> Result<()> {
+    fn sweep(
+        &self,
+        algorithm: &str,
+        reachable: &HashSet<Digest>,
+        collected: &mut Collected,
+    ) -> Result<()> {
         let dir = self.root.join("blobs").join(algorithm);
         if !dir.exists() {
             return Ok(());
@@ -51,7 +59,9 @@ impl Layout {
         for file in fs::read_dir(dir)? {
             let file = file?;
             let name = file.file_name();
-            let digest = name.to_str().and_then(|hex| content::parse_digest(&format!("{algorithm}:{hex}")).ok());
+            let digest = name
+                .to_str()
+                .and_then(|hex| content::parse_digest(&format!("{algorithm}:{hex}")).ok());
             if digest.is_some_and(|digest| !reachable.contains(&digest)) {
                 let size = file.metadata()?.len();
                 fs::remove_file(file.path())?;
@@ -62,7 +72,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Everything that an entry of the index reaches. A document that is damaged is an error: what it named cannot be known.
+    /// Everything that an entry of the index reaches. A document that is damaged is an error: what
+    /// it named cannot be known.
     fn reachable(&self) -> Result<HashSet<Digest>> {
         let mut reachable = HashSet::new();
         let mut documents = HashSet::new();
@@ -82,7 +93,8 @@ impl Layout {
         Ok(reachable)
     }
 
-    /// Every descriptor in a document, wherever it stands: so also in kinds of manifests that are unknown here.
+    /// Every descriptor in a document, wherever it stands: so also in kinds of manifests that are
+    /// unknown here.
     fn named_by(&self, document: &Descriptor) -> Result<Vec<Descriptor>> {
         if document.size() > MAX_DOCUMENT_SIZE && !is_manifest(document.media_type()) {
             return Ok(Vec::new());
@@ -95,14 +107,18 @@ impl Layout {
         match serde_json::from_slice(&bytes) {
             Ok(value) => descriptors_in(&value, &mut found),
             Err(_) if !is_manifest(document.media_type()) => {}
-            Err(source) => return Err(Error::InvalidDocument { what: document.digest().to_string(), source }),
+            Err(source) => {
+                return Err(Error::InvalidDocument { what: document.digest().to_string(), source });
+            }
         }
         Ok(found)
     }
 }
 
 fn may_name_others(media_type: &MediaType) -> bool {
-    is_manifest(media_type) || media_type.as_ref().contains("manifest") || media_type.as_ref().contains("index")
+    is_manifest(media_type)
+        || media_type.as_ref().contains("manifest")
+        || media_type.as_ref().contains("index")
 }
 
 fn descriptors_in(value: &Value, found: &mut Vec<Descriptor>) {

@@ -9,16 +9,19 @@ use crate::{
 };
 
 impl Layout {
-    /// Everything that a manifest or an index reaches, each digest once: content before what names it, so itself last.
+    /// Everything that a manifest or an index reaches, each digest once: content before what names
+    /// it, so itself last.
     ///
-    /// Every document on the way is read and verified; blobs are only named. This is the order in which a push may go.
+    /// Every document on the way is read and verified; blobs are only named. This is the order in
+    /// which a push may go.
     pub fn graph(&self, root: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut graph = Graph { layout: self, seen: HashSet::new(), order: Vec::new() };
         graph.visit(root)?;
         Ok(graph.order)
     }
 
-    /// Checks that all content which a manifest reaches is here, with the size that its descriptor says.
+    /// Checks that all content which a manifest reaches is here, with the size that its descriptor
+    /// says.
     pub(super) fn check_complete(&self, root: &Descriptor) -> Result<()> {
         let graph = self.graph(root)?;
         graph.iter().try_for_each(|descriptor| self.check_present(descriptor))
@@ -37,7 +40,8 @@ impl Layout {
     }
 }
 
-/// Says whether content may be missing, because it is never handed on (image-spec, "Non-Distributable Layers").
+/// Says whether content may be missing, because it is never handed on (image-spec,
+/// "Non-Distributable Layers").
 pub(crate) fn is_elsewhere(descriptor: &Descriptor) -> bool {
     match descriptor.media_type() {
         MediaType::ImageLayerNonDistributable
@@ -68,7 +72,10 @@ impl Graph<'_> {
         if is_manifest(descriptor.media_type()) {
             if depth > MAX_DEPTH {
                 let what = format!("manifest {}", descriptor.digest());
-                return Err(Error::AmbiguousManifest { what, reason: "indexes nested too deeply".into() });
+                return Err(Error::AmbiguousManifest {
+                    what,
+                    reason: "indexes nested too deeply".into(),
+                });
             }
             let document = self.layout.document(descriptor)?;
             document.children().try_for_each(|child| self.visit_at(child, depth + 1))?;

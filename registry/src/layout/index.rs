@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Layout {
-    /// The manifest that a reference names. Of a reference with a digest the repository is not asked.
+    /// The manifest that a reference names. Of a reference with a digest the repository is not
+    /// asked.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor> {
         let entries = self.read_index()?.entries()?;
         let found = entries.into_iter().find(|entry| match reference.digest() {
@@ -21,14 +22,18 @@ impl Layout {
         });
         match found {
             Some(entry) => Ok(entry.descriptor),
-            None => Err(Error::UnknownReference { reference: Box::new(reference.clone()), root: self.root.clone() }),
+            None => Err(Error::UnknownReference {
+                reference: Box::new(reference.clone()),
+                root: self.root.clone(),
+            }),
         }
     }
 
     /// Every tag with its manifest, sorted.
     pub fn tags(&self) -> Result<Vec<(Reference, Descriptor)>> {
         let entries = self.read_index()?.entries()?;
-        let tagged = entries.into_iter().filter_map(|entry| Some((entry.reference?, entry.descriptor)));
+        let tagged =
+            entries.into_iter().filter_map(|entry| Some((entry.reference?, entry.descriptor)));
         let mut tags: Vec<_> = tagged.collect();
         tags.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(tags)
@@ -41,8 +46,8 @@ impl Layout {
         Ok(descriptors.filter(|descriptor| seen.insert(descriptor.digest().clone())).collect())
     }
 
-    /// Gives a manifest a tag, and takes the tag from the manifest that had it, which stays without one.
-    /// Refuses a manifest that reaches content which is not here.
+    /// Gives a manifest a tag, and takes the tag from the manifest that had it, which stays without
+    /// one. Refuses a manifest that reaches content which is not here.
     pub fn tag(&self, descriptor: &Descriptor, reference: &Reference) -> Result<()> {
         if reference.tag().is_none() {
             return Err(Error::NoTag { reference: Box::new(reference.clone()) });
@@ -55,7 +60,8 @@ impl Layout {
         })
     }
 
-    /// Takes a tag away; its manifest stays, without a tag if this was the last. Says whether the tag was there.
+    /// Takes a tag away; its manifest stays, without a tag if this was the last. Says whether the
+    /// tag was there.
     pub fn untag(&self, reference: &Reference) -> Result<bool> {
         self.change_index(|index| index.take_tag(reference, None))
     }
@@ -68,7 +74,8 @@ impl Layout {
         self.change_index(|index| index.insert(descriptor, None))
     }
 
-    /// Takes a manifest and all its tags out of the index. Says whether it was there; its content goes with the next collection.
+    /// Takes a manifest and all its tags out of the index. Says whether it was there; its content
+    /// goes with the next collection.
     pub fn remove(&self, digest: &Digest) -> Result<bool> {
         self.change_index(|index| {
             let before = index.manifests.len();
@@ -103,7 +110,9 @@ impl Layout {
     fn read_index(&self) -> Result<Index> {
         let path = self.index_path();
         let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Index::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Index::default());
+            }
             bytes => bytes?,
         };
         let what = || path.display().to_string();
@@ -133,7 +142,8 @@ impl Index {
         self.manifests.iter().map(|value| self.entry(value)).collect()
     }
 
-    /// Parses an entry. A name that is no reference of ours belongs to another tool: the entry counts as untagged.
+    /// Parses an entry. A name that is no reference of ours belongs to another tool: the entry
+    /// counts as untagged.
     fn entry(&self, value: &Value) -> Result<Entry> {
         let mut descriptor: Descriptor = serde_json::from_value(value.clone())
             .map_err(|source| Error::InvalidDocument { what: self.what.clone(), source })?;
@@ -150,11 +160,15 @@ impl Index {
         Ok(())
     }
 
-    /// Takes a tag from whatever manifest has it, other than `but`; a manifest's last entry stays, without its name.
+    /// Takes a tag from whatever manifest has it, other than `but`; a manifest's last entry stays,
+    /// without its name.
     fn take_tag(&mut self, reference: &Reference, but: Option<&Digest>) -> Result<bool> {
         let entries = self.entries()?;
         let has_it = |entry: &Entry| entry.reference.as_ref() == Some(reference);
-        let Some(i) = entries.iter().position(|entry| has_it(entry) && Some(entry.descriptor.digest()) != but) else {
+        let Some(i) = entries
+            .iter()
+            .position(|entry| has_it(entry) && Some(entry.descriptor.digest()) != but)
+        else {
             return Ok(false);
         };
         let of_it = |entry: &&Entry| entry.descriptor.digest() == entries[i].descriptor.digest();
@@ -166,26 +180,33 @@ impl Index {
         Ok(true)
     }
 
-    /// Adds an entry, unless there is one; a manifest without a tag gets the first one in its place.
+    /// Adds an entry, unless there is one; a manifest without a tag gets the first one in its
+    /// place.
     fn insert(&mut self, descriptor: &Descriptor, reference: Option<&Reference>) -> Result<()> {
         let entries = self.entries()?;
-        let mut of_it = entries.iter().enumerate().filter(|(_, it)| it.descriptor.digest() == descriptor.digest());
+        let mut of_it = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.descriptor.digest() == descriptor.digest());
         let has_it = |entry: &Entry| reference.is_none() || entry.reference.as_ref() == reference;
         if of_it.clone().any(|(_, entry)| has_it(entry)) {
             return Ok(());
         }
-        let nameless =
-            of_it.find(|(i, _)| self.manifests[*i].pointer("/annotations").and_then(|it| it.get(REF_NAME)).is_none());
+        let nameless = of_it.find(|(i, _)| {
+            self.manifests[*i].pointer("/annotations").and_then(|it| it.get(REF_NAME)).is_none()
+        });
         let i = match nameless {
             Some((i, _)) => i,
             None => {
-                self.manifests.push(serde_json::to_value(descriptor).expect("descriptors have text keys"));
+                self.manifests
+                    .push(serde_json::to_value(descriptor).expect("descriptors have text keys"));
                 self.manifests.len() - 1
             }
         };
         let Some(reference) = reference else { return Ok(()) };
         let entry = self.manifests[i].as_object_mut().expect("an entry was parsed as a descriptor");
-        entry.entry("annotations").or_insert_with(|| json!({}))[REF_NAME] = reference.to_string().into();
+        entry.entry("annotations").or_insert_with(|| json!({}))[REF_NAME] =
+            reference.to_string().into();
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! The two locks of a layout.
 //!
-//! Whoever adds content shares the content lock until the index names what was added; garbage collection holds it alone, and so
-//! meets no content that is about to be named. The index lock is held alone for the moment in which `index.json` is replaced.
-//! The order is always: first the content lock, then the index lock. Both end with the process that holds them.
+//! Whoever adds content shares the content lock until the index names what was added; garbage
+//! collection holds it alone, and so meets no content that is about to be named. The index lock is
+//! held alone for the moment in which `index.json` is replaced. The order is always: first the
+//! content lock, then the index lock. Both end with the process that holds them.
 
 use fs_err as fs;
 
@@ -16,8 +17,8 @@ pub struct Hold {
 }
 
 impl Layout {
-    /// Keeps content that nothing names yet from being collected: hold the layout from the first blob to the tag.
-    /// Waits while a collection runs.
+    /// Keeps content that nothing names yet from being collected: hold the layout from the first
+    /// blob to the tag. Waits while a collection runs.
     pub fn hold(&self) -> Result<Hold> {
         let lock = self.lock_file(".content.lock")?;
         lock.lock_shared()?;

@@ -1,4 +1,5 @@
-//! An OCI image layout on disk (image-spec, "Image Layout"): content by digest, and an index of the manifests with their tags.
+//! An OCI image layout on disk (image-spec, "Image Layout"): content by digest, and an index of the
+//! manifests with their tags.
 //!
 //! ```text
 //! <root>/oci-layout             {"imageLayoutVersion":"1.0.0"}
@@ -9,10 +10,11 @@
 //!        .index.lock            held alone while index.json is replaced
 //! ```
 //!
-//! The first three are the specification's, so `skopeo`, `oras` and `crane` read the folder. An entry's tag is its annotation
-//! `org.opencontainers.image.ref.name`: a whole [`Reference`](crate::Reference), as it is displayed.
-//! Several processes can share one layout, and one that is killed leaves it readable. The index is on the disk before it counts;
-//! blobs are not waited for, so that after a power failure one may be short: then its size tells, or its digest.
+//! The first three are the specification's, so `skopeo`, `oras` and `crane` read the folder. An
+//! entry's tag is its annotation `org.opencontainers.image.ref.name`: a whole
+//! [`Reference`](crate::Reference), as it is displayed. Several processes can share one layout, and
+//! one that is killed leaves it readable. The index is on the disk before it counts; blobs are not
+//! waited for, so that after a power failure one may be short: then its size tells, or its digest.
 
 mod collect;
 mod graph;
@@ -70,13 +72,18 @@ impl Layout {
     fn init_version(&self) -> Result<()> {
         let path = self.root.join("oci-layout");
         if !path.exists() {
-            return self.replace(&path, &content::encode(&json!({ "imageLayoutVersion": "1.0.0" })));
+            return self
+                .replace(&path, &content::encode(&json!({ "imageLayoutVersion": "1.0.0" })));
         }
-        let version: Value = serde_json::from_slice(&fs::read(&path)?)
-            .map_err(|source| Error::InvalidDocument { what: path.display().to_string(), source })?;
+        let version: Value = serde_json::from_slice(&fs::read(&path)?).map_err(|source| {
+            Error::InvalidDocument { what: path.display().to_string(), source }
+        })?;
         match version["imageLayoutVersion"].as_str() {
             Some("1.0.0") => Ok(()),
-            found => Err(Error::LayoutVersion { root: self.root.clone(), found: found.unwrap_or("?").into() }),
+            found => Err(Error::LayoutVersion {
+                root: self.root.clone(),
+                found: found.unwrap_or("?").into(),
+            }),
         }
     }
 
@@ -112,7 +119,11 @@ impl Layout {
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         if descriptor.size() > MAX_DOCUMENT_SIZE {
             let what = descriptor.digest().to_string();
-            return Err(Error::TooLarge { what, size: descriptor.size(), limit: MAX_DOCUMENT_SIZE });
+            return Err(Error::TooLarge {
+                what,
+                size: descriptor.size(),
+                limit: MAX_DOCUMENT_SIZE,
+            });
         }
         let path = self.check_size(descriptor)?;
         let bytes = fs::read(&path)?;
@@ -139,10 +150,16 @@ impl Layout {
         Ok(descriptor)
     }
 
-    /// Adds a manifest or an index, with exactly these bytes; refuses one that names content which is not here.
+    /// Adds a manifest or an index, with exactly these bytes; refuses one that names content which
+    /// is not here.
     ///
-    /// It gets a place in the index by [`tag`](Self::tag) or [`add`](Self::add); until then [`hold`](Self::hold) the layout.
-    pub fn put_manifest(&self, media_type: impl Into<MediaType>, bytes: &[u8]) -> Result<Descriptor> {
+    /// It gets a place in the index by [`tag`](Self::tag) or [`add`](Self::add); until then
+    /// [`hold`](Self::hold) the layout.
+    pub fn put_manifest(
+        &self,
+        media_type: impl Into<MediaType>,
+        bytes: &[u8],
+    ) -> Result<Descriptor> {
         let descriptor = content::descriptor(media_type, bytes);
         self.put_manifest_as(&descriptor, bytes)?;
         Ok(descriptor)
@@ -196,6 +213,10 @@ impl Layout {
 fn check_digest(expected: &Digest, found: Digest, path: &Path) -> Result<()> {
     match *expected == found {
         true => Ok(()),
-        false => Err(Error::WrongDigest { what: path.display().to_string(), expected: expected.clone(), found }),
+        false => Err(Error::WrongDigest {
+            what: path.display().to_string(),
+            expected: expected.clone(),
+            found,
+        }),
     }
 }

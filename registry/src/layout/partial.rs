@@ -1,4 +1,5 @@
-//! A blob on its way into a layout, in `ingest/<alg>-<hex>.part`; which of its blocks are there, `….map` says.
+//! A blob on its way into a layout, in `ingest/<alg>-<hex>.part`; which of its blocks are there,
+//! `….map` says.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -27,9 +28,16 @@ impl Partial {
         content::check_algorithm(digest)?;
         let hold = layout.hold()?;
         let ingest = layout.root.join("ingest");
-        let beside = |suffix: &str| ingest.join(format!("{}-{}.{suffix}", digest.algorithm(), digest.digest()));
+        let beside = |suffix: &str| {
+            ingest.join(format!("{}-{}.{suffix}", digest.algorithm(), digest.digest()))
+        };
         let blocks = Blocks::open(beside("part"), beside("map"), descriptor.size())?;
-        Ok(blocks.map(|blocks| Self { layout: layout.clone(), digest: digest.clone(), blocks, _hold: hold }))
+        Ok(blocks.map(|blocks| Self {
+            layout: layout.clone(),
+            digest: digest.clone(),
+            blocks,
+            _hold: hold,
+        }))
     }
 
     /// Where the content is on its way.
@@ -57,7 +65,8 @@ impl Partial {
         self.blocks.write_at(piece, offset)
     }
 
-    /// Makes the blob visible, if its content was found to have its digest; else nothing of it stays.
+    /// Makes the blob visible, if its content was found to have its digest; else nothing of it
+    /// stays.
     pub(crate) fn commit(self, found: Digest) -> Result<()> {
         let path = self.layout.blob_path(&self.digest)?;
         if let Err(error) = check_digest(&self.digest, found, &path) {
@@ -87,7 +96,8 @@ mod tests {
     }
 
     fn written(layout: &Layout, descriptor: &Descriptor) -> Partial {
-        let mut partial = Partial::open(layout, descriptor).expect("it opens").expect("nobody else is at it");
+        let mut partial =
+            Partial::open(layout, descriptor).expect("it opens").expect("nobody else is at it");
         partial.write_at(b"content", 0).expect("it writes");
         partial
     }
@@ -107,7 +117,9 @@ mod tests {
     #[test]
     fn wrong_content_leaves_nothing() {
         let (_dir, layout, descriptor) = fixture();
-        written(&layout, &descriptor).commit(content::digest(b"other")).expect_err("it is something else");
+        written(&layout, &descriptor)
+            .commit(content::digest(b"other"))
+            .expect_err("it is something else");
         assert!(!layout.contains(descriptor.digest()));
         assert_eq!(n_on_their_way(&layout), 0);
     }

@@ -11,14 +11,15 @@ use crate::{
     content::{Digest, Hasher},
 };
 
-/// A blob that is written in pieces, from any thread and in any order; what is hashed is what was written.
+/// A blob that is written in pieces, from any thread and in any order; what is hashed is what was
+/// written.
 ///
-/// A fixed number of buffers goes round: [`buffer`](Self::buffer) lends one, [`put`](Self::put) takes it back. They must be
-/// asked for in the order of the pieces they will hold (ask under the lock that hands out the pieces), or the hash could wait
-/// for a piece that waits for a buffer.
+/// A fixed number of buffers goes round: [`buffer`](Self::buffer) lends one, [`put`](Self::put)
+/// takes it back. They must be asked for in the order of the pieces they will hold (ask under the
+/// lock that hands out the pieces), or the hash could wait for a piece that waits for a buffer.
 ///
-/// Whoever puts a piece while nobody hashes does so himself, as far as there are pieces: no thread waits for another as long as
-/// there is a buffer.
+/// Whoever puts a piece while nobody hashes does so himself, as far as there are pieces: no thread
+/// waits for another as long as there is a buffer.
 #[derive(Debug)]
 pub struct PieceWriter {
     /// Holds the temporary file; nothing of it is visible before `commit`, or after a drop.
@@ -44,7 +45,8 @@ struct State {
 }
 
 impl Layout {
-    /// Starts a new blob that several threads will write, with this many buffers of this many bytes.
+    /// Starts a new blob that several threads will write, with this many buffers of this many
+    /// bytes.
     pub fn piece_writer(&self, n_buffers: usize, buffer_size: usize) -> Result<PieceWriter> {
         PieceWriter::new(Some(self.writer()?), n_buffers, buffer_size)
     }
@@ -120,11 +122,15 @@ impl PieceWriter {
         self.freed.notify_all();
     }
 
-    /// Makes the blob visible under its SHA-256 digest, once all that was put is hashed. A piece that is missing is an error.
+    /// Makes the blob visible under its SHA-256 digest, once all that was put is hashed. A piece
+    /// that is missing is an error.
     pub fn commit(self) -> Result<(Digest, u64)> {
-        let State { written, hashed: size, hasher, .. } = self.state.into_inner().expect("no holder panics");
+        let State { written, hashed: size, hasher, .. } =
+            self.state.into_inner().expect("no holder panics");
         if !written.is_empty() {
-            return Err(io::Error::other(format!("a piece of the blob is missing at byte {size}")).into());
+            return Err(
+                io::Error::other(format!("a piece of the blob is missing at byte {size}")).into()
+            );
         }
         let hasher = hasher.expect("nobody puts any more");
         match self.blob {

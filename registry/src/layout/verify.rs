@@ -18,7 +18,8 @@ pub struct Verified {
 }
 
 impl Layout {
-    /// Hashes a manifest and everything that it reaches, and reports every blob that is not what its descriptor says.
+    /// Hashes a manifest and everything that it reaches, and reports every blob that is not what
+    /// its descriptor says.
     pub fn verify(&self, root: &Descriptor) -> Result<Verified> {
         let mut verified = Verified::default();
         let mut seen = HashSet::new();

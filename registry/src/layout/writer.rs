@@ -14,7 +14,8 @@ use crate::{
     content::{Descriptor, Digest, Hasher},
 };
 
-/// A blob that is being written and hashed; nothing of it is visible before [`commit`](Self::commit), or after a drop.
+/// A blob that is being written and hashed; nothing of it is visible before
+/// [`commit`](Self::commit), or after a drop.
 #[derive(Debug)]
 pub struct BlobWriter {
     layout: Layout,
@@ -31,12 +32,14 @@ impl BlobWriter {
         Ok(Self { layout: layout.clone(), file, hasher: Hasher::default(), size: 0, _hold: hold })
     }
 
-    /// A second handle of the file, for writers that say what they wrote by [`replace`](Self::replace).
+    /// A second handle of the file, for writers that say what they wrote by
+    /// [`replace`](Self::replace).
     pub(super) fn second_handle(&self) -> Result<fs::File> {
         Ok(self.file.as_file().try_clone()?)
     }
 
-    /// Takes the place of what was hashed so far: the hash and the size of what lies in the file now.
+    /// Takes the place of what was hashed so far: the hash and the size of what lies in the file
+    /// now.
     pub(super) fn replace(mut self, hasher: Hasher, size: u64) -> Result<Self> {
         let found = self.file.as_file().metadata()?.len();
         if found != size {
@@ -52,16 +55,20 @@ impl BlobWriter {
         self.size
     }
 
-    /// Makes the blob visible under its digest. If it is not what was expected, that is an error, and nothing is visible.
+    /// Makes the blob visible under its digest. If it is not what was expected, that is an error,
+    /// and nothing is visible.
     ///
-    /// Without an expectation the digest is a SHA-256; with one it is of the expected digest's algorithm.
+    /// Without an expectation the digest is a SHA-256; with one it is of the expected digest's
+    /// algorithm.
     pub fn commit(self, expected: Option<&Descriptor>) -> Result<(Digest, u64)> {
         if let Some(expected) = expected.filter(|expected| expected.size() != self.size) {
             let what = format!("blob {}", expected.digest());
             return Err(Error::WrongSize { what, expected: expected.size(), found: self.size });
         }
         let mut hasher = self.hasher;
-        if let Some(expected) = expected.filter(|expected| *expected.digest().algorithm() != hasher.algorithm()) {
+        if let Some(expected) =
+            expected.filter(|expected| *expected.digest().algorithm() != hasher.algorithm())
+        {
             hasher = Hasher::new(expected.digest().algorithm())?;
             hash_file(self.file.path(), &mut hasher)?;
         }
@@ -100,7 +107,8 @@ pub(crate) fn hash_file(path: &Path, hasher: &mut Hasher) -> Result<()> {
     }
 }
 
-/// Makes a temporary file with the modes of an ordinary one: the process's umask decides who may read the layout.
+/// Makes a temporary file with the modes of an ordinary one: the process's umask decides who may
+/// read the layout.
 pub(super) fn temporary_file(dir: &Path) -> Result<NamedTempFile<fs::File>> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("");
@@ -116,8 +124,9 @@ pub(super) fn temporary_file(dir: &Path) -> Result<NamedTempFile<fs::File>> {
 pub(super) enum Durable {
     /// It must: what others rely on is never half there, not even after the power failed.
     Yes,
-    /// The system writes it when it likes. After a power failure a blob may be short or missing; its readers notice that by its
-    /// size and its digest. Waiting for the disk would make packing and pulling as slow as the disk.
+    /// The system writes it when it likes. After a power failure a blob may be short or missing;
+    /// its readers notice that by its size and its digest. Waiting for the disk would make packing
+    /// and pulling as slow as the disk.
     No,
 }
 

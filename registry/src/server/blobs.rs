@@ -31,7 +31,8 @@ pub(super) async fn send(
         blocking(move || open(&registry, &name, &digest, is_head)).await?
     };
     let etag = format!("\"{digest}\"");
-    let range = header(&request, "range").filter(|_| header(&request, "if-range").is_none_or(|it| it == etag));
+    let range = header(&request, "range")
+        .filter(|_| header(&request, "if-range").is_none_or(|it| it == etag));
     let (status, start, end) = match parse_range(range, size) {
         Asked::Whole => (StatusCode::OK, 0, size),
         Asked::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
@@ -56,12 +57,17 @@ pub(super) async fn send(
         ("etag", etag),
     ];
     let content_range = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
-    let part =
-        (status == StatusCode::PARTIAL_CONTENT).then_some([(HeaderName::from_static("content-range"), content_range)]);
+    let part = (status == StatusCode::PARTIAL_CONTENT)
+        .then_some([(HeaderName::from_static("content-range"), content_range)]);
     Ok((status, headers, part.map(axum::response::AppendHeaders), body).into_response())
 }
 
-fn open(registry: &Registry, name: &str, digest: &Digest, is_head: bool) -> Result<(fs::File, u64), Failure> {
+fn open(
+    registry: &Registry,
+    name: &str,
+    digest: &Digest,
+    is_head: bool,
+) -> Result<(fs::File, u64), Failure> {
     let repository = registry.repository(name)?;
     // Who only asks whether it is there will not push it again.
     if !(if is_head { repository.has_blob_for_now(digest) } else { repository.has_blob(digest) }) {
@@ -72,8 +78,13 @@ fn open(registry: &Registry, name: &str, digest: &Digest, is_head: bool) -> Resu
     Ok((file, size))
 }
 
-/// Takes a blob away from a repository (end-10). Its bytes go with the next garbage collection, unless others need them.
-pub(super) async fn delete(registry: Arc<Registry>, name: String, digest: Digest) -> Result<Response, Failure> {
+/// Takes a blob away from a repository (end-10). Its bytes go with the next garbage collection,
+/// unless others need them.
+pub(super) async fn delete(
+    registry: Arc<Registry>,
+    name: String,
+    digest: Digest,
+) -> Result<Response, Failure> {
     blocking(move || match registry.repository(&name)?.unlink_blob(&digest)? {
         true => Ok(StatusCode::ACCEPTED.into_response()),
         false => Err(unknown(&digest)),

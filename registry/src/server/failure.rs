@@ -54,7 +54,9 @@ impl Code {
     fn parts(self) -> (StatusCode, &'static str) {
         match self {
             Self::BlobUnknown => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
-            Self::BlobUploadOutOfOrder => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
+            Self::BlobUploadOutOfOrder => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
+            }
             Self::BlobUploadUnknown => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             Self::BlobUploadTaken => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
             Self::BlobUploadBroken => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
@@ -92,7 +94,8 @@ impl Failure {
         self
     }
 
-    /// A fault of the registry: the log has the cause, the client learns nothing of the registry's disk.
+    /// A fault of the registry: the log has the cause, the client learns nothing of the registry's
+    /// disk.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut chain = error.to_string();
         let mut cause = error.source();
@@ -108,7 +111,9 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::StorageFull => Self::new(Code::NoSpace, "the registry's disk is full"),
+            std::io::ErrorKind::StorageFull => {
+                Self::new(Code::NoSpace, "the registry's disk is full")
+            }
             _ => Self::internal(&error),
         }
     }
@@ -119,9 +124,9 @@ impl From<Error> for Failure {
         let code = match &error {
             Error::Io(_) => Code::Unknown,
             Error::InvalidDigest { .. } => Code::DigestInvalid,
-            Error::InvalidDocument { .. } | Error::AmbiguousManifest { .. } | Error::NotAManifest { .. } => {
-                Code::ManifestInvalid
-            }
+            Error::InvalidDocument { .. }
+            | Error::AmbiguousManifest { .. }
+            | Error::NotAManifest { .. } => Code::ManifestInvalid,
             Error::TooLarge { .. } => Code::ManifestTooLarge,
             _ => Code::Unknown,
         };
@@ -139,7 +144,8 @@ impl From<Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, code) = self.code.parts();
-        let body = content::encode(&json!({ "errors": [{ "code": code, "message": self.message }] }));
+        let body =
+            content::encode(&json!({ "errors": [{ "code": code, "message": self.message }] }));
         let mut response = (status, [("content-type", "application/json")], body).into_response();
         for (name, value) in self.headers {
             let value = HeaderValue::from_str(&value).expect("our headers are printable ASCII");

@@ -16,7 +16,8 @@ use tokio::sync::Semaphore;
 use super::{Code, Failure, blocking};
 use crate::{Error, Result, content::Hasher};
 
-/// How many passwords are checked at once. A check is slow by design; strangers must not fill the machine with them.
+/// How many passwords are checked at once. A check is slow by design; strangers must not fill the
+/// machine with them.
 const MAX_CHECKS: usize = 4;
 /// A hash that no password has: an unknown user costs as much time as a known one.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuKJJHvVBNFEBxS8lqxKWHHs9BQz4IK8m";
@@ -35,7 +36,8 @@ pub struct Htpasswd {
 struct Users {
     read: Option<SystemTime>,
     hashes: Arc<HashMap<String, String>>,
-    /// What was right once, hashed: a check by bcrypt takes a twentieth of a second, and every request brings its password.
+    /// What was right once, hashed: a check by bcrypt takes a twentieth of a second, and every
+    /// request brings its password.
     known: HashMap<String, String>,
 }
 
@@ -45,11 +47,19 @@ impl Htpasswd {
         let path = path.into();
         let read = modified(&path);
         let users = Users { read, hashes: Arc::new(parse(&path)?), known: HashMap::new() };
-        Ok(Self { path, users: Mutex::new(users), checks: Semaphore::new(MAX_CHECKS), key: RandomState::new() })
+        Ok(Self {
+            path,
+            users: Mutex::new(users),
+            checks: Semaphore::new(MAX_CHECKS),
+            key: RandomState::new(),
+        })
     }
 
     /// Returns the user who shows a name and a password.
-    pub(super) async fn user_of(self: &Arc<Self>, shown: Option<(String, String)>) -> Result<String, Failure> {
+    pub(super) async fn user_of(
+        self: &Arc<Self>,
+        shown: Option<(String, String)>,
+    ) -> Result<String, Failure> {
         let Some((user, password)) = shown else { return Err(refused("log in first")) };
         let seen = self.mark(&user, &password);
         if self.is_known(&user, &seen) {
@@ -95,7 +105,10 @@ impl Htpasswd {
         users.read = found;
         match parse(&self.path) {
             Ok(hashes) => (users.hashes, users.known) = (Arc::new(hashes), HashMap::new()),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the users are still the old ones"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the users are still the old ones"
+            ),
         }
     }
 
@@ -117,7 +130,11 @@ fn parse(path: &Path) -> Result<HashMap<String, String>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |reason: &str| Error::InvalidUsers { path: path.to_owned(), line: i + 1, reason: reason.into() };
+        let wrong = |reason: &str| Error::InvalidUsers {
+            path: path.to_owned(),
+            line: i + 1,
+            reason: reason.into(),
+        };
         let (user, hash) = line.split_once(':').ok_or_else(|| wrong("it is not `user:hash`"))?;
         if !["$2y$", "$2b$", "$2a$"].iter().any(|kind| hash.starts_with(kind)) {
             return Err(wrong("its hash is not bcrypt's: make it with `htpasswd -B`"));

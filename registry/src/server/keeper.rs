@@ -1,4 +1,5 @@
-//! What a registry does besides answering: it takes away what nobody needs, while it goes on serving.
+//! What a registry does besides answering: it takes away what nobody needs, while it goes on
+//! serving.
 
 use std::{
     collections::HashSet,
@@ -19,11 +20,13 @@ use crate::{Collected, Result, content::Digest};
 pub struct Keeper(pub(super) Arc<Registry>);
 
 impl Keeper {
-    /// Takes away what no manifest of a repository names, and the blobs that then belong to no repository.
+    /// Takes away what no manifest of a repository names, and the blobs that then belong to no
+    /// repository.
     ///
-    /// A blob that was pushed, mounted or asked for less than [`garbage_grace`](super::ServerOptions::garbage_grace) ago stays: its
-    /// manifest may be on its way. Content is read meanwhile; what changes content waits. [`Error::InUse`](crate::Error::InUse) while another process adds
-    /// to the layout.
+    /// A blob that was pushed, mounted or asked for less than
+    /// [`garbage_grace`](super::ServerOptions::garbage_grace) ago stays: its manifest may be on its
+    /// way. Content is read meanwhile; what changes content waits.
+    /// [`Error::InUse`](crate::Error::InUse) while another process adds to the layout.
     pub fn collect_garbage(&self) -> Result<Collected> {
         let registry = &self.0;
         let _alone = registry.tidying.write().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +51,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Throws away the uploads that nobody has touched for [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many.
+    /// Throws away the uploads that nobody has touched for
+    /// [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many.
     pub fn expire_uploads(&self) -> Result<usize> {
         let mut n_expired = 0;
         for repository in repositories(&self.0.layout)? {
@@ -63,8 +67,11 @@ impl Keeper {
         let mut n_expired = 0;
         for file in repository.uploads()? {
             // Another request may have ended it meanwhile.
-            let Ok(touched) = fs::metadata(&file).and_then(|metadata| metadata.modified()) else { continue };
-            let is_old = now.duration_since(touched).unwrap_or_default() > self.0.options.upload_expiry;
+            let Ok(touched) = fs::metadata(&file).and_then(|metadata| metadata.modified()) else {
+                continue;
+            };
+            let is_old =
+                now.duration_since(touched).unwrap_or_default() > self.0.options.upload_expiry;
             if is_old && fs::remove_file(&file).is_ok() {
                 self.0.sessions.forget(&file);
                 n_expired += 1;

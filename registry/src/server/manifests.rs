@@ -12,16 +12,25 @@ use axum::{
 };
 use futures_util::StreamExt;
 
-use super::{Code, Failure, Registry, Repository, blocking, header, query, repository::repositories, route::Version};
+use super::{
+    Code, Failure, Registry, Repository, blocking, header, query, repository::repositories,
+    route::Version,
+};
 use crate::{
     Error,
-    content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest},
+    content::{
+        self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
+    },
     layout::is_elsewhere,
     reference::check_tag,
 };
 
 /// Sends a manifest, byte for byte as it came (end-3; "Pulling manifests").
-pub(super) async fn send(registry: Arc<Registry>, name: String, version: Version) -> Result<Response, Failure> {
+pub(super) async fn send(
+    registry: Arc<Registry>,
+    name: String,
+    version: Version,
+) -> Result<Response, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
         let descriptor = find(&repository, &version)?;
@@ -42,11 +51,13 @@ fn find(repository: &Repository, version: &Version) -> Result<Descriptor, Failur
         Version::Tag(tag) => repository.resolve(tag)?,
         Version::Digest(digest) => repository.manifest(digest)?,
     };
-    found.ok_or_else(|| Failure::new(Code::ManifestUnknown, format!("this repository has no manifest {version}")))
+    found.ok_or_else(|| {
+        Failure::new(Code::ManifestUnknown, format!("this repository has no manifest {version}"))
+    })
 }
 
-/// Takes in a manifest whose content the repository has (end-7a; "Pushing Manifests"), and gives it tags: the one of the path,
-/// or those of the query (end-7b).
+/// Takes in a manifest whose content the repository has (end-7a; "Pushing Manifests"), and gives it
+/// tags: the one of the path, or those of the query (end-7b).
 pub(super) async fn put(
     registry: Arc<Registry>,
     name: String,
@@ -63,7 +74,9 @@ pub(super) async fn put(
     }
     let bytes = read_body(request, registry.options.stall_timeout).await?;
     blocking(move || {
-        let media_type = media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::Other(String::new()));
+        let media_type = media_type
+            .or_else(|| own_media_type(&bytes))
+            .unwrap_or(MediaType::Other(String::new()));
         let descriptor = describe(&version, media_type, &bytes)?;
         let document = Document::parse(descriptor.media_type(), &bytes)?;
         let repository = registry.repository(&name)?;
@@ -79,14 +92,17 @@ pub(super) async fn put(
 
 async fn read_body(request: Request, stall_timeout: Duration) -> Result<Vec<u8>, Failure> {
     let too_large = || Failure::new(Code::ManifestTooLarge, "a manifest may have 4 MiB");
-    let announced = header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
+    let announced =
+        header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_DOCUMENT_SIZE) {
         return Err(too_large());
     }
     let mut pieces = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
     let broken = || Failure::new(Code::ManifestInvalid, "the request broke off");
-    while let Some(piece) = tokio::time::timeout(stall_timeout, pieces.next()).await.map_err(|_| broken())? {
+    while let Some(piece) =
+        tokio::time::timeout(stall_timeout, pieces.next()).await.map_err(|_| broken())?
+    {
         bytes.extend_from_slice(&piece.map_err(|_| broken())?);
         if bytes.len() as u64 > MAX_DOCUMENT_SIZE {
             return Err(too_large());
@@ -106,7 +122,9 @@ fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
 }
 
 fn describe(version: &Version, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, Failure> {
-    let Version::Digest(digest) = version else { return Ok(content::descriptor(media_type, bytes)) };
+    let Version::Digest(digest) = version else {
+        return Ok(content::descriptor(media_type, bytes));
+    };
     let mut hasher = Hasher::new(digest.algorithm())?;
     hasher.update(bytes);
     let found = hasher.finish();
@@ -124,14 +142,16 @@ fn check_children(repository: &Repository, document: &Document) -> Result<(), Fa
             false => repository.has_blob(child.digest()) || is_elsewhere(child),
         };
         if !is_here {
-            let message = format!("this repository has no {} {}", child.media_type(), child.digest());
+            let message =
+                format!("this repository has no {} {}", child.media_type(), child.digest());
             return Err(Failure::new(Code::ManifestBlobUnknown, message));
         }
     }
     Ok(())
 }
 
-/// Content first, then the repository's link, then the index: whoever finds the manifest finds it whole.
+/// Content first, then the repository's link, then the index: whoever finds the manifest finds it
+/// whole.
 fn keep(
     registry: &Registry,
     repository: &Repository,
@@ -171,7 +191,9 @@ fn created(
     ];
     let mut response = (StatusCode::CREATED, headers).into_response();
     let mut append = |name: &'static str, value: &str| {
-        response.headers_mut().append(name, value.parse().expect("digests and tags are printable ASCII"));
+        response
+            .headers_mut()
+            .append(name, value.parse().expect("digests and tags are printable ASCII"));
     };
     if let Some(subject) = &document.subject {
         append("oci-subject", subject.digest().as_ref());
@@ -182,8 +204,13 @@ fn created(
     response
 }
 
-/// Takes a tag away, or a manifest with all its tags in this repository (end-9; "Deleting Manifests", "Deleting tags").
-pub(super) async fn delete(registry: Arc<Registry>, name: String, version: Version) -> Result<Response, Failure> {
+/// Takes a tag away, or a manifest with all its tags in this repository (end-9; "Deleting
+/// Manifests", "Deleting tags").
+pub(super) async fn delete(
+    registry: Arc<Registry>,
+    name: String,
+    version: Version,
+) -> Result<Response, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
         let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +225,11 @@ pub(super) async fn delete(registry: Arc<Registry>, name: String, version: Versi
     .await
 }
 
-fn delete_manifest(registry: &Registry, repository: &Repository, descriptor: &Descriptor) -> Result<(), Failure> {
+fn delete_manifest(
+    registry: &Registry,
+    repository: &Repository,
+    descriptor: &Descriptor,
+) -> Result<(), Failure> {
     let layout = &registry.layout;
     let digest = descriptor.digest();
     for (tag, tagged) in repository.tags()? {

@@ -106,10 +106,26 @@ impl Metrics {
             ("uploaded_bytes_total", "Bytes of blobs received.", &self.uploaded_bytes),
             ("downloaded_bytes_total", "Bytes of blobs sent.", &self.downloaded_bytes),
             ("mounts_total", "Blobs given to a repository from another one.", &self.mounts),
-            ("expired_uploads_total", "Uploads thrown away because nobody went on with them.", &self.expired),
-            ("refused_logins_total", "Requests without a user, or with a wrong password.", &self.refused),
-            ("collected_blobs_total", "Blobs that garbage collection took away.", &self.collected_blobs),
-            ("collected_bytes_total", "Bytes that garbage collection took away.", &self.collected_bytes),
+            (
+                "expired_uploads_total",
+                "Uploads thrown away because nobody went on with them.",
+                &self.expired,
+            ),
+            (
+                "refused_logins_total",
+                "Requests without a user, or with a wrong password.",
+                &self.refused,
+            ),
+            (
+                "collected_blobs_total",
+                "Blobs that garbage collection took away.",
+                &self.collected_blobs,
+            ),
+            (
+                "collected_bytes_total",
+                "Bytes that garbage collection took away.",
+                &self.collected_bytes,
+            ),
         ];
         for (name, help, counter) in counters {
             write_head(&mut out, name, help, "counter");
@@ -117,15 +133,23 @@ impl Metrics {
         }
         let gauges = [
             ("uploads", "Uploads under way.", n_uploads as u64),
-            ("requests_in_flight", "Requests being answered.", self.in_flight.load(Ordering::Relaxed)),
+            (
+                "requests_in_flight",
+                "Requests being answered.",
+                self.in_flight.load(Ordering::Relaxed),
+            ),
         ];
         for (name, help, value) in gauges {
             write_head(&mut out, name, help, "gauge");
             let _ = writeln!(out, "kit_rs_registry_{name} {value}");
         }
         write_head(&mut out, "requests_total", "Requests answered.", "counter");
-        for ((method, status), n) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = writeln!(out, "kit_rs_registry_requests_total{{method=\"{method}\",status=\"{status}\"}} {n}");
+        for ((method, status), n) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            let _ = writeln!(
+                out,
+                "kit_rs_registry_requests_total{{method=\"{method}\",status=\"{status}\"}} {n}"
+            );
         }
         write_head(&mut out, "answer_seconds", "Time until an answer began.", "histogram");
         for (method, times) in &*self.times.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -156,5 +180,6 @@ impl Times {
 }
 
 fn write_head(out: &mut String, name: &str, help: &str, kind: &str) {
-    let _ = writeln!(out, "# HELP kit_rs_registry_{name} {help}\n# TYPE kit_rs_registry_{name} {kind}");
+    let _ =
+        writeln!(out, "# HELP kit_rs_registry_{name} {help}\n# TYPE kit_rs_registry_{name} {kind}");
 }

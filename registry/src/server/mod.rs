@@ -1,9 +1,10 @@
 //! The embedded registry: a layout with a door, as an [`axum::Router`].
 //!
-//! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the cancelling of uploads and the
-//! `tag` parameter. Content lies once in the layout but belongs to repositories: what a repository was not given it does not
-//! serve. `GET /metrics` has counters in Prometheus' text format. A file of users can guard all of it; who of them may do what is for
-//! a layer around the router.
+//! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the
+//! cancelling of uploads and the `tag` parameter. Content lies once in the layout but belongs to
+//! repositories: what a repository was not given it does not serve. `GET /metrics` has counters in
+//! Prometheus' text format. A file of users can guard all of it; who of them may do what is for a
+//! layer around the router.
 //!
 //! ```text
 //! <root>/…                                                 the layout; a tag is the reference `<name>:<tag>`
@@ -114,7 +115,10 @@ pub fn router_and_keeper(layout: Layout, options: ServerOptions) -> (Router, Kee
         tidying: RwLock::default(),
     });
     let keeper = Keeper(registry.clone());
-    (Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(registry), keeper)
+    (
+        Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(registry),
+        keeper,
+    )
 }
 
 async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -> Response {
@@ -122,11 +126,18 @@ async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -
         return failure.into_response();
     }
     let n_uploads = registry.sessions.len();
-    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], registry.metrics.render(n_uploads)).into_response()
+    (
+        [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+        registry.metrics.render(n_uploads),
+    )
+        .into_response()
 }
 
 /// Who sends a request, where the registry asks for that.
-async fn user_of(registry: &Registry, shown: Option<(String, String)>) -> Result<Option<String>, Failure> {
+async fn user_of(
+    registry: &Registry,
+    shown: Option<(String, String)>,
+) -> Result<Option<String>, Failure> {
     let Some(users) = &registry.options.users else { return Ok(None) };
     users.user_of(shown).await.map(Some).inspect_err(|_| registry.metrics.count_refused())
 }
@@ -150,35 +161,50 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
 
 async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let route = Route::parse(request.uri().path()).map_err(|failure| match failure.is(Code::TagInvalid) && reads {
-        // What cannot be a tag is no fault of a reader: there is nothing under it.
-        true => Failure::new(Code::ManifestUnknown, "there is no manifest of this name"),
-        false => failure,
+    let route = Route::parse(request.uri().path()).map_err(|failure| {
+        match failure.is(Code::TagInvalid) && reads {
+            // What cannot be a tag is no fault of a reader: there is nothing under it.
+            true => Failure::new(Code::ManifestUnknown, "there is no manifest of this name"),
+            false => failure,
+        }
     })?;
     if registry.options.read_only && !reads {
         return Err(Failure::new(Code::Unsupported, "this registry is read only"));
     }
     match (request.method().as_str(), route) {
         ("GET" | "HEAD", Route::Base) => Ok(base()),
-        ("GET" | "HEAD", Route::Blob { name, digest }) => blobs::send(registry, name, digest, request).await,
+        ("GET" | "HEAD", Route::Blob { name, digest }) => {
+            blobs::send(registry, name, digest, request).await
+        }
         ("DELETE", Route::Blob { name, digest }) => blobs::delete(registry, name, digest).await,
-        ("GET" | "HEAD", Route::Manifest { name, version }) => manifests::send(registry, name, version).await,
-        ("PUT", Route::Manifest { name, version }) => manifests::put(registry, name, version, request).await,
-        ("DELETE", Route::Manifest { name, version }) => manifests::delete(registry, name, version).await,
+        ("GET" | "HEAD", Route::Manifest { name, version }) => {
+            manifests::send(registry, name, version).await
+        }
+        ("PUT", Route::Manifest { name, version }) => {
+            manifests::put(registry, name, version, request).await
+        }
+        ("DELETE", Route::Manifest { name, version }) => {
+            manifests::delete(registry, name, version).await
+        }
         ("POST", Route::Uploads { name }) => uploads::start(registry, name, request).await,
         ("GET" | "HEAD", Route::Upload { name, id }) => uploads::status(registry, name, id).await,
         ("PATCH", Route::Upload { name, id }) => uploads::append(registry, name, id, request).await,
         ("PUT", Route::Upload { name, id }) => uploads::finish(registry, name, id, request).await,
         ("DELETE", Route::Upload { name, id }) => uploads::cancel(registry, name, id).await,
         ("GET" | "HEAD", Route::Tags { name }) => tags::list(registry, name, request).await,
-        ("GET" | "HEAD", Route::Referrers { name, subject }) => referrers::list(registry, name, subject, request).await,
-        (method, _) => Err(Failure::new(Code::Unsupported, format!("{method} is not possible here"))),
+        ("GET" | "HEAD", Route::Referrers { name, subject }) => {
+            referrers::list(registry, name, subject, request).await
+        }
+        (method, _) => {
+            Err(Failure::new(Code::Unsupported, format!("{method} is not possible here")))
+        }
     }
 }
 
 /// Says that this is a registry (end-1).
 fn base() -> Response {
-    let headers = [("content-type", "application/json"), ("docker-distribution-api-version", "registry/2.0")];
+    let headers =
+        [("content-type", "application/json"), ("docker-distribution-api-version", "registry/2.0")];
     (StatusCode::OK, headers, "{}").into_response()
 }
 
@@ -189,7 +215,9 @@ impl Registry {
 }
 
 /// Runs work on the disk beside the async tasks.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(answer) => answer,
         Err(error) => Err(Failure::internal(&error)),

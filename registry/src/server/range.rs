@@ -1,5 +1,5 @@
-//! Parts of a blob: `Range` of a request for one (RFC 9110 §14.2), `Content-Range` of one that is uploaded (distribution-spec,
-//! "Pushing a blob in chunks": `<start>-<end>`, without a unit).
+//! Parts of a blob: `Range` of a request for one (RFC 9110 §14.2), `Content-Range` of one that is
+//! uploaded (distribution-spec, "Pushing a blob in chunks": `<start>-<end>`, without a unit).
 
 /// What a `Range` header asks of content of a given size.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,9 @@ pub(crate) enum Asked {
 
 /// Reads a `Range` header. Several ranges at once are not served in parts, which the RFC allows.
 pub(crate) fn parse_range(header: Option<&str>, size: u64) -> Asked {
-    let Some(range) = header.and_then(|header| header.strip_prefix("bytes=")) else { return Asked::Whole };
+    let Some(range) = header.and_then(|header| header.strip_prefix("bytes=")) else {
+        return Asked::Whole;
+    };
     let Some((first, last)) = range.trim().split_once('-') else { return Asked::Whole };
     let part = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(first), Ok(last)) => (first, last.saturating_add(1).min(size)),
@@ -35,7 +37,8 @@ pub(super) fn parse_content_range(header: &str) -> Option<(u64, u64)> {
     Some((first, last.checked_sub(first)?.checked_add(1)?))
 }
 
-/// Writes the `Range` of an upload that has `size` bytes. An empty one says `0-0`, as other registries do.
+/// Writes the `Range` of an upload that has `size` bytes. An empty one says `0-0`, as other
+/// registries do.
 pub(super) fn uploaded(size: u64) -> String {
     format!("0-{}", size.saturating_sub(1))
 }

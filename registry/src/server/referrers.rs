@@ -15,7 +15,8 @@ use crate::content::{self, Descriptor, Digest, MediaType};
 /// The most descriptors in one answer: far below the 4 MiB that a client must be able to take.
 const PAGE: usize = 1000;
 
-/// Lists the manifests of a repository that have this subject, which need not be here itself (end-12a, end-12b).
+/// Lists the manifests of a repository that have this subject, which need not be here itself
+/// (end-12a, end-12b).
 pub(super) async fn list(
     registry: Arc<Registry>,
     name: String,
@@ -27,17 +28,24 @@ pub(super) async fn list(
     blocking(move || {
         let mut referrers = registry.repository(&name)?.referrers(&subject)?;
         if let Some(wanted) = &artifact_type {
-            referrers.retain(|it| it.artifact_type().as_ref().is_some_and(|found| found.as_ref() == wanted));
+            referrers.retain(|it| {
+                it.artifact_type().as_ref().is_some_and(|found| found.as_ref() == wanted)
+            });
         }
         let page = page(referrers.into_iter().map(ByDigest), last.as_deref(), PAGE);
         let manifests: Vec<_> = page.items.iter().map(|it| &it.0).collect();
         let body = content::encode(&json!({
             "schemaVersion": 2, "mediaType": MediaType::ImageIndex, "manifests": manifests,
         }));
-        let mut response = (StatusCode::OK, [("content-type", MediaType::ImageIndex.as_ref())], body).into_response();
+        let mut response =
+            (StatusCode::OK, [("content-type", MediaType::ImageIndex.as_ref())], body)
+                .into_response();
         let headers = response.headers_mut();
         if artifact_type.is_some() {
-            headers.insert("oci-filters-applied", "artifactType".parse().expect("a header of letters"));
+            headers.insert(
+                "oci-filters-applied",
+                "artifactType".parse().expect("a header of letters"),
+            );
         }
         if let Some(last) = page.items.last().filter(|_| page.has_more) {
             let mut query = url::form_urlencoded::Serializer::new(String::new());

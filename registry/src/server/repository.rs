@@ -38,7 +38,8 @@ impl Repository {
 
     /// Says whether it was ever given anything.
     pub(super) fn is_known(&self) -> Result<bool> {
-        let made = ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists());
+        let made =
+            ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists());
         Ok(made || !self.tags()?.is_empty())
     }
 
@@ -55,8 +56,10 @@ impl Repository {
         let link = self.blob_link(digest);
         if has_it && age(&link) > Duration::from_secs(1) {
             // On a disk that cannot be written there is no garbage collection either.
-            let touched =
-                fs::OpenOptions::new().append(true).open(link).and_then(|it| it.set_modified(SystemTime::now()));
+            let touched = fs::OpenOptions::new()
+                .append(true)
+                .open(link)
+                .and_then(|it| it.set_modified(SystemTime::now()));
             if let Err(error) = touched {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a link was not touched");
             }
@@ -75,7 +78,12 @@ impl Repository {
         for (_, link) in digests_in(&self.dir.join("_manifests"))? {
             let Some(descriptor) = read_descriptor(&link)? else { continue };
             if self.layout.contains(descriptor.digest()) {
-                needed.extend(self.layout.document(&descriptor)?.children().map(|child| child.digest().clone()));
+                needed.extend(
+                    self.layout
+                        .document(&descriptor)?
+                        .children()
+                        .map(|child| child.digest().clone()),
+                );
             }
         }
         Ok(needed)
@@ -104,10 +112,12 @@ impl Repository {
         }
     }
 
-    /// Gives the repository a manifest, and its subject a referrer (distribution-spec, "Pushing Manifests with Subject").
+    /// Gives the repository a manifest, and its subject a referrer (distribution-spec, "Pushing
+    /// Manifests with Subject").
     pub(super) fn link_manifest(&self, descriptor: &Descriptor, document: &Document) -> Result<()> {
         let _hold = self.layout.hold()?;
-        self.layout.replace(&self.manifest_link(descriptor.digest()), &content::encode(descriptor))?;
+        self.layout
+            .replace(&self.manifest_link(descriptor.digest()), &content::encode(descriptor))?;
         let Some(subject) = &document.subject else { return Ok(()) };
         content::check_algorithm(subject.digest())?;
         let mut referrer = descriptor.clone();
@@ -118,7 +128,9 @@ impl Repository {
     }
 
     pub(super) fn unlink_manifest(&self, descriptor: &Descriptor) -> Result<()> {
-        if let Some(subject) = self.layout.document(descriptor).ok().and_then(|document| document.subject) {
+        if let Some(subject) =
+            self.layout.document(descriptor).ok().and_then(|document| document.subject)
+        {
             remove_if_there(&self.referrer_link(subject.digest(), descriptor.digest()))?;
         }
         remove_if_there(&self.manifest_link(descriptor.digest()))
@@ -141,7 +153,8 @@ impl Repository {
         Reference::local(&self.name, tag)
     }
 
-    /// The manifest that a tag names. One that another tool wrote into the layout is given to the repository, with its content.
+    /// The manifest that a tag names. One that another tool wrote into the layout is given to the
+    /// repository, with its content.
     pub(super) fn resolve(&self, tag: &str) -> Result<Option<Descriptor>> {
         let descriptor = match self.layout.resolve(&self.reference(tag)?) {
             Err(Error::UnknownReference { .. }) => return Ok(None),
@@ -166,8 +179,11 @@ impl Repository {
     /// Its tags with their manifests, sorted.
     pub(super) fn tags(&self) -> Result<Vec<(String, Descriptor)>> {
         let all = self.layout.tags()?.into_iter();
-        let mine = all.filter(|(reference, _)| reference.is_local() && reference.repository() == self.name);
-        Ok(mine.filter_map(|(reference, descriptor)| Some((reference.tag()?.to_owned(), descriptor))).collect())
+        let mine = all
+            .filter(|(reference, _)| reference.is_local() && reference.repository() == self.name);
+        Ok(mine
+            .filter_map(|(reference, descriptor)| Some((reference.tag()?.to_owned(), descriptor)))
+            .collect())
     }
 
     /// The files of its uploads.
@@ -206,10 +222,14 @@ pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>> {
     let mut waiting = vec![root.clone()];
     while let Some(dir) = waiting.pop() {
         let inside = files_in(&dir)?;
-        if let Some(name) = dir.strip_prefix(&root).ok().and_then(Path::to_str).filter(|name| !name.is_empty()) {
+        if let Some(name) =
+            dir.strip_prefix(&root).ok().and_then(Path::to_str).filter(|name| !name.is_empty())
+        {
             found.extend(Repository::new(layout, name));
         }
-        let is_link = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'));
+        let is_link = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'))
+        };
         waiting.extend(inside.into_iter().filter(|path| !is_link(path) && path.is_dir()));
     }
     Ok(found)
@@ -226,8 +246,14 @@ fn digests_in(dir: &Path) -> Result<Vec<(Digest, PathBuf)>> {
     for algorithm in files_in(dir)? {
         for file in files_in(&algorithm)? {
             let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
-            let digest = name(&algorithm).zip(name(&file)).map(|(algorithm, hex)| format!("{algorithm}:{hex}"));
-            found.extend(digest.and_then(|digest| content::parse_digest(&digest).ok()).map(|digest| (digest, file)));
+            let digest = name(&algorithm)
+                .zip(name(&file))
+                .map(|(algorithm, hex)| format!("{algorithm}:{hex}"));
+            found.extend(
+                digest
+                    .and_then(|digest| content::parse_digest(&digest).ok())
+                    .map(|digest| (digest, file)),
+            );
         }
     }
     Ok(found)
@@ -236,7 +262,10 @@ fn digests_in(dir: &Path) -> Result<Vec<(Digest, PathBuf)>> {
 /// How long ago a file was touched.
 pub(super) fn age(path: &Path) -> Duration {
     let touched = fs::metadata(path).and_then(|metadata| metadata.modified());
-    touched.ok().and_then(|touched| SystemTime::now().duration_since(touched).ok()).unwrap_or_default()
+    touched
+        .ok()
+        .and_then(|touched| SystemTime::now().duration_since(touched).ok())
+        .unwrap_or_default()
 }
 
 fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -252,7 +281,9 @@ fn read_descriptor(path: &Path) -> Result<Option<Descriptor>> {
         bytes => bytes?,
     };
     let what = path.display().to_string();
-    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::InvalidDocument { what, source })
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| Error::InvalidDocument { what, source })
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::{
     server::failure::{Code, Failure},
 };
 
-/// What a path names. Names, digests, tags and upload ids were checked: each can become a part of a file's path.
+/// What a path names. Names, digests, tags and upload ids were checked: each can become a part of a
+/// file's path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Base,
@@ -40,12 +41,15 @@ impl Route {
         if path == "/v2/" || path == "/v2" {
             return Ok(Self::Base);
         }
-        let segments: Vec<_> = path.strip_prefix("/v2/").map(|rest| rest.split('/').collect()).unwrap_or_default();
+        let segments: Vec<_> =
+            path.strip_prefix("/v2/").map(|rest| rest.split('/').collect()).unwrap_or_default();
         match segments.as_slice() {
             [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => {
                 Ok(Self::Uploads { name: parse_name(name)? })
             }
-            [name @ .., "blobs", "uploads", id] => Ok(Self::Upload { name: parse_name(name)?, id: parse_id(id)? }),
+            [name @ .., "blobs", "uploads", id] => {
+                Ok(Self::Upload { name: parse_name(name)?, id: parse_id(id)? })
+            }
             [name @ .., "blobs", digest] => {
                 Ok(Self::Blob { name: parse_name(name)?, digest: content::parse_digest(digest)? })
             }
@@ -53,9 +57,10 @@ impl Route {
                 Ok(Self::Manifest { name: parse_name(name)?, version: parse_version(version)? })
             }
             [name @ .., "tags", "list"] => Ok(Self::Tags { name: parse_name(name)? }),
-            [name @ .., "referrers", subject] => {
-                Ok(Self::Referrers { name: parse_name(name)?, subject: content::parse_digest(subject)? })
-            }
+            [name @ .., "referrers", subject] => Ok(Self::Referrers {
+                name: parse_name(name)?,
+                subject: content::parse_digest(subject)?,
+            }),
             _ => Err(Failure::new(Code::NoRoute, "there is nothing at this path")),
         }
     }
@@ -102,7 +107,10 @@ mod tests {
             ("/v2/a/blobs/uploads/".into(), Route::Uploads { name: name("a") }),
             ("/v2/a/b/blobs/uploads".into(), Route::Uploads { name: name("a/b") }),
             (format!("/v2/a/blobs/uploads/{id}"), Route::Upload { name: name("a"), id: name(id) }),
-            (format!("/v2/a/blobs/{DIGEST}"), Route::Blob { name: name("a"), digest: digest.clone() }),
+            (
+                format!("/v2/a/blobs/{DIGEST}"),
+                Route::Blob { name: name("a"), digest: digest.clone() },
+            ),
             (
                 format!("/v2/x/blobs/uploads/blobs/{DIGEST}"),
                 Route::Blob { name: name("x/blobs/uploads"), digest: digest.clone() },
@@ -116,7 +124,10 @@ mod tests {
                 Route::Manifest { name: name("a"), version: Version::Digest(digest.clone()) },
             ),
             ("/v2/a/tags/list".into(), Route::Tags { name: name("a") }),
-            (format!("/v2/a/referrers/{DIGEST}"), Route::Referrers { name: name("a"), subject: digest }),
+            (
+                format!("/v2/a/referrers/{DIGEST}"),
+                Route::Referrers { name: name("a"), subject: digest },
+            ),
         ];
         for (path, route) in cases {
             assert_eq!(Route::parse(&path).unwrap(), route, "{path}");

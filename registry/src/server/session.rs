@@ -1,7 +1,8 @@
 //! Uploads on their way: a file each, and the hash of what is in it.
 //!
-//! An upload belongs to one request at a time. The newest wins: a client whose connection broke is not kept out by a request
-//! that still waits for its next byte. A file survives a restart; its hash is then computed anew.
+//! An upload belongs to one request at a time. The newest wins: a client whose connection broke is
+//! not kept out by a request that still waits for its next byte. A file survives a restart; its
+//! hash is then computed anew.
 
 use std::{
     collections::HashMap,
@@ -32,7 +33,8 @@ use crate::{
     layout::hash_file,
 };
 
-/// How many pieces of a body may wait for the disk: memory stays constant whatever the size of a blob.
+/// How many pieces of a body may wait for the disk: memory stays constant whatever the size of a
+/// blob.
 const MAX_WAITING: usize = 16;
 
 /// The uploads that this process has seen, by their files.
@@ -70,7 +72,11 @@ impl Sessions {
     }
 
     /// Takes an upload over, from another request if need be.
-    pub(super) async fn take(&self, path: PathBuf, algorithm: DigestAlgorithm) -> Result<Upload, Failure> {
+    pub(super) async fn take(
+        &self,
+        path: PathBuf,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Upload, Failure> {
         let (session, mut overtaken) = self.overtake(&path);
         let mut progress = tokio::select! {
             progress = session.progress.clone().lock_owned() => progress,
@@ -86,9 +92,9 @@ impl Sessions {
 
     fn overtake(&self, path: &Path) -> (Arc<Session>, watch::Receiver<()>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = open
-            .entry(path.to_owned())
-            .or_insert_with(|| Arc::new(Session { progress: Arc::default(), newest: watch::Sender::new(()) }));
+        let session = open.entry(path.to_owned()).or_insert_with(|| {
+            Arc::new(Session { progress: Arc::default(), newest: watch::Sender::new(()) })
+        });
         session.newest.send_replace(());
         (session.clone(), session.newest.subscribe())
     }
@@ -127,14 +133,20 @@ impl Upload {
         self.progress.as_ref().map_or(0, |progress| progress.size)
     }
 
-    /// Appends a body. What arrived of one that breaks off stays, so that the client can go on from there;
-    /// a body that has another `length` than was said leaves nothing.
-    pub(super) async fn append(self, body: Body, length: Option<u64>, registry: &Registry) -> Result<Self, Failure> {
+    /// Appends a body. What arrived of one that breaks off stays, so that the client can go on from
+    /// there; a body that has another `length` than was said leaves nothing.
+    pub(super) async fn append(
+        self,
+        body: Body,
+        length: Option<u64>,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         let metrics = registry.metrics.clone();
         let before = self.progress.clone();
         let mut overtaken = self.overtaken.clone();
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        // The writer owns the upload: should the client go away, it still ends in order before the next request.
+        // The writer owns the upload: should the client go away, it still ends in order before the
+        // next request.
         let writing = tokio::task::spawn_blocking(move || self.write(receiver, &metrics));
         let fed = tokio::select! {
             fed = feed(body, length, sender, registry.options.stall_timeout) => fed,
@@ -153,7 +165,11 @@ impl Upload {
         }
     }
 
-    fn write(mut self, mut pieces: mpsc::Receiver<Bytes>, metrics: &Metrics) -> (Self, Result<(), Failure>) {
+    fn write(
+        mut self,
+        mut pieces: mpsc::Receiver<Bytes>,
+        metrics: &Metrics,
+    ) -> (Self, Result<(), Failure>) {
         let path = self.path.clone();
         let Some(progress) = self.progress.as_mut() else { return (self, Err(unknown())) };
         let written = (|| {
@@ -208,7 +224,8 @@ async fn feed(
     sender: mpsc::Sender<Bytes>,
     stall_timeout: Duration,
 ) -> Result<(), Failure> {
-    let wrong_size = || Failure::new(Code::SizeInvalid, "the body has another length than its `Content-Range`");
+    let wrong_size =
+        || Failure::new(Code::SizeInvalid, "the body has another length than its `Content-Range`");
     let mut pieces = body.into_data_stream();
     let mut left = length;
     loop {

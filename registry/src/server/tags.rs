@@ -12,8 +12,13 @@ use serde_json::json;
 use super::{Code, Failure, Registry, blocking, query_first};
 use crate::content;
 
-/// Lists the tags of a repository, sorted by their bytes, from the one after `last`, at most `n` (end-8a, end-8b).
-pub(super) async fn list(registry: Arc<Registry>, name: String, request: Request) -> Result<Response, Failure> {
+/// Lists the tags of a repository, sorted by their bytes, from the one after `last`, at most `n`
+/// (end-8a, end-8b).
+pub(super) async fn list(
+    registry: Arc<Registry>,
+    name: String,
+    request: Request,
+) -> Result<Response, Failure> {
     let limit = match query_first(&request, "n").map(|n| n.parse::<usize>()) {
         None => usize::MAX,
         Some(Ok(n)) => n,
@@ -41,12 +46,17 @@ pub(super) async fn list(registry: Arc<Registry>, name: String, request: Request
 /// A part of a sorted list.
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// Whether a link to a next page is due. An empty page has none: nothing says where it would go on.
+    /// Whether a link to a next page is due. An empty page has none: nothing says where it would go
+    /// on.
     pub(super) has_more: bool,
 }
 
 /// Takes the items after `last`, at most `limit`.
-pub(super) fn page<T: AsRef<str>>(sorted: impl Iterator<Item = T>, last: Option<&str>, limit: usize) -> Page<T> {
+pub(super) fn page<T: AsRef<str>>(
+    sorted: impl Iterator<Item = T>,
+    last: Option<&str>,
+    limit: usize,
+) -> Page<T> {
     let mut rest = sorted.skip_while(|item| last.is_some_and(|last| item.as_ref() <= last));
     let items: Vec<_> = rest.by_ref().take(limit).collect();
     let has_more = !items.is_empty() && rest.next().is_some();

@@ -17,16 +17,24 @@ use super::{
 };
 use crate::content::{self, Digest, DigestAlgorithm};
 
-/// Starts an upload: mounts a blob (end-11), takes it whole (end-4b), or opens a session (end-4a, end-4c).
-pub(super) async fn start(registry: Arc<Registry>, name: String, request: Request) -> Result<Response, Failure> {
+/// Starts an upload: mounts a blob (end-11), takes it whole (end-4b), or opens a session (end-4a,
+/// end-4c).
+pub(super) async fn start(
+    registry: Arc<Registry>,
+    name: String,
+    request: Request,
+) -> Result<Response, Failure> {
     if let Some(mount) = query_first(&request, "mount") {
         let (digest, from) = (content::parse_digest(&mount)?, query_first(&request, "from"));
         let (registry, name) = (registry.clone(), name.clone());
-        if let Some(response) = blocking(move || try_mount(&registry, &name, &digest, from.as_deref())).await? {
+        if let Some(response) =
+            blocking(move || try_mount(&registry, &name, &digest, from.as_deref())).await?
+        {
             return Ok(response);
         }
     }
-    let digest = query_first(&request, "digest").map(|text| content::parse_digest(&text)).transpose()?;
+    let digest =
+        query_first(&request, "digest").map(|text| content::parse_digest(&text)).transpose()?;
     let algorithm = match (&digest, query_first(&request, "digest-algorithm")) {
         (Some(digest), _) => digest.algorithm().clone(),
         (None, Some(name)) => DigestAlgorithm::from(name.as_str()),
@@ -48,7 +56,8 @@ pub(super) async fn start(registry: Arc<Registry>, name: String, request: Reques
     }
 }
 
-/// Gives the repository a blob of another one. `None`: nothing to mount, so an ordinary upload begins.
+/// Gives the repository a blob of another one. `None`: nothing to mount, so an ordinary upload
+/// begins.
 fn try_mount(
     registry: &Registry,
     name: &str,
@@ -60,7 +69,8 @@ fn try_mount(
     let may_mount = match from {
         Some(from) => registry.repository(from)?.has_blob(digest),
         None if registry.options.anonymous_mount => {
-            registry.layout.contains(digest) && repositories(&registry.layout)?.iter().any(|it| it.has_blob(digest))
+            registry.layout.contains(digest)
+                && repositories(&registry.layout)?.iter().any(|it| it.has_blob(digest))
         }
         None => false,
     };
@@ -85,7 +95,12 @@ async fn open(registry: Arc<Registry>, name: String) -> Result<String, Failure> 
     .await
 }
 
-async fn take(registry: &Registry, name: &str, id: &str, algorithm: DigestAlgorithm) -> Result<Upload, Failure> {
+async fn take(
+    registry: &Registry,
+    name: &str,
+    id: &str,
+    algorithm: DigestAlgorithm,
+) -> Result<Upload, Failure> {
     let path = registry.repository(name)?.upload_path(id);
     registry.sessions.take(path, algorithm).await
 }
@@ -130,7 +145,12 @@ async fn append_body(
         Some(text) => match parse_content_range(text) {
             Some((start, length)) if start == upload.size() => Some(length),
             Some(_) => return Err(out_of_order(name, id, upload.size())),
-            None => return Err(Failure::new(Code::BadRequest, "a `Content-Range` has the form `<start>-<end>`")),
+            None => {
+                return Err(Failure::new(
+                    Code::BadRequest,
+                    "a `Content-Range` has the form `<start>-<end>`",
+                ));
+            }
         },
     };
     upload.append(request.into_body(), length, registry).await
@@ -163,7 +183,11 @@ async fn commit(
 }
 
 /// Says how far an upload has come (end-13).
-pub(super) async fn status(registry: Arc<Registry>, name: String, id: String) -> Result<Response, Failure> {
+pub(super) async fn status(
+    registry: Arc<Registry>,
+    name: String,
+    id: String,
+) -> Result<Response, Failure> {
     blocking(move || {
         let size = session::size(&registry.repository(&name)?.upload_path(&id))?;
         Ok(progress(StatusCode::NO_CONTENT, &name, &id, size))
@@ -172,7 +196,11 @@ pub(super) async fn status(registry: Arc<Registry>, name: String, id: String) ->
 }
 
 /// Throws an upload away (end-14).
-pub(super) async fn cancel(registry: Arc<Registry>, name: String, id: String) -> Result<Response, Failure> {
+pub(super) async fn cancel(
+    registry: Arc<Registry>,
+    name: String,
+    id: String,
+) -> Result<Response, Failure> {
     let upload = take(&registry, &name, &id, DigestAlgorithm::Sha256).await?;
     blocking(move || {
         upload.cancel()?;
@@ -183,12 +211,19 @@ pub(super) async fn cancel(registry: Arc<Registry>, name: String, id: String) ->
 }
 
 fn progress(status: StatusCode, name: &str, id: &str, size: u64) -> Response {
-    let headers = [("location", location(name, id)), ("range", uploaded(size)), ("docker-upload-uuid", id.to_owned())];
+    let headers = [
+        ("location", location(name, id)),
+        ("range", uploaded(size)),
+        ("docker-upload-uuid", id.to_owned()),
+    ];
     (status, headers).into_response()
 }
 
 fn created(name: &str, digest: &Digest) -> Response {
-    let headers = [("location", format!("/v2/{name}/blobs/{digest}")), ("docker-content-digest", digest.to_string())];
+    let headers = [
+        ("location", format!("/v2/{name}/blobs/{digest}")),
+        ("docker-content-digest", digest.to_string()),
+    ];
     (StatusCode::CREATED, headers).into_response()
 }
 

@@ -55,8 +55,10 @@ async fn download_all(hub: &Hub, snapshot: &Snapshot, into: &Path) -> Result<(),
 
 /// The names of what lies in a folder.
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -107,7 +109,9 @@ async fn a_download_goes_on_in_a_later_call() {
     let partial = format!("model.safetensors.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]);
     fs::write(into.path().join(&partial), &weights[..1_000_000]).unwrap();
     let told = Mutex::new(Vec::new());
-    hub.download(&snapshot, file, into.path(), &|bytes| told.lock().unwrap().push(bytes)).await.unwrap();
+    hub.download(&snapshot, file, into.path(), &|bytes| told.lock().unwrap().push(bytes))
+        .await
+        .unwrap();
     let told = told.into_inner().unwrap();
     assert_eq!((told.first(), told.last()), (Some(&1_000_000), Some(&3_000_003)));
     assert_eq!(fs::read(into.path().join("model.safetensors")).unwrap(), weights);
@@ -171,8 +175,12 @@ async fn a_listing_has_pages() {
     let router = Router::new()
         .route("/api/models/org/model/revision/main", get(async || Json(json!({ "sha": COMMIT }))))
         .route(&format!("/api/models/org/model/tree/{COMMIT}"), get(page));
-    let snapshot = client(serve(router).await, None).files(&repo("org/model"), "main").await.unwrap();
-    assert_eq!(snapshot.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let snapshot =
+        client(serve(router).await, None).files(&repo("org/model"), "main").await.unwrap();
+    assert_eq!(
+        snapshot.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
 }
 
 #[tokio::test]
@@ -184,7 +192,9 @@ async fn the_token_stays_with_the_hub_when_a_file_lies_elsewhere() {
     let entries = json!([{
         "type": "file", "path": "model.bin", "size": 7, "oid": "1", "lfs": { "oid": sha256, "size": 7, "pointerSize": 134 },
     }]);
-    let redirect = async move || (StatusCode::FOUND, [("location", format!("http://{store}/blob?signature=1"))]);
+    let redirect = async move || {
+        (StatusCode::FOUND, [("location", format!("http://{store}/blob?signature=1"))])
+    };
     let router = listing(entries).fallback(redirect).layer(middleware::from_fn(
         async |request: Request, next: Next| match request
             .headers()
@@ -210,7 +220,9 @@ async fn the_token_stays_with_the_hub_when_a_file_lies_elsewhere() {
 #[tokio::test]
 async fn a_file_with_another_content_is_refused_and_taken_away() {
     let sha256 = content::digest(b"weights").digest().to_owned();
-    for (body, cause) in [("WEIGHTS", "it is sha256:"), ("short", "7 bytes"), ("much longer", "7 bytes")] {
+    for (body, cause) in
+        [("WEIGHTS", "it is sha256:"), ("short", "7 bytes"), ("much longer", "7 bytes")]
+    {
         let entries = json!([{
             "type": "file", "path": "model.bin", "size": 7, "oid": "1", "lfs": { "oid": sha256, "size": 7 },
         }]);
@@ -218,7 +230,10 @@ async fn a_file_with_another_content_is_refused_and_taken_away() {
         let hub = client(serve(listing(entries).fallback(async move || body)).await, None);
         let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
         let error = download_all(&hub, &snapshot, into.path()).await.unwrap_err();
-        assert!(matches!(&error, Error::WrongFile { reason, .. } if reason.contains(cause)), "{error:?}");
+        assert!(
+            matches!(&error, Error::WrongFile { reason, .. } if reason.contains(cause)),
+            "{error:?}"
+        );
         assert!(names(into.path()).is_empty());
     }
 }
@@ -250,7 +265,15 @@ async fn listings_of_many_files_come_in_pages() {
     let log = Log::default();
     let hub = client(serve(log.of(hub::router(models.path()))).await, None);
     let snapshot = hub.files(&repo("org/many"), "main").await.unwrap();
-    assert_eq!(snapshot.files.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), 2300);
+    assert_eq!(
+        snapshot
+            .files
+            .iter()
+            .map(|file| &file.path)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        2300
+    );
     assert_eq!(log.count("GET", "/tree/"), 3);
 }
 
@@ -259,15 +282,18 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     let models = tempfile::tempdir().unwrap();
     fs::create_dir_all(models.path().join("org/large")).unwrap();
     // Five parts, the last one short, of 67 blocks.
-    let content: Vec<u8> = (0..70_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let content: Vec<u8> =
+        (0..70_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
     let log = Log::default();
     let hub = client(serve(log.of(hub::router(models.path()))).await, None);
     let snapshot = hub.files(&repo("org/large"), "main").await.unwrap();
     let [file] = &snapshot.files[..] else { panic!("one file") };
     let into = tempfile::tempdir().unwrap();
-    // As a download leaves it that was killed: of its blocks of 1 MiB the first 16 are there, and 32 more in the middle.
-    let partial = into.path().join(format!("model.bin.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]));
+    // As a download leaves it that was killed: of its blocks of 1 MiB the first 16 are there, and
+    // 32 more in the middle.
+    let partial =
+        into.path().join(format!("model.bin.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]));
     let mut there = content.clone();
     there[16 * 1024 * 1024..2 * 16 * 1024 * 1024].fill(0);
     there[4 * 16 * 1024 * 1024..].fill(0);
@@ -275,7 +301,11 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     let map = |is_there: &dyn Fn(usize) -> bool| {
         let marks = (0..67).map(|block| u8::from(is_there(block)));
         let head = [&b"kitpart1"[..], &70_000_000_u64.to_le_bytes()].concat();
-        fs::write(format!("{}.map", partial.display()), head.into_iter().chain(marks).collect::<Vec<_>>()).unwrap();
+        fs::write(
+            format!("{}.map", partial.display()),
+            head.into_iter().chain(marks).collect::<Vec<_>>(),
+        )
+        .unwrap();
     };
     map(&|block| !(16..32).contains(&block) && block < 64);
     // While somebody else is at it, nothing is touched.
@@ -316,7 +346,8 @@ async fn of_a_head_no_more_comes_than_was_asked_for() {
 async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     let models = tempfile::tempdir().unwrap();
     fs::create_dir_all(models.path().join("org/large")).unwrap();
-    let content: Vec<u8> = (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let content: Vec<u8> =
+        (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(models.path().join("org/large/model.bin"), &content).unwrap();
     let log = Log::default();
     let hub = client(serve(log.of(hub::router(models.path()))).await, None);
@@ -326,7 +357,8 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     let whole = [&frame.before[..], &content, &frame.after].concat();
     let into = tempfile::tempdir().unwrap();
     let layout = Layout::init(into.path()).unwrap();
-    // It breaks off as soon as three connections together have brought more than three blocks: one of these is whole.
+    // It breaks off as soon as three connections together have brought more than three blocks: one
+    // of these is whole.
     let (started, stopped) = tokio::sync::oneshot::channel();
     let started = Mutex::new(Some(started));
     let on = |bytes: u64| {
@@ -342,14 +374,17 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     let on = |bytes: u64| {
         first.lock().unwrap().get_or_insert(bytes);
     };
-    let (digest, size) = hub.download_framed(&snapshot, file, &frame, &layout, &on).await.unwrap().unwrap();
+    let (digest, size) =
+        hub.download_framed(&snapshot, file, &frame, &layout, &on).await.unwrap().unwrap();
     assert!(first.into_inner().unwrap().unwrap() > 0, "it began anew");
     assert_eq!((&digest, size), (&content::digest(&whole), whole.len() as u64));
     assert!(fs::read(layout.blob_path(&digest).unwrap()).unwrap() == whole);
 
-    // It is not fetched again, also where the one who fetched it did not live to hear of it; but when the blob is gone it is.
+    // It is not fetched again, also where the one who fetched it did not live to hear of it; but
+    // when the blob is gone it is.
     let n_seen = log.seen().len();
-    let again = hub.download_framed(&snapshot, file, &frame, &layout, &|_| {}).await.unwrap().unwrap();
+    let again =
+        hub.download_framed(&snapshot, file, &frame, &layout, &|_| {}).await.unwrap().unwrap();
     assert_eq!((&again.0, log.seen().len()), (&digest, n_seen));
     fs::remove_file(layout.blob_path(&digest).unwrap()).unwrap();
     hub.download_framed(&snapshot, file, &frame, &layout, &|_| {}).await.unwrap().unwrap();

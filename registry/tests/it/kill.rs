@@ -1,7 +1,9 @@
-//! `kill -9` of the client or of the registry in the midst of a push or a pull, and then again: the transfer goes on where it was.
+//! `kill -9` of the client or of the registry in the midst of a push or a pull, and then again: the
+//! transfer goes on where it was.
 //!
-//! The victim is killed when so many bytes have gone through a proxy; the number is drawn, and the seed is printed. The same with fifty
-//! points and the real program is `cargo xtask interop --only kill`.
+//! The victim is killed when so many bytes have gone through a proxy; the number is drawn, and the
+//! seed is printed. The same with fifty points and the real program is `cargo xtask interop --only
+//! kill`.
 
 use std::{
     io::{Read, Write},
@@ -30,7 +32,8 @@ use crate::{
 };
 
 const SIZE: usize = 40 * 1024 * 1024;
-/// What may be lost: blocks that were not whole, and what lay in the buffers of the sockets, of the victim and of the proxy.
+/// What may be lost: blocks that were not whole, and what lay in the buffers of the sockets, of the
+/// victim and of the proxy.
 const SLACK: u64 = 16 * 1024 * 1024;
 const N_ROUNDS: u64 = 5;
 
@@ -95,7 +98,9 @@ impl Drop for Process {
 impl Victim {
     /// Counts bytes that pass; at the last of them the victim dies.
     fn count(&self, n: u64) {
-        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(n)));
+        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            Some(left.saturating_sub(n))
+        });
         if before.is_ok_and(|before| before > 0 && before <= n) {
             drop(self.process.lock().unwrap().take());
         }
@@ -129,7 +134,8 @@ impl Round {
             true => push(&layout, &image, &tag, &client(), &deaf).await.unwrap().uploaded_bytes,
             false => pull(&client(), &tag, &other, &deaf).await.unwrap().downloaded_bytes,
         };
-        // The registry may still be taking what the dead have sent when it is asked how far it is: that much is sent in vain.
+        // The registry may still be taking what the dead have sent when it is asked how far it is:
+        // that much is sent in vain.
         let most = SIZE as u64 + SLACK / 2 - self.at.saturating_sub(SLACK);
         assert!(moved <= most, "{moved} bytes moved again after {} had", self.at);
         if is_push {
@@ -170,7 +176,12 @@ impl Round {
 }
 
 fn client() -> Client {
-    Client::new(ClientOptions { backoff: Duration::from_millis(1), retries: 3, ..ClientOptions::default() }).unwrap()
+    Client::new(ClientOptions {
+        backoff: Duration::from_millis(1),
+        retries: 3,
+        ..ClientOptions::default()
+    })
+    .unwrap()
 }
 
 /// Passes connections on, and counts what goes through.
@@ -182,16 +193,24 @@ async fn counting(server: SocketAddr, victim: Arc<Victim>) -> SocketAddr {
             let victim = victim.clone();
             tokio::spawn(async move {
                 let Ok(server) = TcpStream::connect(server).await else { return };
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
                 // What one side has sent before it died still reaches the other.
-                tokio::join!(copy(from_client, to_server, &victim), copy(from_server, to_client, &victim));
+                tokio::join!(
+                    copy(from_client, to_server, &victim),
+                    copy(from_server, to_client, &victim)
+                );
             });
         }
     });
     address
 }
 
-async fn copy(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, victim: &Victim) {
+async fn copy(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    victim: &Victim,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(n) = from.read(&mut buffer).await {
         if n == 0 || to.write_all(&buffer[..n]).await.is_err() {
@@ -207,7 +226,9 @@ async fn start_server(root: &Path, address: &str) -> (Process, SocketAddr) {
     let server = start(&format!("serve {address} - {}", root.display()));
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        if let Some(address) = std::fs::read_to_string(&note).ok().and_then(|it| it.strip_suffix('\n')?.parse().ok()) {
+        if let Some(address) =
+            std::fs::read_to_string(&note).ok().and_then(|it| it.strip_suffix('\n')?.parse().ok())
+        {
             return (server, address);
         }
         assert!(Instant::now() < deadline, "the registry does not start");

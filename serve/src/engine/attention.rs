@@ -1,11 +1,13 @@
-//! Attention, text by text and head by head: packed texts never look at each other, so there is nothing to mask.
+//! Attention, text by text and head by head: packed texts never look at each other, so there is
+//! nothing to mask.
 
 use std::ops::Range;
 
 use super::kernels::{Block, Grid, Isa, LINE, Line, Rows, attend_first, softmax};
 
 /// Multi-head attention over packed texts.
-/// Source: "Attention Is All You Need", eq. 1; same as `MultiHeadSelfAttention` in `transformers`, up to its `out_lin`.
+/// Source: "Attention Is All You Need", eq. 1; same as `MultiHeadSelfAttention` in `transformers`,
+/// up to its `out_lin`.
 #[derive(Clone, Copy)]
 pub(super) struct Attention {
     pub(super) isa: Isa,
@@ -23,12 +25,14 @@ struct Scratch {
 
 impl Attention {
     /// Computes the context of every token.
-    /// `qkv`: `[tokens, 3 · dim]`: queries, keys, values; `texts`: the rows of each; `context` becomes `[tokens, dim]`.
+    /// `qkv`: `[tokens, 3 · dim]`: queries, keys, values; `texts`: the rows of each; `context`
+    /// becomes `[tokens, dim]`.
     pub(super) fn apply(&self, qkv: &[f32], texts: &[Range<usize>], context: &mut Vec<f32>) {
         context.resize(qkv.len() / 3, 0.0);
         let work = |scratch: &mut Scratch, text: usize, head: usize, mut block: Block<'_>| {
             let part = |n: usize| {
-                let first = texts[text].start * 3 * self.dim + n * self.dim + head * self.head_dim();
+                let first =
+                    texts[text].start * 3 * self.dim + n * self.dim + head * self.head_dim();
                 Rows::new(&qkv[first..], texts[text].len(), self.head_dim(), 3 * self.dim)
             };
             self.attend([0, 1, 2].map(part), scratch, &mut block);
@@ -37,7 +41,8 @@ impl Attention {
     }
 
     /// Computes the context of each text's first token only.
-    /// `queries`: `[texts, dim]`; `keys_and_values`: `[tokens, 2 · dim]`; `context` becomes `[texts, dim]`.
+    /// `queries`: `[texts, dim]`; `keys_and_values`: `[tokens, 2 · dim]`; `context` becomes
+    /// `[texts, dim]`.
     pub(super) fn apply_to_first(
         &self,
         queries: &[f32],
@@ -66,8 +71,14 @@ impl Attention {
         (0..self.n_heads).map(|head| head * self.head_dim()..(head + 1) * self.head_dim()).collect()
     }
 
-    /// One head of one text; the scores of a tile's rows stay in the cache between the two products.
-    fn attend(&self, [queries, keys, values]: [Rows<'_>; 3], scratch: &mut Scratch, context: &mut Block<'_>) {
+    /// One head of one text; the scores of a tile's rows stay in the cache between the two
+    /// products.
+    fn attend(
+        &self,
+        [queries, keys, values]: [Rows<'_>; 3],
+        scratch: &mut Scratch,
+        context: &mut Block<'_>,
+    ) {
         let (isa, n_tokens, head_dim) = (self.isa, keys.n_rows(), self.head_dim());
         let (width, n_lines) = (isa.width(), isa.n_lines());
         let stride = n_tokens.next_multiple_of(width);
@@ -90,7 +101,12 @@ impl Attention {
             let scores = Rows::new(&scratch.scores, tile.len(), n_tokens, stride);
             for (n, panel) in scratch.values.chunks_exact(n_tokens * n_lines).enumerate() {
                 let columns = n * width..head_dim.min((n + 1) * width);
-                isa.multiply(scores, panel, &zeros[..width], &mut context.part(tile.clone(), columns));
+                isa.multiply(
+                    scores,
+                    panel,
+                    &zeros[..width],
+                    &mut context.part(tile.clone(), columns),
+                );
             }
         }
     }

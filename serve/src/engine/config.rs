@@ -86,7 +86,15 @@ impl Config {
     }
 
     fn problems(&self) -> Vec<String> {
-        let Self { model_type, activation, position_embedding_type, problem_type, dim, n_heads, .. } = self;
+        let Self {
+            model_type,
+            activation,
+            position_embedding_type,
+            problem_type,
+            dim,
+            n_heads,
+            ..
+        } = self;
         let sizes = [
             ("dim", self.dim),
             ("hidden_dim", self.hidden_dim),
@@ -96,40 +104,68 @@ impl Config {
             ("type_vocab_size", self.type_vocab_size),
             ("vocab_size", self.vocab_size),
         ];
-        let mut problems: Vec<String> =
-            sizes.iter().filter(|(_, size)| *size == 0).map(|(name, _)| format!("{name} is 0")).collect();
+        let mut problems: Vec<String> = sizes
+            .iter()
+            .filter(|(_, size)| *size == 0)
+            .map(|(name, _)| format!("{name} is 0"))
+            .collect();
         let mut unless = |fine: bool, problem: String| {
             if !fine {
                 problems.push(problem)
             }
         };
         let known = ["distilbert", "bert"].contains(&model_type.as_str());
-        unless(known, format!("model_type is {model_type:?}, but only \"distilbert\" and \"bert\" are served"));
-        unless(activation == "gelu", format!("activation is {activation:?}, but only \"gelu\" is served"));
+        unless(
+            known,
+            format!(
+                "model_type is {model_type:?}, but only \"distilbert\" and \"bert\" are served"
+            ),
+        );
+        unless(
+            activation == "gelu",
+            format!("activation is {activation:?}, but only \"gelu\" is served"),
+        );
         let absolute = position_embedding_type.as_deref().is_none_or(|kind| kind == "absolute");
         unless(
             absolute,
-            format!("position_embedding_type is {position_embedding_type:?}, but only \"absolute\" is served"),
+            format!(
+                "position_embedding_type is {position_embedding_type:?}, but only \"absolute\" is served"
+            ),
         );
-        unless(*n_heads == 0 || dim % n_heads == 0, format!("dim {dim} does not divide into {n_heads} heads"));
-        let single_label = problem_type.as_deref().is_none_or(|kind| kind == "single_label_classification");
+        unless(
+            *n_heads == 0 || dim % n_heads == 0,
+            format!("dim {dim} does not divide into {n_heads} heads"),
+        );
+        let single_label =
+            problem_type.as_deref().is_none_or(|kind| kind == "single_label_classification");
         unless(
             single_label,
-            format!("problem_type is {problem_type:?}, but only single_label_classification is served"),
+            format!(
+                "problem_type is {problem_type:?}, but only single_label_classification is served"
+            ),
         );
         problems
     }
 
-    /// The labels in the order of the logits; `LABEL_0`, … where config.json has none, as transformers 5 leaves out the default ones.
+    /// The labels in the order of the logits; `LABEL_0`, … where config.json has none, as
+    /// transformers 5 leaves out the default ones.
     pub(super) fn labels(&self, n_labels: usize) -> Result<Vec<String>, BoxError> {
         let Some(id2label) = &self.id2label else {
             return Ok((0..n_labels).map(|n| format!("LABEL_{n}")).collect());
         };
         if id2label.len() != n_labels {
-            return Err(format!("id2label has {} labels, but the classifier has {n_labels}", id2label.len()).into());
+            return Err(format!(
+                "id2label has {} labels, but the classifier has {n_labels}",
+                id2label.len()
+            )
+            .into());
         }
-        let label =
-            |n: usize| id2label.get(&n.to_string()).cloned().ok_or_else(|| format!("id2label has no label {n}").into());
+        let label = |n: usize| {
+            id2label
+                .get(&n.to_string())
+                .cloned()
+                .ok_or_else(|| format!("id2label has no label {n}").into())
+        };
         (0..n_labels).map(label).collect()
     }
 }
@@ -145,10 +181,17 @@ mod tests {
     #[test]
     fn both_generations_of_transformers_are_read() {
         assert_eq!(
-            problem(r#"{"model_type":"distilbert","torch_dtype":"float32","transformers_version":"4.57.0"}"#),
+            problem(
+                r#"{"model_type":"distilbert","torch_dtype":"float32","transformers_version":"4.57.0"}"#
+            ),
             "none"
         );
-        assert_eq!(problem(r#"{"model_type":"distilbert","dtype":"float32","transformers_version":"5.2.0"}"#), "none");
+        assert_eq!(
+            problem(
+                r#"{"model_type":"distilbert","dtype":"float32","transformers_version":"5.2.0"}"#
+            ),
+            "none"
+        );
     }
 
     #[test]
@@ -156,9 +199,13 @@ mod tests {
         let text = r#"{"model_type":"bert","hidden_act":"gelu","hidden_size":384,"intermediate_size":1536,"num_attention_heads":12,
                        "layer_norm_eps":1e-7,"position_embedding_type":"absolute"}"#;
         let config = Config::parse(text).unwrap();
-        assert_eq!((config.family(), config.dim, config.hidden_dim, config.n_layers()), (Family::Bert, 384, 1536, 12));
+        assert_eq!(
+            (config.family(), config.dim, config.hidden_dim, config.n_layers()),
+            (Family::Bert, 384, 1536, 12)
+        );
         assert_eq!(config.layer_norm_eps, 1e-7);
-        let text = r#"{"model_type":"bert","hidden_act":"relu","position_embedding_type":"relative_key"}"#;
+        let text =
+            r#"{"model_type":"bert","hidden_act":"relu","position_embedding_type":"relative_key"}"#;
         let expected = "activation is \"relu\", but only \"gelu\" is served; \
                         position_embedding_type is Some(\"relative_key\"), but only \"absolute\" is served";
         assert_eq!(problem(text), expected);
@@ -180,7 +227,10 @@ mod tests {
         assert_eq!(plain.labels(2).unwrap(), ["LABEL_0", "LABEL_1"]);
         let named = config(r#"{"model_type":"distilbert","id2label":{"1":"good","0":"bad"}}"#);
         assert_eq!(named.labels(2).unwrap(), ["bad", "good"]);
-        assert_eq!(named.labels(3).unwrap_err().to_string(), "id2label has 2 labels, but the classifier has 3");
+        assert_eq!(
+            named.labels(3).unwrap_err().to_string(),
+            "id2label has 2 labels, but the classifier has 3"
+        );
         let holes = config(r#"{"model_type":"distilbert","id2label":{"0":"bad","2":"good"}}"#);
         assert_eq!(holes.labels(2).unwrap_err().to_string(), "id2label has no label 1");
     }

@@ -35,7 +35,13 @@ pub(super) enum Then {
 
 impl Linear {
     /// Loads `{name}.weight` and `{name}.bias` of each name. `n_out` is of each layer.
-    pub(super) fn load(isa: Isa, weights: &Weights, names: &[&str], n_in: usize, n_out: usize) -> Self {
+    pub(super) fn load(
+        isa: Isa,
+        weights: &Weights,
+        names: &[&str],
+        n_in: usize,
+        n_out: usize,
+    ) -> Self {
         let sources: Vec<_> = names.iter().map(|name| Source::of(weights, name)).collect();
         let per_layer = n_out.div_ceil(isa.width());
         let panel = |n: usize| {
@@ -44,9 +50,18 @@ impl Linear {
             let mut bias = vec![0.0; isa.width()];
             bias[..outputs.len()].copy_from_slice(&sources[layer].bias[outputs.clone()]);
             let lines = pack(&sources[layer].weight, outputs.clone(), n_in, isa.n_lines());
-            Panel { lines, bias, columns: layer * n_out + outputs.start..layer * n_out + outputs.end }
+            Panel {
+                lines,
+                bias,
+                columns: layer * n_out + outputs.start..layer * n_out + outputs.end,
+            }
         };
-        Self { isa, panels: (0..names.len() * per_layer).into_par_iter().map(panel).collect(), n_in, n_out }
+        Self {
+            isa,
+            panels: (0..names.len() * per_layer).into_par_iter().map(panel).collect(),
+            n_in,
+            n_out,
+        }
     }
 
     /// Applies all layers.
@@ -57,17 +72,32 @@ impl Linear {
 
     /// Applies only some of the layers side by side; their outputs move to the front.
     /// `input`: `[any, n_in]`; `output` becomes `[any, layers.len() · n_out]`.
-    pub(super) fn apply_layers(&self, layers: Range<usize>, input: Rows<'_>, output: &mut Vec<f32>) {
+    pub(super) fn apply_layers(
+        &self,
+        layers: Range<usize>,
+        input: Rows<'_>,
+        output: &mut Vec<f32>,
+    ) {
         let per_layer = self.n_out.div_ceil(self.isa.width());
         let panels = &self.panels[layers.start * per_layer..layers.end * per_layer];
         self.apply_panels(panels, input, output, layers.len() * self.n_out, Then::Nothing);
     }
 
-    fn apply_panels(&self, panels: &[Panel], input: Rows<'_>, output: &mut Vec<f32>, stride: usize, then: Then) {
-        let (isa, n_rows, first) = (self.isa, input.n_rows(), panels.first().map_or(0, |panel| panel.columns.start));
+    fn apply_panels(
+        &self,
+        panels: &[Panel],
+        input: Rows<'_>,
+        output: &mut Vec<f32>,
+        stride: usize,
+        then: Then,
+    ) {
+        let (isa, n_rows, first) =
+            (self.isa, input.n_rows(), panels.first().map_or(0, |panel| panel.columns.start));
         output.resize(n_rows * stride, 0.0);
-        let columns: Vec<_> =
-            panels.iter().map(|panel| panel.columns.start - first..panel.columns.end - first).collect();
+        let columns: Vec<_> = panels
+            .iter()
+            .map(|panel| panel.columns.start - first..panel.columns.end - first)
+            .collect();
         let work = |_: &mut (), _, panel: usize, mut block: Block<'_>| {
             let Panel { lines, bias, .. } = &panels[panel];
             let width = block.n_columns();
@@ -79,7 +109,11 @@ impl Linear {
                 }
             }
         };
-        Grid::new(output, stride).for_each_block(std::slice::from_ref(&(0..n_rows)), &columns, work);
+        Grid::new(output, stride).for_each_block(
+            std::slice::from_ref(&(0..n_rows)),
+            &columns,
+            work,
+        );
     }
 
     /// Outputs of each layer.

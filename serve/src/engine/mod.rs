@@ -1,4 +1,5 @@
-//! A DistilBERT or BERT classifier read from a Hugging Face model folder: exact in f32, without padding, without Python.
+//! A DistilBERT or BERT classifier read from a Hugging Face model folder: exact in f32, without
+//! padding, without Python.
 
 mod attention;
 mod config;
@@ -32,7 +33,8 @@ use crate::predictor::{BoxError, Predictor, Prepared};
 pub struct EngineOptions {
     /// Compute threads; `None` for as many as this process may use, by affinity and cgroup quota.
     pub n_threads: Option<usize>,
-    /// Whether each compute thread stays on a processor of its own. For whoever owns them: where others compute too, it is in the way.
+    /// Whether each compute thread stays on a processor of its own. For whoever owns them: where
+    /// others compute too, it is in the way.
     pub pin: bool,
 }
 
@@ -49,11 +51,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads `config.json`, `tokenizer.json` and `model.safetensors` of a folder, and `golden.json` where there is one
-    /// (`{"texts": [..], "logits": [[..], ..]}`), which the first forward pass is held to.
+    /// Loads `config.json`, `tokenizer.json` and `model.safetensors` of a folder, and `golden.json`
+    /// where there is one (`{"texts": [..], "logits": [[..], ..]}`), which the first forward pass
+    /// is held to.
     ///
-    /// Weights may be F32, F16 or BF16; they are computed in f32. A tensor missing, unused or misshapen is an error that names it.
-    /// The file of the weights must not be changed in place while the engine lives: the word embeddings are read from it.
+    /// Weights may be F32, F16 or BF16; they are computed in f32. A tensor missing, unused or
+    /// misshapen is an error that names it. The file of the weights must not be changed in place
+    /// while the engine lives: the word embeddings are read from it.
     pub fn load(dir: &Path, options: &EngineOptions) -> Result<Self> {
         let config = Config::read(dir)?;
         let tokens = Tokens::read(dir, config.max_position_embeddings, config.vocab_size)?;
@@ -66,11 +70,20 @@ impl Engine {
         let n_labels = weights.n_rows("classifier.weight").unwrap_or(2);
         let ignored = Names::of(config.family()).position_ids();
         weights.check(&names::tensors(&config, n_labels), &ignored).map_err(refused)?;
-        let labels =
-            config.labels(n_labels).map_err(|source| Error::Config { path: dir.join("config.json"), source })?;
+        let labels = config
+            .labels(n_labels)
+            .map_err(|source| Error::Config { path: dir.join("config.json"), source })?;
         let isa = Isa::detect();
         let model = threads.install(|| Model::load(&weights, &config, n_labels, isa));
-        Ok(Self { labels, tokens, model, isa, golden: golden(dir)?, threads, space: Mutex::default() })
+        Ok(Self {
+            labels,
+            tokens,
+            model,
+            isa,
+            golden: golden(dir)?,
+            threads,
+            space: Mutex::default(),
+        })
     }
 
     /// The instruction set that was chosen for this CPU: `avx512`, `avx2` or `plain`.
@@ -107,11 +120,15 @@ impl Predictor for Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("labels", &self.labels).field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("labels", &self.labels)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
     }
 }
 
-/// `golden.json` of a model folder, where there is one: texts, and the logits that whoever made the model got for them.
+/// `golden.json` of a model folder, where there is one: texts, and the logits that whoever made the
+/// model got for them.
 #[derive(serde::Deserialize)]
 struct Golden {
     texts: Vec<String>,
@@ -125,17 +142,21 @@ fn golden(dir: &Path) -> Result<Vec<(String, Vec<f32>)>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let golden: Golden =
-        serde_json::from_slice(&bytes).map_err(|source| Error::Config { path: path.clone(), source: source.into() })?;
+    let golden: Golden = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::Config { path: path.clone(), source: source.into() })?;
     if golden.texts.len() != golden.logits.len() {
-        return Err(Error::Config { path, source: "it has not as many rows of logits as texts".into() });
+        return Err(Error::Config {
+            path,
+            source: "it has not as many rows of logits as texts".into(),
+        });
     }
     Ok(golden.texts.into_iter().zip(golden.logits).collect())
 }
 
 /// The compute threads. Rust's `available_parallelism` knows affinity and cgroup quotas.
 fn threads(options: &EngineOptions) -> Result<ThreadPool> {
-    let n_threads = options.n_threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from)).max(1);
+    let n_threads =
+        options.n_threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from)).max(1);
     let processors = if options.pin { pin::processors() } else { Vec::new() };
     let stay = move |n: usize| {
         if let Some(processor) = processors.get(n)
@@ -144,8 +165,10 @@ fn threads(options: &EngineOptions) -> Result<ThreadPool> {
             tracing::warn!(processor, "a compute thread could not be pinned");
         }
     };
-    let pool =
-        ThreadPoolBuilder::new().num_threads(n_threads).thread_name(|n| format!("compute-{n}")).start_handler(stay);
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(n_threads)
+        .thread_name(|n| format!("compute-{n}"))
+        .start_handler(stay);
     let pool = pool.build();
     pool.map_err(|source| Error::Threads { n_threads, source: source.into() })
 }

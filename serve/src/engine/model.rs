@@ -1,4 +1,5 @@
-//! DistilBERT and BERT with a classification head. Fields are named after DistilBERT's tensors; BERT's are the same ones under other names.
+//! DistilBERT and BERT with a classification head. Fields are named after DistilBERT's tensors;
+//! BERT's are the same ones under other names.
 
 use std::ops::Range;
 
@@ -38,7 +39,10 @@ impl Model {
         if names.has_token_types {
             let mut first_type = vec![0.0; dim];
             embedding("token_type_embeddings").read(0, &mut first_type);
-            position_embeddings.iter_mut().zip(first_type.iter().cycle()).for_each(|(x, of_type)| *x += of_type);
+            position_embeddings
+                .iter_mut()
+                .zip(first_type.iter().cycle())
+                .for_each(|(x, of_type)| *x += of_type);
         }
         let layer = |n: usize| {
             let layer = Layer::load(weights, &names.layer(n), config, isa);
@@ -61,7 +65,8 @@ impl Model {
     }
 
     /// Computes one row of logits per text.
-    /// The texts are packed back to back: all their tokens are the rows of one matrix, and no row is padding.
+    /// The texts are packed back to back: all their tokens are the rows of one matrix, and no row
+    /// is padding.
     pub(super) fn logits(&self, texts: &[Vec<u32>], space: &mut Space) -> Vec<f32> {
         let (rows, dim) = (rows(texts), self.dim);
         self.embed(texts, &mut space.hidden);
@@ -69,15 +74,26 @@ impl Model {
         before.iter().for_each(|layer| layer.apply(&rows, space));
         last.apply_to_first(&rows, space);
         let Space { hidden, mixed, wide, .. } = space;
-        self.pre_classifier.apply(Rows::new(hidden, texts.len(), dim, dim), mixed, dim, Then::Nothing);
+        self.pre_classifier.apply(
+            Rows::new(hidden, texts.len(), dim, dim),
+            mixed,
+            dim,
+            Then::Nothing,
+        );
         mixed.iter_mut().for_each(|x| *x = (self.activation)(*x));
         let n_labels = self.classifier.n_out();
-        self.classifier.apply(Rows::new(mixed, texts.len(), dim, dim), wide, n_labels, Then::Nothing);
+        self.classifier.apply(
+            Rows::new(mixed, texts.len(), dim, dim),
+            wide,
+            n_labels,
+            Then::Nothing,
+        );
         wide.clone()
     }
 
     fn embed(&self, texts: &[Vec<u32>], hidden: &mut Vec<f32>) {
-        let tokens: Vec<(usize, u32)> = texts.iter().flat_map(|ids| ids.iter().copied().enumerate()).collect();
+        let tokens: Vec<(usize, u32)> =
+            texts.iter().flat_map(|ids| ids.iter().copied().enumerate()).collect();
         hidden.resize(tokens.len() * self.dim, 0.0);
         let pieces = hidden.par_chunks_mut(PIECE * self.dim).zip(tokens.par_chunks(PIECE));
         pieces.for_each_init(Vec::new, |word: &mut Vec<f32>, (rows, tokens)| {
@@ -128,10 +144,13 @@ struct Layer {
 
 impl Layer {
     fn load(weights: &Weights, layer: &str, config: &Config, isa: Isa) -> Self {
-        let (names, &Config { dim, hidden_dim, n_heads, .. }) = (Names::of(config.family()), config);
+        let (names, &Config { dim, hidden_dim, n_heads, .. }) =
+            (Names::of(config.family()), config);
         let name = |part: &str| format!("{layer}.{part}");
         let [q, k, v] = [names.q_lin, names.k_lin, names.v_lin].map(name);
-        let linear = |part: &str, n_in: usize, n_out: usize| Linear::load(isa, weights, &[&name(part)], n_in, n_out);
+        let linear = |part: &str, n_in: usize, n_out: usize| {
+            Linear::load(isa, weights, &[&name(part)], n_in, n_out)
+        };
         Self {
             qkv: Linear::load(isa, weights, &[&q, &k, &v], dim, dim),
             attention: Attention { isa, dim, n_heads },
@@ -148,13 +167,19 @@ impl Layer {
     fn apply(&self, texts: &[Range<usize>], space: &mut Space) {
         let dim = self.attention.dim;
         let n_tokens = space.hidden.len() / dim;
-        self.qkv.apply(Rows::new(&space.hidden, n_tokens, dim, dim), &mut space.wide, 3 * dim, Then::Nothing);
+        self.qkv.apply(
+            Rows::new(&space.hidden, n_tokens, dim, dim),
+            &mut space.wide,
+            3 * dim,
+            Then::Nothing,
+        );
         self.attention.apply(&space.wide, texts, &mut space.context);
         self.finish(n_tokens, space);
     }
 
-    /// Computes the first token of each text only, for which all others are still keys and values. The classifier looks at nothing else.
-    /// `space.hidden`: `[tokens, dim]` before, `[texts, dim]` after.
+    /// Computes the first token of each text only, for which all others are still keys and values.
+    /// The classifier looks at nothing else. `space.hidden`: `[tokens, dim]` before, `[texts, dim]`
+    /// after.
     fn apply_to_first(&self, texts: &[Range<usize>], space: &mut Space) {
         let dim = self.attention.dim;
         let Space { hidden, context, mixed, wide } = &mut *space;
@@ -181,8 +206,8 @@ impl Layer {
     }
 }
 
-/// A stride for rows of so many elements under which adjacent rows do not begin in the same places of the cache, as they would do
-/// at a multiple of the page size.
+/// A stride for rows of so many elements under which adjacent rows do not begin in the same places
+/// of the cache, as they would do at a multiple of the page size.
 fn uneven(n_columns: usize) -> usize {
     if n_columns.is_multiple_of(1024) { n_columns + LINE } else { n_columns }
 }
@@ -196,7 +221,8 @@ struct Norm {
 
 impl Norm {
     fn load(weights: &Weights, name: &str, config: &Config) -> Self {
-        let [weight, bias] = ["weight", "bias"].map(|part| weights.tensor(&format!("{name}.{part}")).floats());
+        let [weight, bias] =
+            ["weight", "bias"].map(|part| weights.tensor(&format!("{name}.{part}")).floats());
         Self { weight, bias, epsilon: config.layer_norm_eps }
     }
 

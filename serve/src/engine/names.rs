@@ -84,14 +84,17 @@ pub(super) fn tensors(config: &Config, n_labels: usize) -> BTreeMap<String, Vec<
     if names.has_token_types {
         embedding("token_type_embeddings", config.type_vocab_size);
     }
-    let mut linears = vec![(names.pre_classifier.to_owned(), dim, dim), ("classifier".to_owned(), n_labels, dim)];
+    let mut linears =
+        vec![(names.pre_classifier.to_owned(), dim, dim), ("classifier".to_owned(), n_labels, dim)];
     let mut norms = vec![format!("{}.LayerNorm", names.embeddings)];
     for layer in (0..config.n_layers()).map(|n| names.layer(n)) {
         let square = [names.q_lin, names.k_lin, names.v_lin, names.out_lin];
         linears.extend(square.map(|name| (format!("{layer}.{name}"), dim, dim)));
         linears.push((format!("{layer}.{}", names.lin1), hidden_dim, dim));
         linears.push((format!("{layer}.{}", names.lin2), dim, hidden_dim));
-        norms.extend([names.sa_layer_norm, names.output_layer_norm].map(|name| format!("{layer}.{name}")));
+        norms.extend(
+            [names.sa_layer_norm, names.output_layer_norm].map(|name| format!("{layer}.{name}")),
+        );
     }
     for (name, n_out, n_in) in linears {
         tensors.insert(format!("{name}.weight"), vec![n_out, n_in]);

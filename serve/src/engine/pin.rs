@@ -1,13 +1,17 @@
 //! Threads that stay on one processor. Linux only; elsewhere nothing is pinned.
 #![cfg_attr(
     target_os = "linux",
-    expect(unsafe_code, reason = "sched_getaffinity(2) and sched_setaffinity(2) fill or read one value of ours")
+    expect(
+        unsafe_code,
+        reason = "sched_getaffinity(2) and sched_setaffinity(2) fill or read one value of ours"
+    )
 )]
 
 /// The processors that this process may run on.
 #[cfg(target_os = "linux")]
 pub(super) fn processors() -> Vec<usize> {
-    // SAFETY: a cpu_set_t is a plain bit set, for which all zeros is a value; the call fills it; CPU_ISSET reads within it.
+    // SAFETY: a cpu_set_t is a plain bit set, for which all zeros is a value; the call fills it;
+    // CPU_ISSET reads within it.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
@@ -48,7 +52,9 @@ mod tests {
         let all = processors();
         assert!(!all.is_empty());
         let last = *all.last().expect("a process runs somewhere");
-        let pinned = std::thread::spawn(move || (stay_on(last), processors())).join().expect("nothing in it panics");
+        let pinned = std::thread::spawn(move || (stay_on(last), processors()))
+            .join()
+            .expect("nothing in it panics");
         assert_eq!(pinned, (true, vec![last]));
         assert_eq!(processors(), all, "only the other thread is pinned");
     }

@@ -19,7 +19,8 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Reads `tokenizer.json` of a model folder. Its own padding and truncation are switched off: some pad each text to 128 tokens.
+    /// Reads `tokenizer.json` of a model folder. Its own padding and truncation are switched off:
+    /// some pad each text to 128 tokens.
     pub(super) fn read(dir: &Path, max_tokens: usize, vocab_size: usize) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         let bytes = fs::read(&path)?;
@@ -32,7 +33,10 @@ impl Tokens {
                 )
                 .into());
             }
-            tokenizer.with_truncation(Some(TruncationParams { max_length: max_tokens, ..Default::default() }))?;
+            tokenizer.with_truncation(Some(TruncationParams {
+                max_length: max_tokens,
+                ..Default::default()
+            }))?;
             Ok::<_, BoxError>(tokenizer)
         };
         let tokenizer = Tokenizer::from_bytes(bytes).and_then(|mut tokenizer| {
@@ -43,8 +47,8 @@ impl Tokens {
         Ok(Self { tokenizer, max_tokens, vocab_size })
     }
 
-    /// Tokenises one text. Only so much of it is looked at as fills the model's length: a prefix that ends at whitespace has the same tokens
-    /// as the whole text has there.
+    /// Tokenises one text. Only so much of it is looked at as fills the model's length: a prefix
+    /// that ends at whitespace has the same tokens as the whole text has there.
     pub(super) fn prepare(&self, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
         let mut n_bytes = self.max_tokens * BYTES_PER_TOKEN;
         loop {
@@ -60,9 +64,11 @@ impl Tokens {
 
     fn checked(&self, ids: Vec<u32>, truncated: bool) -> Result<Prepared<Vec<u32>>, BoxError> {
         match ids.iter().find(|id| **id as usize >= self.vocab_size) {
-            Some(id) => {
-                Err(format!("the tokenizer gave the token {id}, but the model knows {}", self.vocab_size).into())
-            }
+            Some(id) => Err(format!(
+                "the tokenizer gave the token {id}, but the model knows {}",
+                self.vocab_size
+            )
+            .into()),
             None => Ok(Prepared { n_tokens: ids.len(), input: ids, truncated }),
         }
     }

@@ -1,4 +1,5 @@
-//! model.safetensors, mapped, and strict: a tensor missing, unused or misshapen is an error that names it.
+//! model.safetensors, mapped, and strict: a tensor missing, unused or misshapen is an error that
+//! names it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,8 +44,13 @@ impl Weights {
         self.tensors.get(name)?.shape.first().copied()
     }
 
-    /// Checks that the file has exactly these tensors, in these shapes, and perhaps the `ignored` one; says all that is wrong.
-    pub(super) fn check(&self, expected: &BTreeMap<String, Vec<usize>>, ignored: &str) -> Result<(), BoxError> {
+    /// Checks that the file has exactly these tensors, in these shapes, and perhaps the `ignored`
+    /// one; says all that is wrong.
+    pub(super) fn check(
+        &self,
+        expected: &BTreeMap<String, Vec<usize>>,
+        ignored: &str,
+    ) -> Result<(), BoxError> {
         let mut problems = Vec::new();
         for (name, shape) in expected {
             match self.tensors.get(name) {
@@ -53,19 +59,22 @@ impl Weights {
                     problems.push(format!("{name} has the shape {:?}, not {shape:?}", place.shape))
                 }
                 Some(place) if !matches!(place.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
-                    problems.push(format!("{name} is of type {:?}, not F32, F16 or BF16", place.dtype));
+                    problems
+                        .push(format!("{name} is of type {:?}, not F32, F16 or BF16", place.dtype));
                 }
                 Some(_) => {}
             }
         }
-        let unused = self.tensors.keys().filter(|name| !expected.contains_key(*name) && *name != ignored);
+        let unused =
+            self.tensors.keys().filter(|name| !expected.contains_key(*name) && *name != ignored);
         problems.extend(unused.map(|name| format!("{name} is not used")));
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ").into()) }
     }
 
     /// A tensor that [`check`](Self::check) has found.
     pub(super) fn tensor(&self, name: &str) -> Tensor {
-        let place = self.tensors.get(name).expect("only tensors that were checked are asked for").clone();
+        let place =
+            self.tensors.get(name).expect("only tensors that were checked are asked for").clone();
         Tensor { map: Arc::clone(&self.map), place }
     }
 
@@ -84,10 +93,15 @@ pub(super) struct Tensor {
 impl Tensor {
     /// Reads a run of elements that begins at `from`.
     pub(super) fn read(&self, from: usize, into: &mut [f32]) {
-        let bytes = self.map.get(self.place.start..self.place.end).expect("the file is as long as when it was mapped");
+        let bytes = self
+            .map
+            .get(self.place.start..self.place.end)
+            .expect("the file is as long as when it was mapped");
         match self.place.dtype {
             Dtype::F32 => read_as(bytes, from, into, f32::from_le_bytes),
-            Dtype::BF16 => read_as(bytes, from, into, |[low, high]| f32::from_le_bytes([0, 0, low, high])),
+            Dtype::BF16 => {
+                read_as(bytes, from, into, |[low, high]| f32::from_le_bytes([0, 0, low, high]))
+            }
             _ => read_as(bytes, from, into, |pair| half(u16::from_le_bytes(pair))),
         }
     }
@@ -100,7 +114,12 @@ impl Tensor {
     }
 }
 
-fn read_as<const N: usize>(bytes: &[u8], from: usize, into: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
+fn read_as<const N: usize>(
+    bytes: &[u8],
+    from: usize,
+    into: &mut [f32],
+    convert: impl Fn([u8; N]) -> f32,
+) {
     let bytes = &bytes[from * N..(from + into.len()) * N];
     for (element, into) in bytes.as_chunks().0.iter().zip(into) {
         *into = convert(*element);

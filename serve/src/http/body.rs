@@ -52,7 +52,11 @@ pub(crate) async fn read<'a>(body: Body, shared: &'a Shared) -> Result<(Bytes, S
     timeout(patience, collect(body, max_bytes, shared)).await.unwrap_or(Err(Unread::TooSlow))
 }
 
-async fn collect(mut body: Body, max_bytes: usize, shared: &Shared) -> Result<(Bytes, Share<'_>), Unread> {
+async fn collect(
+    mut body: Body,
+    max_bytes: usize,
+    shared: &Shared,
+) -> Result<(Bytes, Share<'_>), Unread> {
     let (mut bytes, mut share) = (BytesMut::new(), shared.bodies.share());
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
@@ -67,13 +71,15 @@ async fn collect(mut body: Body, max_bytes: usize, shared: &Shared) -> Result<(B
     Ok((bytes.freeze(), share))
 }
 
-/// `application/json` and `application/*+json`; FastAPI takes anything else, and nothing, for plain bytes.
+/// `application/json` and `application/*+json`; FastAPI takes anything else, and nothing, for plain
+/// bytes.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence
-        .strip_prefix("application/")
-        .is_some_and(|subtype| !subtype.contains('/') && (subtype == "json" || subtype.ends_with("+json")))
+    essence.strip_prefix("application/").is_some_and(|subtype| {
+        !subtype.contains('/') && (subtype == "json" || subtype.ends_with("+json"))
+    })
 }
 
 /// Without the byte order mark that some clients send.

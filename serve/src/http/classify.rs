@@ -1,4 +1,5 @@
-//! From texts to logits: what all protocols share. They differ in how they ask and in how they say no.
+//! From texts to logits: what all protocols share. They differ in how they ask and in how they say
+//! no.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::routes::{Choice, Role};
 use crate::scores::{Top, top};
 use crate::server::Shared;
 
-/// Texts shorter than this, together, are tokenised at once where the request was read; longer ones on a thread of their own.
+/// Texts shorter than this, together, are tokenised at once where the request was read; longer ones
+/// on a thread of their own.
 const SHORT_BYTES: usize = 8192;
 
 /// Why texts were not classified.
@@ -99,9 +101,12 @@ impl Classified {
     /// Says on the answer which model gave it, what it took and whether a text was cut.
     pub(crate) fn onto(&self, mut answer: Response) -> Response {
         let Work { tokenised, waited, computed, n_truncated, n_tokens, .. } = self.work;
-        let [tok, queue, infer] = [tokenised, waited, computed].map(|time| time.as_secs_f64() * 1e3);
+        let [tok, queue, infer] =
+            [tokenised, waited, computed].map(|time| time.as_secs_f64() * 1e3);
         let timing = format!("tok;dur={tok:.3}, queue;dur={queue:.3}, infer;dur={infer:.3}");
-        let text = |text: &str| HeaderValue::from_str(text).expect("digits and punctuation are a header's value");
+        let text = |text: &str| {
+            HeaderValue::from_str(text).expect("digits and punctuation are a header's value")
+        };
         answer.headers_mut().insert("server-timing", text(&timing));
         answer.headers_mut().insert("x-tokens", text(&n_tokens.to_string()));
         if n_truncated > 0 {
@@ -113,10 +118,13 @@ impl Classified {
     }
 }
 
-/// When a client stops waiting: by `X-Request-Timeout-Ms`, at most the server's own limit. `Err` where it is no number of milliseconds.
+/// When a client stops waiting: by `X-Request-Timeout-Ms`, at most the server's own limit. `Err`
+/// where it is no number of milliseconds.
 pub(crate) fn deadline(headers: &HeaderMap, shared: &Shared) -> Result<Instant, &'static str> {
     let limit = shared.options.request_timeout;
-    let Some(asked) = headers.get("x-request-timeout-ms") else { return Ok(Instant::now() + limit) };
+    let Some(asked) = headers.get("x-request-timeout-ms") else {
+        return Ok(Instant::now() + limit);
+    };
     let digits = asked.to_str().unwrap_or_default().trim();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("X-Request-Timeout-Ms is not a number of milliseconds");
@@ -127,7 +135,11 @@ pub(crate) fn deadline(headers: &HeaderMap, shared: &Shared) -> Result<Instant, 
 }
 
 /// Classifies texts: prepares them, waits for its turn, and hears what the compute thread says.
-pub(crate) async fn classify(shared: &Shared, request_id: &str, question: Question) -> Result<Classified, Refusal> {
+pub(crate) async fn classify(
+    shared: &Shared,
+    request_id: &str,
+    question: Question,
+) -> Result<Classified, Refusal> {
     let Question { texts, truncate, deadline } = question;
     if let Lifecycle::Failed(_) = *shared.lifecycle.borrow() {
         return Err(Refusal::NoModel);
@@ -150,7 +162,8 @@ pub(crate) async fn classify(shared: &Shared, request_id: &str, question: Questi
         tokenised,
         ..Work::default()
     };
-    let waiting = admit(shared, &choice.model, prepared, deadline).map_err(|full| busy(shared, &full))?;
+    let waiting =
+        admit(shared, &choice.model, prepared, deadline).map_err(|full| busy(shared, &full))?;
     let rows = timeout_at(deadline.into(), all(waiting)).await.ok().flatten();
     // The queue drops what is late without an answer.
     let refusal = || if Instant::now() >= deadline { late(shared) } else { Refusal::Failed };
@@ -186,7 +199,8 @@ async fn prepare(
 }
 
 fn prepare_now(model: &Model, texts: &[String]) -> Option<Vec<Prepared<AnyInput>>> {
-    let prepare = || texts.iter().map(|text| model.predictor.prepare(text)).collect::<Result<Vec<_>, _>>();
+    let prepare =
+        || texts.iter().map(|text| model.predictor.prepare(text)).collect::<Result<Vec<_>, _>>();
     match catch_unwind(AssertUnwindSafe(prepare)) {
         Ok(Ok(prepared)) => Some(prepared),
         Ok(Err(error)) => {
@@ -212,10 +226,24 @@ fn admit(
     Ok(waiting)
 }
 
-fn job(model: &Arc<Model>, prepared: Prepared<AnyInput>, deadline: Instant) -> (Job, oneshot::Receiver<Answer>) {
+fn job(
+    model: &Arc<Model>,
+    prepared: Prepared<AnyInput>,
+    deadline: Instant,
+) -> (Job, oneshot::Receiver<Answer>) {
     let (answer, waiting) = oneshot::channel();
     let Prepared { input, n_tokens, .. } = prepared;
-    (Job { model: Arc::clone(model), input, n_tokens, arrived: Instant::now(), deadline, answer }, waiting)
+    (
+        Job {
+            model: Arc::clone(model),
+            input,
+            n_tokens,
+            arrived: Instant::now(),
+            deadline,
+            answer,
+        },
+        waiting,
+    )
 }
 
 fn busy(shared: &Shared, full: &Full) -> Refusal {
@@ -228,11 +256,14 @@ fn late(shared: &Shared) -> Refusal {
     Refusal::Late
 }
 
-/// Asks the other model the same, for when there is nothing else to do, and compares in the background.
+/// Asks the other model the same, for when there is nothing else to do, and compares in the
+/// background.
 fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[String], first: &Classified) {
     let Some((other, judged)) = &choice.second else { return };
     for (text, row) in texts.iter().zip(&first.rows) {
-        let Some(prepared) = prepare_now(other, std::slice::from_ref(text)).and_then(|mut one| one.pop()) else {
+        let Some(prepared) =
+            prepare_now(other, std::slice::from_ref(text)).and_then(|mut one| one.pop())
+        else {
             return;
         };
         let (job, opinion) = job(other, prepared, Instant::now() + shared.options.request_timeout);
@@ -240,13 +271,15 @@ fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[String], fi
             shared.metrics.opinion_dropped(*judged);
             continue;
         }
-        let (metrics, first, labels) = (Arc::clone(&shared.metrics), top(&row.logits), Arc::clone(&choice.model));
+        let (metrics, first, labels) =
+            (Arc::clone(&shared.metrics), top(&row.logits), Arc::clone(&choice.model));
         let (judged, other): (Role, Arc<Model>) = (*judged, Arc::clone(other));
         tokio::spawn(async move {
             match opinion.await.ok().flatten() {
                 Some(row) => {
                     let second = top(&row.logits);
-                    let name = |model: &Model, top: &Top| model.predictor.labels()[top.index].clone();
+                    let name =
+                        |model: &Model, top: &Top| model.predictor.labels()[top.index].clone();
                     let agrees = name(&labels, &first) == name(&other, &second);
                     metrics.opinion(judged, agrees, (first.score - second.score).abs());
                 }

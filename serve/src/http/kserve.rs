@@ -1,6 +1,7 @@
-//! KServe's inference protocols over REST: the Open Inference Protocol (v2), and the first one (v1).
-//! Source: the Open Inference Protocol's `specification/protocol/inference_rest.md`, and KServe's "Data Plane (V1)".
-//! Deliberately absent: tensors as binary data behind the JSON, an extension that is not announced.
+//! KServe's inference protocols over REST: the Open Inference Protocol (v2), and the first one
+//! (v1). Source: the Open Inference Protocol's `specification/protocol/inference_rest.md`, and
+//! KServe's "Data Plane (V1)". Deliberately absent: tensors as binary data behind the JSON, an
+//! extension that is not announced.
 #![expect(clippy::result_large_err, reason = "what is wrong is itself an answer")]
 
 use std::sync::Arc;
@@ -65,7 +66,10 @@ pub(crate) async fn model_ready(
 }
 
 /// `GET /v2/models/{name}` and `GET /v2/models/{name}/versions/{version}`
-pub(crate) async fn model(State(shared): State<Arc<Shared>>, Path(path): Path<Vec<(String, String)>>) -> Response {
+pub(crate) async fn model(
+    State(shared): State<Arc<Shared>>,
+    Path(path): Path<Vec<(String, String)>>,
+) -> Response {
     if let Err(answer) = known(&shared, &path) {
         return answer;
     }
@@ -89,15 +93,18 @@ pub(crate) async fn infer(
     let _in_flight = shared.enter();
     let answer = async {
         known(&shared, &path)?;
-        let deadline =
-            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
+        let deadline = deadline(request.headers(), &shared)
+            .map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
         let body = read(&shared, request).await?;
         let mut infer = Infer::check(&body, shared.options.max_texts)
             .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
         let classified = ask(&shared, &id, std::mem::take(&mut infer.texts), deadline).await?;
-        let (name, version) = (Quoted(&shared.options.model_name), Quoted(classified.model.version_name()));
+        let (name, version) =
+            (Quoted(&shared.options.model_name), Quoted(classified.model.version_name()));
         let (id, outputs) = (Quoted(infer.id.as_deref().unwrap_or(&id)), infer.write(&classified));
-        let body = format!("{{\"model_name\":{name},\"model_version\":{version},\"id\":{id},\"outputs\":[{outputs}]}}");
+        let body = format!(
+            "{{\"model_name\":{name},\"model_version\":{version},\"id\":{id},\"outputs\":[{outputs}]}}"
+        );
         Answer::Ok(classified.onto(json(StatusCode::OK, body)))
     };
     answer.await.unwrap_or_else(|refusal| refusal)
@@ -109,7 +116,10 @@ pub(crate) async fn models_v1(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `GET /v1/models/{name}`
-pub(crate) async fn model_v1(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+pub(crate) async fn model_v1(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Response {
     if name.ends_with(":predict") {
         return wrong_method_v1(Path(name)).await;
     }
@@ -129,21 +139,25 @@ pub(crate) async fn predict_v1(
     Extension(RequestId(id)): Extension<RequestId>,
     request: Request<Body>,
 ) -> Response {
-    let Some(name) = target.strip_suffix(":predict") else { return wrong_method_v1(Path(target)).await };
+    let Some(name) = target.strip_suffix(":predict") else {
+        return wrong_method_v1(Path(target)).await;
+    };
     let _in_flight = shared.enter();
     let answer = async {
         known(&shared, &[("name".to_owned(), name.to_owned())])?;
-        let deadline =
-            deadline(request.headers(), &shared).map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
+        let deadline = deadline(request.headers(), &shared)
+            .map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
         let body = read(&shared, request).await?;
-        let texts =
-            instances(&body, shared.options.max_texts).map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let texts = instances(&body, shared.options.max_texts)
+            .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
         let classified = ask(&shared, &id, texts, deadline).await?;
         let one = |(label, best): (&str, crate::scores::Top)| {
             format!("{{\"label\":{},\"score\":{}}}", Quoted(label), float(f64::from(best.score)))
         };
         let predictions = classified.best().map(one).collect::<Vec<_>>().join(",");
-        Answer::Ok(classified.onto(json(StatusCode::OK, format!("{{\"predictions\":[{predictions}]}}"))))
+        Answer::Ok(
+            classified.onto(json(StatusCode::OK, format!("{{\"predictions\":[{predictions}]}}"))),
+        )
     };
     answer.await.unwrap_or_else(|refusal| refusal)
 }
@@ -159,7 +173,10 @@ fn instances(body: &Json, max_texts: usize) -> Result<Vec<String>, String> {
         return Err("Expected \"instances\" to be a list".to_owned());
     };
     if instances.len() > max_texts {
-        return Err(format!("{} instances are more than the {max_texts} that one request may have", instances.len()));
+        return Err(format!(
+            "{} instances are more than the {max_texts} that one request may have",
+            instances.len()
+        ));
     }
     let text = |(n, instance): (usize, &Json)| match instance {
         Json::String(text) => Ok(text.clone()),
@@ -180,7 +197,10 @@ fn known(shared: &Shared, path: &[(String, String)]) -> Result<(), Response> {
             _ => shared.options.model_name.as_str(),
         };
         if value != ours {
-            return Err(error(StatusCode::NOT_FOUND, &format!("unknown {parameter} {value:?}, this is {ours:?}")));
+            return Err(error(
+                StatusCode::NOT_FOUND,
+                &format!("unknown {parameter} {value:?}, this is {ours:?}"),
+            ));
         }
     }
     Ok(())
@@ -191,14 +211,24 @@ async fn read(shared: &Shared, request: Request<Body>) -> Result<Json, Response>
     if request.headers().contains_key("inference-header-content-length") {
         return Err(bad("tensors as binary data are not supported"));
     }
-    let (bytes, _share) =
-        body::read(request.into_body(), shared).await.map_err(|unread| error(unread.status(), unread.message()))?;
-    let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| bad("the body is not UTF-8"))?;
-    let json = Json::parse(text).map_err(|invalid| bad(&format!("{} at {}", invalid.message, invalid.position)))?;
+    let (bytes, _share) = body::read(request.into_body(), shared)
+        .await
+        .map_err(|unread| error(unread.status(), unread.message()))?;
+    let text =
+        std::str::from_utf8(without_mark(&bytes)).map_err(|_| bad("the body is not UTF-8"))?;
+    let json = Json::parse(text)
+        .map_err(|invalid| bad(&format!("{} at {}", invalid.message, invalid.position)))?;
     if matches!(json, Json::Object(_)) { Ok(json) } else { Err(bad("the body is not an object")) }
 }
 
-async fn ask(shared: &Shared, id: &str, texts: Vec<String>, deadline: Instant) -> Result<Classified, Response> {
+async fn ask(
+    shared: &Shared,
+    id: &str,
+    texts: Vec<String>,
+    deadline: Instant,
+) -> Result<Classified, Response> {
     let question = Question { texts, truncate: true, deadline };
-    classify(shared, id, question).await.map_err(|refusal| refusal.onto(error(refusal.status(), refusal.message())))
+    classify(shared, id, question)
+        .await
+        .map_err(|refusal| refusal.onto(error(refusal.status(), refusal.message())))
 }

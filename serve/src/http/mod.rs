@@ -95,7 +95,8 @@ pub(crate) async fn not_allowed(method: &'static str) -> Response {
     answer
 }
 
-/// Sends whoever has a slash too many to where the route is, as Starlette does; all others get its 404.
+/// Sends whoever has a slash too many to where the route is, as Starlette does; all others get its
+/// 404.
 async fn elsewhere(request: Request) -> Response {
     let (path, host) = (request.uri().path(), request.headers().get(header::HOST));
     let bare = path.trim_end_matches('/');
@@ -105,7 +106,9 @@ async fn elsewhere(request: Request) -> Response {
         format!("http://{host}{path}{query}")
     });
     match target.and_then(|target| HeaderValue::from_str(&target).ok()) {
-        Some(target) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response(),
+        Some(target) => {
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
+        }
         None => problem::detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }

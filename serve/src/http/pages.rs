@@ -1,4 +1,5 @@
-//! Pages for people, and the description of the routes for programs. They work offline: nothing is loaded from elsewhere.
+//! Pages for people, and the description of the routes for programs. They work offline: nothing is
+//! loaded from elsewhere.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// `GET /`: the tutorial's status, and for a browser that asks for HTML the page to try the model.
 pub(crate) async fn root(headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accept =
+        headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let mut answer = if accept.contains("text/html") { ui().await } else { probes::status().await };
     answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     answer
@@ -52,7 +54,10 @@ pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Response {
     let name = shared.options.model_name.replace(['"', '\\'], "");
     let text = include_str!("pages/openapi.json")
         .replace("MODEL_NAME", &name)
-        .replace("\"MODEL_VERSION\"", &super::json::Quoted(shared.stable().version_name()).to_string())
+        .replace(
+            "\"MODEL_VERSION\"",
+            &super::json::Quoted(shared.stable().version_name()).to_string(),
+        )
         .replace("\"MAX_TEXTS\"", &shared.options.max_texts.to_string())
         .replace("VERSION", env!("CARGO_PKG_VERSION"));
     json(StatusCode::OK, text)
@@ -66,6 +71,7 @@ fn file(content_type: &'static str, text: &'static str) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    let headers: [(HeaderName, HeaderValue); 5] = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let headers: [(HeaderName, HeaderValue); 5] =
+        headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
     (headers, text).into_response()
 }

@@ -1,4 +1,5 @@
-//! `POST /predict`: the tutorial's question, `{"text": …}`, and that of text-embeddings-inference, `{"inputs": …}`.
+//! `POST /predict`: the tutorial's question, `{"text": …}`, and that of text-embeddings-inference,
+//! `{"inputs": …}`.
 #![expect(clippy::result_large_err, reason = "what is wrong is itself an answer")]
 
 use std::sync::Arc;
@@ -54,7 +55,9 @@ pub(crate) async fn predict(
 /// As Starlette answers when the app fails, and in its form otherwise.
 fn refuse(refusal: &Refusal) -> Response {
     let answer = match refusal {
-        Refusal::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
+        Refusal::Failed => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+        }
         _ => detail(refusal.status(), refusal.message()),
     };
     refusal.onto(answer)
@@ -73,15 +76,17 @@ fn parse(body: &[u8], is_json: bool) -> Result<Json, Response> {
     let Ok(body) = std::str::from_utf8(body) else {
         return Err(detail(Unread::Broken.status(), Unread::Broken.message()));
     };
-    let json =
-        Json::parse(body).map_err(|invalid| unprocessable(&[Problem::not_json(invalid.message, invalid.position)]))?;
+    let json = Json::parse(body).map_err(|invalid| {
+        unprocessable(&[Problem::not_json(invalid.message, invalid.position)])
+    })?;
     match json {
         Json::Object(_) => Ok(json),
         other => Err(unprocessable(&[Problem::not_an_object(&other)])),
     }
 }
 
-/// Checks an object as the tutorial's `text: str` does; our extension is that a list of texts is taken too.
+/// Checks an object as the tutorial's `text: str` does; our extension is that a list of texts is
+/// taken too.
 fn texts(body: &Json, max_texts: usize) -> Result<(Vec<String>, bool), Vec<Problem>> {
     match body.field("text") {
         None => Err(vec![Problem::no_text(body)]),

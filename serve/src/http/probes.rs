@@ -63,32 +63,52 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         .iter()
         .filter(|canary| !canary.model.has_failed())
         .map(|canary| identity(&canary.model, Role::Canary));
-    let shadow =
-        routes.shadow.iter().filter(|shadow| !shadow.has_failed()).map(|shadow| identity(shadow, Role::Shadow));
+    let shadow = routes
+        .shadow
+        .iter()
+        .filter(|shadow| !shadow.has_failed())
+        .map(|shadow| identity(shadow, Role::Shadow));
     let gauges = Gauges {
         queued_texts,
         queued_tokens,
         in_flight: *shared.in_flight.borrow(),
         ready: *shared.lifecycle.borrow() == Lifecycle::Ready,
         tokens_per_second: shared.queue.tokens_per_second(),
-        served: [identity(&routes.stable, Role::Stable)].into_iter().chain(canary).chain(shadow).collect(),
+        served: [identity(&routes.stable, Role::Stable)]
+            .into_iter()
+            .chain(canary)
+            .chain(shadow)
+            .collect(),
     };
     let page = shared.metrics.render(&gauges);
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], page)
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+        )],
+        page,
+    )
         .into_response()
 }
 
-/// Who the model is. The manifest's bytes stand in the answer as they came, so its digest can be checked.
+/// Who the model is. The manifest's bytes stand in the answer as they came, so its digest can be
+/// checked.
 pub(crate) async fn provenance(State(shared): State<Arc<Shared>>) -> Response {
     let model = shared.stable();
     let identity = &model.identity;
-    let string = |text: &Option<String>| text.as_ref().map_or("null".to_owned(), |text| Quoted(text).to_string());
+    let string = |text: &Option<String>| {
+        text.as_ref().map_or("null".to_owned(), |text| Quoted(text).to_string())
+    };
     let kitfile = identity.kitfile.as_ref().map_or("null".to_owned(), ToString::to_string);
-    let manifest = identity.manifest.as_deref().filter(|bytes| serde_json::from_slice::<IgnoredAny>(bytes).is_ok());
+    let manifest = identity
+        .manifest
+        .as_deref()
+        .filter(|bytes| serde_json::from_slice::<IgnoredAny>(bytes).is_ok());
     let manifest = manifest.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null");
     let (digest, reference) = (string(&identity.digest), string(&identity.reference));
-    let body =
-        format!("{{\"digest\":{digest},\"reference\":{reference},\"kitfile\":{kitfile},\"manifest\":{manifest}}}");
+    let body = format!(
+        "{{\"digest\":{digest},\"reference\":{reference},\"kitfile\":{kitfile},\"manifest\":{manifest}}}"
+    );
     let mut answer = json(StatusCode::OK, body);
     answer.extensions_mut().insert(AnsweredBy(model));
     answer

@@ -28,8 +28,12 @@ impl Problem {
     /// The body is not JSON.
     pub(crate) fn not_json(message: &str, position: usize) -> Self {
         let context = format!("{{\"error\":{}}}", Quoted(message));
-        let problem =
-            Self::new("json_invalid", format!("[\"body\",{position}]"), "JSON decode error", Json::Object(Vec::new()));
+        let problem = Self::new(
+            "json_invalid",
+            format!("[\"body\",{position}]"),
+            "JSON decode error",
+            Json::Object(Vec::new()),
+        );
         Self { context: Some(context), ..problem }
     }
 
@@ -50,19 +54,38 @@ impl Problem {
 
     /// The `text`, or the text at `index` of the list, is not a string.
     pub(crate) fn not_a_string(index: Option<usize>, value: &Json) -> Self {
-        let place = index.map_or("[\"body\",\"text\"]".to_owned(), |index| format!("[\"body\",\"text\",{index}]"));
+        let place = index.map_or("[\"body\",\"text\"]".to_owned(), |index| {
+            format!("[\"body\",\"text\",{index}]")
+        });
         Self::new("string_type", place, "Input should be a valid string", value)
     }
 
     /// The list has too many texts.
     pub(crate) fn too_many_texts(n_texts: usize, max_texts: usize, value: &Json) -> Self {
-        let message = format!("List should have at most {max_texts} items after validation, not {n_texts}");
-        let context = format!("{{\"field_type\":\"List\",\"max_length\":{max_texts},\"actual_length\":{n_texts}}}");
-        Self { context: Some(context), ..Self::new("too_long", "[\"body\",\"text\"]", message, value) }
+        let message =
+            format!("List should have at most {max_texts} items after validation, not {n_texts}");
+        let context = format!(
+            "{{\"field_type\":\"List\",\"max_length\":{max_texts},\"actual_length\":{n_texts}}}"
+        );
+        Self {
+            context: Some(context),
+            ..Self::new("too_long", "[\"body\",\"text\"]", message, value)
+        }
     }
 
-    fn new(kind: &'static str, place: impl Into<String>, message: impl Into<String>, input: impl Display) -> Self {
-        Self { kind, place: place.into(), message: message.into(), input: input.to_string(), context: None }
+    fn new(
+        kind: &'static str,
+        place: impl Into<String>,
+        message: impl Into<String>,
+        input: impl Display,
+    ) -> Self {
+        Self {
+            kind,
+            place: place.into(),
+            message: message.into(),
+            input: input.to_string(),
+            context: None,
+        }
     }
 }
 
@@ -73,7 +96,10 @@ pub(crate) fn unprocessable(problems: &[Problem]) -> Response {
         let comma = if n == 0 { "" } else { "," };
         let message = Quoted(message);
         // Writing to a String cannot fail.
-        let _ = write!(body, "{comma}{{\"type\":\"{kind}\",\"loc\":{place},\"msg\":{message},\"input\":{input}");
+        let _ = write!(
+            body,
+            "{comma}{{\"type\":\"{kind}\",\"loc\":{place},\"msg\":{message},\"input\":{input}"
+        );
         let _ = context.as_ref().map(|context| write!(body, ",\"ctx\":{context}"));
         body.push('}');
     }
@@ -87,5 +113,6 @@ pub(crate) fn detail(status: StatusCode, detail: &str) -> Response {
 
 /// Answers a JSON document.
 pub(crate) fn json(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body)
+        .into_response()
 }

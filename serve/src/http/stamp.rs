@@ -1,4 +1,5 @@
-//! The headers of every answer: which model, which request, and whether the connection ends. And what is told of it.
+//! The headers of every answer: which model, which request, and whether the connection ends. And
+//! what is told of it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::model::Model;
 use crate::record::{Served, Work};
 use crate::server::Shared;
 
-/// Set on an answer by whoever used a model for it; other answers carry the model that is served now.
+/// Set on an answer by whoever used a model for it; other answers carry the model that is served
+/// now.
 #[derive(Clone)]
 pub(crate) struct AnsweredBy(pub(crate) Arc<Model>);
 
@@ -29,11 +31,16 @@ pub(crate) struct Done(pub(crate) Work);
 pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 /// Stamps one answer, counts it and tells of it.
-pub(crate) async fn stamp(State(shared): State<Arc<Shared>>, mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn stamp(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
     let (began, started) = (Instant::now(), SystemTime::now());
     let id = request_id(request.headers(), &shared.request_ids);
     request.extensions_mut().insert(RequestId(id.to_str().unwrap_or_default().into()));
-    let (trace, is_traced) = (trace(request.headers()), request.headers().contains_key("traceparent"));
+    let (trace, is_traced) =
+        (trace(request.headers()), request.headers().contains_key("traceparent"));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut answer = next.run(request).await;
@@ -101,7 +108,9 @@ fn tell(shared: &Shared, served: &Served) {
 
 /// The client's own id where it is harmless in logs, else a new one.
 fn request_id(headers: &HeaderMap, ids: &RequestIds) -> HeaderValue {
-    let sane = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    let sane = |id: &&HeaderValue| {
+        (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
     headers.get("x-request-id").filter(sane).cloned().unwrap_or_else(|| ids.next())
 }
 

@@ -26,7 +26,12 @@ impl Infer {
         let input = match body.field("inputs") {
             Some(Json::Array(inputs)) => match inputs.as_slice() {
                 [input] => input,
-                _ => return Err(format!("{} inputs, but the model takes one tensor of texts", inputs.len())),
+                _ => {
+                    return Err(format!(
+                        "{} inputs, but the model takes one tensor of texts",
+                        inputs.len()
+                    ));
+                }
             },
             _ => return Err("\"inputs\" is not a list of tensors".to_owned()),
         };
@@ -36,7 +41,8 @@ impl Infer {
 
     /// The output tensors, as JSON.
     pub(super) fn write(&self, classified: &Classified) -> String {
-        let tensors: Vec<String> = self.outputs.iter().map(|name| self.tensor(name, classified)).collect();
+        let tensors: Vec<String> =
+            self.outputs.iter().map(|name| self.tensor(name, classified)).collect();
         tensors.join(",")
     }
 
@@ -45,14 +51,24 @@ impl Infer {
         let n_labels = labels.len();
         let rows = classified.rows.iter().map(|row| row.logits.as_slice());
         let (datatype, per_text, data): (&str, &[usize], Vec<String>) = match name {
-            "label" => ("BYTES", &[], rows.map(|row| Quoted(&labels[top(row).index]).to_string()).collect()),
+            "label" => (
+                "BYTES",
+                &[],
+                rows.map(|row| Quoted(&labels[top(row).index]).to_string()).collect(),
+            ),
             "score" => ("FP32", &[], rows.map(|row| format!("{:?}", top(row).score)).collect()),
-            "scores" => ("FP32", &[n_labels], rows.flat_map(scores).map(|score| format!("{score:?}")).collect()),
+            "scores" => (
+                "FP32",
+                &[n_labels],
+                rows.flat_map(scores).map(|score| format!("{score:?}")).collect(),
+            ),
             _ => ("FP32", &[n_labels], rows.flatten().map(|logit| format!("{logit:?}")).collect()),
         };
         let shape: Vec<String> = self.shape.iter().chain(per_text).map(usize::to_string).collect();
         let (shape, data) = (shape.join(","), data.join(","));
-        format!("{{\"name\":\"{name}\",\"datatype\":\"{datatype}\",\"shape\":[{shape}],\"data\":[{data}]}}")
+        format!(
+            "{{\"name\":\"{name}\",\"datatype\":\"{datatype}\",\"shape\":[{shape}],\"data\":[{data}]}}"
+        )
     }
 }
 
@@ -78,18 +94,26 @@ fn texts(input: &Json, max_texts: usize) -> Result<(Vec<String>, Vec<usize>), St
         Some(Json::String(datatype)) if datatype == "BYTES" => {}
         _ => return Err("the input's \"datatype\" is not \"BYTES\"".to_owned()),
     }
-    let Some(Json::Array(shape)) = input.field("shape") else { return Err("the input has no \"shape\"".to_owned()) };
+    let Some(Json::Array(shape)) = input.field("shape") else {
+        return Err("the input has no \"shape\"".to_owned());
+    };
     let dimension = |json: &Json| match json {
         // A whole number may be written with a point.
-        Json::Number(number) => {
-            number.strip_suffix(".0").unwrap_or(number).parse::<usize>().ok().filter(|size| *size <= max_texts.max(1))
-        }
+        Json::Number(number) => number
+            .strip_suffix(".0")
+            .unwrap_or(number)
+            .parse::<usize>()
+            .ok()
+            .filter(|size| *size <= max_texts.max(1)),
         _ => None,
     };
     let shape: Option<Vec<usize>> = shape.iter().map(dimension).collect();
     let shape = shape.filter(|shape| !shape.is_empty() && shape.len() <= 8);
-    let shape = shape.ok_or_else(|| format!("the input's \"shape\" is not a list of sizes up to {max_texts}"))?;
-    let Some(data @ Json::Array(_)) = input.field("data") else { return Err("the input has no \"data\"".to_owned()) };
+    let shape = shape
+        .ok_or_else(|| format!("the input's \"shape\" is not a list of sizes up to {max_texts}"))?;
+    let Some(data @ Json::Array(_)) = input.field("data") else {
+        return Err("the input has no \"data\"".to_owned());
+    };
     let mut texts = Vec::new();
     flatten(data, &mut texts)?;
     let n_texts = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
@@ -97,7 +121,10 @@ fn texts(input: &Json, max_texts: usize) -> Result<(Vec<String>, Vec<usize>), St
         return Err(format!("the input has {} texts, which is not its shape", texts.len()));
     }
     if texts.len() > max_texts {
-        return Err(format!("{} texts are more than the {max_texts} that one request may have", texts.len()));
+        return Err(format!(
+            "{} texts are more than the {max_texts} that one request may have",
+            texts.len()
+        ));
     }
     Ok((texts, shape))
 }
@@ -129,7 +156,11 @@ fn outputs_asked_for(body: &Json) -> Result<Vec<&'static str>, String> {
         _ => Err("an output has no \"name\"".to_owned()),
     };
     if asked.len() > OUTPUTS.len() {
-        return Err(format!("{} outputs are asked for, but there are {}", asked.len(), OUTPUTS.len()));
+        return Err(format!(
+            "{} outputs are asked for, but there are {}",
+            asked.len(),
+            OUTPUTS.len()
+        ));
     }
     asked.iter().map(name).collect()
 }

@@ -12,17 +12,22 @@ pub(crate) fn trace(headers: &HeaderMap) -> Trace {
     let span_id = hex(1);
     let given = headers.get("traceparent").and_then(|value| parse(value.to_str().ok()?));
     match given {
-        Some((trace_id, parent_id, sampled)) => {
-            Trace { trace_id: trace_id.to_owned(), span_id, parent_id: Some(parent_id.to_owned()), sampled }
-        }
+        Some((trace_id, parent_id, sampled)) => Trace {
+            trace_id: trace_id.to_owned(),
+            span_id,
+            parent_id: Some(parent_id.to_owned()),
+            sampled,
+        },
         None => Trace { trace_id: hex(2), span_id, parent_id: None, sampled: true },
     }
 }
 
-/// `version-trace_id-parent_id-flags`. A higher version may have more behind it, and is read as this one.
+/// `version-trace_id-parent_id-flags`. A higher version may have more behind it, and is read as
+/// this one.
 fn parse(value: &str) -> Option<(&str, &str, bool)> {
     let mut parts = value.trim().split('-');
-    let (version, trace_id, parent_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace_id, parent_id, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -60,10 +65,16 @@ mod tests {
     #[test]
     fn a_trace_is_continued() {
         let trace = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-        assert_eq!((trace.trace_id.as_str(), trace.parent_id.as_deref()), (TRACE, Some("00f067aa0ba902b7")));
+        assert_eq!(
+            (trace.trace_id.as_str(), trace.parent_id.as_deref()),
+            (TRACE, Some("00f067aa0ba902b7"))
+        );
         assert!(trace.sampled && trace.span_id.len() == 16 && trace.span_id != "00f067aa0ba902b7");
         assert!(!of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").sampled);
-        assert_eq!(of("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes").trace_id, TRACE);
+        assert_eq!(
+            of("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes").trace_id,
+            TRACE
+        );
     }
 
     #[test]
@@ -80,7 +91,10 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-x1",
         ] {
             let trace = of(bad);
-            assert!(trace.trace_id != TRACE && trace.trace_id.len() == 32 && trace.parent_id.is_none(), "{bad}");
+            assert!(
+                trace.trace_id != TRACE && trace.trace_id.len() == 32 && trace.parent_id.is_none(),
+                "{bad}"
+            );
         }
     }
 }

@@ -37,7 +37,8 @@ fn golden() -> Golden {
 }
 
 fn golden_of(dir: &Path) -> Golden {
-    let golden: Value = serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap();
+    let golden: Value =
+        serde_json::from_slice(&std::fs::read(dir.join("golden.json")).unwrap()).unwrap();
     let field = |name: &str| golden[name].clone();
     Golden {
         texts: serde_json::from_value(field("texts")).unwrap(),
@@ -68,12 +69,19 @@ fn token_ids_are_those_of_transformers() {
 fn logits_are_those_of_pytorch_and_the_same_alone_and_packed_for_any_number_of_threads() {
     for dir in [tiny(), tiny_bert()] {
         let golden = golden_of(&dir);
-        let alone = golden.input_ids.iter().map(|ids| engine_of(&dir, 1).predict(std::slice::from_ref(ids)).unwrap());
+        let alone = golden
+            .input_ids
+            .iter()
+            .map(|ids| engine_of(&dir, 1).predict(std::slice::from_ref(ids)).unwrap());
         let alone = alone.flatten().collect::<Vec<_>>();
         assert_close(&alone, &golden.logits, "alone");
         for n_threads in [1, 2, 3] {
             let engine = engine_of(&dir, n_threads);
-            assert_eq!(engine.predict(&golden.input_ids).unwrap(), alone, "packed, to the last bit");
+            assert_eq!(
+                engine.predict(&golden.input_ids).unwrap(),
+                alone,
+                "packed, to the last bit"
+            );
             let backwards: Vec<_> = golden.input_ids.iter().rev().cloned().collect();
             let logits: Vec<_> = engine.predict(&backwards).unwrap().into_iter().rev().collect();
             assert_eq!(logits, alone, "packed backwards, to the last bit");
@@ -93,11 +101,15 @@ async fn a_model_that_misses_its_golden_logits_is_not_served() {
     let dir = changed_json("golden.json", |golden| {
         golden["logits"][1][0] = json!(golden["logits"][1][0].as_f64().unwrap() + 0.01)
     });
-    let (_router, handle) = server(engine_of(dir.path(), 1), ModelIdentity::default(), ServeOptions::default());
+    let (_router, handle) =
+        server(engine_of(dir.path(), 1), ModelIdentity::default(), ServeOptions::default());
     let Lifecycle::Failed(reason) = handle.started().await else { panic!("it was served") };
     assert!(reason.contains("but its golden logits are"), "{reason}");
     let broken = changed("golden.json", |_| br#"{"texts":["a"],"logits":[]}"#.to_vec());
-    assert_eq!(problem(&broken), "cannot use DIR/golden.json: it has not as many rows of logits as texts");
+    assert_eq!(
+        problem(&broken),
+        "cannot use DIR/golden.json: it has not as many rows of logits as texts"
+    );
 }
 
 #[test]
@@ -125,7 +137,8 @@ fn changed(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir
     let dir = tempfile::tempdir().unwrap();
     for name in ["config.json", "tokenizer.json", "model.safetensors", "golden.json"] {
         let bytes = std::fs::read(tiny().join(name)).unwrap();
-        std::fs::write(dir.path().join(name), if name == file { change(bytes) } else { bytes }).unwrap();
+        std::fs::write(dir.path().join(name), if name == file { change(bytes) } else { bytes })
+            .unwrap();
     }
     dir
 }
@@ -142,7 +155,8 @@ fn changed_json(file: &str, change: impl Fn(&mut Value)) -> tempfile::TempDir {
 fn changed_header(change: impl Fn(&mut serde_json::Map<String, Value>)) -> tempfile::TempDir {
     changed("model.safetensors", |bytes| {
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let mut header: serde_json::Map<String, Value> = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let mut header: serde_json::Map<String, Value> =
+            serde_json::from_slice(&bytes[8..8 + length]).unwrap();
         change(&mut header);
         let header = serde_json::to_vec(&header).unwrap();
         [&(header.len() as u64).to_le_bytes(), &*header, &bytes[8 + length..]].concat()
@@ -150,7 +164,8 @@ fn changed_header(change: impl Fn(&mut serde_json::Map<String, Value>)) -> tempf
 }
 
 fn problem(dir: &tempfile::TempDir) -> String {
-    let error = Engine::load(dir.path(), &EngineOptions::default()).expect_err("the folder is broken");
+    let error =
+        Engine::load(dir.path(), &EngineOptions::default()).expect_err("the folder is broken");
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     format!("{error}: {source}").replace(&dir.path().display().to_string(), "DIR")
 }
@@ -185,15 +200,30 @@ fn a_model_without_a_classifier_is_told_so() {
 #[test]
 fn files_that_are_broken_are_errors_that_name_them() {
     let cut = changed("model.safetensors", |bytes| bytes[..bytes.len() - 4].to_vec());
-    assert!(problem(&cut).starts_with("cannot load the weights of DIR/model.safetensors: "), "{}", problem(&cut));
+    assert!(
+        problem(&cut).starts_with("cannot load the weights of DIR/model.safetensors: "),
+        "{}",
+        problem(&cut)
+    );
     let empty = changed("model.safetensors", |_| Vec::new());
     assert!(problem(&empty).contains("model.safetensors"), "{}", problem(&empty));
     let garbage = changed("tokenizer.json", |_| b"{}".to_vec());
-    assert!(problem(&garbage).starts_with("cannot use DIR/tokenizer.json: "), "{}", problem(&garbage));
+    assert!(
+        problem(&garbage).starts_with("cannot use DIR/tokenizer.json: "),
+        "{}",
+        problem(&garbage)
+    );
     let shape = changed_json("config.json", |config| config["hidden_dim"] = json!(128));
-    assert!(problem(&shape).contains("lin1.weight has the shape [64, 32], not [128, 32]"), "{}", problem(&shape));
+    assert!(
+        problem(&shape).contains("lin1.weight has the shape [64, 32], not [128, 32]"),
+        "{}",
+        problem(&shape)
+    );
     let labels = changed_json("config.json", |config| config["id2label"] = json!({"0": "only"}));
-    assert_eq!(problem(&labels), "cannot use DIR/config.json: id2label has 1 labels, but the classifier has 2");
+    assert_eq!(
+        problem(&labels),
+        "cannot use DIR/config.json: id2label has 1 labels, but the classifier has 2"
+    );
     let missing = tempfile::tempdir().unwrap();
     assert!(problem(&missing).contains("DIR/config.json"), "{}", problem(&missing));
 }
@@ -201,10 +231,12 @@ fn files_that_are_broken_are_errors_that_name_them() {
 #[test]
 fn a_tokenizers_own_padding_and_truncation_are_switched_off() {
     let dir = changed_json("tokenizer.json", |tokenizer| {
-        tokenizer["truncation"] = json!({"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0});
+        tokenizer["truncation"] =
+            json!({"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0});
         tokenizer["padding"] = json!({"strategy":{"Fixed":64},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"[PAD]"});
     });
-    let (padding, golden) = (Engine::load(dir.path(), &EngineOptions::default()).unwrap(), golden());
+    let (padding, golden) =
+        (Engine::load(dir.path(), &EngineOptions::default()).unwrap(), golden());
     for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
         assert_eq!(padding.prepare(text).unwrap().input, *ids);
     }
@@ -212,7 +244,9 @@ fn a_tokenizers_own_padding_and_truncation_are_switched_off() {
 
 #[test]
 fn default_labels_stand_in_for_missing_ones() {
-    let dir = changed_json("config.json", |config| drop(config.as_object_mut().unwrap().remove("id2label")));
+    let dir = changed_json("config.json", |config| {
+        drop(config.as_object_mut().unwrap().remove("id2label"))
+    });
     let engine = Engine::load(dir.path(), &EngineOptions::default()).unwrap();
     assert_eq!(engine.labels(), ["LABEL_0", "LABEL_1"]);
 }
@@ -221,17 +255,20 @@ fn default_labels_stand_in_for_missing_ones() {
 fn weights_of_half_precision_are_converted() {
     let to_bf16 = changed("model.safetensors", |bytes| {
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let mut header: serde_json::Map<String, Value> = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let mut header: serde_json::Map<String, Value> =
+            serde_json::from_slice(&bytes[8..8 + length]).unwrap();
         for (_, tensor) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
             tensor["dtype"] = json!("BF16");
             let offsets: Vec<u64> = serde_json::from_value(tensor["data_offsets"].clone()).unwrap();
             tensor["data_offsets"] = json!([offsets[0] / 2, offsets[1] / 2]);
         }
         let header = serde_json::to_vec(&header).unwrap();
-        let data: Vec<u8> = bytes[8 + length..].chunks_exact(4).flat_map(|float| [float[2], float[3]]).collect();
+        let data: Vec<u8> =
+            bytes[8 + length..].chunks_exact(4).flat_map(|float| [float[2], float[3]]).collect();
         [&(header.len() as u64).to_le_bytes(), &*header, &data].concat()
     });
-    let (engine, golden) = (Engine::load(to_bf16.path(), &EngineOptions::default()).unwrap(), golden());
+    let (engine, golden) =
+        (Engine::load(to_bf16.path(), &EngineOptions::default()).unwrap(), golden());
     for (ours, theirs) in engine.predict(&golden.input_ids).unwrap().iter().zip(&golden.logits) {
         for (a, b) in ours.iter().zip(theirs) {
             assert!((a - b).abs() < 0.1 && a != b, "{a} is near {b}, but not it");
@@ -252,6 +289,9 @@ async fn the_engine_serves() {
         let label = if positive > negative { "positive" } else { "negative" };
         let score = 1.0 / (1.0 + (-(positive - negative).abs()).exp());
         assert_eq!(answer[0]["label"], label);
-        assert!((answer[0]["score"].as_f64().unwrap() - score).abs() < 1e-5, "{answer} is not {score}");
+        assert!(
+            (answer[0]["score"].as_f64().unwrap() - score).abs() < 1e-5,
+            "{answer} is not {score}"
+        );
     }
 }

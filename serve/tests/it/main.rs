@@ -1,4 +1,5 @@
-//! The server from outside: the router as a value, the accept loop over real sockets, the engine against PyTorch.
+//! The server from outside: the router as a value, the accept loop over real sockets, the engine
+//! against PyTorch.
 
 #[cfg(feature = "engine")]
 mod engine;

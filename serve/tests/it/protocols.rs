@@ -9,20 +9,27 @@ use serde_json::{Value, json};
 use crate::support::{Answer, ask, get, predict, ready};
 
 async fn post(router: &Router, path: &str, body: &Value) -> (StatusCode, Value) {
-    let request = Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string()));
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()));
     let Answer { status, body, .. } = ask(router, request.unwrap()).await;
     (status, serde_json::from_str(&body).unwrap())
 }
 
 async fn server() -> Router {
-    ready(ServeOptions { model_name: "sentiment".to_owned(), max_texts: 4, ..Default::default() }).await.1
+    ready(ServeOptions { model_name: "sentiment".to_owned(), max_texts: 4, ..Default::default() })
+        .await
+        .1
 }
 
 #[tokio::test]
 async fn tei_answers_all_labels_best_first() {
     let router = server().await;
     let answer = predict(&router, r#"{"inputs":"2"}"#).await;
-    assert_eq!(answer.body, r#"[{"score":0.880797,"label":"positive"},{"score":0.11920292,"label":"negative"}]"#);
+    assert_eq!(
+        answer.body,
+        r#"[{"score":0.880797,"label":"positive"},{"score":0.11920292,"label":"negative"}]"#
+    );
     assert_eq!(answer.header("x-modelkit-digest"), "sha256:first");
     let answer = predict(&router, r#"{"inputs":[["2"],["-100"]],"raw_scores":true}"#).await;
     let expected = r#"[[{"score":2.0,"label":"positive"},{"score":0.0,"label":"negative"}],[{"score":0.0,"label":"negative"},{"score":-100.0,"label":"positive"}]]"#;
@@ -48,7 +55,11 @@ async fn tei_says_no_in_its_own_words() {
         (long, 422, "Validation"),
     ] {
         let (given, answer) = post(&router, "/predict", &body).await;
-        assert_eq!((given.as_u16(), &answer["error_type"]), (status, &json!(kind)), "{body} {answer}");
+        assert_eq!(
+            (given.as_u16(), &answer["error_type"]),
+            (status, &json!(kind)),
+            "{body} {answer}"
+        );
     }
 }
 
@@ -59,9 +70,13 @@ fn tensor(shape: &[usize], data: Value) -> Value {
 #[tokio::test]
 async fn the_open_inference_protocol_answers_tensors() {
     let router = server().await;
-    let (status, answer) = post(&router, "/v2/models/sentiment/infer", &tensor(&[2, 1], json!([["2"], ["-2"]]))).await;
+    let (status, answer) =
+        post(&router, "/v2/models/sentiment/infer", &tensor(&[2, 1], json!([["2"], ["-2"]]))).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    assert_eq!((&answer["model_name"], &answer["model_version"]), (&json!("sentiment"), &json!("sha256:first")));
+    assert_eq!(
+        (&answer["model_name"], &answer["model_version"]),
+        (&json!("sentiment"), &json!("sha256:first"))
+    );
     let output = |n: usize| {
         (
             answer["outputs"][n]["name"].clone(),
@@ -75,7 +90,8 @@ async fn the_open_inference_protocol_answers_tensors() {
     assert_eq!(output(3), (json!("logits"), json!([2, 1, 2]), json!([0.0, 2.0, 0.0, -2.0])));
     let mut asked = tensor(&[1], json!(["2"]));
     (asked["id"], asked["outputs"]) = (json!("seven"), json!([{ "name": "score" }]));
-    let (_, answer) = post(&router, "/v2/models/sentiment/versions/sha256:first/infer", &asked).await;
+    let (_, answer) =
+        post(&router, "/v2/models/sentiment/versions/sha256:first/infer", &asked).await;
     assert_eq!((&answer["id"], answer["outputs"].as_array().unwrap().len()), (&json!("seven"), 1));
 }
 
@@ -95,14 +111,25 @@ async fn the_open_inference_protocol_names_what_is_wrong() {
         (tensor(&[2], json!(["a"])), "1 texts, which is not its shape"),
         (tensor(&[1], json!([1])), "has 1 where a text"),
         (tensor(&[5], json!(["a", "a", "a", "a", "a"])), "sizes up to 4"),
-        (tensor(&[3, 3], json!(["a", "a", "a", "a", "a", "a", "a", "a", "a"])), "9 texts are more than the 4"),
+        (
+            tensor(&[3, 3], json!(["a", "a", "a", "a", "a", "a", "a", "a", "a"])),
+            "9 texts are more than the 4",
+        ),
         (tensor(&[], json!([])), "\"shape\""),
     ] {
         let (status, answer) = post(&router, "/v2/models/sentiment/infer", &body).await;
         let said = answer["error"].as_str().unwrap_or_default();
-        assert!(status == StatusCode::BAD_REQUEST && said.contains(problem), "{body}: {status} {answer}");
+        assert!(
+            status == StatusCode::BAD_REQUEST && said.contains(problem),
+            "{body}: {status} {answer}"
+        );
     }
-    for path in ["/v2/models/other", "/v2/models/sentiment/versions/7", "/v2/models/other/ready", "/v1/models/other"] {
+    for path in [
+        "/v2/models/other",
+        "/v2/models/sentiment/versions/7",
+        "/v2/models/other/ready",
+        "/v1/models/other",
+    ] {
         assert_eq!(get(&router, path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -112,11 +139,18 @@ async fn the_open_inference_protocol_tells_of_server_and_model() {
     let router = server().await;
     assert_eq!(get(&router, "/v2/health/live").await.body, r#"{"live":true}"#);
     assert_eq!(get(&router, "/v2/health/ready").await.body, r#"{"ready":true}"#);
-    assert_eq!(get(&router, "/v2/models/sentiment/ready").await.body, r#"{"name":"sentiment","ready":true}"#);
-    let metadata: Value = serde_json::from_str(&get(&router, "/v2/models/sentiment").await.body).unwrap();
+    assert_eq!(
+        get(&router, "/v2/models/sentiment/ready").await.body,
+        r#"{"name":"sentiment","ready":true}"#
+    );
+    let metadata: Value =
+        serde_json::from_str(&get(&router, "/v2/models/sentiment").await.body).unwrap();
     assert_eq!(metadata["versions"], json!(["sha256:first"]));
     assert_eq!(metadata["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1] }]));
-    assert_eq!(metadata["outputs"][3], json!({ "name": "logits", "datatype": "FP32", "shape": [-1, 2] }));
+    assert_eq!(
+        metadata["outputs"][3],
+        json!({ "name": "logits", "datatype": "FP32", "shape": [-1, 2] })
+    );
     let server: Value = serde_json::from_str(&get(&router, "/v2").await.body).unwrap();
     assert_eq!(server["extensions"], json!([]));
 }
@@ -134,10 +168,17 @@ async fn kserves_first_protocol_answers_predictions() {
         json!({ "instances": [1] }),
         json!({ "instances": ["", "", "", "", ""] }),
     ] {
-        assert_eq!(post(&router, "/v1/models/sentiment:predict", &bad).await.0, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(
+            post(&router, "/v1/models/sentiment:predict", &bad).await.0,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
     }
     assert_eq!(get(&router, "/v1/models").await.body, r#"{"models":["sentiment"]}"#);
-    assert_eq!(get(&router, "/v1/models/sentiment").await.body, r#"{"name":"sentiment","ready":true}"#);
+    assert_eq!(
+        get(&router, "/v1/models/sentiment").await.body,
+        r#"{"name":"sentiment","ready":true}"#
+    );
     let wrong = get(&router, "/v1/models/sentiment:predict").await;
     assert_eq!((wrong.status, wrong.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
 }
@@ -153,13 +194,23 @@ async fn the_pages_load_nothing_from_elsewhere() {
         ("/docs/docs.js", "text/javascript"),
     ] {
         let answer = get(&router, path).await;
-        assert!(answer.status == StatusCode::OK && answer.header("content-type").starts_with(kind), "{path}");
         assert!(
-            !answer.body.contains("http://") && !answer.body.contains("https://") && !answer.body.contains("innerHTML")
+            answer.status == StatusCode::OK && answer.header("content-type").starts_with(kind),
+            "{path}"
         );
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert!(
+            !answer.body.contains("http://")
+                && !answer.body.contains("https://")
+                && !answer.body.contains("innerHTML")
+        );
+        assert!(
+            answer.header("content-security-policy").starts_with("default-src 'none'"),
+            "{path}"
+        );
     }
-    let browser = Request::get("/").header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").body(Body::empty());
+    let browser = Request::get("/")
+        .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+        .body(Body::empty());
     assert!(ask(&router, browser.unwrap()).await.body.starts_with("<!doctype html>"));
     assert_eq!(get(&router, "/").await.body, r#"{"status":"ok"}"#);
 }
@@ -175,10 +226,16 @@ async fn openapi_describes_this_server() {
         (&versioned[0]["schema"]["enum"], &versioned[1]["schema"]["enum"]),
         (&json!(["sentiment"]), &json!(["sha256:first"]))
     );
-    assert_eq!(document["components"]["schemas"]["Text"]["properties"]["text"]["anyOf"][1]["maxItems"], 4);
+    assert_eq!(
+        document["components"]["schemas"]["Text"]["properties"]["text"]["anyOf"][1]["maxItems"],
+        4
+    );
     for path in document["paths"].as_object().unwrap().keys() {
         let path = path.replace("{name}", "sentiment").replace("{version}", "sha256:first");
         let status = get(&router, &path).await.status;
-        assert!(status == StatusCode::OK || status == StatusCode::METHOD_NOT_ALLOWED, "{path}: {status}");
+        assert!(
+            status == StatusCode::OK || status == StatusCode::METHOD_NOT_ALLOWED,
+            "{path}: {status}"
+        );
     }
 }

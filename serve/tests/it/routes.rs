@@ -7,7 +7,9 @@ use kit_serve::{ModelIdentity, ServeOptions, server};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{Answer, FirstNumber, ask, get, identity, predict, predict_request, ready, until};
+use crate::support::{
+    Answer, FirstNumber, ask, get, identity, predict, predict_request, ready, until,
+};
 
 #[tokio::test]
 async fn a_text_gets_its_best_label() {
@@ -25,8 +27,7 @@ async fn a_text_gets_its_best_label() {
 async fn a_list_of_texts_gets_one_answer_per_text() {
     let (_, router, _) = ready(ServeOptions::default()).await;
     let answer = predict(&router, r#"{"text":["2","-2"]}"#).await;
-    let expected =
-        r#"[[{"label":"positive","score":0.8807970285415649}],[{"label":"negative","score":0.8807970285415649}]]"#;
+    let expected = r#"[[{"label":"positive","score":0.8807970285415649}],[{"label":"negative","score":0.8807970285415649}]]"#;
     assert_eq!(answer.body, expected);
     assert_eq!(predict(&router, r#"{"text":[]}"#).await.body, "[]");
 }
@@ -43,13 +44,25 @@ async fn a_list_with_other_things_is_refused_with_all_of_them() {
     );
     let answer = predict(&router, r#"{"text":["a","b","c","d"]}"#).await;
     let body: Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(body["detail"][0]["ctx"], json!({"field_type":"List","max_length":3,"actual_length":4}));
+    assert_eq!(
+        body["detail"][0]["ctx"],
+        json!({"field_type":"List","max_length":3,"actual_length":4})
+    );
 }
 
 #[tokio::test]
 async fn every_answer_says_which_model_and_which_request() {
     let (_, router, _) = ready(ServeOptions::default()).await;
-    let requests = ["/", "/livez", "/startupz", "/readyz", "/metrics", "/v1/provenance", "/nothing", "/predict"];
+    let requests = [
+        "/",
+        "/livez",
+        "/startupz",
+        "/readyz",
+        "/metrics",
+        "/v1/provenance",
+        "/nothing",
+        "/predict",
+    ];
     let mut ids = std::collections::BTreeSet::new();
     for path in requests {
         let answer = get(&router, path).await;
@@ -62,7 +75,9 @@ async fn every_answer_says_which_model_and_which_request() {
     assert_eq!(answer.header("x-modelkit-digest"), "sha256:first");
     let timing = answer.header("server-timing");
     assert!(
-        timing.starts_with("tok;dur=") && timing.contains(", queue;dur=") && timing.contains(", infer;dur="),
+        timing.starts_with("tok;dur=")
+            && timing.contains(", queue;dur=")
+            && timing.contains(", infer;dur="),
         "{timing}"
     );
 }
@@ -70,8 +85,14 @@ async fn every_answer_says_which_model_and_which_request() {
 #[tokio::test]
 async fn a_sane_request_id_is_kept_and_others_are_replaced() {
     let (_, router, _) = ready(ServeOptions::default()).await;
-    for (sent, kept) in [("abc-123", true), ("has spaces", false), ("", false), (&"x".repeat(129), false)] {
-        let answer = ask(&router, Request::get("/").header("x-request-id", sent).body(Body::empty()).unwrap()).await;
+    for (sent, kept) in
+        [("abc-123", true), ("has spaces", false), ("", false), (&"x".repeat(129), false)]
+    {
+        let answer = ask(
+            &router,
+            Request::get("/").header("x-request-id", sent).body(Body::empty()).unwrap(),
+        )
+        .await;
         assert_eq!(answer.header("x-request-id") == sent, kept, "{sent}");
         assert!(!answer.header("x-request-id").is_empty());
     }
@@ -79,9 +100,13 @@ async fn a_sane_request_id_is_kept_and_others_are_replaced() {
 
 #[tokio::test]
 async fn a_model_without_identity_has_no_headers_for_it() {
-    let (router, _handle) = server(FirstNumber::new(["a", "b"]), ModelIdentity::default(), ServeOptions::default());
+    let (router, _handle) =
+        server(FirstNumber::new(["a", "b"]), ModelIdentity::default(), ServeOptions::default());
     let answer = get(&router, "/").await;
-    assert!(!answer.headers.contains_key("x-modelkit-digest") && !answer.headers.contains_key("x-model-version"));
+    assert!(
+        !answer.headers.contains_key("x-modelkit-digest")
+            && !answer.headers.contains_key("x-model-version")
+    );
     assert_eq!(
         get(&router, "/v1/provenance").await.body,
         r#"{"digest":null,"reference":null,"kitfile":null,"manifest":null}"#
@@ -121,7 +146,10 @@ async fn a_body_that_is_too_large_is_refused() {
         (StatusCode::PAYLOAD_TOO_LARGE, r#"{"detail":"Content Too Large"}"#)
     );
     let unannounced = Body::new(http_body_util::StreamBody::new(Chunks(large.into_bytes())));
-    assert_eq!(ask(&router, predict_request(unannounced)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        ask(&router, predict_request(unannounced)).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
 }
 
 /// A body that comes byte by byte and does not say how long it is.
@@ -143,7 +171,10 @@ impl futures_util::Stream for Chunks {
 async fn long_texts_are_answered_too() {
     let (_, router, _) = ready(ServeOptions::default()).await;
     let long = format!(r#"{{"text":"2 {}"}}"#, "a ".repeat(100_000));
-    assert_eq!(predict(&router, &long).await.body, r#"[{"label":"positive","score":0.8807970285415649}]"#);
+    assert_eq!(
+        predict(&router, &long).await.body,
+        r#"[{"label":"positive","score":0.8807970285415649}]"#
+    );
 }
 
 #[tokio::test]
@@ -168,7 +199,8 @@ fn ask_meanwhile(router: &Router, body: &'static str) -> JoinHandle<Answer> {
 
 #[tokio::test]
 async fn a_full_queue_is_a_429_and_probes_are_answered_meanwhile() {
-    let (predictor, router, handle) = ready(ServeOptions { max_queue_tokens: 4, ..Default::default() }).await;
+    let (predictor, router, handle) =
+        ready(ServeOptions { max_queue_tokens: 4, ..Default::default() }).await;
     predictor.gate.close();
     let computed = ask_meanwhile(&router, r#"{"text":"1"}"#);
     until(async || predictor.gate.holds()).await;
@@ -182,14 +214,20 @@ async fn a_full_queue_is_a_429_and_probes_are_answered_meanwhile() {
     );
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
     assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
-    assert!(shows(&router, "shed_total{reason=\"tokens\"} 1").await && shows(&router, "in_flight 3").await);
+    assert!(
+        shows(&router, "shed_total{reason=\"tokens\"} 1").await
+            && shows(&router, "in_flight 3").await
+    );
 
     predictor.gate.open();
     for answer in waiting.into_iter().chain([computed]) {
         assert_eq!(answer.await.unwrap().status, StatusCode::OK);
     }
     handle.drain().await;
-    assert!(shows(&router, "queue_depth{unit=\"tokens\"} 0").await && shows(&router, "in_flight 0").await);
+    assert!(
+        shows(&router, "queue_depth{unit=\"tokens\"} 0").await
+            && shows(&router, "in_flight 0").await
+    );
 }
 
 #[tokio::test]
@@ -198,8 +236,8 @@ async fn a_busy_server_batches_and_drops_whom_nobody_waits_for() {
     predictor.gate.close();
     let first = ask_meanwhile(&router, r#"{"text":"1"}"#);
     until(async || predictor.gate.holds()).await;
-    let [second, third, gone] =
-        [r#"{"text":"1"}"#, r#"{"text":["1","2"]}"#, r#"{"text":"1"}"#].map(|body| ask_meanwhile(&router, body));
+    let [second, third, gone] = [r#"{"text":"1"}"#, r#"{"text":["1","2"]}"#, r#"{"text":"1"}"#]
+        .map(|body| ask_meanwhile(&router, body));
     until(async || shows(&router, "queue_depth{unit=\"texts\"} 4").await).await;
     gone.abort();
     assert!(gone.await.unwrap_err().is_cancelled());
@@ -249,12 +287,19 @@ async fn a_deadline_that_passes_is_a_504_and_its_text_is_not_computed() {
         request
     };
     let late = ask(&router, with_deadline("20")).await;
-    assert_eq!((late.status, late.body.as_str()), (StatusCode::GATEWAY_TIMEOUT, r#"{"detail":"Gateway Timeout"}"#));
+    assert_eq!(
+        (late.status, late.body.as_str()),
+        (StatusCode::GATEWAY_TIMEOUT, r#"{"detail":"Gateway Timeout"}"#)
+    );
     predictor.gate.open();
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
     assert_eq!(ask(&router, with_deadline("0")).await.status, StatusCode::GATEWAY_TIMEOUT);
     for bad in ["", "-1", "1.5", "soon"] {
-        assert_eq!(ask(&router, with_deadline(bad)).await.status, StatusCode::BAD_REQUEST, "{bad:?}");
+        assert_eq!(
+            ask(&router, with_deadline(bad)).await.status,
+            StatusCode::BAD_REQUEST,
+            "{bad:?}"
+        );
     }
     assert_eq!(ask(&router, with_deadline("99999999999999999999999")).await.status, StatusCode::OK);
     assert!(shows(&router, "late_total 2").await);
@@ -266,7 +311,11 @@ async fn all_bodies_together_stay_within_the_budget() {
     let (_, router, _) = ready(ServeOptions { max_buffered_bytes: 50, ..Default::default() }).await;
     let body = format!(r#"{{"text":"{}"}}"#, "a".repeat(60));
     assert_eq!(predict(&router, &body).await.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(predict(&router, r#"{"text":"1"}"#).await.status, StatusCode::OK, "what was held came back");
+    assert_eq!(
+        predict(&router, r#"{"text":"1"}"#).await.status,
+        StatusCode::OK,
+        "what was held came back"
+    );
 }
 
 #[tokio::test]
@@ -279,7 +328,10 @@ async fn a_server_without_a_model_says_so_until_one_is_brought() {
     handle.swap(FirstNumber::new(["a", "b"]), identity("first")).await.unwrap();
     assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
     assert_eq!(predict(&router, r#"{"text":"1"}"#).await.status, StatusCode::OK);
-    assert!(shows(&router, "swaps_total{result=\"done\"} 0").await, "the first model replaces none");
+    assert!(
+        shows(&router, "swaps_total{result=\"done\"} 0").await,
+        "the first model replaces none"
+    );
 }
 
 #[tokio::test]

@@ -13,8 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{FirstNumber, ready, until};
 
-const PREDICT: &str =
-    "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{\"text\":\"1\"}";
+const PREDICT: &str = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{\"text\":\"1\"}";
 
 struct Running {
     predictor: FirstNumber,
@@ -70,7 +69,8 @@ impl Client {
     }
 }
 
-/// Asks until connections are refused; every request that could be sent must be answered. Returns how many were.
+/// Asks until connections are refused; every request that could be sent must be answered. Returns
+/// how many were.
 fn hammer(address: SocketAddr, n_answers: &AtomicUsize) {
     loop {
         let mut client = match Client::connect(address) {
@@ -81,7 +81,8 @@ fn hammer(address: SocketAddr, n_answers: &AtomicUsize) {
             }
         };
         loop {
-            let (status, closes) = client.ask(PREDICT).expect("a request that was sent is answered");
+            let (status, closes) =
+                client.ask(PREDICT).expect("a request that was sent is answered");
             assert_eq!(status, "http/1.1 200 ok");
             n_answers.fetch_add(1, Ordering::Relaxed);
             if closes {
@@ -111,7 +112,9 @@ async fn a_shutdown_under_load_loses_no_request() {
     shutdown.send(()).unwrap();
     let asked = n_answers.load(Ordering::Relaxed);
     until(async || {
-        probe.ask("GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").is_ok_and(|(status, _)| status.contains("503"))
+        probe
+            .ask("GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+            .is_ok_and(|(status, _)| status.contains("503"))
     })
     .await;
     drop(probe);
@@ -173,16 +176,19 @@ async fn what_hangs_is_cut_off_at_the_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_ends_its_head_is_cut_off() {
     let Running { address, shutdown: _running, .. } =
-        running(ServeOptions { head_timeout: Duration::from_millis(50), ..Default::default() }).await;
+        running(ServeOptions { head_timeout: Duration::from_millis(50), ..Default::default() })
+            .await;
     let mut slow = Client::connect(address).unwrap();
     slow.0.get_mut().write_all(b"POST /predict HTTP/1.1\r\nhost: ").unwrap();
-    let rest = tokio::task::spawn_blocking(move || slow.0.read_to_end(&mut Vec::new())).await.unwrap();
+    let rest =
+        tokio::task::spawn_blocking(move || slow.0.read_to_end(&mut Vec::new())).await.unwrap();
     assert!(rest.is_ok_and(|n_bytes| n_bytes < 300));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_hangs_up_is_not_computed_for() {
-    let Running { predictor, address, shutdown: _running, .. } = running(ServeOptions::default()).await;
+    let Running { predictor, address, shutdown: _running, .. } =
+        running(ServeOptions::default()).await;
     predictor.gate.close();
     let [mut first, mut gone] = [(); 2].map(|()| Client::connect(address).unwrap());
     first.0.get_mut().write_all(PREDICT.as_bytes()).unwrap();

@@ -7,7 +7,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use kit_serve::{BoxError, Handle, Lifecycle, ModelIdentity, Predictor, Prepared, ServeOptions, server};
+use kit_serve::{
+    BoxError, Handle, Lifecycle, ModelIdentity, Predictor, Prepared, ServeOptions, server,
+};
 use tower::ServiceExt;
 
 /// Two labels; the first word of a text, where it is a number, is the logit of the second.
@@ -21,7 +23,11 @@ pub(crate) struct FirstNumber {
 
 impl FirstNumber {
     pub(crate) fn new(labels: [&str; 2]) -> Self {
-        Self { labels: labels.map(str::to_owned).to_vec(), gate: Gate::default(), batches: Arc::default() }
+        Self {
+            labels: labels.map(str::to_owned).to_vec(),
+            gate: Gate::default(),
+            batches: Arc::default(),
+        }
     }
 }
 
@@ -128,7 +134,11 @@ pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Answer {
     let answer = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
 }
 
 pub(crate) async fn get(router: &Router, path: &str) -> Answer {

@@ -1,4 +1,5 @@
-//! Comma-separated values, as RFC 4180 has them: quotes may hold separators, line ends and doubled quotes.
+//! Comma-separated values, as RFC 4180 has them: quotes may hold separators, line ends and doubled
+//! quotes.
 
 use super::rows::{Cell, Columns, Row};
 
@@ -8,13 +9,20 @@ pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Ve
     let Some((_, header)) = records.next() else { return Err("it has no header".to_owned()) };
     let header = header?;
     let place = |name: &str| {
-        let mut places = header.iter().enumerate().filter(|(_, found)| found.trim() == name).map(|(place, _)| place);
+        let mut places = header
+            .iter()
+            .enumerate()
+            .filter(|(_, found)| found.trim() == name)
+            .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(place), None) => Ok(place),
             (Some(_), Some(_)) => Err(format!("it has two columns {name:?}")),
             (None, _) => {
-                let hint =
-                    if header.len() == 1 && header[0].contains(';') { ": is it separated by semicolons?" } else { "" };
+                let hint = if header.len() == 1 && header[0].contains(';') {
+                    ": is it separated by semicolons?"
+                } else {
+                    ""
+                };
                 Err(format!("it has no column {name:?}, only {}{hint}", header.join(", ")))
             }
         }
@@ -26,7 +34,11 @@ pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Ve
     Ok(records.map(row).collect())
 }
 
-fn cells(mut record: Vec<String>, places: &[usize; 2], n_columns: usize) -> Result<[Cell; 2], String> {
+fn cells(
+    mut record: Vec<String>,
+    places: &[usize; 2],
+    n_columns: usize,
+) -> Result<[Cell; 2], String> {
     if record.len() != n_columns {
         return Err(format!("it has {} cells, and the header has {n_columns}", record.len()));
     }
@@ -47,7 +59,9 @@ impl Iterator for Records<'_> {
     type Item = (usize, Result<Vec<String>, String>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(rest) = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n')) {
+        while let Some(rest) =
+            self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'))
+        {
             self.rest = rest;
             self.line += 1;
         }

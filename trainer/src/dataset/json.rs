@@ -8,7 +8,8 @@ use super::rows::{Cell, Columns, Row};
 
 /// Finds the rows of a document.
 pub(super) fn parse(text: &str, path: &Path, columns: &Columns) -> serde_json::Result<Vec<Row>> {
-    let is_lines = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+    let is_lines =
+        path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
     if is_lines {
         return Ok(lines(text, columns));
     }
@@ -17,7 +18,9 @@ pub(super) fn parse(text: &str, path: &Path, columns: &Columns) -> serde_json::R
         Ok(Value::Object(mut document)) => match document.remove("samples") {
             Some(Value::Array(rows)) => Ok(listed(text, rows, columns)),
             // One line is a file of one line; over several lines it is a document of another kind.
-            _ if text.trim().lines().count() > 1 => Err(serde::de::Error::custom("it has no list at `samples`")),
+            _ if text.trim().lines().count() > 1 => {
+                Err(serde::de::Error::custom("it has no list at `samples`"))
+            }
             _ => Ok(lines(text, columns)),
         },
         Ok(_) => Ok(lines(text, columns)),
@@ -44,7 +47,9 @@ fn line_cells(line: &str, columns: &Columns) -> Result<[Cell; 2], String> {
 
 /// Text and label of one row; other fields are not ours.
 fn cells(row: Value, columns: &Columns) -> Result<[Cell; 2], String> {
-    let Value::Object(mut row) = row else { return Err("no object with text and label".to_owned()) };
+    let Value::Object(mut row) = row else {
+        return Err("no object with text and label".to_owned());
+    };
     Ok([&columns.text, &columns.label].map(|name| match row.remove(name) {
         Some(Value::String(text)) => Cell::Text(text),
         Some(Value::Number(number)) => Cell::Number(number.to_string()),
@@ -53,15 +58,16 @@ fn cells(row: Value, columns: &Columns) -> Result<[Cell; 2], String> {
     }))
 }
 
-/// The lines, from 1, in which the items of the document's rows begin: those of the list itself, or of the list at `samples`.
-/// The text is known to be JSON.
+/// The lines, from 1, in which the items of the document's rows begin: those of the list itself, or
+/// of the list at `samples`. The text is known to be JSON.
 fn lines_of_items(text: &str) -> Vec<usize> {
     let (mut found, mut line, mut depth) = (Vec::new(), 1, 0_usize);
     // The depth of the list's items, once inside of the list.
     let mut items: Option<usize> = None;
     let (mut key, mut after_separator, mut bytes) = (None, false, text.bytes().enumerate());
     while let Some((at, byte)) = bytes.next() {
-        let begins_item = items == Some(depth) && after_separator && !byte.is_ascii_whitespace() && byte != b']';
+        let begins_item =
+            items == Some(depth) && after_separator && !byte.is_ascii_whitespace() && byte != b']';
         if begins_item {
             found.push(line);
             after_separator = false;
@@ -71,7 +77,8 @@ fn lines_of_items(text: &str) -> Vec<usize> {
             b'"' => key = string(text, at, &mut bytes).filter(|_| depth == 1),
             b'[' | b'{' => {
                 depth += 1;
-                let is_rows = byte == b'[' && (depth == 1 || (depth == 2 && key == Some("samples")));
+                let is_rows =
+                    byte == b'[' && (depth == 1 || (depth == 2 && key == Some("samples")));
                 if is_rows && items.is_none() {
                     (items, after_separator) = (Some(depth), true);
                 }
@@ -89,8 +96,13 @@ fn lines_of_items(text: &str) -> Vec<usize> {
     found
 }
 
-/// Skips a string that begins at `at`; returns what is between its quotes. JSON strings hold no line ends.
-fn string<'a>(text: &'a str, at: usize, bytes: &mut impl Iterator<Item = (usize, u8)>) -> Option<&'a str> {
+/// Skips a string that begins at `at`; returns what is between its quotes. JSON strings hold no
+/// line ends.
+fn string<'a>(
+    text: &'a str,
+    at: usize,
+    bytes: &mut impl Iterator<Item = (usize, u8)>,
+) -> Option<&'a str> {
     while let Some((end, byte)) = bytes.next() {
         match byte {
             b'\\' => drop(bytes.next()),
@@ -114,7 +126,10 @@ mod tests {
     #[test]
     fn items_know_the_line_they_begin_in() {
         assert_eq!(lines_of_items("[1,\n2, [3,\n4],\n\n{\"a\": \",[\\\"\"}]"), [1, 2, 2, 5]);
-        assert_eq!(lines_of_items("{\"x\": [0,\n0], \"samples\": [\n{},\n{}], \"y\": [1, 2]}"), [3, 4]);
+        assert_eq!(
+            lines_of_items("{\"x\": [0,\n0], \"samples\": [\n{},\n{}], \"y\": [1, 2]}"),
+            [3, 4]
+        );
         assert!(lines_of_items("{\"samples\": []}").is_empty());
     }
 }

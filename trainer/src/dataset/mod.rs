@@ -37,19 +37,21 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, JSON lines, `.csv` and `.tsv` with a header, or (with the
-    /// feature `parquet`) `.parquet`, where the names that `datasets` gives to numbered labels count.
+    /// Reads `{"samples": [{"text", "label"}]}`, a plain list of the same, JSON lines, `.csv` and
+    /// `.tsv` with a header, or (with the feature `parquet`) `.parquet`, where the names that
+    /// `datasets` gives to numbered labels count.
     ///
     /// A label is a text or a number from 0, the same kind throughout.
-    /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in transformers.
-    /// Rows that cannot be used are an error that names each of them by its line.
+    /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in
+    /// transformers. Rows that cannot be used are an error that names each of them by its line.
     pub fn read(path: &Path) -> Result<Self> {
         Self::read_columns(path, &Columns::default())
     }
 
     /// The same, with text and label in other columns.
     pub fn read_columns(path: &Path, columns: &Columns) -> Result<Self> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let refuse = |problem: String| Error::DatasetFormat { path: path.to_owned(), problem };
         let rows = match extension.to_ascii_lowercase().as_str() {
             "csv" => csv::parse(&text(path)?, ',', columns).map_err(refuse)?,
@@ -64,7 +66,8 @@ impl Dataset {
             _ => json::parse(&text(path)?, path, columns)
                 .map_err(|source| Error::DatasetDocument { path: path.to_owned(), source })?,
         };
-        rows::collect(rows, columns).map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
+        rows::collect(rows, columns)
+            .map_err(|problems| Error::DatasetRows { path: path.to_owned(), problems })
     }
 
     /// The same examples, numbered as a classifier numbers its labels.
@@ -75,7 +78,9 @@ impl Dataset {
         }
         if are_numbers(&self.labels) {
             return match self.labels.get(labels.len()..) {
-                Some([.., highest]) => Err(Error::UnknownLabel { label: highest.clone(), known: labels.to_vec() }),
+                Some([.., highest]) => {
+                    Err(Error::UnknownLabel { label: highest.clone(), known: labels.to_vec() })
+                }
                 _ => Ok(Self { labels: labels.to_vec(), ..self }),
             };
         }
@@ -91,8 +96,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Holds a share of the examples out, of each label as large a share; the same seed holds out the same.
-    /// A label with a single example stays in training. The share is from 0 to below 1.
+    /// Holds a share of the examples out, of each label as large a share; the same seed holds out
+    /// the same. A label with a single example stays in training. The share is from 0 to below 1.
     pub fn split(&self, validation_fraction: f64, seed: u64) -> Result<Split> {
         if !(0.0..1.0).contains(&validation_fraction) {
             let problem = format!("{validation_fraction} is not from 0 to below 1");

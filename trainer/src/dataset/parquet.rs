@@ -41,7 +41,9 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, String> {
 fn projection(metadata: &FileMetaData, columns: &Columns) -> Result<Type, String> {
     let all = metadata.schema().get_fields();
     let wanted = [&columns.text, &columns.label];
-    if let Some(missing) = wanted.iter().find(|name| !all.iter().any(|field| field.name() == name.as_str())) {
+    if let Some(missing) =
+        wanted.iter().find(|name| !all.iter().any(|field| field.name() == name.as_str()))
+    {
         let names: Vec<&str> = all.iter().map(|field| field.name()).collect();
         return Err(format!("it has no column {missing:?}, only {}", names.join(", ")));
     }
@@ -86,8 +88,11 @@ fn named(cell: Cell, names: &[String]) -> Cell {
 /// The names of a `ClassLabel` column, in the order of its numbers; none for any other column.
 fn label_names(metadata: &FileMetaData, column: &str) -> Vec<String> {
     let pairs = metadata.key_value_metadata().map_or(&[][..], Vec::as_slice);
-    let text = pairs.iter().find(|pair| pair.key == FEATURES).and_then(|pair| pair.value.as_deref());
+    let text =
+        pairs.iter().find(|pair| pair.key == FEATURES).and_then(|pair| pair.value.as_deref());
     let document: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
-    let names = document.as_ref().and_then(|it| it.pointer("/info/features")?.get(column)?.get("names")?.as_array());
+    let names = document
+        .as_ref()
+        .and_then(|it| it.pointer("/info/features")?.get(column)?.get("names")?.as_array());
     names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

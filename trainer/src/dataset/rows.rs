@@ -30,7 +30,8 @@ impl Default for Columns {
 /// A row that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowProblem {
-    /// Where it begins: a line of the file from 1; in a Parquet file, which has no lines, a row from 1.
+    /// Where it begins: a line of the file from 1; in a Parquet file, which has no lines, a row
+    /// from 1.
     pub line: usize,
     /// What is wrong with it.
     pub problem: String,
@@ -102,12 +103,16 @@ pub(super) fn collect(rows: Vec<Row>, columns: &Columns) -> Result<Dataset, Vec<
 
 /// Numbers so far above all others that they are no labels: every number below would be one too.
 fn stray(found: &[(usize, String, Label)]) -> Vec<RowProblem> {
-    let numbers: BTreeSet<usize> = found.iter().filter_map(|(_, _, label)| label.number()).collect();
+    let numbers: BTreeSet<usize> =
+        found.iter().filter_map(|(_, _, label)| label.number()).collect();
     let most = (10 * numbers.len()).max(FREELY_NUMBERED);
     let is_stray = |label: &Label| label.number().filter(|number| *number >= most);
     let problem = |(line, _, label): &(usize, String, Label)| {
         let number = is_stray(label)?;
-        let problem = format!("its label {number} is far above the {} different ones that there are", numbers.len());
+        let problem = format!(
+            "its label {number} is far above the {} different ones that there are",
+            numbers.len()
+        );
         Some(RowProblem { line: *line, problem })
     };
     found.iter().filter_map(problem).collect()
@@ -157,7 +162,12 @@ fn example([text, label]: [Cell; 2], columns: &Columns) -> Result<(String, Label
         Cell::Text(name) => Label::Name(name),
         Cell::Number(digits) => match digits.parse().ok().filter(|number| *number < MOST_LABELS) {
             Some(number) => Label::Number(number),
-            None => return Err(format!("its label {digits} is no whole number from 0 to {}", MOST_LABELS - 1)),
+            None => {
+                return Err(format!(
+                    "its label {digits} is no whole number from 0 to {}",
+                    MOST_LABELS - 1
+                ));
+            }
         },
         Cell::Other => return Err("its label is neither a text nor a number".to_owned()),
         Cell::Missing => return Err(format!("it has no {:?}", columns.label)),

@@ -10,11 +10,14 @@ pub(crate) struct Batch {
     pub(crate) longest: usize,
     /// `[n_texts, longest]`, or all tokens in one row.
     pub(crate) ids: Tensor<2, Int>,
-    /// The tokens of each text, where the network takes all texts' tokens one after the other; then `ids` is `[1, tokens]`.
+    /// The tokens of each text, where the network takes all texts' tokens one after the other; then
+    /// `ids` is `[1, tokens]`.
     pub(crate) packed: Option<Vec<usize>>,
-    /// The places of the tokens in their texts, `[1, tokens]`, and of the texts' first tokens among all, `[n_texts]`.
+    /// The places of the tokens in their texts, `[1, tokens]`, and of the texts' first tokens among
+    /// all, `[n_texts]`.
     pub(crate) places: Option<(Tensor<2, Int>, Tensor<1, Int>)>,
-    /// What is added to the attention scores, `[n_texts, 1, 1, longest]`; none where no text is padded.
+    /// What is added to the attention scores, `[n_texts, 1, 1, longest]`; none where no text is
+    /// padded.
     pub(crate) padding: Option<Tensor<4>>,
 }
 
@@ -40,7 +43,8 @@ impl Batch {
             *next += *length as i64;
             Some(first)
         });
-        let row = |values: Vec<i64>| Tensor::from_data(TensorData::new(values, [1, n_tokens]), device);
+        let row =
+            |values: Vec<i64>| Tensor::from_data(TensorData::new(values, [1, n_tokens]), device);
         let firsts = TensorData::new(firsts.collect::<Vec<i64>>(), [rows.len()]);
         Self {
             n_texts: rows.len(),

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use super::fused::Kept;
 use crate::random::{Purpose, stream};
 
-/// Values of a mask that are drawn from one stream; part of what a seed means, so it stays as it is.
+/// Values of a mask that are drawn from one stream; part of what a seed means, so it stays as it
+/// is.
 const CHUNK: usize = 1 << 14;
 
 /// The dropout of one step; each place in the network draws its own mask.
@@ -31,7 +32,11 @@ impl Dropout {
     }
 
     /// Zeroes values with this probability and scales the others up.
-    pub(crate) fn apply<const D: usize>(&mut self, values: Tensor<D>, probability: f64) -> Tensor<D> {
+    pub(crate) fn apply<const D: usize>(
+        &mut self,
+        values: Tensor<D>,
+        probability: f64,
+    ) -> Tensor<D> {
         let Some(rng) = &self.rng else { return values };
         if probability == 0.0 {
             return values;
@@ -46,7 +51,8 @@ impl Dropout {
 }
 
 impl Dropout {
-    /// The mask of one place, for an operation that applies it by itself; none where nothing is dropped.
+    /// The mask of one place, for an operation that applies it by itself; none where nothing is
+    /// dropped.
     pub(super) fn kept(&mut self, n_values: usize, probability: f64) -> Option<Kept> {
         let rng = self.rng.as_ref().filter(|_| probability > 0.0)?;
         let place = self.place;
@@ -60,7 +66,11 @@ impl Dropout {
 fn mask(n_values: usize, probability: f64, place: u64, rng: &ChaCha8Rng) -> Vec<f32> {
     let scale = scale(probability);
     let flags = flags(n_values, probability, place, rng);
-    flags.into_par_iter().with_min_len(CHUNK).map(|is_kept| if is_kept { scale } else { 0.0 }).collect()
+    flags
+        .into_par_iter()
+        .with_min_len(CHUNK)
+        .map(|is_kept| if is_kept { scale } else { 0.0 })
+        .collect()
 }
 
 fn scale(probability: f64) -> f32 {
@@ -90,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_mask_depends_on_seed_step_and_place_and_on_nothing_else() {
-        let draw = |seed, step, place| mask(40_000, 0.1, place, &stream(seed, Purpose::Dropout, step));
+        let draw =
+            |seed, step, place| mask(40_000, 0.1, place, &stream(seed, Purpose::Dropout, step));
         let first = draw(1, 1, 0);
         let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
         assert_eq!(first, one_thread.install(|| draw(1, 1, 0)));

@@ -1,8 +1,10 @@
-//! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that a file loads itself.
-//! BERT is the same encoder with one more embedding and other names, which `weights::names` translates.
+//! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that
+//! a file loads itself. BERT is the same encoder with one more embedding and other names, which
+//! `weights::names` translates.
 //!
-//! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in `transformers`.
-//! Hidden states are `[batch * seq, dim]` throughout, and on flex without padding: linear layers then are one matrix product each.
+//! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in
+//! `transformers`. Hidden states are `[batch * seq, dim]` throughout, and on flex without padding:
+//! linear layers then are one matrix product each.
 #![expect(non_snake_case, reason = "the checkpoint calls one layer LayerNorm")]
 
 mod batch;
@@ -80,7 +82,9 @@ impl DistilBertClassifier {
             distilbert: DistilBert {
                 embeddings: Embeddings::skeleton(network, device),
                 transformer: Transformer {
-                    layer: (0..network.n_layers).map(|_| TransformerBlock::skeleton(network, device)).collect(),
+                    layer: (0..network.n_layers)
+                        .map(|_| TransformerBlock::skeleton(network, device))
+                        .collect(),
                 },
             },
             pre_classifier: head.pre_classifier.then(|| linear(dim, dim, device)),
@@ -92,17 +96,30 @@ impl DistilBertClassifier {
     ///
     /// # Panics
     /// Without a head; whoever has labels has one.
-    pub(crate) fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+    pub(crate) fn forward(
+        &self,
+        batch: &Batch,
+        network: &Network,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
         let hidden = self.distilbert.forward(batch, network, dropout);
         let first = match &batch.places {
             Some((_, firsts)) => hidden.select(0, firsts.clone()),
-            None => hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(1, 0, network.dim),
+            None => hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(
+                1,
+                0,
+                network.dim,
+            ),
         };
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
         if batch.packed.is_some() {
             let pooled = fused::dense(pre_classifier, first, Some(network.pooling));
-            return fused::dense(classifier, dropout.apply(pooled, network.seq_classif_dropout), None);
+            return fused::dense(
+                classifier,
+                dropout.apply(pooled, network.seq_classif_dropout),
+                None,
+            );
         }
         let pooled = match network.pooling {
             Pooling::Relu => relu(pre_classifier.forward(first)),
@@ -133,7 +150,8 @@ impl Embeddings {
         Self {
             word_embeddings: embedding(network.vocab_size),
             position_embeddings: embedding(network.max_position_embeddings),
-            token_type_embeddings: (network.type_vocab_size > 0).then(|| embedding(network.type_vocab_size)),
+            token_type_embeddings: (network.type_vocab_size > 0)
+                .then(|| embedding(network.type_vocab_size)),
             LayerNorm: layer_norm(network, device),
         }
     }
@@ -146,7 +164,11 @@ impl Embeddings {
                 hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
             }
             let [_, n_tokens, dim] = hidden.dims();
-            let hidden = fused::layer_norm(&self.LayerNorm, hidden.reshape([n_tokens, dim]), network.layer_norm_eps);
+            let hidden = fused::layer_norm(
+                &self.LayerNorm,
+                hidden.reshape([n_tokens, dim]),
+                network.layer_norm_eps,
+            );
             return dropout.apply(hidden, network.dropout);
         }
         let Batch { n_texts, longest, .. } = *batch;
@@ -165,16 +187,34 @@ impl TransformerBlock {
         let (dim, hidden_dim) = (network.dim, network.hidden_dim);
         let square = || linear(dim, dim, device);
         Self {
-            attention: Attention { q_lin: square(), k_lin: square(), v_lin: square(), out_lin: square() },
+            attention: Attention {
+                q_lin: square(),
+                k_lin: square(),
+                v_lin: square(),
+                out_lin: square(),
+            },
             sa_layer_norm: layer_norm(network, device),
-            ffn: FeedForward { lin1: linear(dim, hidden_dim, device), lin2: linear(hidden_dim, dim, device) },
+            ffn: FeedForward {
+                lin1: linear(dim, hidden_dim, device),
+                lin2: linear(hidden_dim, dim, device),
+            },
             output_layer_norm: layer_norm(network, device),
         }
     }
 
-    fn forward(&self, hidden: Tensor<2>, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+    fn forward(
+        &self,
+        hidden: Tensor<2>,
+        batch: &Batch,
+        network: &Network,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
         if let Some(lengths) = &batch.packed {
-            return fused::encoder_layer(hidden, self.tensors(), Arc::new(spec(lengths, network, dropout)));
+            return fused::encoder_layer(
+                hidden,
+                self.tensors(),
+                Arc::new(spec(lengths, network, dropout)),
+            );
         }
         let attended = self.attention.forward(hidden.clone(), batch, network, dropout);
         let attended = self.sa_layer_norm.forward(attended + hidden);
@@ -189,10 +229,12 @@ impl TransformerBlock {
         let Attention { q_lin, k_lin, v_lin, out_lin } = &self.attention;
         let linears = [q_lin, k_lin, v_lin, out_lin, &self.ffn.lin1, &self.ffn.lin2];
         let norms = [&self.sa_layer_norm, &self.output_layer_norm];
-        let biases = linears.iter().map(|linear| linear.bias.as_ref().expect("every layer has a bias").val());
-        let norms = norms
+        let biases = linears
             .iter()
-            .flat_map(|norm| [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]);
+            .map(|linear| linear.bias.as_ref().expect("every layer has a bias").val());
+        let norms = norms.iter().flat_map(|norm| {
+            [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]
+        });
         (linears.iter().map(|linear| linear.weight.val()).collect(), biases.chain(norms).collect())
     }
 }
@@ -216,11 +258,20 @@ fn spec(lengths: &[usize], network: &Network, dropout: &mut Dropout) -> fused::L
 impl Attention {
     /// Masked softmax attention with several heads.
     /// `hidden`: `[batch * seq, dim]`. Returns the same shape.
-    /// Source: "Attention Is All You Need", eq. 1; same as `DistilBertSelfAttention` in `transformers`.
-    fn forward(&self, hidden: Tensor<2>, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+    /// Source: "Attention Is All You Need", eq. 1; same as `DistilBertSelfAttention` in
+    /// `transformers`.
+    fn forward(
+        &self,
+        hidden: Tensor<2>,
+        batch: &Batch,
+        network: &Network,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
         let Batch { n_texts, longest, .. } = *batch;
         let size = network.dim / network.n_heads;
-        let heads = |flat: Tensor<2>| flat.reshape([n_texts, longest, network.n_heads, size]).swap_dims(1, 2);
+        let heads = |flat: Tensor<2>| {
+            flat.reshape([n_texts, longest, network.n_heads, size]).swap_dims(1, 2)
+        };
         let query = heads(self.q_lin.forward(hidden.clone()));
         let key = heads(self.k_lin.forward(hidden.clone()));
         let value = heads(self.v_lin.forward(hidden));
@@ -247,7 +298,8 @@ impl FeedForward {
     }
 }
 
-/// GELU by the error function, and so its derivative; that of burn's own is the approximation by tanh on some backends.
+/// GELU by the error function, and so its derivative; that of burn's own is the approximation by
+/// tanh on some backends.
 fn exact_gelu(values: Tensor<2>) -> Tensor<2> {
     let share = ((values.clone() / SQRT_2).erf() + 1.0) * 0.5;
     values * share

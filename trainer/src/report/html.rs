@@ -39,7 +39,12 @@ impl Report {
         writeln!(page, "<meta name=\"viewport\" content=\"width=device-width\">")?;
         writeln!(page, "<title>Training report</title>\n<style>{STYLE}</style>")?;
         writeln!(page, "<h1>Training report</h1>")?;
-        writeln!(page, "<p>Epoch {} of {} was kept; measured on {held_out}.", self.best_epoch, self.epochs.len())?;
+        writeln!(
+            page,
+            "<p>Epoch {} of {} was kept; measured on {held_out}.",
+            self.best_epoch,
+            self.epochs.len()
+        )?;
         write!(page, "<div class=\"numbers\">")?;
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
         let numbers = [
@@ -74,12 +79,21 @@ impl Report {
         let by_epoch = |of: fn(&Evaluation) -> f64| -> Vec<(f64, f64)> {
             self.epochs.iter().map(|report| (report.epoch as f64, of(&report.evaluation))).collect()
         };
-        let held_out: Vec<(f64, f64)> =
-            by_epoch(|evaluation| evaluation.loss).into_iter().map(|(n, loss)| (epoch_end(n as usize), loss)).collect();
-        let lines = [Line::new("training", "one", smoothed(&losses)), Line::new("after each epoch", "two", held_out)];
+        let held_out: Vec<(f64, f64)> = by_epoch(|evaluation| evaluation.loss)
+            .into_iter()
+            .map(|(n, loss)| (epoch_end(n as usize), loss))
+            .collect();
+        let lines = [
+            Line::new("training", "one", smoothed(&losses)),
+            Line::new("after each epoch", "two", held_out),
+        ];
         writeln!(page, "{}", Chart::new("Loss by step", &lines))?;
         let rates = at(&mut self.learning_rates.iter().copied());
-        writeln!(page, "{}", Chart::new("Learning rate by step", &[Line::new("learning rate", "one", rates)]))?;
+        writeln!(
+            page,
+            "{}",
+            Chart::new("Learning rate by step", &[Line::new("learning rate", "one", rates)])
+        )?;
         let lines = [
             Line::new("accuracy", "one", by_epoch(|evaluation| evaluation.accuracy)),
             Line::new("macro F1", "two", by_epoch(|evaluation| evaluation.macro_f1)),
@@ -94,10 +108,19 @@ impl Report {
         };
         row("checkpoint", &self.base_weights)?;
         row("parameters", &self.n_parameters)?;
-        row("training data", &format_args!("{} examples, {}", self.train.n_examples, self.train.digest))?;
-        row("held-out data", &format_args!("{} examples, {}", self.validation.n_examples, self.validation.digest))?;
+        row(
+            "training data",
+            &format_args!("{} examples, {}", self.train.n_examples, self.train.digest),
+        )?;
+        row(
+            "held-out data",
+            &format_args!("{} examples, {}", self.validation.n_examples, self.validation.digest),
+        )?;
         row("options", &serde_json::to_string(&self.config).unwrap_or_default())?;
-        row("device", &format_args!("{}, {} threads, {}", self.device, self.n_threads, self.instruction_set))?;
+        row(
+            "device",
+            &format_args!("{}, {} threads, {}", self.device, self.n_threads, self.instruction_set),
+        )?;
         for (name, version) in &self.versions {
             row(name, version)?;
         }
@@ -126,7 +149,10 @@ fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
         let all = row.iter().sum::<usize>().max(1);
         for count in row {
             let depth = *count as f64 / all as f64 * 0.5;
-            write!(page, "<td class=\"n\" style=\"background: rgba(var(--cell), {depth:.3})\">{count}")?;
+            write!(
+                page,
+                "<td class=\"n\" style=\"background: rgba(var(--cell), {depth:.3})\">{count}"
+            )?;
         }
     }
     writeln!(page, "\n</table>")
@@ -135,8 +161,15 @@ fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
 fn write_calibration(page: &mut String, calibration: &Calibration) -> fmt::Result {
     let found = calibration.bins.iter().filter(|bin| bin.n_examples > 0);
     let points = found.map(|bin| (bin.confidence, bin.accuracy)).collect();
-    let lines = [Line::new("as sure as right", "two", vec![(0.0, 0.0), (1.0, 1.0)]), Line::new("found", "one", points)];
-    writeln!(page, "{}", Chart::new("Accuracy by confidence", &lines).within((0.0, 1.0), (0.0, 1.0)))?;
+    let lines = [
+        Line::new("as sure as right", "two", vec![(0.0, 0.0), (1.0, 1.0)]),
+        Line::new("found", "one", points),
+    ];
+    writeln!(
+        page,
+        "{}",
+        Chart::new("Accuracy by confidence", &lines).within((0.0, 1.0), (0.0, 1.0))
+    )?;
     writeln!(page, "<table><tr><th>confidence<th class=\"n\">examples<th class=\"n\">accuracy")?;
     for (n, bin) in calibration.bins.iter().enumerate().filter(|(_, bin)| bin.n_examples > 0) {
         let (from, to) = (n as f64 / 10.0, (n + 1) as f64 / 10.0);

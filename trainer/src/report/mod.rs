@@ -38,7 +38,8 @@ pub struct Report {
     pub device: DeviceKind,
     /// Threads that computed; the weights do not depend on it.
     pub n_threads: usize,
-    /// What the processor can: `x86-64-v3` and the like; the weights may depend on it, see [`TrainConfig::isa`].
+    /// What the processor can: `x86-64-v3` and the like; the weights may depend on it, see
+    /// [`TrainConfig::isa`].
     pub instruction_set: String,
     /// Versions of this crate and of what computes.
     pub versions: BTreeMap<String, String>,

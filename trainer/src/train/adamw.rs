@@ -1,7 +1,8 @@
 //! AdamW in one pass over the weights.
 //!
 //! burn's own takes about ten passes; in one pass the step is bound by memory only.
-//! Every value is computed for itself and sums have a fixed order, so that any number of threads gives the same bits.
+//! Every value is computed for itself and sums have a fixed order, so that any number of threads
+//! gives the same bits.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +53,8 @@ struct Rates {
 impl NamedGradients {
     /// Takes the gradients of all weights out of a backward pass.
     pub(super) fn collect(network: &DistilBertClassifier, gradients: Gradients) -> Self {
-        let mut collector = Collector { gradients, name: TensorName::default(), named: BTreeMap::new() };
+        let mut collector =
+            Collector { gradients, name: TensorName::default(), named: BTreeMap::new() };
         network.visit(&mut collector);
         Self(collector.named)
     }
@@ -66,7 +68,9 @@ impl NamedGradients {
         for (name, values) in other.0 {
             let Some(sums) = self.0.get_mut(&name) else { continue };
             let chunks = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
-            chunks.for_each(|(sums, values)| sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value));
+            chunks.for_each(|(sums, values)| {
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value)
+            });
         }
     }
 
@@ -79,7 +83,10 @@ impl NamedGradients {
             let rest: f64 = chunks.remainder().iter().map(|v| f64::from(*v).powi(2)).sum();
             vectors(|| {
                 for chunk in chunks {
-                    lanes.iter_mut().zip(chunk).for_each(|(lane, v)| *lane += f64::from(*v) * f64::from(*v));
+                    lanes
+                        .iter_mut()
+                        .zip(chunk)
+                        .for_each(|(lane, v)| *lane += f64::from(*v) * f64::from(*v));
                 }
             });
             lanes.iter().sum::<f64>() + rest
@@ -143,8 +150,9 @@ impl AdamW {
         (named(|moments| &moments.first), named(|moments| &moments.second))
     }
 
-    /// Moves the weights against their gradients, which are clipped before by the norm that they have.
-    /// Source: "Decoupled Weight Decay Regularization", algorithm 2; same as `torch.optim.AdamW`.
+    /// Moves the weights against their gradients, which are clipped before by the norm that they
+    /// have. Source: "Decoupled Weight Decay Regularization", algorithm 2; same as
+    /// `torch.optim.AdamW`.
     pub(super) fn step(
         &mut self,
         network: DistilBertClassifier,
@@ -162,7 +170,13 @@ impl AdamW {
             correction: corrected(BETA_2).sqrt() as f32,
         };
         let name = TensorName::default();
-        network.map(&mut Update { optimizer: self, gradients, rates, name, device: &options.device })
+        network.map(&mut Update {
+            optimizer: self,
+            gradients,
+            rates,
+            name,
+            device: &options.device,
+        })
     }
 }
 
@@ -198,11 +212,10 @@ impl ModuleMapper for Update<'_> {
         if self.name.is_free_of_decay() {
             rates.keep = 1.0;
         }
-        let moments = self
-            .optimizer
-            .moments
-            .entry(name)
-            .or_insert_with(|| Moments { first: vec![0.0; gradient.len()], second: vec![0.0; gradient.len()] });
+        let moments = self.optimizer.moments.entry(name).or_insert_with(|| Moments {
+            first: vec![0.0; gradient.len()],
+            second: vec![0.0; gradient.len()],
+        });
         let mut data = param.into_value().without_autodiff().into_data();
         update(data.as_mut_slice().expect("weights are f32"), gradient, moments, rates);
         Param::from_tensor(Tensor::from_data(data, self.device))

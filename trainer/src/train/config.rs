@@ -23,7 +23,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Decoupled weight decay; biases and LayerNorm have none.
     pub weight_decay: f64,
-    /// The share of all steps in which the learning rate rises, from 0 to 1; in the others it falls to zero.
+    /// The share of all steps in which the learning rate rises, from 0 to 1; in the others it falls
+    /// to zero.
     pub warmup: f64,
     /// Gradients are scaled down to this norm over all of them.
     pub max_grad_norm: f64,
@@ -39,10 +40,11 @@ pub struct TrainConfig {
     pub max_length: usize,
     /// The probability of dropout everywhere; without it the checkpoint's own.
     pub dropout: Option<f64>,
-    /// Threads that compute; without it all that the process may use. The weights do not depend on it.
+    /// Threads that compute; without it all that the process may use. The weights do not depend on
+    /// it.
     pub threads: Option<usize>,
-    /// The instruction set whose bits the weights have, as a report names it: a processor that computes others is refused. On flex
-    /// those of `x86-64-v3` and `x86-64-v4` are the same.
+    /// The instruction set whose bits the weights have, as a report names it: a processor that
+    /// computes others is refused. On flex those of `x86-64-v3` and `x86-64-v4` are the same.
     pub isa: Option<String>,
 }
 
@@ -72,7 +74,8 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// Says which option is out of its range.
     pub(super) fn check(&self, n_labels: usize, n_layers: usize, kind: DeviceKind) -> Result<()> {
-        let refuse = |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
+        let refuse =
+            |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
         let is_size = |x: f64| x.is_finite() && x >= 0.0;
         let is_share = |x: f64| (0.0..1.0).contains(&x);
         match self {
@@ -81,15 +84,25 @@ impl TrainConfig {
             Self { accumulation: 0, .. } => refuse("accumulation", "it is 0"),
             Self { threads: Some(0), .. } => refuse("threads", "it is 0"),
             Self { patience: Some(0), .. } => refuse("patience", "it is 0"),
-            _ if self.max_length < 3 => refuse("max_length", "it leaves no room for a token of the text"),
-            _ if !is_size(self.learning_rate) => refuse("learning_rate", "it is negative or no number"),
-            _ if !is_size(self.weight_decay) => refuse("weight_decay", "it is negative or no number"),
+            _ if self.max_length < 3 => {
+                refuse("max_length", "it leaves no room for a token of the text")
+            }
+            _ if !is_size(self.learning_rate) => {
+                refuse("learning_rate", "it is negative or no number")
+            }
+            _ if !is_size(self.weight_decay) => {
+                refuse("weight_decay", "it is negative or no number")
+            }
             _ if self.max_grad_norm.is_nan() || self.max_grad_norm <= 0.0 => {
                 refuse("max_grad_norm", "it is not positive")
             }
             _ if !(0.0..=1.0).contains(&self.warmup) => refuse("warmup", "it is not from 0 to 1"),
-            _ if !is_share(self.label_smoothing) => refuse("label_smoothing", "it is not from 0 to below 1"),
-            _ if self.dropout.is_some_and(|p| !is_share(p)) => refuse("dropout", "it is not from 0 to below 1"),
+            _ if !is_share(self.label_smoothing) => {
+                refuse("label_smoothing", "it is not from 0 to below 1")
+            }
+            _ if self.dropout.is_some_and(|p| !is_share(p)) => {
+                refuse("dropout", "it is not from 0 to below 1")
+            }
             _ if self.freeze_layers.is_some_and(|n| n > n_layers) => {
                 refuse("freeze_layers", &format!("the network has {n_layers}"))
             }
@@ -100,7 +113,9 @@ impl TrainConfig {
     fn check_weights(&self, n_labels: usize) -> Result<()> {
         let ClassWeights::Given(weights) = &self.class_weights else { return Ok(()) };
         let problem = match weights {
-            _ if weights.len() != n_labels => format!("it has {} numbers for {n_labels} labels", weights.len()),
+            _ if weights.len() != n_labels => {
+                format!("it has {} numbers for {n_labels} labels", weights.len())
+            }
             _ if !weights.iter().all(|weight| weight.is_finite() && *weight > 0.0) => {
                 "a weight is not positive".to_owned()
             }
@@ -113,7 +128,11 @@ impl TrainConfig {
         let found = instruction_set();
         match &self.isa {
             Some(asked) if bits_of(kind, asked) != bits_of(kind, found) => {
-                Err(Error::InstructionSet { asked: asked.clone(), found: found.to_owned(), device: kind.to_string() })
+                Err(Error::InstructionSet {
+                    asked: asked.clone(),
+                    found: found.to_owned(),
+                    device: kind.to_string(),
+                })
             }
             _ => Ok(()),
         }

@@ -44,7 +44,12 @@ pub(super) struct Labelled<'a> {
 }
 
 impl Learner {
-    pub(super) fn new(start: &Classifier, data: &Split, config: &TrainConfig, n_steps: usize) -> Self {
+    pub(super) fn new(
+        start: &Classifier,
+        data: &Split,
+        config: &TrainConfig,
+        n_steps: usize,
+    ) -> Self {
         let mut shape = start.config.network.clone();
         if let Some(dropout) = config.dropout {
             shape.dropout = dropout;
@@ -60,8 +65,17 @@ impl Learner {
             fixed: Arc::new(Fixed {
                 shape,
                 schedule: Schedule::new(config.learning_rate, config.warmup, n_steps),
-                loss: Loss::new(config.label_smoothing, &config.class_weights, &data.train, n_labels),
-                options: StepOptions { max_grad_norm: config.max_grad_norm, weight_decay: config.weight_decay, device },
+                loss: Loss::new(
+                    config.label_smoothing,
+                    &config.class_weights,
+                    &data.train,
+                    n_labels,
+                ),
+                options: StepOptions {
+                    max_grad_norm: config.max_grad_norm,
+                    weight_decay: config.weight_decay,
+                    device,
+                },
                 freeze_layers: config.freeze_layers,
                 accumulation: config.accumulation,
                 seed: config.seed,
@@ -115,7 +129,8 @@ impl Learner {
             return Err(Error::Diverged { step: step + 1 });
         }
         let rate = self.rate();
-        self.network = self.optimizer.step(self.network, (&gradients, norm), rate, &self.fixed.options);
+        self.network =
+            self.optimizer.step(self.network, (&gradients, norm), rate, &self.fixed.options);
         self.losses.push(loss);
         Ok(self)
     }
@@ -126,10 +141,12 @@ impl Learner {
         let mut sum = (0.0, NamedGradients::default());
         for (n, Labelled { texts, labels }) in batches.iter().enumerate() {
             let batch = Batch::new(texts, shape.pad_token_id.unwrap_or(0), &options.device);
-            let mut dropout = Dropout::of_step(self.fixed.seed, (step * self.fixed.accumulation + n) as u64);
+            let mut dropout =
+                Dropout::of_step(self.fixed.seed, (step * self.fixed.accumulation + n) as u64);
             let logits = self.network.forward(&batch, shape, &mut dropout);
             let shape = logits.dims();
-            let values: Vec<f32> = logits.clone().into_data().try_into_vec().expect("logits are f32");
+            let values: Vec<f32> =
+                logits.clone().into_data().try_into_vec().expect("logits are f32");
             let (loss, gradient) = loss.of(&values, labels, total);
             sum.0 += loss;
             // Its gradient by the logits is the factor.
@@ -141,7 +158,11 @@ impl Learner {
 }
 
 /// The network with every weight a leaf whose gradient is kept, but for those of frozen layers.
-fn tracked(network: DistilBertClassifier, freeze_layers: Option<usize>, device: &Device) -> DistilBertClassifier {
+fn tracked(
+    network: DistilBertClassifier,
+    freeze_layers: Option<usize>,
+    device: &Device,
+) -> DistilBertClassifier {
     network.map(&mut Track { device, freeze_layers, name: TensorName::default() })
 }
 
@@ -187,8 +208,10 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(fixture);
         let read = |name: &str| fs_err::read(folder.join(name)).expect("readable");
         let golden: Value = serde_json::from_slice(&read("golden.json")).expect("JSON");
-        let texts: Vec<String> = serde_json::from_value(golden["training"]["texts"].clone()).expect("texts");
-        let labels: Vec<usize> = serde_json::from_value(golden["training"]["labels"].clone()).expect("labels");
+        let texts: Vec<String> =
+            serde_json::from_value(golden["training"]["texts"].clone()).expect("texts");
+        let labels: Vec<usize> =
+            serde_json::from_value(golden["training"]["labels"].clone()).expect("labels");
         let classifier = Classifier::load(&folder, kind).expect("it loads");
         let rows = classifier.tokenizer.encode(&texts).expect("tokenized");
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -196,7 +219,11 @@ mod tests {
         let learner = Learner::new(&classifier, &Split::default(), &config, 10);
         let (_, gradients) = learner.gradients(&[Labelled { texts: rows, labels }], 0);
         let norm = golden["training"]["gradient_norms"][0].as_f64().expect("a norm");
-        assert!((gradients.norm() - norm).abs() < 1e-5 * norm, "{kind}: {} {norm}", gradients.norm());
+        assert!(
+            (gradients.norm() - norm).abs() < 1e-5 * norm,
+            "{kind}: {} {norm}",
+            gradients.norm()
+        );
 
         let bytes = read("golden-gradients.safetensors");
         let theirs = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -204,16 +231,23 @@ mod tests {
         for (name, ours) in gradients.iter() {
             let name = &in_checkpoint(classifier.config.family, name);
             let tensor = theirs.tensor(name).expect("the same names");
-            let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let values =
+                tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let mut values: Vec<f32> = values.collect();
             if let ([rows, columns], false) = (tensor.shape(), name.contains("embeddings")) {
                 values = transposed(&values, *rows, *columns);
             }
-            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            let norm = |values: &mut dyn Iterator<Item = f32>| {
+                values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+            };
             let distance = norm(&mut ours.iter().zip(&values).map(|(a, b)| a - b));
             let size = norm(&mut values.iter().copied());
             // A key's bias has a gradient of zero but for rounding.
-            let bound = if name.ends_with("k_lin.bias") || name.ends_with("key.bias") { 1e-6 } else { 1e-5 * size };
+            let bound = if name.ends_with("k_lin.bias") || name.ends_with("key.bias") {
+                1e-6
+            } else {
+                1e-5 * size
+            };
             assert!(distance <= bound, "{kind}: {name} {distance:e} of {size:e}");
         }
     }

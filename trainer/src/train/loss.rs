@@ -11,7 +11,8 @@ pub enum ClassWeights {
     /// Every example as much as any other.
     #[default]
     Equal,
-    /// Every label as much as any other, however many examples it has: `n_examples / (n_labels × n_of_this_label)`.
+    /// Every label as much as any other, however many examples it has: `n_examples / (n_labels ×
+    /// n_of_this_label)`.
     Balanced,
     /// These, in the order of the labels.
     Given(Vec<f64>),
@@ -26,7 +27,12 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    pub(super) fn new(smoothing: f64, weights: &ClassWeights, examples: &[Example], n_labels: usize) -> Self {
+    pub(super) fn new(
+        smoothing: f64,
+        weights: &ClassWeights,
+        examples: &[Example],
+        n_labels: usize,
+    ) -> Self {
         let weights = match weights {
             ClassWeights::Equal => vec![1.0; n_labels],
             ClassWeights::Balanced => balanced(examples, n_labels),
@@ -40,10 +46,12 @@ impl Loss {
         labels.iter().map(|label| self.weights[*label]).sum()
     }
 
-    /// The weighted mean of the negative log-likelihoods, and its gradient by the logits, `[batch, labels]` both; `total`: of the whole step.
-    /// Same as `torch.nn.functional.cross_entropy` with `weight` and `label_smoothing`.
+    /// The weighted mean of the negative log-likelihoods, and its gradient by the logits, `[batch,
+    /// labels]` both; `total`: of the whole step. Same as `torch.nn.functional.cross_entropy` with
+    /// `weight` and `label_smoothing`.
     ///
-    /// In `f64` and with functions of our own build, so that no library or instruction of the machine has a say in the bits.
+    /// In `f64` and with functions of our own build, so that no library or instruction of the
+    /// machine has a say in the bits.
     pub(super) fn of(&self, logits: &[f32], labels: &[usize], total: f64) -> (f64, Vec<f32>) {
         let n_labels = logits.len() / labels.len();
         let spread = self.smoothing / n_labels as f64;
@@ -54,7 +62,8 @@ impl Loss {
                 (share * self.weights[*label] + spread * self.weights[other]) / total
             };
             let highest = f64::from(row.iter().copied().fold(f32::MIN, f32::max));
-            let powers: Vec<f64> = row.iter().map(|logit| libm::exp(f64::from(*logit) - highest)).collect();
+            let powers: Vec<f64> =
+                row.iter().map(|logit| libm::exp(f64::from(*logit) - highest)).collect();
             let sum: f64 = powers.iter().sum();
             let all: f64 = (0..n_labels).map(wanted).sum();
             for (other, (logit, power)) in row.iter().zip(&powers).enumerate() {

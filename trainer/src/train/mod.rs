@@ -78,7 +78,8 @@ pub enum Event {
     },
 }
 
-/// Fine-tunes a classifier and returns it as it was after its best epoch: the highest accuracy, then the lowest loss.
+/// Fine-tunes a classifier and returns it as it was after its best epoch: the highest accuracy,
+/// then the lowest loss.
 ///
 /// The same start, data and config give the same weights, for any number of threads.
 /// `on` hears of every step; when it answers `Break`, training ends with [`Error::Cancelled`].
@@ -91,8 +92,8 @@ pub fn train(
     train_kept(start, data, config, None, on)
 }
 
-/// The same, with a folder in which the state of the training is kept: when it is interrupted, it can go on from there, and ends with
-/// the same weights as one that was not.
+/// The same, with a folder in which the state of the training is kept: when it is interrupted, it
+/// can go on from there, and ends with the same weights as one that was not.
 pub fn train_kept(
     start: Classifier,
     data: &Split,
@@ -104,7 +105,9 @@ pub fn train_kept(
     let task = Task::new(&start, data, config)?;
     let keeper = keep.map(|keep| Keeper::new(keep, &start, data, config)).transpose()?;
     let mut run = Run::new(Learner::new(&start, data, config, task.n_steps()));
-    if let Some(restored) = keeper.as_ref().map(|keeper| keeper.restore(&run, &start)).transpose()?.flatten() {
+    if let Some(restored) =
+        keeper.as_ref().map(|keeper| keeper.restore(&run, &start)).transpose()?.flatten()
+    {
         run = restored;
     }
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
@@ -114,11 +117,14 @@ pub fn train_kept(
         run = task.train_epoch(run, keeper.as_ref(), on)?;
         let measured = task.measure_epoch(&mut run, on);
         // Measuring that was interrupted is done again.
-        if let Some(keeper) = keeper.as_ref().filter(|_| matches!(measured, Ok(()) | Err(Error::Cancelled))) {
+        if let Some(keeper) =
+            keeper.as_ref().filter(|_| matches!(measured, Ok(()) | Err(Error::Cancelled)))
+        {
             keeper.save(&run)?;
         }
         measured?;
-        let EpochReport { epoch, train_loss, evaluation, .. } = run.epochs[run.epochs.len() - 1].clone();
+        let EpochReport { epoch, train_loss, evaluation, .. } =
+            run.epochs[run.epochs.len() - 1].clone();
         tell(on, Event::Epoch { epoch, train_loss, evaluation, measured_on: task.measured_on })?;
     }
     let learning_rates = run.learner.rates();
@@ -164,13 +170,22 @@ struct Run {
 impl Run {
     fn new(learner: Learner) -> Self {
         let epochs = Vec::new();
-        Self { learner, epoch: 1, steps_in_epoch: 0, epoch_seconds: 0.0, seconds: 0.0, epochs, best: None }
+        Self {
+            learner,
+            epoch: 1,
+            steps_in_epoch: 0,
+            epoch_seconds: 0.0,
+            seconds: 0.0,
+            epochs,
+            best: None,
+        }
     }
 
     /// Whether all epochs are done, or nothing has become better for long enough.
     fn is_over(&self, config: &TrainConfig) -> bool {
         let n_since_best = self.best.as_ref().map_or(0, |best| self.epochs.len() - best.epoch);
-        self.epoch > config.epochs || config.patience.is_some_and(|patience| n_since_best >= patience)
+        self.epoch > config.epochs
+            || config.patience.is_some_and(|patience| n_since_best >= patience)
     }
 
     /// Takes what an epoch brought, and begins the next.
@@ -179,7 +194,8 @@ impl Run {
         self.seconds += report.evaluation_seconds;
         if is_best {
             let network = self.learner.network();
-            self.best = Some(Best { epoch: report.epoch, evaluation: report.evaluation.clone(), network });
+            self.best =
+                Some(Best { epoch: report.epoch, evaluation: report.evaluation.clone(), network });
             // The sentences that the best one gets wrong are told; those of the others are not.
             self.epochs.iter_mut().for_each(|report| report.evaluation.mistakes.clear());
         }

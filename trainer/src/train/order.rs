@@ -6,8 +6,14 @@ use crate::random::{Purpose, shuffle, stream};
 /// Same as `LengthGroupedSampler` in `transformers`.
 const GROUPED: usize = 50;
 
-/// The batches of an epoch: texts of similar length together, in an order drawn from seed and epoch.
-pub(super) fn batches(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+/// The batches of an epoch: texts of similar length together, in an order drawn from seed and
+/// epoch.
+pub(super) fn batches(
+    lengths: &[usize],
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Vec<usize>> {
     let mut rng = stream(seed, Purpose::Order, epoch as u64);
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     shuffle(&mut order, &mut rng);
@@ -43,7 +49,8 @@ mod tests {
             let longest = |batch: &Vec<usize>| batch.iter().map(|n| lengths[*n]).max().unwrap_or(0);
             batches.iter().map(|batch| longest(batch) * batch.len()).sum()
         };
-        let unsorted: Vec<Vec<usize>> = (0..640).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
+        let unsorted: Vec<Vec<usize>> =
+            (0..640).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
         assert!(padded(&batches(&lengths, 16, 1, 1)) * 10 < padded(&unsorted) * 8);
     }
 

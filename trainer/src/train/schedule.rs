@@ -1,7 +1,8 @@
 //! The learning rate over time.
 
 /// Rises linearly, then falls linearly to zero.
-/// Same as `get_linear_schedule_with_warmup` in `transformers`: the first step of a warm-up has rate 0.
+/// Same as `get_linear_schedule_with_warmup` in `transformers`: the first step of a warm-up has
+/// rate 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     pub(super) peak: f64,

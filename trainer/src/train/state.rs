@@ -1,7 +1,9 @@
-//! The state of a training, so that one that was interrupted goes on where it was and ends with the same bytes.
+//! The state of a training, so that one that was interrupted goes on where it was and ends with the
+//! same bytes.
 //!
-//! A folder holds `state.safetensors` (weights, the optimiser's moments, losses, and in its metadata the rest as JSON) and
-//! the weights of the best epoch so far. Each file appears by rename, and the state is the last to do so.
+//! A folder holds `state.safetensors` (weights, the optimiser's moments, losses, and in its
+//! metadata the rest as JSON) and the weights of the best epoch so far. Each file appears by
+//! rename, and the state is the last to do so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::TryLockError;
@@ -77,14 +79,21 @@ impl Keep {
         let is_ours = |name: &str| name == LOCK || is_of_a_state(name);
         remove(&self.dir, is_ours)?;
         match fs::remove_dir(&self.dir) {
-            Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(unkept(&self.dir, error)),
+            Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => {
+                Err(unkept(&self.dir, error))
+            }
             _ => Ok(()),
         }
     }
 }
 
 impl Keeper {
-    pub(super) fn new(keep: &Keep, start: &Classifier, data: &Split, config: &TrainConfig) -> Result<Self> {
+    pub(super) fn new(
+        keep: &Keep,
+        start: &Classifier,
+        data: &Split,
+        config: &TrainConfig,
+    ) -> Result<Self> {
         let dir = keep.dir.clone();
         fs::create_dir_all(&dir).map_err(|error| unkept(&dir, error))?;
         let lock = fs::File::create(dir.join(LOCK)).map_err(|error| unkept(&dir, error))?;
@@ -93,7 +102,12 @@ impl Keeper {
             Err(TryLockError::WouldBlock) => return Err(Error::TrainingUnderWay { path: dir }),
             Err(TryLockError::Error(error)) => return Err(unkept(&dir, error)),
         }
-        let keeper = Self { identity: identity(start, data, config), dir, every: keep.every.max(1), _lock: lock };
+        let keeper = Self {
+            identity: identity(start, data, config),
+            dir,
+            every: keep.every.max(1),
+            _lock: lock,
+        };
         if !keep.resume {
             keeper.clear()?;
         }
@@ -141,18 +155,22 @@ impl Keeper {
         }
         let (mut tensors, rest) = read(&path)?;
         let rest: Rest = serde_json::from_str(&rest).map_err(|error| unkept(&path, error))?;
-        let differs = self.identity.iter().find(|(key, value)| rest.identity.get(*key) != Some(value));
+        let differs =
+            self.identity.iter().find(|(key, value)| rest.identity.get(*key) != Some(value));
         if let Some((what, _)) = differs {
             return Err(Error::OtherTraining { path: self.dir.clone(), what: what.clone() });
         }
         let losses = tensors.remove("losses").unwrap_or_default();
         let [network, first, second] = ["weight/", "first/", "second/"].map(|prefix| {
-            let part = tensors.iter().filter_map(|(name, values)| Some((name.strip_prefix(prefix)?, values)));
+            let part = tensors
+                .iter()
+                .filter_map(|(name, values)| Some((name.strip_prefix(prefix)?, values)));
             part.map(|(name, values)| (name.to_owned(), values.clone())).collect::<BTreeMap<_, _>>()
         });
         let device = start.kind.device();
         let missing = |name: String| unkept(&path, format!("{name} is missing or of another size"));
-        let network = weights::with_values(start.network.clone(), network, &device).map_err(missing)?;
+        let network =
+            weights::with_values(start.network.clone(), network, &device).map_err(missing)?;
         let best = rest.best.map(|best| {
             let path = self.best_path(best.epoch);
             let (tensors, _) = read(&path)?;
@@ -225,7 +243,10 @@ fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<
         ("config.json".to_owned(), start.config.to_json()),
         ("tokenizer".to_owned(), start.tokenizer_digest()),
         ("set of labels".to_owned(), start.labels().join("\n")),
-        ("dataset".to_owned(), format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation))),
+        (
+            "dataset".to_owned(),
+            format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation)),
+        ),
         ("set of options".to_owned(), serde_json::to_string(&config).expect("options become JSON")),
         ("device".to_owned(), start.kind.to_string()),
         ("instruction set".to_owned(), bits_of(start.kind, instruction_set()).to_owned()),
@@ -250,7 +271,8 @@ fn write(path: &Path, tensors: &BTreeMap<String, Vec<f32>>, rest: &str) -> Resul
     let metadata = HashMap::from([("rest".to_owned(), rest.to_owned())]);
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    safetensors::serialize_to_file(views, Some(metadata), Path::new(&partial)).map_err(|error| unkept(path, error))?;
+    safetensors::serialize_to_file(views, Some(metadata), Path::new(&partial))
+        .map_err(|error| unkept(path, error))?;
     fs::rename(&partial, path).map_err(|error| unkept(path, error))
 }
 
@@ -258,7 +280,12 @@ fn write(path: &Path, tensors: &BTreeMap<String, Vec<f32>>, rest: &str) -> Resul
 fn read(path: &Path) -> Result<(BTreeMap<String, Vec<f32>>, String)> {
     let bytes = fs::read(path).map_err(|error| unkept(path, error))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| unkept(path, error))?;
-    let rest = header.metadata().as_ref().and_then(|metadata| metadata.get("rest")).cloned().unwrap_or_default();
+    let rest = header
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get("rest"))
+        .cloned()
+        .unwrap_or_default();
     let file = SafeTensors::deserialize(&bytes).map_err(|error| unkept(path, error))?;
     let floats = |bytes: &[u8]| -> Vec<f32> {
         bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()

@@ -35,7 +35,11 @@ struct Texts<'a> {
 }
 
 impl<'a> Task<'a> {
-    pub(super) fn new(start: &Classifier, data: &'a Split, config: &'a TrainConfig) -> Result<Self> {
+    pub(super) fn new(
+        start: &Classifier,
+        data: &'a Split,
+        config: &'a TrainConfig,
+    ) -> Result<Self> {
         check_examples(&data.train, start.labels())?;
         if let [label] = start.labels() {
             return Err(Error::OneLabel { label: label.clone() });
@@ -102,7 +106,9 @@ impl<'a> Task<'a> {
                 },
             );
             // Who asks politely loses nothing.
-            if let Some(keeper) = keeper.filter(|keeper| told.is_err() || n_done.is_multiple_of(keeper.every)) {
+            if let Some(keeper) =
+                keeper.filter(|keeper| told.is_err() || n_done.is_multiple_of(keeper.every))
+            {
                 keeper.save(&run)?;
             }
             told?;
@@ -111,7 +117,11 @@ impl<'a> Task<'a> {
     }
 
     /// Measures what an epoch brought.
-    pub(super) fn measure_epoch(&self, run: &mut Run, on: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<()> {
+    pub(super) fn measure_epoch(
+        &self,
+        run: &mut Run,
+        on: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<()> {
         let began = Instant::now();
         let network = run.learner.network();
         let (n_texts, mut n_done) = (self.measured.rows.len(), 0);

@@ -46,8 +46,11 @@ impl Checkpoint {
             let unparsed = |source| Error::WeightsFile { path: path.clone(), source };
             let file = SafeTensors::deserialize(&bytes).map_err(unparsed)?;
             for (name, tensor) in file.iter() {
-                let stored =
-                    Stored { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), bytes: tensor.data().to_vec() };
+                let stored = Stored {
+                    shape: tensor.shape().to_vec(),
+                    dtype: tensor.dtype(),
+                    bytes: tensor.data().to_vec(),
+                };
                 let name = names::full(family, name);
                 if tensors.insert(name.clone(), stored).is_some() {
                     let problems = vec![TensorProblem::Duplicate(name)];
@@ -103,8 +106,8 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     let bytes = fs::read(&path).map_err(|source| unreadable(dir, source))?;
-    let index: Index =
-        serde_json::from_slice(&bytes).map_err(|source| Error::ModelDocument { path: path.clone(), source })?;
+    let index: Index = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::ModelDocument { path: path.clone(), source })?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     if let Some(outside) = names.iter().find(|name| name.contains(['/', '\\'])) {
         let problem = format!("{outside:?} is no name of a file beside it");

@@ -68,7 +68,8 @@ pub(crate) fn fill(
     family: Family,
     device: &Device,
 ) -> Result<DistilBertClassifier, Vec<TensorProblem>> {
-    let mut filler = Filler { checkpoint, family, device, name: TensorName::default(), problems: Vec::new() };
+    let mut filler =
+        Filler { checkpoint, family, device, name: TensorName::default(), problems: Vec::new() };
     let network = network.map(&mut filler);
     let Filler { checkpoint, mut problems, .. } = filler;
     problems.extend(checkpoint.into_names().map(TensorProblem::Unused));
@@ -86,7 +87,8 @@ struct Filler<'a> {
 impl Filler<'_> {
     fn take(&mut self, shape: &[usize]) -> Result<TensorData, TensorProblem> {
         let name = in_checkpoint(self.family, &self.name.to_string());
-        let found = self.checkpoint.take(&name).ok_or_else(|| TensorProblem::Missing(name.clone()))?;
+        let found =
+            self.checkpoint.take(&name).ok_or_else(|| TensorProblem::Missing(name.clone()))?;
         let mut expected = shape.to_vec();
         if self.name.is_transposed() {
             expected.reverse();
@@ -94,7 +96,8 @@ impl Filler<'_> {
         if found.shape != expected {
             return Err(TensorProblem::Shape { name, expected, found: found.shape });
         }
-        let values = found.into_values().map_err(|found| TensorProblem::ElementType { name, found })?;
+        let values =
+            found.into_values().map_err(|found| TensorProblem::ElementType { name, found })?;
         let values = match expected[..] {
             [rows, columns] if self.name.is_transposed() => transposed(&values, rows, columns),
             _ => values,

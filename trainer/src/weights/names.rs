@@ -2,7 +2,8 @@
 
 use crate::model_config::Family;
 
-/// What a masked-LM head, and constants, are called in a base checkpoint: known, and not needed to classify.
+/// What a masked-LM head, and constants, are called in a base checkpoint: known, and not needed to
+/// classify.
 const LEFT_OUT: [&str; 18] = [
     "vocab_transform.weight",
     "vocab_transform.bias",
@@ -48,7 +49,9 @@ pub(crate) fn in_checkpoint(family: Family, name: &str) -> String {
     }
     if let Some(rest) = name.strip_prefix("distilbert.transformer.layer.") {
         let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
-        let renamed = IN_LAYER.iter().find_map(|(ours, theirs)| Some(format!("{theirs}{}", rest.strip_prefix(ours)?)));
+        let renamed = IN_LAYER
+            .iter()
+            .find_map(|(ours, theirs)| Some(format!("{theirs}{}", rest.strip_prefix(ours)?)));
         return format!("bert.encoder.layer.{number}.{}", renamed.as_deref().unwrap_or(rest));
     }
     if let Some(rest) = name.strip_prefix("distilbert.") {
@@ -60,8 +63,8 @@ pub(crate) fn in_checkpoint(family: Family, name: &str) -> String {
     }
 }
 
-/// The full name of a stored tensor: a bare model is saved without the prefix that the same tensors have elsewhere, and the
-/// oldest checkpoints say gamma and beta.
+/// The full name of a stored tensor: a bare model is saved without the prefix that the same tensors
+/// have elsewhere, and the oldest checkpoints say gamma and beta.
 pub(super) fn full(family: Family, name: &str) -> String {
     let (prefix, parts): (_, &[&str]) = match family {
         Family::DistilBert => ("distilbert.", &["embeddings.", "transformer."]),
@@ -70,7 +73,8 @@ pub(super) fn full(family: Family, name: &str) -> String {
     let is_bare = parts.iter().any(|part| name.starts_with(part));
     let name = if is_bare { format!("{prefix}{name}") } else { name.to_owned() };
     let old = [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")];
-    let renamed = old.iter().find_map(|(old, new)| Some(format!("{}{new}", name.strip_suffix(old)?)));
+    let renamed =
+        old.iter().find_map(|(old, new)| Some(format!("{}{new}", name.strip_suffix(old)?)));
     renamed.unwrap_or(name)
 }
 
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn names_of_the_network_are_berts() {
-        let check = |ours: &str, theirs: &str| assert_eq!(in_checkpoint(Family::Bert, ours), theirs);
+        let check =
+            |ours: &str, theirs: &str| assert_eq!(in_checkpoint(Family::Bert, ours), theirs);
         check("distilbert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.weight");
         check(
             "distilbert.transformer.layer.11.attention.out_lin.bias",
@@ -96,7 +101,10 @@ mod tests {
 
     #[test]
     fn old_and_bare_names_become_full_ones() {
-        assert_eq!(full(Family::Bert, "embeddings.LayerNorm.gamma"), "bert.embeddings.LayerNorm.weight");
+        assert_eq!(
+            full(Family::Bert, "embeddings.LayerNorm.gamma"),
+            "bert.embeddings.LayerNorm.weight"
+        );
         assert_eq!(full(Family::Bert, "cls.predictions.bias"), "cls.predictions.bias");
         assert_eq!(
             full(Family::DistilBert, "transformer.layer.0.ffn.lin1.bias"),

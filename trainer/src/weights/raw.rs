@@ -15,7 +15,8 @@ pub(crate) fn values(network: &DistilBertClassifier) -> BTreeMap<String, Vec<f32
     collector.values
 }
 
-/// The network with these values; the name of a tensor that is missing or has another size is the error.
+/// The network with these values; the name of a tensor that is missing or has another size is the
+/// error.
 pub(crate) fn with_values(
     network: DistilBertClassifier,
     values: BTreeMap<String, Vec<f32>>,
@@ -68,8 +69,14 @@ impl ModuleMapper for Setter<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (name, shape) = (self.name.to_string(), param.lazy_shape().to_vec());
-        match self.values.remove(&name).filter(|values| values.len() == shape.iter().product::<usize>()) {
-            Some(values) => Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device)),
+        match self
+            .values
+            .remove(&name)
+            .filter(|values| values.len() == shape.iter().product::<usize>())
+        {
+            Some(values) => {
+                Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+            }
             None => {
                 self.problem.get_or_insert(name);
                 param

@@ -13,10 +13,15 @@ use crate::distilbert::DistilBertClassifier;
 use crate::model_config::Family;
 
 /// Writes all tensors, sorted by name; the same weights give the same bytes.
-pub(crate) fn save(network: &DistilBertClassifier, family: Family, path: &Path) -> Result<(), SafeTensorError> {
+pub(crate) fn save(
+    network: &DistilBertClassifier,
+    family: Family,
+    path: &Path,
+) -> Result<(), SafeTensorError> {
     let mut collector = Collector::default();
     network.visit(&mut collector);
-    let tensors = collector.tensors.into_iter().map(|(name, saved)| (in_checkpoint(family, &name), saved));
+    let tensors =
+        collector.tensors.into_iter().map(|(name, saved)| (in_checkpoint(family, &name), saved));
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
 }

@@ -9,13 +9,14 @@ use crate::fixture::{load, split, tiny};
 #[test]
 fn breaking_ends_training_at_once() {
     let mut n_steps = 0;
-    let result = train(load(&tiny()), &split(64), &TrainConfig::default(), &mut |event| match event {
-        Event::Step { step, .. } => {
-            n_steps = step;
-            if step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        }
-        _ => ControlFlow::Continue(()),
-    });
+    let result =
+        train(load(&tiny()), &split(64), &TrainConfig::default(), &mut |event| match event {
+            Event::Step { step, .. } => {
+                n_steps = step;
+                if step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            }
+            _ => ControlFlow::Continue(()),
+        });
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     assert_eq!(n_steps, 3);
 }
@@ -25,10 +26,11 @@ fn measuring_can_be_broken_off_and_is_gone_on_with() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keep = |resume| Keep { dir: folder.path().to_owned(), every: 100, resume };
     let (data, config) = (split(64), TrainConfig { epochs: 2, ..TrainConfig::default() });
-    let result = train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| match event {
-        Event::Measure { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
+    let result =
+        train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| match event {
+            Event::Measure { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     let mut began_at = 0;
     let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
@@ -37,8 +39,13 @@ fn measuring_can_be_broken_off_and_is_gone_on_with() {
         }
         ControlFlow::Continue(())
     });
-    let whole = train(load(&tiny()), &data, &config, &mut |_| ControlFlow::Continue(())).expect("trained").1;
-    assert_eq!((began_at, resumed.expect("trained").1.losses), (whole.losses.len() / 2, whole.losses));
+    let whole = train(load(&tiny()), &data, &config, &mut |_| ControlFlow::Continue(()))
+        .expect("trained")
+        .1;
+    assert_eq!(
+        (began_at, resumed.expect("trained").1.losses),
+        (whole.losses.len() / 2, whole.losses)
+    );
 }
 
 #[test]
@@ -50,9 +57,14 @@ fn evaluating_can_be_broken_off() {
 
 #[test]
 fn absurd_sizes_are_no_panic() {
-    let config =
-        TrainConfig { epochs: 1_000_000_000_000, patience: Some(1), batch_size: 1 << 62, ..TrainConfig::default() };
-    train(load(&tiny()), &split(8), &config, &mut |_| ControlFlow::Continue(())).expect("patience ends it");
+    let config = TrainConfig {
+        epochs: 1_000_000_000_000,
+        patience: Some(1),
+        batch_size: 1 << 62,
+        ..TrainConfig::default()
+    };
+    train(load(&tiny()), &split(8), &config, &mut |_| ControlFlow::Continue(()))
+        .expect("patience ends it");
 }
 
 #[test]
@@ -62,7 +74,10 @@ fn options_out_of_range_are_refused_by_name() {
         result.expect_err("refused").to_string()
     };
     let default = TrainConfig::default;
-    assert_eq!(refused(TrainConfig { epochs: 0, ..default() }), "cannot train with epochs: it is 0");
+    assert_eq!(
+        refused(TrainConfig { epochs: 0, ..default() }),
+        "cannot train with epochs: it is 0"
+    );
     assert_eq!(
         refused(TrainConfig { learning_rate: f64::NAN, ..default() }),
         "cannot train with learning_rate: it is negative or no number"
@@ -75,7 +90,8 @@ fn options_out_of_range_are_refused_by_name() {
 
 #[test]
 fn a_loss_that_is_no_number_is_an_error() {
-    let config = TrainConfig { learning_rate: 1e30, warmup: 0.0, batch_size: 4, ..TrainConfig::default() };
+    let config =
+        TrainConfig { learning_rate: 1e30, warmup: 0.0, batch_size: 4, ..TrainConfig::default() };
     let result = train(load(&tiny()), &split(64), &config, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(result, Err(Error::Diverged { .. })), "{result:?}");
 }

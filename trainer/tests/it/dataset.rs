@@ -9,7 +9,8 @@ fn read(name: &str, content: &str) -> String {
     fs_err::write(folder.path().join(name), content).expect("written");
     match Dataset::read(&folder.path().join(name)) {
         Ok(Dataset { examples, labels }) => {
-            let examples: Vec<_> = examples.iter().map(|e| format!("{}={}", e.text, e.label)).collect();
+            let examples: Vec<_> =
+                examples.iter().map(|e| format!("{}={}", e.text, e.label)).collect();
             format!("{} of {}", examples.join(" "), labels.join(" "))
         }
         Err(error) => {
@@ -47,8 +48,14 @@ fn labels_that_are_texts_are_sorted() {
 #[test]
 fn marks_of_the_byte_order_and_blanks_around_labels_do_not_count() {
     for (name, content) in [
-        ("a.jsonl", "\u{feff}{\"text\": \"x\", \"label\": \"b\"}\n{\"text\": \"y\", \"label\": \"a\"}\n"),
-        ("a.json", "\u{feff}[{\"text\": \"x\", \"label\": \"b\"}, {\"text\": \"y\", \"label\": \"a\"}]"),
+        (
+            "a.jsonl",
+            "\u{feff}{\"text\": \"x\", \"label\": \"b\"}\n{\"text\": \"y\", \"label\": \"a\"}\n",
+        ),
+        (
+            "a.json",
+            "\u{feff}[{\"text\": \"x\", \"label\": \"b\"}, {\"text\": \"y\", \"label\": \"a\"}]",
+        ),
         ("a.csv", "\u{feff}text, label\nx, b\ny,a \n"),
     ] {
         assert_eq!(read(name, content), "x=1 y=0 of a b", "{name}");
@@ -78,14 +85,21 @@ fn a_number_far_above_all_others_is_no_label() {
             "the dataset /a.csv has rows that cannot be used: line 4: its label 2999 is far above the 3 different ones that there are"
         ],
     );
-    check("a.csv", "text,label\nx,0\ny,5\n", expect!["x=0 y=5 of LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5"]);
+    check(
+        "a.csv",
+        "text,label\nx,0\ny,5\n",
+        expect!["x=0 y=5 of LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5"],
+    );
 }
 
 #[test]
 fn the_lines_of_all_bad_rows_are_told() {
     let content = "{}\n".repeat(30);
     let told = read("a.jsonl", &content);
-    assert!(told.ends_with("; and 10 more, in lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"), "{told}");
+    assert!(
+        told.ends_with("; and 10 more, in lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -98,7 +112,10 @@ fn a_share_is_from_zero_to_below_one() {
 #[test]
 fn labels_of_another_kind_are_told_by_the_one_that_is_unknown() {
     let known = ["bad", "good"].map(str::to_owned);
-    let numbered = |n: usize| Dataset { examples: Vec::new(), labels: (0..n).map(|n| format!("LABEL_{n}")).collect() };
+    let numbered = |n: usize| Dataset {
+        examples: Vec::new(),
+        labels: (0..n).map(|n| format!("LABEL_{n}")).collect(),
+    };
     let error = numbered(3).aligned_to(&known).expect_err("three labels are too many").to_string();
     assert!(error.contains("\"LABEL_2\""), "{error}");
     assert!(numbered(2).aligned_to(&[]).is_err());
@@ -128,11 +145,13 @@ fn every_bad_row_is_named() {
 fn csv_has_quotes_lines_and_named_columns() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.csv");
-    let content = "\u{feff}id,Review,stars\r\n1,\"good, \"\"really\"\"\n good\",pos\r\n\r\n2,bad,neg\r\n";
+    let content =
+        "\u{feff}id,Review,stars\r\n1,\"good, \"\"really\"\"\n good\",pos\r\n\r\n2,bad,neg\r\n";
     fs_err::write(&path, content).expect("written");
     let columns = Columns { text: "Review".to_owned(), label: "stars".to_owned() };
     let dataset = Dataset::read_columns(&path, &columns).expect("readable");
-    let rows: Vec<(&str, usize)> = dataset.examples.iter().map(|e| (e.text.as_str(), e.label)).collect();
+    let rows: Vec<(&str, usize)> =
+        dataset.examples.iter().map(|e| (e.text.as_str(), e.label)).collect();
     assert_eq!(rows, [("good, \"really\"\n good", 1), ("bad", 0)]);
     assert_eq!(dataset.labels, ["neg", "pos"]);
     assert_eq!(read("a.tsv", "label\ttext\n1\tx\n0\ty"), "x=1 y=0 of LABEL_0 LABEL_1");
@@ -166,7 +185,8 @@ fn a_broken_document_says_where() {
 
 /// Sixty examples of label 0, forty of label 1.
 fn uneven() -> Dataset {
-    let rows = (0..100).map(|n| format!(r#"{{"text": "t{n}", "label": {}}}"#, usize::from(n % 5 < 2)));
+    let rows =
+        (0..100).map(|n| format!(r#"{{"text": "t{n}", "label": {}}}"#, usize::from(n % 5 < 2)));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.jsonl");
     fs_err::write(&path, rows.collect::<Vec<_>>().join("\n")).expect("written");
@@ -176,7 +196,9 @@ fn uneven() -> Dataset {
 #[test]
 fn a_split_keeps_the_shares_of_the_labels() {
     let split = uneven().split(0.2, 1).expect("a share");
-    let count = |examples: &[kit_trainer::Example], label| examples.iter().filter(|e| e.label == label).count();
+    let count = |examples: &[kit_trainer::Example], label| {
+        examples.iter().filter(|e| e.label == label).count()
+    };
     assert_eq!((count(&split.validation, 0), count(&split.validation, 1)), (12, 8));
     assert_eq!((count(&split.train, 0), count(&split.train, 1)), (48, 32));
     assert!(split.train.iter().all(|example| !split.validation.contains(example)));
@@ -200,7 +222,8 @@ fn examples_are_numbered_as_the_classifier_numbers_its_labels() {
     let aligned = dataset().aligned_to(&labels).expect("all labels are known");
     assert_eq!((aligned.examples[0].label, aligned.examples[2].label), (0, 2));
     let error = dataset().aligned_to(&labels[..2]).expect_err("no is unknown");
-    expect![[r#"the dataset's label "no" is none of the classifier's: yes, maybe"#]].assert_eq(&error.to_string());
+    expect![[r#"the dataset's label "no" is none of the classifier's: yes, maybe"#]]
+        .assert_eq(&error.to_string());
     let numbered = uneven().aligned_to(&labels).expect("numbers are kept");
     assert_eq!(numbered.examples, uneven().examples);
 }
@@ -226,19 +249,28 @@ mod parquet {
 
     #[test]
     fn class_labels_have_their_names() {
-        let Dataset { examples, labels } = Dataset::read(&testdata("named.parquet")).expect("it is read");
+        let Dataset { examples, labels } =
+            Dataset::read(&testdata("named.parquet")).expect("it is read");
         assert_eq!(labels, ["negative", "positive"]);
-        let examples: Vec<_> = examples.iter().map(|example| (example.text.as_str(), example.label)).collect();
-        assert_eq!(examples, [("a wonderful film", 1), ("boring, ünd slow", 0), ("the cast is brilliant", 1)]);
+        let examples: Vec<_> =
+            examples.iter().map(|example| (example.text.as_str(), example.label)).collect();
+        assert_eq!(
+            examples,
+            [("a wonderful film", 1), ("boring, ünd slow", 0), ("the cast is brilliant", 1)]
+        );
     }
 
     #[test]
     fn rows_and_columns_that_are_missing_are_named() {
         let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
-        let error = Dataset::read_columns(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
+        let error = Dataset::read_columns(&testdata("plain.parquet"), &columns)
+            .expect_err("a label is missing");
         assert!(error.to_string().contains("line 2: it has no \"stars\""), "{error}");
         let error = Dataset::read(&testdata("plain.parquet")).expect_err("there is no such column");
-        assert!(error.to_string().contains("it has no column \"text\", only review, stars"), "{error}");
+        assert!(
+            error.to_string().contains("it has no column \"text\", only review, stars"),
+            "{error}"
+        );
         let broken = tempfile::tempdir().expect("a temporary folder");
         let path = broken.path().join("a.parquet");
         fs_err::write(&path, b"PAR1 and no more").expect("written");

@@ -34,7 +34,8 @@ pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 pub(crate) fn read_tensors(path: &Path) -> Tensors {
     let bytes = fs::read(path).expect("readable");
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");
-    let stored = |tensor: TensorView<'_>| (tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec());
+    let stored =
+        |tensor: TensorView<'_>| (tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec());
     file.iter().map(|(name, tensor)| (name.to_owned(), stored(tensor))).collect()
 }
 
@@ -64,7 +65,8 @@ pub(crate) fn edited(edit: impl FnOnce(&mut Tensors, &mut Value)) -> tempfile::T
     folder
 }
 
-/// A base checkpoint of another size, with the tiny one's tokenizer and weights from a small generator.
+/// A base checkpoint of another size, with the tiny one's tokenizer and weights from a small
+/// generator.
 pub(crate) fn base(dim: usize, hidden_dim: usize) -> tempfile::TempDir {
     edited(|tensors, config| {
         config["dim"] = json!(dim);
@@ -98,7 +100,12 @@ pub(crate) fn sentences(n: usize) -> Vec<Example> {
     let sentence = |n: usize| {
         let words = if n % 2 == 1 { good } else { bad };
         let (noun, end) = (nouns[n % 7], ends[n % 3]);
-        format!("the {noun} is {} and the {} is {}{end}", words[n % 5], nouns[(n / 7) % 7], words[(n / 5) % 5])
+        format!(
+            "the {noun} is {} and the {} is {}{end}",
+            words[n % 5],
+            nouns[(n / 7) % 7],
+            words[(n / 5) % 5]
+        )
     };
     (0..n).map(|n| Example { text: sentence(n), label: n % 2 }).collect()
 }

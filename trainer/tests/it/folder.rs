@@ -8,7 +8,9 @@ use kit_trainer::{Classifier, DeviceKind, Error, TrainConfig, train};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use crate::fixture::{Tensors, base, edited, go_on, load, read_tensors, split, tiny, tiny_bert, write_tensors};
+use crate::fixture::{
+    Tensors, base, edited, go_on, load, read_tensors, split, tiny, tiny_bert, write_tensors,
+};
 
 const TEXTS: [&str; 3] = ["a wonderful film", "i never want to see it again", ""];
 
@@ -28,9 +30,13 @@ fn tensors_that_do_not_fit_are_named() {
     check(
         |tensors, _| {
             tensors.remove("distilbert.transformer.layer.1.ffn.lin1.bias");
-            let moved = tensors.remove("distilbert.embeddings.LayerNorm.weight").expect("it is there");
+            let moved =
+                tensors.remove("distilbert.embeddings.LayerNorm.weight").expect("it is there");
             tensors.insert("distilbert.embeddings.LayerNorm.scale".to_owned(), moved);
-            tensors.insert("pre_classifier.weight".to_owned(), (Dtype::F32, vec![16, 64], vec![0; 4096]));
+            tensors.insert(
+                "pre_classifier.weight".to_owned(),
+                (Dtype::F32, vec![16, 64], vec![0; 4096]),
+            );
             tensors.insert("pre_classifier.bias".to_owned(), (Dtype::I32, vec![32], vec![0; 128]));
         },
         expect![
@@ -55,7 +61,8 @@ fn tensors_that_do_not_fit_are_named() {
 fn a_token_that_the_embedding_does_not_have_is_refused() {
     let folder = edited(|tensors, config| {
         config["vocab_size"] = json!(317);
-        let (_, shape, bytes) = tensors.get_mut("distilbert.embeddings.word_embeddings.weight").expect("it is there");
+        let (_, shape, bytes) =
+            tensors.get_mut("distilbert.embeddings.word_embeddings.weight").expect("it is there");
         shape[0] = 317;
         bytes.truncate(317 * 32 * 4);
     });
@@ -88,7 +95,8 @@ fn a_bare_model_without_prefix_loads() {
     let folder = edited(|tensors, _| {
         tensors.retain(|name, _| !name.contains("classifier"));
         let names = std::mem::take(tensors).into_iter();
-        *tensors = names.map(|(name, tensor)| (name.replacen("distilbert.", "", 1), tensor)).collect();
+        *tensors =
+            names.map(|(name, tensor)| (name.replacen("distilbert.", "", 1), tensor)).collect();
     });
     assert!(load(folder.path()).labels().is_empty());
 }
@@ -96,7 +104,12 @@ fn a_bare_model_without_prefix_loads() {
 #[test]
 fn a_masked_lm_head_has_its_own_tensors_and_no_others() {
     check(
-        |tensors, _| drop(tensors.insert("vocab_transform.extra".to_owned(), (Dtype::F32, vec![1], vec![0; 4]))),
+        |tensors, _| {
+            drop(
+                tensors
+                    .insert("vocab_transform.extra".to_owned(), (Dtype::F32, vec![1], vec![0; 4])),
+            )
+        },
         expect!["the weights in DIR do not fit its config.json: vocab_transform.extra is unknown"],
     );
 }
@@ -106,7 +119,8 @@ fn gamma_and_beta_of_the_oldest_checkpoints_are_read() {
     let folder = edited(|tensors, _| {
         let names = std::mem::take(tensors).into_iter();
         let old = |name: String| {
-            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            name.replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta")
         };
         *tensors = names.map(|(name, tensor)| (old(name), tensor)).collect();
     });
@@ -115,7 +129,8 @@ fn gamma_and_beta_of_the_oldest_checkpoints_are_read() {
 
 #[test]
 fn a_base_bert_gets_a_head_and_is_saved_under_its_own_names() {
-    let (start, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (start, folder) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     for name in ["config.json", "vocab.txt"] {
         fs::copy(tiny_bert().join(name), start.path().join(name)).expect("copied");
     }
@@ -153,7 +168,8 @@ fn labels_that_are_known_keep_the_head_and_its_order() {
     assert_ne!(logits(&others), logits(&tiny), "a head for other labels is drawn");
     assert_eq!(others.labels(), ["no", "yes"]);
     // Numbers are given names.
-    let folder = edited(|_, config| drop(config.as_object_mut().expect("an object").remove("id2label")));
+    let folder =
+        edited(|_, config| drop(config.as_object_mut().expect("an object").remove("id2label")));
     let named = load(folder.path()).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
     assert_eq!((named.labels()[1].as_str(), logits(&named)), ("yes", logits(&tiny)));
 }
@@ -182,7 +198,8 @@ fn what_would_panic_is_refused() {
 #[test]
 fn weights_that_are_no_numbers_are_found_out() {
     let folder = edited(|tensors, _| {
-        let (_, _, bytes) = tensors.get_mut("distilbert.transformer.layer.0.ffn.lin1.weight").expect("a layer");
+        let (_, _, bytes) =
+            tensors.get_mut("distilbert.transformer.layer.0.ffn.lin1.weight").expect("a layer");
         *bytes = f32::NAN.to_le_bytes().repeat(bytes.len() / 4);
     });
     for device in [DeviceKind::Flex, DeviceKind::NdArray] {
@@ -219,7 +236,8 @@ fn half_precision_is_read() {
         }
     });
     let pairs = [logits(&load(folder.path())), logits(&load(&tiny()))];
-    let differences = pairs[0].iter().flatten().zip(pairs[1].iter().flatten()).map(|(a, b)| (a - b).abs());
+    let differences =
+        pairs[0].iter().flatten().zip(pairs[1].iter().flatten()).map(|(a, b)| (a - b).abs());
     let largest = differences.fold(0.0, f32::max);
     assert!(largest > 0.0 && largest < 0.1, "{largest}");
 }
@@ -236,7 +254,8 @@ fn shards_are_read_by_their_index() {
         write_tensors(&path(name), &shard);
         weight_map.extend(shard.keys().map(|tensor| (tensor.clone(), json!(name))));
     }
-    fs::write(path("model.safetensors.index.json"), json!({"weight_map": weight_map}).to_string()).expect("written");
+    fs::write(path("model.safetensors.index.json"), json!({"weight_map": weight_map}).to_string())
+        .expect("written");
     fs::remove_file(path("model.safetensors")).expect("removed");
     assert_eq!(logits(&load(folder.path())), logits(&load(&tiny())));
 }

@@ -11,12 +11,15 @@ fn a_base_checkpoint_learns_a_hundred_sentences() {
     let labels = ["bad", "good"].map(str::to_owned).to_vec();
     let start = load(folder.path()).with_labels(labels, 1);
     let before = evaluate(&start, &sentences(100)).expect("evaluated").accuracy;
-    let config = TrainConfig { epochs: 8, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
+    let config =
+        TrainConfig { epochs: 8, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
     let (trained, report) = train(start, &split(100), &config, &mut go_on).expect("trained");
     let after = evaluate(&trained, &sentences(100)).expect("evaluated");
     assert!(before < 0.75 && after.accuracy >= 0.9, "{before} {}", after.accuracy);
     assert_eq!(report.best(), &after, "the weights are those of the best epoch");
-    let logits = trained.classify(&["a charming and touching film", "a lazy and dull film"]).expect("classified");
+    let logits = trained
+        .classify(&["a charming and touching film", "a lazy and dull film"])
+        .expect("classified");
     assert!(logits[0][1] > logits[0][0] && logits[1][0] > logits[1][1], "{logits:?}");
 }
 
@@ -24,7 +27,10 @@ fn a_base_checkpoint_learns_a_hundred_sentences() {
 fn a_base_checkpoint_does_not_classify() {
     let folder = base(32, 64);
     let error = load(folder.path()).classify(&["a film"]).expect_err("it has no labels");
-    assert_eq!(error.to_string(), "the checkpoint has no labels yet: give it some before it classifies");
+    assert_eq!(
+        error.to_string(),
+        "the checkpoint has no labels yet: give it some before it classifies"
+    );
 }
 
 #[test]
@@ -33,10 +39,15 @@ fn the_best_epoch_is_kept() {
     let start = load(folder.path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
     // What is held out says the opposite: the more is learned, the worse it looks.
     let flipped = |example: Example| Example { label: 1 - example.label, ..example };
-    let data = Split { train: sentences(100), validation: sentences(100).into_iter().map(flipped).collect() };
-    let config = TrainConfig { epochs: 6, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
+    let data = Split {
+        train: sentences(100),
+        validation: sentences(100).into_iter().map(flipped).collect(),
+    };
+    let config =
+        TrainConfig { epochs: 6, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
     let (trained, report) = train(start, &data, &config, &mut go_on).expect("trained");
-    let accuracies: Vec<f64> = report.epochs.iter().map(|epoch| epoch.evaluation.accuracy).collect();
+    let accuracies: Vec<f64> =
+        report.epochs.iter().map(|epoch| epoch.evaluation.accuracy).collect();
     let best = accuracies.iter().copied().fold(0.0, f64::max);
     assert!(accuracies[5] < best, "{accuracies:?}");
     assert_eq!(report.best().accuracy, best);
@@ -49,9 +60,13 @@ fn a_report_says_how_the_model_came_to_be() {
     let data = Split { train: sentences(40), validation: sentences(10) };
     let (_, report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
     assert_eq!(report.losses.len(), 2 * 3, "three steps an epoch");
-    assert_eq!((report.train.n_by_label.as_slice(), report.validation.n_examples), (&[20, 20][..], 10));
+    assert_eq!(
+        (report.train.n_by_label.as_slice(), report.validation.n_examples),
+        (&[20, 20][..], 10)
+    );
     let weights = fs_err::read(tiny().join("model.safetensors")).expect("readable");
-    let digest: String = sha2::Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        sha2::Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(report.base_weights, format!("sha256:{digest}"));
     let read: Report = serde_json::from_str(&report.to_json()).expect("a report is JSON");
     assert_eq!((read.config, read.epochs.len(), read.best_epoch), (config, 2, report.best_epoch));
@@ -60,31 +75,51 @@ fn a_report_says_how_the_model_came_to_be() {
 #[test]
 fn one_label_cannot_be_learned() {
     let start = load(&tiny()).with_labels(vec!["good".to_owned()], 1);
-    let data = Split { train: vec![Example { text: "a film".to_owned(), label: 0 }], validation: Vec::new() };
+    let data = Split {
+        train: vec![Example { text: "a film".to_owned(), label: 0 }],
+        validation: Vec::new(),
+    };
     let error = train(start, &data, &TrainConfig::default(), &mut go_on).expect_err("refused");
     assert_eq!(error.to_string(), "there is only one label, \"good\": nothing can be learned");
 }
 
 #[test]
 fn batches_whose_gradients_are_added_are_one_batch() {
-    let config = TrainConfig { epochs: 1, batch_size: 40, dropout: Some(0.0), warmup: 0.0, ..TrainConfig::default() };
+    let config = TrainConfig {
+        epochs: 1,
+        batch_size: 40,
+        dropout: Some(0.0),
+        warmup: 0.0,
+        ..TrainConfig::default()
+    };
     let (_, whole) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
     let config = TrainConfig { batch_size: 8, accumulation: 5, ..config };
     let (_, parts) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
     assert_eq!((whole.losses.len(), parts.losses.len()), (1, 1));
-    assert!((whole.losses[0] - parts.losses[0]).abs() < 1e-5, "{} {}", whole.losses[0], parts.losses[0]);
+    assert!(
+        (whole.losses[0] - parts.losses[0]).abs() < 1e-5,
+        "{} {}",
+        whole.losses[0],
+        parts.losses[0]
+    );
     let loss = |report: &Report| report.best().loss;
     assert!((loss(&whole) - loss(&parts)).abs() < 1e-5, "{} {}", loss(&whole), loss(&parts));
 }
 
 #[test]
 fn frozen_layers_stay_as_they_are() {
-    let config =
-        TrainConfig { epochs: 1, learning_rate: 1e-2, warmup: 0.0, freeze_layers: Some(1), ..TrainConfig::default() };
+    let config = TrainConfig {
+        epochs: 1,
+        learning_rate: 1e-2,
+        warmup: 0.0,
+        freeze_layers: Some(1),
+        ..TrainConfig::default()
+    };
     let (trained, _) = train(load(&tiny()), &split(32), &config, &mut go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
     trained.save(folder.path()).expect("saved");
-    let [before, after] = [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
+    let [before, after] =
+        [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
     for (name, tensor) in &before {
         let is_frozen = name.contains("embeddings") || name.contains("layer.0.");
         assert_eq!(after[name] == *tensor, is_frozen, "{name}");
@@ -93,11 +128,20 @@ fn frozen_layers_stay_as_they_are() {
 
 #[test]
 fn training_ends_when_nothing_becomes_better() {
-    let start = load(base(32, 64).path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
+    let start =
+        load(base(32, 64).path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
     let flipped = |example: Example| Example { label: 1 - example.label, ..example };
-    let data = Split { train: sentences(60), validation: sentences(60).into_iter().map(flipped).collect() };
-    let config =
-        TrainConfig { epochs: 30, batch_size: 8, learning_rate: 2e-3, patience: Some(2), ..TrainConfig::default() };
+    let data = Split {
+        train: sentences(60),
+        validation: sentences(60).into_iter().map(flipped).collect(),
+    };
+    let config = TrainConfig {
+        epochs: 30,
+        batch_size: 8,
+        learning_rate: 2e-3,
+        patience: Some(2),
+        ..TrainConfig::default()
+    };
     let (_, report) = train(start, &data, &config, &mut go_on).expect("trained");
     assert!(report.epochs.len() < 30);
     assert_eq!(report.epochs.len(), report.best_epoch + 2);
@@ -112,8 +156,13 @@ fn the_page_shows_everything_and_loads_nothing() {
             Example { text: "<i>x".to_owned(), label: 1 },
         ],
     };
-    let (_, report) =
-        train(load(&tiny()), &data, &TrainConfig { epochs: 2, ..TrainConfig::default() }, &mut go_on).expect("trained");
+    let (_, report) = train(
+        load(&tiny()),
+        &data,
+        &TrainConfig { epochs: 2, ..TrainConfig::default() },
+        &mut go_on,
+    )
+    .expect("trained");
     let page = report.to_html();
     for part in [
         "Loss by step",
@@ -129,6 +178,9 @@ fn the_page_shows_everything_and_loads_nothing() {
     for part in ["<script", "<i>", "http", "url(", "@import", " src="] {
         assert!(!page.contains(part), "{part}");
     }
-    assert_eq!(report.best().mistakes.len(), report.best().n_examples - (report.best().accuracy * 2.0) as usize);
+    assert_eq!(
+        report.best().mistakes.len(),
+        report.best().n_examples - (report.best().accuracy * 2.0) as usize
+    );
     assert_eq!(report.learning_rates.len(), report.losses.len());
 }

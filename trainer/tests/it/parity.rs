@@ -88,7 +88,8 @@ fn ten_steps(fixture: &Path, device: DeviceKind) -> (Classifier, Vec<f32>) {
         dropout: Some(0.0),
         ..TrainConfig::default()
     };
-    let (trained, report) = train(load(fixture, device), &data, &config, &mut go_on).expect("trained");
+    let (trained, report) =
+        train(load(fixture, device), &data, &config, &mut go_on).expect("trained");
     assert_eq!(report.best_epoch, n_steps, "the weights are those of the last step");
     (trained, report.losses)
 }
@@ -107,9 +108,10 @@ fn check_training(fixture: &Path, device: DeviceKind) {
         let (_, their_shape, their_bytes) = &theirs[name];
         assert_eq!(shape, their_shape, "{name}");
         let distance = distance(&floats(bytes), &floats(their_bytes));
-        // Softmax does not feel a shift of all scores, so the gradient of a key's bias is zero but for rounding,
-        // and Adam makes whole steps of rounding errors: in PyTorch as here.
-        let bound = if name.ends_with("k_lin.bias") || name.ends_with("key.bias") { 1e-2 } else { 1e-5 };
+        // Softmax does not feel a shift of all scores, so the gradient of a key's bias is zero but
+        // for rounding, and Adam makes whole steps of rounding errors: in PyTorch as here.
+        let bound =
+            if name.ends_with("k_lin.bias") || name.ends_with("key.bias") { 1e-2 } else { 1e-5 };
         assert!(distance <= bound, "{device}: {name} {distance:e}");
     }
 }

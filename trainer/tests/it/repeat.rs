@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use kit_trainer::{ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept};
+use kit_trainer::{
+    ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept,
+};
 
 use crate::fixture::{base, edited, go_on, load, sentences, split, tiny};
 
@@ -11,7 +13,13 @@ use crate::fixture::{base, edited, go_on, load, sentences, split, tiny};
 fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8> {
     let start = Classifier::load(dir, device).expect("the checkpoint loads");
     let start = start.with_labels(["bad", "good"].map(str::to_owned).to_vec(), seed);
-    let config = TrainConfig { epochs: 2, seed, learning_rate: 1e-3, threads: Some(threads), ..TrainConfig::default() };
+    let config = TrainConfig {
+        epochs: 2,
+        seed,
+        learning_rate: 1e-3,
+        threads: Some(threads),
+        ..TrainConfig::default()
+    };
     let (classifier, _) = train(start, &split(48), &config, &mut go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
     classifier.save(folder.path()).expect("saved");
@@ -61,27 +69,33 @@ fn bytes(classifier: &Classifier) -> Vec<u8> {
 fn an_interrupted_training_ends_with_the_same_bytes() {
     let (data, config) = eventful();
     let (whole, whole_report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
-    // Nine steps: after some of them, with a state every two steps; who asks to stop has one of the last step too.
+    // Nine steps: after some of them, with a state every two steps; who asks to stop has one of the
+    // last step too.
     for stop in [1, 2, 3, 5, 8] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume };
         let mut n_seen = 0;
-        let interrupted = train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| {
-            n_seen += usize::from(matches!(event, Event::Step { .. }));
-            if n_seen == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let interrupted =
+            train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| {
+                n_seen += usize::from(matches!(event, Event::Step { .. }));
+                if n_seen == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
         assert!(matches!(interrupted, Err(Error::Cancelled)));
         let mut before = 0;
-        let (resumed, report) = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
-            if let Event::Started { n_done, .. } = event {
-                before = n_done;
-            }
-            ControlFlow::Continue(())
-        })
-        .expect("trained");
+        let (resumed, report) =
+            train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
+                if let Event::Started { n_done, .. } = event {
+                    before = n_done;
+                }
+                ControlFlow::Continue(())
+            })
+            .expect("trained");
         assert!(before <= stop && before + 2 > stop, "{before} of {stop}");
         assert!(bytes(&resumed) == bytes(&whole), "interrupted after step {stop}");
-        assert_eq!((report.losses, report.best_epoch), (whole_report.losses.clone(), whole_report.best_epoch));
+        assert_eq!(
+            (report.losses, report.best_epoch),
+            (whole_report.losses.clone(), whole_report.best_epoch)
+        );
     }
 }
 
@@ -92,13 +106,16 @@ fn another_training_is_not_gone_on_with() {
     let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
     train_kept(load(&tiny()), &data, &config, Some(&keep), &mut go_on).expect("trained");
     let refused = |data: &Split, config: &TrainConfig| {
-        let error = train_kept(load(&tiny()), data, config, Some(&keep), &mut go_on).expect_err("refused").to_string();
+        let error = train_kept(load(&tiny()), data, config, Some(&keep), &mut go_on)
+            .expect_err("refused")
+            .to_string();
         error.rsplit("another ").next().unwrap_or_default().to_owned()
     };
     assert_eq!(refused(&data, &TrainConfig { seed: 1, ..config.clone() }), "set of options");
     assert_eq!(refused(&split(40), &config), "dataset");
     let more_threads = TrainConfig { threads: Some(1), ..config };
-    train_kept(load(&tiny()), &data, &more_threads, Some(&keep), &mut go_on).expect("threads change nothing");
+    train_kept(load(&tiny()), &data, &more_threads, Some(&keep), &mut go_on)
+        .expect("threads change nothing");
 }
 
 #[test]
@@ -111,7 +128,9 @@ fn what_is_left_of_another_training_is_not_used() {
     fs_err::remove_file(folder.path().join("state.safetensors")).expect("removed");
     fs_err::write(folder.path().join("notes.txt"), "not ours").expect("written");
     let whole = train(load(&tiny()), &data, &config, &mut go_on).expect("trained").0;
-    let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut go_on).expect("trained").0;
+    let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut go_on)
+        .expect("trained")
+        .0;
     assert!(bytes(&resumed) == bytes(&whole));
     assert!(keep(true).is_begun());
     keep(true).remove().expect("removed");
@@ -143,7 +162,8 @@ fn a_tokenizer_that_changed_meanwhile_is_told() {
     let path = model.path().join("tokenizer.json");
     let text = fs_err::read_to_string(&path).expect("readable");
     fs_err::write(&path, text + " ").expect("written");
-    let error = train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on).expect_err("refused");
+    let error = train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on)
+        .expect_err("refused");
     assert!(error.to_string().ends_with("another tokenizer"), "{error}");
 }
 
@@ -152,8 +172,14 @@ fn another_instruction_set_is_refused() {
     let config = TrainConfig { isa: Some("abacus".to_owned()), ..TrainConfig::default() };
     let error = train(load(&tiny()), &split(8), &config, &mut go_on).expect_err("refused");
     assert!(matches!(error, Error::InstructionSet { .. }), "{error}");
-    let (_, report) = train(load(&tiny()), &split(8), &TrainConfig { epochs: 1, ..TrainConfig::default() }, &mut go_on)
-        .expect("trained");
-    let config = TrainConfig { epochs: 1, isa: Some(report.instruction_set), ..TrainConfig::default() };
+    let (_, report) = train(
+        load(&tiny()),
+        &split(8),
+        &TrainConfig { epochs: 1, ..TrainConfig::default() },
+        &mut go_on,
+    )
+    .expect("trained");
+    let config =
+        TrainConfig { epochs: 1, isa: Some(report.instruction_set), ..TrainConfig::default() };
     train(load(&tiny()), &split(8), &config, &mut go_on).expect("a report's own is pinned");
 }

@@ -1,4 +1,5 @@
-//! Packing and unpacking, side by side with `kit`, `tar | sha256`, a plain copy, and one core's SHA-256.
+//! Packing and unpacking, side by side with `kit`, `tar | sha256`, a plain copy, and one core's
+//! SHA-256.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -55,21 +56,24 @@ struct Part {
     folders: &'static [&'static str],
 }
 
-/// The small files are ten layers: `kit` keeps every file of a layer open until its end, and has no more than the system allows.
+/// The small files are ten layers: `kit` keeps every file of a layer open until its end, and has no
+/// more than the system allows.
 const PARTS: [Part; 3] = [
     Part { name: "large", folders: &["large"] },
     Part { name: "small", folders: &SMALL },
     Part {
         name: "all",
         folders: &[
-            "large", "medium", "small/0", "small/1", "small/2", "small/3", "small/4", "small/5", "small/6", "small/7",
-            "small/8", "small/9",
+            "large", "medium", "small/0", "small/1", "small/2", "small/3", "small/4", "small/5",
+            "small/6", "small/7", "small/8", "small/9",
         ],
     },
 ];
 
-const SMALL: [&str; 10] =
-    ["small/0", "small/1", "small/2", "small/3", "small/4", "small/5", "small/6", "small/7", "small/8", "small/9"];
+const SMALL: [&str; 10] = [
+    "small/0", "small/1", "small/2", "small/3", "small/4", "small/5", "small/6", "small/7",
+    "small/8", "small/9",
+];
 
 /// Runs the benchmark.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
@@ -86,7 +90,12 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let project = root.join("project");
     make_project(&project, args)?;
     let setup = Setup { kit, ours, root, project, n_rounds: args.rounds };
-    say(&format!("\n{}\nkit {}, kit-rs of this tree, {} rounds, medians\n", machine(), KIT, args.rounds));
+    say(&format!(
+        "\n{}\nkit {}, kit-rs of this tree, {} rounds, medians\n",
+        machine(),
+        KIT,
+        args.rounds
+    ));
     let mut tables = Vec::new();
     for part in &PARTS {
         tables.push(setup.measure(part, "pack", &mut setup.pack_sides(part))?);
@@ -119,7 +128,10 @@ fn make_project(project: &Path, args: &Args) -> anyhow::Result<()> {
     if project.exists() {
         fs::remove_dir_all(project)?;
     }
-    say(&format!("making {} MiB + {} × 10 MiB + {} small files", args.large, args.medium, args.small));
+    say(&format!(
+        "making {} MiB + {} × 10 MiB + {} small files",
+        args.large, args.medium, args.small
+    ));
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
     write_noise(&project.join("large/model.bin"), args.large * MIB, &mut noise)?;
     for i in 0..args.medium {
@@ -127,10 +139,15 @@ fn make_project(project: &Path, args: &Args) -> anyhow::Result<()> {
     }
     for i in 0..args.small {
         let size = 512 + i.wrapping_mul(7919) % 20_000;
-        write_noise(&project.join(format!("small/{}/{:03}/{i:06}.txt", i % 10, i / 2500)), size, &mut noise)?;
+        write_noise(
+            &project.join(format!("small/{}/{:03}/{i:06}.txt", i % 10, i / 2500)),
+            size,
+            &mut noise,
+        )?;
     }
     for part in &PARTS {
-        let entries: String = part.folders.iter().map(|folder| format!("  - path: {folder}\n")).collect();
+        let entries: String =
+            part.folders.iter().map(|folder| format!("  - path: {folder}\n")).collect();
         fs::write(
             project.join(format!("Kitfile-{}", part.name)),
             format!("manifestVersion: 1.0.0\ndatasets:\n{entries}"),
@@ -170,17 +187,27 @@ impl Setup {
         let kitfile = self.project.join(format!("Kitfile-{}", part.name));
         let pack = move |program: &Path, more: &[&str]| {
             let mut command = self.tool(program);
-            command.arg("pack").arg(&self.project).arg("-f").arg(&kitfile).args(["-t", "bench:v1"]).args(more);
+            command
+                .arg("pack")
+                .arg(&self.project)
+                .arg("-f")
+                .arg(&kitfile)
+                .args(["-t", "bench:v1"])
+                .args(more);
             command
         };
         let ours = pack(&self.ours, &["--no-index"]);
         let kit = pack(&self.kit, &[]);
         let mut sides = vec![self.side("kit-rs pack", ours), self.side("kit pack", kit)];
         let folders = part.folders.join(" ");
-        sides.push(self.side("tar | sha256", self.shell(&format!("tar -cf - {folders} | {SHA256}"))));
+        sides.push(
+            self.side("tar | sha256", self.shell(&format!("tar -cf - {folders} | {SHA256}"))),
+        );
         if part.name == "large" {
             sides.push(self.side("cp -r", self.shell(&format!("cp -r {folders} \"$OUT\""))));
-            sides.push(self.side("one core's SHA-256", self.shell(&format!("{SHA256} < large/model.bin"))));
+            sides.push(
+                self.side("one core's SHA-256", self.shell(&format!("{SHA256} < large/model.bin"))),
+            );
         }
         sides
     }
@@ -206,10 +233,13 @@ impl Setup {
         self.root.join("out")
     }
 
-    /// `kit` keeps every file of a layer open until its end, so it gets as many as the system allows.
+    /// `kit` keeps every file of a layer open until its end, so it gets as many as the system
+    /// allows.
     fn tool(&self, program: &Path) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n $(ulimit -H -n); umask 022; exec \"$@\"", "sh"]).arg(program);
+        command
+            .args(["-c", "ulimit -n $(ulimit -H -n); umask 022; exec \"$@\"", "sh"])
+            .arg(program);
         for variable in ["KITOPS_HOME", "KIT_RS_HOME"] {
             command.env(variable, self.home(program));
         }
@@ -223,7 +253,11 @@ impl Setup {
 
     fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", line]).current_dir(&self.project).env("OUT", self.out()).stdout(Stdio::null());
+        command
+            .args(["-c", line])
+            .current_dir(&self.project)
+            .env("OUT", self.out())
+            .stdout(Stdio::null());
         command
     }
 
@@ -245,8 +279,9 @@ impl Setup {
         Side { name, run: Box::new(run) }
     }
 
-    /// Empties what a run begins with. Small files are only put aside until the end: a file system that has just lost many of
-    /// them makes new ones slowly for a while (ext4 without a journal looks at every inode that was freed in the last minutes).
+    /// Empties what a run begins with. Small files are only put aside until the end: a file system
+    /// that has just lost many of them makes new ones slowly for a while (ext4 without a journal
+    /// looks at every inode that was freed in the last minutes).
     fn clear(&self, homes: bool) -> anyhow::Result<()> {
         if homes {
             for home in [self.home(&self.kit), self.home(&self.ours)] {
@@ -282,7 +317,12 @@ impl Setup {
         Ok(())
     }
 
-    fn measure(&self, part: &Part, verb: &str, sides: &mut [Side<'_>]) -> anyhow::Result<serde_json::Value> {
+    fn measure(
+        &self,
+        part: &Part,
+        verb: &str,
+        sides: &mut [Side<'_>],
+    ) -> anyhow::Result<serde_json::Value> {
         let names: Vec<String> = sides.iter().map(|side| side.name.to_owned()).collect();
         let costs = alternate(self.n_rounds, sides)?;
         self.clear(false)?;
@@ -291,7 +331,11 @@ impl Setup {
         for (name, cost) in names.iter().zip(&costs) {
             let Cost { wall, cpu, peak } = cost;
             let (wall, cpu, peak) = (wall.as_secs_f64(), cpu.as_secs_f64(), peak / MIB);
-            let _ = writeln!(table, "  {name:20} {wall:8.2} s  {:5.2}×  {cpu:8.2} s cpu  {peak:6} MiB", wall / ours);
+            let _ = writeln!(
+                table,
+                "  {name:20} {wall:8.2} s  {:5.2}×  {cpu:8.2} s cpu  {peak:6} MiB",
+                wall / ours
+            );
         }
         say(&table);
         let rows = names.iter().zip(&costs).map(|(name, cost)| {
@@ -322,7 +366,13 @@ impl Setup {
 
     /// The digests of all files of our layout.
     fn layout(&self) -> anyhow::Result<String> {
-        let line = format!("find . -type f | LC_ALL=C sort | while read -r file; do {SHA256} < \"$file\"; done");
-        run_quietly(Command::new("sh").args(["-c", &line]).current_dir(self.home(&self.ours).join("storage")))
+        let line = format!(
+            "find . -type f | LC_ALL=C sort | while read -r file; do {SHA256} < \"$file\"; done"
+        );
+        run_quietly(
+            Command::new("sh")
+                .args(["-c", &line])
+                .current_dir(self.home(&self.ours).join("storage")),
+        )
     }
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask bench serve`: our server beside the tutorial's FastAPI app and the same app on ONNX Runtime.
+//! `cargo xtask bench serve`: our server beside the tutorial's FastAPI app and the same app on ONNX
+//! Runtime.
 //!
-//! All servers run at once, and are asked by turns, so that a noisy neighbour meets them all. Compare within a run only.
+//! All servers run at once, and are asked by turns, so that a noisy neighbour meets them all.
+//! Compare within a run only.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +19,8 @@ use crate::serving::load::{Client, closed_loop, request};
 use crate::serving::server::Server;
 use crate::serving::{self, texts};
 
-/// Serve the same model with kit-rs, the tutorial's FastAPI app and ONNX Runtime, under the same load
+/// Serve the same model with kit-rs, the tutorial's FastAPI app and ONNX Runtime, under the same
+/// load
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Seconds per point and server
@@ -55,7 +58,10 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     say(&measure::machine());
     let names = if args.alone { &["kit-rs"][..] } else { &["kit-rs", "tutorial", "onnxruntime"] };
     let starts = cold_starts(args, &sides, names)?;
-    let servers = names.iter().map(|name| Ok((*name, sides.start(name)?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let servers = names
+        .iter()
+        .map(|name| Ok((*name, sides.start(name)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let points = points(args, &servers)?;
     let memory = memory(&servers)?;
     drop(servers);
@@ -79,8 +85,14 @@ impl Sides {
         let kind = match name {
             "kit-rs" => {
                 let mut command = Command::new(&self.kit_rs);
-                // The load is closed: nobody asks again before an answer, so nothing is to be refused here.
-                command.arg("serve").arg(&self.model).args(["--port", "0", "--max-queue-wait", "60000"]);
+                // The load is closed: nobody asks again before an answer, so nothing is to be
+                // refused here.
+                command.arg("serve").arg(&self.model).args([
+                    "--port",
+                    "0",
+                    "--max-queue-wait",
+                    "60000",
+                ]);
                 return Server::that_says_where(command);
             }
             "tutorial" => "torch",
@@ -112,20 +124,30 @@ fn cold_starts(args: &Args, sides: &Sides, names: &[&str]) -> anyhow::Result<Val
 }
 
 fn points(args: &Args, servers: &[(&str, Server)]) -> anyhow::Result<Vec<Value>> {
-    say("\ntokens clients  server        answers/s      p50 ms      p99 ms   cpu ms/answer   ratio");
+    say(
+        "\ntokens clients  server        answers/s      p50 ms      p99 ms   cpu ms/answer   ratio",
+    );
     let mut points = Vec::new();
     for (length, n_clients) in POINTS {
-        let body = move |n: usize| texts::body(&length.map_or_else(|| texts::mixed(n), |length| texts::of(length, n)));
+        let body = move |n: usize| {
+            texts::body(&length.map_or_else(|| texts::mixed(n), |length| texts::of(length, n)))
+        };
         let tokens = length.map_or("mixed".to_owned(), |length| length.to_string());
         let mut ours = f64::NAN;
         for (name, server) in servers {
             let warm_up = Duration::from_millis(300);
             closed_loop(server.address, n_clients, warm_up, &body);
             let before = server.cpu()?;
-            let measured = closed_loop(server.address, n_clients, Duration::from_secs(args.seconds), &body);
-            let cpu = (server.cpu()? - before).as_secs_f64() * 1e3 / measured.latencies.len().max(1) as f64;
-            let (p50, p99, rate, failures) =
-                (measured.percentile(50), measured.percentile(99), measured.rate, measured.failures);
+            let measured =
+                closed_loop(server.address, n_clients, Duration::from_secs(args.seconds), &body);
+            let cpu = (server.cpu()? - before).as_secs_f64() * 1e3
+                / measured.latencies.len().max(1) as f64;
+            let (p50, p99, rate, failures) = (
+                measured.percentile(50),
+                measured.percentile(99),
+                measured.rate,
+                measured.failures,
+            );
             ours = if *name == "kit-rs" { rate } else { ours };
             let ratio = ours / rate;
             say(&format!(
@@ -150,7 +172,8 @@ fn memory(servers: &[(&str, Server)]) -> anyhow::Result<Value> {
     Ok(document)
 }
 
-/// 1,000 requests of 50 tokens within 2 seconds, each on a connection of its own, and probes meanwhile.
+/// 1,000 requests of 50 tokens within 2 seconds, each on a connection of its own, and probes
+/// meanwhile.
 fn burst(server: &Server) -> anyhow::Result<Value> {
     const N_REQUESTS: u32 = 1000;
     let limited = Server::that_says_where({
@@ -187,7 +210,8 @@ fn burst(server: &Server) -> anyhow::Result<Value> {
             Some((answer.status, asked.elapsed(), answer.header("retry-after").to_owned()))
         };
         let clients: Vec<_> = (0..N_REQUESTS).map(|n| scope.spawn(move || ask(n))).collect();
-        let answers: Vec<_> = clients.into_iter().map(|client| client.join().ok().flatten()).collect();
+        let answers: Vec<_> =
+            clients.into_iter().map(|client| client.join().ok().flatten()).collect();
         (answers, prober.join())
     });
     let probes = probes.map_err(|_| anyhow::anyhow!("the prober panicked"))??;
@@ -204,9 +228,12 @@ fn burst(server: &Server) -> anyhow::Result<Value> {
     let (accepted, rejected) = (of(200), of(429));
     let mut probed: Vec<f64> = probes.iter().map(|probe| probe.1.as_secs_f64() * 1e3).collect();
     probed.sort_by(f64::total_cmp);
-    let at = |times: &[f64], percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or(f64::NAN);
+    let at = |times: &[f64], percent: usize| {
+        times.get(times.len() * percent / 100).copied().unwrap_or(f64::NAN)
+    };
     let lost = answers.iter().filter(|answer| answer.is_none()).count();
-    let without_advice = answers.iter().flatten().filter(|answer| answer.0 == 429 && answer.2.is_empty()).count();
+    let without_advice =
+        answers.iter().flatten().filter(|answer| answer.0 == 429 && answer.2.is_empty()).count();
     say(&format!(
         "\n1,000 requests in 2 s: {} x 200 (p50 {:.0} ms, p99 {:.0} ms), {} x 429 (p50 {:.2} ms, p99 {:.2} ms; {without_advice} without Retry-After), {lost} lost",
         accepted.len(),

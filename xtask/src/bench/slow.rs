@@ -19,7 +19,9 @@ pub(super) fn before(server: &str) -> anyhow::Result<String> {
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let Ok(server) = TcpStream::connect(&server) else { continue };
-            let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { continue };
+            let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else {
+                continue;
+            };
             std::thread::spawn(move || pass(from_client, to_server, Duration::ZERO));
             std::thread::spawn(move || pass(server, client, LATENCY));
         }
@@ -41,7 +43,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, latency: Duration) {
 
 /// Reads every address to its end; the last answer must have so many bytes.
 pub(super) fn read_all(urls: &[String], size: usize) -> anyhow::Result<()> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(120))).build().new_agent();
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(120)))
+        .build()
+        .new_agent();
     let mut last = 0;
     for url in urls {
         let mut response = agent.get(url).call()?;

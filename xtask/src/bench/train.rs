@@ -22,7 +22,8 @@ pub(crate) struct Args {
     /// Labelled text: {"samples": [{"text", "label"}]}, labels 0 and 1
     #[arg(long, value_name = "FILE")]
     dataset: PathBuf,
-    /// Steps of each run; processor time of the whole run is divided by them, with that of a run of no steps subtracted
+    /// Steps of each run; processor time of the whole run is divided by them, with that of a run of
+    /// no steps subtracted
     #[arg(long, default_value_t = 20, value_name = "N")]
     steps: usize,
     /// Texts in a step
@@ -68,7 +69,11 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         command.args([batch, fixed, args.steps].map(|number| number.to_string()));
         let told: Value = serde_json::from_str(&run_quietly(&mut command)?)?;
         let number = |key: &str| told[key].as_f64().context("a number");
-        Ok(Step { wall_ms: number("step_wall_ms")?, cpu_ms: number("step_cpu_ms")?, peak_mib: number("peak_mib")? })
+        Ok(Step {
+            wall_ms: number("step_wall_ms")?,
+            cpu_ms: number("step_cpu_ms")?,
+            peak_mib: number("peak_mib")?,
+        })
     };
     type Side<'a> = (&'a str, Box<dyn Fn() -> anyhow::Result<Step> + 'a>);
     let fixed = if args.full { 128 } else { 0 };
@@ -85,7 +90,12 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             found.push(side().with_context(|| (*name).to_owned())?);
         }
     }
-    say(&format!("{}; {} steps a run, medians of {} runs", measure::machine(), args.steps, args.rounds));
+    say(&format!(
+        "{}; {} steps a run, medians of {} runs",
+        measure::machine(),
+        args.steps,
+        args.rounds
+    ));
     say(&format!("{:38} {:>12} {:>12} {:>10}", "one step", "wall, ms", "cpu, ms", "peak, MiB"));
     for ((name, _), steps) in sides.iter().zip(&found) {
         let middle = |of: fn(&Step) -> f64| {
@@ -93,7 +103,8 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
         };
-        let (wall, cpu, peak) = (middle(|s| s.wall_ms), middle(|s| s.cpu_ms), middle(|s| s.peak_mib));
+        let (wall, cpu, peak) =
+            (middle(|s| s.wall_ms), middle(|s| s.cpu_ms), middle(|s| s.peak_mib));
         say(&format!("{name:38} {wall:12.0} {cpu:12.0} {peak:10.0}"));
     }
     Ok(())
@@ -126,8 +137,18 @@ fn ours(program: &Path, args: &Args, dataset: &Path, dir: &Path) -> anyhow::Resu
         let mut command = Command::new(program);
         command.args(["train", "--epochs", "1", "--no-kitfile", "--keep-every", "1000000"]);
         command.args(["--batch-size", &args.batch_size.to_string()]);
-        command.arg("--model").arg(&args.model).arg("--dataset").arg(dataset).arg("--output").arg(&output);
-        command.arg("--validation").arg(dir.join("one.json")).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("--model")
+            .arg(&args.model)
+            .arg("--dataset")
+            .arg(dataset)
+            .arg("--output")
+            .arg(&output);
+        command
+            .arg("--validation")
+            .arg(dir.join("one.json"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let cost = measure::run(&mut command)?;
         let report = fs::read(dir.join("trained-report.json"))?;
         Ok((cost, serde_json::from_slice(&report)?))

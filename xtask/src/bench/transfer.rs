@@ -1,7 +1,9 @@
-//! `cargo xtask bench transfer`: one big blob and many small ones over loopback, in and out of our registry and distribution v3, side by
-//! side with kit, oras, crane and curl; then one blob over slow connections, and 500 pulls at once.
+//! `cargo xtask bench transfer`: one big blob and many small ones over loopback, in and out of our
+//! registry and distribution v3, side by side with kit, oras, crane and curl; then one blob over
+//! slow connections, and 500 pulls at once.
 //!
-//! Everything lies in memory (`/dev/shm`) unless told otherwise: the disk is the same for all sides, and slower than what is measured.
+//! Everything lies in memory (`/dev/shm`) unless told otherwise: the disk is the same for all
+//! sides, and slower than what is measured.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -72,7 +74,8 @@ pub(crate) fn measure(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let kitops = peers.kit()?;
     let oras = peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras")?;
     let crane = peers.go("github.com/google/go-containerregistry/cmd/crane", "v0.22.1", "crane")?;
-    let distribution = peers.go("github.com/distribution/distribution/v3/cmd/registry", "v3.1.2", "registry")?;
+    let distribution =
+        peers.go("github.com/distribution/distribution/v3/cmd/registry", "v3.1.2", "registry")?;
     let mut bench = Bench { args, shop, kitops, oras, crane, table: String::new() };
     bench.line(&format!("{}; medians of {} alternating runs", machine(), args.rounds));
     let big = bench.artifact("big", 1, args.big << 20)?;
@@ -99,7 +102,12 @@ impl Bench<'_> {
     }
 
     /// Writes a layout with so many blobs; `kit-rs` finds it as the home folder of its name.
-    fn artifact(&self, name: &'static str, n_blobs: usize, size: usize) -> anyhow::Result<Artifact> {
+    fn artifact(
+        &self,
+        name: &'static str,
+        n_blobs: usize,
+        size: usize,
+    ) -> anyhow::Result<Artifact> {
         let layout = self.shop.dir.join(name).join("storage");
         fs::create_dir_all(layout.join("blobs/sha256"))?;
         fs::create_dir_all(layout.join("ingest"))?;
@@ -121,7 +129,8 @@ impl Bench<'_> {
         let config = put(&mut [kitfile].into_iter())?;
         let mut blobs = Vec::new();
         for n in 0..n_blobs {
-            let piece = |i: usize| noise(PIECE.min(size - i * PIECE), (n * 977 + i * 31 + 13) as u64);
+            let piece =
+                |i: usize| noise(PIECE.min(size - i * PIECE), (n * 977 + i * 31 + 13) as u64);
             blobs.push(put(&mut (0..size.div_ceil(PIECE)).map(piece))?);
         }
         let layer = |digest: &String| json!({ "mediaType": "application/vnd.kitops.modelkit.dataset.v1.tar", "digest": digest, "size": size });
@@ -158,7 +167,11 @@ impl Bench<'_> {
         let registry = self.registry(theirs)?;
         let (name, address) = (artifact.name, registry.address.clone());
         let where_to = if theirs.is_some() { "distribution 3.1.2" } else { "kit-rs registry" };
-        self.line(&format!("\n{name}: {} MiB in {} blobs, {where_to}", artifact.bytes >> 20, artifact.blobs.len()));
+        self.line(&format!(
+            "\n{name}: {} MiB in {} blobs, {where_to}",
+            artifact.bytes >> 20,
+            artifact.blobs.len()
+        ));
         let source = format!("{address}/source/{name}:v1");
         self.shop.kit(name, &format!("push localhost/{name}:v1 {source}"))?;
         // What kit pushes has to lie in its own folder.
@@ -182,7 +195,12 @@ impl Bench<'_> {
         Ok(command)
     }
 
-    fn pushes(&self, artifact: &Artifact, address: &str, source: &str) -> anyhow::Result<Vec<(String, Cost)>> {
+    fn pushes(
+        &self,
+        artifact: &Artifact,
+        address: &str,
+        source: &str,
+    ) -> anyhow::Result<Vec<(String, Cost)>> {
         let (shop, name, n) = (&self.shop, artifact.name, Cell::new(0));
         // A repository is new for each run: nothing of it is there.
         let fresh = || format!("{address}/run{}/{name}:v1", n.replace(n.get() + 1));
@@ -190,29 +208,38 @@ impl Bench<'_> {
             Side {
                 name: "kit-rs push",
                 run: Box::new(|| {
-                    run(quiet(&mut shop.kit_command(name, &format!("push localhost/{name}:v1 {}", fresh()))))
+                    run(quiet(
+                        &mut shop
+                            .kit_command(name, &format!("push localhost/{name}:v1 {}", fresh())),
+                    ))
                 }),
             },
             Side {
                 name: "kit push",
                 run: Box::new(|| {
                     let to = fresh();
-                    self.kitops(&format!("tag {source} {to}"), "kitops-source").and_then(finished)?;
-                    run(quiet(&mut self.kitops(&format!("push --plain-http {to}"), "kitops-source")?))
+                    self.kitops(&format!("tag {source} {to}"), "kitops-source")
+                        .and_then(finished)?;
+                    run(quiet(
+                        &mut self.kitops(&format!("push --plain-http {to}"), "kitops-source")?,
+                    ))
                 }),
             },
             Side {
                 name: "oras cp",
                 run: Box::new(|| {
                     let (from, to) = (format!("{name}/storage@{}", artifact.digest), fresh());
-                    let line = format!("cp --concurrency 5 --from-oci-layout --to-plain-http {from} {to}");
+                    let line =
+                        format!("cp --concurrency 5 --from-oci-layout --to-plain-http {from} {to}");
                     run(quiet(&mut shop.command(&self.oras, &line)))
                 }),
             },
             Side {
                 name: "crane push",
                 run: Box::new(|| {
-                    run(quiet(&mut shop.command(&self.crane, &format!("push {name}/storage {}", fresh()))))
+                    run(quiet(
+                        &mut shop.command(&self.crane, &format!("push {name}/storage {}", fresh())),
+                    ))
                 }),
             },
         ];
@@ -220,7 +247,12 @@ impl Bench<'_> {
         Ok(names.into_iter().zip(alternate(self.args.rounds, &mut sides)?).collect())
     }
 
-    fn pulls(&self, artifact: &Artifact, address: &str, source: &str) -> anyhow::Result<Vec<(String, Cost)>> {
+    fn pulls(
+        &self,
+        artifact: &Artifact,
+        address: &str,
+        source: &str,
+    ) -> anyhow::Result<Vec<(String, Cost)>> {
         let (shop, name) = (&self.shop, artifact.name);
         // Every side finds as much memory free.
         let clear = || -> anyhow::Result<()> {
@@ -232,7 +264,10 @@ impl Bench<'_> {
             Ok(())
         };
         let list = artifact.blobs.iter().enumerate().fold(String::new(), |mut list, (n, blob)| {
-            let _ = writeln!(list, "url = http://{address}/v2/source/{name}/blobs/{blob}\noutput = curl/{n}");
+            let _ = writeln!(
+                list,
+                "url = http://{address}/v2/source/{name}/blobs/{blob}\noutput = curl/{n}"
+            );
             list
         });
         fs::write(shop.dir.join("curl.txt"), list)?;
@@ -255,7 +290,9 @@ impl Bench<'_> {
                 name: "oras cp",
                 run: Box::new(|| {
                     clear()?;
-                    let line = format!("cp --concurrency 5 --from-plain-http --to-oci-layout {source} to:v1");
+                    let line = format!(
+                        "cp --concurrency 5 --from-plain-http --to-oci-layout {source} to:v1"
+                    );
                     run(quiet(&mut shop.command(&self.oras, &line)))
                 }),
             },
@@ -263,7 +300,9 @@ impl Bench<'_> {
                 name: "crane pull",
                 run: Box::new(|| {
                     clear()?;
-                    run(quiet(&mut shop.command(&self.crane, &format!("pull --format=oci {source} to"))))
+                    run(quiet(
+                        &mut shop.command(&self.crane, &format!("pull --format=oci {source} to")),
+                    ))
                 }),
             },
             Side {
@@ -279,8 +318,10 @@ impl Bench<'_> {
                 // It uses the processor's own instructions, which that of coreutils often does not.
                 name: "openssl sha256",
                 run: Box::new(|| {
-                    let files =
-                        artifact.blobs.iter().map(|blob| format!("{name}/storage/blobs/{}", blob.replace(':', "/")));
+                    let files = artifact
+                        .blobs
+                        .iter()
+                        .map(|blob| format!("{name}/storage/blobs/{}", blob.replace(':', "/")));
                     let line = format!("dgst -sha256 {}", files.collect::<Vec<_>>().join(" "));
                     run(quiet(&mut shop.command(Path::new("openssl"), &line)))
                 }),
@@ -310,12 +351,14 @@ impl Bench<'_> {
     fn slow_connections(&mut self) -> anyhow::Result<()> {
         let artifact = self.artifact("slow", 1, 64 << 20)?;
         let registry = self.registry(None)?;
-        self.shop.kit("slow", &format!("push localhost/slow:v1 {}/source/slow:v1", registry.address))?;
+        self.shop
+            .kit("slow", &format!("push localhost/slow:v1 {}/source/slow:v1", registry.address))?;
         let proxy = slow::before(&registry.address)?;
         let source = format!("{proxy}/source/slow:v1");
         self.line("\nslow: 64 MiB in one blob, each connection with 50 ms and 256 KiB in flight");
-        let pull =
-            |home: &str, flags: &str| run(quiet(&mut self.shop.kit_command(home, &format!("pull {source} {flags}"))));
+        let pull = |home: &str, flags: &str| {
+            run(quiet(&mut self.shop.kit_command(home, &format!("pull {source} {flags}"))))
+        };
         let costs = vec![
             ("kit-rs pull".to_owned(), pull("slow-many", "")?),
             ("one connection".to_owned(), pull("slow-one", "--connections 1 --concurrency 1")?),
@@ -332,24 +375,33 @@ impl Bench<'_> {
     fn many_pulls(&mut self) -> anyhow::Result<()> {
         let artifact = self.artifact("crowd", 1, 4 << 20)?;
         let registry = self.registry(None)?;
-        self.shop.kit("crowd", &format!("push localhost/crowd:v1 {}/source/crowd:v1", registry.address))?;
+        self.shop.kit(
+            "crowd",
+            &format!("push localhost/crowd:v1 {}/source/crowd:v1", registry.address),
+        )?;
         let urls = [
             format!("http://{}/v2/source/crowd/manifests/v1", registry.address),
             format!("http://{}/v2/source/crowd/blobs/{}", registry.address, artifact.blobs[0]),
         ];
         let began = std::time::Instant::now();
         let errors: Vec<String> = std::thread::scope(|scope| {
-            let pulls: Vec<_> = (0..self.args.pulls).map(|_| scope.spawn(|| slow::read_all(&urls, 4 << 20))).collect();
+            let pulls: Vec<_> = (0..self.args.pulls)
+                .map(|_| scope.spawn(|| slow::read_all(&urls, 4 << 20)))
+                .collect();
             pulls
                 .into_iter()
                 .filter_map(|pull| {
-                    pull.join().map_or(Some("panicked".into()), |it| it.err().map(|it| format!("{it:#}")))
+                    pull.join()
+                        .map_or(Some("panicked".into()), |it| it.err().map(|it| format!("{it:#}")))
                 })
                 .collect()
         });
         let took = began.elapsed();
         let (n, peak) = (self.args.pulls, registry.peak()? >> 20);
-        self.line(&format!("\n{n} pulls at once: {} errors, {took:.2?}, registry {peak} MiB at most", errors.len()));
+        self.line(&format!(
+            "\n{n} pulls at once: {} errors, {took:.2?}, registry {peak} MiB at most",
+            errors.len()
+        ));
         ensure!(errors.is_empty(), "{}", errors[0]);
         Ok(())
     }

@@ -12,7 +12,8 @@ use std::{
 use super::bell::locked;
 
 /// Hands out loopback addresses in a fixed order.
-/// Each cluster has a /16 of its own, chosen by its state folder; never 127.0.0.0/16, where everybody else listens.
+/// Each cluster has a /16 of its own, chosen by its state folder; never 127.0.0.0/16, where
+/// everybody else listens.
 #[derive(Debug)]
 pub(super) struct Addresses {
     network: u8,
@@ -27,7 +28,11 @@ impl Addresses {
     pub(super) fn new(state_dir: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         state_dir.hash(&mut hasher);
-        Self { network: (hasher.finish() % 254) as u8 + 1, pods: Mutex::new(0), services: Mutex::new(0) }
+        Self {
+            network: (hasher.finish() % 254) as u8 + 1,
+            pods: Mutex::new(0),
+            services: Mutex::new(0),
+        }
     }
 
     /// The next pod address (`127.N.0-127.x`) on which nobody listens at `ports` yet.
@@ -44,7 +49,9 @@ impl Addresses {
         let mut taken = String::new();
         for _ in 0..ATTEMPTS {
             let address = self.next(counter, half);
-            let problem = ports.iter().find_map(|port| Some((port, TcpListener::bind((address, *port)).err()?)));
+            let problem = ports
+                .iter()
+                .find_map(|port| Some((port, TcpListener::bind((address, *port)).err()?)));
             let Some((port, error)) = problem else { return Ok(address) };
             taken = format!("cannot listen at {address}:{port}: {error}");
             // A port below 1024 without the right to it, for one, is the same at every address.
@@ -52,7 +59,10 @@ impl Addresses {
                 return Err(taken);
             }
         }
-        Err(format!("{taken}, as at {} addresses before; does something listen on 0.0.0.0?", ATTEMPTS - 1))
+        Err(format!(
+            "{taken}, as at {} addresses before; does something listen on 0.0.0.0?",
+            ATTEMPTS - 1
+        ))
     }
 
     fn next(&self, counter: &Mutex<u16>, half: u8) -> Ipv4Addr {

@@ -55,7 +55,9 @@ pub(super) fn refusal(object: &Object, store: &Store) -> Option<String> {
         "Deployment" => deployment(object, store),
         "Service" => service(object),
         "Kustomization" | "GitRepository" => flux(object),
-        kind if NOT_RUN.contains(&kind) => Some(format!("this stand-in runs Deployments, and no {kind}")),
+        kind if NOT_RUN.contains(&kind) => {
+            Some(format!("this stand-in runs Deployments, and no {kind}"))
+        }
         _ => None,
     }
 }
@@ -63,7 +65,10 @@ pub(super) fn refusal(object: &Object, store: &Store) -> Option<String> {
 /// What is to be said of an object that is only stored.
 pub(super) fn notice(object: &Object) -> Option<String> {
     if is_flux_component(object) {
-        return Some(format!("{}: stored, but not run, since this stand-in is its own Flux", object.id()));
+        return Some(format!(
+            "{}: stored, but not run, since this stand-in is its own Flux",
+            object.id()
+        ));
     }
     let known = ACTED_ON.contains(&object.kind());
     (!known).then(|| format!("{}: stored, but nothing here acts on it", object.id()))
@@ -99,14 +104,18 @@ fn problems(deployment: &Deployment) -> Vec<String> {
             !selects(selector, &spec.template.metadata.labels),
             "spec.selector does not match the labels of spec.template",
         ),
-        (!spec.selector.match_expressions.is_empty(), "this stand-in knows no spec.selector.matchExpressions"),
+        (
+            !spec.selector.match_expressions.is_empty(),
+            "this stand-in knows no spec.selector.matchExpressions",
+        ),
         (spec.paused, "this stand-in knows no spec.paused"),
         (
             pod.containers.len() != 1 || !pod.init_containers.is_empty(),
             "this stand-in runs pods of one container, without init containers",
         ),
     ];
-    let problems = problems.into_iter().filter(|(holds, _)| *holds).map(|(_, problem)| problem.to_owned());
+    let problems =
+        problems.into_iter().filter(|(holds, _)| *holds).map(|(_, problem)| problem.to_owned());
     problems.chain(pod.containers.iter().flat_map(container)).collect()
 }
 
@@ -116,9 +125,12 @@ fn container(container: &Container) -> Vec<String> {
         ("readinessProbe", &container.readiness_probe),
         ("livenessProbe", &container.liveness_probe),
     ];
-    let unknown = probes.into_iter().filter(|(_, probe)| probe.as_ref().is_some_and(|probe| !is_known(probe)));
-    let unknown =
-        unknown.map(|(name, _)| format!("{name}: this stand-in knows tcpSocket, and httpGet of the pod itself"));
+    let unknown = probes
+        .into_iter()
+        .filter(|(_, probe)| probe.as_ref().is_some_and(|probe| !is_known(probe)));
+    let unknown = unknown.map(|(name, _)| {
+        format!("{name}: this stand-in knows tcpSocket, and httpGet of the pod itself")
+    });
     unknown.chain(container.image.is_empty().then(|| "image is empty".to_owned())).collect()
 }
 
@@ -134,8 +146,11 @@ fn is_known(probe: &Probe) -> bool {
 pub(super) fn unenforced(deployment: &Deployment) -> Vec<&'static str> {
     let pod = &deployment.spec.template.spec;
     let any = |has: fn(&Container) -> bool| pod.containers.iter().any(has);
-    let secured = pod.security_context.is_some() || any(|container| container.security_context.is_some());
-    let hook = |container: &Container| container.lifecycle.pre_stop.as_ref().is_some_and(|hook| hook.sleep.is_none());
+    let secured =
+        pod.security_context.is_some() || any(|container| container.security_context.is_some());
+    let hook = |container: &Container| {
+        container.lifecycle.pre_stop.as_ref().is_some_and(|hook| hook.sleep.is_none())
+    };
     [
         (any(|container| container.resources.is_some()), "memory and cpu limits"),
         (secured, "securityContext (user, capabilities, read-only root file system)"),
@@ -154,7 +169,13 @@ fn service(object: &Object) -> Option<String> {
         Ok(service) if service.spec.ports.iter().any(|port| port.port == 0) => {
             Some("spec.ports: a port is missing".to_owned())
         }
-        Ok(service) if service.spec.ports.iter().any(|port| !matches!(port.protocol.as_str(), "" | "TCP")) => {
+        Ok(service)
+            if service
+                .spec
+                .ports
+                .iter()
+                .any(|port| !matches!(port.protocol.as_str(), "" | "TCP")) =>
+        {
             Some("spec.ports: this stand-in knows TCP".to_owned())
         }
         Ok(_) => None,
@@ -198,11 +219,29 @@ mod tests {
         check("v1", "ConfigMap", "nowhere", json!({}), Some("namespaces \"nowhere\" not found"));
         check("apps/v1", "StatefulSet", "default", json!({}), Some("no StatefulSet"));
         check("apps/v1", "Deployment", "default", json!({"replicas": "two"}), Some("invalid type"));
-        check("apps/v1", "Deployment", "default", json!({"selector": {}, "template": {}}), Some("is empty"));
+        check(
+            "apps/v1",
+            "Deployment",
+            "default",
+            json!({"selector": {}, "template": {}}),
+            Some("is empty"),
+        );
         check("v1", "Service", "default", json!({}), Some("spec.ports is empty"));
         check("v1", "Service", "default", json!({"ports": [{"port": 80}]}), None);
-        check("v1", "Service", "default", json!({"ports": [{"port": 53, "protocol": "UDP"}]}), Some("knows TCP"));
-        check("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "default", json!({"paths": "a"}), Some("paths"));
+        check(
+            "v1",
+            "Service",
+            "default",
+            json!({"ports": [{"port": 53, "protocol": "UDP"}]}),
+            Some("knows TCP"),
+        );
+        check(
+            "kustomize.toolkit.fluxcd.io/v1",
+            "Kustomization",
+            "default",
+            json!({"paths": "a"}),
+            Some("paths"),
+        );
     }
 
     #[test]

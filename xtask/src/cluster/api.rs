@@ -1,5 +1,6 @@
-//! A read-only door with the paths and documents of the Kubernetes API, for `kit-rs gitops get`, `kubectl get` and `kubectl logs`.
-//! It knows no watch, no selectors and no tables; whoever asks for them is told so.
+//! A read-only door with the paths and documents of the Kubernetes API, for `kit-rs gitops get`,
+//! `kubectl get` and `kubectl logs`. It knows no watch, no selectors and no tables; whoever asks
+//! for them is told so.
 
 use std::sync::Arc;
 
@@ -33,7 +34,9 @@ impl Api {
             ["api"] => document(discovery::core_versions()),
             ["apis"] => document(discovery::groups(&self.resources())),
             ["api", "v1"] => document(discovery::list(&self.resources(), "", "v1")),
-            ["apis", group, version] => document(discovery::list(&self.resources(), group, version)),
+            ["apis", group, version] => {
+                document(discovery::list(&self.resources(), group, version))
+            }
             ["api", "v1", ref rest @ ..] => self.resource("", "v1", rest),
             ["apis", group, version, ref rest @ ..] => self.resource(group, version, rest),
             _ => not_found(path),
@@ -51,14 +54,16 @@ impl Api {
             _ => return not_found(&rest.join("/")),
         };
         let resources = self.resources();
-        let Some(resource) = resources.iter().find(|resource| resource.is(group, version, plural)) else {
+        let Some(resource) = resources.iter().find(|resource| resource.is(group, version, plural))
+        else {
             return not_found("the requested resource");
         };
         let mut items = self.objects();
         items.retain(|object| resource.has(object) && in_namespace(object, namespace));
         match name {
             None => document(self.list(resource, items)),
-            Some(name) => match items.into_iter().find(|object| object["metadata"]["name"] == name) {
+            Some(name) => match items.into_iter().find(|object| object["metadata"]["name"] == name)
+            {
                 Some(object) => document(object),
                 None => not_found(&format!("{plural} \"{name}\"")),
             },
@@ -101,15 +106,20 @@ fn version() -> Value {
 }
 
 fn in_namespace(object: &Value, namespace: Option<&str>) -> bool {
-    namespace.is_none_or(|wanted| object["metadata"]["namespace"].as_str().unwrap_or_default() == wanted)
+    namespace
+        .is_none_or(|wanted| object["metadata"]["namespace"].as_str().unwrap_or_default() == wanted)
 }
 
-/// A parameter that would change the answer, and that is not heeded here. Lists are short, so that `limit` needs no heed.
+/// A parameter that would change the answer, and that is not heeded here. Lists are short, so that
+/// `limit` needs no heed.
 fn unknown_parameter(query: &str) -> Option<&str> {
-    let names = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(_, value)| !value.is_empty());
-    names
-        .map(|(name, _)| name)
-        .find(|name| ["watch", "labelSelector", "fieldSelector", "continue", "follow"].contains(name))
+    let names = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(_, value)| !value.is_empty());
+    names.map(|(name, _)| name).find(|name| {
+        ["watch", "labelSelector", "fieldSelector", "continue", "follow"].contains(name)
+    })
 }
 
 fn document(value: Value) -> Answer {

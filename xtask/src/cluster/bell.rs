@@ -19,7 +19,8 @@ impl Bell {
         self.changed.notify_all();
     }
 
-    /// How often the bell has rung: to be read before looking at the state that one then waits to change.
+    /// How often the bell has rung: to be read before looking at the state that one then waits to
+    /// change.
     pub(super) fn rung(&self) -> u64 {
         *locked(&self.rung)
     }
@@ -31,7 +32,8 @@ impl Bell {
     }
 }
 
-/// Locks a mutex, also after a thread panicked while it held it: the state inside is then as good as any that a test can look at.
+/// Locks a mutex, also after a thread panicked while it held it: the state inside is then as good
+/// as any that a test can look at.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,11 +15,13 @@ pub(super) fn now() -> String {
     rfc3339(SystemTime::now())
 }
 
-/// Year, month and day of a day counted from 1970-01-01; years begin in March here, so that the leap day comes last.
+/// Year, month and day of a day counted from 1970-01-01; years begin in March here, so that the
+/// leap day comes last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;

@@ -15,7 +15,12 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    pub(super) fn new(kind: &'static str, status: &'static str, reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { kind, status, reason: reason.to_owned(), message: message.into() }
     }
 }
@@ -24,8 +29,10 @@ impl Condition {
 pub(super) fn list(object: &Value, conditions: Vec<Condition>) -> Value {
     let generation = object.pointer("/metadata/generation").cloned().unwrap_or(0.into());
     let build = |condition: Condition| {
-        let known = find(object, condition.kind).filter(|known| known["status"] == condition.status);
-        let since = known.map_or_else(|| clock::now().into(), |known| known["lastTransitionTime"].clone());
+        let known =
+            find(object, condition.kind).filter(|known| known["status"] == condition.status);
+        let since =
+            known.map_or_else(|| clock::now().into(), |known| known["lastTransitionTime"].clone());
         json!({
             "type": condition.kind,
             "status": condition.status,
@@ -47,6 +54,7 @@ pub(super) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
 /// Whether the condition of that type is `True`, and was set for the present spec.
 pub(super) fn holds(object: &Value, kind: &str) -> bool {
     find(object, kind).is_some_and(|condition| {
-        condition["status"] == "True" && condition["observedGeneration"] == object["metadata"]["generation"]
+        condition["status"] == "True"
+            && condition["observedGeneration"] == object["metadata"]["generation"]
     })
 }

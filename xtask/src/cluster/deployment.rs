@@ -1,4 +1,5 @@
-//! The Deployment controller: pods of the present template come, those of former ones go, and the status says how far it is.
+//! The Deployment controller: pods of the present template come, those of former ones go, and the
+//! status says how far it is.
 
 use std::{
     collections::{BTreeMap, hash_map::DefaultHasher},
@@ -98,7 +99,8 @@ impl Deployments {
         if !self.rollouts.contains_key(&metadata.uid) {
             self.announce(&scene.deployment);
         }
-        let rollout = self.rollouts.entry(metadata.uid.clone()).or_insert_with(|| Rollout::new(&scene.hash));
+        let rollout =
+            self.rollouts.entry(metadata.uid.clone()).or_insert_with(|| Rollout::new(&scene.hash));
         if rollout.hash != scene.hash {
             *rollout = Rollout::new(&scene.hash);
         }
@@ -107,7 +109,8 @@ impl Deployments {
         let step = rollout::step(&scene.deployment.spec, new, old, scene.leaving.len());
         end(&scene.new, step.end_new);
         end(&scene.old, step.end_old);
-        let failure = (0..step.start).find_map(|_| self.start(scene).err().map(|error| format!("{error:#}")));
+        let failure =
+            (0..step.start).find_map(|_| self.start(scene).err().map(|error| format!("{error:#}")));
         let rollout = self.rollouts.get_mut(&metadata.uid).expect("inserted above");
         if failure.is_some() && rollout.failure != failure {
             (self.log)(&format!(
@@ -145,7 +148,8 @@ impl Deployments {
             ..template.metadata.clone()
         };
         metadata.labels.insert(HASH.to_owned(), scene.hash.clone());
-        let ports = template.spec.containers.iter().flat_map(|c| &c.ports).map(|port| port.container_port);
+        let ports =
+            template.spec.containers.iter().flat_map(|c| &c.ports).map(|port| port.container_port);
         let address = self.addresses.pod(&ports.collect::<Vec<_>>()).map_err(anyhow::Error::msg)?;
         let owner = (owner.name.clone(), owner.uid.clone());
         let bell = Arc::clone(&self.bell);
@@ -202,10 +206,18 @@ impl<'a> Scene<'a> {
             return Condition::new("Progressing", "True", "NewReplicaSetAvailable", message);
         }
         if rollout.at.elapsed() < deadline {
-            return Condition::new("Progressing", "True", "ReplicaSetUpdated", format!("{set} is progressing."));
+            return Condition::new(
+                "Progressing",
+                "True",
+                "ReplicaSetUpdated",
+                format!("{set} is progressing."),
+            );
         }
         // Kubernetes stops at the first sentence; whoever reads it then wants to know the second.
-        let why = self.new.iter().find_map(|pod| Some(format!(" {}: {}", pod.metadata.name, pod.state().trouble()?)));
+        let why = self
+            .new
+            .iter()
+            .find_map(|pod| Some(format!(" {}: {}", pod.metadata.name, pod.state().trouble()?)));
         let message = format!("{set} has timed out progressing.{}", why.unwrap_or_default());
         Condition::new("Progressing", "False", "ProgressDeadlineExceeded", message)
     }
@@ -217,11 +229,14 @@ impl Rollout {
         Self { hash: hash.to_owned(), reached, at: Instant::now(), complete: false, failure: None }
     }
 
-    /// Progress is another new pod, another one that became ready or available, or another old one gone.
+    /// Progress is another new pod, another one that became ready or available, or another old one
+    /// gone.
     fn note(&mut self, new: Counts, old: Counts, replicas: usize) {
         let (best, n_old) = self.reached;
-        let further =
-            new.total > best.total || new.ready > best.ready || new.available > best.available || old.total < n_old;
+        let further = new.total > best.total
+            || new.ready > best.ready
+            || new.available > best.available
+            || old.total < n_old;
         if further {
             let max = |a: usize, b: usize| a.max(b);
             let best = Counts {
@@ -239,7 +254,12 @@ impl Rollout {
 fn available_condition(available: usize, spec: &spec::DeploymentSpec) -> Condition {
     let enough = available >= rollout::min_available(spec);
     match enough {
-        true => Condition::new("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
+        true => Condition::new(
+            "Available",
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        ),
         false => Condition::new(
             "Available",
             "False",

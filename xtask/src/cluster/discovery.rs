@@ -1,4 +1,5 @@
-//! Which resources the API has: the documents from which kubectl learns paths, kinds and short names.
+//! Which resources the API has: the documents from which kubectl learns paths, kinds and short
+//! names.
 
 use gitops::Object;
 use serde_json::{Value, json};
@@ -14,7 +15,8 @@ pub(super) struct Resource {
     short: &'static str,
 }
 
-/// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but one live in namespaces.
+/// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but
+/// one live in namespaces.
 const KNOWN: [(&str, &str, &str, &str); 9] = [
     ("", "v1", "ConfigMap", "cm"),
     ("", "v1", "Namespace", "ns"),
@@ -94,8 +96,11 @@ pub(super) fn groups(resources: &[Resource]) -> Value {
     let mut groups: Vec<Value> = Vec::new();
     for resource in resources.iter().filter(|resource| !resource.group.is_empty()) {
         if !groups.iter().any(|group| group["name"] == resource.group) {
-            let version = json!({"groupVersion": resource.api_version(), "version": resource.version});
-            groups.push(json!({"name": resource.group, "versions": [version], "preferredVersion": version}));
+            let version =
+                json!({"groupVersion": resource.api_version(), "version": resource.version});
+            groups.push(
+                json!({"name": resource.group, "versions": [version], "preferredVersion": version}),
+            );
         }
     }
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
@@ -103,7 +108,8 @@ pub(super) fn groups(resources: &[Resource]) -> Value {
 
 /// `GET /api/v1` and `GET /apis/<group>/<version>`.
 pub(super) fn list(resources: &[Resource], group: &str, version: &str) -> Value {
-    let of_group = resources.iter().filter(|resource| resource.group == group && resource.version == version);
+    let of_group =
+        resources.iter().filter(|resource| resource.group == group && resource.version == version);
     let mut documents: Vec<Value> = of_group.map(Resource::document).collect();
     if group.is_empty() {
         documents
@@ -147,7 +153,16 @@ mod tests {
         let list = list(&resources, "networking.k8s.io", "v1");
         assert_eq!(list["resources"][0]["name"], "networkpolicies");
         let groups = groups(&resources);
-        let names: Vec<_> = groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
-        assert_eq!(names, ["apps", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "networking.k8s.io"]);
+        let names: Vec<_> =
+            groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
+        assert_eq!(
+            names,
+            [
+                "apps",
+                "source.toolkit.fluxcd.io",
+                "kustomize.toolkit.fluxcd.io",
+                "networking.k8s.io"
+            ]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The environment of a pod's process: the image's, overlaid with the Deployment's, overlaid with the pod's own address.
+//! The environment of a pod's process: the image's, overlaid with the Deployment's, overlaid with
+//! the pod's own address.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -41,7 +42,10 @@ fn all_keys(from: &EnvFrom, config_maps: ConfigMaps<'_>) -> Result<Env, String> 
         return Err("envFrom: this stand-in knows configMapRef".to_owned());
     };
     match config_maps(&reference.name) {
-        Some(data) => Ok(data.into_iter().map(|(key, value)| (format!("{}{key}", from.prefix), value)).collect()),
+        Some(data) => Ok(data
+            .into_iter()
+            .map(|(key, value)| (format!("{}{key}", from.prefix), value))
+            .collect()),
         None if reference.optional => Ok(Env::new()),
         None => Err(format!("configmap \"{}\" not found", reference.name)),
     }
@@ -55,11 +59,15 @@ fn value(
 ) -> Result<Option<String>, String> {
     match &var.value_from {
         None => Ok(Some(var.value.clone().unwrap_or_default())),
-        Some(ValueFrom { field_ref: Some(field), .. }) => field_value(&field.field_path, metadata, address)
-            .map(Some)
-            .ok_or_else(|| format!("env {}: unknown field {}", var.name, field.field_path)),
+        Some(ValueFrom { field_ref: Some(field), .. }) => {
+            field_value(&field.field_path, metadata, address)
+                .map(Some)
+                .ok_or_else(|| format!("env {}: unknown field {}", var.name, field.field_path))
+        }
         Some(ValueFrom { config_map_key_ref: Some(key), .. }) => config_value(key, config_maps),
-        Some(_) => Err(format!("env {}: this stand-in knows fieldRef and configMapKeyRef", var.name)),
+        Some(_) => {
+            Err(format!("env {}: this stand-in knows fieldRef and configMapKeyRef", var.name))
+        }
     }
 }
 
@@ -88,7 +96,8 @@ fn field_value(path: &str, metadata: &Metadata, address: Ipv4Addr) -> Option<Str
     }
 }
 
-/// Replaces `$(NAME)` by the value of a variable that is already there; `$$(NAME)` stays as `$(NAME)`.
+/// Replaces `$(NAME)` by the value of a variable that is already there; `$$(NAME)` stays as
+/// `$(NAME)`.
 pub(super) fn expand(text: &str, env: &Env) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -100,7 +109,8 @@ pub(super) fn expand(text: &str, env: &Env) -> String {
             rest = tail;
             continue;
         }
-        let name = rest.strip_prefix('(').and_then(|tail| tail.split_once(')')).map(|(name, _)| name);
+        let name =
+            rest.strip_prefix('(').and_then(|tail| tail.split_once(')')).map(|(name, _)| name);
         match name.and_then(|name| Some((name, env.get(name)?))) {
             Some((name, value)) => {
                 expanded.push_str(value);
@@ -120,10 +130,20 @@ mod tests {
 
     fn built(container: Value) -> Result<Env, String> {
         let metadata: Metadata =
-            spec::read(&json!({"name": "web-1", "namespace": "ml", "labels": {"app": "web"}})).unwrap();
-        let image = [("PORT".to_owned(), "8000".to_owned()), (HOST.to_owned(), "0.0.0.0".to_owned())];
-        let config = |name: &str| (name == "settings").then(|| Labels::from([("level".to_owned(), "info".to_owned())]));
-        environment(&image, &spec::read(&container).unwrap(), &metadata, Ipv4Addr::new(127, 1, 2, 3), &config)
+            spec::read(&json!({"name": "web-1", "namespace": "ml", "labels": {"app": "web"}}))
+                .unwrap();
+        let image =
+            [("PORT".to_owned(), "8000".to_owned()), (HOST.to_owned(), "0.0.0.0".to_owned())];
+        let config = |name: &str| {
+            (name == "settings").then(|| Labels::from([("level".to_owned(), "info".to_owned())]))
+        };
+        environment(
+            &image,
+            &spec::read(&container).unwrap(),
+            &metadata,
+            Ipv4Addr::new(127, 1, 2, 3),
+            &config,
+        )
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The kustomize-controller's part: each Flux Kustomization is reconciled when its source, its spec or its turn says so,
-//! and as soon as the cluster drifts from it.
+//! The kustomize-controller's part: each Flux Kustomization is reconciled when its source, its spec
+//! or its turn says so, and as soon as the cluster drifts from it.
 
 use std::{
     collections::BTreeMap,
@@ -94,7 +94,9 @@ impl Flux {
 
     pub(super) fn info(&self, namespace: &str, name: &str) -> Option<KustomizationInfo> {
         let objects = self.store.list(GROUP, "Kustomization");
-        let found = objects.into_iter().find(|object| object.namespace() == namespace && object.name() == name)?;
+        let found = objects
+            .into_iter()
+            .find(|object| object.namespace() == namespace && object.name() == name)?;
         Some(KustomizationInfo::read(found.value()))
     }
 
@@ -113,7 +115,9 @@ impl Flux {
     /// A Kustomization that was deleted takes what it had applied with it.
     fn finalize(&self, objects: &[Object], attempts: &mut BTreeMap<Key, Attempt>) {
         attempts.retain(|key, attempt| {
-            let lives = objects.iter().any(|object| key_of(object) == *key && uid_of(object) == attempt.uid);
+            let lives = objects
+                .iter()
+                .any(|object| key_of(object) == *key && uid_of(object) == attempt.uid);
             if lives {
                 return true;
             }
@@ -122,7 +126,10 @@ impl Flux {
                 return true;
             }
             if attempt.prune {
-                (self.log)(&format!("kustomization {}/{}: deleted, with all that it had applied", key.0, key.1));
+                (self.log)(&format!(
+                    "kustomization {}/{}: deleted, with all that it had applied",
+                    key.0, key.1
+                ));
                 reconcile::delete_owned(&self.store, &key.0, &key.1);
             }
             false
@@ -161,9 +168,14 @@ impl Flux {
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, String> {
         let source = &kustomization.source;
         match source.kind.as_str() {
-            "GitRepository" => self.sources.artifact(&source.namespace, &source.name).ok_or_else(|| {
-                format!("Source artifact not found: GitRepository/{}/{}", source.namespace, source.name)
-            }),
+            "GitRepository" => {
+                self.sources.artifact(&source.namespace, &source.name).ok_or_else(|| {
+                    format!(
+                        "Source artifact not found: GitRepository/{}/{}",
+                        source.namespace, source.name
+                    )
+                })
+            }
             kind => Err(format!("this stand-in has no source controller for {kind}")),
         }
     }
@@ -183,7 +195,8 @@ impl Flux {
             true => kustomization.interval,
             false => kustomization.retry_interval,
         };
-        let drifted = |applied: &Vec<Object>| reconcile::has_drifted(&self.store, kustomization, applied);
+        let drifted =
+            |applied: &Vec<Object>| reconcile::has_drifted(&self.store, kustomization, applied);
         attempt.trigger != *trigger
             || elapsed >= pause
             || elapsed >= CALM && attempt.ended.applied.as_ref().is_some_and(drifted)
@@ -210,8 +223,9 @@ impl Flux {
             log: Arc::clone(&self.log),
             cancelled: Arc::clone(&cancelled),
         };
-        let thread =
-            thread::Builder::new().name(format!("reconcile {}", object.name())).spawn(move || run.reconcile())?;
+        let thread = thread::Builder::new()
+            .name(format!("reconcile {}", object.name()))
+            .spawn(move || run.reconcile())?;
         let (uid, running, ended) = (uid_of(object), Some(thread), Ended::default());
         Ok(Attempt { uid, trigger, begun: Instant::now(), cancelled, running, ended, prune })
     }
@@ -222,7 +236,10 @@ impl Flux {
         self.store.change(&object.id(), |object| {
             let generation = object["metadata"]["generation"].clone();
             match object.get_mut("status").and_then(Value::as_object_mut) {
-                None => object["status"] = json!({"observedGeneration": generation, "conditions": conditions}),
+                None => {
+                    object["status"] =
+                        json!({"observedGeneration": generation, "conditions": conditions})
+                }
                 Some(status) => {
                     status.insert("observedGeneration".to_owned(), generation);
                     status.insert("conditions".to_owned(), conditions);
@@ -269,13 +286,18 @@ impl Trigger {
 
 impl KustomizationInfo {
     fn read(object: &Value) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let ready = condition::find(object, "Ready");
-        let of_ready = |field: &str| ready.and_then(|ready| ready[field].as_str()).unwrap_or_default().to_owned();
+        let of_ready = |field: &str| {
+            ready.and_then(|ready| ready[field].as_str()).unwrap_or_default().to_owned()
+        };
         let reason = of_ready("reason");
         Self {
             ready: condition::holds(object, "Ready"),
-            failed: of_ready("status") == "False" && !["DependencyNotReady", "HealthCheckCanceled"].contains(&&*reason),
+            failed: of_ready("status") == "False"
+                && !["DependencyNotReady", "HealthCheckCanceled"].contains(&&*reason),
             reason,
             message: of_ready("message"),
             applied: text("/status/lastAppliedRevision"),

@@ -30,12 +30,16 @@ pub(super) struct Server {
 
 impl Server {
     /// Serves on a free port; `answer` gets the target of each GET, `/path?query`.
-    pub(super) fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+    pub(super) fn start(
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let at = listener.local_addr()?;
         let closed = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&closed);
-        let thread = thread::Builder::new().name("http".to_owned()).spawn(move || accept(&listener, &end, &answer))?;
+        let thread = thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || accept(&listener, &end, &answer))?;
         Ok(Self { at, closed, thread: Some(thread) })
     }
 
@@ -91,7 +95,9 @@ fn serve(answer: &impl Fn(&str) -> Answer, mut client: TcpStream) -> io::Result<
         _ => (400, "text/plain", "this is no HTTP/1.1 request".to_owned()),
     };
     let (phrase, length) = (phrase(status), body.len());
-    let head = format!("HTTP/1.1 {status} {phrase}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} {phrase}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n"
+    );
     write!(client, "{head}connection: close\r\n\r\n{body}")?;
     // A client that is still sending would lose the answer if the connection were closed on it now.
     client.shutdown(Shutdown::Write)?;
@@ -136,7 +142,10 @@ mod tests {
 
     #[test]
     fn only_a_complete_get_is_answered() {
-        check("GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n", "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n");
+        check(
+            "GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n",
+            "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n",
+        );
         check("POST /a HTTP/1.1\r\n\r\n", "405 ");
         check("GET /a HTTP/1.1\r\nhost: x\r\n", "431 ");
         check("nonsense\r\n\r\n", "400 ");

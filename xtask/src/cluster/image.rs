@@ -14,7 +14,8 @@ use super::bell::locked;
 
 /// Brings images to this machine: the container runtime's half that knows registries.
 pub(crate) trait Images: Send + Sync {
-    /// Fetches `image` (a reference as written in a Deployment), unpacks it into the empty folder `into`, and says how to run it.
+    /// Fetches `image` (a reference as written in a Deployment), unpacks it into the empty folder
+    /// `into`, and says how to run it.
     fn unpack(&self, image: &str, into: &Path) -> Result<RuntimeConfig>;
 }
 
@@ -46,7 +47,8 @@ pub(super) struct ImageStore {
 }
 
 impl ImageStore {
-    /// Starts with an empty folder `dir`: what lies there from an earlier life may be half of an image.
+    /// Starts with an empty folder `dir`: what lies there from an earlier life may be half of an
+    /// image.
     pub(super) fn new(dir: PathBuf, images: Arc<dyn Images>) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
@@ -55,7 +57,8 @@ impl ImageStore {
         Ok(Self { dir, images, slots: Mutex::default() })
     }
 
-    /// The image, unpacked now if it is not there yet. Several callers of one image wait for the first.
+    /// The image, unpacked now if it is not there yet. Several callers of one image wait for the
+    /// first.
     pub(super) fn pull(&self, image: &str) -> Result<Arc<Unpacked>> {
         // Those who name the same digest mean the same image, whatever tag stands before it.
         let identity = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
@@ -86,7 +89,11 @@ impl ImageStore {
 fn folder_name(identity: &str) -> String {
     let mut hasher = DefaultHasher::new();
     identity.hash(&mut hasher);
-    let readable: String = identity.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let readable: String = identity
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
     format!("{readable}-{:016x}", hasher.finish())
 }
 
@@ -106,7 +113,8 @@ impl Unpacked {
         Ok(place)
     }
 
-    /// The program that `argv[0]` means: a path within the image, or a name to be looked up along its `PATH`.
+    /// The program that `argv[0]` means: a path within the image, or a name to be looked up along
+    /// its `PATH`.
     pub(super) fn program(&self, argv0: &str, path: &str) -> Result<PathBuf> {
         if argv0.contains('/') {
             return self.beneath(argv0);
@@ -142,7 +150,9 @@ mod tests {
     fn an_image_is_unpacked_once_and_a_failed_one_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let counting = Arc::new(Counting::default());
-        let store = ImageStore::new(dir.path().join("images"), Arc::clone(&counting) as Arc<dyn Images>).unwrap();
+        let store =
+            ImageStore::new(dir.path().join("images"), Arc::clone(&counting) as Arc<dyn Images>)
+                .unwrap();
         let first = store.pull("reg/a:1@sha256:00").unwrap();
         let second = store.pull("reg/a@sha256:00").unwrap();
         assert_eq!(first.rootfs, second.rootfs);

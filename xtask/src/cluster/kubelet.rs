@@ -25,7 +25,8 @@ use super::{
 
 /// How often a process is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The longest pause between restarts. The kubelet's begin at 10 s and grow to 5 min: too long to watch.
+/// The longest pause between restarts. The kubelet's begin at 10 s and grow to 5 min: too long to
+/// watch.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// A run of this length is a success, after which the pauses begin anew.
 const GOOD_RUN: Duration = Duration::from_secs(60);
@@ -43,7 +44,12 @@ pub(super) struct Kubelet {
 }
 
 impl Kubelet {
-    pub(super) fn new(images: ImageStore, store: Arc<Store>, log_dir: PathBuf, log: Log) -> Result<Self> {
+    pub(super) fn new(
+        images: ImageStore,
+        store: Arc<Store>,
+        log_dir: PathBuf,
+        log: Log,
+    ) -> Result<Self> {
         fs::create_dir_all(&log_dir)?;
         Ok(Self { images, store, log_dir, log, pods: Mutex::default() })
     }
@@ -73,7 +79,8 @@ impl Kubelet {
 
     /// All that a pod's process has written.
     pub(super) fn log_of(&self, namespace: &str, name: &str) -> Option<String> {
-        let bytes = fs::read(self.log_file(&self.find(namespace, name)?.metadata)).unwrap_or_default();
+        let bytes =
+            fs::read(self.log_file(&self.find(namespace, name)?.metadata)).unwrap_or_default();
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -89,7 +96,9 @@ impl Kubelet {
         let mut pods = self.pods();
         pods.retain(|pod| {
             let metadata = &pod.metadata;
-            metadata.namespace == namespace && selects(selector, &metadata.labels) && pod.state().is_ready()
+            metadata.namespace == namespace
+                && selects(selector, &metadata.labels)
+                && pod.state().is_ready()
         });
         pods
     }
@@ -98,8 +107,9 @@ impl Kubelet {
     pub(super) fn reap(&self) {
         let ended: Vec<_> = {
             let mut pods = locked(&self.pods);
-            let (ended, living) =
-                std::mem::take(&mut *pods).into_iter().partition(|(_, (pod, _))| pod.state().finished);
+            let (ended, living) = std::mem::take(&mut *pods)
+                .into_iter()
+                .partition(|(_, (pod, _))| pod.state().finished);
             *pods = living;
             BTreeMap::into_values(ended).collect()
         };
@@ -146,7 +156,8 @@ impl Kubelet {
         }
     }
 
-    /// Waits before the next attempt: not at all the first time, then 1 s, 2 s, 4 s, … or until the pod is told to go.
+    /// Waits before the next attempt: not at all the first time, then 1 s, 2 s, 4 s, … or until the
+    /// pod is told to go.
     fn wait(&self, pod: &Pod, reason: &'static str, message: String, pause: &mut Duration) {
         if pod.state().stop.is_some() {
             return;
@@ -160,7 +171,8 @@ impl Kubelet {
     fn launch(&self, pod: &Pod, image: &Unpacked) -> Result<Launch, String> {
         let container = &pod.container;
         let config_maps = |name: &str| self.store.config_map(&pod.metadata.namespace, name);
-        let env = environment(&image.config.env, container, &pod.metadata, pod.address, &config_maps)?;
+        let env =
+            environment(&image.config.env, container, &pod.metadata, pod.address, &config_maps)?;
         let command = match container.command.is_empty() {
             true => &image.config.entrypoint,
             false => &container.command,
@@ -184,7 +196,12 @@ impl Kubelet {
         let mut process = Process::start(launch)?;
         let mut probes = Probes::new(&pod.container, pod.address);
         pod.update(|state| state.run(process.pid()));
-        (self.log)(&format!("pod {}: started as process {} on {}", pod.path(), process.pid(), pod.address));
+        (self.log)(&format!(
+            "pod {}: started as process {} on {}",
+            pod.path(),
+            process.pid(),
+            pod.address
+        ));
         for finding in probes.at_start() {
             pod.found(finding);
         }
@@ -197,7 +214,9 @@ impl Kubelet {
         });
         Ok(match (ended?, pod.state().dead) {
             (_, Some(why)) => why,
-            (code, None) => format!("the process ended with exit code {code}: {}", tail(&launch.log, 3)),
+            (code, None) => {
+                format!("the process ended with exit code {code}: {}", tail(&launch.log, 3))
+            }
         })
     }
 
@@ -213,9 +232,11 @@ impl Kubelet {
                 match pod.state() {
                     state if state.is_ready() == was_ready => {}
                     state if state.is_ready() => (self.log)(&format!("pod {}: ready", pod.path())),
-                    state => {
-                        (self.log)(&format!("pod {}: not ready: {}", pod.path(), state.trouble().unwrap_or_default()))
-                    }
+                    state => (self.log)(&format!(
+                        "pod {}: not ready: {}",
+                        pod.path(),
+                        state.trouble().unwrap_or_default()
+                    )),
                 }
             }
         }
@@ -258,7 +279,8 @@ impl Kubelet {
     }
 }
 
-/// Waits for the process to end by itself, but only for `at_most`, and not at all when the pod is to be killed.
+/// Waits for the process to end by itself, but only for `at_most`, and not at all when the pod is
+/// to be killed.
 fn await_end(pod: &Pod, process: &mut Process, at_most: Duration) -> Result<Option<i32>> {
     let deadline = Instant::now() + at_most;
     loop {

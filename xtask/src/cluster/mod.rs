@@ -1,20 +1,25 @@
 //! A stand-in for a Kubernetes cluster with Flux, on one machine, made of plain processes.
 //!
-//! A real Git repository goes in; running, probed, load-balanced server processes come out. The objects, the order of things, the
-//! conditions with their reasons and messages, the arithmetic of rolling updates, the rules of probes, and the shutdown of a pod are
-//! those of Flux and Kubernetes, so that what the demo shows is what a cluster would do with the same repository.
+//! A real Git repository goes in; running, probed, load-balanced server processes come out. The
+//! objects, the order of things, the conditions with their reasons and messages, the arithmetic of
+//! rolling updates, the rules of probes, and the shutdown of a pod are those of Flux and
+//! Kubernetes, so that what the demo shows is what a cluster would do with the same repository.
 //!
-//! What it is not: an API server (its door, [`api`], is read-only and knows no watch), a container runtime, or a network.
-//! A pod is one process on this machine's own file system and kernel, under our user; its image is a folder, and its address is one
-//! of 127.0.0.0/8, told to it by the variable `KIT_RS_HOST`. Memory and cpu limits, `securityContext`, volumes, network policies,
-//! autoscalers, disruption budgets and DNS names are not enforced or provided: the log says so, once for each object that asks for them.
-//! Pods have one container, without init containers; probes are `httpGet` and `tcpSocket`; what else is asked for is refused by name.
-//! Git is polled five times a second, drift is repaired within a second or two, and restarts back off from one second instead of
-//! ten, because nobody wants to watch a demo wait.
+//! What it is not: an API server (its door, [`api`], is read-only and knows no watch), a container
+//! runtime, or a network. A pod is one process on this machine's own file system and kernel, under
+//! our user; its image is a folder, and its address is one of 127.0.0.0/8, told to it by the
+//! variable `KIT_RS_HOST`. Memory and cpu limits, `securityContext`, volumes, network policies,
+//! autoscalers, disruption budgets and DNS names are not enforced or provided: the log says so,
+//! once for each object that asks for them. Pods have one container, without init containers;
+//! probes are `httpGet` and `tcpSocket`; what else is asked for is refused by name. Git is polled
+//! five times a second, drift is repaired within a second or two, and restarts back off from one
+//! second instead of ten, because nobody wants to watch a demo wait.
 //!
-//! In reading order: [`running`] starts and ends it all, [`source`], [`flux`] and [`reconcile`] turn commits into objects,
-//! [`admission`] and [`store`] keep them, [`deployment`] and [`rollout`] turn Deployments into pods, [`kubelet`] lives the life of
-//! a [`pod`] with its [`image`], [`mod@env`], [`process`] and [`probe`]s, [`service`] connects clients with pods, [`api`] lets others look.
+//! In reading order: [`running`] starts and ends it all, [`source`], [`flux`] and [`reconcile`]
+//! turn commits into objects, [`admission`] and [`store`] keep them, [`deployment`] and [`rollout`]
+//! turn Deployments into pods, [`kubelet`] lives the life of a [`pod`] with its [`image`],
+//! [`mod@env`], [`process`] and [`probe`]s, [`service`] connects clients with pods, [`api`] lets
+//! others look.
 
 mod running;
 

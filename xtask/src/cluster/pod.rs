@@ -102,7 +102,10 @@ impl Pod {
             container: spec.containers.first()?.clone(),
             grace: Duration::from_secs(spec.termination_grace_period_seconds.unwrap_or(30)),
             created: SystemTime::now(),
-            state: Mutex::new(State { waiting: Some(("ContainerCreating", String::new())), ..State::default() }),
+            state: Mutex::new(State {
+                waiting: Some(("ContainerCreating", String::new())),
+                ..State::default()
+            }),
             changed: Condvar::new(),
             bell,
         })
@@ -216,7 +219,8 @@ impl Pod {
             false => "Pending",
         };
         let condition = |kind: &str, holds: bool| {
-            let mut condition = json!({"type": kind, "status": if holds { "True" } else { "False" }});
+            let mut condition =
+                json!({"type": kind, "status": if holds { "True" } else { "False" }});
             if let (false, Some(message)) = (holds, state.trouble()) {
                 condition["reason"] = "ContainersNotReady".into();
                 condition["message"] = message.into();
@@ -240,7 +244,9 @@ impl Pod {
 
     fn container_status(&self, state: &State) -> Value {
         let now = match (&state.waiting, state.running_since) {
-            (Some((reason, message)), _) => json!({"waiting": {"reason": reason, "message": message}}),
+            (Some((reason, message)), _) => {
+                json!({"waiting": {"reason": reason, "message": message}})
+            }
             (None, Some(since)) => json!({"running": {"startedAt": rfc3339(since)}}),
             (None, None) => json!({"waiting": {"reason": "ContainerCreating"}}),
         };
@@ -291,7 +297,9 @@ impl State {
             (Some((reason, message)), _) if message.is_empty() => Some((*reason).to_owned()),
             (Some((reason, message)), _) => Some(format!("{reason}: {message}")),
             (None, Some(failing)) => Some(failing.clone()),
-            (None, None) => self.last_exit.map(|(code, _)| format!("the last run ended with exit code {code}")),
+            (None, None) => {
+                self.last_exit.map(|(code, _)| format!("the last run ended with exit code {code}"))
+            }
         }
     }
 }

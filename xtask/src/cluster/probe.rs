@@ -166,7 +166,8 @@ impl Probe {
             (None, Some(tcp)) => &tcp.port,
             (None, None) => return Err("neither httpGet nor tcpSocket".to_owned()),
         };
-        let port = wanted.port(container).ok_or_else(|| format!("no port {wanted:?} in the container"))?;
+        let port =
+            wanted.port(container).ok_or_else(|| format!("no port {wanted:?} in the container"))?;
         let address = SocketAddr::from((address, port));
         match &self.http_get {
             Some(http) => ask_http(http, address, timeout),
@@ -200,7 +201,9 @@ fn ask_http(http: &HttpGet, address: SocketAddr, timeout: Duration) -> Result<()
     }
     let mut body = String::new();
     let _ = response.into_body().into_reader().take(200).read_to_string(&mut body);
-    Err(format!("HTTP probe failed with statuscode: {status} {}", body.trim()).trim_end().to_owned())
+    Err(format!("HTTP probe failed with statuscode: {status} {}", body.trim())
+        .trim_end()
+        .to_owned())
 }
 
 #[cfg(test)]
@@ -263,11 +266,17 @@ mod tests {
                 let mut request = [0; 1024];
                 let n = stream.read(&mut request).unwrap();
                 assert!(request[..n].starts_with(b"GET /readyz HTTP/1.1\r\n"));
-                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 7\r\nlocation: /\r\n\r\nloading").unwrap();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\ncontent-length: 7\r\nlocation: /\r\n\r\nloading"
+                )
+                .unwrap();
             }
         });
-        let container: Container = spec::read(&json!({"ports": [{"name": "http", "containerPort": port}]})).unwrap();
-        let probe: Probe = spec::read(&json!({"httpGet": {"path": "/readyz", "port": "http"}})).unwrap();
+        let container: Container =
+            spec::read(&json!({"ports": [{"name": "http", "containerPort": port}]})).unwrap();
+        let probe: Probe =
+            spec::read(&json!({"httpGet": {"path": "/readyz", "port": "http"}})).unwrap();
         let ask = || probe.ask(&container, Ipv4Addr::LOCALHOST);
         assert_eq!((ask(), ask()), (Ok(()), Ok(())));
         assert_eq!(ask(), Err("HTTP probe failed with statuscode: 503 loading".to_owned()));

@@ -36,9 +36,11 @@ pub(super) enum Signal {
 }
 
 impl Process {
-    /// Starts it. The calling thread must stay until the process has ended: Linux kills the process when that thread goes.
+    /// Starts it. The calling thread must stay until the process has ended: Linux kills the process
+    /// when that thread goes.
     pub(super) fn start(launch: &Launch) -> Result<Self> {
-        let log = fs::OpenOptions::new().create(true).append(true).open(&launch.log)?.into_parts().0;
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(&launch.log)?.into_parts().0;
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.args)
@@ -50,7 +52,9 @@ impl Process {
             .stderr(log)
             .process_group(0);
         die_with_parent(&mut command);
-        let child = command.spawn().with_context(|| format!("cannot start {}", launch.program.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", launch.program.display()))?;
         Ok(Self { child, reaped: false })
     }
 
@@ -65,7 +69,8 @@ impl Process {
         Ok(status)
     }
 
-    /// Sends a signal to the whole group; to nobody once the process has been reaped, since its id may be another's by then.
+    /// Sends a signal to the whole group; to nobody once the process has been reaped, since its id
+    /// may be another's by then.
     pub(super) fn signal(&self, signal: Signal) {
         if !self.reaped {
             signal_group(self.child.id(), signal);
@@ -95,7 +100,10 @@ pub(super) fn tail(log: &Path, n_lines: usize) -> String {
     lines[lines.len().saturating_sub(n_lines)..].join(" | ")
 }
 
-#[expect(unsafe_code, reason = "the standard library has no door to prctl; libc calls between fork and exec need one")]
+#[expect(
+    unsafe_code,
+    reason = "the standard library has no door to prctl; libc calls between fork and exec need one"
+)]
 fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
     let ask = move || {
@@ -111,11 +119,15 @@ fn die_with_parent(command: &mut Command) {
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: the closure allocates nothing, takes no lock and calls only async-signal-safe functions.
+    // SAFETY: the closure allocates nothing, takes no lock and calls only async-signal-safe
+    // functions.
     unsafe { command.pre_exec(ask) };
 }
 
-#[expect(unsafe_code, reason = "the standard library sends no signal but SIGKILL, and none to a group")]
+#[expect(
+    unsafe_code,
+    reason = "the standard library sends no signal but SIGKILL, and none to a group"
+)]
 fn signal_group(pid: u32, signal: Signal) {
     let Ok(group) = libc::pid_t::try_from(pid) else {
         return;
@@ -124,7 +136,8 @@ fn signal_group(pid: u32, signal: Signal) {
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,
     };
-    // SAFETY: a plain system call on integers; the group is a child that has not been reaped, so the id is still its own.
+    // SAFETY: a plain system call on integers; the group is a child that has not been reaped, so
+    // the id is still its own.
     unsafe { libc::kill(-group, number) };
 }
 
@@ -162,7 +175,9 @@ mod tests {
 
     /// The last line of the log, once there is one.
     fn last_line(dir: &Path) -> String {
-        until("a line in the log", || Some(tail(&dir.join("log"), 1)).filter(|line| !line.is_empty()))
+        until("a line in the log", || {
+            Some(tail(&dir.join("log"), 1)).filter(|line| !line.is_empty())
+        })
     }
 
     fn await_death(pid: &str) {
@@ -196,7 +211,10 @@ mod tests {
     const PARENT: &str = "PARENT_OF_A_PROCESS";
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the test below tells it by its environment what to be")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test below tells it by its environment what to be"
+    )]
     fn is_a_parent_when_told() {
         if let Ok(dir) = std::env::var(PARENT) {
             wait(&mut Process::start(&launch(Path::new(&dir), "echo $$; exec sleep 60")).unwrap());

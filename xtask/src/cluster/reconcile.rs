@@ -1,4 +1,5 @@
-//! One reconciliation of a Flux Kustomization, with the store as the cluster that `gitops::reconcile` works on.
+//! One reconciliation of a Flux Kustomization, with the store as the cluster that
+//! `gitops::reconcile` works on.
 
 use std::{
     ops::ControlFlow,
@@ -54,11 +55,15 @@ impl Run {
         if self.is_news {
             self.announce();
         }
-        let desired = reconcile::build(&self.kustomization, &self.artifact.tree).unwrap_or_default();
+        let desired =
+            reconcile::build(&self.kustomization, &self.artifact.tree).unwrap_or_default();
         let mut cluster = Stored { store: &self.store, log: &self.log };
-        let artifact = reconcile::Artifact { revision: &self.artifact.revision, tree: &self.artifact.tree };
+        let artifact =
+            reconcile::Artifact { revision: &self.artifact.revision, tree: &self.artifact.tree };
         let outcome =
-            reconcile::reconcile(&self.kustomization, artifact, &mut cluster, &mut |event| self.hear(&event, &desired));
+            reconcile::reconcile(&self.kustomization, artifact, &mut cluster, &mut |event| {
+                self.hear(&event, &desired)
+            });
         if self.is_news || !outcome.changes.is_empty() || !outcome.is_ready() {
             self.say(&format!("{}: {}", outcome.ready.reason, outcome.ready.message));
         }
@@ -73,9 +78,11 @@ impl Run {
     /// Says that the former verdict no longer holds.
     fn announce(&self) {
         let Some(object) = self.store.find(&self.id) else { return };
-        let progressing = Condition::new("Ready", "Unknown", "Progressing", "Reconciliation in progress");
+        let progressing =
+            Condition::new("Ready", "Unknown", "Progressing", "Reconciliation in progress");
         let conditions = condition::list(object.value(), vec![progressing]);
-        let noted = self.store.change(&self.id, |object| object["status"]["conditions"] = conditions);
+        let noted =
+            self.store.change(&self.id, |object| object["status"]["conditions"] = conditions);
         if let Err(error) = noted {
             self.say(&format!("its status is lost: {error:#}"));
         }
@@ -86,7 +93,8 @@ impl Run {
             Event::Changed(change) => self.say(&format!("{} {}", change.id, change.action.word())),
             Event::Waiting(_) => {
                 self.bell.wait(self.bell.rung(), TICK);
-                // What was deleted meanwhile will not become healthy: the next reconciliation brings it back.
+                // What was deleted meanwhile will not become healthy: the next reconciliation
+                // brings it back.
                 if has_drifted(&self.store, &self.kustomization, desired) {
                     return ControlFlow::Break(());
                 }
@@ -111,14 +119,24 @@ impl Run {
     }
 
     fn say(&self, what: &str) {
-        (self.log)(&format!("kustomization {}/{}: {what}", self.kustomization.namespace, self.kustomization.name));
+        (self.log)(&format!(
+            "kustomization {}/{}: {what}",
+            self.kustomization.namespace, self.kustomization.name
+        ));
     }
 }
 
 /// Whether the cluster no longer holds what the last reconciliation left there.
-pub(super) fn has_drifted(store: &Store, kustomization: &Kustomization, desired: &[Object]) -> bool {
-    let plan = reconcile::plan(desired, &owned(store, &kustomization.namespace, &kustomization.name));
-    !plan.create.is_empty() || !plan.update.is_empty() || kustomization.prune && !plan.prune.is_empty()
+pub(super) fn has_drifted(
+    store: &Store,
+    kustomization: &Kustomization,
+    desired: &[Object],
+) -> bool {
+    let plan =
+        reconcile::plan(desired, &owned(store, &kustomization.namespace, &kustomization.name));
+    !plan.create.is_empty()
+        || !plan.update.is_empty()
+        || kustomization.prune && !plan.prune.is_empty()
 }
 
 /// Deletes all that a Kustomization, itself deleted, had applied.
@@ -130,8 +148,9 @@ pub(super) fn delete_owned(store: &Store, namespace: &str, name: &str) {
 
 /// What a Kustomization has applied, without what the cluster added.
 fn owned(store: &Store, namespace: &str, name: &str) -> Vec<Object> {
-    let is_owned =
-        |object: &Object| object.label(OWNER_NAME) == Some(name) && object.label(OWNER_NAMESPACE) == Some(namespace);
+    let is_owned = |object: &Object| {
+        object.label(OWNER_NAME) == Some(name) && object.label(OWNER_NAMESPACE) == Some(namespace)
+    };
     store.as_applied().into_iter().filter(is_owned).collect()
 }
 

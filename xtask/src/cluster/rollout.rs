@@ -1,4 +1,5 @@
-//! How many pods a rolling update may start and end next: Kubernetes' own arithmetic, as a pure function.
+//! How many pods a rolling update may start and end next: Kubernetes' own arithmetic, as a pure
+//! function.
 
 use super::spec::{DeploymentSpec, Strategy};
 
@@ -23,8 +24,8 @@ pub(super) struct Step {
 }
 
 /// The next step towards `spec.replicas` pods of the present template.
-/// At most `replicas + maxSurge` pods live at any time, at least `replicas - maxUnavailable` are available.
-/// `leaving`: pods of former templates that were told to go and are still there.
+/// At most `replicas + maxSurge` pods live at any time, at least `replicas - maxUnavailable` are
+/// available. `leaving`: pods of former templates that were told to go and are still there.
 pub(super) fn step(spec: &DeploymentSpec, new: Counts, old: Counts, leaving: usize) -> Step {
     let replicas = spec.replicas;
     let end_new = new.total.saturating_sub(replicas);
@@ -42,7 +43,8 @@ pub(super) fn step(spec: &DeploymentSpec, new: Counts, old: Counts, leaving: usi
     }
 }
 
-/// How many old pods may go: all that do not serve, and of those that do what the available ones leave over.
+/// How many old pods may go: all that do not serve, and of those that do what the available ones
+/// leave over.
 fn removable(min_available: usize, new: Counts, old: Counts) -> usize {
     // New pods that are not available yet are needed: they must not be traded for old ones.
     let new_unavailable = new.total - new.available;
@@ -78,7 +80,10 @@ mod tests {
     use super::{super::spec, *};
 
     fn spec_of(replicas: usize, strategy: Value) -> DeploymentSpec {
-        spec::read(&json!({"replicas": replicas, "selector": {}, "strategy": strategy, "template": {}})).unwrap()
+        spec::read(
+            &json!({"replicas": replicas, "selector": {}, "strategy": strategy, "template": {}}),
+        )
+        .unwrap()
     }
 
     fn pods(total: usize, available: usize) -> Counts {
@@ -129,8 +134,13 @@ mod tests {
 
     #[test]
     fn whatever_the_limits_every_rollout_ends_and_keeps_enough_serving() {
-        for (replicas, surge, unavailable) in [(1, 1, 0), (1, 0, 0), (3, 1, 0), (4, 2, 1), (5, 0, 2)] {
-            let spec = spec_of(replicas, json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}));
+        for (replicas, surge, unavailable) in
+            [(1, 1, 0), (1, 0, 0), (3, 1, 0), (4, 2, 1), (5, 0, 2)]
+        {
+            let spec = spec_of(
+                replicas,
+                json!({"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}),
+            );
             let (mut new, mut old) = (pods(0, 0), pods(replicas, replicas));
             let least = replicas - if surge + unavailable == 0 { 1 } else { unavailable };
             let mut rounds = 0;

@@ -45,32 +45,60 @@ impl Cluster {
     /// Starts an empty cluster, which begins at once to follow its sources.
     pub(crate) fn start(options: Options) -> Result<Self> {
         fs::create_dir_all(&options.state_dir)?;
-        // Pods have working directories of their own, so that a relative folder would mean something else to them.
+        // Pods have working directories of their own, so that a relative folder would mean
+        // something else to them.
         let state_dir = fs::canonicalize(&options.state_dir)?;
         let bell = Arc::new(Bell::default());
         let store = Arc::new(Store::new(Arc::clone(&bell))?);
         let images = ImageStore::new(state_dir.join("images"), options.images)?;
-        let kubelet = Kubelet::new(images, Arc::clone(&store), state_dir.join("pods"), Arc::clone(&options.log))?;
+        let kubelet = Kubelet::new(
+            images,
+            Arc::clone(&store),
+            state_dir.join("pods"),
+            Arc::clone(&options.log),
+        )?;
         let kubelet = Arc::new(kubelet);
-        let sources = Sources::new(options.sources, options.root, state_dir.join("sources"), Arc::clone(&store))?;
+        let sources = Sources::new(
+            options.sources,
+            options.root,
+            state_dir.join("sources"),
+            Arc::clone(&store),
+        )?;
         let (sources, log) = (Arc::new(sources), options.log);
-        let flux = Arc::new(Flux::new(Arc::clone(&store), Arc::clone(&sources), Arc::clone(&bell), Arc::clone(&log)));
+        let flux = Arc::new(Flux::new(
+            Arc::clone(&store),
+            Arc::clone(&sources),
+            Arc::clone(&bell),
+            Arc::clone(&log),
+        ));
         let addresses = Arc::new(Addresses::new(&state_dir));
-        let services =
-            Services::new(Arc::clone(&store), Arc::clone(&kubelet), Arc::clone(&addresses), Arc::clone(&log));
+        let services = Services::new(
+            Arc::clone(&store),
+            Arc::clone(&kubelet),
+            Arc::clone(&addresses),
+            Arc::clone(&log),
+        );
         let api = Api { store: Arc::clone(&store), kubelet: Arc::clone(&kubelet) };
         let server = Some(Server::start(move |target| api.answer(target))?);
-        let (services, closing, threads) = (Arc::new(Mutex::new(services)), Arc::default(), Vec::new());
+        let (services, closing, threads) =
+            (Arc::new(Mutex::new(services)), Arc::default(), Vec::new());
         let mut cluster = Self { store, kubelet, bell, flux, services, server, closing, threads };
         cluster.control(addresses, sources, &log)?;
         Ok(cluster)
     }
 
     /// Starts the controllers, each kind in a thread of its own so that none waits for another.
-    fn control(&mut self, addresses: Arc<Addresses>, sources: Arc<Sources>, log: &Log) -> Result<()> {
+    fn control(
+        &mut self,
+        addresses: Arc<Addresses>,
+        sources: Arc<Sources>,
+        log: &Log,
+    ) -> Result<()> {
         let (store, bell) = (Arc::clone(&self.store), Arc::clone(&self.bell));
-        let mut deployments = Deployments::new(store, Arc::clone(&self.kubelet), addresses, bell, Arc::clone(log));
-        let (flux, services, kubelet) = (Arc::clone(&self.flux), Arc::clone(&self.services), Arc::clone(&self.kubelet));
+        let mut deployments =
+            Deployments::new(store, Arc::clone(&self.kubelet), addresses, bell, Arc::clone(log));
+        let (flux, services, kubelet) =
+            (Arc::clone(&self.flux), Arc::clone(&self.services), Arc::clone(&self.kubelet));
         self.spawn("source", Pace::Every(POLL), log, move || sources.sync())?;
         self.spawn("flux", Pace::WithChanges, log, move || flux.sync())?;
         self.spawn("deployment", Pace::WithChanges, log, move || deployments.sync())?;
@@ -88,12 +116,14 @@ impl Cluster {
         log: &Log,
         mut look: impl FnMut() -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let (bell, closing, log) = (Arc::clone(&self.bell), Arc::clone(&self.closing), Arc::clone(log));
+        let (bell, closing, log) =
+            (Arc::clone(&self.bell), Arc::clone(&self.closing), Arc::clone(log));
         let work = move || {
             let mut said = String::new();
             while !closing.load(Ordering::Acquire) {
                 let seen = bell.rung();
-                let complaint = look().err().map_or_else(String::new, |error| format!("{name}: {error:#}"));
+                let complaint =
+                    look().err().map_or_else(String::new, |error| format!("{name}: {error:#}"));
                 if !complaint.is_empty() && complaint != said {
                     log(&complaint);
                 }
@@ -110,14 +140,20 @@ impl Cluster {
         self.server.as_ref().map(Server::url).unwrap_or_default()
     }
 
-    /// Waits until a Flux Kustomization (`name` or `namespace/name`) has applied `revision` and all is healthy.
-    /// Fails at once when Flux gives that revision up, with Flux' own words.
-    pub(crate) fn wait_ready(&self, kustomization: &str, revision: &str, timeout: Duration) -> Result<()> {
+    /// Waits until a Flux Kustomization (`name` or `namespace/name`) has applied `revision` and all
+    /// is healthy. Fails at once when Flux gives that revision up, with Flux' own words.
+    pub(crate) fn wait_ready(
+        &self,
+        kustomization: &str,
+        revision: &str,
+        timeout: Duration,
+    ) -> Result<()> {
         let mut last = None;
         let done = self.wait_until(timeout, |cluster| {
             last = cluster.kustomization(kustomization);
             last.as_ref().is_some_and(|info| {
-                info.attempted == revision && (info.failed || info.applied == revision && info.ready)
+                info.attempted == revision
+                    && (info.failed || info.applied == revision && info.ready)
             })
         });
         match last {
@@ -142,7 +178,11 @@ impl Cluster {
     }
 
     /// Waits until `holds`; looks whenever something changed. Says whether it came to hold in time.
-    pub(crate) fn wait_until(&self, timeout: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+    pub(crate) fn wait_until(
+        &self,
+        timeout: Duration,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> bool {
         let deadline = Instant::now() + timeout;
         loop {
             let seen = self.bell.rung();
@@ -159,16 +199,19 @@ impl Cluster {
 
     /// How a Flux Kustomization (`name` in flux-system, or `namespace/name`) is.
     pub(crate) fn kustomization(&self, kustomization: &str) -> Option<KustomizationInfo> {
-        let (namespace, name) = kustomization.split_once('/').unwrap_or(("flux-system", kustomization));
+        let (namespace, name) =
+            kustomization.split_once('/').unwrap_or(("flux-system", kustomization));
         self.flux.info(namespace, name)
     }
 
-    /// Where clients reach a port of a Service (`namespace/name`): its proxy then knows of every pod that is ready by now.
+    /// Where clients reach a port of a Service (`namespace/name`): its proxy then knows of every
+    /// pod that is ready by now.
     pub(crate) fn service_url(&self, service: &str, port: u16) -> Result<String> {
         let (namespace, name) = service.split_once('/').context("a service is namespace/name")?;
         locked(&self.services).sync()?;
         let services = self.store.list("", "Service");
-        let found = services.iter().find(|object| object.namespace() == namespace && object.name() == name);
+        let found =
+            services.iter().find(|object| object.namespace() == namespace && object.name() == name);
         let address = found.and_then(|object| object.at("/spec/clusterIP")?.as_str());
         match address {
             Some(address) => Ok(format!("http://{address}:{port}")),
@@ -179,7 +222,10 @@ impl Cluster {
     /// The pods of a namespace, by name.
     pub(crate) fn pods(&self, namespace: &str) -> Vec<PodInfo> {
         let pods = self.kubelet.pods();
-        pods.iter().filter(|pod| pod.metadata.namespace == namespace).map(|pod| pod.info()).collect()
+        pods.iter()
+            .filter(|pod| pod.metadata.namespace == namespace)
+            .map(|pod| pod.info())
+            .collect()
     }
 
     /// All stored objects; pods are not among them.
@@ -187,7 +233,8 @@ impl Cluster {
         self.store.all()
     }
 
-    /// Removes an object behind Flux' back, as somebody with kubectl might; says whether it was there.
+    /// Removes an object behind Flux' back, as somebody with kubectl might; says whether it was
+    /// there.
     pub(crate) fn delete_object(&self, id: &ObjectId) -> bool {
         match id.kind.as_str() {
             "Pod" => self.kubelet.find(&id.namespace, &id.name).is_some_and(|pod| {

@@ -1,5 +1,6 @@
-//! Services: each has an address of its own, and at its ports a small TCP proxy over the ready pods.
-//! Like kube-proxy's, it chooses a pod for each connection and knows nothing of what flows through it.
+//! Services: each has an address of its own, and at its ports a small TCP proxy over the ready
+//! pods. Like kube-proxy's, it chooses a pod for each connection and knows nothing of what flows
+//! through it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,9 +53,23 @@ struct Target {
 }
 
 impl Services {
-    pub(super) fn new(store: Arc<Store>, kubelet: Arc<Kubelet>, addresses: Arc<Addresses>, log: Log) -> Self {
+    pub(super) fn new(
+        store: Arc<Store>,
+        kubelet: Arc<Kubelet>,
+        addresses: Arc<Addresses>,
+        log: Log,
+    ) -> Self {
         let (without_address, doors, shut) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Self { store, kubelet, addresses, connections: Arc::default(), log, without_address, doors, shut }
+        Self {
+            store,
+            kubelet,
+            addresses,
+            connections: Arc::default(),
+            log,
+            without_address,
+            doors,
+            shut,
+        }
     }
 
     /// One look at everything: doors open, close, and learn new targets.
@@ -66,7 +81,11 @@ impl Services {
             let Some(address) = self.address(&object, &service)? else { continue };
             for port in service.spec.ports {
                 let selector = service.spec.selector.clone();
-                let target = Target { namespace: service.metadata.namespace.clone(), selector, port: port.clone() };
+                let target = Target {
+                    namespace: service.metadata.namespace.clone(),
+                    selector,
+                    port: port.clone(),
+                };
                 // Without a ready pod nobody listens, so that a connection is refused.
                 if !target.backends(&self.kubelet).is_empty() {
                     wanted.insert(SocketAddr::from((address, port.port)), target);
@@ -102,13 +121,17 @@ impl Services {
         let ports: Vec<_> = service.spec.ports.iter().map(|port| port.port).collect();
         match self.addresses.service(&ports) {
             Ok(address) => {
-                self.store.change(&object.id(), |object| object["spec"]["clusterIP"] = json!(address))?;
+                self.store
+                    .change(&object.id(), |object| object["spec"]["clusterIP"] = json!(address))?;
                 Ok(Some(address))
             }
             Err(why) => {
                 // Said once; asking at each tick would not help.
                 self.without_address.insert(service.metadata.uid.clone());
-                (self.log)(&format!("service {}/{}: {why}", service.metadata.namespace, service.metadata.name));
+                (self.log)(&format!(
+                    "service {}/{}: {why}",
+                    service.metadata.namespace, service.metadata.name
+                ));
                 Ok(None)
             }
         }
@@ -124,7 +147,9 @@ impl Services {
                 self.doors.insert(at, door);
                 self.shut.remove(&at);
             }
-            Err(error) if self.shut.insert(at) => (self.log)(&format!("service at {at}: cannot listen: {error}")),
+            Err(error) if self.shut.insert(at) => {
+                (self.log)(&format!("service at {at}: cannot listen: {error}"))
+            }
             Err(_) => {}
         }
     }
@@ -136,7 +161,8 @@ impl Target {
         let same = Amount::Number(self.port.port);
         let wanted = self.port.target_port.as_ref().unwrap_or(&same);
         let pods = kubelet.endpoints(&self.namespace, &self.selector);
-        let backend = |pod: &Arc<super::pod::Pod>| Some((pod.address, wanted.port(&pod.container)?).into());
+        let backend =
+            |pod: &Arc<super::pod::Pod>| Some((pod.address, wanted.port(&pod.container)?).into());
         pods.iter().filter_map(backend).collect()
     }
 }
@@ -203,7 +229,9 @@ impl Drop for Door {
 /// A connection to one of the backends, each tried once, beginning with another one each time.
 fn connect(backends: &[SocketAddr], first: usize) -> Option<TcpStream> {
     let n = backends.len();
-    (0..n).find_map(|i| TcpStream::connect_timeout(&backends[(first.wrapping_add(i)) % n], CONNECT).ok())
+    (0..n).find_map(|i| {
+        TcpStream::connect_timeout(&backends[(first.wrapping_add(i)) % n], CONNECT).ok()
+    })
 }
 
 /// The connections that are open, so that they can be ended.
@@ -223,7 +251,11 @@ struct Connection {
 
 impl Connections {
     /// Carries bytes between `client` and the stream that `connect` finds, in a thread of its own.
-    fn serve(&self, client: TcpStream, connect: impl FnOnce() -> Option<TcpStream> + Send + 'static) {
+    fn serve(
+        &self,
+        client: TcpStream,
+        connect: impl FnOnce() -> Option<TcpStream> + Send + 'static,
+    ) {
         let client = Arc::new(client);
         let (pod, over) = (Slot::default(), Arc::new(AtomicBool::new(false)));
         let (ours, slot, told) = (Arc::clone(&client), Arc::clone(&pod), Arc::clone(&over));
@@ -246,7 +278,8 @@ impl Connections {
 
     fn reap(&self) {
         let mut connections = locked(&self.0);
-        let (over, open) = std::mem::take(&mut *connections).into_iter().partition(|c| c.thread.is_finished());
+        let (over, open) =
+            std::mem::take(&mut *connections).into_iter().partition(|c| c.thread.is_finished());
         *connections = open;
         drop(connections);
         Vec::into_iter(over).for_each(|connection: Connection| drop(connection.thread.join()));

@@ -47,8 +47,9 @@ impl Sources {
         store: Arc<Store>,
     ) -> Result<Self> {
         for repository in repositories.values() {
-            git(repository, &["rev-parse", "--git-dir"])
-                .with_context(|| format!("{} is no Git repository to follow", repository.display()))?;
+            git(repository, &["rev-parse", "--git-dir"]).with_context(|| {
+                format!("{} is no Git repository to follow", repository.display())
+            })?;
         }
         fs::create_dir_all(&checkouts)?;
         let root = Mutex::new(Some(root));
@@ -62,7 +63,8 @@ impl Sources {
     }
 
     /// Looks at every GitRepository once, and writes what it found into its status.
-    /// A real cluster asks at the GitRepository's `interval`; asking a disk is cheap, so this is called far more often.
+    /// A real cluster asks at the GitRepository's `interval`; asking a disk is cheap, so this is
+    /// called far more often.
     pub(super) fn sync(&self) -> Result<()> {
         self.bootstrap()?;
         let objects = self.store.list("source.toolkit.fluxcd.io", "GitRepository");
@@ -80,8 +82,9 @@ impl Sources {
         Ok(())
     }
 
-    /// As soon as a repository has the root folder on the branch that its `HEAD` names: the two objects that `flux bootstrap` creates
-    /// by hand. What the folder itself says of them is applied over them.
+    /// As soon as a repository has the root folder on the branch that its `HEAD` names: the two
+    /// objects that `flux bootstrap` creates by hand. What the folder itself says of them is
+    /// applied over them.
     fn bootstrap(&self) -> Result<()> {
         let mut pending = locked(&self.root);
         let Some(root) = &*pending else { return Ok(()) };
@@ -108,11 +111,14 @@ impl Sources {
             .repositories
             .get(&source.url)
             .with_context(|| format!("no repository on this machine stands for {}", source.url))?;
-        let branch = source.branch.context("this stand-in follows branches: spec.ref.branch is missing")?;
+        let branch =
+            source.branch.context("this stand-in follows branches: spec.ref.branch is missing")?;
         let head = self.head(repository, &branch)?;
         let revision = format!("{branch}@sha1:{head}");
         let present = self.artifact(&source.namespace, &source.name);
-        if present.is_some_and(|artifact| artifact.revision == revision) && condition::holds(object.value(), "Ready") {
+        if present.is_some_and(|artifact| artifact.revision == revision)
+            && condition::holds(object.value(), "Ready")
+        {
             return Ok(None);
         }
         let tree = Tree::read(&self.checkout(repository, &head)?)?;
@@ -144,7 +150,13 @@ impl Sources {
         let index = unfinished.with_extension("index");
         let run = |args: &[&str]| {
             let mut command = command(repository);
-            output(command.env("GIT_INDEX_FILE", &index).arg("--work-tree").arg(&unfinished).args(args))
+            output(
+                command
+                    .env("GIT_INDEX_FILE", &index)
+                    .arg("--work-tree")
+                    .arg(&unfinished)
+                    .args(args),
+            )
         };
         run(&["read-tree", commit])?;
         run(&["checkout-index", "--all"])?;
@@ -206,7 +218,8 @@ fn command(repository: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-c").arg("safe.directory=*").arg("--git-dir").arg(repository);
     // A hook that runs us has set these for a repository of its own.
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"] {
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"]
+    {
         command.env_remove(name);
     }
     command

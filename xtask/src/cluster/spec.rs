@@ -1,4 +1,5 @@
-//! The parts of Deployments, pods and Services that the stand-in acts on, with Kubernetes' own defaults.
+//! The parts of Deployments, pods and Services that the stand-in acts on, with Kubernetes' own
+//! defaults.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The objects of the cluster, as an API server keeps them: with uid, generation, resourceVersion and status.
+//! The objects of the cluster, as an API server keeps them: with uid, generation, resourceVersion
+//! and status.
 
 use std::{
     collections::BTreeMap,
@@ -63,7 +64,8 @@ impl Store {
         let bare = |object: Object| match object.kind() {
             "Service" => {
                 let mut value = object.clone().into_value();
-                if let (true, Some(spec)) = (has_own_address(&value), value["spec"].as_object_mut()) {
+                if let (true, Some(spec)) = (has_own_address(&value), value["spec"].as_object_mut())
+                {
                     spec.remove("clusterIP");
                 }
                 Object::from_value(value).unwrap_or(object)
@@ -169,10 +171,13 @@ fn created(mut object: Value, version: u64) -> Value {
     object
 }
 
-/// `desired` in the place of `live`: the server's own fields stay, and another spec is another generation.
+/// `desired` in the place of `live`: the server's own fields stay, and another spec is another
+/// generation.
 fn updated(mut desired: Value, live: &Value) -> Value {
     let address = has_own_address(live).then(|| &live["spec"]["clusterIP"]);
-    if let (Some(address), Some(spec)) = (address, desired.get_mut("spec").and_then(Value::as_object_mut)) {
+    if let (Some(address), Some(spec)) =
+        (address, desired.get_mut("spec").and_then(Value::as_object_mut))
+    {
         spec.entry("clusterIP").or_insert_with(|| address.clone());
     }
     let generation = live["metadata"]["generation"].as_u64().unwrap_or(1);
@@ -187,10 +192,13 @@ fn updated(mut desired: Value, live: &Value) -> Value {
     desired
 }
 
-/// Whether a Service has an address that was given to it here: no other cluster gives loopback addresses.
+/// Whether a Service has an address that was given to it here: no other cluster gives loopback
+/// addresses.
 fn has_own_address(service: &Value) -> bool {
     let address = service.pointer("/spec/clusterIP").and_then(Value::as_str);
-    address.and_then(|address| address.parse::<Ipv4Addr>().ok()).is_some_and(|address| address.is_loopback())
+    address
+        .and_then(|address| address.parse::<Ipv4Addr>().ok())
+        .is_some_and(|address| address.is_loopback())
 }
 
 /// Everything but metadata and status.
@@ -265,7 +273,8 @@ mod tests {
         let live = store.find(&id).unwrap();
         assert_eq!(live.at("/spec/clusterIP"), Some(&json!("127.1.128.1")));
         assert_eq!(live.at("/spec/ports/0/port"), Some(&json!(80)));
-        let applied = store.as_applied().into_iter().find(|object| object.kind() == "Service").unwrap();
+        let applied =
+            store.as_applied().into_iter().find(|object| object.kind() == "Service").unwrap();
         assert_eq!(applied.at("/spec"), Some(&json!({"ports": [{"port": 80}]})));
     }
 }

@@ -1,7 +1,9 @@
-//! A small DistilBERT checkpoint, made on the spot: the hub's file names and tensors, weights drawn from a seed.
+//! A small DistilBERT checkpoint, made on the spot: the hub's file names and tensors, weights drawn
+//! from a seed.
 //!
-//! It stands where `distilbert-base-uncased` stands in the tutorial: untrained for the task, with a masked-LM head and without a
-//! classifier, so that importing, loading and fine-tuning take the same paths.
+//! It stands where `distilbert-base-uncased` stands in the tutorial: untrained for the task, with a
+//! masked-LM head and without a classifier, so that importing, loading and fine-tuning take the
+//! same paths.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +19,8 @@ const LAYERS: usize = 2;
 const HEADS: usize = 4;
 /// Longest text in tokens.
 const POSITIONS: usize = 128;
-/// Standard deviation of the weights, as in DistilBERT's own initialisation, scaled up for the small width.
+/// Standard deviation of the weights, as in DistilBERT's own initialisation, scaled up for the
+/// small width.
 const SPREAD: f32 = 0.05;
 
 /// Writes the checkpoint; its vocabulary has every word of `texts`, and letters for all others.
@@ -37,7 +40,8 @@ const CARD: &str = "---\nlicense: apache-2.0\nlanguage: en\ntags: [distilbert]\n
 
 /// BERT's special tokens, single letters and signs, and the words, in a fixed order.
 fn vocabulary(texts: &[&str]) -> Vec<String> {
-    let mut entries: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into();
+    let mut entries: Vec<String> =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into();
     let letters = ('a'..='z').chain('0'..='9');
     entries.extend(letters.clone().map(String::from));
     entries.extend(letters.map(|letter| format!("##{letter}")));
@@ -131,15 +135,24 @@ fn tensors(vocabulary: usize) -> Vec<Tensor> {
         all.push(Tensor { name, shape: vec![width], values: vec![value; width] });
     };
     let norms = (0..LAYERS).flat_map(|layer| {
-        ["sa_layer_norm", "output_layer_norm"].map(|norm| format!("distilbert.transformer.layer.{layer}.{norm}"))
+        ["sa_layer_norm", "output_layer_norm"]
+            .map(|norm| format!("distilbert.transformer.layer.{layer}.{norm}"))
     });
-    for norm in norms.chain(["distilbert.embeddings.LayerNorm".to_owned(), "vocab_layer_norm".to_owned()]) {
+    for norm in
+        norms.chain(["distilbert.embeddings.LayerNorm".to_owned(), "vocab_layer_norm".to_owned()])
+    {
         constant(format!("{norm}.weight"), DIM, 1.0);
         constant(format!("{norm}.bias"), DIM, 0.0);
     }
     for layer in 0..LAYERS {
         let within = format!("distilbert.transformer.layer.{layer}");
-        for name in ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin2"] {
+        for name in [
+            "attention.q_lin",
+            "attention.k_lin",
+            "attention.v_lin",
+            "attention.out_lin",
+            "ffn.lin2",
+        ] {
             constant(format!("{within}.{name}.bias"), DIM, 0.0);
         }
         constant(format!("{within}.ffn.lin1.bias"), HIDDEN, 0.0);
@@ -150,25 +163,32 @@ fn tensors(vocabulary: usize) -> Vec<Tensor> {
     all
 }
 
-/// The safetensors format: the header's length (8 bytes, little endian), the header (JSON), the values.
+/// The safetensors format: the header's length (8 bytes, little endian), the header (JSON), the
+/// values.
 fn safetensors(tensors: &[Tensor]) -> anyhow::Result<Vec<u8>> {
-    let mut header = serde_json::Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
+    let mut header =
+        serde_json::Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
     let mut offset = 0;
     for tensor in tensors {
         let end = offset + 4 * tensor.values.len();
-        header
-            .insert(tensor.name.clone(), json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [offset, end]}));
+        header.insert(
+            tensor.name.clone(),
+            json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [offset, end]}),
+        );
         offset = end;
     }
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut bytes = u64::try_from(header.len())?.to_le_bytes().to_vec();
     bytes.extend(header);
-    bytes.extend(tensors.iter().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes()));
+    bytes.extend(
+        tensors.iter().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes()),
+    );
     Ok(bytes)
 }
 
-/// Normally distributed numbers from a seed: SplitMix64, and the sum of twelve uniform numbers less six.
+/// Normally distributed numbers from a seed: SplitMix64, and the sum of twelve uniform numbers less
+/// six.
 struct Gauss(u64);
 
 impl Gauss {

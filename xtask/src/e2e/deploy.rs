@@ -14,7 +14,8 @@ use crate::client::{Answer, Asking, ask};
 use crate::cluster::Cluster;
 use crate::node::Node;
 
-/// The Git repository's real URL, which Flux would fetch; the local cluster is told which bare repository stands for it.
+/// The Git repository's real URL, which Flux would fetch; the local cluster is told which bare
+/// repository stands for it.
 const URL: &str = "https://git.example.com/demo/ml-infra.git";
 /// How long a rollout may take before the story calls it lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,8 +37,11 @@ pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Res
     stage.run("git init --quiet --bare --initial-branch=main ml-infra.git")?;
     stage.run("git clone --quiet ml-infra.git ml-infra")?;
     stage.cd(&root.join("ml-infra"))?;
-    for (name, value) in [("user.name", "kit-rs demo"), ("user.email", "demo@example.com"), ("commit.gpgsign", "false")]
-    {
+    for (name, value) in [
+        ("user.name", "kit-rs demo"),
+        ("user.email", "demo@example.com"),
+        ("commit.gpgsign", "false"),
+    ] {
         stage.run(&format!("git config {name} '{value}'"))?;
     }
     stage.run("git symbolic-ref HEAD refs/heads/main")?;
@@ -46,9 +50,11 @@ pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Res
         "kit-rs gitops render {} --app distilbert --name distilbert-sentiment-classifier --progress-deadline 15",
         image.reference
     ))?;
-    for file in
-        ["apps/distilbert/deployment.yaml", "apps/distilbert/kustomization.yaml", "clusters/dev/distilbert-app.yaml"]
-    {
+    for file in [
+        "apps/distilbert/deployment.yaml",
+        "apps/distilbert/kustomization.yaml",
+        "clusters/dev/distilbert-app.yaml",
+    ] {
         ensure!(stage.cwd.join(file).is_file(), "render wrote no {file}");
     }
     let built = stage.run("kit-rs gitops build apps/distilbert")?;
@@ -115,8 +121,16 @@ fn quiz(url: &str, lesson: &Lesson) -> anyhow::Result<()> {
         right += usize::from(answered == format!("LABEL_{label}"));
     }
     let accuracy = right as f64 / lesson.asked.len() as f64;
-    say(&format!("  {right} of {} answers are right ({:.1} %)", lesson.asked.len(), 100.0 * accuracy));
-    ensure!(accuracy >= lesson.least_accuracy, "at least {:.0} % should be right", 100.0 * lesson.least_accuracy);
+    say(&format!(
+        "  {right} of {} answers are right ({:.1} %)",
+        lesson.asked.len(),
+        100.0 * accuracy
+    ));
+    ensure!(
+        accuracy >= lesson.least_accuracy,
+        "at least {:.0} % should be right",
+        100.0 * lesson.least_accuracy
+    );
     Ok(())
 }
 
@@ -135,7 +149,10 @@ pub(crate) fn update(
     let second = package::pack_as(stage, "1.0.1")?;
     package::push(stage, "distilbert-sentiment:1.0.1", &package::reference(registry, "1.0.1"))?;
     let (image, uploaded) = package::build_image(stage, registry, "1.0.1", &second, runtime)?;
-    ensure!(uploaded < 64 * 1024, "{uploaded} bytes were uploaded for an image whose program did not change");
+    ensure!(
+        uploaded < 64 * 1024,
+        "{uploaded} bytes were uploaded for an image whose program did not change"
+    );
 
     let url = service(cluster)?;
     let asking = Asking::begin(&url, &lesson.asked)?;
@@ -162,13 +179,18 @@ pub(crate) fn update(
 
 /// Waits until only one pod of the app is left, and ready: the old one has ended.
 fn settled(cluster: &Cluster) -> anyhow::Result<()> {
-    let alone = |cluster: &Cluster| matches!(cluster.pods("distilbert").as_slice(), [pod] if pod.ready);
+    let alone =
+        |cluster: &Cluster| matches!(cluster.pods("distilbert").as_slice(), [pod] if pod.ready);
     ensure!(cluster.wait_until(PATIENCE, alone), "the old pod does not end");
     Ok(())
 }
 
 /// Writes another image into the Deployment, commits and pushes; returns the revision.
-pub(crate) fn bump(stage: &mut Stage, image: &package::Artifact, message: &str) -> anyhow::Result<String> {
+pub(crate) fn bump(
+    stage: &mut Stage,
+    image: &package::Artifact,
+    message: &str,
+) -> anyhow::Result<String> {
     stage.cd(&stage.root.join("ml-infra"))?;
     stage.run(&format!("kit-rs gitops bump {} --app distilbert", image.reference))?;
     stage.run("git diff --stat")?;
@@ -176,7 +198,11 @@ pub(crate) fn bump(stage: &mut Stage, image: &package::Artifact, message: &str) 
 }
 
 /// `git revert`: the old digest serves again.
-pub(crate) fn rollback(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> anyhow::Result<()> {
+pub(crate) fn rollback(
+    stage: &mut Stage,
+    cluster: &mut Cluster,
+    first: &str,
+) -> anyhow::Result<()> {
     stage.step("rollback: git revert, and the old digest serves again");
     revert(stage, cluster, first)
 }
@@ -198,7 +224,9 @@ pub(crate) fn keep(cluster: &Cluster) -> anyhow::Result<()> {
     say("\nThe cluster keeps running until Ctrl-C. Try, in another terminal:");
     say(&format!("  kit-rs gitops get kustomizations -w --server {api}"));
     say(&format!("  kit-rs gitops get pods -w --server {api}"));
-    say(&format!("  curl {url}/predict -H 'content-type: application/json' -d '{{\"text\": \"I love it\"}}'"));
+    say(&format!(
+        "  curl {url}/predict -H 'content-type: application/json' -d '{{\"text\": \"I love it\"}}'"
+    ));
     say("  and commit to target/e2e/ml-infra, then git push.");
     crate::process::wait_for_interrupt()
 }

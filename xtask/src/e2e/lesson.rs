@@ -34,24 +34,32 @@ pub(crate) enum Origin {
     Hub(String),
 }
 
-/// Training steps that a pretrained checkpoint needs at least to learn the story's sentences, at 16 texts a step.
+/// Training steps that a pretrained checkpoint needs at least to learn the story's sentences, at 16
+/// texts a step.
 const ENOUGH_STEPS: usize = 100;
 
 impl Lesson {
     /// Reads what the user named; the story's own otherwise.
-    pub(crate) fn new(model: Option<&str>, dataset: Option<&Path>, validation: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        model: Option<&str>,
+        dataset: Option<&Path>,
+        validation: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let origin = match model {
             None => Origin::Small,
             Some(name) => match name.strip_prefix("hf:") {
                 Some(repository) => Origin::Hub(repository.to_owned()),
-                None => Origin::Folder(fs::canonicalize(name).context("--model names a folder, or hf:ORG/NAME")?),
+                None => Origin::Folder(
+                    fs::canonicalize(name).context("--model names a folder, or hf:ORG/NAME")?,
+                ),
             },
         };
         let Sentences { first, more, asked } = match dataset {
             None => Sentences::ours(),
             Some(dataset) => Sentences::of(read(dataset)?, validation.map(read).transpose()?)?,
         };
-        // A checkpoint of random weights learns the story's sentences by heart; a pretrained one is only tuned.
+        // A checkpoint of random weights learns the story's sentences by heart; a pretrained one is
+        // only tuned.
         let settings = match origin {
             Origin::Small => "--epochs 8 --batch-size 16 --learning-rate 1e-3 --seed 42".to_owned(),
             _ => {
@@ -84,12 +92,18 @@ impl Sentences {
         let (more, asked) = match validation {
             Some(validation) => (all, validation),
             None => {
-                let (asked, learnt): (Vec<_>, Vec<_>) = all.into_iter().enumerate().partition(|(at, _)| at % 10 == 9);
-                let samples = |numbered: Vec<(usize, _)>| numbered.into_iter().map(|(_, sample)| sample).collect();
+                let (asked, learnt): (Vec<_>, Vec<_>) =
+                    all.into_iter().enumerate().partition(|(at, _)| at % 10 == 9);
+                let samples = |numbered: Vec<(usize, _)>| {
+                    numbered.into_iter().map(|(_, sample)| sample).collect()
+                };
                 (samples(learnt), samples(asked))
             }
         };
-        ensure!(!asked.is_empty(), "too few sentences to hold some out: name more, or --validation FILE");
+        ensure!(
+            !asked.is_empty(),
+            "too few sentences to hold some out: name more, or --validation FILE"
+        );
         // The update learns from more than the first model did.
         let first = more[..(more.len() * 3).div_ceil(4)].to_vec();
         Ok(Self { first, more, asked })
@@ -97,13 +111,20 @@ impl Sentences {
 }
 
 fn read(path: &Path) -> anyhow::Result<Samples> {
-    let document: Value =
-        serde_json::from_str(&fs::read_to_string(path)?).with_context(|| path.display().to_string())?;
-    let Some(samples) = document["samples"].as_array() else { bail!("{} has no `samples`", path.display()) };
-    let sample =
-        |sample: &Value| Some((sample["text"].as_str()?.to_owned(), usize::try_from(sample["label"].as_u64()?).ok()?));
+    let document: Value = serde_json::from_str(&fs::read_to_string(path)?)
+        .with_context(|| path.display().to_string())?;
+    let Some(samples) = document["samples"].as_array() else {
+        bail!("{} has no `samples`", path.display())
+    };
+    let sample = |sample: &Value| {
+        Some((
+            sample["text"].as_str()?.to_owned(),
+            usize::try_from(sample["label"].as_u64()?).ok()?,
+        ))
+    };
     let read: Option<Samples> = samples.iter().map(sample).collect();
-    let read = read.with_context(|| format!("{}: a sample lacks its text or its label", path.display()))?;
+    let read =
+        read.with_context(|| format!("{}: a sample lacks its text or its label", path.display()))?;
     ensure!(!read.is_empty(), "{} has no samples", path.display());
     Ok(read)
 }

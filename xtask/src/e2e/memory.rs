@@ -1,4 +1,5 @@
-//! How much memory the story takes: this process and everything that it started, added up while it runs.
+//! How much memory the story takes: this process and everything that it started, added up while it
+//! runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ impl Meter {
     }
 }
 
-/// Resident memory of a process and its descendants, in KiB. Pages that several share count for each.
+/// Resident memory of a process and its descendants, in KiB. Pages that several share count for
+/// each.
 fn resident_together(root: u32) -> u64 {
     let processes: BTreeMap<u32, (u32, u64)> = running().collect();
     let is_ours = |mut pid: u32| loop {
@@ -54,7 +56,8 @@ fn resident_together(root: u32) -> u64 {
     processes.iter().filter(|(pid, _)| is_ours(**pid)).map(|(_, (_, resident))| resident).sum()
 }
 
-/// Every process: its id, its parent's, and its resident memory in KiB (proc(5), `/proc/pid/status`).
+/// Every process: its id, its parent's, and its resident memory in KiB (proc(5),
+/// `/proc/pid/status`).
 fn running() -> impl Iterator<Item = (u32, (u32, u64))> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {

@@ -1,7 +1,8 @@
-//! `cargo xtask e2e`: from a Hugging Face checkpoint to a served, GitOps-deployed, updated and rolled-back model, on one machine.
+//! `cargo xtask e2e`: from a Hugging Face checkpoint to a served, GitOps-deployed, updated and
+//! rolled-back model, on one machine.
 //!
-//! Every step is a command line that a user would type, run by the same program; what the story claims is checked, and the first
-//! false claim ends it. What it leaves lies in `target/e2e/`.
+//! Every step is a command line that a user would type, run by the same program; what the story
+//! claims is checked, and the first false claim ends it. What it leaves lies in `target/e2e/`.
 
 mod checkpoint;
 mod deploy;
@@ -27,13 +28,16 @@ pub(crate) use stage::say;
 /// Tell the whole story on this machine, and check what it claims
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A checkpoint folder with the hub's file names, or `hf:ORG/NAME` from the hub itself [default: a small one, made on the spot]
+    /// A checkpoint folder with the hub's file names, or `hf:ORG/NAME` from the hub itself
+    /// [default: a small one, made on the spot]
     #[arg(long, value_name = "DIR|hf:ORG/NAME")]
     model: Option<String>,
-    /// Labelled sentences to learn from, as {"samples": [{"text", "label"}]} [default: the story's own]
+    /// Labelled sentences to learn from, as {"samples": [{"text", "label"}]} [default: the story's
+    /// own]
     #[arg(long, value_name = "FILE", requires = "model")]
     dataset: Option<PathBuf>,
-    /// Labelled sentences that the deployed server is asked, in the same form [default: every tenth of the dataset, held out]
+    /// Labelled sentences that the deployed server is asked, in the same form [default: every tenth
+    /// of the dataset, held out]
     #[arg(long, value_name = "FILE", requires = "dataset")]
     validation: Option<PathBuf>,
     /// Leave the cluster running at the end, until Ctrl-C
@@ -43,7 +47,8 @@ pub(crate) struct Args {
 
 /// Runs the story.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
-    let lesson = Lesson::new(args.model.as_deref(), args.dataset.as_deref(), args.validation.as_deref())?;
+    let lesson =
+        Lesson::new(args.model.as_deref(), args.dataset.as_deref(), args.validation.as_deref())?;
     need_git()?;
     let kit_rs = crate::build::kit_rs(workspace)?;
     let runtime = crate::dist::build(workspace)?;
@@ -60,7 +65,11 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
 /// The one program that the story needs and does not build.
 fn need_git() -> anyhow::Result<()> {
     let found = Command::new("git").arg("--version").output();
-    found.context("git is not installed; the story keeps what runs in Git (Debian: apt-get install git)").map(drop)
+    found
+        .context(
+            "git is not installed; the story keeps what runs in Git (Debian: apt-get install git)",
+        )
+        .map(drop)
 }
 
 fn tell(stage: &mut Stage, lesson: &Lesson, runtime: &Path, keep: bool) -> anyhow::Result<()> {

@@ -19,12 +19,14 @@ pub(crate) fn import(stage: &mut Stage, lesson: &Lesson) -> anyhow::Result<()> {
     stage.step("import: a Hugging Face checkpoint becomes a ModelKit");
     let name = match &lesson.origin {
         Origin::Hub(name) => {
-            stage.run(&format!("kit-rs import https://huggingface.co/{name} --tag {NAME}:latest"))?;
+            stage
+                .run(&format!("kit-rs import https://huggingface.co/{name} --tag {NAME}:latest"))?;
             name
         }
         Origin::Small | Origin::Folder(_) => {
             offer(stage, lesson)?;
-            let hub = Server::start(stage, "hub", "kit-rs hub serve --root hub --addr 127.0.0.1:0")?;
+            let hub =
+                Server::start(stage, "hub", "kit-rs hub serve --root hub --addr 127.0.0.1:0")?;
             stage.set_env("HF_ENDPOINT", &hub.url);
             say(&format!("$ export HF_ENDPOINT={}", hub.url));
             stage.run(&format!("kit-rs import https://huggingface.co/{NAME}"))?;
@@ -33,7 +35,10 @@ pub(crate) fn import(stage: &mut Stage, lesson: &Lesson) -> anyhow::Result<()> {
     };
     stage.run(&format!("kit-rs unpack {NAME}:latest -d my-ml-project"))?;
     for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-        ensure!(stage.root.join("my-ml-project").join(file).is_file(), "{name} came without its {file}");
+        ensure!(
+            stage.root.join("my-ml-project").join(file).is_file(),
+            "{name} came without its {file}"
+        );
     }
     Ok(())
 }
@@ -46,7 +51,8 @@ fn offer(stage: &Stage, lesson: &Lesson) -> anyhow::Result<()> {
         _ => {
             let words = sentences::more();
             let asked = lesson.asked.iter().map(|(text, _)| text.as_str());
-            let texts: Vec<&str> = words.iter().map(|(text, _)| text.as_str()).chain(asked).collect();
+            let texts: Vec<&str> =
+                words.iter().map(|(text, _)| text.as_str()).chain(asked).collect();
             checkpoint::write(&offered, &texts)
         }
     }
@@ -72,7 +78,11 @@ pub(crate) fn project(stage: &mut Stage, lesson: &Lesson) -> anyhow::Result<()> 
         "kit-rs train --model . --dataset datasets/sample_data.json --output fine_tuned_model {}",
         lesson.settings
     );
-    write(stage, "code/train.sh", &script("Fine-tunes the checkpoint on datasets/sample_data.json.", &train))?;
+    write(
+        stage,
+        "code/train.sh",
+        &script("Fine-tunes the checkpoint on datasets/sample_data.json.", &train),
+    )?;
     write(
         stage,
         "code/serve.sh",
@@ -81,8 +91,7 @@ pub(crate) fn project(stage: &mut Stage, lesson: &Lesson) -> anyhow::Result<()> 
     write(stage, "README.md", README)
 }
 
-const README: &str =
-    "# Sentiment of short texts\n\nDistilBERT, fine-tuned with `sh code/train.sh`, served with `sh code/serve.sh`.\n";
+const README: &str = "# Sentiment of short texts\n\nDistilBERT, fine-tuned with `sh code/train.sh`, served with `sh code/serve.sh`.\n";
 
 fn script(what: &str, command: &str) -> String {
     format!("#!/bin/sh\n# {what}\nset -e\ncd \"$(dirname \"$0\")/..\"\nexec {command} \"$@\"\n")

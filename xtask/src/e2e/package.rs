@@ -1,4 +1,5 @@
-//! Steps 4 to 6: the project becomes a ModelKit, goes to a registry and back, and becomes a runtime image.
+//! Steps 4 to 6: the project becomes a ModelKit, goes to a registry and back, and becomes a runtime
+//! image.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,9 @@ pub(crate) fn pack(stage: &mut Stage, version: &str) -> anyhow::Result<String> {
 /// Writes the Kitfile of a version and packs it; returns the digest.
 pub(crate) fn pack_as(stage: &Stage, version: &str) -> anyhow::Result<String> {
     fs::write(stage.cwd.join("Kitfile"), kitfile(version))?;
-    let digest =
-        |answer: serde_json::Value| answer["digest"].as_str().map(str::to_owned).context("pack answers with a digest");
+    let digest = |answer: serde_json::Value| {
+        answer["digest"].as_str().map(str::to_owned).context("pack answers with a digest")
+    };
     let once = digest(stage.json(&format!("kit-rs pack . -t distilbert-sentiment:{version}"))?)?;
     let twice = digest(stage.json(&format!("kit-rs pack . -t distilbert-sentiment:{version}"))?)?;
     ensure!(once == twice, "the same project was packed as {once} and as {twice}");
@@ -104,9 +106,18 @@ fn compare(project: &Path, unpacked: &Path) -> anyhow::Result<()> {
         if path == Path::new("Kitfile") {
             continue; // kit writes the Kitfile anew from the config, so do we
         }
-        ensure!(fs::read(project.join(path))? == *bytes, "{} is not what was packed", path.display());
+        ensure!(
+            fs::read(project.join(path))? == *bytes,
+            "{} is not what was packed",
+            path.display()
+        );
     }
-    for path in ["fine_tuned_model/model.safetensors", "code/train.sh", "datasets/sample_data.json", "README.md"] {
+    for path in [
+        "fine_tuned_model/model.safetensors",
+        "code/train.sh",
+        "datasets/sample_data.json",
+        "README.md",
+    ] {
         ensure!(unpacked_files.contains_key(Path::new(path)), "{path} was not unpacked");
     }
     say(&format!("  {} files, byte for byte the project's", unpacked_files.len()));
@@ -130,7 +141,12 @@ fn files(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
 }
 
 /// Makes the runtime image and pushes it, without uploading the model again.
-pub(crate) fn image(stage: &mut Stage, registry: &Server, modelkit: &str, runtime: &Path) -> anyhow::Result<Artifact> {
+pub(crate) fn image(
+    stage: &mut Stage,
+    registry: &Server,
+    modelkit: &str,
+    runtime: &Path,
+) -> anyhow::Result<Artifact> {
     stage.step("image: a static server and the ModelKit's own layers, without Docker");
     let (image, uploaded) = build_image(stage, registry, "1.0.0", modelkit, runtime)?;
     let program = fs::metadata(runtime)?.len();
@@ -141,7 +157,8 @@ pub(crate) fn image(stage: &mut Stage, registry: &Server, modelkit: &str, runtim
     Ok(image)
 }
 
-/// Builds and pushes the image of a version; returns it, and how many bytes the registry was sent, by its own counter.
+/// Builds and pushes the image of a version; returns it, and how many bytes the registry was sent,
+/// by its own counter.
 ///
 /// The model's weights must not be among them.
 pub(crate) fn build_image(
@@ -153,13 +170,23 @@ pub(crate) fn build_image(
 ) -> anyhow::Result<(Artifact, u64)> {
     let source = reference(registry, version);
     let target = format!("{}/demo/distilbert-runtime:{version}", registry.address());
-    let built = stage.json(&format!("kit-rs image build {source} -t {target} --runtime {}", runtime.display()))?;
-    ensure!(built["modelkit"] == modelkit, "the image was made of {}, not of {modelkit}", built["modelkit"]);
+    let built = stage.json(&format!(
+        "kit-rs image build {source} -t {target} --runtime {}",
+        runtime.display()
+    ))?;
+    ensure!(
+        built["modelkit"] == modelkit,
+        "the image was made of {}, not of {modelkit}",
+        built["modelkit"]
+    );
     let before = uploaded_bytes(registry)?;
     let answer = stage.json(&format!("kit-rs push {target}"))?;
     let uploaded = uploaded_bytes(registry)? - before;
     let mounted = answer["mounted_blobs"].as_u64().unwrap_or(0);
-    ensure!(mounted >= 1, "the model's layer should have been mounted from the ModelKit's repository");
+    ensure!(
+        mounted >= 1,
+        "the model's layer should have been mounted from the ModelKit's repository"
+    );
     // The client counts the manifest too, which is no blob.
     let sent = answer["uploaded_bytes"].as_u64().context("push answers with what it sent")?;
     ensure!(
@@ -175,8 +202,12 @@ pub(crate) fn build_image(
 
 /// The registry's own counter of blob bytes received.
 fn uploaded_bytes(registry: &Server) -> anyhow::Result<u64> {
-    let metrics = ureq::get(format!("{}/metrics", registry.url)).call()?.body_mut().read_to_string()?;
-    let line = metrics.lines().find(|line| line.starts_with("kit_rs_registry_uploaded_bytes_total"));
-    let value = line.and_then(|line| line.rsplit(' ').next()).context("the registry counts no uploaded bytes")?;
+    let metrics =
+        ureq::get(format!("{}/metrics", registry.url)).call()?.body_mut().read_to_string()?;
+    let line =
+        metrics.lines().find(|line| line.starts_with("kit_rs_registry_uploaded_bytes_total"));
+    let value = line
+        .and_then(|line| line.rsplit(' ').next())
+        .context("the registry counts no uploaded bytes")?;
     Ok(value.parse()?)
 }

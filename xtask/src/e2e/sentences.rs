@@ -22,10 +22,14 @@ const TUTORIAL: [(&str, usize); 4] = [
     ("Poor quality, very disappointed.", 0),
 ];
 
-const THINGS: [&str; 10] =
-    ["keyboard", "lamp", "camera", "charger", "backpack", "kettle", "chair", "speaker", "jacket", "blender"];
-const PRAISE: [&str; 8] = ["wonderful", "excellent", "amazing", "delightful", "great", "fantastic", "superb", "lovely"];
-const BLAME: [&str; 8] = ["terrible", "awful", "useless", "disappointing", "horrible", "poor", "dreadful", "cheap"];
+const THINGS: [&str; 10] = [
+    "keyboard", "lamp", "camera", "charger", "backpack", "kettle", "chair", "speaker", "jacket",
+    "blender",
+];
+const PRAISE: [&str; 8] =
+    ["wonderful", "excellent", "amazing", "delightful", "great", "fantastic", "superb", "lovely"];
+const BLAME: [&str; 8] =
+    ["terrible", "awful", "useless", "disappointing", "horrible", "poor", "dreadful", "cheap"];
 
 const FIRST: [(&str, &str); 4] = [
     ("I love this {thing}, it is {word}!", "I hate this {thing}, it is {word}!"),
@@ -37,7 +41,10 @@ const FIRST: [(&str, &str); 4] = [
 const LATER: [(&str, &str); 3] = [
     ("A {word} {thing}, I would buy it again.", "A {word} {thing}, I regret buying it."),
     ("We use the {thing} every day, it is {word}.", "We sent the {thing} back, it is {word}."),
-    ("Such a {word} purchase, the {thing} is a joy.", "Such an unhappy purchase, the {thing} is {word}."),
+    (
+        "Such a {word} purchase, the {thing} is a joy.",
+        "Such an unhappy purchase, the {thing} is {word}.",
+    ),
 ];
 
 /// What the first model learns from.
@@ -55,11 +62,13 @@ pub(crate) fn more() -> Samples {
 
 /// The tutorial's form: `{"samples": [{"text", "label"}]}`.
 pub(crate) fn document(samples: &Samples) -> anyhow::Result<String> {
-    let samples: Vec<_> = samples.iter().map(|(text, label)| json!({ "text": text, "label": label })).collect();
+    let samples: Vec<_> =
+        samples.iter().map(|(text, label)| json!({ "text": text, "label": label })).collect();
     Ok(serde_json::to_string_pretty(&json!({ "samples": samples }))? + "\n")
 }
 
-/// Every thing in every form, each with half of the words, so that there is something left to infer.
+/// Every thing in every form, each with half of the words, so that there is something left to
+/// infer.
 fn written<'a>(forms: &'a [(&str, &str)]) -> impl Iterator<Item = (String, usize)> + 'a {
     let pairs = forms
         .iter()

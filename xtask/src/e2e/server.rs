@@ -17,13 +17,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server by its command line; its first line on stdout is its URL, its talk goes to `<name>.log`.
+    /// Starts a server by its command line; its first line on stdout is its URL, its talk goes to
+    /// `<name>.log`.
     pub(crate) fn start(stage: &Stage, name: &str, line: &str) -> anyhow::Result<Self> {
         say(&format!("$ {line} &"));
         let log = fs::File::create(stage.root.join(format!("{name}.log")))?;
         let mut command = stage.command(line)?;
         crate::process::end_with_us(&mut command);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.into_parts().0).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.into_parts().0)
+            .spawn()?;
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;

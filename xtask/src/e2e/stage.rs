@@ -1,4 +1,5 @@
-//! The stage of the story: where things lie, how a command line is shown and run, and what took how long.
+//! The stage of the story: where things lie, how a command line is shown and run, and what took how
+//! long.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,26 +78,37 @@ impl Stage {
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(String::from_utf8(output.stdout).context("the answer is not UTF-8")?.trim_end().to_owned())
+        Ok(String::from_utf8(output.stdout)
+            .context("the answer is not UTF-8")?
+            .trim_end()
+            .to_owned())
     }
 
     /// Types a `kit-rs` command line that must succeed; returns its answer as JSON.
     pub(crate) fn json(&self, line: &str) -> anyhow::Result<Value> {
         let answer = self.run(&format!("{line} --format json"))?;
-        serde_json::from_str(&answer).with_context(|| format!("`{line}` did not answer with JSON: {answer}"))
+        serde_json::from_str(&answer)
+            .with_context(|| format!("`{line}` did not answer with JSON: {answer}"))
     }
 
     /// Types a command line that must fail with exit code 1; returns what it said on stderr.
     pub(crate) fn must_fail(&self, line: &str) -> anyhow::Result<String> {
         let output = self.try_run(line)?;
-        ensure!(output.status.code() == Some(1), "`{line}` should have ended with exit code 1, but: {}", output.status);
+        ensure!(
+            output.status.code() == Some(1),
+            "`{line}` should have ended with exit code 1, but: {}",
+            output.status
+        );
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn try_run(&self, line: &str) -> anyhow::Result<Output> {
         say(&format!("$ {line}"));
-        let output =
-            self.command(line)?.stdin(Stdio::null()).output().with_context(|| format!("cannot run `{line}`"))?;
+        let output = self
+            .command(line)?
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run `{line}`"))?;
         for text in [&output.stderr, &output.stdout] {
             for line in String::from_utf8_lossy(text).lines().take(12) {
                 say(&format!("  {line}"));
@@ -109,7 +121,8 @@ impl Stage {
     pub(crate) fn command(&self, line: &str) -> anyhow::Result<Command> {
         let mut words = split(line)?.into_iter();
         let program = words.next().context("an empty command line")?;
-        let mut command = if program == "kit-rs" { Command::new(&self.kit_rs) } else { Command::new(program) };
+        let mut command =
+            if program == "kit-rs" { Command::new(&self.kit_rs) } else { Command::new(program) };
         command.args(words).current_dir(&self.cwd).envs(&self.env).env("PATH", self.search_path()?);
         Ok(command)
     }
@@ -130,7 +143,11 @@ impl Stage {
         self.end_step();
         let mut lines = vec![String::new(), format!("{:<64} {:>8}", "step", "seconds")];
         for (number, (title, took)) in self.steps.iter().enumerate() {
-            lines.push(format!("{:<64} {:>8.1}", format!("{}. {title}", number + 1), took.as_secs_f64()));
+            lines.push(format!(
+                "{:<64} {:>8.1}",
+                format!("{}. {title}", number + 1),
+                took.as_secs_f64()
+            ));
         }
         let total: Duration = self.steps.iter().map(|(_, took)| *took).sum();
         lines.push(format!("{:<64} {:>8.1}", "all", total.as_secs_f64()));
@@ -186,7 +203,10 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(split(r#"git commit -m "Add it" ''"#).unwrap(), ["git", "commit", "-m", "Add it", ""]);
+        assert_eq!(
+            split(r#"git commit -m "Add it" ''"#).unwrap(),
+            ["git", "commit", "-m", "Add it", ""]
+        );
         assert!(split("a 'b").is_err());
     }
 }

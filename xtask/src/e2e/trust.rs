@@ -20,12 +20,18 @@ pub(crate) fn receiver(stage: &mut Stage, registry: &Server, modelkit: &str) -> 
     let kit = package::reference(registry, "1.0.1");
     let document = stage.json(&format!("kit-rs inspect {kit} --remote"))?;
     ensure!(document["digest"] == modelkit, "{kit} is {}, not {modelkit}", document["digest"]);
-    let layer = document["manifest"]["layers"][0]["digest"].as_str().context("the ModelKit has a layer")?.to_owned();
+    let layer = document["manifest"]["layers"][0]["digest"]
+        .as_str()
+        .context("the ModelKit has a layer")?
+        .to_owned();
     let blob = stage.root.join("registry/blobs").join(layer.replace(':', "/"));
 
     flip(&blob)?;
     say(&format!("  flipped a byte of {layer}"));
-    let said = stage.must_fail(&format!("kit-rs pull {kit} --config {}", stage.root.join("victim").display()))?;
+    let said = stage.must_fail(&format!(
+        "kit-rs pull {kit} --config {}",
+        stage.root.join("victim").display()
+    ))?;
     flip(&blob)?;
     ensure!(said.contains(&layer), "the refusal does not name the blob {layer}:\n{said}");
     let left = stage.root.join("victim/storage/blobs").join(layer.replace(':', "/"));
@@ -45,7 +51,8 @@ fn flip(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A model that cannot become ready: the rollout stops with the reason, and the old pod keeps answering.
+/// A model that cannot become ready: the rollout stops with the reason, and the old pod keeps
+/// answering.
 pub(crate) fn rollout(
     stage: &mut Stage,
     registry: &Server,
@@ -64,11 +71,16 @@ pub(crate) fn rollout(
     let broken = broken?;
     package::push(stage, "distilbert-sentiment:1.0.2", &package::reference(registry, "1.0.2"))?;
     let (image, _) = package::build_image(stage, registry, "1.0.2", &broken, runtime)?;
-    let revision = super::deploy::bump(stage, &image, "Update the model to 1.0.2, which is broken")?;
+    let revision =
+        super::deploy::bump(stage, &image, "Update the model to 1.0.2, which is broken")?;
 
-    let gave_up =
-        |cluster: &Cluster| cluster.kustomization(APP).is_some_and(|info| info.attempted == revision && info.failed);
-    ensure!(cluster.wait_until(PATIENCE, gave_up), "the rollout of a broken model was not given up");
+    let gave_up = |cluster: &Cluster| {
+        cluster.kustomization(APP).is_some_and(|info| info.attempted == revision && info.failed)
+    };
+    ensure!(
+        cluster.wait_until(PATIENCE, gave_up),
+        "the rollout of a broken model was not given up"
+    );
     let info = cluster.kustomization(APP).context("the Kustomization is there")?;
     ensure!(!info.ready, "a broken model was reported as ready");
     say(&format!("  {APP}: {}: {}", info.reason, info.message));
@@ -83,23 +95,33 @@ pub(crate) fn rollout(
 /// A killed server comes back; a deleted object comes back.
 pub(crate) fn drift(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> anyhow::Result<()> {
     stage.step("trust: drift is repaired");
-    let pod = cluster.pods("distilbert").into_iter().find(|pod| pod.ready).context("a pod is ready")?;
+    let pod =
+        cluster.pods("distilbert").into_iter().find(|pod| pod.ready).context("a pod is ready")?;
     let pid = pod.pid.context("a ready pod has a process")?;
     say(&format!("$ kill -9 {pid}   # {}", pod.name));
     crate::process::kill(pid)?;
     let alive = |cluster: &Cluster| {
-        cluster.pods("distilbert").iter().any(|pod| pod.ready && pod.pid.is_some_and(|new| new != pid))
+        cluster
+            .pods("distilbert")
+            .iter()
+            .any(|pod| pod.ready && pod.pid.is_some_and(|new| new != pid))
     };
     ensure!(cluster.wait_until(PATIENCE, alive), "the killed server did not come back");
-    ensure!(ask(&service(cluster)?, "I love it")?.digest == first, "the restarted server serves another model");
+    ensure!(
+        ask(&service(cluster)?, "I love it")?.digest == first,
+        "the restarted server serves another model"
+    );
 
     for kind in ["Service", "Deployment"] {
-        let id = find(cluster, kind, "distilbert-sentiment-classifier").context("the object is there")?;
+        let id = find(cluster, kind, "distilbert-sentiment-classifier")
+            .context("the object is there")?;
         say(&format!("  deleting {id} behind Git's back"));
         ensure!(cluster.delete_object(&id), "{id} could not be deleted");
     }
     let answers = |cluster: &Cluster| {
-        service(cluster).and_then(|url| ask(&url, "I love it")).is_ok_and(|answer| answer.digest == first)
+        service(cluster)
+            .and_then(|url| ask(&url, "I love it"))
+            .is_ok_and(|answer| answer.digest == first)
     };
     ensure!(cluster.wait_until(PATIENCE, answers), "the deleted objects did not come back");
     Ok(())
@@ -114,8 +136,7 @@ fn find(cluster: &Cluster, kind: &str, name: &str) -> Option<ObjectId> {
 /// What is added to Git appears; what leaves Git disappears.
 pub(crate) fn prune(stage: &mut Stage, cluster: &mut Cluster) -> anyhow::Result<()> {
     stage.step("trust: what left Git is pruned");
-    let note =
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n  namespace: distilbert\ndata:\n  text: hello\n";
+    let note = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n  namespace: distilbert\ndata:\n  text: hello\n";
     let app = stage.cwd.join("apps/distilbert");
     let list = app.join("kustomization.yaml");
     let before = fs::read_to_string(&list)?;

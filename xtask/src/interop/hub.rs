@@ -1,4 +1,5 @@
-//! huggingface_hub and transformers against `kit-rs hub serve`, and `kit-rs import` against a hub: folders, ModelKits, kills.
+//! huggingface_hub and transformers against `kit-rs hub serve`, and `kit-rs import` against a hub:
+//! folders, ModelKits, kills.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,12 @@ use crate::report::Report;
 const LARGE: usize = 400 * 1024 * 1024;
 
 /// Runs every claim.
-pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    peers: &Peers,
+    kit_rs: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let dir = workspace.join("target/interop/hub");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
@@ -37,7 +43,9 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
                     .arg(&models)
                     .env("HF_ENDPOINT", endpoint)
                     .env("NO_PROXY", "127.0.0.1");
-                command.env("HF_HOME", place.dir.join(format!("hf-{action}"))).env("HF_HUB_DISABLE_TELEMETRY", "1");
+                command
+                    .env("HF_HOME", place.dir.join(format!("hf-{action}")))
+                    .env("HF_HUB_DISABLE_TELEMETRY", "1");
                 run_quietly(&mut command).map(drop)
             };
             official("make", "http://127.0.0.1:9")?;
@@ -67,14 +75,30 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
     }
     large(&models)?;
     let root = models.display().to_string();
-    report.claim("kit-rs init --remote", "a Kitfile is guessed from afar as it is from the folder", || {
-        let hub = place.serve(&["--root", &root])?;
-        let afar = run_quietly(place.command(&["init", "--remote", "org/large"]).env("HF_ENDPOINT", &hub.url))?;
-        let folder = models.join("org/large");
-        let near = place.kit_rs(&["init", folder.to_str().context("UTF-8")?, "--output", "-", "--author", "org"])?;
-        ensure!(afar == near && afar.contains("model.safetensors"), "from afar:\n{afar}\nfrom the folder:\n{near}");
-        Ok(())
-    });
+    report.claim(
+        "kit-rs init --remote",
+        "a Kitfile is guessed from afar as it is from the folder",
+        || {
+            let hub = place.serve(&["--root", &root])?;
+            let afar = run_quietly(
+                place.command(&["init", "--remote", "org/large"]).env("HF_ENDPOINT", &hub.url),
+            )?;
+            let folder = models.join("org/large");
+            let near = place.kit_rs(&[
+                "init",
+                folder.to_str().context("UTF-8")?,
+                "--output",
+                "-",
+                "--author",
+                "org",
+            ])?;
+            ensure!(
+                afar == near && afar.contains("model.safetensors"),
+                "from afar:\n{afar}\nfrom the folder:\n{near}"
+            );
+            Ok(())
+        },
+    );
     report.claim(
         "kit-rs import",
         "a repository of 1,200 files is imported, with patterns, and the ModelKit holds the same bytes",
@@ -96,8 +120,14 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
             let n_kills = place.killed(&hub.url)?;
             place.import(&hub.url, &["org/large"])?;
             let into = place.dir.join("large");
-            place.kit_rs(&["unpack", "org/large:latest", "--dir", into.to_str().context("UTF-8")?])?;
-            let [ours, theirs] = [into, models.join("org/large")].map(|dir| fs::read(dir.join("model.safetensors")));
+            place.kit_rs(&[
+                "unpack",
+                "org/large:latest",
+                "--dir",
+                into.to_str().context("UTF-8")?,
+            ])?;
+            let [ours, theirs] =
+                [into, models.join("org/large")].map(|dir| fs::read(dir.join("model.safetensors")));
             ensure!(ours? == theirs?, "the file came otherwise after {n_kills} kills");
             ensure!(n_kills > 0, "it was never killed");
             Ok(())
@@ -137,13 +167,15 @@ impl Place {
     }
 
     fn import(&self, endpoint: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        run_quietly(self.command(&["import"]).args(arguments).env("HF_ENDPOINT", endpoint)).map(drop)
+        run_quietly(self.command(&["import"]).args(arguments).env("HF_ENDPOINT", endpoint))
+            .map(drop)
     }
 
     fn serve(&self, arguments: &[&str]) -> anyhow::Result<Hub> {
         let mut command = self.command(&["hub", "serve", "--addr", "127.0.0.1:0"]);
         process::end_with_us(&mut command);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;
@@ -151,7 +183,8 @@ impl Place {
         Ok(Hub { child, url: url.trim().to_owned() })
     }
 
-    /// Kills an import whenever it has written down some more parts, until it has been killed three times.
+    /// Kills an import whenever it has written down some more parts, until it has been killed three
+    /// times.
     fn killed(&self, endpoint: &str) -> anyhow::Result<usize> {
         let mut n_kills = 0;
         for more in [16, 48, 48] {
@@ -184,11 +217,14 @@ impl Place {
         Ok(n_kills)
     }
 
-    /// How many blocks of the large file's layer are marked as there: what comes after the head of its map.
+    /// How many blocks of the large file's layer are marked as there: what comes after the head of
+    /// its map.
     fn n_blocks(&self) -> usize {
         let Ok(files) = fs::read_dir(self.dir.join("home/storage/ingest")) else { return 0 };
-        let maps =
-            files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|it| it == "map"));
+        let maps = files
+            .flatten()
+            .map(|file| file.path())
+            .filter(|path| path.extension().is_some_and(|it| it == "map"));
         let marks = maps.filter_map(|path| fs::read(path).ok());
         marks.map(|map| map.iter().skip(16).filter(|mark| **mark == 1).count()).sum()
     }
@@ -200,7 +236,8 @@ fn large(models: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&large)?;
     let mut state = 1_u64;
     let words = (0..LARGE / 8).flat_map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_le_bytes()
     });
     fs::write(large.join("model.safetensors"), words.collect::<Vec<u8>>())?;
@@ -208,7 +245,10 @@ fn large(models: &Path) -> anyhow::Result<()> {
     for folder in ["a", "b"] {
         fs::create_dir_all(many.join(folder))?;
         for number in 0..600 {
-            fs::write(many.join(folder).join(format!("{number}.txt")), format!("{folder} {number}"))?;
+            fs::write(
+                many.join(folder).join(format!("{number}.txt")),
+                format!("{folder} {number}"),
+            )?;
         }
     }
     Ok(fs::write(many.join("config.json"), "{}")?)

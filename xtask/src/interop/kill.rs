@@ -1,5 +1,5 @@
-//! `kill -9` at drawn points: of the client or of the registry, in the midst of a push or of a pull. Then the same again, which has to
-//! come to its end, and by going on, not by beginning anew.
+//! `kill -9` at drawn points: of the client or of the registry, in the midst of a push or of a
+//! pull. Then the same again, which has to come to its end, and by going on, not by beginning anew.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -19,30 +19,48 @@ use crate::report::Report;
 
 const N_ROUNDS: u64 = 50;
 const SIZE: usize = 64 << 20;
-/// What may move again: what lay in the buffers of sockets and processes, and blocks that were not whole.
+/// What may move again: what lay in the buffers of sockets and processes, and blocks that were not
+/// whole.
 const SLACK: u64 = 16 << 20;
 
 /// Plays all rounds.
-pub(super) fn run(program: &Path, seed: Option<u64>, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    program: &Path,
+    seed: Option<u64>,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let shop = Shop::open(workspace.join("target/interop/kill"), program.to_owned())?;
-    let seed =
-        seed.map_or_else(|| Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()), Ok::<_, anyhow::Error>)?;
+    let seed = seed.map_or_else(
+        || Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()),
+        Ok::<_, anyhow::Error>,
+    )?;
     say(&format!("seed {seed}"));
     let mut random = Random(seed);
     let mut spared = [0u64; 2];
-    for kind in ["push, client killed", "push, registry killed", "pull, client killed", "pull, registry killed"] {
+    for kind in [
+        "push, client killed",
+        "push, registry killed",
+        "pull, client killed",
+        "pull, registry killed",
+    ] {
         let n_rounds = N_ROUNDS / 4 + u64::from(kind.starts_with("push"));
         report.claim("kill -9", &format!("{kind}: {n_rounds} points, seed {seed}"), || {
             for round in 0..n_rounds {
                 let at = 1 + random.below(SIZE as u64);
-                let moved =
-                    play(&shop, kind, at).map_err(|error| error.context(format!("round {round}, at byte {at}")))?;
-                spared[usize::from(kind.starts_with("pull"))] += (SIZE as u64).saturating_sub(moved);
+                let moved = play(&shop, kind, at)
+                    .map_err(|error| error.context(format!("round {round}, at byte {at}")))?;
+                spared[usize::from(kind.starts_with("pull"))] +=
+                    (SIZE as u64).saturating_sub(moved);
             }
             Ok(())
         });
     }
-    say(&format!("bytes that did not move again: push {} MiB, pull {} MiB", spared[0] >> 20, spared[1] >> 20));
+    say(&format!(
+        "bytes that did not move again: push {} MiB, pull {} MiB",
+        spared[0] >> 20,
+        spared[1] >> 20
+    ));
     Ok(())
 }
 
@@ -75,9 +93,13 @@ fn play(shop: &Shop, kind: &str, at: u64) -> anyhow::Result<u64> {
         registry.kill()?;
         registry = Registry::ours(&shop.kit, &root, &address, &[])?;
     }
-    let again: Value = serde_json::from_str(&shop.kit(home, &format!("{verb} {tag} --format json"))?)?;
-    let moved = again[if is_push { "uploaded_bytes" } else { "downloaded_bytes" }].as_u64().unwrap_or(u64::MAX);
-    // The registry may still be taking what the dead have sent when it is asked how far it is: that much is sent in vain.
+    let again: Value =
+        serde_json::from_str(&shop.kit(home, &format!("{verb} {tag} --format json"))?)?;
+    let moved = again[if is_push { "uploaded_bytes" } else { "downloaded_bytes" }]
+        .as_u64()
+        .unwrap_or(u64::MAX);
+    // The registry may still be taking what the dead have sent when it is asked how far it is: that
+    // much is sent in vain.
     let most = SIZE as u64 + SLACK / 2 - at.saturating_sub(SLACK).min(SIZE as u64);
     ensure!(moved <= most, "{moved} bytes moved again");
     if is_push {
@@ -120,11 +142,15 @@ impl Killer {
             left: Arc::new(AtomicI64::new(i64::MAX)),
             victim: Arc::default(),
         };
-        let (registry, left, victim) = (registry.to_owned(), killer.left.clone(), killer.victim.clone());
+        let (registry, left, victim) =
+            (registry.to_owned(), killer.left.clone(), killer.victim.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(&registry) else { continue };
-                for (from, to) in [(client.try_clone(), server.try_clone()), (server.try_clone(), client.try_clone())] {
+                for (from, to) in [
+                    (client.try_clone(), server.try_clone()),
+                    (server.try_clone(), client.try_clone()),
+                ] {
                     let (Ok(from), Ok(to)) = (from, to) else { continue };
                     let (left, victim) = (left.clone(), victim.clone());
                     std::thread::spawn(move || pass(from, to, &left, &victim));

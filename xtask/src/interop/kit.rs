@@ -113,7 +113,12 @@ struct Bench {
 }
 
 /// Shows everything with `kit`.
-pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let peer = format!("kit {KIT}");
     let kit = match peers.kit() {
         Ok(kit) => kit,
@@ -136,15 +141,21 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
     };
     for project in &PROJECTS {
         let folder = project.write(&bench.root.join("projects"))?;
-        report.claim(&peer, &format!("{}: equal layers and configs", project.name), || bench.equal(project, &folder));
+        report.claim(&peer, &format!("{}: equal layers and configs", project.name), || {
+            bench.equal(project, &folder)
+        });
         for compression in ["none", "gzip", "gzip-fastest", "zstd"] {
             let options = ["--compression", compression];
-            report.claim(&peer, &format!("{}, {compression}: kit packs, we read and repack", project.name), || {
-                bench.theirs(project, &folder, compression, &options)
-            });
-            report.claim(&peer, &format!("{}, {compression}: we pack, kit reads", project.name), || {
-                bench.ours(project, &folder, compression, &options)
-            });
+            report.claim(
+                &peer,
+                &format!("{}, {compression}: kit packs, we read and repack", project.name),
+                || bench.theirs(project, &folder, compression, &options),
+            );
+            report.claim(
+                &peer,
+                &format!("{}, {compression}: we pack, kit reads", project.name),
+                || bench.ours(project, &folder, compression, &options),
+            );
         }
     }
     let folder = SINGLE.write(&bench.root.join("projects"))?;
@@ -157,7 +168,9 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
         report.claim(&peer, &format!("{tag}: kit packs, we read and repack"), || {
             bench.theirs(&SINGLE, &folder, tag, options)
         });
-        report.claim(&peer, &format!("{tag}: we pack, kit reads"), || bench.ours(&SINGLE, &folder, tag, options));
+        report.claim(&peer, &format!("{tag}: we pack, kit reads"), || {
+            bench.ours(&SINGLE, &folder, tag, options)
+        });
     }
     let basic = bench.root.join("projects/basic");
     report.claim(&peer, "a ModelPack of folders: we pack, kit reads", || {
@@ -194,14 +207,31 @@ impl Bench {
             Ok(serde_json::from_str::<Value>(&tool.run(&["inspect", &name])?)?["manifest"].clone())
         };
         let (theirs, ours) = (manifest(&self.kit)?, manifest(&self.ours)?);
-        ensure!(theirs["config"] == ours["config"], "config {} and {}", theirs["config"], ours["config"]);
+        ensure!(
+            theirs["config"] == ours["config"],
+            "config {} and {}",
+            theirs["config"],
+            ours["config"]
+        );
         let layers = |manifest: &Value| manifest["layers"].as_array().cloned().unwrap_or_default();
-        ensure!(layers(&theirs) == layers(&ours), "layers {} and {}", theirs["layers"], ours["layers"]);
+        ensure!(
+            layers(&theirs) == layers(&ours),
+            "layers {} and {}",
+            theirs["layers"],
+            ours["layers"]
+        );
         Ok(())
     }
 
-    /// `kit` packs and pushes; we pull, list, inspect, unpack, and what we unpacked packs to the same content.
-    fn theirs(&self, project: &Project, folder: &Path, tag: &str, options: &[&str]) -> anyhow::Result<()> {
+    /// `kit` packs and pushes; we pull, list, inspect, unpack, and what we unpacked packs to the
+    /// same content.
+    fn theirs(
+        &self,
+        project: &Project,
+        folder: &Path,
+        tag: &str,
+        options: &[&str],
+    ) -> anyhow::Result<()> {
         let reference = self.reference("theirs", project.name, tag);
         let folder = folder.display().to_string();
         self.kit.run(&[&["pack", &folder, "-t", &reference], options].concat())?;
@@ -210,10 +240,15 @@ impl Bench {
         self.ours.run(&["unpack", &reference, "-d", &streamed])?;
         self.ours.run(&["pull", &reference])?;
         let digest = self.ours.run(&["inspect", &reference, "--filter", "digest"])?;
-        ensure!(self.ours.run(&["list"])?.contains(digest.trim().trim_matches('"')), "it is not in the list");
+        ensure!(
+            self.ours.run(&["list"])?.contains(digest.trim().trim_matches('"')),
+            "it is not in the list"
+        );
         self.ours.run(&["verify", &reference, "--rebuild", &folder])?;
-        let (by_us, by_kit) =
-            (self.out(&["theirs", project.name, tag, "us"])?, self.out(&["theirs", project.name, tag, "kit"])?);
+        let (by_us, by_kit) = (
+            self.out(&["theirs", project.name, tag, "us"])?,
+            self.out(&["theirs", project.name, tag, "kit"])?,
+        );
         self.ours.run(&["unpack", &reference, "-d", &by_us])?;
         self.kit.run(&["unpack", &reference, "-d", &by_kit])?;
         ensure_same(Path::new(&by_kit), Path::new(&by_us))?;
@@ -223,24 +258,36 @@ impl Bench {
     }
 
     /// We pack and push; `kit` pulls, lists, inspects and unpacks.
-    fn ours(&self, project: &Project, folder: &Path, tag: &str, options: &[&str]) -> anyhow::Result<()> {
+    fn ours(
+        &self,
+        project: &Project,
+        folder: &Path,
+        tag: &str,
+        options: &[&str],
+    ) -> anyhow::Result<()> {
         let reference = self.reference("ours", project.name, tag);
         let folder = folder.display().to_string();
         let pinned = self.ours.run(&[&["pack", &folder, "-t", &reference], options].concat())?;
-        let digest = pinned.trim().rsplit_once('@').context("pack prints a pinned name")?.1.to_owned();
+        let digest =
+            pinned.trim().rsplit_once('@').context("pack prints a pinned name")?.1.to_owned();
         self.ours.run(&["push", &reference])?;
         let listed = self.kit.run(&[
             "list",
             "--plain-http",
             &self.reference("ours", project.name, tag).replace(&format!(":{tag}"), ""),
         ])?;
-        ensure!(listed.contains(&digest[..20]) || listed.contains(tag), "kit does not list it: {listed}");
+        ensure!(
+            listed.contains(&digest[..20]) || listed.contains(tag),
+            "kit does not list it: {listed}"
+        );
         self.kit.run(&["pull", "--plain-http", &reference])?;
         let inspected: Value = serde_json::from_str(&self.kit.run(&["inspect", &reference])?)?;
         ensure!(inspected["digest"] == *digest, "kit says {}, not {digest}", inspected["digest"]);
         self.kit.run(&["info", &reference])?;
-        let (by_us, by_kit) =
-            (self.out(&["ours", project.name, tag, "us"])?, self.out(&["ours", project.name, tag, "kit"])?);
+        let (by_us, by_kit) = (
+            self.out(&["ours", project.name, tag, "us"])?,
+            self.out(&["ours", project.name, tag, "kit"])?,
+        );
         self.kit.run(&["unpack", &reference, "-d", &by_kit])?;
         self.ours.run(&["unpack", &reference, "-d", &by_us])?;
         ensure_same(Path::new(&by_kit), Path::new(&by_us))
@@ -261,23 +308,28 @@ impl Bench {
         .into_iter()
         .enumerate()
         {
-            let (by_us, by_kit) =
-                (self.out(&["filter", &i.to_string(), "us"])?, self.out(&["filter", &i.to_string(), "kit"])?);
+            let (by_us, by_kit) = (
+                self.out(&["filter", &i.to_string(), "us"])?,
+                self.out(&["filter", &i.to_string(), "kit"])?,
+            );
             self.kit.run(&["unpack", reference, "-d", &by_kit, "-f", filter])?;
             self.ours.run(&["unpack", reference, "-d", &by_us, "-f", filter])?;
-            ensure_same(Path::new(&by_kit), Path::new(&by_us)).with_context(|| filter.to_owned())?;
+            ensure_same(Path::new(&by_kit), Path::new(&by_us))
+                .with_context(|| filter.to_owned())?;
         }
         Ok(())
     }
 
-    /// A child of ours on a parent of theirs, and the other way round; ours names its parent by digest.
+    /// A child of ours on a parent of theirs, and the other way round; ours names its parent by
+    /// digest.
     fn parents(&self) -> anyhow::Result<()> {
         for (child, parent, by) in [(&self.ours, "theirs", "ours"), (&self.kit, "ours", "theirs")] {
             let base = self.reference(parent, "basic", "none");
             let folder = self.root.join(format!("projects/child-{by}"));
             fs::create_dir_all(folder.join("more"))?;
             fs::write(folder.join("more/file"), "of the child")?;
-            let kitfile = format!("manifestVersion: 1.0.0\nmodel:\n  path: {base}\ncode:\n  - path: more\n");
+            let kitfile =
+                format!("manifestVersion: 1.0.0\nmodel:\n  path: {base}\ncode:\n  - path: more\n");
             fs::write(folder.join("Kitfile"), kitfile)?;
             let reference = self.reference(by, "child", "v1");
             child.run(&["pack", &folder.display().to_string(), "-t", &reference])?;
@@ -286,14 +338,22 @@ impl Bench {
             } else {
                 vec!["push", "--plain-http", &reference]
             })?;
-            let (by_us, by_kit) = (self.out(&["child", by, "us"])?, self.out(&["child", by, "kit"])?);
+            let (by_us, by_kit) =
+                (self.out(&["child", by, "us"])?, self.out(&["child", by, "kit"])?);
             self.ours.run(&["unpack", &reference, "-d", &by_us])?;
             self.kit.run(&["unpack", "--plain-http", &reference, "-d", &by_kit])?;
             ensure_same(Path::new(&by_kit), Path::new(&by_us))?;
             let files = tree(Path::new(&by_us))?;
-            ensure!(files.contains_key("model/w.bin") && files.contains_key("more/file"), "{:?}", files.keys());
+            ensure!(
+                files.contains_key("model/w.bin") && files.contains_key("more/file"),
+                "{:?}",
+                files.keys()
+            );
             let path = self.ours.run(&["info", &reference, "--filter", "model.path"])?;
-            ensure!(by != "ours" || path.contains("@sha256:"), "the parent is not named by digest: {path}");
+            ensure!(
+                by != "ours" || path.contains("@sha256:"),
+                "the parent is not named by digest: {path}"
+            );
         }
         Ok(())
     }
@@ -317,15 +377,30 @@ impl Bench {
     fn rebuild(&self) -> anyhow::Result<()> {
         let reference = self.reference("theirs", "basic", "gzip");
         let folder = self.root.join("projects/basic").display().to_string();
-        let proof: Value =
-            serde_json::from_str(&self.ours.run(&["verify", &reference, "--rebuild", &folder, "--format", "json"])?)?;
+        let proof: Value = serde_json::from_str(&self.ours.run(&[
+            "verify",
+            &reference,
+            "--rebuild",
+            &folder,
+            "--format",
+            "json",
+        ])?)?;
         ensure!(proof["rebuilt"]["sameKitfile"] == true, "{proof}");
         let plain = self.reference("theirs", "basic", "none");
-        let proof: Value =
-            serde_json::from_str(&self.ours.run(&["verify", &plain, "--rebuild", &folder, "--format", "json"])?)?;
+        let proof: Value = serde_json::from_str(&self.ours.run(&[
+            "verify",
+            &plain,
+            "--rebuild",
+            &folder,
+            "--format",
+            "json",
+        ])?)?;
         ensure!(proof["rebuilt"]["equalManifest"] == true, "{proof}");
         let other = self.root.join("projects/nested").display().to_string();
-        ensure!(self.ours.run(&["verify", &plain, "--rebuild", &other]).is_err(), "another tree was taken for it");
+        ensure!(
+            self.ours.run(&["verify", &plain, "--rebuild", &other]).is_err(),
+            "another tree was taken for it"
+        );
         Ok(())
     }
 }

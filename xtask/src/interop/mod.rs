@@ -76,7 +76,9 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let given = args.program.as_deref().map(fs_err::canonicalize).transpose()?;
     let mut report = Report::default();
-    for topic in Topic::ALL.into_iter().filter(|topic| args.only.is_empty() || args.only.contains(topic)) {
+    for topic in
+        Topic::ALL.into_iter().filter(|topic| args.only.is_empty() || args.only.contains(topic))
+    {
         let program = match &given {
             Some(program) => program.clone(),
             None if topic.needs_all() => build::kit_rs(workspace)?,

@@ -12,7 +12,8 @@ use crate::peers::{Peers, run_quietly};
 use crate::registries::Registry;
 use crate::report::Report;
 
-const SPEC: (&str, &str) = ("github.com/modelpack/model-spec", "v0.0.8-0.20251029035601-816c546bfd6b");
+const SPEC: (&str, &str) =
+    ("github.com/modelpack/model-spec", "v0.0.8-0.20251029035601-816c546bfd6b");
 const MODCTL: (&str, &str) = ("github.com/modelpack/modctl", "v0.1.0");
 const PYTHON: [&str; 2] = ["modelpack-client==0.1.0", "ramalama==0.25.0"];
 
@@ -49,7 +50,13 @@ for layer in Manifest.from_dict(document).layers:
 const PROJECT: Project = Project {
     name: "demo",
     kitfile: "package:\n  name: demo\n  version: 1.0.0\n  license: MIT\n  authors: [me]\nmodel:\n  name: m\n  path: model\n  license: Apache-2.0\n  parameters: {num_parameters: 66955010, dtype: F32, model_type: bert}\ncode:\n  - path: code\ndocs:\n  - path: README.md\n",
-    files: &["model/w.safetensors", "model/config.json", "model/deep/tokenizer.json", "code/run.sh", "README.md"],
+    files: &[
+        "model/w.safetensors",
+        "model/config.json",
+        "model/deep/tokenizer.json",
+        "code/run.sh",
+        "README.md",
+    ],
     ignore: "",
 };
 
@@ -61,7 +68,12 @@ struct Bench {
 }
 
 /// Shows everything with ModelPack's tools.
-pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let root = workspace.join("target/interop/modelpack");
     if root.exists() {
         fs::remove_dir_all(&root)?;
@@ -81,11 +93,15 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
     report.claim(&spec, "our config is valid", || bench.validate(peers));
     match peers.python("modelpack-python", &PYTHON) {
         Ok(python) => {
-            report.claim(PYTHON[1], "it reads our manifest, every layer with path and metadata", || {
-                bench.ramalama(&python)
-            });
+            report.claim(
+                PYTHON[1],
+                "it reads our manifest, every layer with path and metadata",
+                || bench.ramalama(&python),
+            );
             report.claim(PYTHON[0], "we pack, it pulls the same files", || bench.pulled(&python));
-            report.claim(PYTHON[0], "it pushes, we read a ModelPack without a Kitfile", || bench.foreign(&python));
+            report.claim(PYTHON[0], "it pushes, we read a ModelPack without a Kitfile", || {
+                bench.foreign(&python)
+            });
         }
         Err(error) => report.skip("Python tools", "ModelPacks go both ways", &format!("{error:#}")),
     }
@@ -94,7 +110,12 @@ pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut 
 
 impl Bench {
     fn inspect(&self, part: &str) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.ours.run(&["inspect", &self.reference, "--filter", part])?)?)
+        Ok(serde_json::from_str(&self.ours.run(&[
+            "inspect",
+            &self.reference,
+            "--filter",
+            part,
+        ])?)?)
     }
 
     /// The files as they were packed: what no Kitfile or ignore file is.
@@ -110,7 +131,15 @@ impl Bench {
     fn modctl(&self, modctl: &Path) -> anyhow::Result<()> {
         let (out, store) = (self.root.join("modctl"), self.root.join("modctl-home"));
         let mut command = Command::new(modctl);
-        command.args(["pull", &self.reference, "--plain-http", "--extract-from-remote", "--extract-dir"]).arg(&out);
+        command
+            .args([
+                "pull",
+                &self.reference,
+                "--plain-http",
+                "--extract-from-remote",
+                "--extract-dir",
+            ])
+            .arg(&out);
         run_quietly(command.arg("--storage-dir").arg(store))?;
         ensure_same(&self.original()?, &out)
     }
@@ -123,14 +152,21 @@ impl Bench {
         fs::write(module.join("main.go"), VALIDATE)?;
         let validator = module.join("validate");
         run_quietly(
-            Command::new("go").args(["build", "-mod=mod", "-o"]).arg(&validator).arg(".").current_dir(&module),
+            Command::new("go")
+                .args(["build", "-mod=mod", "-o"])
+                .arg(&validator)
+                .arg(".")
+                .current_dir(&module),
         )?;
-        let valid = Command::new(&validator).stdin(Stdio::from(fs::File::open(&config)?.into_parts().0)).output()?;
+        let valid = Command::new(&validator)
+            .stdin(Stdio::from(fs::File::open(&config)?.into_parts().0))
+            .output()?;
         ensure!(valid.status.success(), "{}", String::from_utf8_lossy(&valid.stderr));
         let broken = fs::read_to_string(&config)?.replace("\"modelfs\"", "\"modelFS\"");
         fs::write(self.root.join("broken.json"), broken)?;
         let broken = fs::File::open(self.root.join("broken.json"))?.into_parts().0;
-        let refused = Command::new(&validator).stdin(Stdio::from(broken)).stderr(Stdio::null()).status()?;
+        let refused =
+            Command::new(&validator).stdin(Stdio::from(broken)).stderr(Stdio::null()).status()?;
         ensure!(!refused.success(), "the validator takes anything");
         Ok(())
     }
@@ -156,9 +192,12 @@ impl Bench {
         let mut command = Command::new(python);
         command.args(["-m", "modelpack_client", "--insecure", "pull", &self.reference]).arg(&out);
         run_quietly(&mut command)?;
-        let (mine, theirs) = (super::project::tree(&self.original()?)?, super::project::tree(&out)?);
+        let (mine, theirs) =
+            (super::project::tree(&self.original()?)?, super::project::tree(&out)?);
         let contents = |tree: &std::collections::BTreeMap<String, (Vec<u8>, bool)>| {
-            tree.iter().map(|(path, (content, _))| (path.clone(), content.clone())).collect::<Vec<_>>()
+            tree.iter()
+                .map(|(path, (content, _))| (path.clone(), content.clone()))
+                .collect::<Vec<_>>()
         };
         ensure!(contents(&mine) == contents(&theirs), "{:?} and {:?}", mine.keys(), theirs.keys());
         Ok(())
@@ -178,13 +217,24 @@ impl Bench {
         });
         fs::write(folder.join("model.json"), config.to_string())?;
         let mut command = Command::new(python);
-        command.args(["-m", "modelpack_client", "--insecure", "push", &reference, "--config", "model.json"]);
+        command.args([
+            "-m",
+            "modelpack_client",
+            "--insecure",
+            "push",
+            &reference,
+            "--config",
+            "model.json",
+        ]);
         command.args(["--layer", "w.safetensors:application/vnd.cncf.model.weight.v1.raw"]);
         command.args(["--layer", "config.json:application/vnd.cncf.model.weight.config.v1.raw"]);
         run_quietly(command.current_dir(&folder))?;
         let out = self.root.join("foreign-out");
         self.ours.run(&["unpack", &reference, "-d", &out.display().to_string()])?;
-        ensure!(fs::read(out.join("w.safetensors"))? == b"weights" && fs::read(out.join("config.json"))? == b"{}");
+        ensure!(
+            fs::read(out.join("w.safetensors"))? == b"weights"
+                && fs::read(out.join("config.json"))? == b"{}"
+        );
         let format = self.ours.run(&["info", &reference, "--filter", "model.format"])?;
         ensure!(format.trim() == "safetensors", "{format}");
         Ok(())
@@ -194,5 +244,8 @@ impl Bench {
 /// The SHA-256 of a short text, by the program that every system has.
 fn sha256(text: &str) -> String {
     let script = "import hashlib, sys; print(hashlib.sha256(sys.argv[1].encode()).hexdigest())";
-    run_quietly(Command::new("python3").args(["-c", script, text])).unwrap_or_default().trim().to_owned()
+    run_quietly(Command::new("python3").args(["-c", script, text]))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }

@@ -59,11 +59,15 @@ impl Tool {
         run_quietly(&mut self.command(args))
     }
 
-    /// A command of this tool. The umask is 022, under which layers of `kit` and `kit-rs` are to be equal.
+    /// A command of this tool. The umask is 022, under which layers of `kit` and `kit-rs` are to be
+    /// equal.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", "umask 022 && exec \"$@\"", "sh"]).arg(&self.program).args(args);
-        command.env("KITOPS_HOME", &self.home).env("KIT_RS_HOME", &self.home).env_remove("SOURCE_DATE_EPOCH");
+        command
+            .env("KITOPS_HOME", &self.home)
+            .env("KIT_RS_HOME", &self.home)
+            .env_remove("SOURCE_DATE_EPOCH");
         command
     }
 }

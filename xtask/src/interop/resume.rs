@@ -1,4 +1,5 @@
-//! A training that is killed, again and again, ends with the bytes of one that is not; for any number of threads, and on another processor.
+//! A training that is killed, again and again, ends with the bytes of one that is not; for any
+//! number of threads, and on another processor.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,16 +15,27 @@ use crate::process;
 use crate::report::Report;
 
 /// Runs the claim, on the tiny BERT and some hundred sentences.
-pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    peers: &Peers,
+    kit_rs: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let dir = workspace.join("target/interop/resume");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;
     }
     fs::create_dir_all(&dir)?;
-    let text = |n: usize| format!("sentence {n} is {} and number {}", ["good", "bad"][n % 2], n * 7919 % 1000);
+    let text = |n: usize| {
+        format!("sentence {n} is {} and number {}", ["good", "bad"][n % 2], n * 7919 % 1000)
+    };
     let rows: Vec<_> = (0..800).map(|n| json!({ "text": text(n), "label": n % 2 })).collect();
     fs::write(dir.join("data.json"), json!({ "samples": rows }).to_string())?;
-    let runs = Runs { kit_rs: kit_rs.to_owned(), model: workspace.join("trainer/testdata/tiny-bert"), dir };
+    let runs = Runs {
+        kit_rs: kit_rs.to_owned(),
+        model: workspace.join("trainer/testdata/tiny-bert"),
+        dir,
+    };
     report.claim(
         "kit-rs train",
         "killed at four points and resumed each time, it ends with the bytes of an uninterrupted run",
@@ -43,7 +55,10 @@ pub(super) fn run(peers: &Peers, kit_rs: &Path, workspace: &Path, report: &mut R
     );
     report.claim("kit-rs train", "one, two and five threads give the same bytes", || {
         let one = runs.whole("one", "1")?;
-        ensure!(one == runs.whole("two", "2")? && one == runs.whole("five", "5")?, "the bytes differ");
+        ensure!(
+            one == runs.whole("two", "2")? && one == runs.whole("five", "5")?,
+            "the bytes differ"
+        );
         Ok(())
     });
     other_processor(peers, &runs, report);
@@ -66,7 +81,10 @@ fn other_processor(peers: &Peers, runs: &Runs, report: &mut Report) {
         ensure!(runs.weights("there")? == here, "the bytes differ");
         let refused = runs.on(&qemu, "Nehalem", "nowhere").output()?;
         let told = String::from_utf8_lossy(&refused.stderr);
-        ensure!(!refused.status.success() && told.contains("x86-64-v3"), "a Nehalem is not refused: {told}");
+        ensure!(
+            !refused.status.success() && told.contains("x86-64-v3"),
+            "a Nehalem is not refused: {told}"
+        );
         Ok(())
     });
 }
@@ -80,9 +98,29 @@ struct Runs {
 impl Runs {
     fn command(&self, name: &str, threads: &str, resumes: bool) -> Command {
         let mut command = Command::new(&self.kit_rs);
-        command.current_dir(&self.dir).args(["train", "--dataset", "data.json", "--epochs", "4", "--batch-size", "4"]);
-        command.args(["--keep-every", "7", "--learning-rate", "1e-3", "--no-kitfile", "--threads", threads]);
-        command.arg("--model").arg(&self.model).args(["--output", name]).args(resumes.then_some("--resume"));
+        command.current_dir(&self.dir).args([
+            "train",
+            "--dataset",
+            "data.json",
+            "--epochs",
+            "4",
+            "--batch-size",
+            "4",
+        ]);
+        command.args([
+            "--keep-every",
+            "7",
+            "--learning-rate",
+            "1e-3",
+            "--no-kitfile",
+            "--threads",
+            threads,
+        ]);
+        command
+            .arg("--model")
+            .arg(&self.model)
+            .args(["--output", name])
+            .args(resumes.then_some("--resume"));
         command
     }
 
@@ -90,7 +128,11 @@ impl Runs {
     fn on(&self, qemu: &Path, processor: &str, name: &str) -> Command {
         let here = self.command(name, "2", false);
         let mut command = Command::new(qemu);
-        command.current_dir(&self.dir).args(["-cpu", processor]).arg(&self.kit_rs).args(here.get_args());
+        command
+            .current_dir(&self.dir)
+            .args(["-cpu", processor])
+            .arg(&self.kit_rs)
+            .args(here.get_args());
         command.args(["--isa", "x86-64-v3"]);
         command
     }
@@ -108,7 +150,8 @@ impl Runs {
     fn killed(&self, name: &str, after: Duration) -> anyhow::Result<()> {
         let state = self.dir.join(format!("{name}-state/state.safetensors"));
         let before = fs::metadata(&state).and_then(|metadata| metadata.modified()).ok();
-        let mut child = self.command(name, "2", true).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut child =
+            self.command(name, "2", true).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while fs::metadata(&state).and_then(|metadata| metadata.modified()).ok() == before {
             if child.try_wait()?.is_some() || Instant::now() > deadline {

@@ -52,7 +52,11 @@ impl Client {
         if self.0.read_line(&mut line)? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        let status = line.split_whitespace().nth(1).and_then(|status| status.parse().ok()).ok_or_else(bad)?;
+        let status = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(bad)?;
         let mut headers = BTreeMap::new();
         loop {
             line.clear();
@@ -62,7 +66,8 @@ impl Client {
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0usize);
+        let length =
+            headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0usize);
         let mut body = vec![0; if has_body { length.min(64 << 20) } else { 0 }];
         self.0.read_exact(&mut body)?;
         Ok(Answer { status, headers, body })
@@ -83,12 +88,14 @@ pub(crate) struct Measured {
 impl Measured {
     /// A latency that so many of a hundred do not exceed, in milliseconds.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
-        let place = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+        let place =
+            (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
         self.latencies.get(place).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
     }
 }
 
-/// Lets `n_clients` ask without a pause for a time; `body` gets a number that differs between requests.
+/// Lets `n_clients` ask without a pause for a time; `body` gets a number that differs between
+/// requests.
 pub(crate) fn closed_loop(
     address: SocketAddr,
     n_clients: usize,

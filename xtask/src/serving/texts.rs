@@ -1,4 +1,5 @@
-//! Texts of so many tokens for the benchmark's model, whose vocabulary has these syllables as words.
+//! Texts of so many tokens for the benchmark's model, whose vocabulary has these syllables as
+//! words.
 
 const STARTS: &[u8] = b"bcdfghlmnprst";
 const VOWELS: &[u8] = b"aeiou";
@@ -7,7 +8,8 @@ const VOWELS: &[u8] = b"aeiou";
 pub(crate) fn of(n_tokens: usize, seed: usize) -> String {
     let word = |n: usize| {
         let place = n * 7 + seed * 13;
-        let (start, vowel) = (STARTS[place % STARTS.len()], VOWELS[place / STARTS.len() % VOWELS.len()]);
+        let (start, vowel) =
+            (STARTS[place % STARTS.len()], VOWELS[place / STARTS.len() % VOWELS.len()]);
         [char::from(start), char::from(vowel)].iter().collect::<String>()
     };
     (0..n_tokens.saturating_sub(2)).map(word).collect::<Vec<_>>().join(" ")

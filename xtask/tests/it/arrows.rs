@@ -29,24 +29,33 @@ const DOORS: [(&str, &[&str]); 6] = [
 
 fn workspace() -> Metadata {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo metadata runs on this workspace")
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .expect("cargo metadata runs on this workspace")
 }
 
 /// The names of what a package is built with; what its tests use does not count.
 fn built_with(package: &Package) -> BTreeSet<&str> {
-    let built = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+    let built = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development);
     built.map(|dependency| dependency.name.as_str()).collect()
 }
 
 #[test]
 fn the_rooms_lean_on_each_other_as_drawn() {
     let metadata = workspace();
-    let rooms: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let rooms: BTreeSet<String> =
+        metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let drawn: BTreeMap<&str, BTreeSet<&str>> =
         ARROWS.iter().map(|(from, to)| (*from, to.iter().copied().collect())).collect();
     assert_eq!(rooms, drawn.keys().map(ToString::to_string).collect());
     for package in &metadata.packages {
-        let found: BTreeSet<&str> = built_with(package).into_iter().filter(|name| rooms.contains(*name)).collect();
+        let found: BTreeSet<&str> =
+            built_with(package).into_iter().filter(|name| rooms.contains(*name)).collect();
         assert_eq!(found, drawn[package.name.as_str()], "arrows of {}", package.name);
     }
 }
@@ -56,7 +65,11 @@ fn heavy_libraries_stay_behind_their_doors() {
     for package in &workspace().packages {
         for (library, doors) in DOORS {
             let named = built_with(package).contains(library);
-            assert!(!named || doors.contains(&package.name.as_str()), "{} names {library}", package.name);
+            assert!(
+                !named || doors.contains(&package.name.as_str()),
+                "{} names {library}",
+                package.name
+            );
         }
     }
 }

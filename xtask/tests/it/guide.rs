@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-/// Every kind of `kit-rs` command that the tutorial shows is typed by the story as well, so that each was seen to work.
+/// Every kind of `kit-rs` command that the tutorial shows is typed by the story as well, so that
+/// each was seen to work.
 #[test]
 fn the_story_types_every_command_of_the_tutorial() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let tutorial = fs::read_to_string(root.join("docs/guide/tutorial.md")).expect("the tutorial is there");
+    let tutorial =
+        fs::read_to_string(root.join("docs/guide/tutorial.md")).expect("the tutorial is there");
     let story = told(&root.join("xtask/src/e2e"));
     let blocks = tutorial.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let lines = blocks.flat_map(str::lines).filter(|line| !line.contains("xtask"));
@@ -21,8 +23,10 @@ fn the_story_types_every_command_of_the_tutorial() {
 /// The words of a `kit-rs` line up to its first value: `kit-rs gitops render`.
 fn command(line: &str) -> Option<String> {
     let words = line.split_whitespace().skip_while(|word| *word != "kit-rs");
-    let is_verb =
-        |word: &&str| word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-') && !word.starts_with('-');
+    let is_verb = |word: &&str| {
+        word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')
+            && !word.starts_with('-')
+    };
     let verbs: Vec<&str> = words.take_while(is_verb).take(3).collect();
     let n_words = match verbs.get(1) {
         Some(&("gitops" | "image" | "registry" | "hub")) => 3,
@@ -34,5 +38,7 @@ fn command(line: &str) -> Option<String> {
 
 fn told(dir: &Path) -> String {
     let files = fs::read_dir(dir).expect("the story's folder is there");
-    files.map(|file| fs::read_to_string(file.expect("a file").path()).expect("a source file")).collect()
+    files
+        .map(|file| fs::read_to_string(file.expect("a file").path()).expect("a source file"))
+        .collect()
 }

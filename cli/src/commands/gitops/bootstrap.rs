@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// The Secret with the key or token for the repository
     #[arg(long, value_name = "NAME")]
     secret_ref: Option<Name>,
-    /// Flux's own components, as `flux install --export` writes them, to be carried by the repository
+    /// Flux's own components, as `flux install --export` writes them, to be carried by the
+    /// repository
     #[arg(long, value_name = "FILE")]
     components: Option<PathBuf>,
     /// The repository's working tree
@@ -44,19 +45,25 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         None => git(&args.dir, &["symbolic-ref", "--short", "HEAD"])?,
     };
     let env = args.path.trim_matches('/').strip_prefix("clusters/").unwrap_or(&args.path);
-    let env: Name =
-        env.parse().map_err(|error| asked_wrongly(format!("--path {} is not clusters/ENV: {error}", args.path)))?;
+    let env: Name = env.parse().map_err(|error| {
+        asked_wrongly(format!("--path {} is not clusters/ENV: {error}", args.path))
+    })?;
     let components = args.components.map(fs::read_to_string).transpose()?;
-    let bootstrap = Bootstrap { branch, env, secret_ref: args.secret_ref, components, ..Bootstrap::new(url) };
+    let bootstrap =
+        Bootstrap { branch, env, secret_ref: args.secret_ref, components, ..Bootstrap::new(url) };
     let mut tree = gitops::bootstrap(&bootstrap);
     keep_patches(&mut tree, &args.dir)?;
     super::write(&tree, &args.dir, ui)
 }
 
-/// A kustomization.yaml that is there may hold patches of its owner: Flux never overwrites it, and neither do we.
+/// A kustomization.yaml that is there may hold patches of its owner: Flux never overwrites it, and
+/// neither do we.
 fn keep_patches(tree: &mut gitops::Tree, dir: &Path) -> anyhow::Result<()> {
-    let there: Vec<String> =
-        tree.paths().filter(|path| path.ends_with("kustomization.yaml")).map(str::to_owned).collect();
+    let there: Vec<String> = tree
+        .paths()
+        .filter(|path| path.ends_with("kustomization.yaml"))
+        .map(str::to_owned)
+        .collect();
     for path in there {
         let file = dir.join(&path);
         if file.is_file() {

@@ -17,7 +17,8 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let tree = Tree::read(&args.dir)?;
-    let objects = kustomize::build(&tree, &args.path).with_context(|| format!("cannot build {}", args.path))?;
+    let objects = kustomize::build(&tree, &args.path)
+        .with_context(|| format!("cannot build {}", args.path))?;
     let values: Vec<_> = objects.iter().map(gitops::Object::value).collect();
     ui.answer(gitops::Object::to_yaml_all(&objects).trim_end(), &values)
 }

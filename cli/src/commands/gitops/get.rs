@@ -105,7 +105,9 @@ fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> 
         None => args.kind.path().to_owned(),
     };
     match &args.server {
-        Some(server) => ui.block_on(from_server(http, format!("{}{path}", server.trim_end_matches('/')))),
+        Some(server) => {
+            ui.block_on(from_server(http, format!("{}{path}", server.trim_end_matches('/'))))
+        }
         None => from_kubectl(&path),
     }
 }

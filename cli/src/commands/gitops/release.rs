@@ -14,11 +14,16 @@ pub(super) struct Described {
     pub(super) runtime: Runtime,
 }
 
-/// Reads an image's documents: from the local layout, else from its registry, whose layers stay where they are.
-pub(super) fn describe(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<Described> {
+/// Reads an image's documents: from the local layout, else from its registry, whose layers stay
+/// where they are.
+pub(super) fn describe(
+    reference: &Reference,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Described> {
     let reference = reference.clone().or_latest();
-    let (descriptor, runtime) =
-        read(&reference, network, ui).with_context(|| format!("cannot read the image {reference}"))?;
+    let (descriptor, runtime) = read(&reference, network, ui)
+        .with_context(|| format!("cannot read the image {reference}"))?;
     let image = ImageRef {
         name: format!("{}/{}", reference.registry(), reference.repository()),
         tag: reference.tag().map(str::to_owned),
@@ -27,7 +32,11 @@ pub(super) fn describe(reference: &Reference, network: &Network, ui: &Ui) -> any
     Ok(Described { image, runtime })
 }
 
-fn read(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<(Descriptor, Runtime)> {
+fn read(
+    reference: &Reference,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<(Descriptor, Runtime)> {
     let layout = ui.layout()?;
     match layout.resolve(reference) {
         Ok(descriptor) => {
@@ -40,7 +49,8 @@ fn read(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<(De
             let client = network.client(ui)?;
             ui.block_on(async {
                 let (descriptor, manifest) = client.manifest(reference).await?;
-                let config = client.read_blob(reference, &modelkit::config_descriptor(&manifest)?).await?;
+                let config =
+                    client.read_blob(reference, &modelkit::config_descriptor(&manifest)?).await?;
                 Ok((descriptor, Runtime::parse(&manifest, &config)?))
             })
         }

@@ -7,7 +7,8 @@ use fs_err as fs;
 
 use crate::env;
 
-/// Where files are until they are packed. It outlives the process, so that a download that was killed goes on.
+/// Where files are until they are packed. It outlives the process, so that a download that was
+/// killed goes on.
 pub(super) struct Folder {
     path: PathBuf,
     /// Held as long as this process uses the folder.
@@ -25,7 +26,9 @@ impl Folder {
     pub(super) fn kept(path: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&path)?;
         let lock = fs::File::create(path.with_extension("lock"))?;
-        lock.file().try_lock().with_context(|| format!("another process imports into {}", path.display()))?;
+        lock.file()
+            .try_lock()
+            .with_context(|| format!("another process imports into {}", path.display()))?;
         Ok(Self { path, _lock: Some(lock), _temporary: None })
     }
 
@@ -33,7 +36,8 @@ impl Folder {
         &self.path
     }
 
-    /// A folder beside it for what is on its way, which is taken away with it: nothing unfinished is ever packed.
+    /// A folder beside it for what is on its way, which is taken away with it: nothing unfinished
+    /// is ever packed.
     pub(super) fn arriving(&self) -> PathBuf {
         self.path.with_extension("arriving")
     }

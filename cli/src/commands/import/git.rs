@@ -15,7 +15,8 @@ use crate::ui::Ui;
 /// What a file in Git LFS begins with where git-lfs did not bring its content.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// What binds git to a repository (`git rev-parse --local-env-vars`): a hook that calls `kit-rs` has it set, and means its own.
+/// What binds git to a repository (`git rev-parse --local-env-vars`): a hook that calls `kit-rs`
+/// has it set, and means its own.
 const LOCAL: [&str; 16] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -72,7 +73,9 @@ pub(super) fn bring(repository: Repository, args: &Args, ui: &Ui) -> anyhow::Res
         .with_context(|| format!("cannot fetch {revision} of {address}"));
     match access {
         None => fetched?,
-        Some(_) => fetched.hint("with a token no redirect is followed: give the address that the repository has")?,
+        Some(_) => fetched.hint(
+            "with a token no redirect is followed: give the address that the repository has",
+        )?,
     };
     ensure!(ui.interrupt().flow().is_continue(), "interrupted");
     git(&["-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"])?;
@@ -89,14 +92,18 @@ pub(super) fn bring(repository: Repository, args: &Args, ui: &Ui) -> anyhow::Res
 
 /// Runs git and returns what it printed.
 fn run(dir: &Path, access: Option<&Access>, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = command(dir, access).args(arguments).output().context("cannot run git; is it installed?")?;
+    let output = command(dir, access)
+        .args(arguments)
+        .output()
+        .context("cannot run git; is it installed?")?;
     if !output.status.success() {
         bail!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Git in a folder, and in no other repository. The token goes through the environment, where no list of processes shows it.
+/// Git in a folder, and in no other repository. The token goes through the environment, where no
+/// list of processes shows it.
 fn command(dir: &Path, access: Option<&Access>) -> Command {
     let mut command = Command::new("git");
     command.current_dir(dir).stdin(Stdio::null()).env("GIT_TERMINAL_PROMPT", "0");
@@ -208,19 +215,28 @@ mod tests {
     fn git_hears_of_no_other_repository_and_tells_the_token_to_its_origin_only() {
         let of = |command: &Command, name: &str| {
             let mut variables = command.get_envs();
-            let (_, value) = variables.find(|(key, _)| *key == name).unwrap_or_else(|| panic!("{name} is inherited"));
+            let (_, value) = variables
+                .find(|(key, _)| *key == name)
+                .unwrap_or_else(|| panic!("{name} is inherited"));
             value.map(|value| value.to_string_lossy().into_owned())
         };
         let bare = command(Path::new("."), None);
         for variable in LOCAL {
             assert_eq!(of(&bare, variable), None, "{variable}");
         }
-        let access = Access { origin: "https://host.test:8443".to_owned(), token: "secret".to_owned() };
+        let access =
+            Access { origin: "https://host.test:8443".to_owned(), token: "secret".to_owned() };
         let with_token = command(Path::new("."), Some(&access));
         assert_eq!(of(&with_token, "GIT_DIR"), None);
         assert_eq!(of(&with_token, "GIT_CONFIG_COUNT").as_deref(), Some("2"));
-        assert_eq!(of(&with_token, "GIT_CONFIG_KEY_0").as_deref(), Some("http.https://host.test:8443/.extraHeader"));
-        assert_eq!(of(&with_token, "GIT_CONFIG_VALUE_0").as_deref(), Some("Authorization: Bearer secret"));
+        assert_eq!(
+            of(&with_token, "GIT_CONFIG_KEY_0").as_deref(),
+            Some("http.https://host.test:8443/.extraHeader")
+        );
+        assert_eq!(
+            of(&with_token, "GIT_CONFIG_VALUE_0").as_deref(),
+            Some("Authorization: Bearer secret")
+        );
         assert_eq!(
             of(&with_token, "GIT_CONFIG_KEY_1").as_deref(),
             Some("http.https://host.test:8443/.followRedirects")

@@ -1,4 +1,5 @@
-//! Patterns of paths, as huggingface_hub has them: Python's `fnmatch`, in which `*` matches slashes too.
+//! Patterns of paths, as huggingface_hub has them: Python's `fnmatch`, in which `*` matches slashes
+//! too.
 
 use std::str::FromStr;
 
@@ -91,7 +92,11 @@ mod tests {
     #[test]
     fn patterns_match_as_fnmatch_does() {
         let check = |pattern: &str, path: &str, expected: bool| {
-            assert_eq!(pattern.parse::<Glob>().expect("a pattern").matches(path), expected, "{pattern} {path}");
+            assert_eq!(
+                pattern.parse::<Glob>().expect("a pattern").matches(path),
+                expected,
+                "{pattern} {path}"
+            );
         };
         check("*.json", "a/b.json", true);
         check("*.json", "a/b.jsonl", false);

@@ -31,11 +31,18 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// What the user says goes before what the repository's address says, and `HF_ENDPOINT` before its host.
-    pub(crate) fn new(repository: &str, revision: Option<&str>, token: Option<&str>) -> anyhow::Result<Self> {
-        let id: RepoId = repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
-        let endpoint =
-            env::hf_endpoint().or_else(|| id.endpoint().map(str::to_owned)).unwrap_or_else(|| HUB.to_owned());
+    /// What the user says goes before what the repository's address says, and `HF_ENDPOINT` before
+    /// its host.
+    pub(crate) fn new(
+        repository: &str,
+        revision: Option<&str>,
+        token: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let id: RepoId =
+            repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
+        let endpoint = env::hf_endpoint()
+            .or_else(|| id.endpoint().map(str::to_owned))
+            .unwrap_or_else(|| HUB.to_owned());
         let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
         let hub = Hub::new(&endpoint, self::token(&endpoint, token))?;
         Ok(Self { hub, id, revision, endpoint })
@@ -48,7 +55,9 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
         let mut snapshot = hub.files(&repository, &revision).await?;
         snapshot.files.retain(|file| is_wanted(&file.path, args));
         check_any(snapshot.files.len())?;
-        let key = registry::content::digest(format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes());
+        let key = registry::content::digest(
+            format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes(),
+        );
         let folder = Folder::kept(ui.home().importing().join(&key.digest()[..32]))?;
         forget_others(folder.path(), &snapshot)?;
         let (large, small) = large::divide(&snapshot.files, folder.path())?;
@@ -60,7 +69,9 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
         let large = Large { hub, snapshot, files: large, n_at_once: args.concurrency.into() };
         anyhow::Ok((folder, commit, large))
     };
-    let brought = ui.block_on(bringing).with_context(|| format!("cannot import {repository} from {endpoint}"));
+    let brought = ui
+        .block_on(bringing)
+        .with_context(|| format!("cannot import {repository} from {endpoint}"));
     let (folder, commit, large) = brought.hint(match ui.interrupt().flow().is_break() {
         true => GOES_ON,
         false => "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co",
@@ -78,12 +89,24 @@ async fn download(
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let files = stream::iter(files).map(anyhow::Ok);
-    files.try_for_each_concurrent(usize::from(n_at_once), |file| one(hub, snapshot, file, folder, ui)).await
+    files
+        .try_for_each_concurrent(usize::from(n_at_once), |file| {
+            one(hub, snapshot, file, folder, ui)
+        })
+        .await
 }
 
-async fn one(hub: &Hub, snapshot: &Snapshot, file: &HubFile, folder: &Folder, ui: &Ui) -> anyhow::Result<()> {
+async fn one(
+    hub: &Hub,
+    snapshot: &Snapshot,
+    file: &HubFile,
+    folder: &Folder,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     // It got its name after it was verified.
-    if fs::metadata(folder.path().join(&file.path)).is_ok_and(|found| found.is_file() && found.len() == file.size) {
+    if fs::metadata(folder.path().join(&file.path))
+        .is_ok_and(|found| found.is_file() && found.len() == file.size)
+    {
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
@@ -92,7 +115,8 @@ async fn one(hub: &Hub, snapshot: &Snapshot, file: &HubFile, folder: &Folder, ui
     Ok(())
 }
 
-/// Brings a file to its place; what has come of it when the process is killed lies outside of what is packed.
+/// Brings a file to its place; what has come of it when the process is killed lies outside of what
+/// is packed.
 pub(super) async fn fetch(
     hub: &Hub,
     snapshot: &Snapshot,
@@ -106,7 +130,8 @@ pub(super) async fn fetch(
     Ok(fs::rename(arriving.join(&file.path), place)?)
 }
 
-/// Takes away what an earlier import left and this one does not want: files that other patterns chose, and parts of files.
+/// Takes away what an earlier import left and this one does not want: files that other patterns
+/// chose, and parts of files.
 fn forget_others(dir: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -146,7 +171,12 @@ mod tests {
         ]
         .into_iter()
         .for_each(write);
-        let file = |path: &str| HubFile { path: path.to_owned(), size: 7, oid: "0123456789".into(), sha256: None };
+        let file = |path: &str| HubFile {
+            path: path.to_owned(),
+            size: 7,
+            oid: "0123456789".into(),
+            sha256: None,
+        };
         let files = wanted.map(file).to_vec();
         let repo: RepoId = "org/name".parse().expect("a name");
         forget_others(dir.path(), &Snapshot { repo, sha: "0".repeat(40), files }).expect("they go");

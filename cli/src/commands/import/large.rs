@@ -1,4 +1,5 @@
-//! Large files go from the hub into the layout without lying anywhere else: as the layers that they become.
+//! Large files go from the hub into the layout without lying anywhere else: as the layers that they
+//! become.
 
 use std::path::Path;
 
@@ -16,7 +17,8 @@ use super::hub::{GOES_ON, fetch};
 use crate::failure::WithHint as _;
 use crate::ui::Ui;
 
-/// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder first.
+/// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder
+/// first.
 const LARGE: u64 = 16 * 1024 * 1024;
 
 /// Large files of a repository; in the folder each has a place with its size and its beginning.
@@ -27,8 +29,12 @@ pub(super) struct Large {
     pub(super) n_at_once: usize,
 }
 
-/// Tells the large files from the small ones; a large one that an earlier import has brought into the folder is among neither.
-pub(super) fn divide(files: &[HubFile], folder: &Path) -> anyhow::Result<(Vec<HubFile>, Vec<HubFile>)> {
+/// Tells the large files from the small ones; a large one that an earlier import has brought into
+/// the folder is among neither.
+pub(super) fn divide(
+    files: &[HubFile],
+    folder: &Path,
+) -> anyhow::Result<(Vec<HubFile>, Vec<HubFile>)> {
     let (mut large, mut small) = (Vec::new(), Vec::new());
     for file in files {
         match file.sha256.is_some() && file.size > LARGE {
@@ -41,8 +47,14 @@ pub(super) fn divide(files: &[HubFile], folder: &Path) -> anyhow::Result<(Vec<Hu
     Ok((large, small))
 }
 
-/// Puts a file's beginning where it would be, with nothing behind it: enough to guess the Kitfile from, and to plan.
-pub(super) async fn hold_place(hub: &Hub, snapshot: &Snapshot, file: &HubFile, folder: &Path) -> anyhow::Result<()> {
+/// Puts a file's beginning where it would be, with nothing behind it: enough to guess the Kitfile
+/// from, and to plan.
+pub(super) async fn hold_place(
+    hub: &Hub,
+    snapshot: &Snapshot,
+    file: &HubFile,
+    folder: &Path,
+) -> anyhow::Result<()> {
     let path = folder.join(&file.path);
     fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
     fs::write(&path, crate::commands::init::head(hub, snapshot, file).await?)?;
@@ -50,7 +62,8 @@ pub(super) async fn hold_place(hub: &Hub, snapshot: &Snapshot, file: &HubFile, f
 }
 
 impl Large {
-    /// Brings them: each that is a layer by itself into the layout, the others to their places in the folder. Returns the layers.
+    /// Brings them: each that is a layer by itself into the layout, the others to their places in
+    /// the folder. Returns the layers.
     pub(super) fn bring(
         &self,
         folder: &Folder,
@@ -64,7 +77,8 @@ impl Large {
         }
         let plan = modelkit::plan(kitfile, folder.path(), layout, options)?;
         let way = Way { large: self, folder, layout, plan: &plan, ui };
-        let bringing = stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
+        let bringing =
+            stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
         let ready = ui
             .block_on(bringing.try_collect())
             .with_context(|| format!("cannot import the large files of {}", self.snapshot.repo));
@@ -93,7 +107,9 @@ impl Way<'_> {
         let layer = self.plan.layers.iter().find(|layer| layer.path.as_str() == file.path);
         let frame = layer.map(|layer| around(&layer.files)).transpose()?.flatten();
         if let (Some(layer), Some((before, after))) = (layer, frame) {
-            let found = hub.download_framed(snapshot, file, &Frame { before, after }, self.layout, &on).await?;
+            let found = hub
+                .download_framed(snapshot, file, &Frame { before, after }, self.layout, &on)
+                .await?;
             if let Some((digest, size)) = found {
                 bar.finish_and_clear();
                 return Ok(Some(ReadyLayer { path: layer.path.clone(), digest, size }));

@@ -37,7 +37,8 @@ pub(crate) struct Args {
     /// Name of the ModelKit [default: org/name:latest, in lower case]
     #[arg(short, long, value_name = "REFERENCE")]
     tag: Option<Reference>,
-    /// What brings the files [default: git for addresses that end with .git or lie at a forge, else hf]
+    /// What brings the files [default: git for addresses that end with .git or lie at a forge, else
+    /// hf]
     #[arg(long, value_enum)]
     tool: Option<Tool>,
     /// Only files whose path matches; `*` matches slashes too (repeatable)
@@ -79,7 +80,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             (target(args.tag.as_ref(), &repository.name)?, git::bring(repository, &args, ui)?)
         }
         Tool::Hf => {
-            let remote = Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
+            let remote =
+                Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
             (target(args.tag.as_ref(), remote.id.name())?, hub::bring(remote, &args, ui)?)
         }
     };
@@ -91,7 +93,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some(large) = &brought.large {
         options.ready = large.bring(&brought.folder, &kitfile, &layout, &options, ui)?;
     }
-    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| ui.interrupt().flow())?;
+    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| {
+        ui.interrupt().flow()
+    })?;
     drop(hold);
     layout.tag(&packed.descriptor, &target)?;
     brought.folder.remove()?;
@@ -103,10 +107,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 /// Forges keep Git repositories; everything else is taken for a hub.
 fn tool_of(repository: &str) -> Tool {
     const FORGES: [&str; 4] = ["github.com", "gitlab.com", "codeberg.org", "bitbucket.org"];
-    let has_scheme = ["ssh://", "git://", "file://", "git@"].iter().any(|scheme| repository.starts_with(scheme));
+    let has_scheme =
+        ["ssh://", "git://", "file://", "git@"].iter().any(|scheme| repository.starts_with(scheme));
     let rest = repository.split_once("://").map_or("", |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
-    match has_scheme || repository.trim_end_matches('/').ends_with(".git") || FORGES.contains(&host) {
+    match has_scheme || repository.trim_end_matches('/').ends_with(".git") || FORGES.contains(&host)
+    {
         true => Tool::Git,
         false => Tool::Hf,
     }
@@ -131,7 +137,9 @@ fn target(tag: Option<&Reference>, name: &str) -> anyhow::Result<Reference> {
 /// Refuses an import of nothing.
 fn check_any(n_files: usize) -> anyhow::Result<()> {
     match n_files {
-        0 => Err(asked_wrongly("the repository has no files, or none that --include and --exclude leave")),
+        0 => Err(asked_wrongly(
+            "the repository has no files, or none that --include and --exclude leave",
+        )),
         _ => Ok(()),
     }
 }
@@ -155,7 +163,10 @@ fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
     let card = FrontMatter::of(&fs_err::read_to_string(dir.join("README.md")).unwrap_or_default());
     if let Some(model) = &mut kitfile.model {
         let mut parameters = model.parameters.as_object().cloned().unwrap_or_default();
-        parameters.insert("source".to_owned(), json!({ "repository": brought.name, "commit": brought.commit }));
+        parameters.insert(
+            "source".to_owned(),
+            json!({ "repository": brought.name, "commit": brought.commit }),
+        );
         if let Some(base) = card.base_model {
             parameters.entry("base_model").or_insert(Value::String(base));
         }
@@ -205,7 +216,9 @@ mod tests {
 
     #[test]
     fn forges_are_for_git_and_hubs_are_not() {
-        for git in ["https://github.com/o/n", "git@host:o/n", "https://any.test/o/n.git/", "file:///o/n"] {
+        for git in
+            ["https://github.com/o/n", "git@host:o/n", "https://any.test/o/n.git/", "file:///o/n"]
+        {
             assert!(tool_of(git) == Tool::Git, "{git}");
         }
         for hub in ["o/n", "https://huggingface.co/o/n", "http://127.0.0.1:1/o/n", "datasets/o/n"] {

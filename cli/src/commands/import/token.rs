@@ -5,16 +5,22 @@ use reqwest::Url;
 use super::hub::HUB;
 use crate::env;
 
-/// The token for an address: the one that the user gives for it, or `HF_TOKEN` where that is meant for the address.
+/// The token for an address: the one that the user gives for it, or `HF_TOKEN` where that is meant
+/// for the address.
 pub(super) fn token(address: &str, given: Option<&str>) -> Option<String> {
-    let of_environment = || env::hf_token().filter(|_| is_hub(address, env::hf_endpoint().as_deref()));
+    let of_environment =
+        || env::hf_token().filter(|_| is_hub(address, env::hf_endpoint().as_deref()));
     given.map(str::to_owned).or_else(of_environment)
 }
 
-/// Whether an address lies at Hugging Face's hub, or at the one that `HF_ENDPOINT` names: `HF_TOKEN` goes to nobody else.
+/// Whether an address lies at Hugging Face's hub, or at the one that `HF_ENDPOINT` names:
+/// `HF_TOKEN` goes to nobody else.
 fn is_hub(address: &str, endpoint: Option<&str>) -> bool {
     let Some(origin) = origin(address) else { return false };
-    [Some(HUB), endpoint].into_iter().flatten().any(|hub| self::origin(hub).as_ref() == Some(&origin))
+    [Some(HUB), endpoint]
+        .into_iter()
+        .flatten()
+        .any(|hub| self::origin(hub).as_ref() == Some(&origin))
 }
 
 /// Scheme, host and port of an address; only those that are asked over HTTP have an origin.
@@ -51,7 +57,10 @@ mod tests {
 
     #[test]
     fn an_origin_is_scheme_host_and_port() {
-        assert_eq!(origin("https://user:word@Host.test:443/o/n.git?q#f").as_deref(), Some("https://host.test"));
+        assert_eq!(
+            origin("https://user:word@Host.test:443/o/n.git?q#f").as_deref(),
+            Some("https://host.test")
+        );
         assert_eq!(origin("http://[::1]:8080/o/n.git").as_deref(), Some("http://[::1]:8080"));
         assert_eq!(origin("file:///srv/n.git"), None);
         assert_eq!(origin("git@host.test:o/n"), None);

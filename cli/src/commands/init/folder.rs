@@ -30,7 +30,8 @@ pub(crate) fn survey(dir: &Path) -> anyhow::Result<Vec<FileInfo>> {
 
 fn look(dir: &Path, path: &Path) -> anyhow::Result<FileInfo> {
     let relative = path.strip_prefix(dir).expect("the walk stays inside");
-    let name = relative.to_str().with_context(|| format!("{} is not valid UTF-8", relative.display()))?;
+    let name =
+        relative.to_str().with_context(|| format!("{} is not valid UTF-8", relative.display()))?;
     let size = fs::symlink_metadata(path)?.len();
     let mut head = Vec::new();
     if kitfile::needs_head(name) {

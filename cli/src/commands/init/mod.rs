@@ -17,10 +17,12 @@ use crate::ui::Ui;
 #[cfg(feature = "full")]
 pub(super) use {folder::survey, remote::head};
 
-/// How much of each file is looked at, in bytes: a safetensors or GGUF header's beginning, a model card's front matter.
+/// How much of each file is looked at, in bytes: a safetensors or GGUF header's beginning, a model
+/// card's front matter.
 const HEAD: u64 = 64 * 1024;
 
-/// The longest header of a safetensors file that is read, in bytes: those of the largest models have some MB.
+/// The longest header of a safetensors file that is read, in bytes: those of the largest models
+/// have some MB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// Write a Kitfile for the files of a folder, or of a repository on a hub
@@ -40,10 +42,12 @@ pub(crate) struct Args {
     /// Replace a Kitfile that is there
     #[arg(short, long)]
     force: bool,
-    /// So many levels of folders become entries file by file; a negative number: all of them, for raw layers
+    /// So many levels of folders become entries file by file; a negative number: all of them, for
+    /// raw layers
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     depth: i64,
-    /// Where the Kitfile is written; `-`: only to stdout [default: PATH/Kitfile; with --remote: `-`]
+    /// Where the Kitfile is written; `-`: only to stdout [default: PATH/Kitfile; with --remote:
+    /// `-`]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[cfg(feature = "full")]
@@ -55,7 +59,8 @@ pub(crate) struct Args {
 #[cfg(feature = "full")]
 #[derive(clap::Args)]
 struct OfHub {
-    /// PATH is a repository on Hugging Face's hub, of which only what the guess needs is fetched; HF_ENDPOINT overrides the host
+    /// PATH is a repository on Hugging Face's hub, of which only what the guess needs is fetched;
+    /// HF_ENDPOINT overrides the host
     #[arg(long)]
     remote: bool,
     /// Branch, tag or commit [default: the URL's, else main]
@@ -110,7 +115,10 @@ fn is_stdout(output: &Path) -> bool {
 fn check_free(output: &Path, args: &Args) -> anyhow::Result<()> {
     match is_stdout(output) || args.force || !output.exists() {
         true => Ok(()),
-        false => Err(asked_wrongly(format!("{} is there already: --force replaces it", output.display()))),
+        false => Err(asked_wrongly(format!(
+            "{} is there already: --force replaces it",
+            output.display()
+        ))),
     }
 }
 
@@ -119,7 +127,8 @@ fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
     #[cfg(feature = "full")]
     if args.remote.remote {
         let OfHub { revision, token, .. } = &args.remote;
-        let remote = Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref())?;
+        let remote =
+            Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref())?;
         let files = remote::survey(&remote, ui)?;
         return Ok(Subject { name: remote.id.name().to_owned(), files, output: "-".into() });
     }
@@ -130,7 +139,8 @@ fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
     Ok(Subject { name, files: folder::survey(&args.path)?, output: args.path.join("Kitfile") })
 }
 
-/// How long the header of a safetensors file is, in bytes; 0 for anything else: a length, then JSON.
+/// How long the header of a safetensors file is, in bytes; 0 for anything else: a length, then
+/// JSON.
 fn header_size(head: &[u8], size: u64) -> u64 {
     let Some((length, rest)) = head.split_first_chunk() else { return 0 };
     let header = u64::from_le_bytes(*length).saturating_add(8);

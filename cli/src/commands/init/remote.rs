@@ -35,7 +35,11 @@ async fn look(hub: &Hub, snapshot: &Snapshot, file: &HubFile) -> anyhow::Result<
 }
 
 /// As much of a file's beginning as a guess needs.
-pub(crate) async fn head(hub: &Hub, snapshot: &Snapshot, file: &HubFile) -> registry::Result<Vec<u8>> {
+pub(crate) async fn head(
+    hub: &Hub,
+    snapshot: &Snapshot,
+    file: &HubFile,
+) -> registry::Result<Vec<u8>> {
     let head = hub.head(snapshot, file, HEAD).await?;
     match header_size(&head, file.size) {
         header if header > HEAD => hub.head(snapshot, file, header).await,

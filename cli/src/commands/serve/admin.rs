@@ -28,11 +28,18 @@ struct Order {
 }
 
 /// Listens and answers in the background.
-pub(super) async fn start(address: &str, token: Option<String>, follower: Arc<Follower>) -> anyhow::Result<SocketAddr> {
+pub(super) async fn start(
+    address: &str,
+    token: Option<String>,
+    follower: Arc<Follower>,
+) -> anyhow::Result<SocketAddr> {
     let listener = crate::commands::listen::bind(address).await?;
     let address = listener.local_addr()?;
     let is_safe = address.ip().is_loopback() || token.is_some();
-    ensure!(is_safe, "{address} can be reached by others: set KIT_RS_ADMIN_TOKEN, or listen on a loopback address");
+    ensure!(
+        is_safe,
+        "{address} can be reached by others: set KIT_RS_ADMIN_TOKEN, or listen on a loopback address"
+    );
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router(token, follower)).await {
             tracing::error!("the admin routes broke off: {error}");
@@ -52,14 +59,16 @@ fn router(token: Option<String>, follower: Arc<Follower>) -> Router {
         .with_state(follower)
 }
 
-/// Lets in who has the token, where there is one, and no page of another site: a browser that was led here names a host that is not an
-/// address, and cannot send JSON to another origin without being asked for leave first.
+/// Lets in who has the token, where there is one, and no page of another site: a browser that was
+/// led here names a host that is not an address, and cannot send JSON to another origin without
+/// being asked for leave first.
 async fn guard(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let has_token = token.as_ref().is_none_or(|token| {
         let given = given.and_then(|given| given.strip_prefix("Bearer ")).unwrap_or_default();
         // The time does not depend on how much of it is right.
-        let differences = given.bytes().zip(token.bytes()).fold(0, |differences, (a, b)| differences | (a ^ b));
+        let differences =
+            given.bytes().zip(token.bytes()).fold(0, |differences, (a, b)| differences | (a ^ b));
         given.len() == token.len() && differences == 0
     });
     if !has_token {
@@ -74,7 +83,9 @@ async fn guard(State(token): State<Option<Arc<str>>>, request: Request, next: Ne
 fn is_address(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || host.parse::<SocketAddr>().is_ok() || host.parse::<std::net::IpAddr>().is_ok()
+    name == "localhost"
+        || host.parse::<SocketAddr>().is_ok()
+        || host.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// `GET /admin`
@@ -86,7 +97,8 @@ async fn state(State(follower): State<Arc<Follower>>) -> Response {
         canary
     });
     let shadow = handle.shadow_identity().map(|identity| shown(&identity));
-    Json(json!({ "stable": shown(&handle.identity()), "canary": canary, "shadow": shadow })).into_response()
+    Json(json!({ "stable": shown(&handle.identity()), "canary": canary, "shadow": shadow }))
+        .into_response()
 }
 
 /// `POST /admin/reload`
@@ -99,7 +111,10 @@ async fn reload(State(follower): State<Arc<Follower>>, Json(order): Json<Order>)
 async fn canary(State(follower): State<Arc<Follower>>, Json(order): Json<Order>) -> Response {
     let Some(reference) = parsed(&order.reference) else { return not_a_reference(&order) };
     let Some(share) = order.share.as_deref().and_then(share) else {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, "a canary needs a \"share\" from \"0%\" to \"100%\"");
+        return refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "a canary needs a \"share\" from \"0%\" to \"100%\"",
+        );
     };
     answer(follower.canary(&reference, share).await)
 }
@@ -144,7 +159,8 @@ fn not_a_reference(order: &Order) -> Response {
     refuse(StatusCode::UNPROCESSABLE_ENTITY, &format!("{:?} is not a reference", order.reference))
 }
 
-/// Says who it is now; or, when the new model could not be had or was refused, why, while the old one keeps serving.
+/// Says who it is now; or, when the new model could not be had or was refused, why, while the old
+/// one keeps serving.
 fn answer(done: anyhow::Result<ModelIdentity>) -> Response {
     match done {
         Ok(identity) => Json(shown(&identity)).into_response(),

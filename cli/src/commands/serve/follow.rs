@@ -22,7 +22,8 @@ impl Follower {
         Arc::new(Self { handle, loader, changing: Mutex::default() })
     }
 
-    /// Serves another ModelKit from now on; on an error the old one keeps serving. Returns who is served then.
+    /// Serves another ModelKit from now on; on an error the old one keeps serving. Returns who is
+    /// served then.
     pub(super) async fn reload(&self, reference: &Reference) -> anyhow::Result<ModelIdentity> {
         let _turn = self.changing.lock().await;
         let (model, identity) = self.loader.bring(reference).await?;
@@ -32,7 +33,11 @@ impl Follower {
     }
 
     /// Lets another ModelKit answer a share of the requests, from 0 to 1.
-    pub(super) async fn canary(&self, reference: &Reference, share: f64) -> anyhow::Result<ModelIdentity> {
+    pub(super) async fn canary(
+        &self,
+        reference: &Reference,
+        share: f64,
+    ) -> anyhow::Result<ModelIdentity> {
         let _turn = self.changing.lock().await;
         let (model, identity) = self.loader.bring(reference).await?;
         self.handle.canary(model, identity.clone(), share).await?;
@@ -47,7 +52,8 @@ impl Follower {
         Ok(identity)
     }
 
-    /// Looks again and again what a tag names, and serves that. What was refused once is not tried again until the tag moves.
+    /// Looks again and again what a tag names, and serves that. What was refused once is not tried
+    /// again until the tag moves.
     pub(super) async fn watch(self: Arc<Self>, tag: Reference, interval: Duration) {
         let mut refused: Option<String> = None;
         loop {
@@ -59,11 +65,16 @@ impl Follower {
                     continue;
                 }
             };
-            if self.handle.identity().digest.as_ref() == Some(&digest) || refused.as_ref() == Some(&digest) {
+            if self.handle.identity().digest.as_ref() == Some(&digest)
+                || refused.as_ref() == Some(&digest)
+            {
                 continue;
             }
             if let Err(error) = self.reload(&tag).await {
-                tracing::error!(digest, "{tag} was refused, the old model keeps serving: {error:#}");
+                tracing::error!(
+                    digest,
+                    "{tag} was refused, the old model keeps serving: {error:#}"
+                );
                 refused = Some(digest);
             }
         }

@@ -78,7 +78,10 @@ impl Loader {
     }
 
     /// Pulls what is not there yet, verifies, unpacks and loads, on a thread of its own.
-    pub(super) async fn bring(&self, reference: &Reference) -> anyhow::Result<(Loaded, ModelIdentity)> {
+    pub(super) async fn bring(
+        &self,
+        reference: &Reference,
+    ) -> anyhow::Result<(Loaded, ModelIdentity)> {
         let Self { layout, client, options } = self.clone();
         let (reference, runtime) = (reference.clone(), tokio::runtime::Handle::current());
         let work = move || {
@@ -88,7 +91,11 @@ impl Loader {
                 runtime.block_on(registry::pull(&client, &reference, &layout, &|_| ()))?.descriptor
             };
             let kit = ModelKit::read(&layout, &descriptor)?;
-            load(source::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?, None, &options)
+            load(
+                source::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?,
+                None,
+                &options,
+            )
         };
         tokio::task::spawn_blocking(work).await.context("loading broke off")?
     }

@@ -38,7 +38,8 @@ pub(crate) struct Args {
     /// The reference that the model is known by
     #[arg(long, env = "KIT_RS_MODELKIT", hide = true)]
     reference: Option<String>,
-    /// What the Open Inference Protocol calls the model [default: the Kitfile's package, else "model"]
+    /// What the Open Inference Protocol calls the model [default: the Kitfile's package, else
+    /// "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
     /// Where spans go, as OTLP over HTTP (JSON), for example http://127.0.0.1:4318
@@ -87,7 +88,8 @@ struct Reload {
     /// Look every so many seconds whether the tag names another ModelKit, and serve that one
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30", value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
-    /// Address of the admin routes (POST /admin/reload and more); only loopback addresses, unless $KIT_RS_ADMIN_TOKEN is set
+    /// Address of the admin routes (POST /admin/reload and more); only loopback addresses, unless
+    /// $KIT_RS_ADMIN_TOKEN is set
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
     /// The bearer token that the admin routes ask for
@@ -96,15 +98,18 @@ struct Reload {
     /// Another ModelKit that answers a share of the requests, for example demo:v2=5%
     #[arg(long, value_name = "REF=PERCENT%", value_parser = canary)]
     canary: Option<(Reference, f64)>,
-    /// Another ModelKit that is asked the same when there is nothing else to do; metrics tell how often it disagrees
+    /// Another ModelKit that is asked the same when there is nothing else to do; metrics tell how
+    /// often it disagrees
     #[arg(long, value_name = "REF")]
     shadow: Option<Reference>,
 }
 
 /// `REF=5%`: the reference and a share from 0 to 1.
 fn canary(text: &str) -> Result<(Reference, f64), String> {
-    let (reference, percent) = text.rsplit_once('=').ok_or("write REF=PERCENT%, for example demo:v2=5%")?;
-    let share = admin::share(percent).ok_or_else(|| format!("`{percent}` is not a percentage from 0% to 100%"))?;
+    let (reference, percent) =
+        text.rsplit_once('=').ok_or("write REF=PERCENT%, for example demo:v2=5%")?;
+    let share = admin::share(percent)
+        .ok_or_else(|| format!("`{percent}` is not a percentage from 0% to 100%"))?;
     let reference: Reference =
         reference.parse().map_err(|error| format!("`{reference}` is not a reference: {error}"))?;
     Ok((reference.or_latest(), share))
@@ -126,7 +131,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         swapped.context("the model does not pass its first trial")?;
         let follower = Follower::new(handle.clone(), Loader::new(&args.network, engine, ui)?);
         follow(&args, &follower, ui).await?;
-        ui.answer(format_args!("http://{address}"), &json!({ "url": format!("http://{address}"), "digest": digest }))?;
+        ui.answer(
+            format_args!("http://{address}"),
+            &json!({ "url": format!("http://{address}"), "digest": digest }),
+        )?;
         running.await.context("the server broke off")?.context("the server failed")
     })
 }
@@ -145,7 +153,9 @@ async fn start(
         otel::export(&handle, endpoint)?;
     }
     let interrupt = ui.interrupt().clone();
-    let running = tokio::spawn(serve::run(listener, router, handle.clone(), async move { interrupt.wait().await }));
+    let running = tokio::spawn(serve::run(listener, router, handle.clone(), async move {
+        interrupt.wait().await
+    }));
     Ok((handle, address, running))
 }
 
@@ -153,15 +163,23 @@ async fn start(
 async fn follow(args: &Args, follower: &Arc<Follower>, ui: &Ui) -> anyhow::Result<()> {
     let Reload { watch, admin, admin_token, canary, shadow } = &args.reload;
     if let Some((reference, share)) = canary {
-        follower.canary(reference, *share).await.with_context(|| format!("cannot bring the canary {reference}"))?;
+        follower
+            .canary(reference, *share)
+            .await
+            .with_context(|| format!("cannot bring the canary {reference}"))?;
     }
     if let Some(reference) = shadow {
         let reference = reference.clone().or_latest();
-        follower.shadow(&reference).await.with_context(|| format!("cannot bring the shadow {reference}"))?;
+        follower
+            .shadow(&reference)
+            .await
+            .with_context(|| format!("cannot bring the shadow {reference}"))?;
     }
     if let Some(seconds) = watch {
         let reference: Reference = args.model.parse()?;
-        tokio::spawn(Arc::clone(follower).watch(reference.or_latest(), Duration::from_secs(*seconds)));
+        tokio::spawn(
+            Arc::clone(follower).watch(reference.or_latest(), Duration::from_secs(*seconds)),
+        );
     }
     if let Some(address) = admin {
         let address = admin::start(address, admin_token.clone(), Arc::clone(follower)).await?;
@@ -176,7 +194,10 @@ fn check(args: &Args) -> anyhow::Result<()> {
         let watched: Option<Reference> = args.model.parse().ok();
         let is_tag = watched.is_some_and(|reference| reference.or_latest().digest().is_none());
         if Path::new(&args.model).is_dir() || !is_tag {
-            return Err(asked_wrongly(format!("--watch follows a tag, and `{}` is none", args.model)));
+            return Err(asked_wrongly(format!(
+                "--watch follows a tag, and `{}` is none",
+                args.model
+            )));
         }
     }
     if args.limits.threads == Some(0) {
@@ -205,8 +226,19 @@ mod tests {
     #[test]
     fn a_canary_is_a_reference_and_a_share() {
         let (reference, share) = canary("localhost:5000/demo/sentiment:v2=5%").unwrap();
-        assert_eq!((reference.to_string().as_str(), share), ("localhost:5000/demo/sentiment:v2", 0.05));
-        for bad in ["demo:v2", "demo:v2=", "demo:v2=5", "demo:v2=101%", "demo:v2=-1%", "=5%", "demo:v2=NaN%"] {
+        assert_eq!(
+            (reference.to_string().as_str(), share),
+            ("localhost:5000/demo/sentiment:v2", 0.05)
+        );
+        for bad in [
+            "demo:v2",
+            "demo:v2=",
+            "demo:v2=5",
+            "demo:v2=101%",
+            "demo:v2=-1%",
+            "=5%",
+            "demo:v2=NaN%",
+        ] {
             assert!(canary(bad).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,7 @@
-//! Spans for OpenTelemetry: one per answer, sent in batches to a collector as OTLP over HTTP with JSON.
-//! Source: OpenTelemetry Protocol 1.x, "OTLP/HTTP" and its JSON mapping; semantic conventions for HTTP servers.
-//! When the collector is slow or away, spans are dropped and counted, and no request waits.
+//! Spans for OpenTelemetry: one per answer, sent in batches to a collector as OTLP over HTTP with
+//! JSON. Source: OpenTelemetry Protocol 1.x, "OTLP/HTTP" and its JSON mapping; semantic conventions
+//! for HTTP servers. When the collector is slow or away, spans are dropped and counted, and no
+//! request waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +38,12 @@ pub(super) fn export(handle: &Handle, endpoint: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn send_batches(client: reqwest::Client, url: String, mut spans: mpsc::Receiver<Value>, dropped: Arc<AtomicU64>) {
+async fn send_batches(
+    client: reqwest::Client,
+    url: String,
+    mut spans: mpsc::Receiver<Value>,
+    dropped: Arc<AtomicU64>,
+) {
     loop {
         let mut batch = Vec::new();
         if spans.recv_many(&mut batch, MAX_BATCH).await == 0 {
@@ -50,10 +56,18 @@ async fn send_batches(client: reqwest::Client, url: String, mut spans: mpsc::Rec
             batch.push(span);
         }
         let n_spans = batch.len() as u64;
-        let sent = client.post(&url).json(&document(batch)).send().await.and_then(reqwest::Response::error_for_status);
+        let sent = client
+            .post(&url)
+            .json(&document(batch))
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status);
         if let Err(error) = sent {
             dropped.fetch_add(n_spans, Ordering::Relaxed);
-            tracing::warn!(dropped = dropped.load(Ordering::Relaxed), "cannot export spans: {error}");
+            tracing::warn!(
+                dropped = dropped.load(Ordering::Relaxed),
+                "cannot export spans: {error}"
+            );
         }
     }
 }
@@ -70,7 +84,9 @@ fn document(spans: Vec<Value>) -> Value {
 
 /// One answer as a span of a server.
 fn span(served: &Served) -> Value {
-    let Served { method, route, status, started, duration, request_id, trace, digest, work, .. } = served;
+    let Served {
+        method, route, status, started, duration, request_id, trace, digest, work, ..
+    } = served;
     let began = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     let nanos = |time: Duration| time.as_nanos().to_string();
     let text = |value: &str| json!({ "stringValue": value });
@@ -82,7 +98,8 @@ fn span(served: &Served) -> Value {
         attribute("http.response.status_code", number(u64::from(*status))),
         attribute("kit_rs.request_id", text(request_id)),
     ];
-    attributes.extend(digest.as_ref().map(|digest| attribute("kit_rs.modelkit.digest", text(digest))));
+    attributes
+        .extend(digest.as_ref().map(|digest| attribute("kit_rs.modelkit.digest", text(digest))));
     if let Some(work) = work {
         attributes.extend([
             attribute("kit_rs.texts", number(work.n_texts as u64)),

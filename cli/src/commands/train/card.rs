@@ -1,4 +1,5 @@
-//! The model card of what was trained: it says nothing that changes from run to run, for it is part of the model.
+//! The model card of what was trained: it says nothing that changes from run to run, for it is part
+//! of the model.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,7 +22,8 @@ pub(super) fn front_matter(checkpoint: &Path) -> anyhow::Result<FrontMatter> {
 pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
     let best = report.best();
     let mut card = String::from("---\n");
-    let mut line = |text: std::fmt::Arguments<'_>| card.write_fmt(text).expect("a string takes everything");
+    let mut line =
+        |text: std::fmt::Arguments<'_>| card.write_fmt(text).expect("a string takes everything");
     if let Some(license) = &theirs.license {
         line(format_args!("license: {}\n", quoted(license)));
     }
@@ -32,20 +34,34 @@ pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
     line(format_args!("metrics: [accuracy, f1]\n---\n\n# Text classifier\n\n"));
     line(format_args!(
         "Tells {} apart.\n\n",
-        report.labels.iter().map(|label| format!("`{}`", plain(label))).collect::<Vec<_>>().join(", ")
+        report
+            .labels
+            .iter()
+            .map(|label| format!("`{}`", plain(label)))
+            .collect::<Vec<_>>()
+            .join(", ")
     ));
     let measured = match report.measured_on {
         Measured::Validation => "held-out examples",
         Measured::Train => "the training examples themselves, because none were held out",
     };
     line(format_args!("| on {} {measured} | |\n|---|---|\n", best.n_examples));
-    line(format_args!("| accuracy | {:.4} |\n| macro F1 | {:.4} |\n", best.accuracy, best.macro_f1));
-    line(format_args!("| expected calibration error | {:.4} |\n\n", best.calibration.expected_error));
+    line(format_args!(
+        "| accuracy | {:.4} |\n| macro F1 | {:.4} |\n",
+        best.accuracy, best.macro_f1
+    ));
+    line(format_args!(
+        "| expected calibration error | {:.4} |\n\n",
+        best.calibration.expected_error
+    ));
     line(format_args!("| label | examples | precision | recall | F1 |\n|---|---|---|---|---|\n"));
     for score in &best.labels {
         let label = plain(&score.label);
         let (precision, recall, f1) = (score.precision, score.recall, score.f1);
-        line(format_args!("| {label} | {} | {precision:.4} | {recall:.4} | {f1:.4} |\n", score.n_examples));
+        line(format_args!(
+            "| {label} | {} | {precision:.4} | {recall:.4} | {f1:.4} |\n",
+            score.n_examples
+        ));
     }
     let config = &report.config;
     line(format_args!(
@@ -59,7 +75,10 @@ pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
         config.learning_rate,
         config.seed,
     ));
-    line(format_args!("- checkpoint: `{}`\n- training data: `{}`\n", report.base_weights, report.train.digest));
+    line(format_args!(
+        "- checkpoint: `{}`\n- training data: `{}`\n",
+        report.base_weights, report.train.digest
+    ));
     line(format_args!("- held-out data: `{}`\n", report.validation.digest));
     card
 }

@@ -1,4 +1,5 @@
-//! `kit-rs train`: labelled text and a checkpoint in; a model folder, a report, a Kitfile and a model card out.
+//! `kit-rs train`: labelled text and a checkpoint in; a model folder, a report, a Kitfile and a
+//! model card out.
 
 mod card;
 mod places;
@@ -39,10 +40,12 @@ pub(crate) struct Args {
     /// The fine-tuned model's folder; one that is there is replaced at the end
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Everything that led to the model, as JSON, and as a page of the same name with .html; beside the model and not in it, because it tells times [default: OUTPUT-report.json]
+    /// Everything that led to the model, as JSON, and as a page of the same name with .html; beside
+    /// the model and not in it, because it tells times [default: OUTPUT-report.json]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// The Kitfile whose model section is brought up to date; written when it is not there [default: Kitfile beside OUTPUT]
+    /// The Kitfile whose model section is brought up to date; written when it is not there
+    /// [default: Kitfile beside OUTPUT]
     #[arg(long, value_name = "FILE", conflicts_with = "no_kitfile")]
     kitfile: Option<PathBuf>,
     /// Leave the Kitfile alone
@@ -103,7 +106,8 @@ struct Options {
     /// Share of the examples that is held out to measure each epoch
     #[arg(long, default_value_t = 0.2, value_name = "X")]
     validation_fraction: f64,
-    /// Longest text in tokens while training; longer ones are cut. Measuring takes as many as the network does
+    /// Longest text in tokens while training; longer ones are cut. Measuring takes as many as the
+    /// network does
     #[arg(long, default_value_t = 128, value_name = "N")]
     max_length: usize,
     /// Threads that compute; the model does not depend on it [default: all]
@@ -119,7 +123,8 @@ struct Options {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let keep = Keep { dir: beside(&args.output, "-state"), every: args.keep_every, resume: args.resume };
+    let keep =
+        Keep { dir: beside(&args.output, "-state"), every: args.keep_every, resume: args.resume };
     let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
     places::check(&args, &report_path)?;
     written::check(&args)?;
@@ -127,8 +132,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(asked_wrongly("--keep-every is at least 1"));
     }
     if keep.is_begun() && !keep.resume {
-        let refused =
-            asked_wrongly(format!("{} holds the state of a training that was interrupted", keep.dir.display()));
+        let refused = asked_wrongly(format!(
+            "{} holds the state of a training that was interrupted",
+            keep.dir.display()
+        ));
         return Err(refused).hint("--resume goes on with it; remove the folder to begin anew");
     }
     let theirs = card::front_matter(&args.model)?;
@@ -140,7 +147,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let known = loaded.labels().to_vec();
     let start = loaded.with_labels(dataset.labels.clone(), seed);
     if known.first().is_some_and(|label| label != "LABEL_0") && known != start.labels() {
-        ui.note(format_args!("the checkpoint's labels are {}: those of the dataset get a new head", known.join(", ")));
+        ui.note(format_args!(
+            "the checkpoint's labels are {}: those of the dataset get a new head",
+            known.join(", ")
+        ));
     }
     let dataset = match dataset.examples.is_empty() {
         true => return Err(trainer::Error::NoExamples.into()),
@@ -156,17 +166,24 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let mut show = show::Show::new(ui);
     ui.note(labels_of(&split, start.labels()));
     let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
-    let n_known = split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
+    let n_known =
+        split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
     if n_known > 0 {
-        ui.warn(format_args!("{n_known} of the {} held-out texts are learned from too", split.validation.len()));
+        ui.warn(format_args!(
+            "{n_known} of the {} held-out texts are learned from too",
+            split.validation.len()
+        ));
     }
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
     }
-    let trained = trainer::train_kept(start, &split, &config, Some(&keep), &mut |event| show.event(event));
+    let trained =
+        trainer::train_kept(start, &split, &config, Some(&keep), &mut |event| show.event(event));
     show.end();
     let (classifier, report) = match trained {
-        Err(error @ trainer::Error::Cancelled) => Err(error).hint("the same command with --resume goes on with it")?,
+        Err(error @ trainer::Error::Cancelled) => {
+            Err(error).hint("the same command with --resume goes on with it")?
+        }
         other => other.map_err(of_option)?,
     };
     save(&classifier, &card::text(&theirs, &report), &args.output)?;
@@ -181,7 +198,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
     let best = report.best();
-    let text = format!("{}  accuracy {:.4}  macro F1 {:.4}", args.output.display(), best.accuracy, best.macro_f1);
+    let text = format!(
+        "{}  accuracy {:.4}  macro F1 {:.4}",
+        args.output.display(),
+        best.accuracy,
+        best.macro_f1
+    );
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
     });
@@ -204,7 +226,8 @@ fn labels_of(split: &Split, labels: &[String]) -> String {
     const SHOWN: usize = 10;
     let mut counts = vec![0_usize; labels.len()];
     split.train.iter().chain(&split.validation).for_each(|example| counts[example.label] += 1);
-    let shown = labels.iter().zip(counts).take(SHOWN).map(|(label, count)| format!("{label} ({count})"));
+    let shown =
+        labels.iter().zip(counts).take(SHOWN).map(|(label, count)| format!("{label} ({count})"));
     let more = if labels.len() > SHOWN { ", …" } else { "" };
     format!("{} labels: {}{more}", labels.len(), shown.collect::<Vec<_>>().join(", "))
 }
@@ -235,7 +258,9 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
         "equal" => Ok(ClassWeights::Equal),
         "balanced" => Ok(ClassWeights::Balanced),
         numbers => {
-            let number = |text: &str| text.trim().parse::<f64>().map_err(|error| format!("`{text}`: {error}"));
+            let number = |text: &str| {
+                text.trim().parse::<f64>().map_err(|error| format!("`{text}`: {error}"))
+            };
             numbers.split(',').map(number).collect::<Result<_, _>>().map(ClassWeights::Given)
         }
     }

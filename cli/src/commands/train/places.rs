@@ -1,4 +1,5 @@
-//! Where a training writes, looked at before it begins: nothing of it may be in the way of anything else.
+//! Where a training writes, looked at before it begins: nothing of it may be in the way of anything
+//! else.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,8 @@ use super::Args;
 use super::written::parent;
 use crate::failure::{WithHint as _, asked_wrongly};
 
-/// Refuses an OUTPUT whose replacing would take other things away, and a report that cannot be written.
+/// Refuses an OUTPUT whose replacing would take other things away, and a report that cannot be
+/// written.
 pub(super) fn check(args: &Args, report: &Path) -> anyhow::Result<()> {
     let output = &args.output;
     if output.file_name().is_none() {
@@ -33,16 +35,24 @@ fn check_replaced(args: &Args) -> anyhow::Result<()> {
     let is_model = || output.join("config.json").is_file();
     let is_empty = || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
     if !output.is_dir() || !(is_model() || is_empty()) {
-        let refused = asked_wrongly(format!("{} is there and is no model's folder", output.display()));
+        let refused =
+            asked_wrongly(format!("{} is there and is no model's folder", output.display()));
         return Err(refused).hint("it would be replaced: name another one, or move it away");
     }
     let place = fs::canonicalize(output)?;
     let here = PathBuf::from(".");
-    let needed = [Some(&here), Some(&args.model), Some(&args.dataset), args.validation.as_ref(), args.kitfile.as_ref()];
+    let needed = [
+        Some(&here),
+        Some(&args.model),
+        Some(&args.dataset),
+        args.validation.as_ref(),
+        args.kitfile.as_ref(),
+    ];
     let inside = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path.starts_with(&place));
     match needed.into_iter().flatten().find(|path| inside(path)) {
         Some(path) => {
-            let refused = asked_wrongly(format!("{} is, or lies in, {}", path.display(), output.display()));
+            let refused =
+                asked_wrongly(format!("{} is, or lies in, {}", path.display(), output.display()));
             Err(refused).hint("it would be replaced with all that is in it: name another folder")
         }
         None => Ok(()),
@@ -61,11 +71,15 @@ mod tests {
         args: Args,
     }
 
-    /// A folder with a checkpoint in `model`, a dataset in `data/d.csv`, and something of a person's in `work`.
+    /// A folder with a checkpoint in `model`, a dataset in `data/d.csv`, and something of a
+    /// person's in `work`.
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("there is a place for temporary files");
-        for (name, content) in [("model/config.json", "{}"), ("data/d.csv", "text,label\n"), ("work/notes.txt", "mine")]
-        {
+        for (name, content) in [
+            ("model/config.json", "{}"),
+            ("data/d.csv", "text,label\n"),
+            ("work/notes.txt", "mine"),
+        ] {
             let path = dir.path().join(name);
             fs::create_dir_all(parent(&path)).expect("a folder");
             fs::write(path, content).expect("written");
@@ -75,7 +89,15 @@ mod tests {
 
     fn checked(dir: &Path, output: &str, report: &str) -> Result<(), String> {
         let at = |name: &str| dir.join(name).to_str().expect("UTF-8").to_owned();
-        let line = ["train", "--model", &at("model"), "--dataset", &at("data/d.csv"), "--output", &at(output)];
+        let line = [
+            "train",
+            "--model",
+            &at("model"),
+            "--dataset",
+            &at("data/d.csv"),
+            "--output",
+            &at(output),
+        ];
         let Line { args } = Line::try_parse_from(line).map_err(|error| error.to_string())?;
         check(&args, &dir.join(report)).map_err(|error| format!("{error:#}").replace(&at(""), ""))
     }
@@ -104,8 +126,14 @@ mod tests {
     fn a_report_has_a_place_before_there_is_one() {
         let dir = folder();
         assert_eq!(checked(dir.path(), "new", "work/r.json"), Ok(()));
-        assert!(checked(dir.path(), "new", "nowhere/r.json").is_err_and(|error| error.contains("no place for a file")));
+        assert!(
+            checked(dir.path(), "new", "nowhere/r.json")
+                .is_err_and(|error| error.contains("no place for a file"))
+        );
         assert!(checked(dir.path(), "new", "work").is_err());
-        assert!(checked(dir.path(), "new", "r.html").is_err_and(|error| error.contains("names the JSON")));
+        assert!(
+            checked(dir.path(), "new", "r.html")
+                .is_err_and(|error| error.contains("names the JSON"))
+        );
     }
 }

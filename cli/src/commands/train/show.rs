@@ -26,8 +26,9 @@ impl<'a> Show<'a> {
     pub(super) fn event(&mut self, event: Event) -> ControlFlow<()> {
         match event {
             Event::Started { n_train, n_validation, n_steps, n_done } => {
-                self.ui
-                    .note(format_args!("{n_train} examples to learn from, {n_validation} held out, {n_steps} steps"));
+                self.ui.note(format_args!(
+                    "{n_train} examples to learn from, {n_validation} held out, {n_steps} steps"
+                ));
                 if n_done > 0 {
                     self.ui.note(format_args!("going on after step {n_done}"));
                 }

@@ -14,8 +14,14 @@ use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::ui::Ui;
 
-/// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one; returns its path.
-pub(super) fn write(args: &Args, theirs: &FrontMatter, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
+/// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one;
+/// returns its path.
+pub(super) fn write(
+    args: &Args,
+    theirs: &FrontMatter,
+    report: &Report,
+    ui: &Ui,
+) -> anyhow::Result<PathBuf> {
     let path = place(args);
     let context = parent(&path);
     let model_path = model_path(context, &args.output)?;
@@ -26,9 +32,16 @@ pub(super) fn write(args: &Args, theirs: &FrontMatter, report: &Report, ui: &Ui)
         }
         Err(error) => return Err(error.into()),
     };
-    let before = Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
+    let before =
+        Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
     let checkpoint = within(context, &args.model);
-    let model = updated(before.model.unwrap_or_default(), &model_path, checkpoint.as_deref(), theirs, report);
+    let model = updated(
+        before.model.unwrap_or_default(),
+        &model_path,
+        checkpoint.as_deref(),
+        theirs,
+        report,
+    );
     let after = kitfile::edit::set_model(&text, &model)
         .with_context(|| format!("cannot bring {} up to date", path.display()))?;
     fs::write(&path, after)?;
@@ -39,7 +52,8 @@ pub(super) fn write(args: &Args, theirs: &FrontMatter, report: &Report, ui: &Ui)
 /// Where the Kitfile is, or will be.
 fn place(args: &Args) -> PathBuf {
     let beside = parent(&args.output);
-    let found = || super::super::pack::find_kitfile(beside).unwrap_or_else(|_| beside.join("Kitfile"));
+    let found =
+        || super::super::pack::find_kitfile(beside).unwrap_or_else(|_| beside.join("Kitfile"));
     args.kitfile.clone().unwrap_or_else(found)
 }
 
@@ -70,11 +84,21 @@ fn fresh(
     let mut kitfile = Kitfile { manifest_version: "1.0.0".to_owned(), ..Kitfile::default() };
     kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
-    kitfile.model = Some(updated(Model { name, ..Model::default() }, model_path, None, theirs, report));
+    kitfile.model =
+        Some(updated(Model { name, ..Model::default() }, model_path, None, theirs, report));
     if let Some(dataset) = within(context, &args.dataset).filter(|path| !path.is_empty()) {
-        let name = args.dataset.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = args
+            .dataset
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let description = format!("{} examples to learn from", report.train.n_examples);
-        kitfile.datasets.push(kitfile::Dataset { name, path: dataset, description, ..kitfile::Dataset::default() });
+        kitfile.datasets.push(kitfile::Dataset {
+            name,
+            path: dataset,
+            description,
+            ..kitfile::Dataset::default()
+        });
     }
     kitfile.check().map_err(|problems| asked_wrongly(problems.to_string()))?;
     fs::write(path, kitfile.to_yaml())?;
@@ -83,11 +107,19 @@ fn fresh(
 }
 
 /// The section with what is known of the model now; everything that a person wrote stays.
-fn updated(before: Model, path: &str, checkpoint: Option<&str>, theirs: &FrontMatter, report: &Report) -> Model {
+fn updated(
+    before: Model,
+    path: &str,
+    checkpoint: Option<&str>,
+    theirs: &FrontMatter,
+    report: &Report,
+) -> Model {
     let before_path = Path::new(before.path.trim_start_matches("./"));
     let of_checkpoint = checkpoint.is_some_and(|checkpoint| before_path.starts_with(checkpoint));
     let is_same = before_path == Path::new(path);
-    let or = |before: String, otherwise: &str| if before.is_empty() { otherwise.to_owned() } else { before };
+    let or = |before: String, otherwise: &str| {
+        if before.is_empty() { otherwise.to_owned() } else { before }
+    };
     Model {
         // The parts belonged to the model that was named before.
         parts: if is_same { before.parts } else { Vec::new() },
@@ -105,7 +137,8 @@ fn updated(before: Model, path: &str, checkpoint: Option<&str>, theirs: &FrontMa
 /// Parameters that `init` and `import` find in a checkpoint's files, and that training changes.
 const GUESSED: [&str; 3] = ["architectures", "dtype", "torch_dtype"];
 
-/// What led to the model, and how good it is. It says no times, so that the same training gives the same Kitfile.
+/// What led to the model, and how good it is. It says no times, so that the same training gives the
+/// same Kitfile.
 fn parameters(before: Value, of_checkpoint: bool, report: &Report) -> Value {
     let mut parameters = match before {
         Value::Object(before) => before,
@@ -113,7 +146,9 @@ fn parameters(before: Value, of_checkpoint: bool, report: &Report) -> Value {
     };
     // What was found in the checkpoint is not of this model; where it came from is.
     let source = parameters.remove("source").filter(|_| of_checkpoint).or_else(|| {
-        let base = parameters.get("base_model").filter(|base| base["weights"] == report.base_weights.as_str());
+        let base = parameters
+            .get("base_model")
+            .filter(|base| base["weights"] == report.base_weights.as_str());
         base.map(|base| base["source"].clone())
     });
     GUESSED.iter().for_each(|key| drop(parameters.remove(*key)));
@@ -151,7 +186,9 @@ fn parameters(before: Value, of_checkpoint: bool, report: &Report) -> Value {
 fn plain(value: &Value) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     match value.as_f64() {
-        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < EXACT => json!(number as i64),
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < EXACT => {
+            json!(number as i64)
+        }
         _ => value.clone(),
     }
 }
@@ -161,16 +198,27 @@ fn model_path(context: &Path, output: &Path) -> anyhow::Result<String> {
     let name = output.file_name().unwrap_or_default();
     within(context, parent(output))
         .and_then(|parent| {
-            Some(if parent.is_empty() { name.to_str()?.to_owned() } else { format!("{parent}/{}", name.to_str()?) })
+            Some(if parent.is_empty() {
+                name.to_str()?.to_owned()
+            } else {
+                format!("{parent}/{}", name.to_str()?)
+            })
         })
-        .with_context(|| format!("{} is not beneath {}, where its Kitfile is", output.display(), context.display()))
+        .with_context(|| {
+            format!(
+                "{} is not beneath {}, where its Kitfile is",
+                output.display(),
+                context.display()
+            )
+        })
         .hint("--kitfile names another one, --no-kitfile leaves it alone")
 }
 
 /// The path beneath a folder, as a Kitfile has it.
 fn within(context: &Path, path: &Path) -> Option<String> {
     let (context, path) = (fs::canonicalize(context).ok()?, fs::canonicalize(path).ok()?);
-    let parts: Option<Vec<&str>> = path.strip_prefix(&context).ok()?.iter().map(|part| part.to_str()).collect();
+    let parts: Option<Vec<&str>> =
+        path.strip_prefix(&context).ok()?.iter().map(|part| part.to_str()).collect();
     Some(parts?.join("/"))
 }
 
@@ -192,7 +240,10 @@ mod tests {
         };
         let text = "manifestVersion: 1.0.0\n# kept\npackage:\n  name: x\nmodel:\n  path: m\n";
         let once = kitfile::edit::set_model(text, &model).expect("written");
-        let again = Model { parameters: json!({ "a": plain(&json!(2.0)), "b": plain(&json!(0.125)) }), ..model };
+        let again = Model {
+            parameters: json!({ "a": plain(&json!(2.0)), "b": plain(&json!(0.125)) }),
+            ..model
+        };
         let twice = kitfile::edit::set_model(&once, &again).expect("written again");
         assert!(twice.contains("# kept") && twice.contains("a: 2\n"), "{twice}");
     }

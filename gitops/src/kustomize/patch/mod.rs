@@ -34,8 +34,9 @@ impl Patcher<'_> {
             (None, Some(text)) => text,
             _ => return Err(wrong("a patch has either a path or a patch".to_owned())),
         };
-        let documents = yaml::parse_all(text)
-            .map_err(|error| patch.path.as_deref().map_or(error, |_| wrong("the patch is not YAML".to_owned())))?;
+        let documents = yaml::parse_all(text).map_err(|error| {
+            patch.path.as_deref().map_or(error, |_| wrong("the patch is not YAML".to_owned()))
+        })?;
         if documents.is_empty() {
             return Err(wrong("a patch is empty".to_owned()));
         }
@@ -48,7 +49,9 @@ impl Patcher<'_> {
                     }
                     drop_deleted(resources);
                 }
-                (None, Value::Array(_)) => return Err(wrong("a JSON patch needs a target".to_owned())),
+                (None, Value::Array(_)) => {
+                    return Err(wrong("a JSON patch needs a target".to_owned()));
+                }
                 (None, document) => merge_by_name(resources, document, patch.options)?,
             }
         }
@@ -66,7 +69,11 @@ fn wrong(message: String) -> Error {
 }
 
 /// A strategic merge patch that names its object itself.
-fn merge_by_name(resources: &mut Vec<Resource>, document: &Value, options: PatchOptions) -> Result<()> {
+fn merge_by_name(
+    resources: &mut Vec<Resource>,
+    document: &Value,
+    options: PatchOptions,
+) -> Result<()> {
     let id = Object::from_value(document.clone())
         .map_err(|error| wrong(format!("a patch without a target names its object: {error}")))?
         .id();
@@ -80,7 +87,8 @@ fn merge_by_name(resources: &mut Vec<Resource>, document: &Value, options: Patch
     Ok(())
 }
 
-/// Patches one object. Name, namespace and kind stay, unless the options say otherwise; a deleted object becomes null.
+/// Patches one object. Name, namespace and kind stay, unless the options say otherwise; a deleted
+/// object becomes null.
 fn apply_one(resource: &mut Resource, document: &Value, options: PatchOptions) -> Result<()> {
     let id = resource.id();
     let failed = |source| Error::Patch { id: Box::new(id.clone()), source: Box::new(source) };
@@ -125,7 +133,10 @@ fn keep_identity(patched: &mut Value, id: &ObjectId, options: PatchOptions) {
     }
     match id.namespace.as_str() {
         "" => {
-            patched["metadata"].as_object_mut().expect("a mapping since the lines above").remove("namespace");
+            patched["metadata"]
+                .as_object_mut()
+                .expect("a mapping since the lines above")
+                .remove("namespace");
         }
         namespace => patched["metadata"]["namespace"] = namespace.into(),
     }

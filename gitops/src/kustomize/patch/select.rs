@@ -10,21 +10,30 @@ use crate::{
     },
 };
 
-/// The places of the objects that a selector means. Names and namespaces may be those from before the build or those of now.
+/// The places of the objects that a selector means. Names and namespaces may be those from before
+/// the build or those of now.
 pub(super) fn select(resources: &[Resource], selector: &Selector) -> Result<Vec<usize>> {
     let [group, version, kind, name, in_namespace] =
         [&selector.group, &selector.version, &selector.kind, &selector.name, &selector.namespace]
             .map(|text| pattern(text));
-    let (group, version, kind, name, in_namespace) = (group?, version?, kind?, name?, in_namespace?);
-    let (labels, annotations) = (requirements(&selector.label_selector)?, requirements(&selector.annotation_selector)?);
+    let (group, version, kind, name, in_namespace) =
+        (group?, version?, kind?, name?, in_namespace?);
+    let (labels, annotations) =
+        (requirements(&selector.label_selector)?, requirements(&selector.annotation_selector)?);
     let selected = |resource: &Resource| {
         let (now, before) = (resource.id(), resource.original_id());
         let named = name.is_match(&now.name) || name.is_match(&before.name);
-        let placed = in_namespace.is_match(namespace(&now)) || in_namespace.is_match(namespace(&before));
-        let typed = group.is_match(&now.group) && version.is_match(&now.version) && kind.is_match(&now.kind);
-        let labelled = labels.iter().all(|requirement| requirement.holds(resource.object.at("/metadata/labels")));
-        let annotated =
-            annotations.iter().all(|requirement| requirement.holds(resource.object.at("/metadata/annotations")));
+        let placed =
+            in_namespace.is_match(namespace(&now)) || in_namespace.is_match(namespace(&before));
+        let typed = group.is_match(&now.group)
+            && version.is_match(&now.version)
+            && kind.is_match(&now.kind);
+        let labelled = labels
+            .iter()
+            .all(|requirement| requirement.holds(resource.object.at("/metadata/labels")));
+        let annotated = annotations
+            .iter()
+            .all(|requirement| requirement.holds(resource.object.at("/metadata/annotations")));
         named && placed && typed && labelled && annotated
     };
     Ok((0..resources.len()).filter(|n| selected(&resources[*n])).collect())
@@ -50,8 +59,12 @@ impl Requirement {
         match self {
             Self::Exists(key) => value(key).is_some(),
             Self::Absent(key) => value(key).is_none(),
-            Self::In(key, values) => value(key).is_some_and(|value| values.iter().any(|other| other == value)),
-            Self::NotIn(key, values) => value(key).is_none_or(|value| values.iter().all(|other| other != value)),
+            Self::In(key, values) => {
+                value(key).is_some_and(|value| values.iter().any(|other| other == value))
+            }
+            Self::NotIn(key, values) => {
+                value(key).is_none_or(|value| values.iter().all(|other| other != value))
+            }
         }
     }
 }
@@ -81,7 +94,8 @@ fn requirement(text: &str) -> Result<Requirement> {
         return Ok(Requirement::In(key, values));
     }
     if let Some((head, list)) = text.split_once('(') {
-        let values = list.trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect();
+        let values =
+            list.trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect();
         return match head.split_whitespace().collect::<Vec<_>>().as_slice() {
             [key, "in"] => Ok(Requirement::In((*key).to_owned(), values)),
             [key, "notin"] => Ok(Requirement::NotIn((*key).to_owned(), values)),
@@ -90,7 +104,9 @@ fn requirement(text: &str) -> Result<Requirement> {
     }
     match text.strip_prefix('!') {
         Some(key) => Ok(Requirement::Absent(key.trim().to_owned())),
-        None if text.contains(char::is_whitespace) => Err(wrong(format!("target: {text:?} is no label selector"))),
+        None if text.contains(char::is_whitespace) => {
+            Err(wrong(format!("target: {text:?} is no label selector")))
+        }
         None => Ok(Requirement::Exists(text.to_owned())),
     }
 }

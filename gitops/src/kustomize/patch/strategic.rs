@@ -5,9 +5,14 @@ use crate::{ObjectId, Result, kustomize::resource::is_builtin};
 
 /// Merges a strategic merge patch into an object; none when the patch deletes it.
 ///
-/// Lists of Kubernetes' own kinds are merged by their keys, elements of the patch first, as kustomize does; every other list is replaced.
+/// Lists of Kubernetes' own kinds are merged by their keys, elements of the patch first, as
+/// kustomize does; every other list is replaced.
 pub(super) fn merge(object: Value, patch: &Value, id: &ObjectId) -> Result<Option<Value>> {
-    Merger { keyed: is_builtin(&id.group), kind: &id.kind }.value(Some(object), patch, &mut Vec::new())
+    Merger { keyed: is_builtin(&id.group), kind: &id.kind }.value(
+        Some(object),
+        patch,
+        &mut Vec::new(),
+    )
 }
 
 struct Merger<'a> {
@@ -18,7 +23,12 @@ struct Merger<'a> {
 
 impl Merger<'_> {
     /// Merges what the patch has for a value; none clears it.
-    fn value(&self, old: Option<Value>, patch: &Value, path: &mut Vec<String>) -> Result<Option<Value>> {
+    fn value(
+        &self,
+        old: Option<Value>,
+        patch: &Value,
+        path: &mut Vec<String>,
+    ) -> Result<Option<Value>> {
         match patch {
             Value::Null => Ok(None),
             Value::Object(map) => self.mapping(old, map, path),
@@ -27,7 +37,12 @@ impl Merger<'_> {
         }
     }
 
-    fn mapping(&self, old: Option<Value>, patch: &Map<String, Value>, path: &mut Vec<String>) -> Result<Option<Value>> {
+    fn mapping(
+        &self,
+        old: Option<Value>,
+        patch: &Map<String, Value>,
+        path: &mut Vec<String>,
+    ) -> Result<Option<Value>> {
         let mut old = match (directive(patch)?, old) {
             (Some("delete"), _) => return Ok(None),
             (Some("replace"), _) | (_, None) => Map::new(),
@@ -52,7 +67,12 @@ impl Merger<'_> {
         Ok(Some(Value::Object(old)))
     }
 
-    fn list(&self, old: Option<Value>, patch: &[Value], path: &mut Vec<String>) -> Result<Option<Value>> {
+    fn list(
+        &self,
+        old: Option<Value>,
+        patch: &[Value],
+        path: &mut Vec<String>,
+    ) -> Result<Option<Value>> {
         let (directives, elements): (Vec<&Value>, Vec<&Value>) =
             patch.iter().partition(|element| is_bare_directive(element));
         let replace = match directives.as_slice() {
@@ -76,25 +96,43 @@ impl Merger<'_> {
         Ok(Some(Value::Array(merged)))
     }
 
-    /// Elements of the patch first, merged with the old ones that have their keys; then the old ones that the patch does not name.
+    /// Elements of the patch first, merged with the old ones that have their keys; then the old
+    /// ones that the patch does not name.
     ///
-    /// Lists with two keys have rules of their own in kustomize: an element that is found by both keeps its place, and one that leaves a key open where the
-    /// old one has it (or the other way round) is lost.
-    fn keyed(&self, old: Vec<Value>, patch: &[&Value], keys: &[&str], path: &mut Vec<String>) -> Result<Vec<Value>> {
+    /// Lists with two keys have rules of their own in kustomize: an element that is found by both
+    /// keeps its place, and one that leaves a key open where the old one has it (or the other way
+    /// round) is lost.
+    fn keyed(
+        &self,
+        old: Vec<Value>,
+        patch: &[&Value],
+        keys: &[&str],
+        path: &mut Vec<String>,
+    ) -> Result<Vec<Value>> {
         let mut old: Vec<Option<Value>> = old.into_iter().map(Some).collect();
         let mut first = Vec::new();
         for element in patch {
             let tuple = tuple(element, keys);
             if tuple.iter().all(Option::is_none) {
-                return Err(wrong(format!("{}: an element of the patch has no {}", path.join("/"), keys[0])));
+                return Err(wrong(format!(
+                    "{}: an element of the patch has no {}",
+                    path.join("/"),
+                    keys[0]
+                )));
             }
-            let place =
-                old.iter().position(|other| other.as_ref().is_some_and(|other| self::tuple(other, keys) == tuple));
+            let place = old.iter().position(|other| {
+                other.as_ref().is_some_and(|other| self::tuple(other, keys) == tuple)
+            });
             let stays = keys.len() > 1 && tuple.iter().all(Option::is_some);
             match place {
-                Some(place) if stays => old[place] = self.value(old[place].take(), element, path)?,
+                Some(place) if stays => {
+                    old[place] = self.value(old[place].take(), element, path)?
+                }
                 Some(place) => first.extend(self.value(old[place].take(), element, path)?),
-                None if old.iter().flatten().any(|other| is_half_equal(&self::tuple(other, keys), &tuple)) => {}
+                None if old
+                    .iter()
+                    .flatten()
+                    .any(|other| is_half_equal(&self::tuple(other, keys), &tuple)) => {}
                 None => first.extend(self.value(None, element, path)?),
             }
         }
@@ -125,7 +163,9 @@ fn union(old: Vec<Value>, patch: &[&Value]) -> Vec<Value> {
 fn directive(map: &Map<String, Value>) -> Result<Option<&str>> {
     match map.get("$patch") {
         None => Ok(None),
-        Some(Value::String(directive)) if ["delete", "replace", "merge"].contains(&directive.as_str()) => {
+        Some(Value::String(directive))
+            if ["delete", "replace", "merge"].contains(&directive.as_str()) =>
+        {
             Ok(Some(directive))
         }
         Some(other) => Err(wrong(format!("$patch: {other} does not exist"))),
@@ -137,7 +177,8 @@ fn is_bare_directive(element: &Value) -> bool {
     element.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("$patch"))
 }
 
-/// The keys by which a list of Kubernetes' own kinds is merged; none for a list that is replaced, no key for a set of plain values.
+/// The keys by which a list of Kubernetes' own kinds is merged; none for a list that is replaced,
+/// no key for a set of plain values.
 fn merge_keys(kind: &str, path: &[String]) -> Option<&'static [&'static str]> {
     let (field, above) = path.split_last()?;
     let parent = above.last().map(String::as_str).unwrap_or_default();

@@ -59,24 +59,27 @@ pub(super) fn key(registry: &str) -> &str {
     }
 }
 
-/// Says whether a key means a registry. Keys are hosts or, from older programs, URLs with the path of an API.
+/// Says whether a key means a registry. Keys are hosts or, from older programs, URLs with the path
+/// of an API.
 pub(super) fn is_for(written: &str, registry: &str) -> bool {
     let host = |text: &str| -> Option<String> {
-        let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+        let text =
+            text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
         let (host, path) = text.split_once('/').unwrap_or((text, ""));
         matches!(path.trim_end_matches('/'), "" | "v1" | "v2").then(|| host.to_ascii_lowercase())
     };
     host(written).is_some_and(|written| Some(written) == host(key(registry)))
 }
 
-/// Says for how much of a repository's name a key stands: `r.test/a/b` for `a/b` and what lies under it, `r.test` for nothing of it.
-/// Source: containers-auth.json(5).
+/// Says for how much of a repository's name a key stands: `r.test/a/b` for `a/b` and what lies
+/// under it, `r.test` for nothing of it. Source: containers-auth.json(5).
 pub(super) fn depth(written: &str, registry: &str, repository: &str) -> Option<usize> {
     if is_for(written, registry) {
         return Some(0);
     }
     let space = written.strip_prefix(registry)?.strip_prefix('/')?;
-    let is_above = repository.strip_prefix(space).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_above =
+        repository.strip_prefix(space).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     (is_above && !space.is_empty()).then_some(space.len())
 }
 
@@ -96,7 +99,10 @@ mod tests {
     fn entries_hold_several_kinds_of_credential() {
         assert_eq!(read(r#"{"auth":"dTpwOnc="}"#), basic("u", "p:w"));
         assert_eq!(read(r#"{"username":"u","password":"p","email":"e"}"#), basic("u", "p"));
-        assert_eq!(read(r#"{"auth":"dTo=","identitytoken":"t"}"#), Some(Credential::Identity("t".into())));
+        assert_eq!(
+            read(r#"{"auth":"dTo=","identitytoken":"t"}"#),
+            Some(Credential::Identity("t".into()))
+        );
         assert_eq!(read(r#"{"registrytoken":"t"}"#), Some(Credential::Bearer("t".into())));
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"auth":"%%"}"#), None);
@@ -120,7 +126,8 @@ mod tests {
         let depth = |key| depth(key, "r.test", "team/models/bert");
         assert_eq!((depth("r.test"), depth("https://r.test/v2/")), (Some(0), Some(0)));
         assert_eq!((depth("r.test/team"), depth("r.test/team/models/bert")), (Some(4), Some(16)));
-        for key in ["r.test/team/mod", "r.test/other", "r.test/", "x.test/team", "r.test.evil/team"] {
+        for key in ["r.test/team/mod", "r.test/other", "r.test/", "x.test/team", "r.test.evil/team"]
+        {
             assert!(depth(key).is_none_or(|depth| depth == 0 && key == "r.test/"), "{key}");
         }
     }

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// A file of credentials with the schema of Docker's `config.json`, and further ones that are only read.
+/// A file of credentials with the schema of Docker's `config.json`, and further ones that are only
+/// read.
 ///
 /// Each call reads the files anew, so that a login in another terminal counts at once.
 #[derive(Debug, Clone)]
@@ -32,7 +33,8 @@ impl CredentialFile {
         Self { path: path.into(), text: None, fallbacks: Vec::new() }
     }
 
-    /// Adds a document of the same schema, which is asked first: what the environment says (`DOCKER_AUTH_CONFIG`) goes before files.
+    /// Adds a document of the same schema, which is asked first: what the environment says
+    /// (`DOCKER_AUTH_CONFIG`) goes before files.
     pub fn with_text(self, text: Option<String>) -> Self {
         Self { text, ..self }
     }
@@ -47,12 +49,14 @@ impl CredentialFile {
         &self.path
     }
 
-    /// Finds the credential for a registry, in the file or by the helper program that the file names.
+    /// Finds the credential for a registry, in the file or by the helper program that the file
+    /// names.
     pub fn find(&self, registry: &str) -> Result<Option<Credential>> {
         self.find_for(registry, "")
     }
 
-    /// Finds the credential for a repository: of the keys that stand for it, the one that says most of its name.
+    /// Finds the credential for a repository: of the keys that stand for it, the one that says most
+    /// of its name.
     pub fn find_for(&self, registry: &str, repository: &str) -> Result<Option<Credential>> {
         if let Some(text) = &self.text {
             let config = Config::parse(text.as_bytes(), "the credentials from the environment")?;
@@ -138,7 +142,9 @@ fn find_in(config: &Config, registry: &str, repository: &str) -> Result<Option<C
         return Ok(Some(found));
     }
     let Some(Value::Object(auths)) = config.0.get("auths") else { return Ok(None) };
-    let keys = auths.iter().filter_map(|(key, value)| Some((entry::depth(key, registry, repository)?, key, value)));
+    let keys = auths
+        .iter()
+        .filter_map(|(key, value)| Some((entry::depth(key, registry, repository)?, key, value)));
     // The key that we would write goes before its other spellings.
     let best = keys.max_by_key(|(depth, key, _)| (*depth, *key == entry::key(registry)));
     let entry = best.and_then(|(_, _, value)| serde_json::from_value::<Entry>(value.clone()).ok());
@@ -152,7 +158,9 @@ impl Config {
     fn read(path: &Path) -> Result<Self> {
         let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(Map::new())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self(Map::new()));
+            }
             Err(error) => return Err(error.into()),
         };
         Self::parse(&text, &path.display().to_string())
@@ -163,15 +171,18 @@ impl Config {
             return Ok(Self(Map::new()));
         }
         let document = serde_json::from_slice(text);
-        document.map(Self).map_err(|source| Error::InvalidDocument { what: what.to_owned(), source })
+        document
+            .map(Self)
+            .map_err(|source| Error::InvalidDocument { what: what.to_owned(), source })
     }
 
     /// The helper program that keeps a registry's credential.
     fn helper(&self, registry: &str) -> Option<&str> {
         let own = match self.0.get("credHelpers") {
-            Some(Value::Object(helpers)) => {
-                helpers.iter().find(|(key, _)| entry::is_for(key, registry)).and_then(|(_, name)| name.as_str())
-            }
+            Some(Value::Object(helpers)) => helpers
+                .iter()
+                .find(|(key, _)| entry::is_for(key, registry))
+                .and_then(|(_, name)| name.as_str()),
             _ => None,
         };
         own.or_else(|| self.0.get("credsStore")?.as_str()).filter(|name| !name.is_empty())

@@ -32,7 +32,10 @@ struct Secret {
 /// Asks a program for the credential of a server; `None` when it has none.
 pub(super) fn find(name: &str, server: &str) -> Result<Option<Credential>> {
     let Some(answer) = call(name, "get", server.as_bytes())? else { return Ok(None) };
-    let failed = || Error::CredentialHelper { name: name.to_owned(), reason: "its answer is not understood".into() };
+    let failed = || Error::CredentialHelper {
+        name: name.to_owned(),
+        reason: "its answer is not understood".into(),
+    };
     let Secret { username, secret, .. } = serde_json::from_slice(&answer).map_err(|_| failed())?;
     Ok(match username.as_str() {
         TOKEN_USER => Some(Credential::Identity(secret)),
@@ -51,7 +54,11 @@ pub(super) fn store(name: &str, server: &str, credential: &Credential) -> Result
             return Err(Error::CredentialHelper { name: name.to_owned(), reason });
         }
     };
-    let secret = Secret { server_url: server.to_owned(), username: username.to_owned(), secret: secret.clone() };
+    let secret = Secret {
+        server_url: server.to_owned(),
+        username: username.to_owned(),
+        secret: secret.clone(),
+    };
     let input = serde_json::to_vec(&secret).expect("texts are JSON");
     call(name, "store", &input).map(drop)
 }
@@ -75,7 +82,8 @@ fn call(name: &str, action: &str, input: &[u8]) -> Result<Option<Vec<u8>>> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
-    let (mut stdin, stdout) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+    let (mut stdin, stdout) =
+        (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
     let (sender, receiver) = mpsc::channel();
     let input = input.to_vec();
     thread::spawn(move || {

@@ -41,7 +41,8 @@ pub trait Credentials: Send + Sync {
     /// It may take its time: it is called on a thread that may wait.
     fn lookup(&self, registry: &str) -> Option<Credential>;
 
-    /// Returns the credential for one repository of a registry, where there are others than for the whole.
+    /// Returns the credential for one repository of a registry, where there are others than for the
+    /// whole.
     fn lookup_for(&self, registry: &str, repository: &str) -> Option<Credential> {
         let _ = repository;
         self.lookup(registry)

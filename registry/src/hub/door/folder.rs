@@ -50,7 +50,8 @@ impl File {
 
     /// The entry of a listing.
     pub(super) fn entry(&self, path: &str) -> Value {
-        let mut entry = json!({ "type": "file", "oid": self.oid(), "size": self.size, "path": path });
+        let mut entry =
+            json!({ "type": "file", "oid": self.oid(), "size": self.size, "path": path });
         if self.is_large {
             entry["lfs"] = json!({ "oid": self.sha256, "size": self.size, "pointerSize": 134 });
         }
@@ -92,11 +93,14 @@ impl Folder {
         Ok(Some(Commit { sha, files }))
     }
 
-    /// Collects the files beneath a folder. Links and hidden entries are not part of a repository, but for Git's attributes.
+    /// Collects the files beneath a folder. Links and hidden entries are not part of a repository,
+    /// but for Git's attributes.
     fn list(&self, dir: &Path, prefix: &str, files: &mut BTreeMap<String, File>) -> Result<()> {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
-            let (Ok(name), kind) = (entry.file_name().into_string(), entry.file_type()?) else { continue };
+            let (Ok(name), kind) = (entry.file_name().into_string(), entry.file_type()?) else {
+                continue;
+            };
             let path = format!("{prefix}{name}");
             if name.starts_with('.') && name != ".gitattributes" {
                 continue;
@@ -113,8 +117,11 @@ impl Folder {
     fn hash(&self, path: &Path) -> Result<File> {
         let metadata = fs::metadata(path)?;
         let key = (metadata.len(), metadata.modified()?);
-        let known =
-            self.lock().get(path).filter(|(size, time, _)| (*size, *time) == key).map(|(.., file)| file.clone());
+        let known = self
+            .lock()
+            .get(path)
+            .filter(|(size, time, _)| (*size, *time) == key)
+            .map(|(.., file)| file.clone());
         if let Some(file) = known {
             return Ok(file);
         }
@@ -142,5 +149,9 @@ fn hash(path: &Path) -> Result<File> {
         hasher.update(&buffer[..n]);
         size += n as u64;
     }
-    Ok(File { size, sha256: hasher.finish().digest().to_owned(), is_large: size >= LARGE || has_zero })
+    Ok(File {
+        size,
+        sha256: hasher.finish().digest().to_owned(),
+        is_large: size >= LARGE || has_zero,
+    })
 }

@@ -5,8 +5,9 @@
 //!       datasets/org/name/…    a dataset
 //! ```
 //!
-//! Each repository has one revision, `main`; its commit is derived from the content. Large and binary files are listed with their
-//! SHA-256, as files in Git LFS are. Everything is served from here: no redirects, no other stores.
+//! Each repository has one revision, `main`; its commit is derived from the content. Large and
+//! binary files are listed with their SHA-256, as files in Git LFS are. Everything is served from
+//! here: no redirects, no other stores.
 
 mod folder;
 mod route;
@@ -54,7 +55,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
             Self::Unknown(code, message) => (StatusCode::NOT_FOUND, code, message),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "", "this hub is read only".to_owned()),
+            Self::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "", "this hub is read only".to_owned())
+            }
             Self::Failed(error) => {
                 // What went wrong on the disk is for this side's log.
                 tracing::error!(error = &error as &dyn std::error::Error, "request failed");
@@ -98,11 +101,14 @@ async fn answer(folder: Arc<Folder>, request: Request) -> Result<Response, Refus
     }
 }
 
-/// A page of a listing, with the address of the next one where there is more: as the hub does, in a `Link` header.
+/// A page of a listing, with the address of the next one where there is more: as the hub does, in a
+/// `Link` header.
 fn page(mut entries: Vec<Value>, request: &Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let asked: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let number = |name: &str| asked.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
+    let number = |name: &str| {
+        asked.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok())
+    };
     let from = number("cursor").unwrap_or(0).min(entries.len());
     let to = (from + number("limit").unwrap_or(PAGE).clamp(1, PAGE)).min(entries.len());
     let is_last = to == entries.len();
@@ -110,7 +116,8 @@ fn page(mut entries: Vec<Value>, request: &Request) -> Response {
     let host = request.headers().get("host").and_then(|host| host.to_str().ok());
     let (Some(host), false) = (host, is_last) else { return Json(entries).into_response() };
     let mut next = url::form_urlencoded::Serializer::new(String::new());
-    next.extend_pairs(asked.iter().filter(|(key, _)| key != "cursor")).append_pair("cursor", &to.to_string());
+    next.extend_pairs(asked.iter().filter(|(key, _)| key != "cursor"))
+        .append_pair("cursor", &to.to_string());
     // No certificate of this server's own: whoever puts TLS before it knows to change the scheme.
     let link = format!("<http://{host}{}?{}>; rel=\"next\"", request.uri().path(), next.finish());
     ([("link", link)], Json(entries)).into_response()
@@ -123,7 +130,8 @@ fn is_recursive(request: &Request) -> bool {
 }
 
 fn info(name: &str, commit: &Commit) -> Value {
-    let siblings: Vec<Value> = commit.files.keys().map(|path| json!({ "rfilename": path })).collect();
+    let siblings: Vec<Value> =
+        commit.files.keys().map(|path| json!({ "rfilename": path })).collect();
     json!({
         "_id": commit.sha, "id": name, "modelId": name, "sha": commit.sha,
         "private": false, "gated": false, "disabled": false, "downloads": 0, "likes": 0, "tags": [],
@@ -131,7 +139,8 @@ fn info(name: &str, commit: &Commit) -> Value {
     })
 }
 
-/// Lists what lies beneath a path; without recursion only what lies directly in it, folders among them.
+/// Lists what lies beneath a path; without recursion only what lies directly in it, folders among
+/// them.
 fn tree(commit: &Commit, path: &str, is_recursive: bool) -> Result<Vec<Value>, Refusal> {
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     let (mut entries, mut folders) = (Vec::new(), std::collections::BTreeSet::new());
@@ -145,9 +154,13 @@ fn tree(commit: &Commit, path: &str, is_recursive: bool) -> Result<Vec<Value>, R
         }
     }
     if entries.is_empty() && folders.is_empty() && !path.is_empty() {
-        return Err(Refusal::Unknown("EntryNotFound", format!("{path} does not exist on \"main\"")));
+        return Err(Refusal::Unknown(
+            "EntryNotFound",
+            format!("{path} does not exist on \"main\""),
+        ));
     }
-    let folders =
-        folders.into_iter().map(|path| json!({ "type": "directory", "oid": commit.sha, "size": 0, "path": path }));
+    let folders = folders
+        .into_iter()
+        .map(|path| json!({ "type": "directory", "oid": commit.sha, "size": 0, "path": path }));
     Ok(folders.chain(entries).collect())
 }

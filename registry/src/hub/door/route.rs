@@ -33,7 +33,8 @@ pub(super) enum What {
 impl Route {
     /// Reads the path of an address. Paths of files are looked up in a listing, never on the disk.
     pub(super) fn parse(path: &str) -> Option<Self> {
-        let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect::<Option<_>>()?;
+        let parts: Vec<String> =
+            path.trim_start_matches('/').split('/').map(decode).collect::<Option<_>>()?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["api", "models", rest @ ..] => api(rest, false),
@@ -45,9 +46,12 @@ impl Route {
 }
 
 fn api(parts: &[&str], is_dataset: bool) -> Option<Route> {
-    let verb = parts.iter().skip(1).position(|part| matches!(*part, "revision" | "tree")).map(|at| at + 1);
+    let verb =
+        parts.iter().skip(1).position(|part| matches!(*part, "revision" | "tree")).map(|at| at + 1);
     let repo = repo(&parts[..verb.unwrap_or(parts.len())], is_dataset)?;
-    let Some(verb) = verb else { return Some(Route { repo, revision: "main".into(), what: What::Info }) };
+    let Some(verb) = verb else {
+        return Some(Route { repo, revision: "main".into(), what: What::Info });
+    };
     let (revision, rest) = parts[verb + 1..].split_first()?;
     let what = match (parts[verb], rest) {
         ("revision", []) => What::Info,
@@ -61,7 +65,11 @@ fn file(parts: &[&str], is_dataset: bool) -> Option<Route> {
     let verb = parts.iter().skip(1).position(|part| matches!(*part, "resolve" | "raw"))? + 1;
     let repo = repo(&parts[..verb], is_dataset)?;
     let (revision, path) = parts[verb + 1..].split_first()?;
-    Some(Route { repo, revision: (*revision).to_owned(), what: What::File { path: path.join("/") } })
+    Some(Route {
+        repo,
+        revision: (*revision).to_owned(),
+        what: What::File { path: path.join("/") },
+    })
 }
 
 /// The name of a repository becomes a path, so that its parts are plain words.
@@ -81,7 +89,9 @@ mod percent {
         let mut bytes = Vec::with_capacity(part.len());
         let mut rest = part.as_bytes();
         while let Some((byte, after)) = rest.split_first() {
-            let escaped = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+            let escaped = after
+                .get(..2)
+                .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
             match (byte, escaped) {
                 (b'%', Some(escaped)) => {
                     bytes.push(escaped);
@@ -104,7 +114,10 @@ mod tests {
     fn check(path: &str, expected: Option<(&str, &str, What)>) {
         let found = Route::parse(path);
         let expected = expected.map(|(name, revision, what)| Route {
-            repo: Repo { name: name.trim_start_matches("datasets:").into(), is_dataset: name.starts_with("datasets:") },
+            repo: Repo {
+                name: name.trim_start_matches("datasets:").into(),
+                is_dataset: name.starts_with("datasets:"),
+            },
             revision: revision.into(),
             what,
         });
@@ -116,11 +129,23 @@ mod tests {
         check("/api/models/o/n", Some(("o/n", "main", What::Info)));
         check("/api/models/n", Some(("n", "main", What::Info)));
         check("/api/models/o/n/revision/main", Some(("o/n", "main", What::Info)));
-        check("/api/datasets/o/n/revision/refs%2Fpr%2F1", Some(("datasets:o/n", "refs/pr/1", What::Info)));
+        check(
+            "/api/datasets/o/n/revision/refs%2Fpr%2F1",
+            Some(("datasets:o/n", "refs/pr/1", What::Info)),
+        );
         check("/api/models/o/n/tree/abc", Some(("o/n", "abc", What::Tree { path: String::new() })));
-        check("/api/models/o/n/tree/main/a/b", Some(("o/n", "main", What::Tree { path: "a/b".into() })));
-        check("/o/n/resolve/main/a/b%20c", Some(("o/n", "main", What::File { path: "a/b c".into() })));
-        check("/datasets/o/n/resolve/main/x", Some(("datasets:o/n", "main", What::File { path: "x".into() })));
+        check(
+            "/api/models/o/n/tree/main/a/b",
+            Some(("o/n", "main", What::Tree { path: "a/b".into() })),
+        );
+        check(
+            "/o/n/resolve/main/a/b%20c",
+            Some(("o/n", "main", What::File { path: "a/b c".into() })),
+        );
+        check(
+            "/datasets/o/n/resolve/main/x",
+            Some(("datasets:o/n", "main", What::File { path: "x".into() })),
+        );
     }
 
     #[test]

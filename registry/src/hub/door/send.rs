@@ -25,7 +25,8 @@ pub(super) async fn file(
     path: &str,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let unknown = || Refusal::Unknown("EntryNotFound", format!("{path} does not exist on \"main\""));
+    let unknown =
+        || Refusal::Unknown("EntryNotFound", format!("{path} does not exist on \"main\""));
     let file = commit.files.get(path).ok_or_else(unknown)?;
     let range = request.headers().get(header::RANGE).and_then(|range| range.to_str().ok());
     let (status, start, end) = match parse_range(range, file.size) {
@@ -38,12 +39,17 @@ pub(super) async fn file(
     };
     let mut headers = headers(commit, file, end - start);
     if status == StatusCode::PARTIAL_CONTENT {
-        insert(&mut headers, header::CONTENT_RANGE, &format!("bytes {start}-{}/{}", end - 1, file.size));
+        insert(
+            &mut headers,
+            header::CONTENT_RANGE,
+            &format!("bytes {start}-{}/{}", end - 1, file.size),
+        );
     }
     let body = match *request.method() == Method::HEAD {
         true => Body::empty(),
         false => {
-            let opened = fs_err::File::open(folder.dir(repo).join(path)).map_err(crate::Error::from)?;
+            let opened =
+                fs_err::File::open(folder.dir(repo).join(path)).map_err(crate::Error::from)?;
             Body::from_stream(file_stream::stream(opened, start..end))
         }
     };
@@ -60,7 +66,11 @@ fn headers(commit: &Commit, file: &File, length: u64) -> HeaderMap {
     insert(&mut headers, header::ACCEPT_RANGES, "bytes");
     insert(&mut headers, HeaderName::from_static("x-repo-commit"), &commit.sha);
     if file.is_large {
-        insert(&mut headers, HeaderName::from_static("x-linked-etag"), &format!("\"{}\"", file.sha256));
+        insert(
+            &mut headers,
+            HeaderName::from_static("x-linked-etag"),
+            &format!("\"{}\"", file.sha256),
+        );
         insert(&mut headers, HeaderName::from_static("x-linked-size"), &file.size.to_string());
     }
     headers

@@ -21,7 +21,8 @@ use crate::layout::{new_layout, put_image};
 /// Lets nobody through without this header, and asks with that challenge.
 fn guarded(router: Router, authorization: String, challenge: String) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let shown = request.headers().get("authorization").map(|shown| shown.to_str().unwrap().to_owned());
+        let shown =
+            request.headers().get("authorization").map(|shown| shown.to_str().unwrap().to_owned());
         let (authorization, challenge) = (authorization.clone(), challenge.clone());
         async move {
             match shown {
@@ -49,8 +50,14 @@ async fn basic_credentials_are_shown_when_asked_for() {
     let client = client_with(registry.address, basic("user", "secret"));
     client.ping(&registry.address.to_string()).await.unwrap();
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client, &deaf).await.unwrap();
-    // Asked once for the registry, and once for the repository by each of the two blobs that go at the same time; not again.
-    let unasked = registry.log.seen().iter().filter(|seen| !seen.headers.contains_key("authorization")).count();
+    // Asked once for the registry, and once for the repository by each of the two blobs that go at
+    // the same time; not again.
+    let unasked = registry
+        .log
+        .seen()
+        .iter()
+        .filter(|seen| !seen.headers.contains_key("authorization"))
+        .count();
     assert!(unasked <= 3, "{unasked}");
 }
 
@@ -69,8 +76,10 @@ async fn wrong_and_missing_credentials_are_told_apart() {
 /// A token service that gives one token, valid for so many seconds.
 async fn token_service(expires_in: u64) -> (std::net::SocketAddr, Log) {
     let answer = move |uri: Uri, headers: HeaderMap, body: String| async move {
-        let is_user = headers.get("authorization").is_some_and(|it| *it == *basic_header("user", "secret"));
-        let is_refresh = body.contains("grant_type=refresh_token") && body.contains("refresh_token=identity");
+        let is_user =
+            headers.get("authorization").is_some_and(|it| *it == *basic_header("user", "secret"));
+        let is_refresh =
+            body.contains("grant_type=refresh_token") && body.contains("refresh_token=identity");
         let is_anonymous = !headers.contains_key("authorization") && uri.path() == "/anonymous";
         match is_user || is_refresh || is_anonymous {
             true => Json(json!({ "token": "the-token", "expires_in": expires_in })).into_response(),
@@ -78,12 +87,14 @@ async fn token_service(expires_in: u64) -> (std::net::SocketAddr, Log) {
         }
     };
     let log = Log::default();
-    let router = Router::new().route("/token", get(answer).post(answer)).route("/anonymous", get(answer));
+    let router =
+        Router::new().route("/token", get(answer).post(answer)).route("/anonymous", get(answer));
     (serve(log.of(router)).await, log)
 }
 
 async fn bearer_registry(realm: &str) -> Registry {
-    let challenge = format!(r#"Bearer realm="{realm}",service="the service",scope="repository:demo/kit:pull""#);
+    let challenge =
+        format!(r#"Bearer realm="{realm}",service="the service",scope="repository:demo/kit:pull""#);
     Registry::start_with(|router| guarded(router, "Bearer the-token".into(), challenge)).await
 }
 
@@ -97,8 +108,7 @@ async fn a_token_is_fetched_once_for_each_scope() {
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client, &deaf).await.unwrap();
     assert_eq!(tokens.seen().len(), 1);
     let asked = &tokens.seen()[0].uri;
-    let expected =
-        "service=the+service&scope=repository%3Ademo%2Fkit%3Apull%2Cpush&scope=repository%3Ademo%2Fkit%3Apull";
+    let expected = "service=the+service&scope=repository%3Ademo%2Fkit%3Apull%2Cpush&scope=repository%3Ademo%2Fkit%3Apull";
     assert!(asked.ends_with(expected), "{asked}");
     pull(&client, &registry.reference("demo/kit:v1"), &layout, &deaf).await.unwrap();
     assert_eq!(tokens.seen().len(), 2);
@@ -149,7 +159,8 @@ async fn cve_2026_33990_a_foreign_token_service_sees_no_credentials() {
     assert!(matches!(refused, Err(Error::UntrustedRealm { .. })), "{refused:?}");
     assert!(tokens.seen().is_empty());
 
-    let credentials = Arc::new(std::collections::BTreeMap::from([(host.clone(), basic("user", "secret"))]));
+    let credentials =
+        Arc::new(std::collections::BTreeMap::from([(host.clone(), basic("user", "secret"))]));
     let token_hosts = [(host.clone(), vec!["localhost".to_owned()])].into();
     let client = Client::new(ClientOptions { credentials, token_hosts, ..options() }).unwrap();
     client.ping(&host).await.unwrap();
@@ -159,7 +170,8 @@ async fn cve_2026_33990_a_foreign_token_service_sees_no_credentials() {
 async fn cve_2026_33990_a_token_service_is_not_followed_elsewhere() {
     let (elsewhere, log) = token_service(300).await;
     let target = format!("http://{elsewhere}/token");
-    let redirect = Router::new().fallback(async move || (StatusCode::TEMPORARY_REDIRECT, [("location", target)]));
+    let redirect = Router::new()
+        .fallback(async move || (StatusCode::TEMPORARY_REDIRECT, [("location", target)]));
     let service = serve(redirect).await;
     let registry = bearer_registry(&format!("http://{service}/token")).await;
     let host = registry.address.to_string();
@@ -177,22 +189,31 @@ async fn cve_2026_33990_metadata_services_are_not_asked_for_tokens() {
 
 #[tokio::test]
 async fn cve_2019_10214_credentials_are_not_sent_in_the_clear() {
-    // Other hosts than loopback are spoken to by TLS, whatever listens there, unless it is asked for.
+    // Other hosts than loopback are spoken to by TLS, whatever listens there, unless it is asked
+    // for.
     let log = Log::default();
     let plain = serve(log.of(Router::new())).await;
     let host = format!("r.test:{}", plain.port());
-    let credentials = Arc::new(std::collections::BTreeMap::from([(host.clone(), basic("user", "secret"))]));
+    let credentials =
+        Arc::new(std::collections::BTreeMap::from([(host.clone(), basic("user", "secret"))]));
     let proxy = Some(format!("http://{plain}"));
-    let client = Client::new(ClientOptions { credentials, proxy, retries: 0, ..options() }).unwrap();
+    let client =
+        Client::new(ClientOptions { credentials, proxy, retries: 0, ..options() }).unwrap();
     client.ping(&host).await.unwrap_err();
-    assert!(log.seen().iter().all(|seen| seen.method == "CONNECT"), "only a tunnel for TLS is asked for");
+    assert!(
+        log.seen().iter().all(|seen| seen.method == "CONNECT"),
+        "only a tunnel for TLS is asked for"
+    );
     assert!(!log.has_authorization());
 }
 
 #[tokio::test]
 async fn a_registry_that_also_takes_passwords_need_not_send_them_elsewhere() {
-    let challenge = r#"Bearer realm="https://elsewhere.test/token", Basic realm="registry""#.to_owned();
-    let registry = Registry::start_with(|router| guarded(router, basic_header("user", "secret"), challenge)).await;
+    let challenge =
+        r#"Bearer realm="https://elsewhere.test/token", Basic realm="registry""#.to_owned();
+    let registry =
+        Registry::start_with(|router| guarded(router, basic_header("user", "secret"), challenge))
+            .await;
     let client = client_with(registry.address, basic("user", "secret"));
     client.ping(&registry.address.to_string()).await.unwrap();
 }
@@ -203,9 +224,11 @@ fn redirecting(router: Router, to: String) -> Router {
         let to = to.clone();
         async move {
             match request.method() == "GET" && request.uri().path().contains("/blobs/sha256:") {
-                true => {
-                    (StatusCode::TEMPORARY_REDIRECT, [("location", format!("{to}{}", request.uri()))]).into_response()
-                }
+                true => (
+                    StatusCode::TEMPORARY_REDIRECT,
+                    [("location", format!("{to}{}", request.uri()))],
+                )
+                    .into_response(),
                 false => next.run(request).await,
             }
         }
@@ -240,9 +263,11 @@ async fn oras_1152_credentials_do_not_follow_an_upload_to_another_port() {
     let store = serve(log.of(taken)).await;
     let router = Router::new().fallback(async move |request: Request| -> Response {
         match request.method().as_str() {
-            "POST" => {
-                (StatusCode::ACCEPTED, [("location", format!("http://{store}/put-here?signature=1"))]).into_response()
-            }
+            "POST" => (
+                StatusCode::ACCEPTED,
+                [("location", format!("http://{store}/put-here?signature=1"))],
+            )
+                .into_response(),
             "PUT" => StatusCode::CREATED.into_response(),
             _ => StatusCode::NOT_FOUND.into_response(),
         }
@@ -252,7 +277,8 @@ async fn oras_1152_credentials_do_not_follow_an_upload_to_another_port() {
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &["one"]);
     let client = client_with(registry, basic("user", "secret"));
-    let pushed = push(&layout, &image, &reference(registry, "demo/kit:v1"), &client, &deaf).await.unwrap();
+    let pushed =
+        push(&layout, &image, &reference(registry, "demo/kit:v1"), &client, &deaf).await.unwrap();
     assert_eq!(pushed.uploaded, 2);
     assert_eq!(log.count("PUT", "/put-here?signature=1&digest=sha256%3A"), 2);
     assert!(!log.has_authorization());
@@ -265,7 +291,8 @@ async fn ghsa_vh4v_2xq2_g5cg_credentials_do_not_follow_a_link_to_another_port() 
     let link = format!("<http://{elsewhere}/v2/demo/kit/tags/list>; rel=\"next\"");
     let page = async move || ([("link", link)], Json(json!({ "name": "demo/kit", "tags": ["a"] })));
     let router = Router::new().fallback(page);
-    let registry = serve(guarded(router, basic_header("user", "secret"), "Basic realm=x".into())).await;
+    let registry =
+        serve(guarded(router, basic_header("user", "secret"), "Basic realm=x".into())).await;
     let client = client_with(registry, basic("user", "secret"));
     let refused = client.tags(&reference(registry, "demo/kit")).await;
     assert!(matches!(refused, Err(Error::Protocol { .. })), "{refused:?}");
@@ -293,6 +320,7 @@ async fn a_busy_registry_is_asked_again_when_it_says() {
 async fn only_the_headers_that_are_needed_are_sent() {
     let registry = Registry::start().await;
     client().ping(&registry.address.to_string()).await.unwrap();
-    let names: Vec<String> = registry.log.seen()[0].headers.keys().map(ToString::to_string).collect();
+    let names: Vec<String> =
+        registry.log.seen()[0].headers.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["accept", "user-agent", "host"]);
 }

@@ -27,7 +27,11 @@ fn credentials_are_kept_found_and_forgotten() {
 fn what_other_programs_keep_in_the_file_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.json");
-    fs::write(&path, r#"{"HttpHeaders":{"X":"y"},"auths":{"other.test":{"auth":"dTpw","email":"e"}}}"#).unwrap();
+    fs::write(
+        &path,
+        r#"{"HttpHeaders":{"X":"y"},"auths":{"other.test":{"auth":"dTpw","email":"e"}}}"#,
+    )
+    .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let file = CredentialFile::open(&path);
     file.store("r.test", &basic("u", "p")).unwrap();
@@ -51,7 +55,8 @@ fn a_link_to_the_file_stays_a_link() {
 #[test]
 fn fallbacks_are_read_and_never_written() {
     let dir = tempfile::tempdir().unwrap();
-    let (first, broken, second) = (dir.path().join("a.json"), dir.path().join("b.json"), dir.path().join("c.json"));
+    let (first, broken, second) =
+        (dir.path().join("a.json"), dir.path().join("b.json"), dir.path().join("c.json"));
     fs::write(&broken, "{").unwrap();
     let kept = r#"{"auths":{"https://r.test":{"auth":"dTpw"}}}"#;
     fs::write(&second, kept).unwrap();
@@ -68,8 +73,7 @@ fn fallbacks_are_read_and_never_written() {
 fn the_environment_goes_first_and_the_longest_key_wins() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("auth.json");
-    let kept =
-        r#"{"auths":{"r.test":{"auth":"dTpw"},"r.test/team":{"auth":"dGVhbTpw"},"r.test/team/a":{"auth":"YTpw"}}}"#;
+    let kept = r#"{"auths":{"r.test":{"auth":"dTpw"},"r.test/team":{"auth":"dGVhbTpw"},"r.test/team/a":{"auth":"YTpw"}}}"#;
     fs::write(&path, kept).unwrap();
     let file = CredentialFile::open(dir.path().join("none.json")).with_fallbacks([path]);
     assert_eq!(file.lookup("r.test"), Some(basic("u", "p")));
@@ -85,9 +89,11 @@ fn the_environment_goes_first_and_the_longest_key_wins() {
 
 #[test]
 fn secrets_are_not_shown_by_debug() {
-    for credential in
-        [basic("user", "secret"), Credential::Identity("secret".into()), Credential::Bearer("secret".into())]
-    {
+    for credential in [
+        basic("user", "secret"),
+        Credential::Identity("secret".into()),
+        Credential::Bearer("secret".into()),
+    ] {
         assert!(!format!("{credential:?}").contains("secret"), "{credential:?}");
     }
 }
@@ -108,15 +114,15 @@ erase) rm "$(name)" 2>/dev/null || { echo "credentials not found"; exit 1; } ;;
 esac
 "#;
 
-/// Helper programs are found by the search path, which is the process's: so this runs in one of its own.
+/// Helper programs are found by the search path, which is the process's: so this runs in one of its
+/// own.
 #[test]
 fn helper_programs_keep_credentials() {
     let dir = tempfile::tempdir().unwrap();
     let helper = dir.path().join("docker-credential-kit-test");
     fs::write(&helper, HELPER).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-    let config =
-        r#"{"auths":{"plain.test":{"auth":"dTpw"}},"credHelpers":{"r.test":"kit-test","bad.test":"kit-none"}}"#;
+    let config = r#"{"auths":{"plain.test":{"auth":"dTpw"}},"credHelpers":{"r.test":"kit-test","bad.test":"kit-none"}}"#;
     fs::write(dir.path().join("config.json"), config).unwrap();
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "client::credentials::with_helper", "--ignored"])

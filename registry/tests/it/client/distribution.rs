@@ -1,4 +1,5 @@
-//! The client against another registry: `docker-registry`, the one that most others are measured by.
+//! The client against another registry: `docker-registry`, the one that most others are measured
+//! by.
 
 use std::{fs, net::TcpListener, process::Stdio, time::Duration};
 
@@ -8,7 +9,8 @@ use tokio::process::{Child, Command};
 use super::{Log, Registry, client, deaf, reference, referrers::check_referrers, resume};
 use crate::layout::{new_layout, put_image};
 
-/// Starts the program on a port that was free a moment ago, and waits until it answers; `None`, and a word of it, where there is none.
+/// Starts the program on a port that was free a moment ago, and waits until it answers; `None`, and
+/// a word of it, where there is none.
 async fn start() -> Option<(Registry, Child)> {
     let dir = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -54,7 +56,8 @@ async fn distribution_takes_and_gives_what_the_embedded_registry_does() {
     layout.tag(&image, &tag).unwrap();
     assert_eq!(push(&layout, &image, &tag, &client, &deaf).await.unwrap().uploaded, 4);
     assert_eq!(push(&layout, &image, &tag, &client, &deaf).await.unwrap().existing, 4);
-    let mounted = push(&layout, &image, &registry.reference("demo/other:v1"), &client, &deaf).await.unwrap();
+    let mounted =
+        push(&layout, &image, &registry.reference("demo/other:v1"), &client, &deaf).await.unwrap();
     assert_eq!((mounted.mounted, mounted.uploaded_bytes), (4, image.size()));
     pull(&client, &tag, &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
@@ -72,7 +75,8 @@ async fn distribution_lets_transfers_go_on() {
     let (_to, other) = new_layout();
     let image = put_image(&layout, &[&"x".repeat(resume::SIZE)]);
     let proxy = resume::cutting(registry.address, resume::Way::ToServer).await;
-    let pushed = push(&layout, &image, &reference(proxy, "demo/kit:v1"), &client(), &deaf).await.unwrap();
+    let pushed =
+        push(&layout, &image, &reference(proxy, "demo/kit:v1"), &client(), &deaf).await.unwrap();
     assert_eq!(pushed.uploaded, 2);
     let proxy = resume::cutting(registry.address, resume::Way::ToClient).await;
     let pulled = pull(&client(), &reference(proxy, "demo/kit:v1"), &other, &deaf).await.unwrap();

@@ -22,7 +22,8 @@ const LAYER: &str = "the content of a layer";
 fn lying(router: Router, lie: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Router {
     let layer = format!("/blobs/{}", content::digest(LAYER.as_bytes()));
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let answer = (request.method() == "GET" && request.uri().path().ends_with(&layer)).then(&lie);
+        let answer =
+            (request.method() == "GET" && request.uri().path().ends_with(&layer)).then(&lie);
         async move {
             match answer {
                 Some(answer) => answer,
@@ -32,7 +33,8 @@ fn lying(router: Router, lie: impl Fn() -> Response + Clone + Send + Sync + 'sta
     }))
 }
 
-/// Pulls from a registry that lies about a layer: the error names the blob, and nothing of it is left.
+/// Pulls from a registry that lies about a layer: the error names the blob, and nothing of it is
+/// left.
 async fn check_lie(lie: impl Fn() -> Response + Clone + Send + Sync + 'static, cause: &str) {
     let registry = Registry::start_with(|router| lying(router, lie)).await;
     let (_from, layout) = new_layout();
@@ -43,8 +45,10 @@ async fn check_lie(lie: impl Fn() -> Response + Clone + Send + Sync + 'static, c
     let error = pull(&client(), &tag, &other, &deaf).await.unwrap_err();
     let digest = content::digest(LAYER.as_bytes());
     let Error::WrongBlob { source, .. } = &error else { panic!("{error:?}") };
-    let expected =
-        format!("blob {digest} of {}/demo/kit does not have the content its digest promises", registry.address);
+    let expected = format!(
+        "blob {digest} of {}/demo/kit does not have the content its digest promises",
+        registry.address
+    );
     assert_eq!(error.to_string(), expected);
     assert!(source.to_string().contains(cause), "{source}");
     assert!(!other.contains(&digest));
@@ -69,13 +73,19 @@ async fn a_short_blob_is_refused() {
 
 #[tokio::test]
 async fn a_long_blob_is_refused() {
-    check_lie(|| "the content of a layer and more".into_response(), "should have 22 bytes and has 31").await;
+    check_lie(
+        || "the content of a layer and more".into_response(),
+        "should have 22 bytes and has 31",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_endless_blob_is_cut() {
-    let endless =
-        || Body::from_stream(stream::repeat(Bytes::from_static(b"x")).map(Ok::<_, std::io::Error>)).into_response();
+    let endless = || {
+        Body::from_stream(stream::repeat(Bytes::from_static(b"x")).map(Ok::<_, std::io::Error>))
+            .into_response()
+    };
     check_lie(endless, "should have 22 bytes and has 23").await;
 }
 
@@ -101,7 +111,11 @@ async fn a_blob_that_always_breaks_off_is_given_up() {
 }
 
 /// Serves one manifest with these headers.
-async fn manifest_server(media_type: &'static str, digest: Option<String>, bytes: Vec<u8>) -> std::net::SocketAddr {
+async fn manifest_server(
+    media_type: &'static str,
+    digest: Option<String>,
+    bytes: Vec<u8>,
+) -> std::net::SocketAddr {
     let answer = async move || {
         let mut response = ([("content-type", media_type)], bytes).into_response();
         if let Some(digest) = digest {
@@ -140,7 +154,10 @@ async fn a_manifest_is_the_one_that_was_asked_for() {
     let lying = manifest_server(oci, Some(content::digest(b"other").to_string()), bytes).await;
     let error = client().manifest(&reference(lying, "demo/kit:v1")).await.unwrap_err();
     assert!(matches!(error, Error::WrongManifest { .. }), "{error:?}");
-    let error = client().manifest(&reference(lying, &format!("demo/kit@{}", image.digest()))).await.unwrap_err();
+    let error = client()
+        .manifest(&reference(lying, &format!("demo/kit@{}", image.digest())))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::WrongManifest { .. }), "{error:?}");
 }
 
@@ -150,8 +167,11 @@ async fn oras_ghsa_f36w_a_huge_manifest_is_not_read() {
     let address = manifest_server(oci, None, vec![b' '; 5 << 20]).await;
     let error = client().manifest(&reference(address, "demo/kit:v1")).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
-    let endless =
-        async || Body::from_stream(stream::repeat(Bytes::from_static(&[b' '; 4096])).map(Ok::<_, std::io::Error>));
+    let endless = async || {
+        Body::from_stream(
+            stream::repeat(Bytes::from_static(&[b' '; 4096])).map(Ok::<_, std::io::Error>),
+        )
+    };
     let address = serve(Router::new().fallback(endless)).await;
     let error = client().manifest(&reference(address, "demo/kit:v1")).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
@@ -178,7 +198,8 @@ async fn a_size_that_no_disk_has_is_only_a_number() {
 
 #[tokio::test]
 async fn redirects_end() {
-    let round = async |request: Request| (StatusCode::FOUND, [("location", request.uri().to_string())]);
+    let round =
+        async |request: Request| (StatusCode::FOUND, [("location", request.uri().to_string())]);
     let address = serve(Router::new().fallback(round)).await;
     let error = client().ping(&address.to_string()).await.unwrap_err();
     assert!(matches!(error, Error::Redirect { .. }), "{error:?}");
@@ -186,7 +207,10 @@ async fn redirects_end() {
 
 #[tokio::test]
 async fn what_a_server_says_is_cut_and_cleaned() {
-    let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"\u001b[31m{}"}}]}}"#, "no ".repeat(10_000));
+    let body = format!(
+        r#"{{"errors":[{{"code":"DENIED","message":"\u001b[31m{}"}}]}}"#,
+        "no ".repeat(10_000)
+    );
     let address = serve(Router::new().fallback(async move || (StatusCode::FORBIDDEN, body))).await;
     let text = client().ping(&address.to_string()).await.unwrap_err().to_string();
     assert!(text.contains("answered 403: DENIED: [31mno no") && text.len() < 500, "{text}");

@@ -50,7 +50,8 @@ async fn a_slow_blob_comes_over_several_connections() {
     let (_from, layout) = new_layout();
     let image = put_image(&layout, &[&content()]);
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
-    let asked = || registry.log.seen().iter().filter(|seen| seen.headers.contains_key("range")).count();
+    let asked =
+        || registry.log.seen().iter().filter(|seen| seen.headers.contains_key("range")).count();
     let (_to, other) = new_layout();
     pull_into(&registry, &other, 1).await;
     assert_eq!(asked(), 0);
@@ -73,7 +74,8 @@ async fn a_registry_without_ranges_is_read_once() {
     let image = put_image(&layout, &[&content()]);
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
     let (_to, other) = new_layout();
-    let client = Client::new(ClientOptions { connections: 4, concurrency: 1, ..options() }).unwrap();
+    let client =
+        Client::new(ClientOptions { connections: 4, concurrency: 1, ..options() }).unwrap();
     let pulled = pull(&client, &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
     assert_eq!(pulled.downloaded_bytes, SIZE as u64 + 2 + image.size());
@@ -99,13 +101,18 @@ async fn a_damaged_part_is_found_and_the_blob_fetched_anew() {
     std::fs::write(ingest.join(format!("{name}.part")), part).unwrap();
     pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
-    let ranges: Vec<_> =
-        registry.log.seen().into_iter().filter_map(|seen| seen.headers.get("range").cloned()).collect();
+    let ranges: Vec<_> = registry
+        .log
+        .seen()
+        .into_iter()
+        .filter_map(|seen| seen.headers.get("range").cloned())
+        .collect();
     assert_eq!(ranges, [format!("bytes={}-", 2 * MIB)], "what is there is not asked for");
     assert_eq!(std::fs::read_dir(ingest).unwrap().count(), 0);
 }
 
-/// Two pulls of one blob into one layout: the second does not wait for the first, and does not write in its file.
+/// Two pulls of one blob into one layout: the second does not wait for the first, and does not
+/// write in its file.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pulls_of_one_blob_do_not_meet() {
     let registry = Arc::new(Registry::start_with(slow).await);
@@ -113,7 +120,11 @@ async fn two_pulls_of_one_blob_do_not_meet() {
     let image = put_image(&layout, &[&content()]);
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
     let (_to, other) = new_layout();
-    tokio::join!(pull_into(&registry, &other, 2), pull_into(&registry, &other, 2), pull_into(&registry, &other, 1));
+    tokio::join!(
+        pull_into(&registry, &other, 2),
+        pull_into(&registry, &other, 2),
+        pull_into(&registry, &other, 1)
+    );
     assert!(other.verify(&image).unwrap().problems.is_empty());
 }
 

@@ -38,7 +38,9 @@ async fn an_index_travels_with_its_manifests() {
         .build()
         .unwrap();
     let index = layout.put_manifest(MediaType::ImageIndex, &content::encode(&index)).unwrap();
-    let pushed = push(&layout, &index, &registry.reference("demo/index:v1"), &client(), &deaf).await.unwrap();
+    let pushed = push(&layout, &index, &registry.reference("demo/index:v1"), &client(), &deaf)
+        .await
+        .unwrap();
     assert_eq!(pushed.uploaded, 4);
     let by_digest = registry.reference(&format!("demo/index@{}", index.digest()));
     pull(&client(), &by_digest, &other, &deaf).await.unwrap();
@@ -52,7 +54,8 @@ async fn push_skips_blobs_the_registry_has() {
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &["one", "two"]);
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
-    let again = push(&layout, &image, &registry.reference("demo/kit:v2"), &client(), &deaf).await.unwrap();
+    let again =
+        push(&layout, &image, &registry.reference("demo/kit:v2"), &client(), &deaf).await.unwrap();
     assert_eq!((again.uploaded, again.existing, again.uploaded_bytes), (0, 3, image.size()));
     assert_eq!(registry.log.count("POST", "/blobs/uploads/"), 3);
 }
@@ -68,13 +71,18 @@ async fn push_mounts_what_another_repository_of_the_registry_has() {
     let derived = put_image(&layout, &["one", "two", "three"]);
     let events = Mutex::new(Vec::new());
     let on = |event| events.lock().unwrap().push(event);
-    let pushed = push(&layout, &derived, &registry.reference("demo/image:v1"), &client(), &on).await.unwrap();
+    let pushed = push(&layout, &derived, &registry.reference("demo/image:v1"), &client(), &on)
+        .await
+        .unwrap();
     assert_eq!((pushed.uploaded, pushed.mounted, pushed.existing), (1, 3, 0));
     assert_eq!(pushed.uploaded_bytes, 5 + derived.size());
     let events = events.into_inner().unwrap();
-    let mounted = events.iter().filter(|event| matches!(event, Event::BlobDone { how: How::Mounted, .. }));
+    let mounted =
+        events.iter().filter(|event| matches!(event, Event::BlobDone { how: How::Mounted, .. }));
     assert_eq!(mounted.count(), 3);
-    assert!(matches!(events.last(), Some(Event::ManifestDone { descriptor }) if *descriptor == derived));
+    assert!(
+        matches!(events.last(), Some(Event::ManifestDone { descriptor }) if *descriptor == derived)
+    );
 }
 
 #[tokio::test]
@@ -83,7 +91,8 @@ async fn a_tag_that_was_never_pushed_is_no_source_of_a_mount() {
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &["one"]);
     layout.tag(&image, &registry.reference("demo/only-here:v1")).unwrap();
-    let pushed = push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
+    let pushed =
+        push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
     assert_eq!((pushed.uploaded, pushed.mounted), (2, 0));
     assert_eq!(registry.log.count("POST", "mount="), 0);
 }
@@ -118,7 +127,9 @@ async fn progress_ends_with_the_size_of_each_blob() {
         events.into_inner().unwrap().iter().filter_map(bytes).max()
     };
     let events = Mutex::new(Vec::new());
-    push(&layout, &image, &tag, &client(), &|event| events.lock().unwrap().push(event)).await.unwrap();
+    push(&layout, &image, &tag, &client(), &|event| events.lock().unwrap().push(event))
+        .await
+        .unwrap();
     assert_eq!(last(events), Some(3_000_000));
     let events = Mutex::new(Vec::new());
     pull(&client(), &tag, &other, &|event| events.lock().unwrap().push(event)).await.unwrap();
@@ -132,7 +143,9 @@ async fn references_are_resolved_listed_and_deleted() {
     let (first, second) = (put_image(&layout, &["one"]), put_image(&layout, &["two"]));
     let client = client();
     for (tag, image) in [("b", &first), ("a", &second), ("c", &second)] {
-        push(&layout, image, &registry.reference(&format!("demo/kit:{tag}")), &client, &deaf).await.unwrap();
+        push(&layout, image, &registry.reference(&format!("demo/kit:{tag}")), &client, &deaf)
+            .await
+            .unwrap();
     }
     let tag = registry.reference("demo/kit:a");
     assert_eq!(client.resolve(&tag).await.unwrap(), second);
@@ -153,7 +166,10 @@ async fn a_blob_can_be_read_without_a_layout() {
     let tag = registry.reference("demo/kit:v1");
     push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
     let (descriptor, manifest) = client().manifest(&tag).await.unwrap();
-    assert_eq!((&descriptor, manifest.as_slice()), (&image, layout.read(&image).unwrap().as_slice()));
+    assert_eq!(
+        (&descriptor, manifest.as_slice()),
+        (&image, layout.read(&image).unwrap().as_slice())
+    );
     let layer = content::descriptor("text/plain", b"one");
     assert_eq!(client().read_blob(&tag, &layer).await.unwrap(), b"one");
 }
@@ -163,7 +179,10 @@ async fn a_registry_is_asked_whether_it_is_one() {
     let registry = Registry::start().await;
     client().ping(&registry.address.to_string()).await.unwrap();
     let nobody = super::serve(axum::Router::new()).await;
-    assert!(matches!(client().ping(&nobody.to_string()).await, Err(Error::Status { status: 404, .. })));
+    assert!(matches!(
+        client().ping(&nobody.to_string()).await,
+        Err(Error::Status { status: 404, .. })
+    ));
     for host in ["a/b", "user@host", "", "a b"] {
         assert!(matches!(client().ping(host).await, Err(Error::InvalidAddress { .. })), "{host}");
     }
@@ -175,6 +194,9 @@ async fn a_push_to_another_digest_is_refused() {
     let (_dir, layout) = new_layout();
     let (image, other) = (put_image(&layout, &["one"]), put_image(&layout, &["two"]));
     let to = registry.reference(&format!("demo/kit@{}", other.digest()));
-    assert!(matches!(push(&layout, &image, &to, &client(), &deaf).await, Err(Error::WrongDigest { .. })));
+    assert!(matches!(
+        push(&layout, &image, &to, &client(), &deaf).await,
+        Err(Error::WrongDigest { .. })
+    ));
     assert!(registry.log.seen().is_empty());
 }

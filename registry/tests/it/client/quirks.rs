@@ -1,5 +1,5 @@
-//! Registries that are known not to do all that the specification says. Each is played by a server that behaves like it, behind a proxy:
-//! so the client speaks to the real name.
+//! Registries that are known not to do all that the specification says. Each is played by a server
+//! that behaves like it, behind a proxy: so the client speaks to the real name.
 
 use std::{
     net::SocketAddr,
@@ -65,7 +65,12 @@ async fn play(play: Play) -> (SocketAddr, Arc<Mutex<State>>, Log) {
     (serve(log.of(router)).await, state, log)
 }
 
-fn answer(play: Play, state: &mut State, head: &axum::http::request::Parts, body: &[u8]) -> Response {
+fn answer(
+    play: Play,
+    state: &mut State,
+    head: &axum::http::request::Parts,
+    body: &[u8],
+) -> Response {
     let session = [("location", "/v2/demo/kit/blobs/uploads/session")];
     let range = [("range", format!("0-{}", state.kept.len().saturating_sub(1)))];
     let is_upload = head.uri.path().contains("/uploads/");
@@ -73,7 +78,8 @@ fn answer(play: Play, state: &mut State, head: &axum::http::request::Parts, body
         "POST" => {
             state.kept.clear();
             let least = play.min_chunk.map(|least| [("oci-chunk-min-length", least.to_string())]);
-            (StatusCode::ACCEPTED, session, least.map(axum::response::AppendHeaders), Body::empty()).into_response()
+            (StatusCode::ACCEPTED, session, least.map(axum::response::AppendHeaders), Body::empty())
+                .into_response()
         }
         "PUT" if !is_upload => StatusCode::CREATED.into_response(),
         "PUT" if body.len() > play.max_put => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
@@ -88,7 +94,9 @@ fn answer(play: Play, state: &mut State, head: &axum::http::request::Parts, body
             state.blobs.push(blob);
             StatusCode::CREATED.into_response()
         }
-        "GET" if is_upload && play.has_sessions => (StatusCode::NO_CONTENT, session, range).into_response(),
+        "GET" if is_upload && play.has_sessions => {
+            (StatusCode::NO_CONTENT, session, range).into_response()
+        }
         "PATCH" if body.len() > play.max_patch || !play.has_sessions => {
             StatusCode::RANGE_NOT_SATISFIABLE.into_response()
         }
@@ -107,12 +115,18 @@ fn answer(play: Play, state: &mut State, head: &axum::http::request::Parts, body
 /// Pushes a blob of so many bytes to a registry of this name; returns the sizes of its PATCHes.
 async fn push_to(name: &str, play_of: Play, size: usize) -> Vec<usize> {
     let (proxy, state, log) = play(play_of).await;
-    let options = ClientOptions { plain_http: true, proxy: Some(format!("http://{proxy}")), ..options() };
+    let options =
+        ClientOptions { plain_http: true, proxy: Some(format!("http://{proxy}")), ..options() };
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &[&"x".repeat(size)]);
-    push(&layout, &image, &reference(name, "demo/kit:v1"), &Client::new(options).unwrap(), &deaf).await.unwrap();
+    push(&layout, &image, &reference(name, "demo/kit:v1"), &Client::new(options).unwrap(), &deaf)
+        .await
+        .unwrap();
     let state = state.lock().unwrap();
-    assert!(state.blobs.iter().any(|blob| blob.len() == size && blob.iter().all(|byte| *byte == b'x')), "{name}");
+    assert!(
+        state.blobs.iter().any(|blob| blob.len() == size && blob.iter().all(|byte| *byte == b'x')),
+        "{name}"
+    );
     assert_eq!(state.blobs.len(), 1, "{name}");
     let patches = log.seen().into_iter().filter(|seen| seen.method == "PATCH");
     patches.map(|seen| seen.headers["content-length"].to_str().unwrap().parse().unwrap()).collect()

@@ -47,10 +47,15 @@ pub(super) async fn check_referrers(registry: Registry, keeps_lists: bool) {
     let client = client();
     push(&layout, &image, &tag, &client, &deaf).await.unwrap();
     assert_eq!(client.referrers(&tag, None).await.unwrap(), []);
-    let (a, b) = (put_referrer(&layout, &image, "application/a"), put_referrer(&layout, &image, "application/b"));
+    let (a, b) = (
+        put_referrer(&layout, &image, "application/a"),
+        put_referrer(&layout, &image, "application/b"),
+    );
     // Twice: a list holds each referrer once.
     for referrer in [&a, &b, &a] {
-        push(&layout, referrer, &tag.with_digest(referrer.digest().clone()), &client, &deaf).await.unwrap();
+        push(&layout, referrer, &tag.with_digest(referrer.digest().clone()), &client, &deaf)
+            .await
+            .unwrap();
     }
     let all = client.referrers(&tag, None).await.unwrap();
     let mut digests: Vec<&str> = all.iter().map(|it| it.digest().as_ref()).collect();

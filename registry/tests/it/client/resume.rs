@@ -47,7 +47,8 @@ pub(super) async fn cutting(server: SocketAddr, way: Way) -> SocketAddr {
 
 async fn relay(client: TcpStream, server: SocketAddr, way: Way, has_cut: Arc<AtomicBool>) {
     let server = TcpStream::connect(server).await.unwrap();
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     let limit = |direction| if direction == way { CUT } else { usize::MAX };
     tokio::select! {
         () = copy(from_client, to_server, limit(Way::ToServer), &has_cut) => {}
@@ -91,7 +92,8 @@ async fn a_download_goes_on_where_it_broke_off() {
         .filter_map(|seen| Some(seen.headers.get("range")?.to_str().ok()?.to_owned()))
         .collect();
     let [range] = ranges.as_slice() else { panic!("{ranges:?}") };
-    let start: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+    let start: usize =
+        range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
     assert!((1_000_000..=CUT).contains(&start), "{range}");
 }
 
@@ -120,12 +122,14 @@ async fn an_upload_that_breaks_off_is_brought_to_its_end() {
     let (_to, other) = new_layout();
     let image = put_image(&layout, &[&"x".repeat(SIZE)]);
     let proxy = cutting(registry.address, Way::ToServer).await;
-    let pushed = push(&layout, &image, &reference(proxy, "demo/kit:v1"), &client(), &deaf).await.unwrap();
+    let pushed =
+        push(&layout, &image, &reference(proxy, "demo/kit:v1"), &client(), &deaf).await.unwrap();
     assert_eq!(pushed.uploaded, 2);
     pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
-    // The session of the first attempt went on, if the registry had kept what it got; a new one began if not. One PATCH was taken; others
-    // came too early, while the registry still took in what had arrived before the cut, and were refused for it.
+    // The session of the first attempt went on, if the registry had kept what it got; a new one
+    // began if not. One PATCH was taken; others came too early, while the registry still took in
+    // what had arrived before the cut, and were refused for it.
     let (taken, refused): (Vec<_>, Vec<_>) = registry
         .log
         .seen()
@@ -134,7 +138,8 @@ async fn an_upload_that_breaks_off_is_brought_to_its_end() {
         .partition(|seen| seen.status == Some(202));
     let sessions = registry.log.count("POST", "/uploads/");
     assert!(
-        taken.len() == 1 && sessions == 2 || taken.is_empty() && refused.is_empty() && sessions == 3,
+        taken.len() == 1 && sessions == 2
+            || taken.is_empty() && refused.is_empty() && sessions == 3,
         "{taken:?} {sessions}"
     );
     assert!(refused.iter().all(|seen| matches!(seen.status, Some(409 | 416))), "{refused:?}");
@@ -152,7 +157,9 @@ async fn forgetful() -> (SocketAddr, Arc<Mutex<Vec<u8>>>, Log) {
         let mut kept = kept.lock().unwrap();
         match parts.method.as_str() {
             "POST" => (StatusCode::ACCEPTED, session).into_response(),
-            "PUT" if parts.uri.path().contains("/manifests/") => StatusCode::CREATED.into_response(),
+            "PUT" if parts.uri.path().contains("/manifests/") => {
+                StatusCode::CREATED.into_response()
+            }
             "PUT" if kept.is_empty() => {
                 kept.extend_from_slice(&body[..10]);
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -178,7 +185,8 @@ async fn an_upload_session_goes_on_where_the_registry_says() {
     let (address, received, log) = forgetful().await;
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &["0123456789 and the rest"]);
-    let pushed = push(&layout, &image, &reference(address, "demo/kit:v1"), &client(), &deaf).await.unwrap();
+    let pushed =
+        push(&layout, &image, &reference(address, "demo/kit:v1"), &client(), &deaf).await.unwrap();
     assert_eq!(received.lock().unwrap().as_slice(), b"0123456789 and the rest");
     assert_eq!(log.count("POST", "/uploads/"), 1);
     let patch = log.seen().into_iter().find(|seen| seen.method == "PATCH").unwrap();

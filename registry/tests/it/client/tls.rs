@@ -30,13 +30,17 @@ fn certificate(name: &str) -> CertificateDer<'static> {
 /// Answers every request on TLS; asks clients for a certificate when it should.
 fn serve(asks_for_certificates: bool) -> SocketAddr {
     let provider = Arc::new(default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let builder = match asks_for_certificates {
         false => builder.with_no_client_auth(),
         true => {
             let mut roots = RootCertStore::empty();
             roots.add(certificate("ca.pem")).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -70,7 +74,8 @@ async fn ping(address: SocketAddr, options: ClientOptions) -> Result<(), Error> 
 
 /// All that an error says, with its causes.
 fn chain(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes =
+        std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
@@ -80,8 +85,11 @@ async fn only_servers_with_a_trusted_certificate_are_spoken_to() {
     ping(address, ClientOptions { tls_certs: vec![file("ca.pem")], ..options() }).await.unwrap();
     // Another root does not vouch for the server; the error says so, and at once.
     let started = std::time::Instant::now();
-    let options_of_stranger =
-        ClientOptions { tls_certs: vec![file("client.pem")], backoff: std::time::Duration::from_secs(9), ..options() };
+    let options_of_stranger = ClientOptions {
+        tls_certs: vec![file("client.pem")],
+        backoff: std::time::Duration::from_secs(9),
+        ..options()
+    };
     let error = ping(address, options_of_stranger).await.unwrap_err();
     assert!(chain(&error).contains("certificate"), "{}", chain(&error));
     assert!(started.elapsed().as_secs() < 5);
@@ -90,7 +98,8 @@ async fn only_servers_with_a_trusted_certificate_are_spoken_to() {
 #[tokio::test]
 async fn verification_can_be_turned_off() {
     let address = serve(false);
-    let options = ClientOptions { tls_certs: vec![file("client.pem")], tls_verify: false, ..options() };
+    let options =
+        ClientOptions { tls_certs: vec![file("client.pem")], tls_verify: false, ..options() };
     ping(address, options).await.unwrap();
 }
 
@@ -99,7 +108,9 @@ async fn the_certificate_of_the_client_is_shown() {
     let address = serve(true);
     let tls_certs = vec![file("ca.pem")];
     let client_cert = Some((file("client.pem"), file("client.key")));
-    ping(address, ClientOptions { tls_certs: tls_certs.clone(), client_cert, ..options() }).await.unwrap();
+    ping(address, ClientOptions { tls_certs: tls_certs.clone(), client_cert, ..options() })
+        .await
+        .unwrap();
     let error = ping(address, ClientOptions { tls_certs, ..options() }).await.unwrap_err();
     assert!(matches!(error, Error::Request { .. }), "{error:?}");
 }
@@ -107,7 +118,11 @@ async fn the_certificate_of_the_client_is_shown() {
 #[tokio::test]
 async fn files_without_a_certificate_are_named() {
     for name in ["none.pem", "server.key"] {
-        let error = Client::new(ClientOptions { tls_certs: vec![file(name)], ..options() }).unwrap_err();
-        assert!(matches!(&error, Error::Certificate { path, .. } if *path == file(name)), "{error:?}");
+        let error =
+            Client::new(ClientOptions { tls_certs: vec![file(name)], ..options() }).unwrap_err();
+        assert!(
+            matches!(&error, Error::Certificate { path, .. } if *path == file(name)),
+            "{error:?}"
+        );
     }
 }

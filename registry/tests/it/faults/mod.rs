@@ -1,5 +1,5 @@
-//! Push and pull through everything that can happen on the way: either the exact bytes arrive, or a clear error; never a wrong blob, and
-//! never a wait without an end.
+//! Push and pull through everything that can happen on the way: either the exact bytes arrive, or a
+//! clear error; never a wrong blob, and never a wait without an end.
 
 mod proxy;
 
@@ -20,7 +20,8 @@ use crate::{
 
 /// The digest of the configuration, which is no target of faults.
 const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-/// No transfer takes longer than its patience: a few stalls, each repetition of them, and then some for a busy machine.
+/// No transfer takes longer than its patience: a few stalls, each repetition of them, and then some
+/// for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 const ALWAYS: usize = usize::MAX;
 
@@ -40,7 +41,8 @@ fn content() -> String {
     let mut state = 1u64;
     let mut text = String::new();
     while text.len() < 5 * 1024 * 1024 + 1000 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         text.push_str(&format!("{state:016x}"));
     }
     text
@@ -52,7 +54,11 @@ fn check_blobs(root: &Path) {
         let path = file.unwrap().path();
         let mut hasher = Hasher::new(&DigestAlgorithm::Sha256).unwrap();
         hasher.update(&std::fs::read(&path).unwrap());
-        assert_eq!(hasher.finish().digest(), path.file_name().unwrap().to_str().unwrap(), "a wrong blob");
+        assert_eq!(
+            hasher.finish().digest(),
+            path.file_name().unwrap().to_str().unwrap(),
+            "a wrong blob"
+        );
     }
 }
 
@@ -62,11 +68,15 @@ fn check_whole(layout: &Layout, image: &Descriptor) {
     assert_eq!(verified.checked.len(), 3);
 }
 
-async fn within_patience<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn within_patience<T>(
+    what: &str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what} hangs"))
 }
 
-/// Pulls through a fault; says whether it came through. Whatever happened, a pull without the fault then makes it whole.
+/// Pulls through a fault; says whether it came through. Whatever happened, a pull without the fault
+/// then makes it whole.
 async fn pull_through(fault: Fault, of: (&'static str, &'static str), times: usize) -> bool {
     let registry = Registry::start().await;
     let (_from, layout) = new_layout();
@@ -75,7 +85,9 @@ async fn pull_through(fault: Fault, of: (&'static str, &'static str), times: usi
     push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
     let proxy = stand_before(registry.address, Harm { fault, of, times }).await;
     let what = format!("pull through {fault:?}");
-    let pulled = within_patience(&what, pull(&client(), &reference(proxy, "demo/kit:v1"), &other, &deaf)).await;
+    let pulled =
+        within_patience(&what, pull(&client(), &reference(proxy, "demo/kit:v1"), &other, &deaf))
+            .await;
     check_blobs(to.path());
     match &pulled {
         Ok(pulled) => {
@@ -86,13 +98,16 @@ async fn pull_through(fault: Fault, of: (&'static str, &'static str), times: usi
             assert_eq!(other.tags().unwrap(), [], "{what}: {error}");
         }
     }
-    let after = within_patience(&what, pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf)).await;
+    let after =
+        within_patience(&what, pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf))
+            .await;
     after.unwrap_or_else(|error| panic!("{what}: what it left stands in the way: {error:?}"));
     check_whole(&other, &image);
     pulled.is_ok()
 }
 
-/// Pushes through a fault; says whether it came through. Whatever happened, a push without the fault then makes it whole.
+/// Pushes through a fault; says whether it came through. Whatever happened, a push without the
+/// fault then makes it whole.
 async fn push_through(fault: Fault, of: (&'static str, &'static str), times: usize) -> bool {
     let registry = Registry::start().await;
     let (_from, layout) = new_layout();
@@ -153,7 +168,8 @@ async fn a_pull_never_takes_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_gives_up_what_does_not_pass() {
-    let faults = [Fault::Stall, Fault::Cut, Fault::Silence, Fault::Status(500), Fault::RedirectLoop];
+    let faults =
+        [Fault::Stall, Fault::Cut, Fault::Silence, Fault::Status(500), Fault::RedirectLoop];
     let all = join_all(faults.into_iter().map(|fault| async move {
         // One that gets on a little each time may come to its end.
         let may_come = matches!(fault, Fault::Stall | Fault::Cut);
@@ -162,10 +178,13 @@ async fn a_pull_gives_up_what_does_not_pass() {
     all.await;
 }
 
-/// The first answer breaks off, and what comes for the request of the rest is not what was asked for.
+/// The first answer breaks off, and what comes for the request of the rest is not what was asked
+/// for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_that_goes_on_checks_what_it_gets() {
-    for (fault, comes) in [(Fault::WholeForPart, true), (Fault::PartAsWhole, false), (Fault::OtherPart, false)] {
+    for (fault, comes) in
+        [(Fault::WholeForPart, true), (Fault::PartAsWhole, false), (Fault::OtherPart, false)]
+    {
         let registry = Registry::start().await;
         let (_from, layout) = new_layout();
         let (to, other) = new_layout();
@@ -199,7 +218,8 @@ async fn a_push_comes_through_what_passes() {
         Fault::RepeatRequest,
         Fault::LoseAnswer,
     ];
-    let cases = faults.into_iter().flat_map(|fault| [PUT, POST, PUT_MANIFEST].map(|of| (fault, of)));
+    let cases =
+        faults.into_iter().flat_map(|fault| [PUT, POST, PUT_MANIFEST].map(|of| (fault, of)));
     let all = join_all(cases.map(|(fault, of)| async move {
         assert!(push_through(fault, of, 1).await, "{fault:?} of {of:?}");
     }));
@@ -209,7 +229,13 @@ async fn a_push_comes_through_what_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_gives_up_what_does_not_pass() {
-    let never = [Fault::Silence, Fault::Status(500), Fault::Redirect, Fault::RedirectLoop, Fault::CorruptRequest];
+    let never = [
+        Fault::Silence,
+        Fault::Status(500),
+        Fault::Redirect,
+        Fault::RedirectLoop,
+        Fault::CorruptRequest,
+    ];
     let others = [
         (Fault::Status(500), PUT_MANIFEST),
         (Fault::Silence, PUT_MANIFEST),
@@ -221,6 +247,7 @@ async fn a_push_gives_up_what_does_not_pass() {
         assert!(!push_through(fault, of, ALWAYS).await, "{fault:?} of {of:?}");
     }));
     // These may come to their end by another way.
-    let may_come = [Fault::HalfRequest, Fault::LoseAnswer, Fault::RepeatRequest, Fault::Status(405)];
+    let may_come =
+        [Fault::HalfRequest, Fault::LoseAnswer, Fault::RepeatRequest, Fault::Status(405)];
     tokio::join!(all, join_all(may_come.map(|fault| push_through(fault, PUT, ALWAYS))));
 }

@@ -73,8 +73,9 @@ pub(super) async fn stand_before(registry: SocketAddr, harm: Harm) -> SocketAddr
     let router = Router::new().fallback(move |request: Request| {
         let (http, n_seen) = (http.clone(), n_seen.clone());
         async move {
-            let is_meant =
-                request.method() == harm.of.0 && request.uri().path().contains(harm.of.1) && has_content(&request);
+            let is_meant = request.method() == harm.of.0
+                && request.uri().path().contains(harm.of.1)
+                && has_content(&request);
             let n = if is_meant { n_seen.fetch_add(1, Ordering::Relaxed) } else { usize::MAX };
             let fault = (n < harm.times).then_some(harm.fault);
             pass(&http, registry, request, fault).await
@@ -83,12 +84,18 @@ pub(super) async fn stand_before(registry: SocketAddr, harm: Harm) -> SocketAddr
     serve(router).await
 }
 
-/// Small blobs are let through: the faults are for the big one, whose digest every test knows to be in the path.
+/// Small blobs are let through: the faults are for the big one, whose digest every test knows to be
+/// in the path.
 fn has_content(request: &Request) -> bool {
     !request.uri().path().contains(&super::EMPTY[..20])
 }
 
-async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, fault: Option<Fault>) -> Response {
+async fn pass(
+    http: &upstream::Client,
+    registry: SocketAddr,
+    request: Request,
+    fault: Option<Fault>,
+) -> Response {
     let (mut head, body) = request.into_parts();
     let Ok(mut body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -96,7 +103,8 @@ async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, f
     match fault {
         Some(Fault::Status(status)) => {
             let status = StatusCode::from_u16(status).unwrap();
-            return (status, [("retry-after", "0")], r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#).into_response();
+            return (status, [("retry-after", "0")], r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#)
+                .into_response();
         }
         Some(Fault::Silence) => std::future::pending().await,
         Some(Fault::Redirect) => {
@@ -104,7 +112,8 @@ async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, f
             return (StatusCode::TEMPORARY_REDIRECT, [("location", target)]).into_response();
         }
         Some(Fault::RedirectLoop) => {
-            return (StatusCode::TEMPORARY_REDIRECT, [("location", head.uri.to_string())]).into_response();
+            return (StatusCode::TEMPORARY_REDIRECT, [("location", head.uri.to_string())])
+                .into_response();
         }
         Some(Fault::WholeForPart) => drop(head.headers.remove(header::RANGE)),
         Some(Fault::OtherPart) if head.headers.contains_key(header::RANGE) => {
@@ -113,16 +122,28 @@ async fn pass(http: &upstream::Client, registry: SocketAddr, request: Request, f
         Some(Fault::CorruptRequest) => body = corrupt(&body),
         Some(Fault::HalfRequest) => {
             let half = body.slice(..body.len() / 2);
-            http.send(registry, &head.method, &head.uri.to_string(), &head.headers, half, true).await;
+            http.send(registry, &head.method, &head.uri.to_string(), &head.headers, half, true)
+                .await;
             return StatusCode::BAD_GATEWAY.into_response();
         }
         Some(Fault::RepeatRequest) => {
-            http.send(registry, &head.method, &head.uri.to_string(), &head.headers, body.clone(), false).await;
+            http.send(
+                registry,
+                &head.method,
+                &head.uri.to_string(),
+                &head.headers,
+                body.clone(),
+                false,
+            )
+            .await;
         }
         _ => {}
     }
-    let answer = http.send(registry, &head.method, &head.uri.to_string(), &head.headers, body, false).await;
-    let Some((status, headers, bytes)) = answer else { return StatusCode::BAD_GATEWAY.into_response() };
+    let answer =
+        http.send(registry, &head.method, &head.uri.to_string(), &head.headers, body, false).await;
+    let Some((status, headers, bytes)) = answer else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
     if fault == Some(Fault::LoseAnswer) {
         return StatusCode::BAD_GATEWAY.into_response();
     }
@@ -207,11 +228,16 @@ mod upstream {
             breaks_off: bool,
         ) -> Option<(StatusCode, HeaderMap, Bytes)> {
             let body = match breaks_off {
-                true => Body::from_stream(stream::iter([Ok(body), Err(std::io::Error::other("cut"))])),
+                true => {
+                    Body::from_stream(stream::iter([Ok(body), Err(std::io::Error::other("cut"))]))
+                }
                 false => Body::from(body),
             };
-            let mut request = Request::builder().method(method).uri(format!("http://{registry}{path}"));
-            for (name, value) in headers.iter().filter(|(name, _)| *name != "host" && *name != "connection") {
+            let mut request =
+                Request::builder().method(method).uri(format!("http://{registry}{path}"));
+            for (name, value) in
+                headers.iter().filter(|(name, _)| *name != "host" && *name != "connection")
+            {
                 request = request.header(name, value);
             }
             let (head, body) = self.0.request(request.body(body).unwrap()).await.ok()?.into_parts();

@@ -67,8 +67,9 @@ fn the_content_of_unknown_kinds_of_manifests_stays() {
     let (dir, layout) = new_layout();
     let blob = layout.put("text/plain", b"deep inside").unwrap();
     let artifact = json!({"blobs": [{"mediaType": "text/plain", "digest": blob.digest(), "size": blob.size()}]});
-    let artifact =
-        layout.put("application/vnd.oci.artifact.manifest.v1+json", artifact.to_string().as_bytes()).unwrap();
+    let artifact = layout
+        .put("application/vnd.oci.artifact.manifest.v1+json", artifact.to_string().as_bytes())
+        .unwrap();
     let index = json!({"schemaVersion": 2, "manifests": [artifact]});
     std::fs::write(dir.path().join("index.json"), index.to_string()).unwrap();
     assert_eq!(layout.collect_garbage().unwrap(), Collected::default());

@@ -25,7 +25,10 @@ fn a_layout_has_the_shape_that_other_tools_read() {
     expect![[r#"{"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"127.0.0.1:5000/demo/m:1.0.0"},"digest":"sha256:f7d5ba1acaf06e16545d001b881e84e000f68c6bb4196f3a4f813f3d43534b9c","mediaType":"application/vnd.oci.image.manifest.v1+json","size":398}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#]]
     .assert_eq(&text("index.json"));
     let blobs = files(&dir.path().join("blobs"));
-    assert!(blobs.iter().all(|path| path.strip_prefix("sha256/").is_some_and(|hex| hex.len() == 64)), "{blobs:?}");
+    assert!(
+        blobs.iter().all(|path| path.strip_prefix("sha256/").is_some_and(|hex| hex.len() == 64)),
+        "{blobs:?}"
+    );
     assert_eq!(blobs.len(), 3);
     assert_eq!(files(&dir.path().join("ingest")), Vec::<String>::new());
 }
@@ -72,7 +75,10 @@ fn a_reference_resolves_by_tag_or_digest() {
     let (_dir, layout) = new_layout();
     let it = put_image(&layout, &["a"]);
     layout.add(&it).unwrap();
-    assert_eq!(layout.resolve(&reference("any/where").with_digest(it.digest().clone())).unwrap(), it);
+    assert_eq!(
+        layout.resolve(&reference("any/where").with_digest(it.digest().clone())).unwrap(),
+        it
+    );
     assert_eq!(layout.resolve(&reference(it.digest().as_ref())).unwrap(), it);
     let error = layout.resolve(&reference("demo/m:1")).unwrap_err();
     assert!(matches!(error, Error::UnknownReference { .. }), "{error}");
@@ -124,7 +130,10 @@ fn another_version_of_the_layout_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
     let error = Layout::init(dir.path()).unwrap_err();
-    assert!(error.to_string().ends_with("is an image layout of version 2.0.0, not 1.0.0"), "{error}");
+    assert!(
+        error.to_string().ends_with("is an image layout of version 2.0.0, not 1.0.0"),
+        "{error}"
+    );
     assert!(!dir.path().join("index.json").exists());
 }
 

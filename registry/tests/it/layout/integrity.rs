@@ -48,13 +48,18 @@ fn a_dropped_writer_leaves_nothing() {
 fn only_digests_of_known_algorithms_become_paths_cve_2024_37032() {
     let (dir, layout) = new_layout();
     std::fs::write(dir.path().join("secret"), "x").unwrap();
-    for text in ["foo:bar", "sha256.x:secret", &format!("sha384:{}", "a".repeat(96)), "multihash+base58:Qm"] {
+    for text in
+        ["foo:bar", "sha256.x:secret", &format!("sha384:{}", "a".repeat(96)), "multihash+base58:Qm"]
+    {
         let digest: Digest = text.parse().unwrap();
         assert!(matches!(layout.blob_path(&digest), Err(Error::InvalidDigest { .. })), "{text}");
         assert!(!layout.contains(&digest));
         let descriptor = Descriptor::new("text/plain".into(), 1, digest);
         assert!(matches!(layout.open(&descriptor), Err(Error::InvalidDigest { .. })), "{text}");
-        assert!(matches!(write(&layout, b"x", &descriptor), Err(Error::InvalidDigest { .. })), "{text}");
+        assert!(
+            matches!(write(&layout, b"x", &descriptor), Err(Error::InvalidDigest { .. })),
+            "{text}"
+        );
     }
     for text in ["sha256:../../secret", "sha256:..%2f", "../x:00"] {
         assert!(text.parse::<Digest>().is_err(), "{text}");
@@ -67,11 +72,15 @@ fn a_manifest_that_names_missing_content_is_refused_with_its_name() {
     let config = layout.put(MediaType::EmptyJSON, b"{}").unwrap();
     let text = |size: u64| {
         let layer = Descriptor::new("text/plain".into(), size, content::digest(b"layer"));
-        let [config, layer] = [&config, &layer].map(|it| String::from_utf8(content::encode(it)).unwrap());
+        let [config, layer] =
+            [&config, &layer].map(|it| String::from_utf8(content::encode(it)).unwrap());
         format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#)
     };
     let error = layout.put_manifest(MediaType::ImageManifest, text(5).as_bytes()).unwrap_err();
-    assert!(matches!(&error, Error::MissingBlob { digest, .. } if *digest == content::digest(b"layer")), "{error}");
+    assert!(
+        matches!(&error, Error::MissingBlob { digest, .. } if *digest == content::digest(b"layer")),
+        "{error}"
+    );
 
     layout.put("text/plain", b"layer").unwrap();
     let error = layout.put_manifest(MediaType::ImageManifest, text(6).as_bytes()).unwrap_err();
@@ -82,9 +91,12 @@ fn a_manifest_that_names_missing_content_is_refused_with_its_name() {
 #[test]
 fn documents_keep_their_bytes() {
     let (_dir, layout) = new_layout();
-    let config = String::from_utf8(content::encode(&layout.put(MediaType::EmptyJSON, b"{}").unwrap())).unwrap();
-    let text =
-        format!("{{ \"schemaVersion\": 2,\n \"zzz\": 1.0, \"config\": {config}, \"layers\": [],\n \"aaa\": null }}\n");
+    let config =
+        String::from_utf8(content::encode(&layout.put(MediaType::EmptyJSON, b"{}").unwrap()))
+            .unwrap();
+    let text = format!(
+        "{{ \"schemaVersion\": 2,\n \"zzz\": 1.0, \"config\": {config}, \"layers\": [],\n \"aaa\": null }}\n"
+    );
     let descriptor = layout.put_manifest(MediaType::ImageManifest, text.as_bytes()).unwrap();
     assert_eq!(layout.read(&descriptor).unwrap(), text.as_bytes());
     assert_eq!(*descriptor.digest(), content::digest(text.as_bytes()));

@@ -58,21 +58,29 @@ fn killed_writers_leave_the_layout_whole() {
     }
 }
 
-/// Each round kills a process a little later in its life, somewhere in the midst of writing, tagging, removing or collecting.
+/// Each round kills a process a little later in its life, somewhere in the midst of writing,
+/// tagging, removing or collecting.
 #[test]
 fn a_process_killed_at_any_of_many_points_leaves_the_layout_whole() {
     let (dir, layout) = new_layout();
     for n_steps in 1..=30 {
-        let mut child = spawn_as("layout::sharing::a_process_that_changes_everything", &dir, n_steps, 0);
+        let mut child =
+            spawn_as("layout::sharing::a_process_that_changes_everything", &dir, n_steps, 0);
         let mut steps = BufReader::new(child.stdout.take().unwrap()).lines();
-        let seen = steps.by_ref().filter(|line| line.as_ref().is_ok_and(|line| line.ends_with("step"))).take(n_steps);
+        let seen = steps
+            .by_ref()
+            .filter(|line| line.as_ref().is_ok_and(|line| line.ends_with("step")))
+            .take(n_steps);
         assert_eq!(seen.count(), n_steps, "the process ended by itself");
         child.kill().unwrap();
         child.wait().unwrap();
         let reopened = Layout::init(dir.path()).unwrap();
         check(&reopened, reopened.tags().unwrap().len());
         for manifest in reopened.manifests().unwrap() {
-            assert!(reopened.verify(&manifest).unwrap().problems.is_empty(), "after {n_steps} steps");
+            assert!(
+                reopened.verify(&manifest).unwrap().problems.is_empty(),
+                "after {n_steps} steps"
+            );
         }
         reopened.collect_garbage().expect("the locks of the killed are free");
         assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0);
@@ -82,7 +90,10 @@ fn a_process_killed_at_any_of_many_points_leaves_the_layout_whole() {
 
 #[test]
 #[ignore = "other tests run it, as a process"]
-#[expect(clippy::print_stdout, reason = "the test that runs it kills it between two of these lines")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the test that runs it kills it between two of these lines"
+)]
 fn a_process_that_changes_everything() {
     let Some((writer, _, root)) = order() else { return };
     let layout = Layout::init(root.as_ref()).unwrap();
@@ -92,7 +103,9 @@ fn a_process_that_changes_everything() {
             let descriptor = put_image(&layout, &["shared", &format!("{writer}-{n}")]);
             layout.tag(&descriptor, &format!("demo/m:{}", n % 4).parse().unwrap()).unwrap();
             println!("step");
-            layout.tag(&descriptor, &format!("demo/m:{writer}-{}", n % 3).parse().unwrap()).unwrap();
+            layout
+                .tag(&descriptor, &format!("demo/m:{writer}-{}", n % 3).parse().unwrap())
+                .unwrap();
         }
         println!("step");
         layout.untag(&format!("demo/m:{}", (n + 1) % 4).parse().unwrap()).unwrap();
@@ -122,7 +135,8 @@ fn check(layout: &Layout, n_tags: usize) {
     }
 }
 
-/// Runs [`a_writer_in_its_own_process`] in a process of its own, and tells it what to do on its standard input.
+/// Runs [`a_writer_in_its_own_process`] in a process of its own, and tells it what to do on its
+/// standard input.
 fn spawn(dir: &TempDir, writer: usize, n_tags: usize) -> Child {
     spawn_as("layout::sharing::a_writer_in_its_own_process", dir, writer, n_tags)
 }
@@ -139,7 +153,8 @@ fn spawn_as(test: &str, dir: &TempDir, writer: usize, n_tags: usize) -> Child {
     child
 }
 
-/// What [`spawn_as`] said: the writer's number, how much it is to do, and where; nothing when nobody said anything.
+/// What [`spawn_as`] said: the writer's number, how much it is to do, and where; nothing when
+/// nobody said anything.
 fn order() -> Option<(usize, usize, String)> {
     let mut order = String::new();
     std::io::stdin().read_to_string(&mut order).unwrap();

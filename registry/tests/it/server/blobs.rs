@@ -10,7 +10,10 @@ const CONTENT: &[u8] = b"some content that is pushed in pieces";
 async fn the_base_says_that_this_is_a_registry() {
     let door = Door::new();
     for path in ["/v2/", "/v2"] {
-        assert_eq!(door.get(path).await.expect(200).header("docker-distribution-api-version"), "registry/2.0");
+        assert_eq!(
+            door.get(path).await.expect(200).header("docker-distribution-api-version"),
+            "registry/2.0"
+        );
     }
     door.ask("POST", "/v2/", &[], "").await.expect_error(405, "UNSUPPORTED");
     door.get("/v2/a/nothing").await.expect_error(404, "UNSUPPORTED");
@@ -45,7 +48,12 @@ async fn a_blob_can_be_pushed_in_every_way() {
 async fn push(door: &Door, way: &str, content: &[u8], digest: &str) -> String {
     let whole = format!("/v2/a/b/blobs/uploads/?digest={digest}");
     if way == "post" {
-        return door.ask("POST", &whole, &[], content.to_vec()).await.expect(201).header("location").to_owned();
+        return door
+            .ask("POST", &whole, &[], content.to_vec())
+            .await
+            .expect(201)
+            .header("location")
+            .to_owned();
     }
     let location = door.start("a/b").await;
     let (start, end) = content.split_at(content.len() / 2);
@@ -64,7 +72,8 @@ async fn push(door: &Door, way: &str, content: &[u8], digest: &str) -> String {
     let mut sent = 0;
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
         let range = format!("{sent}-{}", sent + piece.len() - 1);
-        let headers: &[_] = if way == "stream" { &[] } else { &[("content-range", range.as_str())] };
+        let headers: &[_] =
+            if way == "stream" { &[] } else { &[("content-range", range.as_str())] };
         let answer = door.ask("PATCH", &location, headers, piece.to_vec()).await.expect(202);
         sent += piece.len();
         assert_eq!(answer.header("range"), format!("0-{}", sent - 1));
@@ -72,7 +81,10 @@ async fn push(door: &Door, way: &str, content: &[u8], digest: &str) -> String {
         let status = door.get(&location).await.expect(204);
         assert_eq!(status.header("range"), format!("0-{}", sent - 1));
     }
-    let answer = door.ask("PUT", &format!("{location}?digest={digest}"), &[], last.to_vec()).await.expect(201);
+    let answer = door
+        .ask("PUT", &format!("{location}?digest={digest}"), &[], last.to_vec())
+        .await
+        .expect(201);
     assert_eq!(answer.header("docker-content-digest"), digest);
     door.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     answer.header("location").to_owned()
@@ -94,7 +106,11 @@ async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
     patch("bytes 4-7", "efgh").await.expect(400);
     for content in ["efg", "efghi"] {
         patch("4-7", content).await.expect_error(400, "SIZE_INVALID");
-        assert_eq!(door.get(&location).await.expect(204).header("range"), "0-3", "nothing of it stays");
+        assert_eq!(
+            door.get(&location).await.expect(204).header("range"),
+            "0-3",
+            "nothing of it stays"
+        );
     }
     patch("4-7", "efgh").await.expect(202);
     let digest = content::digest(b"abcdefghij");
@@ -112,7 +128,10 @@ async fn content_of_another_digest_is_refused() {
         let wrong = digest_by(&algorithm, b"other content");
         for way in ["POST", "PUT", "PATCH"] {
             let answer = match way {
-                "POST" => door.ask("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], CONTENT).await,
+                "POST" => {
+                    door.ask("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], CONTENT)
+                        .await
+                }
                 _ => {
                     let location = door.start("a").await;
                     let (patch, put) = if way == "PUT" { ("", CONTENT) } else { ("x", CONTENT) };
@@ -130,7 +149,9 @@ async fn content_of_another_digest_is_refused() {
             .await
             .expect_error(400, "DIGEST_INVALID");
         let location = door.start("a").await;
-        door.ask("PUT", &format!("{location}?digest={bad}"), &[], CONTENT).await.expect_error(400, "DIGEST_INVALID");
+        door.ask("PUT", &format!("{location}?digest={bad}"), &[], CONTENT)
+            .await
+            .expect_error(400, "DIGEST_INVALID");
         door.ask("PUT", &location, &[], CONTENT).await.expect_error(400, "DIGEST_INVALID");
         door.get(&location).await.expect(204);
     }
@@ -141,23 +162,31 @@ async fn a_range_of_a_blob_is_sent_clamped_or_refused() {
     let door = Door::new();
     let content: Vec<u8> = (0..3000u32).map(|n| (n % 251) as u8).collect();
     let path = format!("/v2/a/blobs/{}", door.push_blob("a", &content).await.digest());
-    for (range, start, end) in
-        [("500-1499", 500, 1500), ("500-", 500, 3000), ("-500", 2500, 3000), ("2000-5000", 2000, 3000)]
-    {
-        let answer = door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(206);
+    for (range, start, end) in [
+        ("500-1499", 500, 1500),
+        ("500-", 500, 3000),
+        ("-500", 2500, 3000),
+        ("2000-5000", 2000, 3000),
+    ] {
+        let answer =
+            door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(206);
         assert_eq!(answer.body, content[start..end], "{range}");
         assert_eq!(answer.header("content-range"), format!("bytes {start}-{}/3000", end - 1));
         assert_eq!(answer.header("content-length"), (end - start).to_string());
     }
     for range in ["500-0", "5000-10000"] {
-        let answer = door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(416);
+        let answer =
+            door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(416);
         assert_eq!(answer.header("content-range"), "bytes */3000");
     }
     let whole = door.get(&path).await.expect(200);
     let etag = whole.header("etag").to_owned();
     let range = ("range", "bytes=0-9");
     door.ask("GET", &path, &[range, ("if-range", &etag)], "").await.expect(206);
-    assert_eq!(door.ask("GET", &path, &[range, ("if-range", "\"other\"")], "").await.expect(200).body, content);
+    assert_eq!(
+        door.ask("GET", &path, &[range, ("if-range", "\"other\"")], "").await.expect(200).body,
+        content
+    );
 }
 
 #[tokio::test]
@@ -179,7 +208,11 @@ async fn a_blob_is_mounted_from_a_repository_that_has_it() {
     assert_eq!(door.get(&format!("/v2/to/blobs/{digest}")).await.expect(200).body, CONTENT);
     assert_eq!(door.metric("kit_rs_registry_mounts_total").await, 1);
     assert_eq!(door.metric("kit_rs_registry_uploaded_bytes_total").await, uploaded);
-    for bad in ["sha256:00&from=from".to_owned(), format!("{digest}&from=../from"), format!("{digest}&from=_x")] {
+    for bad in [
+        "sha256:00&from=from".to_owned(),
+        format!("{digest}&from=../from"),
+        format!("{digest}&from=_x"),
+    ] {
         door.ask("POST", &mount(bad), &[], "").await.expect(400);
     }
 
@@ -199,5 +232,7 @@ async fn a_mount_without_a_source_is_possible_where_it_is_allowed() {
 
     // Content of the layout that no repository was given is nobody's to mount.
     let local = door.layout.put("text/plain", b"local").unwrap();
-    door.ask("POST", &format!("/v2/to/blobs/uploads/?mount={}", local.digest()), &[], "").await.expect(202);
+    door.ask("POST", &format!("/v2/to/blobs/uploads/?mount={}", local.digest()), &[], "")
+        .await
+        .expect(202);
 }

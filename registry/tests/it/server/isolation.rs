@@ -12,10 +12,14 @@ async fn a_repository_serves_only_what_it_was_given() {
     let secret = content::digest(b"secret");
     door.push_blob("public", b"public").await;
     for repository in ["public", "private/deeper", "priv"] {
-        door.get(&format!("/v2/{repository}/blobs/{secret}")).await.expect_error(404, "BLOB_UNKNOWN");
+        door.get(&format!("/v2/{repository}/blobs/{secret}"))
+            .await
+            .expect_error(404, "BLOB_UNKNOWN");
         door.head(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
         door.delete(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
-        door.get(&format!("/v2/{repository}/manifests/{}", image.digest())).await.expect_error(404, "MANIFEST_UNKNOWN");
+        door.get(&format!("/v2/{repository}/manifests/{}", image.digest()))
+            .await
+            .expect_error(404, "MANIFEST_UNKNOWN");
         door.get(&format!("/v2/{repository}/manifests/v1")).await.expect(404);
         door.delete(&format!("/v2/{repository}/manifests/{}", image.digest())).await.expect(404);
     }
@@ -43,8 +47,13 @@ async fn the_layout_beneath_is_a_plain_one() {
     let pushed = door.push_image("demo/m", "1.0", "layer").await;
     door.push_image("my.org/m", "1.0", "layer").await;
     let layout = Layout::init(door.layout.root()).unwrap();
-    let tags: Vec<_> = layout.tags().unwrap().iter().map(|(reference, _)| reference.to_string()).collect();
-    assert_eq!(tags, ["demo/m:1.0", "localhost/my.org/m:1.0"], "the second would else name a registry");
+    let tags: Vec<_> =
+        layout.tags().unwrap().iter().map(|(reference, _)| reference.to_string()).collect();
+    assert_eq!(
+        tags,
+        ["demo/m:1.0", "localhost/my.org/m:1.0"],
+        "the second would else name a registry"
+    );
     assert_eq!(layout.resolve(&"demo/m:1.0".parse().unwrap()).unwrap(), pushed);
     assert!(layout.verify(&pushed).unwrap().problems.is_empty());
     door.get("/v2/my.org/m/manifests/1.0").await.expect(200);
@@ -58,7 +67,10 @@ async fn what_another_tool_puts_into_the_layout_is_served_by_its_tag() {
     assert_eq!(door.get("/v2/demo/m/tags/list").await.expect(200).json()["tags"], json!(["v1"]));
     door.get("/v2/demo/m/manifests/v1").await.expect(200);
     door.get(&format!("/v2/demo/m/manifests/{}", image.digest())).await.expect(200);
-    let blob = door.get(&format!("/v2/demo/m/blobs/{}", content::digest(b"from elsewhere"))).await.expect(200);
+    let blob = door
+        .get(&format!("/v2/demo/m/blobs/{}", content::digest(b"from elsewhere")))
+        .await
+        .expect(200);
     assert_eq!(blob.body, b"from elsewhere");
 }
 
@@ -105,7 +117,13 @@ async fn counters_say_what_was_moved() {
     door.ask("GET", &path, &[("range", "bytes=0-9")], "").await.expect(206);
     door.get("/v2/a/manifests/none").await.expect(404);
     assert_eq!(door.metric("kit_rs_registry_downloaded_bytes_total").await, 300_010);
-    assert_eq!(door.metric(r#"kit_rs_registry_requests_total{method="GET",status="404"}"#).await, 1);
+    assert_eq!(
+        door.metric(r#"kit_rs_registry_requests_total{method="GET",status="404"}"#).await,
+        1
+    );
     door.ask("BREW", "/v2/", &[], "").await.expect(405);
-    assert_eq!(door.metric(r#"kit_rs_registry_requests_total{method="other",status="405"}"#).await, 1);
+    assert_eq!(
+        door.metric(r#"kit_rs_registry_requests_total{method="other",status="405"}"#).await,
+        1
+    );
 }

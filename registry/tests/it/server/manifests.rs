@@ -44,7 +44,11 @@ async fn every_kind_of_manifest_goes_in_and_comes_out_byte_for_byte() {
     let config = door.push_blob("a/b", b"{}").await;
     let layer = door.push_blob("a/b", b"layer").await;
     let child = door.push_image("a/b", "child", "layer of the child").await;
-    let foreign = Descriptor::new(MediaType::ImageLayerNonDistributableGzip, 9, content::digest(b"elsewhere"));
+    let foreign = Descriptor::new(
+        MediaType::ImageLayerNonDistributableGzip,
+        9,
+        content::digest(b"elsewhere"),
+    );
     let missing = Descriptor::new(MediaType::ImageManifest, 9, content::digest(b"not pushed yet"));
     let plain = image(&config, std::slice::from_ref(&layer));
     let with = |mut base: Value, key: &str, value: Value| {
@@ -99,7 +103,8 @@ async fn a_manifest_that_is_not_what_it_says_is_refused() {
     let door = Door::new();
     let config = door.push_blob("a", b"{}").await;
     let plain = image(&config, &[]);
-    let (manifest, index_type) = (MediaType::ImageManifest.to_string(), MediaType::ImageIndex.to_string());
+    let (manifest, index_type) =
+        (MediaType::ImageManifest.to_string(), MediaType::ImageIndex.to_string());
     let put = async |version: &str, media_type: &str, value: &Value| {
         door.put_manifest("a", version, media_type, content::encode(value)).await
     };

@@ -1,4 +1,5 @@
-//! The embedded registry, called as a value: a port of the list that the official conformance suite checks, and what it does not.
+//! The embedded registry, called as a value: a port of the list that the official conformance suite
+//! checks, and what it does not.
 
 mod blobs;
 mod isolation;
@@ -52,12 +53,19 @@ impl Door {
         Self { router: router(self.layout.clone(), ServerOptions::default()), ..self }
     }
 
-    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         let mut request = axum::http::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let response =
+            self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: head.status.as_u16(), headers: head.headers, body }
@@ -79,7 +87,10 @@ impl Door {
 
     /// Starts an upload; returns its location.
     async fn start(&self, repository: &str) -> String {
-        let answer = self.ask("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], "").await.expect(202);
+        let answer = self
+            .ask("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], "")
+            .await
+            .expect(202);
         answer.header("location").to_owned()
     }
 
@@ -99,7 +110,13 @@ impl Door {
         content::descriptor(media_type, &bytes)
     }
 
-    async fn put_manifest(&self, repository: &str, version: &str, media_type: &str, bytes: Vec<u8>) -> Answer {
+    async fn put_manifest(
+        &self,
+        repository: &str,
+        version: &str,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Answer {
         let path = format!("/v2/{repository}/manifests/{version}");
         self.ask("PUT", &path, &[("content-type", media_type)], bytes).await
     }

@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 use super::{Door, image, index};
 
 async fn list(door: &Door, subject: &Descriptor, query: &str) -> (Vec<Value>, bool) {
-    let answer = door.get(&format!("/v2/a/referrers/{}{query}", subject.digest())).await.expect(200);
+    let answer =
+        door.get(&format!("/v2/a/referrers/{}{query}", subject.digest())).await.expect(200);
     assert_eq!(answer.header("content-type"), MediaType::ImageIndex.as_ref());
     let json = answer.json();
-    assert_eq!((&json["schemaVersion"], json["mediaType"].as_str()), (&json!(2), Some(MediaType::ImageIndex.as_ref())));
+    assert_eq!(
+        (&json["schemaVersion"], json["mediaType"].as_str()),
+        (&json!(2), Some(MediaType::ImageIndex.as_ref()))
+    );
     let filtered = answer.headers.get("oci-filters-applied").is_some_and(|it| it == "artifactType");
     (json["manifests"].as_array().unwrap().clone(), filtered)
 }
@@ -36,13 +40,18 @@ async fn referrers_are_listed_with_their_types_and_annotations() {
 
     let (all, filtered) = list(&door, &subject, "").await;
     assert_eq!((all.len(), filtered), (3, false));
-    let of =
-        |descriptor: &Descriptor| all.iter().find(|it| it["digest"] == descriptor.digest().as_ref()).unwrap().clone();
+    let of = |descriptor: &Descriptor| {
+        all.iter().find(|it| it["digest"] == descriptor.digest().as_ref()).unwrap().clone()
+    };
     let found = of(&signature_descriptor);
     assert_eq!(found["artifactType"], "application/vnd.signature");
     assert_eq!(found["annotations"], json!({"by": "someone"}));
     assert_eq!(found["size"], signature_descriptor.size());
-    assert_eq!(of(&plain_descriptor)["artifactType"], "application/octet-stream", "the configuration's type");
+    assert_eq!(
+        of(&plain_descriptor)["artifactType"],
+        "application/octet-stream",
+        "the configuration's type"
+    );
 
     let (some, filtered) = list(&door, &subject, "?artifactType=application/vnd.signature").await;
     assert_eq!((some, filtered), (vec![found], true));
@@ -72,19 +81,29 @@ async fn many_referrers_come_in_pages() {
     let door = Door::new();
     let config = door.push_blob("a", b"{}").await;
     let subject = Descriptor::new(MediaType::ImageManifest, 7, content::digest(b"subject"));
-    let dir = door.layout.root().join(format!("repositories/a/_referrers/sha256/{}", subject.digest().digest()));
+    let dir = door
+        .layout
+        .root()
+        .join(format!("repositories/a/_referrers/sha256/{}", subject.digest().digest()));
     let mut plain = image(&config, &[]);
     plain["subject"] = json!(subject);
     door.push_manifest("a", "v1", &plain).await;
     for n in 0..1500 {
         let mut referrer = content::descriptor(MediaType::ImageManifest, n.to_string().as_bytes());
         referrer.set_artifact_type(Some("application/x y".into()));
-        std::fs::write(dir.join(format!("sha256-{}", referrer.digest().digest())), content::encode(&referrer)).unwrap();
+        std::fs::write(
+            dir.join(format!("sha256-{}", referrer.digest().digest())),
+            content::encode(&referrer),
+        )
+        .unwrap();
     }
-    let first =
-        door.get(&format!("/v2/a/referrers/{}?artifactType=application/x%20y", subject.digest())).await.expect(200);
+    let first = door
+        .get(&format!("/v2/a/referrers/{}?artifactType=application/x%20y", subject.digest()))
+        .await
+        .expect(200);
     assert_eq!(first.json()["manifests"].as_array().unwrap().len(), 1000);
-    let next = first.header("link").strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+    let next =
+        first.header("link").strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
     let last = door.get(next).await.expect(200);
     assert_eq!(last.json()["manifests"].as_array().unwrap().len(), 500);
     assert!(!last.headers.contains_key("link"));

@@ -13,7 +13,9 @@ async fn an_upload_goes_on_after_a_broken_request_and_a_restart() {
     let door = Door::new();
     let location = door.start("a").await;
     let broken = stream::iter([Ok(Bytes::from("first ")), Err(std::io::Error::other("gone"))]);
-    door.ask("PATCH", &location, &[], Body::from_stream(broken)).await.expect_error(400, "BLOB_UPLOAD_INVALID");
+    door.ask("PATCH", &location, &[], Body::from_stream(broken))
+        .await
+        .expect_error(400, "BLOB_UPLOAD_INVALID");
     assert_eq!(door.get(&location).await.expect(204).header("range"), "0-5", "what arrived stays");
 
     let door = door.restart();
@@ -21,7 +23,10 @@ async fn an_upload_goes_on_after_a_broken_request_and_a_restart() {
     door.ask("PATCH", &location, &[("content-range", "6-11")], "second").await.expect(202);
     let digest = content::digest(b"first second third");
     door.ask("PUT", &format!("{location}?digest={digest}"), &[], " third").await.expect(201);
-    assert_eq!(door.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body, b"first second third");
+    assert_eq!(
+        door.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body,
+        b"first second third"
+    );
 }
 
 #[tokio::test]
@@ -63,7 +68,9 @@ async fn an_upload_can_be_cancelled() {
         door.ask(method, &location, &[], "").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     }
     let digest = content::digest(b"x");
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], "").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    door.ask("PUT", &format!("{location}?digest={digest}"), &[], "")
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[tokio::test]
@@ -73,10 +80,18 @@ async fn an_upload_belongs_to_its_repository_and_its_id_cannot_be_guessed() {
     let id = location.rsplit('/').next().unwrap();
     assert_eq!(id.len(), 32);
     assert_ne!(door.start("a").await, location);
-    let guesses =
-        ["0".repeat(32), id.to_uppercase(), id[1..].to_owned(), "..".into(), "%2e%2e".into(), format!("..%2f{id}")];
-    for guess in
-        guesses.iter().map(|guess| format!("/v2/a/blobs/uploads/{guess}")).chain([format!("/v2/b/blobs/uploads/{id}")])
+    let guesses = [
+        "0".repeat(32),
+        id.to_uppercase(),
+        id[1..].to_owned(),
+        "..".into(),
+        "%2e%2e".into(),
+        format!("..%2f{id}"),
+    ];
+    for guess in guesses
+        .iter()
+        .map(|guess| format!("/v2/a/blobs/uploads/{guess}"))
+        .chain([format!("/v2/b/blobs/uploads/{id}")])
     {
         door.ask("PATCH", &guess, &[], "x").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
         door.get(&guess).await.expect(404);

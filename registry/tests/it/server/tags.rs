@@ -9,7 +9,10 @@ async fn tags_are_listed_sorted_and_in_pages() {
     let door = Door::new();
     door.get("/v2/a/tags/list").await.expect_error(404, "NAME_UNKNOWN");
     let config = door.push_blob("a", b"{}").await;
-    assert_eq!(door.get("/v2/a/tags/list").await.expect(200).json(), json!({"name": "a", "tags": []}));
+    assert_eq!(
+        door.get("/v2/a/tags/list").await.expect(200).json(),
+        json!({"name": "a", "tags": []})
+    );
     for tag in ["v2", "v10", "latest", "V1", "_x"] {
         door.push_manifest("a", tag, &image(&config, &[])).await;
     }

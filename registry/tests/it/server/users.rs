@@ -56,7 +56,8 @@ async fn only_users_come_in() {
 fn hashes_that_are_not_bcrypts_are_refused_with_their_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("users");
-    for wrong in ["user", "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "user:$apr1$x$y", "user:secret"] {
+    for wrong in ["user", "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "user:$apr1$x$y", "user:secret"]
+    {
         fs::write(&path, format!("{USER}\n{wrong}\n")).unwrap();
         let error = Htpasswd::open(&path).unwrap_err();
         assert!(matches!(error, Error::InvalidUsers { line: 2, .. }), "{error:?}");
@@ -75,11 +76,14 @@ async fn transfers_go_over_tls_and_end_before_the_registry_does() {
     let (router, _keeper) = router_and_keeper(layout.clone(), ServerOptions::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let entrance =
-        Entrance { tls: Some(tls(&file("server.pem"), &file("server.key")).unwrap()), grace: Duration::from_secs(20) };
+    let entrance = Entrance {
+        tls: Some(tls(&file("server.pem"), &file("server.key")).unwrap()),
+        grace: Duration::from_secs(20),
+    };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(run(listener, router, entrance, async move { drop(stopped.await) }));
-    let client = Client::new(ClientOptions { tls_certs: vec![file("ca.pem")], ..options() }).unwrap();
+    let client =
+        Client::new(ClientOptions { tls_certs: vec![file("ca.pem")], ..options() }).unwrap();
     let to = reference(address, "demo/kit:v1");
     let pushed = kit_registry::push(&source, &image, &to, &client, &deaf).await.unwrap();
     assert_eq!(pushed.uploaded, 2);
@@ -111,7 +115,9 @@ async fn garbage_goes_while_the_registry_serves_and_what_waits_for_its_manifest_
     door.delete(&format!("/v2/a/manifests/{}", gone.digest())).await.expect(202);
     // What is young stays, but for the manifest that nobody has any more.
     assert_eq!(patient.collect_garbage().unwrap().blobs, 1);
-    for (repository, content) in [("a", &b"kept"[..]), ("a", b"gone"), ("b", b"its manifest is on its way")] {
+    for (repository, content) in
+        [("a", &b"kept"[..]), ("a", b"gone"), ("b", b"its manifest is on its way")]
+    {
         let digest = digest_by(&ALGORITHMS[0], content);
         door.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200);
     }
@@ -150,7 +156,8 @@ async fn pushes_and_collections_at_once_lose_nothing() {
         let door = door.clone();
         tokio::spawn(async move {
             for i in 0..10 {
-                door.push_image(&format!("r{n}"), &format!("v{i}"), &format!("{n}-{}", i % 3)).await;
+                door.push_image(&format!("r{n}"), &format!("v{i}"), &format!("{n}-{}", i % 3))
+                    .await;
             }
         })
     });
@@ -180,16 +187,22 @@ async fn uploads_that_nobody_goes_on_with_are_thrown_away() {
 
 #[tokio::test]
 async fn a_body_that_stands_still_does_not_hold_the_upload() {
-    let impatient = ServerOptions { stall_timeout: Duration::from_millis(20), ..ServerOptions::default() };
+    let impatient =
+        ServerOptions { stall_timeout: Duration::from_millis(20), ..ServerOptions::default() };
     let door = Door::with(impatient);
     let location = door.start("a").await;
-    let slow =
-        || axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+    let slow = || {
+        axum::body::Body::from_stream(futures_util::stream::pending::<
+            Result<axum::body::Bytes, std::io::Error>,
+        >())
+    };
     door.ask("PATCH", &location, &[], slow()).await.expect_error(400, "BLOB_UPLOAD_INVALID");
     door.ask("PUT", "/v2/a/manifests/v1", &[], slow()).await.expect_error(400, "MANIFEST_INVALID");
     let content = b"it goes on";
     let digest = digest_by(&ALGORITHMS[0], content);
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], content.to_vec()).await.expect(201);
+    door.ask("PUT", &format!("{location}?digest={digest}"), &[], content.to_vec())
+        .await
+        .expect(201);
 }
 
 #[tokio::test]

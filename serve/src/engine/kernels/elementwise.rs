@@ -35,7 +35,8 @@ for_each_cpu! {
     fn gelu(data: &mut [f32]) = gelu_loop
 }
 for_each_cpu! {
-    /// Softmax of `scale` times the first `n_columns` elements of each row, in place; rows are `stride` apart.
+    /// Softmax of `scale` times the first `n_columns` elements of each row, in place; rows are
+    /// `stride` apart.
     fn softmax(rows: &mut [f32], stride: usize, n_columns: usize, scale: f32) = softmax_loop
 }
 for_each_cpu! {
@@ -45,12 +46,13 @@ for_each_cpu! {
 }
 for_each_cpu! {
     /// Attention of one query over the keys and values of one head.
-    /// `query`, `context`: `[head_dim]`; `keys`, `values`: begin with the head's first element of the first token, tokens are `stride` apart;
-    /// `scores`: `[tokens]`, overwritten.
+    /// `query`, `context`: `[head_dim]`; `keys`, `values`: begin with the head's first element of
+    /// the first token, tokens are `stride` apart; `scores`: `[tokens]`, overwritten.
     fn attend_first(query: &[f32], keys: &[f32], values: &[f32], stride: usize, scores: &mut [f32], context: &mut [f32]) = attend_first_loop
 }
 
-/// As many sums as the widest vector has lanes: they add up without waiting for each other, and lose less than a single one.
+/// As many sums as the widest vector has lanes: they add up without waiting for each other, and
+/// lose less than a single one.
 const LANES: usize = 16;
 
 #[inline(always)]
@@ -110,7 +112,13 @@ fn attend_first_loop(
 }
 
 #[inline(always)]
-fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+fn add_and_norm_loop(
+    rows: &mut [f32],
+    residual: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    epsilon: f32,
+) {
     let dim = weight.len();
     for (row, residual) in rows.chunks_exact_mut(dim).zip(residual.chunks_exact(dim)) {
         for (x, residual) in row.iter_mut().zip(residual) {
@@ -130,7 +138,8 @@ fn add_and_norm_loop(rows: &mut [f32], residual: &[f32], weight: &[f32], bias: &
 
 #[inline(always)]
 fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    let ((left, left_rest), (right, right_rest)) =
+        (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (left, right) in left.iter().zip(right) {
         for ((lane, a), b) in lanes.iter_mut().zip(left).zip(right) {
@@ -140,14 +149,21 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + left_rest.iter().zip(right_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// The error function as x·P(x²)/Q(x²) up to where it is 1; the coefficients are a least-squares fit to it, weighted until the greatest error was least.
-/// Greatest error 4e-7.
+/// The error function as x·P(x²)/Q(x²) up to where it is 1; the coefficients are a least-squares
+/// fit to it, weighted until the greatest error was least. Greatest error 4e-7.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     // The last coefficient of P is the slope at 0.
-    const P: [f32; 6] =
-        [2.050_078e-6, 2.848_623_3e-4, 3.765_049_4e-3, 5.274_692_6e-2, 0.190_394_33, std::f32::consts::FRAC_2_SQRT_PI];
-    const Q: [f32; 6] = [3.809_055_6e-5, 1.162_384e-3, 1.496_807_9e-2, 0.114_103_92, 0.502_065_3, 1.0];
+    const P: [f32; 6] = [
+        2.050_078e-6,
+        2.848_623_3e-4,
+        3.765_049_4e-3,
+        5.274_692_6e-2,
+        0.190_394_33,
+        std::f32::consts::FRAC_2_SQRT_PI,
+    ];
+    const Q: [f32; 6] =
+        [3.809_055_6e-5, 1.162_384e-3, 1.496_807_9e-2, 0.114_103_92, 0.502_065_3, 1.0];
     let x = if x < -3.92 { -3.92 } else { x };
     let x = if x > 3.92 { 3.92 } else { x };
     let z = x * x;
@@ -155,10 +171,12 @@ fn erf(x: f32) -> f32 {
 }
 
 /// e^x for x up to 0; below -87, where it is next to nothing, that of -87.
-/// x is split into n·ln 2 + r: the power of 2 is made of bits, e^r by a polynomial fitted as in [`erf`]. Greatest relative error 2e-7.
+/// x is split into n·ln 2 + r: the power of 2 is made of bits, e^r by a polynomial fitted as in
+/// [`erf`]. Greatest relative error 2e-7.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    const P: [f32; 7] = [1.381_461e-3, 8.368_71e-3, 4.166_839e-2, 0.166_665_22, 0.499_999_94, 1.0, 1.0];
+    const P: [f32; 7] =
+        [1.381_461e-3, 8.368_71e-3, 4.166_839e-2, 0.166_665_22, 0.499_999_94, 1.0, 1.0];
     /// Added and taken off again, it rounds to a whole number, whose bits it shows.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts; the first has so few bits that n times it is exact.
@@ -185,10 +203,12 @@ fn horner<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// The error function by its Taylor series, and beyond 3 by its continued fraction; good to 1e-13.
+    /// The error function by its Taylor series, and beyond 3 by its continued fraction; good to
+    /// 1e-13.
     fn exact_erf(x: f64) -> f64 {
         if x.abs() > 3.0 {
-            let fraction = (1..60).rev().fold(0.0, |below, n| f64::from(n) / 2.0 / (x.abs() + below));
+            let fraction =
+                (1..60).rev().fold(0.0, |below, n| f64::from(n) / 2.0 / (x.abs() + below));
             let rest = (-x * x).exp() / std::f64::consts::PI.sqrt() / (x.abs() + fraction);
             return (1.0 - rest).copysign(x);
         }
@@ -221,7 +241,10 @@ mod tests {
             for (x, y) in xs.iter().zip(&ys) {
                 let x = f64::from(*x);
                 let exact = 0.5 * x * (1.0 + exact_erf(x * std::f64::consts::FRAC_1_SQRT_2));
-                assert!((f64::from(*y) - exact).abs() <= 4e-7 * x.abs().max(0.1), "gelu({x}) is {y}, not {exact}");
+                assert!(
+                    (f64::from(*y) - exact).abs() <= 4e-7 * x.abs().max(0.1),
+                    "gelu({x}) is {y}, not {exact}"
+                );
             }
         }
     }
@@ -230,7 +253,11 @@ mod tests {
     fn exponentials_are_exact_to_the_last_bits() {
         for x in grid(-87.0, 0.0) {
             let exact = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - exact).abs() <= 2e-7 * exact, "exp({x}) is {}, not {exact}", exp(x));
+            assert!(
+                (f64::from(exp(x)) - exact).abs() <= 2e-7 * exact,
+                "exp({x}) is {}, not {exact}",
+                exp(x)
+            );
         }
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::NAN).is_nan());
@@ -238,8 +265,20 @@ mod tests {
 
     #[test]
     fn softmax_rows_sum_to_one_even_where_scores_are_extreme() {
-        let mut rows =
-            vec![0.0, -100.0, 1.0, f32::NEG_INFINITY, 1e30, 1e30, 3.0, -1e30, f32::MIN, f32::MIN, f32::MIN, f32::MIN];
+        let mut rows = vec![
+            0.0,
+            -100.0,
+            1.0,
+            f32::NEG_INFINITY,
+            1e30,
+            1e30,
+            3.0,
+            -1e30,
+            f32::MIN,
+            f32::MIN,
+            f32::MIN,
+            f32::MIN,
+        ];
         softmax(&mut rows, 4, 4, 1.0);
         for row in rows.chunks(4) {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
@@ -250,19 +289,27 @@ mod tests {
     #[test]
     fn normalised_rows_match_plain_arithmetic() {
         let row = |seed: u32, dim: u32| {
-            (0..dim).map(|n| ((n * 7919 + seed * 104_729) % 1000) as f32 / 100.0 - 5.0).collect::<Vec<_>>()
+            (0..dim)
+                .map(|n| ((n * 7919 + seed * 104_729) % 1000) as f32 / 100.0 - 5.0)
+                .collect::<Vec<_>>()
         };
         for dim in [1, 15, 16, 33, 768] {
-            let (mut rows, residual, weight, bias) = (row(1, 2 * dim), row(2, 2 * dim), row(3, dim), row(4, dim));
-            let sums: Vec<f64> = rows.iter().zip(&residual).map(|(a, b)| f64::from(*a) + f64::from(*b)).collect();
+            let (mut rows, residual, weight, bias) =
+                (row(1, 2 * dim), row(2, 2 * dim), row(3, dim), row(4, dim));
+            let sums: Vec<f64> =
+                rows.iter().zip(&residual).map(|(a, b)| f64::from(*a) + f64::from(*b)).collect();
             add_and_norm(&mut rows, &residual, &weight, &bias, 1e-12);
             for (sums, row) in sums.chunks(dim as usize).zip(rows.chunks(dim as usize)) {
                 let mean = sums.iter().sum::<f64>() / f64::from(dim);
-                let variance = sums.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(dim);
+                let variance =
+                    sums.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(dim);
                 for (n, x) in row.iter().enumerate() {
-                    let exact =
-                        (sums[n] - mean) / (variance + 1e-12).sqrt() * f64::from(weight[n]) + f64::from(bias[n]);
-                    assert!((f64::from(*x) - exact).abs() < 1e-5 * (1.0 + exact.abs()), "{dim}: {x} is not {exact}");
+                    let exact = (sums[n] - mean) / (variance + 1e-12).sqrt() * f64::from(weight[n])
+                        + f64::from(bias[n]);
+                    assert!(
+                        (f64::from(*x) - exact).abs() < 1e-5 * (1.0 + exact.abs()),
+                        "{dim}: {x} is not {exact}"
+                    );
                 }
             }
         }
@@ -273,21 +320,29 @@ mod tests {
         let number = |n: usize| (n * 7919 % 1000) as f32 / 250.0 - 2.0;
         for (head_dim, n_tokens) in [(8, 1), (64, 33), (20, 512)] {
             let stride = 3 * head_dim + 5;
-            let (query, keys): (Vec<f32>, Vec<f32>) =
-                ((0..head_dim).map(number).collect(), (0..n_tokens * stride).map(|n| number(n + 77)).collect());
+            let (query, keys): (Vec<f32>, Vec<f32>) = (
+                (0..head_dim).map(number).collect(),
+                (0..n_tokens * stride).map(|n| number(n + 77)).collect(),
+            );
             let values = &keys[head_dim..];
             let (mut scores, mut context) = (vec![0.0; n_tokens], vec![9.0; head_dim]);
             attend_first(&query, &keys, values, stride, &mut scores, &mut context);
             let score = |token: usize| {
                 let key = &keys[token * stride..];
-                let dot: f64 = query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                let dot: f64 =
+                    query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
                 (dot / (head_dim as f64).sqrt()).exp()
             };
             let total: f64 = (0..n_tokens).map(score).sum();
             for (n, x) in context.iter().enumerate() {
-                let exact =
-                    (0..n_tokens).map(|token| score(token) * f64::from(values[token * stride + n])).sum::<f64>();
-                assert!((f64::from(*x) - exact / total).abs() < 2e-5, "{head_dim}: {x} is not {}", exact / total);
+                let exact = (0..n_tokens)
+                    .map(|token| score(token) * f64::from(values[token * stride + n]))
+                    .sum::<f64>();
+                assert!(
+                    (f64::from(*x) - exact / total).abs() < 2e-5,
+                    "{head_dim}: {x} is not {}",
+                    exact / total
+                );
             }
         }
     }

@@ -1,6 +1,8 @@
-//! The inner loops. Everything here exists once in plain Rust and again per instruction set, chosen at run time and tested against the plain one.
+//! The inner loops. Everything here exists once in plain Rust and again per instruction set, chosen
+//! at run time and tested against the plain one.
 //!
-//! A place is left for narrower types: an [`Isa`] is a table of tiles, and a tile says nothing about how its panel was made.
+//! A place is left for narrower types: an [`Isa`] is a table of tiles, and a tile says nothing
+//! about how its panel was made.
 
 mod elementwise;
 mod grid;

@@ -1,10 +1,13 @@
 //! Matrix products against packed panels, tile by tile.
 //!
-//! A panel is `width` columns of the right matrix: for each row of it `width` adjacent elements, so that it is read from front to back.
-//! A tile is a few rows of the left matrix times one panel, and is kept in registers all the while: 12 rows by 32 columns with AVX-512,
-//! 6 by 16 with AVX2. Each sum runs over its elements in their order whatever the tile's height, so a row's product does not depend on its
-//! neighbours: a text has the same logits alone and in any batch, to the last bit.
-//! Source of the shape: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", §4, less the packing of the left side.
+//! A panel is `width` columns of the right matrix: for each row of it `width` adjacent elements, so
+//! that it is read from front to back. A tile is a few rows of the left matrix times one panel, and
+//! is kept in registers all the while: 12 rows by 32 columns with AVX-512, 6 by 16 with AVX2. Each
+//! sum runs over its elements in their order whatever the tile's height, so a row's product does
+//! not depend on its neighbours: a text has the same logits alone and in any batch, to the last
+//! bit.
+//! Source of the shape: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
+//! §4, less the packing of the left side.
 #![expect(
     unsafe_code,
     reason = "tiles read and write through pointers that come from checked slices, and run only where their instructions were detected"
@@ -35,9 +38,17 @@ pub(in super::super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(in super::super) fn new(data: &'a [f32], n_rows: usize, n_columns: usize, stride: usize) -> Self {
+    pub(in super::super) fn new(
+        data: &'a [f32],
+        n_rows: usize,
+        n_columns: usize,
+        stride: usize,
+    ) -> Self {
         let last = n_rows.saturating_sub(1) * stride + n_columns;
-        assert!(n_rows == 0 || data.len() >= last, "{n_rows} rows at a stride of {stride} need {last} elements");
+        assert!(
+            n_rows == 0 || data.len() >= last,
+            "{n_rows} rows at a stride of {stride} need {last} elements"
+        );
         Self { data, n_rows, n_columns, stride }
     }
 
@@ -56,7 +67,8 @@ impl<'a> Rows<'a> {
 }
 
 /// Computes `target = start + left · panel`.
-/// `left`: `[rows of the tile, k]`, rows `left_stride` apart; `panel`: `[k, width]`; `start`: `[width]`; `target`: rows `target_stride` apart.
+/// `left`: `[rows of the tile, k]`, rows `left_stride` apart; `panel`: `[k, width]`; `start`:
+/// `[width]`; `target`: rows `target_stride` apart.
 type Tile = unsafe fn(
     k: usize,
     left: *const f32,
@@ -89,7 +101,8 @@ impl Isa {
         {
             use std::arch::is_x86_feature_detected;
             let avx512 = is_x86_feature_detected!("avx512f").then_some(x86::AVX512);
-            let avx2 = (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(x86::AVX2);
+            let avx2 = (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+                .then_some(x86::AVX2);
             [avx512, avx2, Some(PLAIN)].into_iter().flatten().collect()
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -107,24 +120,46 @@ impl Isa {
     }
 
     /// Splits rows into tiles of nearly the same height.
-    pub(in super::super) fn tiles(&self, n_rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    pub(in super::super) fn tiles(
+        &self,
+        n_rows: usize,
+    ) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
         let n_tiles = n_rows.div_ceil(self.tiles.len());
         (0..n_tiles).map(move |n| n * n_rows / n_tiles..(n + 1) * n_rows / n_tiles)
     }
 
     /// Computes `block = start + left · panel` for the rows of one tile.
     /// `start`: `[width]`; of the panel's columns the block takes as many as it has.
-    pub(in super::super) fn multiply(self, left: Rows<'_>, panel: &[Line], start: &[f32], block: &mut Block<'_>) {
+    pub(in super::super) fn multiply(
+        self,
+        left: Rows<'_>,
+        panel: &[Line],
+        start: &[f32],
+        block: &mut Block<'_>,
+    ) {
         let (n_rows, width) = (left.n_rows, self.width());
-        assert!((1..=self.tiles.len()).contains(&n_rows) && n_rows == block.n_rows(), "{n_rows} rows are no tile");
-        assert!(block.n_columns() <= width && start.len() == width, "the block is as wide as the panel at most");
-        assert_eq!(panel.len(), left.n_columns * self.n_lines, "the panel has a row for each element of a row");
+        assert!(
+            (1..=self.tiles.len()).contains(&n_rows) && n_rows == block.n_rows(),
+            "{n_rows} rows are no tile"
+        );
+        assert!(
+            block.n_columns() <= width && start.len() == width,
+            "the block is as wide as the panel at most"
+        );
+        assert_eq!(
+            panel.len(),
+            left.n_columns * self.n_lines,
+            "the panel has a row for each element of a row"
+        );
         let tile = self.tiles[n_rows - 1];
         let (k, data, stride) = (left.n_columns, left.data.as_ptr(), left.stride);
         let run = |target: *mut f32, target_stride: usize| {
-            // SAFETY: the CPU has the instructions, or this table would not have been given out; the left rows were checked by `Rows::new`,
-            // panel and start above; the target holds `n_rows` rows of `width` elements.
-            unsafe { tile(k, data, stride, panel.as_ptr().cast(), start.as_ptr(), target, target_stride) }
+            // SAFETY: the CPU has the instructions, or this table would not have been given out;
+            // the left rows were checked by `Rows::new`, panel and start above; the target holds
+            // `n_rows` rows of `width` elements.
+            unsafe {
+                tile(k, data, stride, panel.as_ptr().cast(), start.as_ptr(), target, target_stride)
+            }
         };
         if block.n_columns() == width {
             run(block.as_mut_ptr(), block.stride());
@@ -140,7 +175,8 @@ impl Isa {
 }
 
 /// Plain Rust; vectors of whatever the target has at least.
-const PLAIN: Isa = Isa { name: "plain", tiles: &[plain::<1>, plain::<2>, plain::<3>, plain::<4>], n_lines: 1 };
+const PLAIN: Isa =
+    Isa { name: "plain", tiles: &[plain::<1>, plain::<2>, plain::<3>, plain::<4>], n_lines: 1 };
 
 unsafe fn plain<const M: usize>(
     k: usize,
@@ -151,7 +187,8 @@ unsafe fn plain<const M: usize>(
     target: *mut f32,
     target_stride: usize,
 ) {
-    // SAFETY: the caller's promise, here and below: `start` has a line, each row of the panel has one, each of the M left rows k elements.
+    // SAFETY: the caller's promise, here and below: `start` has a line, each row of the panel has
+    // one, each of the M left rows k elements.
     let mut sums = [unsafe { start.cast::<[f32; LINE]>().read_unaligned() }; M];
     for n in 0..k {
         // SAFETY: as above.
@@ -173,8 +210,8 @@ unsafe fn plain<const M: usize>(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_set1_ps, _mm512_storeu_ps,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
     };
 
     use super::Isa;
@@ -192,15 +229,21 @@ mod x86 {
                 target: *mut f32,
                 target_stride: usize,
             ) {
-                // SAFETY: the caller's promise: `start` has two vectors, and so has each of the k rows of the panel and the M rows of the
-                // target; each of the M left rows has k elements. `wrapping_add` makes pointers that are only used for rows below M.
+                // SAFETY: the caller's promise: `start` has two vectors, and so has each of the k
+                // rows of the panel and the M rows of the target; each of the M left rows has k
+                // elements. `wrapping_add` makes pointers that are only used for rows below M.
                 unsafe {
                     let first = [$load(start), $load(start.add($lanes))];
                     let mut sums = [first; M];
-                    // Every third row has a pointer of its own; the two behind it are reached by the stride, which spares registers.
-                    let rows: [*const f32; 4] = std::array::from_fn(|n| left.wrapping_add(3 * n * left_stride));
+                    // Every third row has a pointer of its own; the two behind it are reached by
+                    // the stride, which spares registers.
+                    let rows: [*const f32; 4] =
+                        std::array::from_fn(|n| left.wrapping_add(3 * n * left_stride));
                     for n in 0..k {
-                        let line = [$load(panel.add(n * 2 * $lanes)), $load(panel.add(n * 2 * $lanes + $lanes))];
+                        let line = [
+                            $load(panel.add(n * 2 * $lanes)),
+                            $load(panel.add(n * 2 * $lanes + $lanes)),
+                        ];
                         for m in 0..M {
                             let factor = $repeat(*rows[m / 3].add(m % 3 * left_stride + n));
                             sums[m][0] = $fma(factor, line[0], sums[m][0]);
@@ -217,7 +260,15 @@ mod x86 {
         };
     }
 
-    tile!(avx512, "avx512f", 16, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
+    tile!(
+        avx512,
+        "avx512f",
+        16,
+        _mm512_loadu_ps,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps,
+        _mm512_storeu_ps
+    );
     tile!(avx2, "avx2,fma", 8, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
 
     pub(super) const AVX512: Isa = Isa {
@@ -239,8 +290,11 @@ mod x86 {
         n_lines: 2,
     };
 
-    pub(super) const AVX2: Isa =
-        Isa { name: "avx2", tiles: &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>], n_lines: 1 };
+    pub(super) const AVX2: Isa = Isa {
+        name: "avx2",
+        tiles: &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>],
+        n_lines: 1,
+    };
 }
 
 #[cfg(test)]
@@ -252,7 +306,14 @@ mod tests {
     }
 
     /// Rows × panel in double precision.
-    fn exact(left: Rows<'_>, panel: &[Line], n_lines: usize, start: &[f32], column: usize, row: usize) -> f64 {
+    fn exact(
+        left: Rows<'_>,
+        panel: &[Line],
+        n_lines: usize,
+        start: &[f32],
+        column: usize,
+        row: usize,
+    ) -> f64 {
         let element = |n: usize| f64::from(panel[n * n_lines + column / LINE].0[column % LINE]);
         let terms = left.row(row).iter().enumerate().map(|(n, x)| f64::from(*x) * element(n));
         f64::from(start[column]) + terms.sum::<f64>()
@@ -265,17 +326,34 @@ mod tests {
                 let (stride, width) = (k + 3, isa.width());
                 let data = numbers(n_rows * stride, 1);
                 let left = Rows::new(&data, n_rows, k, stride);
-                let panel: Vec<Line> = numbers(k * width, 2).as_chunks().0.iter().map(|line| Line(*line)).collect();
+                let panel: Vec<Line> =
+                    numbers(k * width, 2).as_chunks().0.iter().map(|line| Line(*line)).collect();
                 let start = numbers(width, 3);
                 for n_columns in [1, width - 1, width] {
                     let mut target = vec![f32::NAN; n_rows * n_columns];
                     let mut block = Block::whole(&mut target, n_columns);
                     for tile in isa.tiles(n_rows) {
-                        isa.multiply(left.part(tile.clone()), &panel, &start, &mut block.part(tile, 0..n_columns));
+                        isa.multiply(
+                            left.part(tile.clone()),
+                            &panel,
+                            &start,
+                            &mut block.part(tile, 0..n_columns),
+                        );
                     }
                     for (n, product) in target.iter().enumerate() {
-                        let exact = exact(left, &panel, isa.n_lines(), &start, n % n_columns, n / n_columns);
-                        assert!((f64::from(*product) - exact).abs() < 1e-4, "{}: {product} is not {exact}", isa.name);
+                        let exact = exact(
+                            left,
+                            &panel,
+                            isa.n_lines(),
+                            &start,
+                            n % n_columns,
+                            n / n_columns,
+                        );
+                        assert!(
+                            (f64::from(*product) - exact).abs() < 1e-4,
+                            "{}: {product} is not {exact}",
+                            isa.name
+                        );
                     }
                 }
             }
@@ -287,19 +365,30 @@ mod tests {
         for isa in Isa::all() {
             let (k, width) = (300, isa.width());
             let (data, start) = (numbers(29 * k, 1), numbers(width, 3));
-            let panel: Vec<Line> = numbers(k * width, 2).as_chunks().0.iter().map(|line| Line(*line)).collect();
+            let panel: Vec<Line> =
+                numbers(k * width, 2).as_chunks().0.iter().map(|line| Line(*line)).collect();
             let product = |first: usize, n_rows: usize| {
                 let left = Rows::new(&data[first * k..], n_rows, k, k);
                 let mut target = vec![0.0; n_rows * width];
                 let mut block = Block::whole(&mut target, width);
                 isa.tiles(n_rows).for_each(|tile| {
-                    isa.multiply(left.part(tile.clone()), &panel, &start, &mut block.part(tile, 0..width));
+                    isa.multiply(
+                        left.part(tile.clone()),
+                        &panel,
+                        &start,
+                        &mut block.part(tile, 0..width),
+                    );
                 });
                 target
             };
             let together = product(0, 29);
             for row in 0..29 {
-                assert_eq!(product(row, 1), together[row * width..(row + 1) * width], "{}: row {row}", isa.name);
+                assert_eq!(
+                    product(row, 1),
+                    together[row * width..(row + 1) * width],
+                    "{}: row {row}",
+                    isa.name
+                );
             }
         }
     }

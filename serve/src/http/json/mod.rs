@@ -1,7 +1,8 @@
 //! JSON as Python reads it.
 //!
-//! FastAPI's 422 answers say what Python's `json` module said, at which character, and echo the input with its keys in their order.
-//! So this reader has the messages and positions of `json` in Python 3.8–3.12. `NaN` and `Infinity`, which Python takes, are refused as the RFC asks.
+//! FastAPI's 422 answers say what Python's `json` module said, at which character, and echo the
+//! input with its keys in their order. So this reader has the messages and positions of `json` in
+//! Python 3.8–3.12. `NaN` and `Infinity`, which Python takes, are refused as the RFC asks.
 
 mod reader;
 
@@ -75,7 +76,8 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// A float as Python prints it: shortest digits that read back, an exponent below 1e-4 and from 1e16 on.
+/// A float as Python prints it: shortest digits that read back, an exponent below 1e-4 and from
+/// 1e16 on.
 pub(crate) fn float(value: f64) -> String {
     let shortest = format!("{value:e}");
     let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));

@@ -26,7 +26,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn value(&mut self) -> Result<Json, Invalid> {
         let start = self.at;
-        let words = [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))];
+        let words =
+            [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))];
         match self.peek() {
             Some(b'"') => Ok(Json::String(self.string()?)),
             Some(b'{') => self.nested(Self::object),
@@ -59,7 +60,9 @@ impl Reader<'_> {
         let mut places: HashMap<String, usize> = HashMap::new();
         while self.peek() != Some(b'}') || !entries.is_empty() {
             if self.peek() != Some(b'"') {
-                return Err(self.invalid("Expecting property name enclosed in double quotes", self.at));
+                return Err(
+                    self.invalid("Expecting property name enclosed in double quotes", self.at)
+                );
             }
             let key = self.string()?;
             self.skip_whitespace();
@@ -98,7 +101,8 @@ impl Reader<'_> {
     /// Integers keep all their digits; other numbers become what a float holds.
     fn number(&mut self) -> Result<String, Invalid> {
         let rest = &self.text.as_bytes()[self.at..];
-        let n_digits = |from: usize| rest.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+        let n_digits =
+            |from: usize| rest.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
         let sign = usize::from(rest[0] == b'-');
         let whole = if rest.get(sign) == Some(&b'0') { 1 } else { n_digits(sign) };
         if whole == 0 {
@@ -167,7 +171,8 @@ impl Reader<'_> {
 
     fn unicode_escape(&mut self) -> Result<char, Invalid> {
         let high = self.code_unit()?;
-        let follows = self.text.as_bytes()[self.at..].starts_with(b"\\u") && self.at + 6 < self.text.len();
+        let follows =
+            self.text.as_bytes()[self.at..].starts_with(b"\\u") && self.at + 6 < self.text.len();
         if !(0xD800..0xDC00).contains(&high) || !follows {
             return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
         }
@@ -183,7 +188,11 @@ impl Reader<'_> {
 
     /// The four digits of `\uXXXX`; something must follow them, as a string has its closing quote.
     fn code_unit(&mut self) -> Result<u32, Invalid> {
-        let digits = self.text.as_bytes().get(self.at + 2..self.at + 6).filter(|_| self.at + 6 < self.text.len());
+        let digits = self
+            .text
+            .as_bytes()
+            .get(self.at + 2..self.at + 6)
+            .filter(|_| self.at + 6 < self.text.len());
         let digits = digits
             .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| std::str::from_utf8(digits).ok());
@@ -225,14 +234,23 @@ mod tests {
     #[test]
     fn surrogates_join_and_lone_ones_are_replaced() {
         assert_eq!(Json::parse(r#""\ud83d\ude00""#).unwrap(), Json::String("😀".to_owned()));
-        assert_eq!(Json::parse(r#""\ud83d-\u0041""#).unwrap(), Json::String("\u{FFFD}-A".to_owned()));
+        assert_eq!(
+            Json::parse(r#""\ud83d-\u0041""#).unwrap(),
+            Json::String("\u{FFFD}-A".to_owned())
+        );
         assert_eq!(Json::parse(r#""\ud83d\u0041""#).unwrap(), Json::String("\u{FFFD}A".to_owned()));
     }
 
     #[test]
     fn deep_documents_are_refused() {
         let deep = "[".repeat(1_000_000);
-        assert_eq!(Json::parse(&deep), Err(Invalid { message: "Too many levels of nesting", position: MAX_DEPTH }));
-        assert_eq!(Json::parse("[1e999]"), Err(Invalid { message: "Number out of range", position: 1 }));
+        assert_eq!(
+            Json::parse(&deep),
+            Err(Invalid { message: "Too many levels of nesting", position: MAX_DEPTH })
+        );
+        assert_eq!(
+            Json::parse("[1e999]"),
+            Err(Invalid { message: "Number out of range", position: 1 })
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! The layers before and after the encoder as operations of burn's flex: LayerNorm, and dense layers with their activation.
+//! The layers before and after the encoder as operations of burn's flex: LayerNorm, and dense
+//! layers with their activation.
 //!
-//! burn's own sum in an order that depends on the width of the processor's vectors, and then so would the weights.
+//! burn's own sum in an order that depends on the width of the processor's vectors, and then so
+//! would the weights.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -36,17 +38,37 @@ trait EdgeOps: Backend {
 }
 
 /// Runs a LayerNorm.
-pub(in crate::distilbert) fn layer_norm(norm: &LayerNorm, input: Tensor<2>, epsilon: f64) -> Tensor<2> {
+pub(in crate::distilbert) fn layer_norm(
+    norm: &LayerNorm,
+    input: Tensor<2>,
+    epsilon: f64,
+) -> Tensor<2> {
     let shift = norm.beta.as_ref().expect("every LayerNorm has a shift").val();
-    let (scale, shift) = (Tensor::<1>::into_dispatch(norm.gamma.val()), Tensor::<1>::into_dispatch(shift));
-    Tensor::from_dispatch(<Dispatch as EdgeOps>::layer_norm(input.into_dispatch(), scale, shift, epsilon as f32))
+    let (scale, shift) =
+        (Tensor::<1>::into_dispatch(norm.gamma.val()), Tensor::<1>::into_dispatch(shift));
+    Tensor::from_dispatch(<Dispatch as EdgeOps>::layer_norm(
+        input.into_dispatch(),
+        scale,
+        shift,
+        epsilon as f32,
+    ))
 }
 
 /// Runs a linear layer, and what follows it.
-pub(in crate::distilbert) fn dense(layer: &Linear, input: Tensor<2>, activation: Option<Pooling>) -> Tensor<2> {
+pub(in crate::distilbert) fn dense(
+    layer: &Linear,
+    input: Tensor<2>,
+    activation: Option<Pooling>,
+) -> Tensor<2> {
     let bias = layer.bias.as_ref().expect("every layer has a bias").val();
-    let (weight, bias) = (Tensor::<2>::into_dispatch(layer.weight.val()), Tensor::<1>::into_dispatch(bias));
-    Tensor::from_dispatch(<Dispatch as EdgeOps>::dense(input.into_dispatch(), weight, bias, activation))
+    let (weight, bias) =
+        (Tensor::<2>::into_dispatch(layer.weight.val()), Tensor::<1>::into_dispatch(bias));
+    Tensor::from_dispatch(<Dispatch as EdgeOps>::dense(
+        input.into_dispatch(),
+        weight,
+        bias,
+        activation,
+    ))
 }
 
 /// Values of mean 0 and variance 1, and what they were divided by, inverted.
@@ -56,7 +78,12 @@ fn normalized(input: &Primitive, dim: usize, epsilon: f32) -> (Vec<f32>, Vec<f32
     (values, inverses)
 }
 
-fn activated(input: &Primitive, weight: &Primitive, bias: &Primitive, activation: Option<Pooling>) -> Vec<f32> {
+fn activated(
+    input: &Primitive,
+    weight: &Primitive,
+    bias: &Primitive,
+    activation: Option<Pooling>,
+) -> Vec<f32> {
     let mut output = linear(slice(input), slice(weight), slice(bias));
     match activation {
         Some(Pooling::Relu) => output.iter_mut().for_each(|value| *value = relu(*value)),
@@ -73,7 +100,12 @@ impl EdgeOps for Flex {
         tensor(scaled(&values, slice(&scale), slice(&shift)), input.layout().shape().clone())
     }
 
-    fn dense(input: Primitive, weight: Primitive, bias: Primitive, activation: Option<Pooling>) -> Primitive {
+    fn dense(
+        input: Primitive,
+        weight: Primitive,
+        bias: Primitive,
+        activation: Option<Pooling>,
+    ) -> Primitive {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
         let output = activated(&input, &weight, &bias, activation);
         let n_outputs = slice(&bias).len();
@@ -101,7 +133,8 @@ impl Backward<Flex, 3> for LayerNormBackward {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let shape = gradient.layout().shape().clone();
         let mut of_input = slice(&gradient).to_vec();
-        let (of_scale, of_shift) = normalize_backward(&mut of_input, &values, &inverses, slice(&scale));
+        let (of_scale, of_shift) =
+            normalize_backward(&mut of_input, &values, &inverses, slice(&scale));
         let dim = [of_scale.len()];
         let found = [tensor(of_input, shape), tensor(of_scale, dim), tensor(of_shift, dim)];
         register(ops.parents.map(|input| input.map(|node| node.id)), found, grads);
@@ -137,7 +170,8 @@ impl Backward<Flex, 3> for DenseBackward {
         }
         let mut of_input = vec![0.0; slice(&input).len()];
         let to = Some((&mut of_input[..], false));
-        let (of_weight, of_bias) = linear_backward(&gradient, slice(&input), slice(&weight), n_outputs, to);
+        let (of_weight, of_bias) =
+            linear_backward(&gradient, slice(&input), slice(&weight), n_outputs, to);
         let found = [
             tensor(of_input, input.layout().shape().clone()),
             tensor(of_weight, weight.layout().shape().clone()),
@@ -158,7 +192,8 @@ impl<C: CheckpointStrategy> EdgeOps for Autodiff<Flex, C> {
         let nodes = all.each_ref().map(|tensor| tensor.node());
         let [input, scale, shift] = all.map(|tensor| contiguous(tensor.into_primitive()));
         let (values, inverses) = normalized(&input, slice(&scale).len(), epsilon);
-        let output = tensor(scaled(&values, slice(&scale), slice(&shift)), input.layout().shape().clone());
+        let output =
+            tensor(scaled(&values, slice(&scale), slice(&shift)), input.layout().shape().clone());
         match LayerNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(Normalized { scale, values, inverses }, output),
             OpsKind::UnTracked(prep) => prep.finish(output),

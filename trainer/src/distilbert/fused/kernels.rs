@@ -1,6 +1,7 @@
 //! The numeric loops of the fused encoder layer, on rows of plain `f32`.
 //!
-//! Work is divided by rows, and every sum has a fixed order, so that any number of threads gives the same bits.
+//! Work is divided by rows, and every sum has a fixed order, so that any number of threads gives
+//! the same bits.
 
 use rayon::prelude::*;
 
@@ -34,17 +35,25 @@ impl<'a> Matrix<'a> {
 
     /// Whether a matrix of this shape lies inside of the values.
     fn holds(&self, rows: usize, columns: usize) -> bool {
-        rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
+        rows == 0
+            || columns == 0
+            || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
     }
 }
 
-/// The longest sums that the crate gemm never takes apart; longer ones it divides by the sizes of the processor's caches.
+/// The longest sums that the crate gemm never takes apart; longer ones it divides by the sizes of
+/// the processor's caches.
 const LONGEST_SUM: usize = 512;
 
-/// `to = a × b × scale`, or added to it. `to`: `[m, n]` with rows `row` values apart; `a`: `[m, k]`; `b`: `[k, n]`.
+/// `to = a × b × scale`, or added to it. `to`: `[m, n]` with rows `row` values apart; `a`: `[m,
+/// k]`; `b`: `[k, n]`.
 ///
-/// Every value is a sum in the order of `k`, so that its bits are the same on all processors that fuse a product with a sum.
-#[expect(unsafe_code, reason = "the product of the crate gemm takes pointers; the shapes are checked before")]
+/// Every value is a sum in the order of `k`, so that its bits are the same on all processors that
+/// fuse a product with a sum.
+#[expect(
+    unsafe_code,
+    reason = "the product of the crate gemm takes pointers; the shapes are checked before"
+)]
 pub(super) fn product(
     (to, row): (&mut [f32], usize),
     [m, n, k]: [usize; 3],
@@ -54,7 +63,10 @@ pub(super) fn product(
     adds: bool,
     is_shared: bool,
 ) {
-    assert!(a.holds(m, k) && b.holds(k, n) && Matrix::rows(to, row).holds(m, n), "a matrix is larger than its memory");
+    assert!(
+        a.holds(m, k) && b.holds(k, n) && Matrix::rows(to, row).holds(m, n),
+        "a matrix is larger than its memory"
+    );
     if m < 2 || n < 2 || k < 3 {
         return slim_product((to, row), [m, n, k], a, b, scale, adds);
     }
@@ -68,15 +80,17 @@ pub(super) fn product(
     };
     let parallelism = if is_shared { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     let step = |step: usize| step as isize;
-    let (a_row, a_column, b_row, b_column) = (step(a.row), step(a.column), step(b.row), step(b.column));
+    let (a_row, a_column, b_row, b_column) =
+        (step(a.row), step(a.column), step(b.row), step(b.column));
     let depth = k.div_ceil(k.div_ceil(LONGEST_SUM));
     // gemm may or may not fuse what it adds with its scale.
     assert!(scale == 1.0 || (!adds && depth == k), "a scale goes with sums of one part");
     for first in (0..k).step_by(depth) {
         let (a, b) = (&a.values[first * a.column..], &b.values[first * b.row..]);
-        // SAFETY: the assertion above holds all of the m × n, m × k and k × n elements inside of the slices, and this part of the sum
-        // begins `first` elements into each row of `a` and column of `b`; the slices' lifetimes span the call; `to` is borrowed
-        // exclusively and overlaps neither `a` nor `b`.
+        // SAFETY: the assertion above holds all of the m × n, m × k and k × n elements inside of
+        // the slices, and this part of the sum begins `first` elements into each row of `a` and
+        // column of `b`; the slices' lifetimes span the call; `to` is borrowed exclusively and
+        // overlaps neither `a` nor `b`.
         unsafe {
             gemm::gemm(
                 m,
@@ -103,7 +117,8 @@ pub(super) fn product(
     }
 }
 
-/// The same for shapes that are no work, and that the crate gemm sums in an order of the processor's too.
+/// The same for shapes that are no work, and that the crate gemm sums in an order of the
+/// processor's too.
 fn slim_product(
     (to, row): (&mut [f32], usize),
     [m, n, k]: [usize; 3],
@@ -161,11 +176,27 @@ pub(super) fn linear_backward(
     let n = gradient.len() / outputs;
     if let Some((to, adds)) = to {
         let weight = Matrix::rows(weight, outputs).transposed();
-        product((to, inputs), [n, inputs, outputs], Matrix::rows(gradient, outputs), weight, 1.0, adds, true);
+        product(
+            (to, inputs),
+            [n, inputs, outputs],
+            Matrix::rows(gradient, outputs),
+            weight,
+            1.0,
+            adds,
+            true,
+        );
     }
     let mut of_weight = vec![0.0; weight.len()];
     let input = Matrix::rows(input, inputs).transposed();
-    product((&mut of_weight, outputs), [inputs, outputs, n], input, Matrix::rows(gradient, outputs), 1.0, false, true);
+    product(
+        (&mut of_weight, outputs),
+        [inputs, outputs, n],
+        input,
+        Matrix::rows(gradient, outputs),
+        1.0,
+        false,
+        true,
+    );
     (of_weight, sum_of_rows(gradient, outputs))
 }
 
@@ -189,7 +220,8 @@ pub(super) fn sum_of_rows(values: &[f32], width: usize) -> Vec<f32> {
     sum
 }
 
-/// Normalises each row of `values` in place to mean 0 and variance 1, and returns what each was divided by, inverted.
+/// Normalises each row of `values` in place to mean 0 and variance 1, and returns what each was
+/// divided by, inverted.
 pub(super) fn normalize(values: &mut [f32], width: usize, epsilon: f32) -> Vec<f32> {
     let mut inverses = vec![0.0; values.len() / width];
     let rows = values.par_chunks_mut(ROWS * width).zip(inverses.par_chunks_mut(ROWS));
@@ -211,21 +243,24 @@ pub(super) fn normalize(values: &mut [f32], width: usize, epsilon: f32) -> Vec<f
 pub(super) fn scaled(normalized: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f32> {
     let width = scale.len();
     let mut output = vec![0.0; normalized.len()];
-    output.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width)).for_each(|(to, from)| {
-        vectors(|| {
-            for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
-                let factors = scale.iter().zip(shift);
-                to.iter_mut()
-                    .zip(from)
-                    .zip(factors)
-                    .for_each(|((to, from), (scale, shift))| *to = from * scale + shift);
-            }
-        });
-    });
+    output.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width)).for_each(
+        |(to, from)| {
+            vectors(|| {
+                for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
+                    let factors = scale.iter().zip(shift);
+                    to.iter_mut()
+                        .zip(from)
+                        .zip(factors)
+                        .for_each(|((to, from), (scale, shift))| *to = from * scale + shift);
+                }
+            });
+        },
+    );
     output
 }
 
-/// Turns the gradient of a LayerNorm's output into that of its input, in place; returns those of scale and shift.
+/// Turns the gradient of a LayerNorm's output into that of its input, in place; returns those of
+/// scale and shift.
 pub(super) fn normalize_backward(
     gradient: &mut [f32],
     normalized: &[f32],
@@ -234,7 +269,8 @@ pub(super) fn normalize_backward(
 ) -> (Vec<f32>, Vec<f32>) {
     let width = scale.len();
     let of_shift = sum_of_rows(gradient, width);
-    let products: Vec<f32> = gradient.par_iter().zip(normalized).with_min_len(1 << 14).map(|(g, x)| g * x).collect();
+    let products: Vec<f32> =
+        gradient.par_iter().zip(normalized).with_min_len(1 << 14).map(|(g, x)| g * x).collect();
     let of_scale = sum_of_rows(&products, width);
     drop(products);
     let rows = gradient.par_chunks_mut(ROWS * width).zip(normalized.par_chunks(ROWS * width));
@@ -245,7 +281,9 @@ pub(super) fn normalize_backward(
                 row.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
                 let mean = sum(row) / width as f32;
                 let along = dot(row, normalized) / width as f32;
-                row.iter_mut().zip(normalized).for_each(|(value, x)| *value = (*value - mean - x * along) * inverse);
+                row.iter_mut()
+                    .zip(normalized)
+                    .for_each(|(value, x)| *value = (*value - mean - x * along) * inverse);
             }
         });
     });
@@ -279,12 +317,14 @@ pub(super) fn gelu_backward(gradient: &mut [f32], values: &[f32]) {
 }
 
 /// The share of a normal distribution that lies below `x`: `(1 + erf(x / √2)) / 2`, within 2e-7.
-/// Inlined, and without branches but for a choice of values, so that the compiler makes vectors of its callers' loops.
+/// Inlined, and without branches but for a choice of values, so that the compiler makes vectors of
+/// its callers' loops.
 #[expect(clippy::excessive_precision, reason = "the coefficients as they are published")]
 #[inline(always)]
 fn normal_below(x: f32) -> f32 {
     let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs();
-    // erfc(z) = t·exp(-z² + P(t)), t = 1/(1 + z/2): Numerical Recipes, 6.2.2 (Chebyshev, fractional error below 1.2e-7).
+    // erfc(z) = t·exp(-z² + P(t)), t = 1/(1 + z/2): Numerical Recipes, 6.2.2 (Chebyshev, fractional
+    // error below 1.2e-7).
     let t = 1.0 / (1.0 + 0.5 * z);
     let mut p = 0.170_872_77_f32;
     p = p * t - 0.822_152_23;
@@ -300,8 +340,8 @@ fn normal_below(x: f32) -> f32 {
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// The exponential function by a polynomial: the same bits on every machine, and no call in the loop.
-/// Source: Cephes' `expf`; within 2 units in the last place.
+/// The exponential function by a polynomial: the same bits on every machine, and no call in the
+/// loop. Source: Cephes' `expf`; within 2 units in the last place.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding it rounds to the nearest whole number, which is then in the lowest bits.
@@ -316,7 +356,8 @@ pub(super) fn exp(x: f32) -> f32 {
     p = p * r + 4.166_579_6e-2;
     p = p * r + 0.166_666_65;
     p = p * r + 0.5;
-    let power = f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+    let power =
+        f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
     (p * r * r + r + 1.0) * power
 }
 
@@ -364,10 +405,14 @@ mod tests {
         // Without a fused multiply-add the order is the same, and every product is rounded.
         let fuses = instruction_set() != "x86-64";
         let added = |a: f32, b: f32, sum: f32| if fuses { a.mul_add(b, sum) } else { a * b + sum };
-        let values = |n: usize| (0..n).map(|i| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.4).collect::<Vec<f32>>();
+        let values = |n: usize| {
+            (0..n).map(|i| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.4).collect::<Vec<f32>>()
+        };
         let check = |[m, n, k]: [usize; 3], scale: f32, adds: bool, is_shared: bool| {
             let (a, b) = (values(m * k), values(k * n));
-            let lies = |values, rows, columns| [Matrix::rows(values, columns), Matrix::rows(values, rows).transposed()];
+            let lies = |values, rows, columns| {
+                [Matrix::rows(values, columns), Matrix::rows(values, rows).transposed()]
+            };
             let layouts = lies(&a, m, k).into_iter().flat_map(|a| lies(&b, k, n).map(|b| (a, b)));
             for (a, b) in layouts {
                 let mut found = values(m * n);
@@ -383,12 +428,23 @@ mod tests {
                     let parts = (0..k).step_by(depth).map(part);
                     let start = if adds { before[at] } else { 0.0 };
                     let expected = parts.fold(start, |sum, part| sum + part);
-                    assert_eq!(*found, expected, "{m} {n} {k} at {i} {j}, steps {} and {}", a.row, b.row);
+                    assert_eq!(
+                        *found, expected,
+                        "{m} {n} {k} at {i} {j}, steps {} and {}",
+                        a.row, b.row
+                    );
                 }
             }
         };
-        for [m, n, k] in [[2, 2, 3], [8, 8, 8], [7, 5, 40], [24, 40, 32], [49, 65, 32], [17, 200, 513], [130, 33, 1537]]
-        {
+        for [m, n, k] in [
+            [2, 2, 3],
+            [8, 8, 8],
+            [7, 5, 40],
+            [24, 40, 32],
+            [49, 65, 32],
+            [17, 200, 513],
+            [130, 33, 1537],
+        ] {
             check([m, n, k], 1.0, false, false);
             check([m, n, k], 1.0, true, true);
         }
@@ -430,8 +486,13 @@ mod tests {
             let mut derivative = [1.0];
             gelu_backward(&mut derivative, &[x]);
             let h = 1e-3_f32;
-            let secant = (f64::from(gelu(&[x + h])[0]) - f64::from(gelu(&[x - h])[0])) / f64::from(2.0 * h);
-            assert!((f64::from(derivative[0]) - secant).abs() < 5e-4, "{x}: {} {secant}", derivative[0]);
+            let secant =
+                (f64::from(gelu(&[x + h])[0]) - f64::from(gelu(&[x - h])[0])) / f64::from(2.0 * h);
+            assert!(
+                (f64::from(derivative[0]) - secant).abs() < 5e-4,
+                "{x}: {} {secant}",
+                derivative[0]
+            );
         }
     }
 

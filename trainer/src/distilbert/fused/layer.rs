@@ -1,13 +1,14 @@
 //! One layer of the encoder, forwards and backwards by hand.
 //!
-//! Tokens of all texts lie one after the other, without padding: `[tokens, dim]`. The formulas are those of
-//! `TransformerBlock` beside this module; what is saved between the two passes is the least that needs no product again.
+//! Tokens of all texts lie one after the other, without padding: `[tokens, dim]`. The formulas are
+//! those of `TransformerBlock` beside this module; what is saved between the two passes is the
+//! least that needs no product again.
 
 use rayon::prelude::*;
 
 use super::kernels::{
-    Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, product, relu, scaled,
-    softmax,
+    Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward,
+    product, relu, scaled, softmax,
 };
 use crate::model_config::Activation;
 use crate::vectors::vectors;
@@ -15,7 +16,8 @@ use crate::vectors::vectors;
 /// How many tensors a layer has.
 pub(super) const TENSORS: usize = 16;
 
-// Where they are among each other: weights, each with its bias after it; of LayerNorms, scales with their shifts.
+// Where they are among each other: weights, each with its bias after it; of LayerNorms, scales with
+// their shifts.
 const QUERY: usize = 0;
 const KEY: usize = 2;
 const VALUE: usize = 4;
@@ -100,7 +102,8 @@ impl LayerSpec {
     /// The attention's values, divided among the blocks.
     fn divided<'a>(&self, mut values: &'a mut [f32]) -> Vec<(Block, &'a mut [f32])> {
         let divide = |block: Block| {
-            let (first, rest) = std::mem::take(&mut values).split_at_mut(block.length * block.length);
+            let (first, rest) =
+                std::mem::take(&mut values).split_at_mut(block.length * block.length);
             values = rest;
             (block, first)
         };
@@ -109,7 +112,11 @@ impl LayerSpec {
 }
 
 /// The layer's output, and what the way back needs.
-pub(super) fn forward(hidden: &[f32], tensors: &[&[f32]; TENSORS], spec: &LayerSpec) -> (Vec<f32>, Saved) {
+pub(super) fn forward(
+    hidden: &[f32],
+    tensors: &[&[f32]; TENSORS],
+    spec: &LayerSpec,
+) -> (Vec<f32>, Saved) {
     let dim = tensors[FIRST_NORM].len();
     let apply = |input: &[f32], at: usize| linear(input, tensors[at], tensors[at + 1]);
     let (query, key, value) = (apply(hidden, QUERY), apply(hidden, KEY), apply(hidden, VALUE));
@@ -139,7 +146,9 @@ pub(super) fn backward(
 ) -> (Vec<f32>, [Vec<f32>; TENSORS]) {
     let dim = tensors[FIRST_NORM].len();
     let mut found: [Vec<f32>; TENSORS] = Default::default();
-    let mut put = |at: usize, (weight, bias): (Vec<f32>, Vec<f32>)| (found[at], found[at + 1]) = (weight, bias);
+    let mut put = |at: usize, (weight, bias): (Vec<f32>, Vec<f32>)| {
+        (found[at], found[at + 1]) = (weight, bias)
+    };
 
     let Normalized { values, inverses } = &saved.second;
     put(SECOND_NORM, normalize_backward(&mut gradient, values, inverses, tensors[SECOND_NORM]));
@@ -149,14 +158,26 @@ pub(super) fn backward(
     let hidden_dim = tensors[WIDE + 1].len();
     let mut of_wide = vec![0.0; saved.wide.len()];
     let active = activated(&saved.wide, spec);
-    put(NARROW, linear_backward(&gradient, &active, tensors[NARROW], dim, Some((&mut of_wide, false))));
+    put(
+        NARROW,
+        linear_backward(&gradient, &active, tensors[NARROW], dim, Some((&mut of_wide, false))),
+    );
     drop(active);
     match spec.activation {
         Activation::Gelu => gelu_backward(&mut of_wide, &saved.wide),
         Activation::Relu => mask(&mut of_wide, &saved.wide),
     }
     let attended = scaled(&saved.first.values, tensors[FIRST_NORM], tensors[FIRST_NORM + 1]);
-    put(WIDE, linear_backward(&of_wide, &attended, tensors[WIDE], hidden_dim, Some((&mut of_attended, true))));
+    put(
+        WIDE,
+        linear_backward(
+            &of_wide,
+            &attended,
+            tensors[WIDE],
+            hidden_dim,
+            Some((&mut of_attended, true)),
+        ),
+    );
     drop((attended, of_wide));
 
     let Normalized { values, inverses } = &saved.first;
@@ -164,7 +185,16 @@ pub(super) fn backward(
     let mut of_hidden = of_attended.clone();
     drop_out(&mut of_attended, spec.keep_attended.as_ref());
     let mut of_context = gradient;
-    put(OUT, linear_backward(&of_attended, &saved.context, tensors[OUT], dim, Some((&mut of_context, false))));
+    put(
+        OUT,
+        linear_backward(
+            &of_attended,
+            &saved.context,
+            tensors[OUT],
+            dim,
+            Some((&mut of_context, false)),
+        ),
+    );
     let [of_query, of_key, of_value] = attend_backward(&of_context, saved, dim, spec);
     for (at, gradient) in [(QUERY, of_query), (KEY, of_key), (VALUE, of_value)] {
         put(at, linear_backward(&gradient, hidden, tensors[at], dim, Some((&mut of_hidden, true))));
@@ -180,7 +210,15 @@ fn attend(query: &[f32], key: &[f32], dim: usize, spec: &LayerSpec) -> Vec<f32> 
     spec.divided(&mut attention).into_par_iter().for_each(|(block, scores)| {
         let length = block.length;
         let [query, key] = [query, key].map(|values| block.of(values, dim, size));
-        product((scores, length), [length, length, size], query, key.transposed(), scale, false, false);
+        product(
+            (scores, length),
+            [length, length, size],
+            query,
+            key.transposed(),
+            scale,
+            false,
+            false,
+        );
         vectors(|| scores.chunks_exact_mut(length).for_each(softmax));
     });
     attention
@@ -190,7 +228,8 @@ fn attend(query: &[f32], key: &[f32], dim: usize, spec: &LayerSpec) -> Vec<f32> 
 fn gather(attention: &[f32], value: &[f32], dim: usize, spec: &LayerSpec) -> Vec<f32> {
     let size = dim / spec.n_heads;
     let parts = spec.blocks().into_par_iter().map(|block| {
-        let kept = dropped(&attention[block.attention..][..block.length * block.length], &block, spec);
+        let kept =
+            dropped(&attention[block.attention..][..block.length * block.length], &block, spec);
         let mut part = vec![0.0; block.length * size];
         let value = block.of(value, dim, size);
         product(
@@ -208,7 +247,12 @@ fn gather(attention: &[f32], value: &[f32], dim: usize, spec: &LayerSpec) -> Vec
 }
 
 /// The gradients of queries, keys and values.
-fn attend_backward(of_context: &[f32], saved: &Saved, dim: usize, spec: &LayerSpec) -> [Vec<f32>; 3] {
+fn attend_backward(
+    of_context: &[f32],
+    saved: &Saved,
+    dim: usize,
+    spec: &LayerSpec,
+) -> [Vec<f32>; 3] {
     let size = dim / spec.n_heads;
     let scale = 1.0 / (size as f32).sqrt();
     let parts = spec.blocks().into_par_iter().map(|block| {
@@ -218,22 +262,50 @@ fn attend_backward(of_context: &[f32], saved: &Saved, dim: usize, spec: &LayerSp
         let kept = dropped(attention, &block, spec);
         let mut of_value = vec![0.0; length * size];
         let transposed = Matrix::rows(&kept, length).transposed();
-        product((&mut of_value, size), [length, size, length], transposed, of_context, 1.0, false, false);
+        product(
+            (&mut of_value, size),
+            [length, size, length],
+            transposed,
+            of_context,
+            1.0,
+            false,
+            false,
+        );
         let mut of_scores = vec![0.0; length * length];
         let value = block.of(&saved.value, dim, size).transposed();
-        product((&mut of_scores, length), [length, length, size], of_context, value, 1.0, false, false);
+        product(
+            (&mut of_scores, length),
+            [length, length, size],
+            of_context,
+            value,
+            1.0,
+            false,
+            false,
+        );
         drop_block(&mut of_scores, &block, spec);
         vectors(|| {
-            for (row, attention) in of_scores.chunks_exact_mut(length).zip(attention.chunks_exact(length)) {
+            for (row, attention) in
+                of_scores.chunks_exact_mut(length).zip(attention.chunks_exact(length))
+            {
                 let along = dot(row, attention);
-                row.iter_mut().zip(attention).for_each(|(value, attention)| *value = attention * (*value - along));
+                row.iter_mut()
+                    .zip(attention)
+                    .for_each(|(value, attention)| *value = attention * (*value - along));
             }
         });
         let (mut of_query, mut of_key) = (vec![0.0; length * size], vec![0.0; length * size]);
         let of_scores = Matrix::rows(&of_scores, length);
         let [query, key] = [&saved.query, &saved.key].map(|values| block.of(values, dim, size));
         product((&mut of_query, size), [length, size, length], of_scores, key, scale, false, false);
-        product((&mut of_key, size), [length, size, length], of_scores.transposed(), query, scale, false, false);
+        product(
+            (&mut of_key, size),
+            [length, size, length],
+            of_scores.transposed(),
+            query,
+            scale,
+            false,
+            false,
+        );
         (block, [of_query, of_key, of_value])
     });
     let mut parts: Vec<(Block, [Vec<f32>; 3])> = parts.collect();
@@ -267,7 +339,11 @@ fn joined(parts: Vec<(Block, Vec<f32>)>, n_values: usize, dim: usize, size: usiz
 }
 
 /// A block's attention after dropout.
-fn dropped<'a>(attention: &'a [f32], block: &Block, spec: &LayerSpec) -> std::borrow::Cow<'a, [f32]> {
+fn dropped<'a>(
+    attention: &'a [f32],
+    block: &Block,
+    spec: &LayerSpec,
+) -> std::borrow::Cow<'a, [f32]> {
     if spec.keep_attention.is_none() {
         return attention.into();
     }
@@ -280,7 +356,10 @@ fn drop_block(values: &mut [f32], block: &Block, spec: &LayerSpec) {
     if let Some(Kept { flags, scale }) = &spec.keep_attention {
         let flags = &flags[block.attention..];
         vectors(|| {
-            values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+            values
+                .iter_mut()
+                .zip(flags)
+                .for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
         });
     }
 }
@@ -289,7 +368,10 @@ fn drop_out(values: &mut [f32], kept: Option<&Kept>) {
     let Some(Kept { flags, scale }) = kept else { return };
     values.par_chunks_mut(1 << 14).zip(flags.par_chunks(1 << 14)).for_each(|(values, flags)| {
         vectors(|| {
-            values.iter_mut().zip(flags).for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
+            values
+                .iter_mut()
+                .zip(flags)
+                .for_each(|(value, is_kept)| *value *= if *is_kept { *scale } else { 0.0 });
         });
     });
 }
@@ -302,7 +384,10 @@ fn add(values: &mut [f32], others: &[f32]) {
 
 /// Zeroes values where the others are not positive.
 fn mask(values: &mut [f32], others: &[f32]) {
-    values.iter_mut().zip(others).for_each(|(value, other)| *value = if *other > 0.0 { *value } else { 0.0 });
+    values
+        .iter_mut()
+        .zip(others)
+        .for_each(|(value, other)| *value = if *other > 0.0 { *value } else { 0.0 });
 }
 
 fn activated(values: &[f32], spec: &LayerSpec) -> Vec<f32> {

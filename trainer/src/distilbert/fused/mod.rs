@@ -1,8 +1,9 @@
 //! The encoder layer as one operation of burn's flex, with its own way back.
 //!
-//! burn's own operations take it apart into some forty, each of which takes new memory and most of which use one thread. As one
-//! operation it skips padding, keeps fewer values between the two passes, and shares all of its work between the threads.
-//! Other backends take the layer in burn's own operations; tests hold both to PyTorch's figures.
+//! burn's own operations take it apart into some forty, each of which takes new memory and most of
+//! which use one thread. As one operation it skips padding, keeps fewer values between the two
+//! passes, and shares all of its work between the threads. Other backends take the layer in burn's
+//! own operations; tests hold both to PyTorch's figures.
 
 mod edges;
 mod kernels;
@@ -27,7 +28,10 @@ use layer::{Saved, TENSORS};
 #[backend_extension(Flex, Autodiff)]
 trait EncoderOps: Backend {
     /// `hidden`: `[tokens, dim]`; the others as `layer` orders them. Returns the shape of `hidden`.
-    #[allow(clippy::too_many_arguments, reason = "the macro that dispatches takes tensors one by one")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the macro that dispatches takes tensors one by one"
+    )]
     fn encoder_layer(
         hidden: FloatTensor<Self>,
         t0: FloatTensor<Self>,
@@ -53,10 +57,15 @@ trait EncoderOps: Backend {
 /// The layer's weights and biases, as burn has them.
 pub(super) type LayerTensors = (Vec<Tensor<2>>, Vec<Tensor<1>>);
 
-/// Runs a layer. `matrices`: query, key, value, output, wide, narrow, all `[in, out]`; `vectors`: their biases, then scale and shift of both
-/// LayerNorms.
-pub(super) fn encoder_layer(hidden: Tensor<2>, (matrices, vectors): LayerTensors, spec: Arc<LayerSpec>) -> Tensor<2> {
-    let [query, key, value, out, wide, narrow] = matrices.try_into().expect("a layer has six matrices");
+/// Runs a layer. `matrices`: query, key, value, output, wide, narrow, all `[in, out]`; `vectors`:
+/// their biases, then scale and shift of both LayerNorms.
+pub(super) fn encoder_layer(
+    hidden: Tensor<2>,
+    (matrices, vectors): LayerTensors,
+    spec: Arc<LayerSpec>,
+) -> Tensor<2> {
+    let [query, key, value, out, wide, narrow] =
+        matrices.try_into().expect("a layer has six matrices");
     let [b_query, b_key, b_value, b_out, b_wide, b_narrow, scale_1, shift_1, scale_2, shift_2] =
         vectors.try_into().expect("a layer has ten vectors");
     Tensor::from_dispatch(<Dispatch as EncoderOps>::encoder_layer(
@@ -135,7 +144,8 @@ impl EncoderOps for Flex {
         t15: Primitive,
         spec: Arc<LayerSpec>,
     ) -> Primitive {
-        let tensors = [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15].map(contiguous);
+        let tensors =
+            [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15].map(contiguous);
         run(&contiguous(hidden), &tensors, &spec).0
     }
 }
@@ -155,15 +165,26 @@ struct LayerBackward;
 impl Backward<Flex, { TENSORS + 1 }> for LayerBackward {
     type State = State;
 
-    fn backward(self, ops: Ops<State, { TENSORS + 1 }>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<State, { TENSORS + 1 }>,
+        grads: &mut Gradients,
+        _: &mut Checkpointer,
+    ) {
         let State { hidden, tensors, saved, spec } = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let gradient = slice(&gradient).to_vec();
-        let (of_hidden, found) =
-            layer::backward(gradient, slice(&hidden), &tensors.each_ref().map(slice), &saved, &spec);
+        let (of_hidden, found) = layer::backward(
+            gradient,
+            slice(&hidden),
+            &tensors.each_ref().map(slice),
+            &saved,
+            &spec,
+        );
         let found = std::iter::once(of_hidden).chain(found);
         let likes = std::iter::once(&hidden).chain(&tensors);
-        let found = found.zip(likes).map(|(values, like)| tensor(values, like.layout().shape().clone()));
+        let found =
+            found.zip(likes).map(|(values, like)| tensor(values, like.layout().shape().clone()));
         register(ops.parents.map(|input| input.map(|node| node.id)), found, grads);
     }
 }
@@ -194,7 +215,9 @@ impl<C: CheckpointStrategy> EncoderOps for Autodiff<Flex, C> {
         let [hidden, tensors @ ..] = all.map(|tensor| contiguous(tensor.into_primitive()));
         let (output, saved) = run(&hidden, &tensors, &spec);
         match LayerBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(State { hidden, tensors, saved: Arc::new(saved), spec }, output),
+            OpsKind::Tracked(prep) => {
+                prep.finish(State { hidden, tensors, saved: Arc::new(saved), spec }, output)
+            }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

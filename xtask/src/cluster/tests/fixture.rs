@@ -97,14 +97,19 @@ impl World {
 
     #[track_caller]
     pub(super) fn wait(&self, what: &str, holds: impl FnMut(&Cluster) -> bool) {
-        assert!(self.cluster.wait_until(PATIENCE, holds), "{what} does not come true\n{}", self.story());
+        assert!(
+            self.cluster.wait_until(PATIENCE, holds),
+            "{what} does not come true\n{}",
+            self.story()
+        );
     }
 
     /// What was logged, and what the objects say: for the eyes of whoever finds a test red.
     pub(super) fn story(&self) -> String {
         let objects = self.cluster.objects();
-        let status =
-            |object: &gitops::Object| format!("{}: {}", object.id(), object.at("/status").unwrap_or(&Value::Null));
+        let status = |object: &gitops::Object| {
+            format!("{}: {}", object.id(), object.at("/status").unwrap_or(&Value::Null))
+        };
         let objects = objects.iter().map(status).collect::<Vec<_>>().join("\n");
         format!("{}\n{objects}\n{:?}", locked(&self.log).join("\n"), self.cluster.pods("default"))
     }
@@ -117,14 +122,22 @@ impl World {
 
 fn ask(url: &str) -> Result<String, String> {
     let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE)).build();
-    let mut response = ureq::Agent::new_with_config(config).get(url).call().map_err(|error| error.to_string())?;
+    let mut response =
+        ureq::Agent::new_with_config(config).get(url).call().map_err(|error| error.to_string())?;
     response.body_mut().read_to_string().map_err(|error| error.to_string())
 }
 
 /// Runs git; its answer without the line end.
 pub(super) fn git(dir: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "user.name=Test",
+            "-c",
+            "user.email=test@example.com",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(args)
         .env_remove("GIT_DIR")
         .env_remove("GIT_INDEX_FILE")

@@ -1,4 +1,5 @@
-//! The cluster at work: a real repository, real processes, and a program that stands in for the model server.
+//! The cluster at work: a real repository, real processes, and a program that stands in for the
+//! model server.
 
 mod fixture;
 mod server;
@@ -58,7 +59,8 @@ fn a_version_that_never_becomes_ready_is_reported_while_the_old_one_answers() {
     let before = world.cluster.pods("default")[0].pid;
     let client = Client::begin(&world);
     let revision = world.deploy("never:2", 1);
-    let error = world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
+    let error =
+        world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
     for part in ["HealthCheckFailed", "Deployment/default/web", "statuscode: 503"] {
         assert!(error.contains(part), "{part} is not in {error}");
     }
@@ -75,7 +77,8 @@ fn a_version_that_never_becomes_ready_is_reported_while_the_old_one_answers() {
 #[test]
 fn an_image_that_does_not_exist_is_named() {
     let (world, revision) = World::begin("lost:1", 1);
-    let error = world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
+    let error =
+        world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
     assert!(error.contains("ErrImagePull: manifest unknown: lost:1"), "{error}\n{}", world.story());
     assert_eq!(world.cluster.pods("default")[0].status, "ErrImagePull");
 }
@@ -97,9 +100,13 @@ fn a_killed_process_is_started_again_in_its_pod() {
 #[test]
 fn a_process_that_does_not_answer_is_restarted_even_if_it_ignores_sigterm() {
     let (world, _) = World::begin("deaf:1", 1);
-    world.wait("the process runs", |cluster| cluster.pods("default").iter().any(|pod| pod.pid.is_some()));
+    world.wait("the process runs", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.pid.is_some())
+    });
     let before = world.cluster.pods("default").remove(0).pid.unwrap();
-    world.wait("it was restarted", |cluster| cluster.pods("default").iter().any(|pod| pod.restarts == 1));
+    world.wait("it was restarted", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.restarts == 1)
+    });
     assert!(!runs(before));
     let story = world.story();
     assert!(story.contains("liveness probe failed: dial tcp"), "{story}");
@@ -159,15 +166,17 @@ fn a_service_without_ready_pods_refuses() {
 #[test]
 fn a_source_that_is_no_repository_is_named_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let error = fixture::follow(&dir.path().join("nothing"), dir.path(), &Arc::default()).err().unwrap();
+    let error =
+        fixture::follow(&dir.path().join("nothing"), dir.path(), &Arc::default()).err().unwrap();
     assert!(format!("{error:#}").contains("nothing is no Git repository to follow"), "{error:#}");
 }
 
 #[test]
 fn the_api_shows_what_there_is_and_changes_nothing() {
     let world = World::ready("good:1", 1);
-    let agent =
-        ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build());
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build(),
+    );
     let at = world.cluster.api_url();
     let read = |path: &str| {
         let mut response = agent.get(format!("{at}{path}")).call().unwrap();
@@ -178,7 +187,8 @@ fn the_api_shows_what_there_is_and_changes_nothing() {
     assert_eq!((status, pods["kind"].as_str()), (200, Some("PodList")));
     assert_eq!(pods["items"][0]["status"]["containerStatuses"][0]["ready"], true);
     let (_, all) = read("/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations?limit=500");
-    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|k| k["metadata"]["name"].as_str()).collect();
+    let names: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|k| k["metadata"]["name"].as_str()).collect();
     assert_eq!(names, [Some("app"), Some("flux-system")]);
     let (_, deployment) = read("/apis/apps/v1/namespaces/default/deployments/web");
     assert_eq!(deployment["status"]["availableReplicas"], 1);
@@ -216,10 +226,15 @@ fn a_suspended_kustomization_is_left_alone() {
         });
     };
     let attempted = || world.cluster.kustomization("app").map(|info| info.attempted).unwrap();
-    let text = std::fs::read_to_string(world.dir.path().join("work/clusters/dev/app.yaml")).unwrap();
-    world.write("clusters/dev/app.yaml", &text.replace("prune: true", "prune: true\n  suspend: true"));
+    let text =
+        std::fs::read_to_string(world.dir.path().join("work/clusters/dev/app.yaml")).unwrap();
+    world.write(
+        "clusters/dev/app.yaml",
+        &text.replace("prune: true", "prune: true\n  suspend: true"),
+    );
     applied_by_root(&world.push());
-    // An attempt at the commit that suspends may be under way still; those that come after it must not be attempted.
+    // An attempt at the commit that suspends may be under way still; those that come after it must
+    // not be attempted.
     let second = world.deploy("good:2", 1);
     applied_by_root(&second);
     world.write("note.txt", "a commit later, an attempt at the one before would have begun");

@@ -10,7 +10,12 @@ use crate::peers::Peers;
 use crate::report::Report;
 
 /// Runs both directions.
-pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let dir = workspace.join("target/interop/registries");
     theirs::run(report, peers, program, &dir)?;
     ours::run(report, peers, program, &dir)

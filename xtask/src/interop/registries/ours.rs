@@ -19,13 +19,20 @@ struct Stage {
     digest: String,
 }
 
-pub(super) fn run(report: &mut Report, peers: &Peers, kit: &Path, dir: &Path) -> anyhow::Result<()> {
+pub(super) fn run(
+    report: &mut Report,
+    peers: &Peers,
+    kit: &Path,
+    dir: &Path,
+) -> anyhow::Result<()> {
     let stage = stage(peers, kit, dir)?;
     if let Some(skopeo) = or_skip(report, "skopeo", peers.debian("skopeo", "skopeo")) {
         let version = stage.shop.run(&skopeo, "--version")?;
         show_skopeo(report, &stage, &skopeo, version.trim());
     }
-    if let Some(oras) = or_skip(report, "oras", peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras")) {
+    if let Some(oras) =
+        or_skip(report, "oras", peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras"))
+    {
         show_oras(report, &stage, &oras);
     }
     let crane = peers.go("github.com/google/go-containerregistry/cmd/crane", "v0.22.1", "crane");
@@ -44,10 +51,21 @@ fn stage(peers: &Peers, kit: &Path, dir: &Path) -> anyhow::Result<Stage> {
     let htpasswd = peers.debian("apache2-utils", "htpasswd")?;
     fs::write(shop.dir.join("users"), shop.run(&htpasswd, "-Bbn user secret")?)?;
     let file = |name: &str| shop.dir.join(name).display().to_string();
-    let flags = ["--htpasswd", &file("users"), "--tls-cert", &file("server.pem"), "--tls-key", &file("server.key")];
+    let flags = [
+        "--htpasswd",
+        &file("users"),
+        "--tls-cert",
+        &file("server.pem"),
+        "--tls-key",
+        &file("server.key"),
+    ];
     let registry = Registry::ours(kit, &shop.dir.join("registry"), "127.0.0.1:0", &flags)?;
     let digest = shop.pack("home", &registry.address, SIZE)?;
-    shop.kit_with("home", &format!("login {} -u user --password-stdin --tls-cert ca.pem", registry.address), "secret")?;
+    shop.kit_with(
+        "home",
+        &format!("login {} -u user --password-stdin --tls-cert ca.pem", registry.address),
+        "secret",
+    )?;
     shop.kit("home", &format!("push {}/demo/kit:v1 --tls-cert ca.pem", registry.address))?;
     let certificates = shop.dir.join("certs.d");
     fs::create_dir_all(&certificates)?;
@@ -60,7 +78,8 @@ impl Stage {
     fn check(&self, repository: &str) -> anyhow::Result<()> {
         let name = format!("{}/{repository}", self.registry.address);
         let home = format!("check-{}", repository.replace(['/', ':'], "-"));
-        let login = format!("login {} -u user --password-stdin --tls-cert ca.pem", self.registry.address);
+        let login =
+            format!("login {} -u user --password-stdin --tls-cert ca.pem", self.registry.address);
         self.shop.kit_with(&home, &login, "secret")?;
         let pulled = self.shop.kit(&home, &format!("pull {name} --tls-cert ca.pem"))?;
         ensure!(digest_of(&pulled)? == self.digest, "another digest: {pulled}");
@@ -72,20 +91,34 @@ impl Stage {
 fn show_skopeo(report: &mut Report, stage: &Stage, skopeo: &Path, version: &str) {
     let (address, shop) = (&stage.registry.address, &stage.shop);
     report.claim(version, "login", || {
-        shop.run_with(skopeo, &format!("login --cert-dir certs.d -u user --password-stdin {address}"), "secret")
-            .map(drop)
+        shop.run_with(
+            skopeo,
+            &format!("login --cert-dir certs.d -u user --password-stdin {address}"),
+            "secret",
+        )
+        .map(drop)
     });
     report.claim(version, "copy out of it and into it again", || {
-        shop.run(skopeo, &format!("copy --src-cert-dir certs.d docker://{address}/demo/kit:v1 oci:skopeo:v1"))?;
+        shop.run(
+            skopeo,
+            &format!("copy --src-cert-dir certs.d docker://{address}/demo/kit:v1 oci:skopeo:v1"),
+        )?;
         shop.check_blobs("skopeo")?;
-        shop.run(skopeo, &format!("copy --dest-cert-dir certs.d oci:skopeo:v1 docker://{address}/demo/skopeo:v1"))?;
+        shop.run(
+            skopeo,
+            &format!(
+                "copy --dest-cert-dir certs.d oci:skopeo:v1 docker://{address}/demo/skopeo:v1"
+            ),
+        )?;
         stage.check("demo/skopeo:v1")
     });
     report.claim(version, "list-tags and delete", || {
-        let tags = shop.run(skopeo, &format!("list-tags --cert-dir certs.d docker://{address}/demo/skopeo"))?;
+        let tags = shop
+            .run(skopeo, &format!("list-tags --cert-dir certs.d docker://{address}/demo/skopeo"))?;
         ensure!(tags.contains("\"v1\""), "{tags}");
         shop.run(skopeo, &format!("delete --cert-dir certs.d docker://{address}/demo/skopeo:v1"))?;
-        let after = shop.run(skopeo, &format!("list-tags --cert-dir certs.d docker://{address}/demo/skopeo"));
+        let after = shop
+            .run(skopeo, &format!("list-tags --cert-dir certs.d docker://{address}/demo/skopeo"));
         ensure!(!after.unwrap_or_default().contains("\"v1\""), "the tag is still there");
         Ok(())
     });
@@ -98,14 +131,23 @@ fn show_oras(report: &mut Report, stage: &Stage, oras: &Path) {
         shop.run_with(oras, &line, "secret").map(drop)
     });
     report.claim(peer, "cp out of it and into it again", || {
-        shop.run(oras, &format!("cp --from-ca-file ca.pem --to-oci-layout {address}/demo/kit:v1 oras:v1"))?;
+        shop.run(
+            oras,
+            &format!("cp --from-ca-file ca.pem --to-oci-layout {address}/demo/kit:v1 oras:v1"),
+        )?;
         shop.check_blobs("oras")?;
-        shop.run(oras, &format!("cp --from-oci-layout --to-ca-file ca.pem oras:v1 {address}/demo/oras:v1"))?;
+        shop.run(
+            oras,
+            &format!("cp --from-oci-layout --to-ca-file ca.pem oras:v1 {address}/demo/oras:v1"),
+        )?;
         stage.check("demo/oras:v1")
     });
     report.claim(peer, "push and pull of files", || {
         fs::write(shop.dir.join("note.txt"), "a note")?;
-        shop.run(oras, &format!("push --ca-file ca.pem {address}/demo/files:v1 note.txt:text/plain"))?;
+        shop.run(
+            oras,
+            &format!("push --ca-file ca.pem {address}/demo/files:v1 note.txt:text/plain"),
+        )?;
         shop.run(oras, &format!("pull --ca-file ca.pem -o pulled {address}/demo/files:v1"))?;
         ensure!(fs::read_to_string(shop.dir.join("pulled/note.txt"))? == "a note", "another note");
         Ok(())
@@ -133,7 +175,8 @@ fn show_oras(report: &mut Report, stage: &Stage, oras: &Path) {
 fn show_crane(report: &mut Report, stage: &Stage, crane: &Path) {
     let (address, shop, peer) = (&stage.registry.address, &stage.shop, "crane 0.22.1");
     report.claim(peer, "auth login", || {
-        shop.run_with(crane, &format!("auth login {address} -u user --password-stdin"), "secret").map(drop)
+        shop.run_with(crane, &format!("auth login {address} -u user --password-stdin"), "secret")
+            .map(drop)
     });
     report.claim(peer, "copy, pull and push", || {
         shop.run(crane, &format!("copy {address}/demo/kit:v1 {address}/demo/crane:v1"))?;
@@ -158,7 +201,11 @@ fn show_crane(report: &mut Report, stage: &Stage, crane: &Path) {
 fn show_kit(report: &mut Report, stage: &Stage, kit: &Path) {
     let (address, shop, peer) = (&stage.registry.address, &stage.shop, &format!("kit {KIT}"));
     report.claim(peer, "login, pull, unpack, pack and push", || {
-        shop.run_with(kit, &format!("login {address} -u user --password-stdin --config kit"), "secret")?;
+        shop.run_with(
+            kit,
+            &format!("login {address} -u user --password-stdin --config kit"),
+            "secret",
+        )?;
         shop.run(kit, &format!("pull {address}/demo/kit:v1 --config kit"))?;
         shop.run(kit, &format!("unpack {address}/demo/kit:v1 -d unpacked --config kit"))?;
         shop.run(kit, &format!("pack unpacked -t {address}/demo/again:v1 --config kit"))?;

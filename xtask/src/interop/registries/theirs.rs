@@ -23,10 +23,16 @@ struct Way<'a> {
     logs_in: bool,
 }
 
-pub(super) fn run(report: &mut Report, peers: &Peers, kit: &Path, dir: &Path) -> anyhow::Result<()> {
+pub(super) fn run(
+    report: &mut Report,
+    peers: &Peers,
+    kit: &Path,
+    dir: &Path,
+) -> anyhow::Result<()> {
     let debian = peers.debian("docker-registry", "docker-registry")?;
     let version = run_quietly(std::process::Command::new(&debian).arg("--version"))?;
-    let version = version.split_whitespace().last().unwrap_or("?").trim_start_matches('v').to_owned();
+    let version =
+        version.split_whitespace().last().unwrap_or("?").trim_start_matches('v').to_owned();
     let basic = format!("docker-registry {version}, htpasswd over TLS");
     with_users(report, &basic, peers, &debian, Shop::open(dir.join("basic"), kit.to_owned())?)?;
     let tokens = format!("docker-registry {version}, token service");
@@ -34,16 +40,26 @@ pub(super) fn run(report: &mut Report, peers: &Peers, kit: &Path, dir: &Path) ->
     match peers.go("github.com/distribution/distribution/v3/cmd/registry", "v3.1.2", "registry") {
         Ok(program) => {
             let shop = Shop::open(dir.join("distribution"), kit.to_owned())?;
-            let registry = Registry::distribution(&program, &shop.dir.join("registry"), distribution_config)?;
-            show(report, &shop, &Way { peer: "distribution 3.1.2", registry: &registry, flags: "", logs_in: false });
+            let registry =
+                Registry::distribution(&program, &shop.dir.join("registry"), distribution_config)?;
+            show(
+                report,
+                &shop,
+                &Way { peer: "distribution 3.1.2", registry: &registry, flags: "", logs_in: false },
+            );
         }
         Err(error) => report.skip("distribution v3", "push and pull", &first_line(&error)),
     }
     match peers.go(ZOT.0, ZOT.1, "zot") {
         Ok(program) => {
             let shop = Shop::open(dir.join("zot"), kit.to_owned())?;
-            let registry = Registry::distribution(&program, &shop.dir.join("registry"), zot_config)?;
-            show(report, &shop, &Way { peer: "zot", registry: &registry, flags: "", logs_in: false });
+            let registry =
+                Registry::distribution(&program, &shop.dir.join("registry"), zot_config)?;
+            show(
+                report,
+                &shop,
+                &Way { peer: "zot", registry: &registry, flags: "", logs_in: false },
+            );
         }
         Err(error) => report.skip("zot", "push and pull", &first_line(&error)),
     }
@@ -52,7 +68,11 @@ pub(super) fn run(report: &mut Report, peers: &Peers, kit: &Path, dir: &Path) ->
 
 fn first_line(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
-    text.lines().find(|line| line.contains("403") || line.contains("not available")).unwrap_or(&text).trim().to_owned()
+    text.lines()
+        .find(|line| line.contains("403") || line.contains("not available"))
+        .unwrap_or(&text)
+        .trim()
+        .to_owned()
 }
 
 fn zot_config(address: &str, dir: &Path) -> String {
@@ -63,7 +83,13 @@ fn zot_config(address: &str, dir: &Path) -> String {
     )
 }
 
-fn with_users(report: &mut Report, peer: &str, peers: &Peers, program: &Path, shop: Shop) -> anyhow::Result<()> {
+fn with_users(
+    report: &mut Report,
+    peer: &str,
+    peers: &Peers,
+    program: &Path,
+    shop: Shop,
+) -> anyhow::Result<()> {
     shop.make_certificates()?;
     let htpasswd = peers.debian("apache2-utils", "htpasswd")?;
     let users = shop.run(&htpasswd, "-Bbn user secret")?;
@@ -102,7 +128,11 @@ fn with_tokens(report: &mut Report, peer: &str, program: &Path, shop: Shop) -> a
     })?;
     show(report, &shop, &Way { peer, registry: &registry, flags: "", logs_in: true });
     report.claim(peer, "an identity token is exchanged", || {
-        shop.kit_with("identity", &format!("login {} --password-stdin", registry.address), "identity")?;
+        shop.kit_with(
+            "identity",
+            &format!("login {} --password-stdin", registry.address),
+            "identity",
+        )?;
         shop.kit("identity", &format!("pull {}/demo/kit:v1", registry.address)).map(drop)
     });
     report.claim(peer, "tokens were asked for", || {
@@ -136,7 +166,9 @@ fn show(report: &mut Report, shop: &Shop, way: &Way<'_>) {
         });
     }
     let push = |to: &str| -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&shop.kit("home", &format!("push {tag} {to} {flags} --format json"))?)?)
+        Ok(serde_json::from_str(
+            &shop.kit("home", &format!("push {tag} {to} {flags} --format json"))?,
+        )?)
     };
     report.claim(peer, "push", || {
         let pushed = push("")?;
@@ -162,19 +194,29 @@ fn show(report: &mut Report, shop: &Shop, way: &Way<'_>) {
     report.claim(peer, "remove --remote", || {
         let gone = format!("{address}/demo/mounted@{digest}");
         shop.kit("home", &format!("remove --remote {gone} {flags}"))?;
-        ensure!(shop.kit("home", &format!("remove --remote {gone} {flags}")).is_err(), "it is still there");
+        ensure!(
+            shop.kit("home", &format!("remove --remote {gone} {flags}")).is_err(),
+            "it is still there"
+        );
         Ok(())
     });
     if way.logs_in {
         report.claim(peer, "logout", || {
             shop.kit("home", &format!("logout {address}"))?;
-            ensure!(shop.kit("home", &format!("push {tag} {address}/demo/late:v1 {flags}")).is_err(), "it was taken");
+            ensure!(
+                shop.kit("home", &format!("push {tag} {address}/demo/late:v1 {flags}")).is_err(),
+                "it was taken"
+            );
             Ok(())
         });
     }
 }
 
 /// Where a program lies, or why it cannot be had.
-pub(super) fn or_skip(report: &mut Report, peer: &str, found: anyhow::Result<PathBuf>) -> Option<PathBuf> {
+pub(super) fn or_skip(
+    report: &mut Report,
+    peer: &str,
+    found: anyhow::Result<PathBuf>,
+) -> Option<PathBuf> {
     found.map_err(|error| report.skip(peer, "against our registry", &first_line(&error))).ok()
 }

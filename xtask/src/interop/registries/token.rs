@@ -1,5 +1,6 @@
-//! A token service as the distribution project describes it: a password or an identity token in, a signed token out.
-//! OpenSSL signs; the registry trusts the certificate that travels in the token's head.
+//! A token service as the distribution project describes it: a password or an identity token in, a
+//! signed token out. OpenSSL signs; the registry trusts the certificate that travels in the token's
+//! head.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -60,10 +61,15 @@ fn answer(stream: TcpStream, dir: &Path, n_tokens: &AtomicUsize) -> anyhow::Resu
     }
     let mut form = vec![0; length];
     reader.read_exact(&mut form)?;
-    let query = first.split_whitespace().nth(1).and_then(|path| path.split_once('?')).map_or("", |(_, query)| query);
+    let query = first
+        .split_whitespace()
+        .nth(1)
+        .and_then(|path| path.split_once('?'))
+        .map_or("", |(_, query)| query);
     let fields = fields(&format!("{query}&{}", String::from_utf8_lossy(&form)));
     let is_user = authorization == format!("Basic {}", base64(b"user:secret", false));
-    let is_identity = fields.iter().any(|(name, value)| name == "refresh_token" && value == "identity");
+    let is_identity =
+        fields.iter().any(|(name, value)| name == "refresh_token" && value == "identity");
     let (status, body) = match is_user || is_identity {
         true => {
             n_tokens.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +78,11 @@ fn answer(stream: TcpStream, dir: &Path, n_tokens: &AtomicUsize) -> anyhow::Resu
         false => ("401 Unauthorized", "{}".to_owned()),
     };
     let mut stream = stream;
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )?;
     Ok(stream.flush()?)
 }
 
@@ -86,7 +96,9 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
-        let hex = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0) as u8;
+        let hex = |byte: Option<u8>| {
+            byte.and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0) as u8
+        };
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => bytes.push(hex(rest.next()) * 16 + hex(rest.next())),
@@ -98,7 +110,10 @@ fn decoded(text: &str) -> String {
 
 /// A JSON Web Token with the rights that were asked for.
 fn token(fields: &[(String, String)], dir: &Path) -> anyhow::Result<String> {
-    let scopes = fields.iter().filter(|(name, _)| name == "scope").flat_map(|(_, scopes)| scopes.split_whitespace());
+    let scopes = fields
+        .iter()
+        .filter(|(name, _)| name == "scope")
+        .flat_map(|(_, scopes)| scopes.split_whitespace());
     let access: Vec<Value> = scopes.filter_map(right).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let certificate = fs::read_to_string(dir.join("token.pem"))?;
@@ -108,10 +123,15 @@ fn token(fields: &[(String, String)], dir: &Path) -> anyhow::Result<String> {
         "iss": "xtask", "sub": "user", "aud": "registry", "jti": now.to_string(),
         "iat": now, "nbf": now - 10, "exp": now + 300, "access": access,
     });
-    let text = format!("{}.{}", base64(head.to_string().as_bytes(), true), base64(claims.to_string().as_bytes(), true));
+    let text = format!(
+        "{}.{}",
+        base64(head.to_string().as_bytes(), true),
+        base64(claims.to_string().as_bytes(), true)
+    );
     fs::write(dir.join("token.txt"), &text)?;
     let mut sign = std::process::Command::new("openssl");
-    sign.args(["dgst", "-sha256", "-sign", "token.key", "-out", "token.sig", "token.txt"]).current_dir(dir);
+    sign.args(["dgst", "-sha256", "-sign", "token.key", "-out", "token.sig", "token.txt"])
+        .current_dir(dir);
     run_quietly(&mut sign).context("openssl signs")?;
     Ok(format!("{text}.{}", base64(&fs::read(dir.join("token.sig"))?, true)))
 }
@@ -131,7 +151,8 @@ fn base64(bytes: &[u8], for_urls: bool) -> String {
     };
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let n = chunk.iter().fold(0u32, |n, byte| n << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let n =
+            chunk.iter().fold(0u32, |n, byte| n << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for i in 0..4 {
             match i <= chunk.len() {
                 true => text.push(char::from(alphabet[(n >> (18 - 6 * i)) as usize & 63])),

@@ -1,4 +1,5 @@
-//! What hostile and careless clients do. Each claim is named after its class; the server's memory and health are looked at afterwards.
+//! What hostile and careless clients do. Each claim is named after its class; the server's memory
+//! and health are looked at afterwards.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -21,7 +22,11 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
             let server = stage.serve(stage.tiny(), &[])?;
             let before = server.resident()?;
             abuse(&server)?;
-            let answer = Client::connect(server.address)?.ask(&request("POST", "/predict", &texts::body("good")))?;
+            let answer = Client::connect(server.address)?.ask(&request(
+                "POST",
+                "/predict",
+                &texts::body("good"),
+            ))?;
             ensure!(answer.status == 200, "afterwards a good request gets {}", answer.status);
             let peak = server.peak()?;
             ensure!(peak < before + GROWTH, "memory grew from {before} to {peak} bytes");
@@ -41,31 +46,50 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
             "/predict",
             &texts::body(&"good ".repeat(200_000)),
         ))?;
-        ensure!(answer.status == 200 && answer.header("x-truncated") == "true", "{}", answer.status);
+        ensure!(
+            answer.status == 200 && answer.header("x-truncated") == "true",
+            "{}",
+            answer.status
+        );
         Ok(())
     });
     claim("a million opening brackets are a 422 or 413", &|server| {
-        let answer = Client::connect(server.address)?.ask(&request("POST", "/predict", &"[".repeat(1_000_000)))?;
+        let answer = Client::connect(server.address)?.ask(&request(
+            "POST",
+            "/predict",
+            &"[".repeat(1_000_000),
+        ))?;
         ensure!(answer.status == 422, "{}", answer.status);
         Ok(())
     });
-    claim("slowloris: 300 heads that never end are cut off, and others are answered meanwhile", &|server| {
-        let slow: Vec<TcpStream> = (0..300)
-            .map(|_| {
-                let mut stream = TcpStream::connect(server.address)?;
-                stream.write_all(b"POST /predict HTTP/1.1\r\nhost: x\r\nx: ")?;
-                std::io::Result::Ok(stream)
-            })
-            .collect::<Result<_, _>>()?;
-        let asked = Instant::now();
-        let answer = Client::connect(server.address)?.ask(&request("POST", "/predict", &texts::body("good")))?;
-        ensure!(answer.status == 200 && asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-        for mut stream in slow {
-            stream.set_read_timeout(Some(Duration::from_secs(40)))?;
-            ensure!(stream.read_to_end(&mut Vec::new()).is_ok(), "it was not cut off");
-        }
-        Ok(())
-    });
+    claim(
+        "slowloris: 300 heads that never end are cut off, and others are answered meanwhile",
+        &|server| {
+            let slow: Vec<TcpStream> = (0..300)
+                .map(|_| {
+                    let mut stream = TcpStream::connect(server.address)?;
+                    stream.write_all(b"POST /predict HTTP/1.1\r\nhost: x\r\nx: ")?;
+                    std::io::Result::Ok(stream)
+                })
+                .collect::<Result<_, _>>()?;
+            let asked = Instant::now();
+            let answer = Client::connect(server.address)?.ask(&request(
+                "POST",
+                "/predict",
+                &texts::body("good"),
+            ))?;
+            ensure!(
+                answer.status == 200 && asked.elapsed() < Duration::from_secs(2),
+                "{:?}",
+                asked.elapsed()
+            );
+            for mut stream in slow {
+                stream.set_read_timeout(Some(Duration::from_secs(40)))?;
+                ensure!(stream.read_to_end(&mut Vec::new()).is_ok(), "it was not cut off");
+            }
+            Ok(())
+        },
+    );
     claim("1,000 half-sent bodies of 1 MB hold no more than the budget", &|server| {
         let half = |_| {
             let mut stream = TcpStream::connect(server.address)?;
@@ -93,10 +117,16 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         Ok(())
     });
     claim("request smuggling: two lengths, or a length and chunks, are refused", &|server| {
-        for head in ["content-length: 5\r\ncontent-length: 6", "content-length: 5\r\ntransfer-encoding: xchunked"] {
+        for head in [
+            "content-length: 5\r\ncontent-length: 6",
+            "content-length: 5\r\ntransfer-encoding: xchunked",
+        ] {
             let question = format!("POST /predict HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n{{}}   ");
             let answer = Client::connect(server.address)?.ask(question.as_bytes());
-            ensure!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 400), "{head} was taken");
+            ensure!(
+                answer.is_err() || answer.is_ok_and(|answer| answer.status == 400),
+                "{head} was taken"
+            );
         }
         Ok(())
     });

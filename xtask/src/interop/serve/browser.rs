@@ -12,10 +12,9 @@ use super::Stage;
 use crate::report::Report;
 
 pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
-    let programs = stage
-        .peers
-        .debian("chromium", "chromium")
-        .and_then(|chromium| Ok((chromium, stage.peers.debian("chromium-driver", "chromedriver")?)));
+    let programs = stage.peers.debian("chromium", "chromium").and_then(|chromium| {
+        Ok((chromium, stage.peers.debian("chromium-driver", "chromedriver")?))
+    });
     let (chromium, driver) = match programs {
         Ok(programs) => programs,
         Err(error) => return report.skip("Chromium", "shows /ui and /docs", &format!("{error:#}")),
@@ -38,7 +37,8 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         browser.screenshot(&stage.workspace.join("target/interop/ui.png"))
     });
     report.claim("Chromium", "shows errors on /ui, and follows ?text=", || {
-        let (server, browser) = (stage.serve(stage.tiny(), &[])?, Browser::start(&driver, &chromium)?);
+        let (server, browser) =
+            (stage.serve(stage.tiny(), &[])?, Browser::start(&driver, &chromium)?);
         browser.open(&format!("http://{}/ui?text=good", server.address))?;
         browser.until("document.querySelectorAll('.result').length", |n| *n == 1)?;
         browser.run("document.getElementById('texts').value = 'x\\n'.repeat(200)")?;
@@ -75,10 +75,19 @@ impl Browser {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(driver);
         crate::process::end_with_us(&mut command);
-        let driver = command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let driver = command
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         let mut browser = Self { driver, session: format!("http://127.0.0.1:{port}/session") };
-        let args =
-            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=900,1000"];
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=900,1000",
+        ];
         let chrome = json!({ "binary": chromium, "args": args });
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": chrome, "goog:loggingPrefs": { "browser": "ALL" } } } });
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -89,7 +98,8 @@ impl Browser {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         };
-        browser.session += &format!("/{}", made["sessionId"].as_str().context("a session has an id")?);
+        browser.session +=
+            &format!("/{}", made["sessionId"].as_str().context("a session has an id")?);
         Ok(browser)
     }
 
@@ -119,13 +129,15 @@ impl Browser {
     fn click(&self, selector: &str) -> anyhow::Result<()> {
         let found = json!({ "using": "css selector", "value": selector });
         let element = call("POST", &format!("{}/element", self.session), &found)?;
-        let Some(id) = element.as_object().and_then(|element| element.values().next()?.as_str()) else {
+        let Some(id) = element.as_object().and_then(|element| element.values().next()?.as_str())
+        else {
             bail!("there is no {selector}");
         };
         call("POST", &format!("{}/element/{id}/click", self.session), &json!({})).map(drop)
     }
 
-    /// What the console says: errors of scripts, and whatever the content security policy has refused. Answers that were errors on purpose do not count.
+    /// What the console says: errors of scripts, and whatever the content security policy has
+    /// refused. Answers that were errors on purpose do not count.
     fn complaints(&self) -> anyhow::Result<Vec<Value>> {
         let log = call("POST", &format!("{}/se/log", self.session), &json!({ "type": "browser" }))?;
         Ok(log.as_array().cloned().unwrap_or_default())
@@ -133,7 +145,9 @@ impl Browser {
 
     fn screenshot(&self, path: &Path) -> anyhow::Result<()> {
         let mut answer = ureq::get(format!("{}/screenshot", self.session)).call()?;
-        let document: Value = serde_json::from_str(&answer.body_mut().with_config().limit(64 << 20).read_to_string()?)?;
+        let document: Value = serde_json::from_str(
+            &answer.body_mut().with_config().limit(64 << 20).read_to_string()?,
+        )?;
         fs_err::create_dir_all(path.parent().context("a file lies in a folder")?)?;
         fs_err::write(path, base64(document["value"].as_str().context("a picture")?)?)?;
         Ok(())
@@ -151,9 +165,11 @@ impl Drop for Browser {
 fn call(method: &str, url: &str, body: &Value) -> anyhow::Result<Value> {
     ensure!(method == "POST", "only POST is needed");
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let mut answer = agent.post(url).header("content-type", "application/json").send(body.to_string())?;
+    let mut answer =
+        agent.post(url).header("content-type", "application/json").send(body.to_string())?;
     let status = answer.status();
-    let document: Value = serde_json::from_str(&answer.body_mut().with_config().limit(64 << 20).read_to_string()?)?;
+    let document: Value =
+        serde_json::from_str(&answer.body_mut().with_config().limit(64 << 20).read_to_string()?)?;
     ensure!(status.is_success(), "{url}: {status} {}", document["value"]["message"]);
     Ok(document["value"].clone())
 }

@@ -1,4 +1,5 @@
-//! The server before the real clients and peers: PyTorch, the FastAPI app, schemathesis, Triton's client, Chromium; and under abuse.
+//! The server before the real clients and peers: PyTorch, the FastAPI app, schemathesis, Triton's
+//! client, Chromium; and under abuse.
 
 mod abuse;
 mod browser;
@@ -24,8 +25,14 @@ struct Stage<'a> {
     python: anyhow::Result<PathBuf>,
 }
 
-pub(super) fn run(peers: &Peers, program: &Path, workspace: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let stage = Stage { peers, workspace, kit_rs: program.to_owned(), python: serving::python(peers) };
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    workspace: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let stage =
+        Stage { peers, workspace, kit_rs: program.to_owned(), python: serving::python(peers) };
     logits::run(&stage, report);
     fastapi::run(&stage, report);
     report.claim("schemathesis", "finds no failure against /openapi.json", || schemathesis(&stage));
@@ -58,7 +65,8 @@ fn schemathesis(stage: &Stage<'_>) -> anyhow::Result<()> {
     let python = stage.peers.python("schemathesis", &["schemathesis==4.32.5"])?;
     let server = stage.serve(stage.tiny(), &[])?;
     let program = python.with_file_name("schemathesis");
-    // That a tensor has as many texts as its shape says is nothing that a schema can express, so valid data may be refused there.
+    // That a tensor has as many texts as its shape says is nothing that a schema can express, so
+    // valid data may be refused there.
     let infer = ["--include-path-regex", "/infer$", "--exclude-checks", "positive_data_acceptance"];
     for part in [&["--exclude-path-regex", "/infer$"][..], &infer] {
         let mut command = Command::new(&program);

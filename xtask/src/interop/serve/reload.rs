@@ -22,13 +22,21 @@ const N_CLIENTS: usize = 32;
 const N_ROUNDS: usize = 100;
 
 pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
-    report.claim("32 clients", "lose nothing over 100 reloads, and no answer mixes two models", || reloads(stage));
-    report.claim("32 clients", "lose nothing over 100 times SIGTERM, and the server exits with 0", || {
-        terminations(stage)
-    });
-    report.claim("kit-rs", "--watch follows a tag; --canary and --shadow are measured; a bad model is refused", || {
-        watch(stage)
-    });
+    report.claim(
+        "32 clients",
+        "lose nothing over 100 reloads, and no answer mixes two models",
+        || reloads(stage),
+    );
+    report.claim(
+        "32 clients",
+        "lose nothing over 100 times SIGTERM, and the server exits with 0",
+        || terminations(stage),
+    );
+    report.claim(
+        "kit-rs",
+        "--watch follows a tag; --canary and --shadow are measured; a bad model is refused",
+        || watch(stage),
+    );
 }
 
 /// Two ModelKits that answer with different labels.
@@ -57,7 +65,8 @@ fn kits(stage: &Stage<'_>) -> anyhow::Result<Kits> {
         config["id2label"] = json!({ "0": label, "1": label });
         fs::write(path, config.to_string())?;
         pack(stage, &home, &folder, reference)?;
-        let inspected = kit_rs(stage, &home).args(["inspect", reference, "--format", "json"]).output()?;
+        let inspected =
+            kit_rs(stage, &home).args(["inspect", reference, "--format", "json"]).output()?;
         let document: Value = serde_json::from_slice(&inspected.stdout)?;
         let digest = document["digest"].as_str().context("inspect tells the digest")?;
         labels.insert(digest.to_owned(), label);
@@ -83,16 +92,24 @@ fn kit_rs(stage: &Stage<'_>, home: &Path) -> Command {
 fn serve(stage: &Stage<'_>, kits: &Kits, more: &[&str]) -> anyhow::Result<(Server, SocketAddr)> {
     let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = kit_rs(stage, &kits.home);
-    command.args(["serve", kits.references[0], "--port", "0", "--admin", &admin.to_string()]).args(more);
+    command
+        .args(["serve", kits.references[0], "--port", "0", "--admin", &admin.to_string()])
+        .args(more);
     Ok((Server::that_says_where(command)?, admin))
 }
 
-fn order(admin: SocketAddr, method: &str, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+fn order(
+    admin: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<(u16, Value)> {
     let answer = Client::connect(admin)?.ask(&request(method, path, &body.to_string()))?;
     Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null)))
 }
 
-/// Asks until told to stop; each answer must have the label of the digest in its header. Returns the digests that were met.
+/// Asks until told to stop; each answer must have the label of the digest in its header. Returns
+/// the digests that were met.
 fn ask(
     address: SocketAddr,
     kits: &Kits,
@@ -115,8 +132,12 @@ fn ask(
         }
         ensure!(answer.status == 200, "{}: {body}", answer.status);
         let digest = answer.header("x-modelkit-digest");
-        let label = kits.labels.get(digest).with_context(|| format!("an unknown digest {digest}"))?;
-        ensure!(body.matches(&format!("\"label\":\"{label}\"")).count() == 3, "{digest} answered {body}");
+        let label =
+            kits.labels.get(digest).with_context(|| format!("an unknown digest {digest}"))?;
+        ensure!(
+            body.matches(&format!("\"label\":\"{label}\"")).count() == 3,
+            "{digest} answered {body}"
+        );
         seen.insert(digest.to_owned());
         n_answers.fetch_add(1, Ordering::Relaxed);
     }
@@ -129,29 +150,38 @@ fn reloads(stage: &Stage<'_>) -> anyhow::Result<()> {
     let (stop, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let digests: Vec<&String> = kits.labels.keys().collect();
     let (seen, slowest) = std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..N_CLIENTS).map(|_| scope.spawn(|| ask(server.address, &kits, &stop, &n_answers))).collect();
+        let clients: Vec<_> = (0..N_CLIENTS)
+            .map(|_| scope.spawn(|| ask(server.address, &kits, &stop, &n_answers)))
+            .collect();
         let reload = || {
             let mut slowest = Duration::ZERO;
             for n in 0..N_ROUNDS {
                 let began = Instant::now();
                 let reference = format!("demo/kit@{}", digests[n % 2]);
-                let (status, said) = order(admin, "POST", "/admin/reload", &json!({ "reference": reference }))?;
-                ensure!(status == 200 && said["digest"] == json!(digests[n % 2]), "{status} {said}");
+                let (status, said) =
+                    order(admin, "POST", "/admin/reload", &json!({ "reference": reference }))?;
+                ensure!(
+                    status == 200 && said["digest"] == json!(digests[n % 2]),
+                    "{status} {said}"
+                );
                 slowest = slowest.max(began.elapsed());
             }
             anyhow::Ok(slowest)
         };
         let slowest = reload();
         stop.store(true, Ordering::Relaxed);
-        let seen: Vec<_> = clients.into_iter().map(|client| client.join().expect("no client panics")).collect();
+        let seen: Vec<_> =
+            clients.into_iter().map(|client| client.join().expect("no client panics")).collect();
         (seen, slowest)
     });
     let slowest = slowest?;
     for seen in seen {
         ensure!(seen?.len() == 2, "a client has not met both models");
     }
-    crate::e2e::say(&format!("          {} answers, slowest reload {slowest:?}", n_answers.into_inner()));
+    crate::e2e::say(&format!(
+        "          {} answers, slowest reload {slowest:?}",
+        n_answers.into_inner()
+    ));
     Ok(())
 }
 
@@ -161,13 +191,17 @@ fn terminations(stage: &Stage<'_>) -> anyhow::Result<()> {
         let server = stage.serve(stage.tiny(), &["--drain-delay", "0"])?;
         let (address, n_before) = (server.address, AtomicUsize::new(0));
         let (ended, clients) = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..N_CLIENTS).map(|_| scope.spawn(|| until_it_ends(address, &n_before))).collect();
+            let clients: Vec<_> =
+                (0..N_CLIENTS).map(|_| scope.spawn(|| until_it_ends(address, &n_before))).collect();
             let deadline = Instant::now() + Duration::from_secs(20);
             while n_before.load(Ordering::Relaxed) < 4 * N_CLIENTS && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let ended = server.end();
-            let clients: Vec<_> = clients.into_iter().map(|client| client.join().expect("no client panics")).collect();
+            let clients: Vec<_> = clients
+                .into_iter()
+                .map(|client| client.join().expect("no client panics"))
+                .collect();
             (ended, clients)
         });
         let (status, took) = ended?;
@@ -181,7 +215,8 @@ fn terminations(stage: &Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks until the connection is refused or closed between two requests; a request that was taken must be answered.
+/// Asks until the connection is refused or closed between two requests; a request that was taken
+/// must be answered.
 fn until_it_ends(address: SocketAddr, n_answers: &AtomicUsize) -> anyhow::Result<()> {
     let question = request("POST", "/predict", &texts::body("i love this film"));
     let Ok(mut client) = Client::connect(address) else { return Ok(()) };
@@ -205,15 +240,18 @@ fn watch(stage: &Stage<'_>) -> anyhow::Result<()> {
     let mut client = Client::connect(server.address)?;
     let mut met = BTreeSet::new();
     for n in 0..100 {
-        let answer = client.ask(&request("POST", "/predict", &texts::body(&format!("good film {n}"))))?;
+        let answer =
+            client.ask(&request("POST", "/predict", &texts::body(&format!("good film {n}"))))?;
         met.insert(answer.header("x-modelkit-digest").to_owned());
     }
     ensure!(met.len() == 2, "the canary got nothing: {met:?}");
     until("second opinions are counted", || {
         let metrics = client.ask(&request("GET", "/metrics", ""))?;
         let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
-        let counts =
-            |role: &str| metrics.contains(&format!("second_opinions_total{{of=\"{role}\",result=\"disagrees\"}}"));
+        let counts = |role: &str| {
+            metrics
+                .contains(&format!("second_opinions_total{{of=\"{role}\",result=\"disagrees\"}}"))
+        };
         Ok(counts("canary") && counts("shadow"))
     })?;
     let (status, _) = order(admin, "DELETE", "/admin/canary", &json!({}))?;
@@ -222,7 +260,8 @@ fn watch(stage: &Stage<'_>) -> anyhow::Result<()> {
     // The tag moves, and the server follows.
     let [one, two] = kits.references;
     run_quietly(kit_rs(stage, &kits.home).args(["tag", two, one]))?;
-    let digest_of_two = kits.labels.iter().find(|(_, label)| **label == "two").map(|(digest, _)| digest.clone());
+    let digest_of_two =
+        kits.labels.iter().find(|(_, label)| **label == "two").map(|(digest, _)| digest.clone());
     let served = |client: &mut Client| -> anyhow::Result<Option<String>> {
         let answer = client.ask(&request("POST", "/predict", &texts::body("good")))?;
         ensure!(answer.status == 200, "{}", answer.status);
@@ -235,8 +274,12 @@ fn watch(stage: &Stage<'_>) -> anyhow::Result<()> {
     fs::create_dir_all(broken.join("model"))?;
     fs::copy(stage.tiny().join("config.json"), broken.join("model/config.json"))?;
     pack(stage, &kits.home, &broken, "demo/kit:broken")?;
-    let (status, said) = order(admin, "POST", "/admin/reload", &json!({ "reference": "demo/kit:broken" }))?;
-    ensure!(status == 502 && said["error"].to_string().contains("tokenizer.json"), "{status} {said}");
+    let (status, said) =
+        order(admin, "POST", "/admin/reload", &json!({ "reference": "demo/kit:broken" }))?;
+    ensure!(
+        status == 502 && said["error"].to_string().contains("tokenizer.json"),
+        "{status} {said}"
+    );
     ensure!(served(&mut client)? == digest_of_two, "the old one does not keep serving");
     Ok(())
 }
