@@ -15,6 +15,7 @@
 //! | `server` | the embedded registry: a layout with a door | `server` |
 //! | `hub` | Hugging Face's hub: a client, and a door | `hub`, `server` |
 
+mod blobs;
 pub mod content;
 pub mod layout;
 pub mod reference;
@@ -32,10 +33,11 @@ mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod file_stream;
 
+pub use blobs::Blobs;
 #[cfg(feature = "client")]
 pub use client::{
     Client, ClientOptions, Credential, CredentialFile, Credentials, Direction, Event, How, Pulled,
-    Pushed, pull, push,
+    Pushed, RepositoryBlobs, pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
 pub use error::{Error, Result};

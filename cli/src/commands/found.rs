@@ -1,13 +1,9 @@
 //! ModelKits wherever they are: in the local layout, else in their registry, whose layers are
 //! streamed when they are wanted.
 
-use std::io::{self, Read};
-
 use anyhow::Context as _;
-use modelkit::{Blobs, Filter, ModelKit, Role, Source};
-use registry::content::Descriptor;
-use registry::{Client, Layout, Reference};
-use tokio::runtime::Handle;
+use modelkit::{Filter, ModelKit, Role, Source};
+use registry::{Blobs, Layout, Reference, RepositoryBlobs};
 
 use crate::network::Network;
 use crate::ui::Ui;
@@ -31,7 +27,7 @@ pub(super) struct Found {
 
 enum Opener {
     Local(Layout),
-    Remote(Remote),
+    Remote(RepositoryBlobs),
 }
 
 impl Found {
@@ -50,7 +46,7 @@ impl Found {
     pub(super) fn remote(&self) -> Option<&Reference> {
         match &self.blobs {
             Opener::Local(_) => None,
-            Opener::Remote(remote) => Some(&remote.reference),
+            Opener::Remote(remote) => Some(remote.reference()),
         }
     }
 }
@@ -89,7 +85,7 @@ pub(super) fn find(
         .with_context(|| format!("cannot read {reference}"))?;
     // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
     let reference = reference.with_digest(kit.descriptor.digest().clone());
-    Ok(Found { kit, blobs: Opener::Remote(Remote { client, reference, runtime: ui.handle() }) })
+    Ok(Found { kit, blobs: Opener::Remote(client.blobs(&reference, ui.handle())) })
 }
 
 /// A ModelKit, and those that its model and its datasets come from.
@@ -136,43 +132,5 @@ impl Together {
             self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))),
         );
         sources
-    }
-}
-
-/// The blobs of a repository in a registry.
-struct Remote {
-    client: Client,
-    reference: Reference,
-    runtime: Handle,
-}
-
-impl Blobs for Remote {
-    fn open(&self, descriptor: &Descriptor) -> registry::Result<Box<dyn Read + Send + '_>> {
-        let blob = self.client.blob(&self.reference, descriptor)?;
-        Ok(Box::new(Streamed { blob, piece: Vec::new(), at: 0, runtime: self.runtime.clone() }))
-    }
-}
-
-/// A blob on its way; the thread that reads it waits for the network.
-struct Streamed {
-    blob: registry::client::Blob,
-    piece: Vec<u8>,
-    at: usize,
-    runtime: Handle,
-}
-
-impl Read for Streamed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.runtime.block_on(self.blob.chunk()).map_err(io::Error::other)? {
-                Some(piece) => (self.piece, self.at) = (piece.into(), 0),
-                None => return Ok(0),
-            }
-        }
-        let rest = &self.piece[self.at..];
-        let n = rest.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&rest[..n]);
-        self.at += n;
-        Ok(n)
     }
 }

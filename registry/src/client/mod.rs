@@ -19,6 +19,7 @@ mod manifest;
 mod quirks;
 mod referrers;
 mod remembered;
+mod repository_blobs;
 mod sending;
 mod spans;
 mod store;
@@ -55,6 +56,7 @@ pub use event::{Direction, Event, How};
 pub use options::ClientOptions;
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
+pub use repository_blobs::RepositoryBlobs;
 
 /// A client of registries. Clones share their connections and tokens.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use kit_registry::{
-    Client, Descriptor, Error, MediaType,
+    Blobs, Client, Descriptor, Error, MediaType,
     content::{self},
     pull, push,
 };
@@ -64,6 +64,24 @@ async fn check_lie(lie: impl Fn() -> Response + Clone + Send + Sync + 'static, c
 #[tokio::test]
 async fn ggcr_2303_a_blob_of_the_right_size_with_another_content_is_refused() {
     check_lie(|| "THE content of a layer".into_response(), "should be sha256:").await;
+}
+
+#[tokio::test]
+async fn a_blob_with_another_content_does_not_end_well_for_plain_code() {
+    let registry =
+        Registry::start_with(|router| lying(router, || "THE content of a layer".into_response()))
+            .await;
+    let (_from, layout) = new_layout();
+    let image = put_image(&layout, &[LAYER]);
+    let tag = registry.reference("demo/kit:v1");
+    push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
+    let layer = layout.document(&image).unwrap().layers.remove(0);
+    let blobs = client().blobs(&tag, tokio::runtime::Handle::current());
+    let read = tokio::task::spawn_blocking(move || {
+        std::io::copy(&mut blobs.open(&layer).unwrap(), &mut std::io::sink())
+    });
+    let error = read.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("does not have the content its digest promises"), "{error}");
 }
 
 #[tokio::test]

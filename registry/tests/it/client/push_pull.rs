@@ -1,7 +1,7 @@
-use std::sync::Mutex;
+use std::{io::Read, sync::Mutex};
 
 use kit_registry::{
-    Error, Event, How, MediaType,
+    Blobs, Error, Event, How, MediaType,
     content::{self, ImageIndexBuilder},
     pull, push,
 };
@@ -24,6 +24,24 @@ async fn what_is_pushed_can_be_pulled() {
     assert_eq!(pulled.downloaded_bytes, pushed.uploaded_bytes);
     assert_eq!(other.resolve(&tag).unwrap(), image);
     assert!(other.verify(&image).unwrap().problems.is_empty());
+}
+
+#[tokio::test]
+async fn plain_code_reads_the_blobs_of_a_registry() {
+    let registry = Registry::start().await;
+    let (_from, layout) = new_layout();
+    let long = "long".repeat(100_000);
+    let image = put_image(&layout, &[&long]);
+    let tag = registry.reference("demo/kit:v1");
+    push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
+    let layer = layout.document(&image).unwrap().layers.remove(0);
+    let blobs = client().blobs(&tag, tokio::runtime::Handle::current());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        blobs.open(&layer)?.read_to_string(&mut text)?;
+        Ok::<_, Error>(text)
+    });
+    assert_eq!(read.await.unwrap().unwrap(), long);
 }
 
 #[tokio::test]
