@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use indicatif::ProgressBar;
-use registry::{Client, ClientOptions, CredentialFile, Event};
+use registry::{Client, ClientCertificate, ClientOptions, CredentialFile, Event, Proxy};
 
 use crate::env;
 use crate::ui::Ui;
@@ -76,12 +76,15 @@ impl Network {
             plain_http: self.plain_http,
             tls_verify: self.tls_verify,
             tls_certs: self.tls_cert.clone(),
-            client_cert: self.cert.clone().zip(self.key.clone()),
-            proxy: self.proxy.clone(),
+            client_cert: self
+                .cert
+                .clone()
+                .zip(self.key.clone())
+                .map(|(chain, key)| ClientCertificate { chain, key }),
+            proxy: self.proxy.clone().map_or(Proxy::System, Proxy::Url),
             concurrency: usize::from(self.concurrency),
             connections: usize::from(self.connections),
             token_hosts: self.token_hosts(),
-            system_proxy: true,
             credentials,
             ..ClientOptions::default()
         })?)

@@ -70,7 +70,7 @@ pub(super) fn find(
             Err(missing) if place == Place::Local || reference.is_local() => {
                 return Err(missing.into());
             }
-            Err(registry::Error::UnknownReference { .. }) => (),
+            Err(registry::Error::Layout(registry::LayoutError::UnknownReference { .. })) => (),
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,7 +1,7 @@
 //! Serving a router as it is, for the commands that have nothing else to do.
 
 use axum::Router;
-use registry::server::{Door, run};
+use registry::server::{ListenOptions, run};
 use serde_json::json;
 
 use crate::ui::Ui;
@@ -11,18 +11,18 @@ use crate::ui::Ui;
 pub(super) fn serve(
     address: &str,
     router: Router,
-    door: Door,
+    options: ListenOptions,
     beside: impl Future<Output = ()>,
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let interrupt = ui.interrupt().clone();
     ui.serve(async {
         let listener = super::listen::bind(address).await?;
-        let scheme = if door.tls.is_some() { "https" } else { "http" };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr()?);
         ui.answer(&url, &json!({ "url": url }))?;
         tokio::select! {
-            () = run(listener, router, door, async move { interrupt.wait().await }) => Ok(()),
+            () = run(listener, router, options, async move { interrupt.wait().await }) => Ok(()),
             () = beside => Ok(()),
         }
     })

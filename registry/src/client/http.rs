@@ -13,13 +13,14 @@ use std::{
 use bytes::Bytes;
 use reqwest::{
     Method, Response,
-    header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RETRY_AFTER},
 };
+use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 pub(crate) use super::call::{Call, Payload};
-use super::{ClientOptions, envelope, location, resolver, retry, tls, warning};
-use crate::{Error, Result};
+use super::{ClientOptions, Proxy, envelope, location, resolver, retry, tls, warning};
+use crate::{ContentError, Error, HttpError, Result};
 
 const MAX_REDIRECTS: usize = 5;
 /// The largest error document that is read, in bytes.
@@ -40,9 +41,9 @@ impl Http {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
         let tls = tls::config(options)?;
         let outside = match &options.proxy {
-            Some(proxy) => base(options, &tls).proxy(reqwest::Proxy::all(proxy).map_err(setup)?),
-            None if options.system_proxy => base(options, &tls),
-            None => base(options, &tls).no_proxy(),
+            Proxy::Url(url) => base(options, &tls).proxy(reqwest::Proxy::all(url).map_err(setup)?),
+            Proxy::System => base(options, &tls),
+            Proxy::None => base(options, &tls).no_proxy(),
         };
         #[cfg(not(feature = "hickory-dns"))]
         let outside = outside.dns_resolver(std::sync::Arc::new(resolver::Resolver));
@@ -133,10 +134,12 @@ impl Http {
 
     /// Reads a whole body that has `limit` bytes at most.
     pub(crate) async fn read(&self, mut response: Response, limit: u64) -> Result<Vec<u8>> {
-        let too_large = |response: &Response, size| Error::TooLarge {
-            what: location::shown(response.url()),
-            size,
-            limit,
+        let too_large = |response: &Response, size| {
+            Error::from(ContentError::TooLarge {
+                what: location::shown(response.url()),
+                size,
+                limit,
+            })
         };
         if let Some(size) = response.content_length().filter(|size| *size > limit) {
             return Err(too_large(&response, size));
@@ -151,6 +154,18 @@ impl Http {
         Ok(read)
     }
 
+    /// Reads a JSON document that has `limit` bytes at most.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        response: Response,
+        limit: u64,
+    ) -> Result<T> {
+        let what = location::shown(response.url());
+        let body = self.read(response, limit).await?;
+        serde_json::from_slice(&body)
+            .map_err(|source| ContentError::InvalidDocument { what, source }.into())
+    }
+
     /// Passes a response on whose status is among `statuses`; another one is an error with the
     /// server's reasons.
     pub(crate) async fn expect(&self, response: Response, statuses: &[u16]) -> Result<Response> {
@@ -159,12 +174,13 @@ impl Http {
             false => {
                 let (url, status) = (location::shown(response.url()), response.status().as_u16());
                 let retry_after = retry_after(&response);
-                Err(Error::Status {
+                Err(HttpError::Status {
                     url,
                     status,
                     retry_after,
                     reasons: self.reasons(response).await,
-                })
+                }
+                .into())
             }
         }
     }
@@ -178,7 +194,8 @@ impl Http {
     }
 
     pub(crate) fn stalled(&self, url: &Url) -> Error {
-        Error::Stalled { url: location::shown(url), seconds: self.stall_timeout.as_secs_f32() }
+        HttpError::Stalled { url: location::shown(url), seconds: self.stall_timeout.as_secs_f32() }
+            .into()
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
@@ -216,16 +233,27 @@ fn base(options: &ClientOptions, tls: &rustls::ClientConfig) -> reqwest::ClientB
 }
 
 fn setup(source: reqwest::Error) -> Error {
-    Error::ClientSetup { source: source.without_url().into() }
+    HttpError::Setup { source: source.without_url().into() }.into()
 }
 
 fn request_error(method: &Method, url: &Url, source: reqwest::Error) -> Error {
     // The address stands in the error already, without the query, which may be a secret.
-    Error::Request {
+    HttpError::Request {
         method: method.to_string(),
         url: location::shown(url),
         source: source.without_url().into(),
     }
+    .into()
+}
+
+/// Checks that a part of a body begins where it was asked for.
+pub(crate) fn check_first_byte(response: &Response, first: u64) -> Result<()> {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    if range.and_then(location::first_byte) == Some(first) {
+        return Ok(());
+    }
+    let url = location::shown(response.url());
+    Err(HttpError::protocol(url, "the range is not the one that was asked for").into())
 }
 
 /// Resolves the target of a redirect, if it may be followed.
@@ -242,7 +270,7 @@ pub(crate) fn target(response: &Response, from: &Url) -> Result<Url> {
 }
 
 fn refused(url: &Url, reason: &str) -> Error {
-    Error::Redirect { url: location::shown(url), reason: reason.to_owned() }
+    HttpError::Redirect { url: location::shown(url), reason: reason.to_owned() }.into()
 }
 
 pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
@@ -253,14 +281,16 @@ pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
 /// Says whether a request that got no answer may get one later.
 fn is_passing(error: &Error, url: &Url) -> bool {
     match error {
-        Error::Stalled { .. } => true,
-        Error::Request { source, .. } => match source.downcast_ref::<reqwest::Error>() {
-            // Nothing listens on this machine, or the certificate is wrong: that does not pass in
-            // seconds.
-            Some(error) if error.is_connect() => !is_loopback(url) && !is_tls(error),
-            Some(error) => !error.is_builder(),
-            None => false,
-        },
+        Error::Http(HttpError::Stalled { .. }) => true,
+        Error::Http(HttpError::Request { source, .. }) => {
+            match source.downcast_ref::<reqwest::Error>() {
+                // Nothing listens on this machine, or the certificate is wrong: that does not pass in
+                // seconds.
+                Some(error) if error.is_connect() => !is_loopback(url) && !is_tls(error),
+                Some(error) => !error.is_builder(),
+                None => false,
+            }
+        }
         _ => false,
     }
 }

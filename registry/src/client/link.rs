@@ -1,9 +1,24 @@
 //! The next page of a listing, from the header `Link` (RFC 8288).
 
+use reqwest::{Response, header::LINK};
 use url::Url;
 
+use super::location;
+use crate::{HttpError, Result};
+
+/// Finds the next page of a listing. It must be of the same origin and another page than this one.
+pub(crate) fn next_page(response: &Response, page: &Url) -> Result<Option<Url>> {
+    let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
+    let Some(target) = link.and_then(|link| next(link, page)) else { return Ok(None) };
+    if location::is_same_origin(&target, page) && target != *page {
+        return Ok(Some(target));
+    }
+    let reason = "the next page is the same one, or somewhere else";
+    Err(HttpError::protocol(location::shown(page), reason).into())
+}
+
 /// Returns the target of `rel="next"`, resolved against the address of this page.
-pub(crate) fn next(header: &str, page: &Url) -> Option<Url> {
+fn next(header: &str, page: &Url) -> Option<Url> {
     let mut rest = header;
     loop {
         let (_, after) = rest.split_once('<')?;

@@ -4,7 +4,7 @@
 //! credentials that a registry asks for; `blob`, `manifest`, `tags` and `referrers` are the
 //! protocol's verbs; [`push`] and [`pull`] walk a graph with them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -13,21 +13,24 @@ mod pull;
 mod push;
 
 mod blob;
-mod course;
-mod fetch;
+pub(crate) mod blocking;
+mod disk;
 mod manifest;
+mod parallel_download;
+mod part_queue;
+mod progress;
+mod push_blob;
 mod quirks;
 mod referrers;
-mod remembered;
 mod repository_blobs;
-mod sending;
-mod spans;
-mod store;
+pub(crate) mod resumable_download;
+mod resumable_upload;
+mod saved_session;
 mod tags;
-pub(crate) mod transfer;
 mod upload;
 
 mod auth;
+mod authorization;
 mod credentials;
 mod realm;
 mod token;
@@ -47,13 +50,13 @@ mod challenge;
 mod event;
 mod warning;
 
-use crate::{Error, Reference, Result};
+use crate::{Error, HttpError, Reference, Result};
 
 pub use blob::Blob;
 pub use challenge::Challenge;
 pub use credentials::{Credential, CredentialFile, Credentials};
-pub use event::{Direction, Event, How};
-pub use options::ClientOptions;
+pub use event::{Direction, Event, Listener, Outcome};
+pub use options::{ClientCertificate, ClientOptions, Proxy};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
 pub use repository_blobs::RepositoryBlobs;
@@ -94,7 +97,7 @@ impl Client {
         Ok(Registry {
             client: self.clone(),
             host: host.to_owned(),
-            space: String::new(),
+            repository: None,
             base: self.base(host)?,
         })
     }
@@ -102,7 +105,10 @@ impl Client {
     fn repository(&self, reference: &Reference) -> Result<Repository> {
         let name = reference.repository().to_owned();
         Ok(Repository {
-            registry: Registry { space: name.clone(), ..self.registry(reference.registry())? },
+            registry: Registry {
+                repository: Some(name.clone()),
+                ..self.registry(reference.registry())?
+            },
             name,
         })
     }
@@ -115,7 +121,7 @@ impl Client {
         } else {
             host
         };
-        let invalid = || Error::InvalidAddress { text: host.to_owned() };
+        let invalid = || Error::from(HttpError::InvalidAddress { text: host.to_owned() });
         let mut url = Url::parse(&format!("https://{api_host}/")).map_err(|_| invalid())?;
         if url.path() != "/"
             || url.query().is_some()
@@ -142,14 +148,14 @@ struct Registry {
     host: String,
     /// The repository that it is spoken to about, or none: credentials may be for a part of a
     /// registry.
-    space: String,
+    repository: Option<String>,
     /// The address of its API.
     base: Url,
 }
 
 impl Registry {
     fn url(&self, path: &str) -> Result<Url> {
-        self.base.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
+        self.base.join(path).map_err(|_| HttpError::InvalidAddress { text: path.to_owned() }.into())
     }
 
     /// Sends a request with what the registry wants to see for these scopes; follows redirects of
@@ -187,20 +193,5 @@ impl Repository {
     /// `host/repository`, as errors say it.
     fn shown(&self) -> String {
         format!("{}/{}", self.registry.host, self.name)
-    }
-}
-
-/// Waits for work on another thread.
-pub(crate) async fn joined<T>(work: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
-    match work.await {
-        Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// Credentials by the registry's name, for a program that has them at hand.
-impl Credentials for BTreeMap<String, Credential> {
-    fn lookup(&self, registry: &str) -> Option<Credential> {
-        self.get(registry).cloned()
     }
 }

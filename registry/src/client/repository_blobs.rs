@@ -22,6 +22,23 @@ pub struct RepositoryBlobs {
 impl Client {
     /// The blobs of the repository that `from` names, as [`Blobs`]. They move on `runtime`, and are
     /// read on any other thread than its own.
+    ///
+    /// ```no_run
+    /// use std::io;
+    ///
+    /// use kit_registry::{Blobs, Client, ClientOptions, Reference, content::Document};
+    ///
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// let client = Client::new(ClientOptions::default())?;
+    /// let reference: Reference = "ghcr.io/demo/greeting:v1".parse()?;
+    /// let (descriptor, bytes) = runtime.block_on(client.manifest(&reference))?;
+    /// let manifest = Document::parse(descriptor.media_type(), &bytes)?;
+    /// let blobs = client.blobs(&reference, runtime.handle().clone());
+    /// io::copy(&mut blobs.open(&manifest.layers[0])?, &mut io::stdout())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn blobs(&self, from: &Reference, runtime: Handle) -> RepositoryBlobs {
         RepositoryBlobs { client: self.clone(), reference: from.clone(), runtime }
     }

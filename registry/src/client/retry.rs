@@ -3,7 +3,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use reqwest::StatusCode;
@@ -34,40 +34,24 @@ pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = header.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds(header)?))?;
+    let at = httpdate::parse_http_date(header.trim()).ok()?;
     Some(at.duration_since(now).unwrap_or_default())
-}
-
-/// Reads a date as servers write it today: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn unix_seconds(date: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = date.split_once(", ")?.1.split(' ');
-    let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
-    let month = words.next()?;
-    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock =
-        words.next()?.splitn(3, ':').map(|part| part.parse::<u64>().ok().filter(|n| *n < 61));
-    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    // Days since 1970 in the Gregorian calendar, with years that begin in March.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day
-        - 719_469;
-    Some(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]
     fn dates_are_read() {
-        assert_eq!(unix_seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(unix_seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(unix_seconds("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        assert_eq!(unix_seconds("Sun, 06 Foo 1994 08:49:37 GMT"), None);
-        assert_eq!(unix_seconds("soon"), None);
+        let seconds = |date| Some(retry_after(date, UNIX_EPOCH)?.as_secs());
+        assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(seconds("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
+        assert_eq!(seconds("Sun, 06 Foo 1994 08:49:37 GMT"), None);
+        assert_eq!(seconds("soon"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::ClientOptions;
+use super::{ClientCertificate, ClientOptions};
 use crate::{Error, Result};
 
 /// Builds the TLS side of a client: the system's roots where there are any, the built-in ones (an
@@ -26,7 +26,7 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig> {
     };
     let mut config = match &options.client_cert {
         None => builder.with_no_client_auth(),
-        Some((chain, key)) => {
+        Some(ClientCertificate { chain, key }) => {
             let certificates = certificates(chain)?;
             let private_key =
                 PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;

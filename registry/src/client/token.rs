@@ -9,8 +9,10 @@ use reqwest::{
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{Challenge, Credential, Registry, auth::Proof, http, location, realm, resolver};
-use crate::{Error, Result};
+use super::{
+    Challenge, Credential, Registry, authorization::Authorization, http, location, realm, resolver,
+};
+use crate::{AuthError, Error, HttpError, Result};
 
 /// The largest answer of a token service that is read, in bytes.
 const MAX_ANSWER: u64 = 1024 * 1024;
@@ -31,15 +33,16 @@ pub(super) async fn fetch(
     challenge: &Challenge,
     scopes: &[String],
     credential: Option<Credential>,
-) -> Result<Proof> {
+) -> Result<Authorization> {
     let realm = realm(registry, challenge, credential.is_some())?;
     let is_known = credential.is_some();
     let call = match credential {
         Some(Credential::Identity(token)) => refresh(realm, challenge, scopes, &token),
         Some(Credential::Basic { username, password }) => {
-            let proof = Proof::basic(&username, &password);
+            let authorization = Authorization::basic(&username, &password);
             let mut call = ask(realm, challenge, scopes);
-            call.headers.extend(proof.map(|proof| (AUTHORIZATION, proof.header)));
+            call.headers
+                .extend(authorization.map(|authorization| (AUTHORIZATION, authorization.header)));
             call
         }
         _ => ask(realm, challenge, scopes),
@@ -50,15 +53,16 @@ pub(super) async fn fetch(
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     // A tenth is left for the way: a token must not end while a request is under way.
     let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(60)).mul_f32(0.9);
-    let proof = Proof::new("Bearer", &token, Some(lifetime)).filter(|_| !token.is_empty());
-    let proof = proof.ok_or_else(|| broken(registry, &url, "gives no token"))?;
-    Ok(Proof { is_known, ..proof })
+    let authorization =
+        Authorization::new("Bearer", &token, Some(lifetime)).filter(|_| !token.is_empty());
+    let authorization = authorization.ok_or_else(|| broken(registry, &url, "gives no token"))?;
+    Ok(Authorization { is_known, ..authorization })
 }
 
 /// Checks where the credentials would go.
 fn realm(registry: &Registry, challenge: &Challenge, has_credential: bool) -> Result<Url> {
     let text = challenge.parameter("realm").unwrap_or_default();
-    let invalid = || Error::InvalidAddress { text: super::envelope::printable(text) };
+    let invalid = || HttpError::InvalidAddress { text: super::envelope::printable(text) };
     let realm = Url::parse(text).map_err(|_| invalid())?;
     let named =
         registry.client.0.options.token_hosts.get(&registry.host).map_or(&[][..], Vec::as_slice);
@@ -72,10 +76,11 @@ fn realm(registry: &Registry, challenge: &Challenge, has_credential: bool) -> Re
     };
     match is_allowed {
         true => Ok(realm),
-        false => Err(Error::UntrustedRealm {
+        false => Err(AuthError::UntrustedRealm {
             registry: registry.host.clone(),
             realm: location::shown(&realm),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -124,9 +129,15 @@ async fn read(
     match (status.as_u16(), is_known) {
         (200, _) => {}
         (401 | 403, true) => {
-            return Err(Error::Denied { registry: registry.host.clone(), reasons: String::new() });
+            return Err(AuthError::Denied {
+                registry: registry.host.clone(),
+                reasons: String::new(),
+            }
+            .into());
         }
-        (401 | 403, false) => return Err(Error::NotLoggedIn { registry: registry.host.clone() }),
+        (401 | 403, false) => {
+            return Err(AuthError::NotLoggedIn { registry: registry.host.clone() }.into());
+        }
         (300..=399, _) => return Err(broken(registry, url, "redirects, which is not followed")),
         (status, _) => return Err(broken(registry, url, &format!("answered {status}"))),
     }
@@ -135,9 +146,10 @@ async fn read(
 }
 
 fn broken(registry: &Registry, url: &Url, reason: &str) -> Error {
-    Error::Token {
+    AuthError::Token {
         registry: registry.host.clone(),
         realm: location::shown(url),
         reason: reason.to_owned(),
     }
+    .into()
 }

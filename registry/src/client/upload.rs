@@ -1,5 +1,4 @@
-//! Blobs on their way to a registry: is it there, can it be had from a neighbour, and else where to
-//! send it.
+//! Sessions of uploads, as a registry begins, continues and ends them.
 
 use reqwest::{
     Method, Response,
@@ -7,25 +6,18 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{
-    Event, How, Repository, http, location, quirks::Quirks, remembered::Remembered,
-    sending::Sending,
-};
+use super::{Listener, Repository, http, location, quirks::Quirks};
 use crate::{
-    Error, Layout, Result,
+    HttpError, Layout, Result,
     content::{Descriptor, Digest},
 };
-
-/// A blob of at least this many bytes is worth being taken up by the next process, when this one is
-/// killed.
-const WORTH_REMEMBERING: u64 = 1024 * 1024;
 
 /// A blob that goes to one repository.
 pub(super) struct Upload<'a> {
     pub(super) repository: &'a Repository,
     pub(super) layout: &'a Layout,
     pub(super) descriptor: &'a Descriptor,
-    pub(super) on: &'a (dyn Fn(Event) + Sync),
+    pub(super) on: Listener<'a>,
 }
 
 /// What a registry makes of the wish to bring it a blob.
@@ -53,66 +45,6 @@ pub(super) enum Status {
 }
 
 impl Upload<'_> {
-    /// Brings the blob, unless it is there already or in one of `siblings`, other repositories of
-    /// the registry. Returns how it came there, and how many bytes were sent for it.
-    pub(super) async fn run(&self, siblings: &[String]) -> Result<(How, u64)> {
-        if self.repository.has_blob(self.descriptor, "pull,push").await? {
-            return Ok((How::Existing, 0));
-        }
-        let mut remembered = self.remembered().await?;
-        let session = match self.recall(&mut remembered).await {
-            Some(session) => session,
-            None => {
-                let sibling = self.find_sibling(siblings).await;
-                match self.begin(sibling).await? {
-                    Begun::Session(session) => session,
-                    Begun::Mounted => return Ok((How::Mounted, 0)),
-                }
-            }
-        };
-        Ok((How::Transferred, Sending::new(self, session, remembered).run().await?))
-    }
-
-    async fn remembered(&self) -> Result<Option<Remembered>> {
-        if self.descriptor.size() < WORTH_REMEMBERING || !self.quirks().can_resume {
-            return Ok(None);
-        }
-        let (repository, digest) = (self.repository.clone(), self.descriptor.digest().clone());
-        super::pull::in_layout(self.layout, move |layout| {
-            Remembered::open(layout, &repository, &digest)
-        })
-        .await
-    }
-
-    /// Finds the session of an earlier process, if the registry still has something in it.
-    async fn recall(&self, remembered: &mut Option<Remembered>) -> Option<Session> {
-        let url = remembered.as_mut()?.session()?;
-        match self.status(&url).await {
-            Ok(Status::Open(url, Some(offset))) if offset <= self.descriptor.size() => {
-                tracing::debug!(offset, "upload goes on where another process was");
-                Some(Session { url, offset, min_chunk: self.quirks().min_chunk })
-            }
-            Ok(Status::Open(url, _)) => {
-                self.cancel(&url).await;
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// Finds a repository that has the blob. Not being allowed to look is not an error: the blob is
-    /// then sent.
-    async fn find_sibling<'s>(&self, siblings: &'s [String]) -> Option<&'s str> {
-        for name in siblings.iter().take(3) {
-            let sibling =
-                Repository { registry: self.repository.registry.clone(), name: name.clone() };
-            if sibling.has_blob(self.descriptor, "pull").await.unwrap_or(false) {
-                return Some(name);
-            }
-        }
-        None
-    }
-
     /// Asks for a session, or for the blob to be taken from a sibling (distribution-spec, end-4a
     /// and end-11).
     pub(super) async fn begin(&self, sibling: Option<&str>) -> Result<Begun> {
@@ -176,9 +108,12 @@ impl Upload<'_> {
 pub(super) fn location_of(response: &Response) -> Result<Url> {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let resolved = location.and_then(|location| location::resolve(location, response.url()));
-    resolved.ok_or_else(|| Error::Protocol {
-        url: location::shown(response.url()),
-        reason: "there is no usable location for the upload".into(),
+    resolved.ok_or_else(|| {
+        HttpError::protocol(
+            location::shown(response.url()),
+            "there is no usable location for the upload",
+        )
+        .into()
     })
 }
 
@@ -188,12 +123,10 @@ pub(super) fn same_digest(response: &Response, expected: &Digest) -> Result<()> 
         response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
     match stored.filter(|stored| *stored != expected.as_ref()) {
         None => Ok(()),
-        Some(stored) => Err(Error::Protocol {
-            url: location::shown(response.url()),
-            reason: format!(
-                "{} was stored instead of {expected}",
-                super::envelope::printable(stored)
-            ),
-        }),
+        Some(stored) => Err(HttpError::protocol(
+            location::shown(response.url()),
+            format!("{} was stored instead of {expected}", super::envelope::printable(stored)),
+        )
+        .into()),
     }
 }

@@ -47,7 +47,7 @@ pub use writer::BlobWriter;
 pub(crate) use writer::hash_file;
 
 use crate::{
-    Error, Result,
+    ContentError, LayoutError, Result,
     content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType},
 };
 
@@ -76,14 +76,15 @@ impl Layout {
                 .replace(&path, &content::encode(&json!({ "imageLayoutVersion": "1.0.0" })));
         }
         let version: Value = serde_json::from_slice(&fs::read(&path)?).map_err(|source| {
-            Error::InvalidDocument { what: path.display().to_string(), source }
+            ContentError::InvalidDocument { what: path.display().to_string(), source }
         })?;
         match version["imageLayoutVersion"].as_str() {
             Some("1.0.0") => Ok(()),
-            found => Err(Error::LayoutVersion {
+            found => Err(LayoutError::Version {
                 root: self.root.clone(),
                 found: found.unwrap_or("?").into(),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -119,11 +120,12 @@ impl Layout {
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         if descriptor.size() > MAX_DOCUMENT_SIZE {
             let what = descriptor.digest().to_string();
-            return Err(Error::TooLarge {
+            return Err(ContentError::TooLarge {
                 what,
                 size: descriptor.size(),
                 limit: MAX_DOCUMENT_SIZE,
-            });
+            }
+            .into());
         }
         let path = self.check_size(descriptor)?;
         let bytes = fs::read(&path)?;
@@ -184,11 +186,13 @@ impl Layout {
     fn check_size(&self, descriptor: &Descriptor) -> Result<PathBuf> {
         let path = self.blob_path(descriptor.digest())?;
         let Some(found) = self.size(descriptor.digest()) else {
-            return Err(Error::MissingBlob { digest: descriptor.digest().clone(), path });
+            return Err(
+                LayoutError::MissingBlob { digest: descriptor.digest().clone(), path }.into()
+            );
         };
         if found != descriptor.size() {
             let what = path.display().to_string();
-            return Err(Error::WrongSize { what, expected: descriptor.size(), found });
+            return Err(ContentError::WrongSize { what, expected: descriptor.size(), found }.into());
         }
         Ok(path)
     }
@@ -213,10 +217,11 @@ impl Layout {
 fn check_digest(expected: &Digest, found: Digest, path: &Path) -> Result<()> {
     match *expected == found {
         true => Ok(()),
-        false => Err(Error::WrongDigest {
+        false => Err(ContentError::WrongDigest {
             what: path.display().to_string(),
             expected: expected.clone(),
             found,
-        }),
+        }
+        .into()),
     }
 }

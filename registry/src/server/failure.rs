@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{Error, content};
+use crate::{ContentError, Error, content};
 
 /// An answer other than success: a status, a body in the specification's form, and further headers.
 #[derive(Debug)]
@@ -123,11 +123,13 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::Io(_) => Code::Unknown,
-            Error::InvalidDigest { .. } => Code::DigestInvalid,
-            Error::InvalidDocument { .. }
-            | Error::AmbiguousManifest { .. }
-            | Error::NotAManifest { .. } => Code::ManifestInvalid,
-            Error::TooLarge { .. } => Code::ManifestTooLarge,
+            Error::Content(ContentError::InvalidDigest { .. }) => Code::DigestInvalid,
+            Error::Content(
+                ContentError::InvalidDocument { .. }
+                | ContentError::AmbiguousManifest { .. }
+                | ContentError::NotAManifest { .. },
+            ) => Code::ManifestInvalid,
+            Error::Content(ContentError::TooLarge { .. }) => Code::ManifestTooLarge,
             _ => Code::Unknown,
         };
         match (code, error) {

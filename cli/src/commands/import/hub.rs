@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use indicatif::ProgressBar;
 use registry::hub::{Hub, HubFile, RepoId, Snapshot};
+use registry::{ClientOptions, Event, Listener};
 
 use super::folder::Folder;
 use super::large::{self, Large};
@@ -44,7 +46,7 @@ impl Remote {
             .or_else(|| id.endpoint().map(str::to_owned))
             .unwrap_or_else(|| HUB.to_owned());
         let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, self::token(&endpoint, token))?;
+        let hub = Hub::new(&endpoint, self::token(&endpoint, token), &ClientOptions::default())?;
         Ok(Self { hub, id, revision, endpoint })
     }
 }
@@ -110,9 +112,18 @@ async fn one(
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
-    fetch(hub, snapshot, file, folder, &|bytes| bar.set_position(bytes)).await?;
+    fetch(hub, snapshot, file, folder, &move_on(&bar)).await?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Moves a bar on with the file that it stands for.
+pub(super) fn move_on(bar: &ProgressBar) -> impl Fn(Event) + Sync {
+    |event| {
+        if let Event::FileProgress { bytes, .. } = event {
+            bar.set_position(bytes);
+        }
+    }
 }
 
 /// Brings a file to its place; what has come of it when the process is killed lies outside of what
@@ -122,7 +133,7 @@ pub(super) async fn fetch(
     snapshot: &Snapshot,
     file: &HubFile,
     folder: &Folder,
-    on: &(dyn Fn(u64) + Sync),
+    on: Listener<'_>,
 ) -> anyhow::Result<()> {
     let (arriving, place) = (folder.arriving(), folder.path().join(&file.path));
     hub.download(snapshot, file, &arriving, on).await?;

@@ -13,7 +13,7 @@ use registry::Layout;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::Folder;
-use super::hub::{GOES_ON, fetch};
+use super::hub::{GOES_ON, fetch, move_on};
 use crate::failure::WithHint as _;
 use crate::ui::Ui;
 
@@ -103,7 +103,7 @@ impl Way<'_> {
     async fn bring(&self, file: &HubFile) -> anyhow::Result<Option<ReadyLayer>> {
         let Large { hub, snapshot, .. } = self.large;
         let bar = self.ui.bytes_bar(&file.path, file.size);
-        let on = |bytes| bar.set_position(bytes);
+        let on = move_on(&bar);
         let layer = self.plan.layers.iter().find(|layer| layer.path.as_str() == file.path);
         let frame = layer.map(|layer| around(&layer.files)).transpose()?.flatten();
         if let (Some(layer), Some((before, after))) = (layer, frame) {

@@ -13,7 +13,7 @@ use super::{
     entry::{self, Entry},
     helper,
 };
-use crate::{Error, Result};
+use crate::{ContentError, Error, Result};
 
 /// A file of credentials with the schema of Docker's `config.json`, and further ones that are only
 /// read.
@@ -50,14 +50,10 @@ impl CredentialFile {
     }
 
     /// Finds the credential for a registry, in the file or by the helper program that the file
-    /// names.
-    pub fn find(&self, registry: &str) -> Result<Option<Credential>> {
-        self.find_for(registry, "")
-    }
-
-    /// Finds the credential for a repository: of the keys that stand for it, the one that says most
-    /// of its name.
-    pub fn find_for(&self, registry: &str, repository: &str) -> Result<Option<Credential>> {
+    /// names; for one of its repositories, of the keys that stand for it the one that says most of
+    /// its name.
+    pub fn find(&self, registry: &str, repository: Option<&str>) -> Result<Option<Credential>> {
+        let repository = repository.unwrap_or_default();
         if let Some(text) = &self.text {
             let config = Config::parse(text.as_bytes(), "the credentials from the environment")?;
             if let Some(found) = find_in(&config, registry, repository)? {
@@ -116,15 +112,8 @@ impl CredentialFile {
 }
 
 impl Credentials for CredentialFile {
-    fn lookup(&self, registry: &str) -> Option<Credential> {
-        self.find(registry).unwrap_or_else(|error| {
-            warn(&self.path, &error);
-            None
-        })
-    }
-
-    fn lookup_for(&self, registry: &str, repository: &str) -> Option<Credential> {
-        self.find_for(registry, repository).unwrap_or_else(|error| {
+    fn lookup(&self, registry: &str, repository: Option<&str>) -> Option<Credential> {
+        self.find(registry, repository).unwrap_or_else(|error| {
             warn(&self.path, &error);
             None
         })
@@ -171,9 +160,9 @@ impl Config {
             return Ok(Self(Map::new()));
         }
         let document = serde_json::from_slice(text);
-        document
-            .map(Self)
-            .map_err(|source| Error::InvalidDocument { what: what.to_owned(), source })
+        document.map(Self).map_err(|source| {
+            ContentError::InvalidDocument { what: what.to_owned(), source }.into()
+        })
     }
 
     /// The helper program that keeps a registry's credential.
@@ -190,9 +179,12 @@ impl Config {
 
     fn auths_mut(&mut self, path: &Path) -> Result<&mut Map<String, Value>> {
         let auths = self.0.entry("auths").or_insert_with(|| Value::Object(Map::new()));
-        auths.as_object_mut().ok_or_else(|| Error::InvalidDocument {
-            what: path.display().to_string(),
-            source: serde::de::Error::custom("`auths` is not an object"),
+        auths.as_object_mut().ok_or_else(|| {
+            ContentError::InvalidDocument {
+                what: path.display().to_string(),
+                source: serde::de::Error::custom("`auths` is not an object"),
+            }
+            .into()
         })
     }
 

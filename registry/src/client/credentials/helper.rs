@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Credential;
-use crate::{Error, Result};
+use crate::{AuthError, Error, Result};
 
 /// How long a program may take: a person may have to unlock a keychain.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,9 +32,11 @@ struct Secret {
 /// Asks a program for the credential of a server; `None` when it has none.
 pub(super) fn find(name: &str, server: &str) -> Result<Option<Credential>> {
     let Some(answer) = call(name, "get", server.as_bytes())? else { return Ok(None) };
-    let failed = || Error::CredentialHelper {
-        name: name.to_owned(),
-        reason: "its answer is not understood".into(),
+    let failed = || {
+        Error::from(AuthError::CredentialHelper {
+            name: name.to_owned(),
+            reason: "its answer is not understood".into(),
+        })
     };
     let Secret { username, secret, .. } = serde_json::from_slice(&answer).map_err(|_| failed())?;
     Ok(match username.as_str() {
@@ -51,7 +53,7 @@ pub(super) fn store(name: &str, server: &str, credential: &Credential) -> Result
         Credential::Identity(token) => (TOKEN_USER, token),
         Credential::Bearer(_) => {
             let reason = "it cannot keep a registry token".into();
-            return Err(Error::CredentialHelper { name: name.to_owned(), reason });
+            return Err(AuthError::CredentialHelper { name: name.to_owned(), reason }.into());
         }
     };
     let secret = Secret {
@@ -70,7 +72,8 @@ pub(super) fn erase(name: &str, server: &str) -> Result<bool> {
 
 /// Runs the program; `None` when it says that it has no such credential.
 fn call(name: &str, action: &str, input: &[u8]) -> Result<Option<Vec<u8>>> {
-    let failed = |reason: String| Error::CredentialHelper { name: name.to_owned(), reason };
+    let failed =
+        |reason: String| Error::from(AuthError::CredentialHelper { name: name.to_owned(), reason });
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(failed("that is not the name of a program".into()));

@@ -1,6 +1,6 @@
 //! What registries are shown who ask.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 mod entry;
 mod file;
@@ -37,14 +37,15 @@ impl fmt::Debug for Credential {
 
 /// Knows the credentials of registries.
 pub trait Credentials: Send + Sync {
-    /// Returns the credential for a registry, `host` or `host:port` as references say it.
+    /// Returns the credential for a registry, `host` or `host:port` as references say it; for one of
+    /// its repositories, where there are others than for the whole.
     /// It may take its time: it is called on a thread that may wait.
-    fn lookup(&self, registry: &str) -> Option<Credential>;
+    fn lookup(&self, registry: &str, repository: Option<&str>) -> Option<Credential>;
+}
 
-    /// Returns the credential for one repository of a registry, where there are others than for the
-    /// whole.
-    fn lookup_for(&self, registry: &str, repository: &str) -> Option<Credential> {
-        let _ = repository;
-        self.lookup(registry)
+/// By the name of the registry, for a program that has them at hand.
+impl Credentials for BTreeMap<String, Credential> {
+    fn lookup(&self, registry: &str, _repository: Option<&str>) -> Option<Credential> {
+        self.get(registry).cloned()
     }
 }

@@ -31,7 +31,7 @@ use self::{
 /// Entries on a page of a listing.
 const PAGE: usize = 1000;
 
-/// Makes the door of a folder of models: what the official client, and ours, ask of a hub.
+/// Serves a folder of models: what the official client, and ours, ask of a hub.
 pub fn router(dir: &Path) -> Router {
     Router::new().fallback(serve).with_state(Arc::new(Folder::new(dir)))
 }

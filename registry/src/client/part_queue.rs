@@ -12,13 +12,13 @@ const PART: u64 = 32 * BLOCK;
 /// The parts of a blob that are still to come. Parts begin at the start of a block, so that no two
 /// connections write in one.
 #[derive(Debug)]
-pub(super) struct Spans {
+pub(super) struct PartQueue {
     waiting: VecDeque<Range<u64>>,
     /// What each taker has still to bring.
     taken: Vec<Range<u64>>,
 }
 
-impl Spans {
+impl PartQueue {
     /// Cuts what is missing into parts.
     pub(super) fn new(missing: &[Range<u64>]) -> Self {
         let mut waiting = VecDeque::new();
@@ -100,48 +100,48 @@ mod tests {
     #[test]
     fn every_byte_is_brought_once() {
         let size = 5 * PART / 2 + 77;
-        let mut spans = Spans::new(&[0..BLOCK, 3 * BLOCK..size]);
+        let mut queue = PartQueue::new(&[0..BLOCK, 3 * BLOCK..size]);
         let mut brought = vec![0..0u64];
-        let mut waiting = vec![spans.take().expect("there is work")];
+        let mut waiting = vec![queue.take().expect("there is work")];
         let mut n_rounds = 0;
         while let Some(taker) = waiting.pop() {
             n_rounds += 1;
             assert!(n_rounds < 100_000);
-            let part = spans.rest(taker);
-            let own = spans.advance(taker, 700_001);
+            let part = queue.rest(taker);
+            let own = queue.advance(taker, 700_001);
             brought.push(part.start..part.start + own);
             match n_rounds {
-                n if n % 7 == 0 => spans.give_back(taker),
-                _ if spans.rest(taker).is_empty() && !spans.extend(taker) => {}
+                n if n % 7 == 0 => queue.give_back(taker),
+                _ if queue.rest(taker).is_empty() && !queue.extend(taker) => {}
                 _ => waiting.push(taker),
             }
             if n_rounds % 3 == 0 || waiting.is_empty() {
-                waiting.extend(spans.take().or_else(|| spans.steal()));
+                waiting.extend(queue.take().or_else(|| queue.steal()));
             }
         }
-        assert!(!spans.has_waiting());
+        assert!(!queue.has_waiting());
         brought.retain(|it| !it.is_empty());
         brought.sort_by_key(|it| it.start);
         let mut holes = brought.windows(2).filter(|pair| pair[0].end != pair[1].start);
         assert_eq!(holes.next().map(|pair| pair[0].end..pair[1].start), Some(BLOCK..3 * BLOCK));
         assert!(holes.next().is_none(), "a hole, or a byte that came twice");
         assert_eq!((brought[0].start, brought.last().map(|it| it.end)), (0, Some(size)));
-        let only = Spans::new(&[0..10]);
+        let only = PartQueue::new(&[0..10]);
         assert!(only.has_waiting());
     }
 
     #[test]
     fn a_part_is_halved_at_a_block() {
-        let mut spans = Spans::new(&[0..8 * BLOCK + 5]);
-        let first = spans.take().expect("there is work");
-        assert_eq!(spans.advance(first, 10), 10);
-        let second = spans.steal().expect("it is long enough");
+        let mut queue = PartQueue::new(&[0..8 * BLOCK + 5]);
+        let first = queue.take().expect("there is work");
+        assert_eq!(queue.advance(first, 10), 10);
+        let second = queue.steal().expect("it is long enough");
         assert_eq!(
-            (spans.rest(first), spans.rest(second)),
+            (queue.rest(first), queue.rest(second)),
             (10..5 * BLOCK, 5 * BLOCK..8 * BLOCK + 5)
         );
-        assert_eq!(spans.advance(first, 9 * BLOCK), 5 * BLOCK - 10);
-        let mut short = Spans::new(&[0..2 * BLOCK]);
+        assert_eq!(queue.advance(first, 9 * BLOCK), 5 * BLOCK - 10);
+        let mut short = PartQueue::new(&[0..2 * BLOCK]);
         short.take();
         assert_eq!(short.steal(), None);
     }

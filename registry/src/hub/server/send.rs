@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     file_stream,
-    server::range::{Asked, parse_range},
+    server::range::{ByteRange, parse_range},
 };
 
 /// Sends a file of a repository. Only what is listed is looked for on the disk.
@@ -30,9 +30,9 @@ pub(super) async fn file(
     let file = commit.files.get(path).ok_or_else(unknown)?;
     let range = request.headers().get(header::RANGE).and_then(|range| range.to_str().ok());
     let (status, start, end) = match parse_range(range, file.size) {
-        Asked::Whole => (StatusCode::OK, 0, file.size),
-        Asked::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        Asked::Nothing => {
+        ByteRange::Whole => (StatusCode::OK, 0, file.size),
+        ByteRange::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        ByteRange::Unsatisfiable => {
             let content_range = [(header::CONTENT_RANGE, format!("bytes */{}", file.size))];
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, content_range).into_response());
         }

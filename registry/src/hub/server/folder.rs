@@ -1,4 +1,4 @@
-//! The folder behind the door.
+//! The folder that is served.
 
 use std::{
     collections::{BTreeMap, HashMap},

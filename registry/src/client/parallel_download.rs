@@ -16,14 +16,15 @@ use reqwest::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Event, Repository,
-    course::Course,
+    Event, Listener, Repository,
+    blocking::{in_layout, joined},
+    disk::{BATCH, Piece, write_and_hash},
     http, location,
-    store::{BATCH, Piece, store},
-    transfer::is_broken,
+    progress::Progress,
+    resumable_download::is_broken,
 };
 use crate::{
-    Error, Layout, Result,
+    ContentError, Error, HttpError, Layout, Result,
     content::{Descriptor, Hasher},
     layout::Partial,
 };
@@ -39,24 +40,24 @@ const REPORT: u64 = 512 * 1024;
 const PROGRESS: u64 = 1024 * 1024;
 
 /// A blob that comes from one repository.
-pub(super) struct Fetch<'a> {
+pub(super) struct ParallelDownload<'a> {
     pub(super) repository: &'a Repository,
     pub(super) descriptor: &'a Descriptor,
     /// The bytes that have come over the wire, all blobs together.
     pub(super) downloaded: &'a AtomicU64,
     /// How many more connections there may be, all blobs together.
     pub(super) connections: &'a Semaphore,
-    pub(super) on: &'a (dyn Fn(Event) + Sync),
+    pub(super) on: Listener<'a>,
 }
 
-impl Fetch<'_> {
+impl ParallelDownload<'_> {
     /// Brings the blob; false when somebody else is bringing it into the same layout.
     pub(super) async fn run(&self, layout: &Layout) -> Result<bool> {
         let Some(partial) = self.open(layout).await? else { return Ok(false) };
-        let missing = partial.missing();
+        let missing = partial.blocks.missing();
         let is_resumed = missing.first().is_none_or(|first| *first != (0..self.descriptor.size()));
-        let course = Course::new(&missing, self.descriptor.size());
-        match self.attempt(partial, course).await {
+        let progress = Progress::new(&missing, self.descriptor.size());
+        match self.attempt(partial, progress).await {
             // Parts of different content, or a server that is wrong about ranges: fetched whole it
             // may be right.
             Err((error, had_ranges)) if (had_ranges || is_resumed) && is_wrong(&error) => {
@@ -65,10 +66,10 @@ impl Fetch<'_> {
                     "blob is fetched anew, whole"
                 );
                 let Some(mut partial) = self.open(layout).await? else { return Ok(false) };
-                partial.reset()?;
-                let course = Course::new(&partial.missing(), self.descriptor.size());
-                course.is_whole.store(true, Ordering::Relaxed);
-                self.attempt(partial, course).await.map_err(|(error, _)| error)?;
+                partial.blocks.reset()?;
+                let progress = Progress::new(&partial.blocks.missing(), self.descriptor.size());
+                progress.is_whole.store(true, Ordering::Relaxed);
+                self.attempt(partial, progress).await.map_err(|(error, _)| error)?;
                 Ok(true)
             }
             done => done.map(|()| true).map_err(|(error, _)| error),
@@ -77,60 +78,63 @@ impl Fetch<'_> {
 
     async fn open(&self, layout: &Layout) -> Result<Option<Partial>> {
         let descriptor = self.descriptor.clone();
-        super::pull::in_layout(layout, move |layout| Partial::open(layout, &descriptor)).await
+        in_layout(layout, move |layout| Partial::open(layout, &descriptor)).await
     }
 
     /// Brings what is missing, and makes the blob visible. An error comes with whether ranges were
     /// asked for.
-    async fn attempt(&self, partial: Partial, course: Course) -> Result<(), (Error, bool)> {
-        let outcome = self.attempt_along(partial, &course).await;
-        outcome.map_err(|error| (error, course.had_ranges.load(Ordering::Relaxed)))
+    async fn attempt(&self, partial: Partial, progress: Progress) -> Result<(), (Error, bool)> {
+        let outcome = self.attempt_along(partial, &progress).await;
+        outcome.map_err(|error| (error, progress.had_ranges.load(Ordering::Relaxed)))
     }
 
-    async fn attempt_along(&self, partial: Partial, course: &Course) -> Result<()> {
+    async fn attempt_along(&self, partial: Partial, progress: &Progress) -> Result<()> {
         let (sender, receiver) = mpsc::channel(BATCH);
         let (hasher, size) =
             (Hasher::new(self.descriptor.digest().algorithm())?, self.descriptor.size());
-        let storing = tokio::task::spawn_blocking(move || store(partial, hasher, size, receiver));
-        let outcome = self.bring(course, sender).await;
+        let storing =
+            tokio::task::spawn_blocking(move || write_and_hash(partial, hasher, size, receiver));
+        let outcome = self.bring(progress, sender).await;
         let blob = format!("{}@{}", self.repository.shown(), self.descriptor.digest());
         // The disk's own error says more than that it stopped listening.
-        let (partial, digest) = super::joined(storing).await?;
+        let (partial, digest) = joined(storing).await?;
         let ending = tokio::task::spawn_blocking(move || match (outcome, digest) {
             (Ok(()), Some(digest)) => partial.commit(digest),
-            (Ok(()), None) => Err(Error::Cut { url: blob, received: 0 }),
+            (Ok(()), None) => Err(HttpError::Cut { url: blob, received: 0 }.into()),
             // What is of another size is of another blob.
-            (Err(error @ Error::WrongSize { .. }), _) => partial.discard().and(Err(error)),
+            (Err(error @ Error::Content(ContentError::WrongSize { .. })), _) => {
+                partial.blocks.discard().and(Err(error))
+            }
             (Err(error), _) => Err(error),
         });
-        super::joined(ending).await
+        joined(ending).await
     }
 
     /// Brings every part, over as many connections as help.
-    async fn bring(&self, course: &Course, to: mpsc::Sender<Piece>) -> Result<()> {
+    async fn bring(&self, progress: &Progress, to: mpsc::Sender<Piece>) -> Result<()> {
         let mut streams = FuturesUnordered::new();
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         let mut before = 0;
         loop {
             if streams.is_empty() {
-                let Some(taker) = course.spans().take() else { return Ok(()) };
+                let Some(taker) = progress.queue().take() else { return Ok(()) };
                 // The first connection of a blob waits for its turn.
                 let permit = self.connections.acquire().await.ok();
-                streams.push(self.stream(course, taker, to.clone(), permit));
+                streams.push(self.stream(progress, taker, to.clone(), permit));
             }
             tokio::select! {
                 Some(ended) = streams.next() => ended?,
                 _ = ticks.tick() => {
-                    let received = course.received.load(Ordering::Relaxed);
+                    let received = progress.received.load(Ordering::Relaxed);
                     let is_slow = received - before < FAST;
                     before = received;
                     // As many again: so that eight are reached in three steps, and one that helps
                     // no more is soon noticed.
-                    let n_more = if is_slow && !course.is_whole() { streams.len() } else { 0 };
+                    let n_more = if is_slow && !progress.is_whole() { streams.len() } else { 0 };
                     for _ in 0..n_more {
                         let Ok(permit) = self.connections.try_acquire() else { break };
-                        let Some(taker) = course.next() else { break };
-                        streams.push(self.stream(course, taker, to.clone(), Some(permit)));
+                        let Some(taker) = progress.next() else { break };
+                        streams.push(self.stream(progress, taker, to.clone(), Some(permit)));
                     }
                 }
             }
@@ -140,59 +144,65 @@ impl Fetch<'_> {
     /// One connection's work: part after part, until there is none left.
     async fn stream(
         &self,
-        course: &Course,
+        progress: &Progress,
         taker: usize,
         to: mpsc::Sender<Piece>,
         _permit: Option<tokio::sync::SemaphorePermit<'_>>,
     ) -> Result<()> {
-        course.n_streams.fetch_add(1, Ordering::Relaxed);
+        progress.n_streams.fetch_add(1, Ordering::Relaxed);
         let mut next = Some(taker);
         let mut outcome = Ok(());
         while let (Some(taker), Ok(())) = (next, &outcome) {
-            outcome = self.part(course, taker, &to).await;
-            next = course.next();
+            outcome = self.part(progress, taker, &to).await;
+            next = progress.next();
         }
-        course.n_streams.fetch_sub(1, Ordering::Relaxed);
+        progress.n_streams.fetch_sub(1, Ordering::Relaxed);
         outcome
     }
 
     /// Brings one part, with patience. A part that this server cannot send by itself is given back.
-    async fn part(&self, course: &Course, taker: usize, to: &mpsc::Sender<Piece>) -> Result<()> {
+    async fn part(
+        &self,
+        progress: &Progress,
+        taker: usize,
+        to: &mpsc::Sender<Piece>,
+    ) -> Result<()> {
         let mut opened: Option<Opened> = None;
-        let (mut failures, mut mark) = (0, course.spans().rest(taker).start);
+        let (mut failures, mut mark) = (0, progress.queue().rest(taker).start);
         loop {
-            let rest = course.spans().rest(taker);
+            let rest = progress.queue().rest(taker);
             if rest.is_empty()
-                && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && course.extend(taker))
+                && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && progress.extend(taker))
             {
                 return Ok(());
             }
             let error = match opened.take() {
-                None => match self.open_at(course, &rest).await? {
+                None => match self.open_at(progress, &rest).await? {
                     Some(answer) => {
                         opened = Some(answer);
                         continue;
                     }
                     None => {
-                        course.spans().give_back(taker);
+                        progress.queue().give_back(taker);
                         return Ok(());
                     }
                 },
-                Some(mut answer) => match self.read(course, taker, &mut answer).await {
+                Some(mut answer) => match self.read(progress, taker, &mut answer).await {
                     Ok(Some((offset, bytes))) => {
                         opened = Some(answer);
                         // When nobody takes it any more, the disk has failed and says why.
                         if !bytes.is_empty()
-                            && to.send(course.memory.piece(offset, bytes).await).await.is_err()
+                            && to.send(progress.memory.piece(offset, bytes).await).await.is_err()
                         {
                             return Ok(());
                         }
                         continue;
                     }
-                    Ok(None) => Error::Cut {
+                    Ok(None) => HttpError::Cut {
                         url: location::shown(answer.response.url()),
                         received: rest.start,
-                    },
+                    }
+                    .into(),
                     Err(error) if is_broken(&error) => error,
                     Err(error) => return Err(error),
                 },
@@ -214,9 +224,9 @@ impl Fetch<'_> {
 
     /// Opens the blob for a part; `None` when the server sends only the whole, and others are at it
     /// already.
-    async fn open_at(&self, course: &Course, rest: &Range<u64>) -> Result<Option<Opened>> {
+    async fn open_at(&self, progress: &Progress, rest: &Range<u64>) -> Result<Option<Opened>> {
         let size = self.descriptor.size();
-        let is_alone = course.n_streams.load(Ordering::Relaxed) <= 1;
+        let is_alone = progress.n_streams.load(Ordering::Relaxed) <= 1;
         // One that is alone may go on as far as it gets.
         let end = if is_alone { size } else { rest.end };
         let needs_range = rest.start > 0 || end < size;
@@ -225,7 +235,7 @@ impl Fetch<'_> {
         if needs_range {
             let last = if end == size { String::new() } else { (end - 1).to_string() };
             call = call.with(RANGE, &format!("bytes={}-{last}", rest.start));
-            course.had_ranges.store(true, Ordering::Relaxed);
+            progress.had_ranges.store(true, Ordering::Relaxed);
         }
         let response = self.repository.send(call, "pull").await?;
         let expected: &[u16] = if needs_range { &[200, 206, 416] } else { &[200] };
@@ -241,7 +251,7 @@ impl Fetch<'_> {
                     return Err(self.wrong_size(found));
                 }
                 if rest.start > 0 && !is_alone {
-                    course.is_whole.store(true, Ordering::Relaxed);
+                    progress.is_whole.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
                 Ok(Some(Opened { response, skip: rest.start, is_open_ended: true }))
@@ -261,19 +271,13 @@ impl Fetch<'_> {
         {
             return Err(self.wrong_size(found));
         }
-        match location::first_byte(header) == Some(rest.start) {
-            true => Ok(()),
-            false => Err(Error::Protocol {
-                url: location::shown(response.url()),
-                reason: "the range is not the one that was asked for".into(),
-            }),
-        }
+        http::check_first_byte(response, rest.start)
     }
 
     /// Reads a piece; `None` at the end of the answer.
     async fn read(
         &self,
-        course: &Course,
+        progress: &Progress,
         taker: usize,
         opened: &mut Opened,
     ) -> Result<Option<(u64, Bytes)>> {
@@ -284,37 +288,38 @@ impl Fetch<'_> {
         opened.skip -= repeated;
         let mut piece = piece.split_off(repeated as usize);
         let (offset, own) = {
-            let mut spans = course.spans();
-            let offset = spans.rest(taker).start;
-            (offset, spans.advance(taker, piece.len() as u64))
+            let mut queue = progress.queue();
+            let offset = queue.rest(taker).start;
+            (offset, queue.advance(taker, piece.len() as u64))
         };
         // An endless body ends here; one that runs into somebody else's part is only cut.
         if offset + piece.len() as u64 > self.descriptor.size() {
             return Err(self.wrong_size(offset + piece.len() as u64));
         }
         let rest = piece.split_off(own as usize);
-        if !rest.is_empty() && course.extend(taker) {
-            let more = course.spans().advance(taker, rest.len() as u64);
-            let mut joined = Vec::with_capacity(piece.len() + more as usize);
-            joined.extend_from_slice(&piece);
-            joined.extend_from_slice(&rest[..more as usize]);
-            piece = joined.into();
+        if !rest.is_empty() && progress.extend(taker) {
+            let more = progress.queue().advance(taker, rest.len() as u64);
+            let mut whole = Vec::with_capacity(piece.len() + more as usize);
+            whole.extend_from_slice(&piece);
+            whole.extend_from_slice(&rest[..more as usize]);
+            piece = whole.into();
         }
-        self.count(course, piece.len() as u64);
+        self.count(progress, piece.len() as u64);
         Ok(Some((offset, piece)))
     }
 
-    fn count(&self, course: &Course, n: u64) {
+    fn count(&self, progress: &Progress, n: u64) {
         self.downloaded.fetch_add(n, Ordering::Relaxed);
-        let before = course.received.fetch_add(n, Ordering::Relaxed);
-        let bytes = course.present + before + n;
+        let before = progress.received.fetch_add(n, Ordering::Relaxed);
+        let bytes = progress.present + before + n;
         if bytes / REPORT > (bytes - n) / REPORT || bytes == self.descriptor.size() {
             (self.on)(Event::BlobProgress { digest: self.descriptor.digest().clone(), bytes });
         }
     }
 
     fn wrong_size(&self, found: u64) -> Error {
-        Error::WrongSize { what: "the body".into(), expected: self.descriptor.size(), found }
+        ContentError::WrongSize { what: "the body".into(), expected: self.descriptor.size(), found }
+            .into()
     }
 }
 
@@ -329,5 +334,9 @@ struct Opened {
 
 /// Says whether the content was wrong, and not only the way to it.
 fn is_wrong(error: &Error) -> bool {
-    matches!(error, Error::WrongDigest { .. } | Error::WrongSize { .. } | Error::Protocol { .. })
+    matches!(
+        error,
+        Error::Content(ContentError::WrongDigest { .. } | ContentError::WrongSize { .. })
+            | Error::Http(HttpError::Protocol { .. })
+    )
 }

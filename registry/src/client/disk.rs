@@ -67,13 +67,13 @@ enum Portion {
 /// Takes pieces until there are no more; returns the digest when the blob is whole. A second thread
 /// hashes: pieces that come in order while they are in memory, the others from the file, which the
 /// system still has in memory too.
-pub(super) fn store(
+pub(super) fn write_and_hash(
     partial: Partial,
     hasher: Hasher,
     size: u64,
     pieces: mpsc::Receiver<Piece>,
 ) -> Result<(Partial, Option<Digest>)> {
-    let path = partial.path();
+    let path = partial.blocks.path().to_owned();
     let (sender, receiver) = sync_channel(MAX_WAITING);
     thread::scope(|scope| {
         let hashing = scope.spawn(move || hash(hasher, &path, &receiver));
@@ -98,7 +98,7 @@ fn write(
         let mut portions = Vec::new();
         catch_up(&partial, &mut frontier, &mut portions);
         for Piece { offset, bytes, share } in come.drain(..) {
-            partial.write_at(&bytes, offset)?;
+            partial.blocks.write_at(&bytes, offset)?;
             if offset == frontier && !bytes.is_empty() {
                 frontier += bytes.len() as u64;
                 portions.push(Portion::Bytes(bytes, share));
@@ -115,7 +115,7 @@ fn write(
 
 /// Adds what is in the file from the frontier on.
 fn catch_up(partial: &Partial, frontier: &mut u64, portions: &mut Vec<Portion>) {
-    let end = partial.contiguous_from(*frontier);
+    let end = partial.blocks.contiguous_from(*frontier);
     if end > *frontier {
         portions.push(Portion::File(*frontier..end));
         *frontier = end;

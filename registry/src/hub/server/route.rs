@@ -1,6 +1,6 @@
 //! What an address asks for.
 
-use percent::decode;
+use percent_encoding::percent_decode_str;
 
 /// A repository of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Route {
     /// Reads the path of an address. Paths of files are looked up in a listing, never on the disk.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let parts: Vec<String> =
-            path.trim_start_matches('/').split('/').map(decode).collect::<Option<_>>()?;
+            path.trim_start_matches('/').split('/').map(decoded).collect::<Option<_>>()?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["api", "models", rest @ ..] => api(rest, false),
@@ -43,6 +43,11 @@ impl Route {
             rest => file(rest, false),
         }
     }
+}
+
+/// Decodes one part of a path; `None` when it is not UTF-8.
+fn decoded(part: &str) -> Option<String> {
+    Some(percent_decode_str(part).decode_utf8().ok()?.into_owned())
 }
 
 fn api(parts: &[&str], is_dataset: bool) -> Option<Route> {
@@ -81,30 +86,6 @@ fn repo(parts: &[&str], is_dataset: bool) -> Option<Repo> {
     };
     let is_repo = (1..=2).contains(&parts.len()) && parts.iter().all(is_word);
     is_repo.then(|| Repo { name: parts.join("/"), is_dataset })
-}
-
-mod percent {
-    /// Decodes one part of a path; `None` when it is not UTF-8.
-    pub(super) fn decode(part: &str) -> Option<String> {
-        let mut bytes = Vec::with_capacity(part.len());
-        let mut rest = part.as_bytes();
-        while let Some((byte, after)) = rest.split_first() {
-            let escaped = after
-                .get(..2)
-                .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-            match (byte, escaped) {
-                (b'%', Some(escaped)) => {
-                    bytes.push(escaped);
-                    rest = &after[2..];
-                }
-                _ => {
-                    bytes.push(*byte);
-                    rest = after;
-                }
-            }
-        }
-        String::from_utf8(bytes).ok()
-    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use super::{spans::Spans, store::Memory};
+use super::{disk::Memory, part_queue::PartQueue};
 
 /// What the connections of one blob share.
-pub(super) struct Course {
-    spans: Mutex<Spans>,
+pub(super) struct Progress {
+    queue: Mutex<PartQueue>,
     /// Bytes that were here before.
     pub(super) present: u64,
     pub(super) received: AtomicU64,
@@ -23,10 +23,10 @@ pub(super) struct Course {
     pub(super) memory: Memory,
 }
 
-impl Course {
+impl Progress {
     pub(super) fn new(missing: &[Range<u64>], size: u64) -> Self {
         Self {
-            spans: Mutex::new(Spans::new(missing)),
+            queue: Mutex::new(PartQueue::new(missing)),
             present: size - missing.iter().map(|it| it.end - it.start).sum::<u64>(),
             received: AtomicU64::new(0),
             n_streams: AtomicUsize::new(0),
@@ -36,8 +36,8 @@ impl Course {
         }
     }
 
-    pub(super) fn spans(&self) -> MutexGuard<'_, Spans> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn queue(&self) -> MutexGuard<'_, PartQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -46,18 +46,18 @@ impl Course {
 
     /// Finds something to do: a part that waits, or half of another one's.
     pub(super) fn next(&self) -> Option<usize> {
-        let mut spans = self.spans();
+        let mut queue = self.queue();
         match self.is_whole() {
             // The one connection that goes on takes the parts as they come.
             true if self.n_streams.load(Ordering::Relaxed) > 1 => None,
-            true => spans.take(),
-            false => spans.take().or_else(|| spans.steal()),
+            true => queue.take(),
+            false => queue.take().or_else(|| queue.steal()),
         }
     }
 
     /// Lets a connection go on with the next part, if it has the blob for itself.
     pub(super) fn extend(&self, taker: usize) -> bool {
         (self.n_streams.load(Ordering::Relaxed) <= 1 || self.is_whole())
-            && self.spans().extend(taker)
+            && self.queue().extend(taker)
     }
 }

@@ -18,12 +18,12 @@ const MAX_ADDRESS: u64 = 16 * 1024;
 /// the same. The address may open the registry for whoever knows it, so that nobody else may read
 /// the file.
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct SavedSession {
     file: fs::File,
     base: Url,
 }
 
-impl Remembered {
+impl SavedSession {
     /// Opens the note for a blob that goes to a repository; `None` while somebody else has it.
     pub(super) fn open(
         layout: &Layout,

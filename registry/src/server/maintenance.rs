@@ -1,11 +1,7 @@
 //! What a registry does besides answering: it takes away what nobody needs, while it goes on
 //! serving.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::HashSet, sync::PoisonError, time::SystemTime};
 
 use fs_err as fs;
 
@@ -15,27 +11,22 @@ use super::{
 };
 use crate::{Collected, Result, content::Digest};
 
-/// Keeps a registry tidy. Its calls wait for the disk.
-#[derive(Clone)]
-pub struct Keeper(pub(super) Arc<Registry>);
-
-impl Keeper {
+impl Registry {
     /// Takes away what no manifest of a repository names, and the blobs that then belong to no
     /// repository.
     ///
     /// A blob that was pushed, mounted or asked for less than
     /// [`garbage_grace`](super::ServerOptions::garbage_grace) ago stays: its manifest may be on its
     /// way. Content is read meanwhile; what changes content waits.
-    /// [`Error::InUse`](crate::Error::InUse) while another process adds to the layout.
+    /// [`LayoutError::InUse`](crate::LayoutError::InUse) while another process adds to the layout.
     pub fn collect_garbage(&self) -> Result<Collected> {
-        let registry = &self.0;
-        let _alone = registry.tidying.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.tidying.write().unwrap_or_else(PoisonError::into_inner);
         let mut kept = HashSet::new();
-        for repository in repositories(&registry.layout)? {
+        for repository in repositories(&self.layout)? {
             self.forget_unneeded(&repository, &mut kept)?;
         }
-        let collected = registry.layout.collect_garbage_but(kept)?;
-        registry.metrics.count_garbage(&collected);
+        let collected = self.layout.collect_garbage(kept)?;
+        self.metrics.count_garbage(&collected);
         Ok(collected)
     }
 
@@ -43,7 +34,7 @@ impl Keeper {
     fn forget_unneeded(&self, repository: &Repository, kept: &mut HashSet<Digest>) -> Result<()> {
         let needed = repository.needed()?;
         for (digest, link) in repository.blob_links()? {
-            match needed.contains(&digest) || age(&link) < self.0.options.garbage_grace {
+            match needed.contains(&digest) || age(&link) < self.options.garbage_grace {
                 true => drop(kept.insert(digest)),
                 false => fs::remove_file(link)?,
             }
@@ -55,10 +46,10 @@ impl Keeper {
     /// [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many.
     pub fn expire_uploads(&self) -> Result<usize> {
         let mut n_expired = 0;
-        for repository in repositories(&self.0.layout)? {
+        for repository in repositories(&self.layout)? {
             n_expired += self.expire_in(&repository)?;
         }
-        self.0.metrics.count_expired(n_expired as u64);
+        self.metrics.expired_uploads.inc_by(n_expired as u64);
         Ok(n_expired)
     }
 
@@ -71,9 +62,9 @@ impl Keeper {
                 continue;
             };
             let is_old =
-                now.duration_since(touched).unwrap_or_default() > self.0.options.upload_expiry;
+                now.duration_since(touched).unwrap_or_default() > self.options.upload_expiry;
             if is_old && fs::remove_file(&file).is_ok() {
-                self.0.sessions.forget(&file);
+                self.sessions.forget(&file);
                 n_expired += 1;
             }
         }
@@ -81,8 +72,8 @@ impl Keeper {
     }
 }
 
-impl std::fmt::Debug for Keeper {
+impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Keeper").field(&self.0.layout.root()).finish()
+        f.debug_tuple("Registry").field(&self.layout.root()).finish()
     }
 }

@@ -1,10 +1,13 @@
 //! A download that goes on where it broke off.
 
 use bytes::Bytes;
-use reqwest::{Response, header::CONTENT_RANGE};
+use reqwest::Response;
 
-use super::{http::Http, location};
-use crate::{Error, Result};
+use super::{
+    http::{Http, check_first_byte},
+    location,
+};
+use crate::{ContentError, Error, HttpError, Result};
 
 /// A transfer that moves on by this many bytes has earned new patience.
 const PROGRESS: u64 = 1024 * 1024;
@@ -20,7 +23,7 @@ pub(crate) trait Source {
 
 /// Counts the bytes of a download; whoever takes them verifies the digest.
 #[derive(Debug)]
-pub(crate) struct Transfer<S> {
+pub(crate) struct ResumableDownload<S> {
     pub(crate) source: S,
     size: u64,
     received: u64,
@@ -32,7 +35,7 @@ pub(crate) struct Transfer<S> {
     mark: u64,
 }
 
-impl<S: Source + Sync> Transfer<S> {
+impl<S: Source + Sync> ResumableDownload<S> {
     /// Prepares a download of `size` bytes, of which `received` are there already.
     pub(crate) fn new(source: S, size: u64, received: u64) -> Self {
         Self { source, size, received, response: None, skip: 0, failures: 0, mark: received }
@@ -62,7 +65,7 @@ impl<S: Source + Sync> Transfer<S> {
             let url = location::shown(response.url());
             let is_short = self.received < self.size;
             return if is_short {
-                Err(Error::Cut { url, received: self.received })
+                Err(HttpError::Cut { url, received: self.received }.into())
             } else {
                 Ok(Bytes::new())
             };
@@ -88,12 +91,12 @@ impl<S: Source + Sync> Transfer<S> {
             return Err(self.wrong_size(from));
         }
         let is_rest = response.status() == 206;
-        if is_rest && (from == 0 || first_byte(&response) != Some(from)) {
+        if is_rest && from == 0 {
             let url = location::shown(response.url());
-            return Err(Error::Protocol {
-                url,
-                reason: "the range is not the one that was asked for".into(),
-            });
+            return Err(HttpError::protocol(url, "a part that nobody asked for").into());
+        }
+        if is_rest {
+            check_first_byte(&response, from)?;
         }
         let whole = response
             .content_length()
@@ -123,15 +126,14 @@ impl<S: Source + Sync> Transfer<S> {
     }
 
     fn wrong_size(&self, found: u64) -> Error {
-        Error::WrongSize { what: "the body".into(), expected: self.size, found }
+        ContentError::WrongSize { what: "the body".into(), expected: self.size, found }.into()
     }
-}
-
-fn first_byte(response: &Response) -> Option<u64> {
-    location::first_byte(response.headers().get(CONTENT_RANGE)?.to_str().ok()?)
 }
 
 /// Says whether a download broke off in a way in which the next may not.
 pub(super) fn is_broken(error: &Error) -> bool {
-    matches!(error, Error::Cut { .. } | Error::Stalled { .. } | Error::Request { .. })
+    matches!(
+        error,
+        Error::Http(HttpError::Cut { .. } | HttpError::Stalled { .. } | HttpError::Request { .. })
+    )
 }

@@ -18,10 +18,10 @@ use super::{
     Event,
     body::FileBody,
     http, location,
-    remembered::Remembered,
+    saved_session::SavedSession,
     upload::{Begun, Session, Status, Upload, location_of, same_digest},
 };
-use crate::{Error, Result};
+use crate::{Error, HttpError, Result};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,10 +34,10 @@ const CHUNK: u64 = 64 * 1024 * 1024;
 const MIN_CHUNK: u64 = 1024 * 1024;
 
 /// An upload under way.
-pub(super) struct Sending<'a> {
+pub(super) struct ResumableUpload<'a> {
     upload: &'a Upload<'a>,
     session: Session,
-    remembered: Option<Remembered>,
+    saved: Option<SavedSession>,
     /// The most bytes of one request; none while the blob goes whole.
     chunk: Option<u64>,
     failures: u32,
@@ -46,16 +46,16 @@ pub(super) struct Sending<'a> {
     sent: Arc<AtomicU64>,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> ResumableUpload<'a> {
     pub(super) fn new(
         upload: &'a Upload<'a>,
         session: Session,
-        remembered: Option<Remembered>,
+        saved: Option<SavedSession>,
     ) -> Self {
         Self {
             upload,
             session,
-            remembered,
+            saved,
             chunk: None,
             failures: 0,
             was_wrong: false,
@@ -83,7 +83,7 @@ impl<'a> Sending<'a> {
                 Err(error) => return Err(self.give_up(error).await),
             }
         }
-        self.remembered.take().map_or(Ok(()), Remembered::forget)?;
+        self.saved.take().map_or(Ok(()), SavedSession::forget)?;
         Ok(self.sent.load(Ordering::Relaxed))
     }
 
@@ -230,7 +230,9 @@ impl<'a> Sending<'a> {
 
     /// Makes the requests smaller, when an error says that they are too large.
     fn takes_less(&mut self, error: &Error) -> bool {
-        let Error::Status { status: 405 | 411 | 413 | 501, .. } = error else { return false };
+        let Error::Http(HttpError::Status { status: 405 | 411 | 413 | 501, .. }) = error else {
+            return false;
+        };
         let smaller =
             self.chunk.map_or(CHUNK, |chunk| chunk / 4).max(MIN_CHUNK).max(self.session.min_chunk);
         let is_smaller = self.chunk.is_none_or(|chunk| smaller < chunk);
@@ -239,8 +241,8 @@ impl<'a> Sending<'a> {
     }
 
     fn note(&mut self) -> Result<()> {
-        match &mut self.remembered {
-            Some(remembered) => remembered.note(&self.session.url),
+        match &mut self.saved {
+            Some(saved) => saved.note(&self.session.url),
             None => Ok(()),
         }
     }
@@ -248,9 +250,9 @@ impl<'a> Sending<'a> {
     /// Ends an upload that cannot be brought to its end. One that only the way was bad for may go
     /// on another day.
     async fn give_up(mut self, error: Error) -> Error {
-        if is_passing(&error).is_none() || self.remembered.is_none() {
+        if is_passing(&error).is_none() || self.saved.is_none() {
             self.upload.cancel(&self.session.url).await;
-            if let Some(Err(error)) = self.remembered.take().map(Remembered::forget) {
+            if let Some(Err(error)) = self.saved.take().map(SavedSession::forget) {
                 return error;
             }
         }
@@ -265,20 +267,20 @@ impl<'a> Sending<'a> {
 )]
 fn is_passing(error: &Error) -> Option<Option<Duration>> {
     match error {
-        Error::Request { .. } | Error::Stalled { .. } => Some(None),
+        Error::Http(HttpError::Request { .. } | HttpError::Stalled { .. }) => Some(None),
         // 404 and 416: the session is gone, or is not where this client thinks; 409: another
         // request has it.
-        Error::Status {
+        Error::Http(HttpError::Status {
             status: 404 | 408 | 409 | 416 | 429 | 500 | 502 | 503 | 504,
             retry_after,
             ..
-        } => Some(*retry_after),
+        }) => Some(*retry_after),
         _ => None,
     }
 }
 
 fn is_wrong_content(error: &Error) -> bool {
-    let Error::Status { status: 400, reasons, .. } = error else { return false };
+    let Error::Http(HttpError::Status { status: 400, reasons, .. }) = error else { return false };
     ["DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID"]
         .iter()
         .any(|code| reasons.contains(code))
