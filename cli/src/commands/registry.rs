@@ -1,3 +1,5 @@
+//! `kit-rs registry`.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use registry::{Error, Layout, LayoutError};
 use serde_json::json;
 
 use crate::output::human_size;
+use crate::steps::listen;
 use crate::ui::Ui;
 
 /// How often uploads are looked at that nobody goes on with.
@@ -100,8 +103,8 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
         }
         std::future::pending::<()>().await;
     };
-    let listen = ListenOptions { tls, grace: GRACE };
-    super::router::serve(&args.addr, registry.router(), listen, tidying, ui)
+    let options = ListenOptions { tls, grace: GRACE };
+    listen::serve(&args.addr, registry.router(), options, tidying, ui)
 }
 
 async fn expire_uploads(registry: &Arc<Registry>) {

@@ -5,57 +5,22 @@ use std::path::Path;
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::ProgressBar;
-use registry::hub::{Hub, HubFile, RepoId, Snapshot};
-use registry::{ClientOptions, Event, Listener};
+use registry::hub::{Hub, HubFile, Snapshot};
 
-use super::folder::Folder;
+use super::args::{Args, check_any};
+use super::brought::Brought;
+use super::folder::{Folder, GOES_ON};
 use super::large::{self, Large};
-use super::token::token;
-use super::{Args, Brought, check_any, is_wanted};
-use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::WithHint as _;
+use crate::steps::bars::move_on;
+use crate::steps::hub::Remote;
 use crate::ui::Ui;
-
-/// Hugging Face's own hub.
-pub(super) const HUB: &str = "https://huggingface.co";
-
-/// What is told of an import that was interrupted.
-pub(super) const GOES_ON: &str = "the same command goes on where it was";
-
-/// A repository on a hub, and the way there.
-pub(crate) struct Remote {
-    pub(crate) hub: Hub,
-    pub(crate) id: RepoId,
-    pub(crate) revision: String,
-    /// The hub's address.
-    pub(crate) endpoint: String,
-}
-
-impl Remote {
-    /// What the user says goes before what the repository's address says, and `HF_ENDPOINT` before
-    /// its host.
-    pub(crate) fn new(
-        repository: &str,
-        revision: Option<&str>,
-        token: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let id: RepoId =
-            repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
-        let endpoint = env::hf_endpoint()
-            .or_else(|| id.endpoint().map(str::to_owned))
-            .unwrap_or_else(|| HUB.to_owned());
-        let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, self::token(&endpoint, token), &ClientOptions::default())?;
-        Ok(Self { hub, id, revision, endpoint })
-    }
-}
 
 pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
     let Remote { hub, id: repository, revision, endpoint } = remote;
     let bringing = async {
         let mut snapshot = hub.files(&repository, &revision).await?;
-        snapshot.files.retain(|file| is_wanted(&file.path, args));
+        snapshot.files.retain(|file| args.wants(&file.path));
         check_any(snapshot.files.len())?;
         let key = registry::content::digest(
             format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes(),
@@ -112,33 +77,9 @@ async fn one(
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
-    fetch(hub, snapshot, file, folder, &move_on(&bar)).await?;
+    folder.fetch(hub, snapshot, file, &move_on(&bar)).await?;
     bar.finish_and_clear();
     Ok(())
-}
-
-/// Moves a bar on with the file that it stands for.
-pub(super) fn move_on(bar: &ProgressBar) -> impl Fn(Event) + Sync {
-    |event| {
-        if let Event::FileProgress { bytes, .. } = event {
-            bar.set_position(bytes);
-        }
-    }
-}
-
-/// Brings a file to its place; what has come of it when the process is killed lies outside of what
-/// is packed.
-pub(super) async fn fetch(
-    hub: &Hub,
-    snapshot: &Snapshot,
-    file: &HubFile,
-    folder: &Folder,
-    on: Listener<'_>,
-) -> anyhow::Result<()> {
-    let (arriving, place) = (folder.arriving(), folder.path().join(&file.path));
-    hub.download(snapshot, file, &arriving, on).await?;
-    fs::create_dir_all(place.parent().context("a file lies in a folder")?)?;
-    Ok(fs::rename(arriving.join(&file.path), place)?)
 }
 
 /// Takes away what an earlier import left and this one does not want: files that other patterns
@@ -164,6 +105,8 @@ fn forget_others(dir: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use registry::hub::RepoId;
+
     use super::*;
 
     #[test]
@@ -191,7 +134,7 @@ mod tests {
         let files = wanted.map(file).to_vec();
         let repo: RepoId = "org/name".parse().expect("a name");
         forget_others(dir.path(), &Snapshot { repo, sha: "0".repeat(40), files }).expect("they go");
-        let found = crate::commands::init::survey(dir.path()).expect("the folder is there");
+        let found = crate::steps::survey::survey(dir.path()).expect("the folder is there");
         assert_eq!(found.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), wanted);
     }
 }
