@@ -8,8 +8,9 @@ use reqwest::{
 use url::Url;
 
 use super::{
-    Client, Repository, http,
-    resumable_download::{ResumableDownload, Source},
+    Client, Repository,
+    download::{ResumableDownload, Source},
+    http,
 };
 use crate::{
     ClientError, ContentError, Error, Reference, Result,

@@ -2,7 +2,8 @@
 //!
 //! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the
 //! credentials that a registry asks for; `blob`, `manifest`, `tags` and `referrers` are the
-//! protocol's verbs; [`push`] and [`pull`] walk a graph with them.
+//! protocol's verbs, `download` and `upload` its long ways; [`push`] and [`pull`] walk a graph with
+//! them.
 
 use std::sync::Arc;
 
@@ -13,48 +14,25 @@ mod pull;
 mod push;
 
 mod blob;
-pub(crate) mod blocking;
-mod disk;
 mod manifest;
-mod parallel_download;
-mod part_queue;
-mod progress;
-mod push_blob;
 mod quirks;
 mod referrers;
 mod repository_blobs;
-pub(crate) mod resumable_download;
-mod resumable_upload;
-mod saved_session;
 mod tags;
+
+pub(crate) mod download;
 mod upload;
 
 mod auth;
-mod authorization;
-mod credentials;
-mod realm;
-mod token;
-
-pub(crate) mod body;
-mod call;
 pub(crate) mod http;
-mod resolver;
-mod tls;
 
-pub(crate) mod envelope;
-pub(crate) mod link;
-pub(crate) mod location;
-pub(crate) mod retry;
-
-mod challenge;
+pub(crate) mod blocking;
 mod event;
-mod warning;
 
 use crate::{Error, HttpError, Reference, Result};
 
+pub use auth::{Challenge, Credential, CredentialFile, Credentials};
 pub use blob::Blob;
-pub use challenge::Challenge;
-pub use credentials::{Credential, CredentialFile, Credentials};
 pub use event::{Direction, Event, Listener, Outcome};
 pub use options::{ClientCertificate, ClientOptions, Proxy};
 pub use pull::{Pulled, pull};

@@ -14,7 +14,7 @@ use super::{
     Client, Direction, Event, Listener, Outcome, Repository,
     blob::Download,
     blocking::{in_layout, joined},
-    parallel_download::ParallelDownload,
+    download::ParallelDownload,
 };
 use crate::{
     BlobWriter, ClientError, ContentError, Error, HttpError, Layout, Reference, Result,

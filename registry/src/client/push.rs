@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Client, Event, Listener, Outcome, Repository, blocking::joined, push_blob::push_blob, referrers,
+    Client, Event, Listener, Outcome, Repository, blocking::joined, referrers, upload::push_blob,
 };
 use crate::{
     ContentError, Layout, Reference, Result,

@@ -4,7 +4,10 @@
 use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::{Value, json};
 
-use super::{Client, Repository, http, link};
+use super::{
+    Client, Repository,
+    http::{self, link},
+};
 use crate::{
     Error, HttpError, Reference, Result,
     content::{self, Descriptor, Digest, Document, MAX_DOCUMENT_SIZE, MediaType},

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::{Client, http, link, manifest, referrers};
+use super::{
+    Client,
+    http::{self, link},
+    manifest, referrers,
+};
 use crate::{
     ClientError, HttpError, Reference, Result,
     content::{Digest, MAX_DOCUMENT_SIZE},

@@ -22,8 +22,8 @@ use crate::{
     blocks::Blocks,
     client::{
         blocking::joined,
+        download::{ResumableDownload, Source},
         http::{Call, Http},
-        resumable_download::{ResumableDownload, Source},
     },
     content::{Digest, Hasher},
     layout::hash_file,

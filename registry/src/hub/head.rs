@@ -9,10 +9,7 @@ use super::{
 };
 use crate::{
     HttpError, HubError, Result,
-    client::{
-        http::{Call, check_first_byte},
-        location,
-    },
+    client::http::{Call, check_first_byte, location},
 };
 
 impl Hub {

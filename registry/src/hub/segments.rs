@@ -20,8 +20,7 @@ use crate::{
     blocks::Blocks,
     client::{
         blocking::joined,
-        http::{Call, check_first_byte},
-        location,
+        http::{Call, check_first_byte, location},
     },
 };
 

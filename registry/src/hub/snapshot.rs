@@ -18,8 +18,7 @@ use crate::{
     Error, HttpError, HubError, Result,
     client::{
         ClientOptions,
-        http::{Call, Http, is_loopback},
-        link, location,
+        http::{Call, Http, is_loopback, link, location},
     },
 };
 
@@ -228,7 +227,7 @@ fn file(repo: &RepoId, entry: Entry) -> Result<HubFile> {
     if !is_safe {
         return Err(HubError::UnsafePath {
             repo: repo.to_string(),
-            path: crate::client::envelope::printable(&path),
+            path: crate::client::http::envelope::printable(&path),
         }
         .into());
     }

@@ -1,6 +1,12 @@
 //! Shows a registry the credentials that it asks for, and nobody else (reference: distribution's
 //! token authentication).
 
+mod authorization;
+mod challenge;
+mod credentials;
+mod realm;
+mod token;
+
 use std::collections::HashMap;
 
 use reqwest::{
@@ -9,8 +15,18 @@ use reqwest::{
 };
 use tokio::sync::Mutex;
 
-use super::{Challenge, Credential, Registry, authorization::Authorization, http, location, token};
-use crate::{AuthError, Error, Result};
+use self::authorization::Authorization;
+pub use self::{
+    challenge::Challenge,
+    credentials::{Credential, CredentialFile, Credentials},
+};
+use crate::{
+    AuthError, Error, Result,
+    client::{
+        Registry,
+        http::{self, location},
+    },
+};
 
 /// What is known of the registries so far. The lock is held while a token is fetched: the others
 /// wait for it and take it.

@@ -15,13 +15,16 @@ use reqwest::{
 };
 
 use super::{
-    Event,
-    body::FileBody,
-    http, location,
     saved_session::SavedSession,
-    upload::{Begun, Session, Status, Upload, location_of, same_digest},
+    session::{Begun, Session, Status, Upload, location_of, same_digest},
 };
-use crate::{Error, HttpError, Result};
+use crate::{
+    Error, HttpError, Result,
+    client::{
+        Event,
+        http::{self, body::FileBody, location},
+    },
+};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);

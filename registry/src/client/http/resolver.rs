@@ -15,7 +15,7 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
 }
 
 /// Says whether a URL names such an address itself.
-pub(super) fn is_forbidden_host(url: &Url) -> bool {
+pub(crate) fn is_forbidden_host(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(v4)) => is_forbidden(v4.into()),
         Some(Host::Ipv6(v6)) => is_forbidden(v6.into()),

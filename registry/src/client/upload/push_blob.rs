@@ -2,13 +2,15 @@
 //! neighbour, and else it is sent.
 
 use super::{
-    Direction, Event, Listener, Outcome, Repository,
-    blocking::in_layout,
-    resumable_upload::ResumableUpload,
+    resumable::ResumableUpload,
     saved_session::SavedSession,
-    upload::{Begun, Session, Status, Upload},
+    session::{Begun, Session, Status, Upload},
 };
-use crate::{ClientError, Layout, Result, content::Descriptor};
+use crate::{
+    ClientError, Layout, Result,
+    client::{Direction, Event, Listener, Outcome, Repository, blocking::in_layout},
+    content::Descriptor,
+};
 
 /// A blob of at least this many bytes is worth being taken up by the next process, when this one is
 /// killed.
@@ -16,7 +18,7 @@ const WORTH_REMEMBERING: u64 = 1024 * 1024;
 
 /// Brings a blob to a repository. Returns how it came there, and how many bytes were sent for it.
 /// `siblings` are other repositories of the registry that may have it.
-pub(super) async fn push_blob(
+pub(crate) async fn push_blob(
     layout: &Layout,
     repository: &Repository,
     descriptor: &Descriptor,

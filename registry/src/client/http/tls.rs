@@ -9,8 +9,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::{ClientCertificate, ClientOptions};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    client::{ClientCertificate, ClientOptions},
+};
 
 /// Builds the TLS side of a client: the system's roots where there are any, the built-in ones (an
 /// image made from nothing has none), and those that the options name.

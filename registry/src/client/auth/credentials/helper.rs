@@ -109,7 +109,7 @@ fn call(name: &str, action: &str, input: &[u8]) -> Result<Option<Vec<u8>>> {
         (true, _) => Ok(Some(answer)),
         (false, text) if text.contains("credentials not found") => Ok(None),
         // On success the answer is a secret; on failure it is the reason.
-        (false, text) => Err(failed(crate::client::envelope::printable(&text))),
+        (false, text) => Err(failed(crate::client::http::envelope::printable(&text))),
     }
 }
 

@@ -16,15 +16,17 @@ use reqwest::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Event, Listener, Repository,
-    blocking::{in_layout, joined},
     disk::{BATCH, Piece, write_and_hash},
-    http, location,
     progress::Progress,
-    resumable_download::is_broken,
+    resumable::is_broken,
 };
 use crate::{
     ContentError, Error, HttpError, Layout, Result,
+    client::{
+        Event, Listener, Repository,
+        blocking::{in_layout, joined},
+        http::{self, location},
+    },
     content::{Descriptor, Hasher},
     layout::Partial,
 };
@@ -40,19 +42,19 @@ const REPORT: u64 = 512 * 1024;
 const PROGRESS: u64 = 1024 * 1024;
 
 /// A blob that comes from one repository.
-pub(super) struct ParallelDownload<'a> {
-    pub(super) repository: &'a Repository,
-    pub(super) descriptor: &'a Descriptor,
+pub(crate) struct ParallelDownload<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) descriptor: &'a Descriptor,
     /// The bytes that have come over the wire, all blobs together.
-    pub(super) downloaded: &'a AtomicU64,
+    pub(crate) downloaded: &'a AtomicU64,
     /// How many more connections there may be, all blobs together.
-    pub(super) connections: &'a Semaphore,
-    pub(super) on: Listener<'a>,
+    pub(crate) connections: &'a Semaphore,
+    pub(crate) on: Listener<'a>,
 }
 
 impl ParallelDownload<'_> {
     /// Brings the blob; false when somebody else is bringing it into the same layout.
-    pub(super) async fn run(&self, layout: &Layout) -> Result<bool> {
+    pub(crate) async fn run(&self, layout: &Layout) -> Result<bool> {
         let Some(partial) = self.open(layout).await? else { return Ok(false) };
         let missing = partial.blocks.missing();
         let is_resumed = missing.first().is_none_or(|first| *first != (0..self.descriptor.size()));

@@ -6,9 +6,13 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Listener, Repository, http, location, quirks::Quirks};
 use crate::{
     HttpError, Layout, Result,
+    client::{
+        Listener, Repository,
+        http::{self, location},
+        quirks::Quirks,
+    },
     content::{Descriptor, Digest},
 };
 
@@ -118,14 +122,17 @@ pub(super) fn location_of(response: &Response) -> Result<Url> {
 }
 
 /// Compares the digest that a registry says it has stored, where it says one.
-pub(super) fn same_digest(response: &Response, expected: &Digest) -> Result<()> {
+pub(crate) fn same_digest(response: &Response, expected: &Digest) -> Result<()> {
     let stored =
         response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
     match stored.filter(|stored| *stored != expected.as_ref()) {
         None => Ok(()),
         Some(stored) => Err(HttpError::protocol(
             location::shown(response.url()),
-            format!("{} was stored instead of {expected}", super::envelope::printable(stored)),
+            format!(
+                "{} was stored instead of {expected}",
+                crate::client::http::envelope::printable(stored)
+            ),
         )
         .into()),
     }

@@ -9,10 +9,14 @@ use reqwest::{
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{
-    Challenge, Credential, Registry, authorization::Authorization, http, location, realm, resolver,
+use super::{authorization::Authorization, realm};
+use crate::{
+    AuthError, Error, HttpError, Result,
+    client::{
+        Challenge, Credential, Registry,
+        http::{self, location, resolver},
+    },
 };
-use crate::{AuthError, Error, HttpError, Result};
 
 /// The largest answer of a token service that is read, in bytes.
 const MAX_ANSWER: u64 = 1024 * 1024;
@@ -62,7 +66,8 @@ pub(super) async fn fetch(
 /// Checks where the credentials would go.
 fn realm(registry: &Registry, challenge: &Challenge, has_credential: bool) -> Result<Url> {
     let text = challenge.parameter("realm").unwrap_or_default();
-    let invalid = || HttpError::InvalidAddress { text: super::envelope::printable(text) };
+    let invalid =
+        || HttpError::InvalidAddress { text: crate::client::http::envelope::printable(text) };
     let realm = Url::parse(text).map_err(|_| invalid())?;
     let named =
         registry.client.0.options.token_hosts.get(&registry.host).map_or(&[][..], Vec::as_slice);

@@ -1,6 +1,16 @@
 //! Sends requests: through the proxy or not, with patience, repetitions and redirects that leak
 //! nothing.
 
+pub(crate) mod body;
+mod call;
+pub(crate) mod envelope;
+pub(crate) mod link;
+pub(crate) mod location;
+pub(crate) mod resolver;
+mod retry;
+mod tls;
+mod warning;
+
 use std::{
     collections::BTreeSet,
     error::Error as StdError,
@@ -18,9 +28,11 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-pub(crate) use super::call::{Call, Payload};
-use super::{ClientOptions, Proxy, envelope, location, resolver, retry, tls, warning};
-use crate::{ContentError, Error, HttpError, Result};
+pub(crate) use self::call::{Call, Payload};
+use crate::{
+    ContentError, Error, HttpError, Result,
+    client::{ClientOptions, Proxy},
+};
 
 const MAX_REDIRECTS: usize = 5;
 /// The largest error document that is read, in bytes.

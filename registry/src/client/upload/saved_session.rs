@@ -5,9 +5,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use fs_err as fs;
 use url::Url;
 
-use super::{Repository, location};
 use crate::{
     Layout, Result,
+    client::{Repository, http::location},
     content::{self, Digest},
 };
 
