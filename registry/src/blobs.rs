@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::{Layout, Result, content::Descriptor};
 
-/// Opens blobs: a [`Layout`] does, and so does a registry, as [`Client::blobs`](crate::Client::blobs).
+/// Opens blobs: a [`Layout`] does, and so does a repository of a registry (`Client::blobs`).
 ///
 /// ```
 /// use std::io::Read;

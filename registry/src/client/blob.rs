@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ClientError, ContentError, Error, Reference, Result,
-    content::{Descriptor, Digest, Hasher, MAX_DOCUMENT_SIZE},
+    content::{self, Descriptor, Digest, Hasher},
 };
 
 impl Client {
@@ -30,15 +30,7 @@ impl Client {
 
     /// Reads a whole document of at most 4 MiB, such as a configuration, and verifies it.
     pub async fn read_blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        if descriptor.size() > MAX_DOCUMENT_SIZE {
-            let what = descriptor.digest().to_string();
-            return Err(ContentError::TooLarge {
-                what,
-                size: descriptor.size(),
-                limit: MAX_DOCUMENT_SIZE,
-            }
-            .into());
-        }
+        content::check_document_size(descriptor)?;
         let mut blob = self.blob(from, descriptor)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = blob.chunk().await? {

@@ -12,11 +12,18 @@ pub(crate) async fn joined<T>(work: JoinHandle<Result<T>>) -> Result<T> {
     }
 }
 
+/// Does something on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    joined(spawn_blocking(work)).await
+}
+
 /// Does something with the layout on a thread that may wait for the disk.
 pub(super) async fn in_layout<T: Send + 'static>(
     layout: &Layout,
     work: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let layout = layout.clone();
-    joined(spawn_blocking(move || work(&layout))).await
+    blocking(move || work(&layout)).await
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{
     Client, Direction, Event, Listener, Outcome, Repository,
     blob::Download,
-    blocking::{in_layout, joined},
+    blocking::{blocking, in_layout, joined},
     download::ParallelDownload,
 };
 use crate::{
@@ -55,12 +55,14 @@ pub struct Pulled {
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::new(ClientOptions::default())?;
 /// let layout = Layout::init("layout".as_ref())?;
-/// let pulled = pull(&client, &"ghcr.io/demo/greeting:v1".parse()?, &layout, &|event| {
+/// let from = "ghcr.io/demo/greeting:v1".parse()?;
+/// let on = |event| {
 ///     if let Event::BlobDone { digest, .. } = event {
 ///         println!("{digest}");
 ///     }
-/// });
-/// println!("{}", pulled.await?.descriptor.digest());
+/// };
+/// let pulled = pull(&client, &from, &layout, &on).await?;
+/// println!("{}", pulled.descriptor.digest());
 /// # Ok(())
 /// # }
 /// ```
@@ -258,8 +260,7 @@ async fn bring_whole(
     let writer = joined(writing).await?;
     outcome?;
     let expected = descriptor.clone();
-    let committing = tokio::task::spawn_blocking(move || writer.commit(Some(&expected)));
-    joined(committing).await.map(drop)
+    blocking(move || writer.commit(Some(&expected))).await.map(drop)
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.

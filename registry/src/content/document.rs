@@ -26,6 +26,17 @@ pub fn is_manifest(media_type: &MediaType) -> bool {
         || is_index(media_type)
 }
 
+/// Refuses what is larger than any document may be.
+pub(crate) fn check_document_size(descriptor: &Descriptor) -> Result<()> {
+    let (size, limit) = (descriptor.size(), MAX_DOCUMENT_SIZE);
+    let what = || descriptor.digest().to_string();
+    if size > limit {
+        Err(ContentError::TooLarge { what: what(), size, limit }.into())
+    } else {
+        Ok(())
+    }
+}
+
 /// What a manifest calls itself, for when nobody says what it is.
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) fn own_media_type(bytes: &[u8]) -> Option<MediaType> {

@@ -9,6 +9,7 @@ mod hash;
 
 use serde::Serialize;
 
+pub(crate) use document::check_document_size;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use document::own_media_type;
 pub use document::{Document, MAX_DOCUMENT_SIZE, is_index, is_manifest};

@@ -15,13 +15,12 @@ use super::{
     Hub, HubFile, Snapshot,
     refusal::{Wanted, refusal},
     segments,
-    snapshot::is_inside,
 };
 use crate::{
     ContentError, Error, Event, HubError, Listener, Result,
     blocks::Blocks,
     client::{
-        blocking::joined,
+        blocking::{blocking, joined},
         download::{ResumableDownload, Source},
         http::{Call, Http},
     },
@@ -49,11 +48,8 @@ impl Hub {
         if file.size > segments::PART && self.download_parts(snapshot, file, &place, on).await? {
             return Ok(());
         }
-        let writer = joined(spawn_blocking({
-            let place = place.clone();
-            move || Writer::open(&place)
-        }))
-        .await?;
+        let opening = place.clone();
+        let writer = blocking(move || Writer::open(&opening)).await?;
         let source =
             FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
         let transfer = ResumableDownload::new(source, file.size, writer.size);
@@ -70,7 +66,7 @@ impl Hub {
             // What came so far stays for the next call.
             Err(error) => return Err(error),
         };
-        joined(spawn_blocking(move || place.settle(wrong))).await
+        blocking(move || place.settle(wrong)).await
     }
 }
 
@@ -87,20 +83,19 @@ impl Hub {
         let (partial, size) = (place.partial.clone(), file.size);
         let mut map = partial.clone().into_os_string();
         map.push(".map");
-        let opened =
-            joined(spawn_blocking(move || Blocks::open(partial, map.into(), size))).await?;
+        let opened = blocking(move || Blocks::open(partial, map.into(), size)).await?;
         let blocks = opened.ok_or_else(|| busy(snapshot, file))?;
         let Some(blocks) = segments::fill(self, snapshot, file, (blocks, 0), on).await? else {
             return Ok(false);
         };
         let (place, file, snapshot) = (place.clone(), file.clone(), snapshot.clone());
-        joined(spawn_blocking(move || {
+        blocking(move || {
             let found = blocks.hash(Hasher::default())?.finish();
             match wrong_digest(&snapshot, &file, &found) {
                 None => blocks.publish(&place.path).map(|()| true),
                 Some(error) => blocks.discard().and(Err(error)),
             }
-        }))
+        })
         .await
     }
 }
@@ -177,13 +172,7 @@ impl Place {
             .filter(char::is_ascii_alphanumeric)
             .take(16)
             .collect();
-        if !is_inside(&file.path) {
-            return Err(HubError::UnsafePath {
-                repo: snapshot.repo.to_string(),
-                path: file.path.clone(),
-            }
-            .into());
-        }
+        snapshot.check_path(file)?;
         let path = into.join(&file.path);
         let mut partial = path.clone().into_os_string();
         partial.push(format!(".{oid}.incomplete"));

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use fs_err as fs;
-use tokio::task::spawn_blocking;
 
 use super::{
     Hub, HubFile, Snapshot,
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     Digest, Hold, Layout, Listener, Result,
     blocks::Blocks,
-    client::blocking::joined,
+    client::blocking::blocking,
     content::{self, Hasher, parse_digest},
 };
 
@@ -47,8 +46,7 @@ impl Hub {
         on: Listener<'_>,
     ) -> Result<Option<(Digest, u64)>> {
         let framed = Framed { layout: layout.clone(), frame: frame.clone(), file: file.clone() };
-        let (framed, found) =
-            joined(spawn_blocking(move || framed.find().map(|found| (framed, found)))).await?;
+        let (framed, found) = blocking(move || framed.find().map(|found| (framed, found))).await?;
         let (blocks, hold) = match found {
             Found::Blob(digest) => {
                 on(file.progress(file.size));
@@ -62,7 +60,7 @@ impl Hub {
             return Ok(None);
         };
         let snapshot = snapshot.clone();
-        joined(spawn_blocking(move || framed.finish(blocks, hold, &snapshot))).await.map(Some)
+        blocking(move || framed.finish(blocks, hold, &snapshot)).await.map(Some)
     }
 }
 

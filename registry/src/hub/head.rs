@@ -5,10 +5,9 @@ use reqwest::header::RANGE;
 use super::{
     Hub, HubFile, Snapshot,
     refusal::{Wanted, refusal},
-    snapshot::is_inside,
 };
 use crate::{
-    HttpError, HubError, Result,
+    HttpError, Result,
     client::http::{Call, check_first_byte, location},
 };
 
@@ -17,13 +16,7 @@ impl Hub {
     /// comes over the wire from a hub that knows ranges. They are not verified: the digest of a
     /// whole says nothing of its beginning.
     pub async fn head(&self, snapshot: &Snapshot, file: &HubFile, most: u64) -> Result<Vec<u8>> {
-        if !is_inside(&file.path) {
-            return Err(HubError::UnsafePath {
-                repo: snapshot.repo.to_string(),
-                path: file.path.clone(),
-            }
-            .into());
-        }
+        snapshot.check_path(file)?;
         let most = most.min(file.size) as usize;
         if most == 0 {
             return Ok(Vec::new());

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::RANGE;
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 use url::Url;
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     Error, HttpError, Listener, Result,
     blocks::Blocks,
     client::{
-        blocking::joined,
+        blocking::blocking,
         http::{Call, check_first_byte, location},
     },
 };
@@ -76,7 +76,7 @@ pub(super) async fn fill(
     let blocks = parts.arrived.into_inner().unwrap_or_else(PoisonError::into_inner).blocks;
     match knows_ranges {
         true => Ok(Some(blocks)),
-        false => joined(spawn_blocking(move || blocks.discard())).await.map(|()| None),
+        false => blocking(move || blocks.discard()).await.map(|()| None),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     Error, HttpError, HubError, Result,
     client::{
         ClientOptions,
-        http::{Call, Http, is_loopback, link, location},
+        http::{Call, Http, envelope::printable, is_loopback, link, location},
     },
 };
 
@@ -51,6 +51,17 @@ pub struct Snapshot {
     pub sha: String,
     /// The files, in the hub's order. Their paths are relative and stay inside.
     pub files: Vec<HubFile>,
+}
+
+impl Snapshot {
+    /// Refuses a file whose path could lead out of a folder.
+    pub(super) fn check_path(&self, file: &HubFile) -> Result<()> {
+        if is_inside(&file.path) {
+            return Ok(());
+        }
+        let (repo, path) = (self.repo.to_string(), printable(&file.path));
+        Err(HubError::UnsafePath { repo, path }.into())
+    }
 }
 
 /// A file of a repository.
@@ -225,18 +236,14 @@ fn file(repo: &RepoId, entry: Entry) -> Result<HubFile> {
     let is_digest = |sha256: &str| sha256.len() == 64 && is_hex(sha256);
     let is_safe = is_inside(&path) && lfs.as_ref().is_none_or(|lfs| is_digest(&lfs.oid));
     if !is_safe {
-        return Err(HubError::UnsafePath {
-            repo: repo.to_string(),
-            path: crate::client::http::envelope::printable(&path),
-        }
-        .into());
+        return Err(HubError::UnsafePath { repo: repo.to_string(), path: printable(&path) }.into());
     }
     let size = lfs.as_ref().map_or(size, |lfs| lfs.size);
     Ok(HubFile { path, size, oid, sha256: lfs.map(|lfs| lfs.oid) })
 }
 
 /// Says whether a path stays inside of the folder that it is put into, on every system.
-pub(super) fn is_inside(path: &str) -> bool {
+fn is_inside(path: &str) -> bool {
     let is_part = |part: &str| !matches!(part, "" | "." | "..");
     let has_bad = path.contains(|c: char| c == '\\' || c == ':' || c.is_control());
     !has_bad && path.len() <= 4096 && path.split('/').all(is_part)

@@ -48,7 +48,7 @@ pub(crate) use writer::hash_file;
 
 use crate::{
     ContentError, LayoutError, Result,
-    content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType},
+    content::{self, Descriptor, Digest, Document, Hasher, MediaType},
 };
 
 /// A folder of content that is named by its digests, and an index of manifests.
@@ -135,15 +135,7 @@ impl Layout {
 
     /// Reads a document and verifies it: first its size, then its digest.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        if descriptor.size() > MAX_DOCUMENT_SIZE {
-            let what = descriptor.digest().to_string();
-            return Err(ContentError::TooLarge {
-                what,
-                size: descriptor.size(),
-                limit: MAX_DOCUMENT_SIZE,
-            }
-            .into());
-        }
+        content::check_document_size(descriptor)?;
         let path = self.check_size(descriptor)?;
         let bytes = fs::read(&path)?;
         let mut hasher = Hasher::new(descriptor.digest().algorithm())?;

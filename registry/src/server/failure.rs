@@ -1,6 +1,6 @@
 //! What the registry says when it does not do what it was asked (distribution-spec, "Error Codes").
 
-use std::{error::Error as _, fmt::Write as _};
+use std::error::Error as _;
 
 use axum::{
     http::{HeaderValue, StatusCode},
@@ -97,13 +97,7 @@ impl Failure {
     /// A fault of the registry: the log has the cause, the client learns nothing of the registry's
     /// disk.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut chain = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = write!(chain, ": {error}");
-            cause = error.source();
-        }
-        tracing::error!(error = chain, "the registry failed");
+        tracing::error!(error, "the registry failed");
         Self::new(Code::Unknown, "the registry failed; its log says why")
     }
 }
