@@ -1,4 +1,4 @@
-use modelkit::diff::{Depth, Diff, FileChange, LayerInfo, Side};
+use modelkit::diff::{Depth, Diff, FileChange, LayerInfo};
 use registry::Reference;
 
 use super::found::{Found, Place, find};
@@ -35,7 +35,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let a = side(&args.a, &args.network, ui)?;
     let b = side(&args.b, &args.network, ui)?;
-    let diff = modelkit::diff::diff(&as_side(&a), &as_side(&b), depth)?;
+    let diff = modelkit::diff::diff(&a.into_source(), &b.into_source(), depth)?;
     ui.answer(text(&diff, [&args.a, &args.b]).join("\n"), &diff)
 }
 
@@ -51,10 +51,6 @@ fn side(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Found> {
     let reference: Reference =
         name.parse().map_err(|error| asked_wrongly(format!("{name}: {error}")))?;
     find(&reference.or_latest(), place, network, ui)
-}
-
-fn as_side(found: &Found) -> Side<'_> {
-    Side { kit: &found.kit, blobs: found.blobs() }
 }
 
 fn text(diff: &Diff, names: [&str; 2]) -> Vec<String> {

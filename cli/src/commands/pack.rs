@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let hold = layout.hold()?;
     let packed = {
         let bars = super::unpack::LayerBars::new(ui);
-        modelkit::pack(&kitfile, &args.context, &layout, &options, &mut |event| bars.show(event))
+        modelkit::pack(&kitfile, &args.context, &layout, &options, &|event| bars.show(event))
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
     for reference in &references {
@@ -135,7 +135,7 @@ fn pull_parents(
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    modelkit::parents_with(kitfile, |reference| {
+    modelkit::parents(kitfile, |reference| {
         super::unpack::local_or_pulled(reference, layout, network, ui)
     })?;
     Ok(())

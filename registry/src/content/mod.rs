@@ -8,7 +8,6 @@ mod document;
 mod hash;
 
 use serde::Serialize;
-use serde_json::Value;
 
 pub use document::{Document, MAX_DOCUMENT_SIZE, is_index, is_manifest};
 pub use hash::Hasher;
@@ -28,47 +27,10 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Equal values give equal bytes whatever map holds them, and whatever features a dependency turns
 /// on.
 pub fn encode(document: &impl Serialize) -> Vec<u8> {
-    let value =
+    let mut value =
         serde_json::to_value(document).expect("documents have text keys and finite numbers");
-    let mut bytes = Vec::new();
-    write_sorted(&value, &mut bytes);
-    bytes
-}
-
-fn write_sorted(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
-            write_list(out, (b'{', b'}'), entries, |(key, value), out| {
-                write_scalar(key, out);
-                out.push(b':');
-                write_sorted(value, out);
-            });
-        }
-        Value::Array(items) => write_list(out, (b'[', b']'), items, write_sorted),
-        scalar => write_scalar(scalar, out),
-    }
-}
-
-fn write_list<T>(
-    out: &mut Vec<u8>,
-    (open, close): (u8, u8),
-    items: impl IntoIterator<Item = T>,
-    write: impl Fn(T, &mut Vec<u8>),
-) {
-    out.push(open);
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write(item, out);
-    }
-    out.push(close);
-}
-
-fn write_scalar(scalar: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, scalar).expect("writing to memory does not fail");
+    value.sort_all_objects();
+    serde_json::to_vec(&value).expect("writing to memory does not fail")
 }
 
 /// Computes the SHA-256 digest of `bytes`.
@@ -107,6 +69,8 @@ pub(crate) fn check_algorithm(digest: &Digest) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use serde_json::Value;
 
     use super::*;
 
