@@ -22,7 +22,7 @@ fn unpacking_gives_back_what_was_packed() {
             project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
         let mut unpacked = project.unpack(&packed, &[]);
         let kitfile = unpacked.remove("Kitfile").expect("the Kitfile is unpacked");
-        assert_eq!(String::from_utf8(kitfile).unwrap(), project.kit(&packed).kitfile.to_yaml());
+        assert_eq!(String::from_utf8(kitfile).unwrap(), project.kit(&packed).kitfile().to_yaml());
         assert_eq!(unpacked, tree(&project.context()));
         let mode = |path: &str| {
             fs::metadata(project.path("out").join(path)).unwrap().permissions().mode() & 0o100
