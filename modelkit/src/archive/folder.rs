@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::error::Refused;
+
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 /// A folder that was opened once; what happens to its path afterwards does not matter.
@@ -75,6 +77,22 @@ impl Folder {
         }
     }
 
+    /// Makes the file of an archive's entry, whose path ends in this folder.
+    pub(super) fn create_entry(
+        &self,
+        path: &str,
+        executable: bool,
+    ) -> Result<std::fs::File, Refused> {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        match self.create_file(name, executable) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let name = path.escape_debug().to_string();
+                Err(Refused::Entry { name, problem: "is there twice" })
+            }
+            made => Ok(made?),
+        }
+    }
+
     /// What lies under a name in this folder, if anything; links are not followed.
     pub fn kind(&self, name: &str) -> io::Result<Option<FileType>> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -115,7 +133,7 @@ fn open_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     walk_beneath(folder, path)
 }
 
-/// The same, name by name.
+/// Opens a folder name by name.
 fn walk_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     if path.starts_with('/') {
         return Err(Errno::XDEV);

@@ -3,14 +3,13 @@
 //! beyond its own.
 
 use kitfile::{Kitfile, Model};
-use registry::content;
+use registry::content::{self, Digest};
 use serde_json::{Map, Value, json};
 
-use crate::pack::{PackedLayer, rfc3339};
-
-/// Makes the config. Facts come from the Kitfile; what it does not say is left out.
-pub(crate) fn config(kitfile: &Kitfile, layers: &[PackedLayer], created: Option<u64>) -> Vec<u8> {
-    let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+/// Makes the config. Facts come from the Kitfile; what it does not say is left out, and so is an
+/// empty time.
+pub(super) fn config(kitfile: &Kitfile, diff_ids: &[&Digest], created: &str) -> Vec<u8> {
+    let diff_ids: Vec<_> = diff_ids.iter().map(ToString::to_string).collect();
     content::encode(&json!({
         "descriptor": about(kitfile, created),
         "config": kitfile.model.as_ref().map(shape).unwrap_or_default(),
@@ -18,7 +17,7 @@ pub(crate) fn config(kitfile: &Kitfile, layers: &[PackedLayer], created: Option<
     }))
 }
 
-fn about(kitfile: &Kitfile, created: Option<u64>) -> Map<String, Value> {
+fn about(kitfile: &Kitfile, created: &str) -> Map<String, Value> {
     let package = &kitfile.package;
     let model = kitfile.model.as_ref();
     let name =
@@ -29,7 +28,7 @@ fn about(kitfile: &Kitfile, created: Option<u64>) -> Map<String, Value> {
         ("version", &package.version),
         ("description", &package.description),
         ("family", parameter(model, &["family", "model_type"]).as_deref().unwrap_or_default()),
-        ("createdAt", &created.map(rfc3339).unwrap_or_default()),
+        ("createdAt", created),
     ]);
     if !package.authors.is_empty() {
         about.insert("authors".to_owned(), json!(package.authors));

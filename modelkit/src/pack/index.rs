@@ -16,10 +16,10 @@ use registry::Layout;
 use registry::content::{self, Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
+use super::plan::LayerPlan;
 use crate::archive::{Content, Stamp};
+use crate::compress::WrittenBlob;
 use crate::error::Result;
-use crate::pack::Blob;
-use crate::plan::LayerPlan;
 
 /// The file in the layout's folder.
 const FILE: &str = "pack-index.json";
@@ -56,18 +56,19 @@ impl<'a> PackIndex<'a> {
     }
 
     /// The blob of a layer whose files have not changed, if the layout has it.
-    pub(crate) fn find(&self, plan: &LayerPlan) -> Option<Blob> {
+    pub(crate) fn find(&self, plan: &LayerPlan) -> Option<WrittenBlob> {
         let known = self.known.get(&key(plan))?;
         let digest = content::parse_digest(&known.digest).ok()?;
         let diff_id = content::parse_digest(&known.diff_id).ok()?;
-        (self.layout.size(&digest) == Some(known.size)).then_some((digest, known.size, diff_id))
+        let size = known.size;
+        (self.layout.size(&digest) == Some(size)).then_some(WrittenBlob { digest, size, diff_id })
     }
 
     /// Remembers a layer, unless one of its files is too new.
-    pub(crate) fn note(&self, plan: &LayerPlan, (digest, size, diff_id): &Blob) {
+    pub(crate) fn note(&self, plan: &LayerPlan, blob: &WrittenBlob) {
         if self.is_settled(plan) {
-            let known =
-                Known { digest: digest.to_string(), size: *size, diff_id: diff_id.to_string() };
+            let (digest, diff_id) = (blob.digest.to_string(), blob.diff_id.to_string());
+            let known = Known { digest, size: blob.size, diff_id };
             self.new.lock().expect("no holder panics").insert(key(plan), known);
         }
     }

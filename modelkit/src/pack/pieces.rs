@@ -6,7 +6,7 @@ use registry::content::Digest;
 use registry::{Layout, PieceWriter};
 
 use crate::archive::{Entry, LastFile, Stream};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, go_on};
 use crate::event::Reporter;
 
 /// Bytes that are read, written and hashed at once. All pieces together fit into a core's cache;
@@ -23,7 +23,7 @@ const LARGE: u64 = 8 << 20;
 
 /// Writes an archive of `files`, or the content of `raw` bare, as a blob; without a layout it is
 /// only hashed.
-pub(crate) fn write(
+pub(super) fn write(
     files: &[Entry],
     raw: Option<&Entry>,
     layout: Option<&Layout>,
@@ -69,7 +69,7 @@ fn copy_pieces(
     while let Some((piece, mut buffer)) = stream.next(|| blob.buffer()) {
         let n_content = stream.read(&piece, &mut buffer, &mut last)?;
         blob.put(piece.offset, buffer)?;
-        reporter.progress(n_content)?;
+        go_on(reporter.progress(n_content))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ const MAX_COMMENT: u64 = u16::MAX as u64;
 const MAX_DIRECTORY: u64 = 64 << 20;
 
 /// Checks that a file is a bundle, by the names in its central directory.
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub(super) fn check(path: &Path) -> Result<()> {
     let mut file = fs::File::open(path)?;
     let directory = directory(&mut file)?;
     let problem = match directory.as_deref().and_then(names) {

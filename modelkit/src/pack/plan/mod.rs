@@ -10,12 +10,12 @@ use fs_err as fs;
 use kitfile::{ContextPath, Kitfile, Section};
 use registry::Layout;
 
+use super::options::PackOptions;
 use crate::archive::{Content, Entry};
 use crate::error::{Error, Result};
 use crate::ignore::Ignore;
 use crate::media_type::{Compression, Family, Format, Kind, LayerType};
-use crate::pack::PackOptions;
-use crate::parents::{inherited_paths, parents};
+use crate::parents::{in_layout, inherited_paths, parents};
 use crate::same_place;
 
 /// What packing a context will do.
@@ -66,10 +66,11 @@ pub fn plan(
     layout: &Layout,
     options: &PackOptions,
 ) -> Result<Plan> {
-    plan_without(kitfile, context, options, &inherited_paths(&parents(kitfile, layout)?))
+    let parents = parents(kitfile, in_layout(layout))?;
+    plan_without(kitfile, context, options, &inherited_paths(&parents))
 }
 
-/// The same, where some paths belong to a ModelKit that this one builds on.
+/// Plans, where some paths belong to a ModelKit that this one builds on.
 pub(crate) fn plan_without(
     kitfile: &Kitfile,
     context: &Path,
