@@ -1,3 +1,5 @@
+//! YAML with the place of each node in the text, for edits and messages.
+
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use crate::{Error, Result};
