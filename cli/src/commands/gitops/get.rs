@@ -1,3 +1,5 @@
+//! `kit-rs gitops get`.
+
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 

@@ -8,6 +8,7 @@ mod release;
 mod render;
 #[cfg(unix)]
 mod up;
+mod written;
 
 use crate::ui::Ui;
 
@@ -33,11 +34,4 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         #[cfg(unix)]
         Command::Up(args) => up::run(args, ui),
     }
-}
-
-/// Writes the files of a tree, and answers with their paths.
-fn write(tree: &gitops::Tree, dir: &std::path::Path, ui: &Ui) -> anyhow::Result<()> {
-    tree.write(dir)?;
-    let paths: Vec<&str> = tree.paths().collect();
-    ui.answer(paths.join("\n"), &serde_json::json!({ "written": paths }))
 }
