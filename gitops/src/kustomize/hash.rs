@@ -1,3 +1,5 @@
+//! The hash that generated objects carry in their names.
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 

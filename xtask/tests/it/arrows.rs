@@ -6,15 +6,27 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("modelkit", &["kit-registry", "kitfile"]),
     ("kit-trainer", &[]),
     ("kit-serve", &[]),
     ("kit-gitops", &[]),
-    ("kit-cli", &["kit-gitops", "kit-registry", "kit-serve", "kit-trainer", "kitfile", "modelkit"]),
-    ("xtask", &["kit-gitops"]),
+    ("kit-cluster", &["kit-gitops"]),
+    (
+        "kit-cli",
+        &[
+            "kit-cluster",
+            "kit-gitops",
+            "kit-registry",
+            "kit-serve",
+            "kit-trainer",
+            "kitfile",
+            "modelkit",
+        ],
+    ),
+    ("xtask", &[]),
     ("kit-docs", &[]),
 ];
 
