@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ControlFlow::Continue(()) // Break would cancel
     })?;
 
-    classifier.save(&folder.path().join("fine_tuned_model"))?;
+    classifier.save(&folder.path().join("fine_tuned_model"), None)?;
     assert_eq!((losses.len(), report.best().confusion.len()), (2, 2));
     let logits = classifier.classify(&["a wonderful mess"])?;
     assert_eq!(logits[0].len(), 2);

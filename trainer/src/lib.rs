@@ -22,16 +22,14 @@ mod distilbert;
 mod error;
 mod evaluate;
 mod isa;
-mod model_config;
 mod random;
 mod report;
-mod tokenizer;
 mod train;
 mod vectors;
-mod vocabulary;
 mod weights;
 
-pub use classifier::Classifier;
+pub use checkpoint::TensorProblem;
+pub use classifier::{Classifier, is_replaceable};
 pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
@@ -40,4 +38,3 @@ pub use evaluate::{
 };
 pub use report::{DataSummary, EpochReport, Measured, Report};
 pub use train::{ClassWeights, Event, Keep, TrainConfig, train, train_kept};
-pub use weights::TensorProblem;

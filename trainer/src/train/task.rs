@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use checkpoint::{Config, Tokenizer};
 
 use super::learner::{Labelled, Learner};
 use super::state::Keeper;
@@ -13,13 +14,12 @@ use crate::classifier::{Classifier, in_batches, logits};
 use crate::dataset::{Example, Split};
 use crate::error::{Error, Result};
 use crate::evaluate::{check_examples, measure};
-use crate::model_config::ModelConfig;
 use crate::report::{EpochReport, Measured};
 
 /// What does not change while training.
 pub(super) struct Task<'a> {
     config: &'a TrainConfig,
-    model: ModelConfig,
+    model: Config,
     device: Device,
     pub(super) threads: Threads,
     train: Texts<'a>,
@@ -51,17 +51,16 @@ impl<'a> Task<'a> {
         };
         check_examples(measured, start.labels())?;
         let tokenizer = &start.tokenizer;
-        let longest = config.max_length.min(start.config.network.max_position_embeddings);
-        let texts = |examples: &'a [Example], tokenizer: &crate::tokenizer::TextTokenizer| {
+        let texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
             let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-            Ok(Texts { examples, rows: tokenizer.encode(&texts)? })
+            Ok::<_, Error>(Texts { examples, rows: tokenizer.encode_all(&texts)? })
         };
         Ok(Self {
             config,
             model: start.config.clone(),
             device: start.kind.device(),
             threads: Threads::new(config.threads)?,
-            train: texts(&data.train, &tokenizer.cut_to(longest)?)?,
+            train: texts(&data.train, &tokenizer.cut_to(config.max_length)?)?,
             measured: texts(measured, tokenizer)?,
             measured_on,
         })

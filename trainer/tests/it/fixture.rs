@@ -20,6 +20,11 @@ pub(crate) fn tiny_bert() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-bert")
 }
 
+/// Another BERT, of `serve`; it has a `tokenizer.json`.
+pub(crate) fn of_serve() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../serve/testdata/tiny-bert")
+}
+
 pub(crate) fn load(dir: &Path) -> Classifier {
     Classifier::load(dir, DeviceKind::Flex).expect("the checkpoint loads")
 }

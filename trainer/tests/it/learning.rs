@@ -117,7 +117,7 @@ fn frozen_layers_stay_as_they_are() {
     };
     let (trained, _) = train(load(&tiny()), &split(32), &config, &mut go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    trained.save(folder.path()).expect("saved");
+    trained.save(folder.path(), None).expect("saved");
     let [before, after] =
         [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
     for (name, tensor) in &before {

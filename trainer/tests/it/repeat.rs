@@ -22,7 +22,7 @@ fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8>
     };
     let (classifier, _) = train(start, &split(48), &config, &mut go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     fs_err::read(folder.path().join("model.safetensors")).expect("readable")
 }
 
@@ -61,7 +61,7 @@ fn eventful() -> (Split, TrainConfig) {
 
 fn bytes(classifier: &Classifier) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     fs_err::read(folder.path().join("model.safetensors")).expect("readable")
 }
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("modelkit", &["kit-registry", "kitfile"]),
-    ("kit-trainer", &[]),
-    ("kit-serve", &[]),
+    ("kit-checkpoint", &[]),
+    ("kit-trainer", &["kit-checkpoint"]),
+    ("kit-serve", &["kit-checkpoint"]),
     ("kit-gitops", &[]),
     ("kit-cli", &["kit-gitops", "kit-registry", "kit-serve", "kit-trainer", "kitfile", "modelkit"]),
     ("xtask", &["kit-gitops"]),
@@ -18,8 +19,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// The doors behind which a library must stay: library, rooms that may name it.
-const DOORS: [(&str, &[&str]); 6] = [
+const DOORS: [(&str, &[&str]); 8] = [
     ("burn", &["kit-trainer"]),
+    ("tokenizers", &["kit-checkpoint"]),
+    ("memmap2", &["kit-checkpoint"]),
     ("axum", &["kit-cli", "kit-registry", "kit-serve"]),
     ("reqwest", &["kit-cli", "kit-registry"]),
     ("clap", &["kit-cli", "xtask"]),

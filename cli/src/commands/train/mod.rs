@@ -186,7 +186,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         }
         other => other.map_err(of_option)?,
     };
-    save(&classifier, &card::text(&theirs, &report), &args.output)?;
+    classifier.save(&args.output, Some(&card::text(&theirs, &report)))?;
     let page_path = report_path.with_extension("html");
     fs::write(&report_path, report.to_json())?;
     fs::write(&page_path, report.to_html())?;
@@ -264,21 +264,6 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
             numbers.split(',').map(number).collect::<Result<_, _>>().map(ClassWeights::Given)
         }
     }
-}
-
-/// Writes the model beside its place, and moves it there when it is whole.
-fn save(classifier: &Classifier, card: &str, output: &Path) -> anyhow::Result<()> {
-    let parent = written::parent(output);
-    fs::create_dir_all(parent)?;
-    let fresh = tempfile::Builder::new().prefix(".training-").tempdir_in(parent)?;
-    let model = fresh.path().join("model");
-    classifier.save(&model)?;
-    fs::write(model.join("README.md"), card)?;
-    if output.exists() {
-        fs::rename(output, fresh.path().join("replaced"))?;
-    }
-    fs::rename(&model, output)?;
-    Ok(())
 }
 
 /// `fine_tuned_model` → `fine_tuned_model-report.json`.

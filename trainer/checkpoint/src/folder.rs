@@ -1,0 +1,109 @@
+//! A folder and its values.
+
+use std::path::Path;
+
+use fs_err as fs;
+use safetensors::View;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::names::Head;
+use crate::tensors::Tensors;
+use crate::tokenizer::TokenizerFiles;
+
+/// Classes of models that have a classifier of something else than one text.
+const OF_OTHER_TASKS: [&str; 4] = [
+    "ForTokenClassification",
+    "ForMultipleChoice",
+    "ForQuestionAnswering",
+    "ForNextSentencePrediction",
+];
+
+/// A checkpoint: what `config.json` says and the tensors, which fit it.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// With a label for each row of the classifier, `LABEL_0` where it has no name; with none where
+    /// there is no classifier.
+    pub config: Config,
+    /// All that the network needs, and no others.
+    pub tensors: Tensors,
+}
+
+impl Checkpoint {
+    /// Reads a folder's `config.json` and the tables of contents of its weights, which stay on disk
+    /// until they are asked for. They must not be changed in place meanwhile.
+    /// A tensor that is missing, unknown or misshapen is an error that names it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let mut config = Config::read(dir)?;
+        let tensors = Tensors::open(dir, config.family)?;
+        let unsupported =
+            |problem| Error::Unsupported { path: dir.join("config.json"), problems: vec![problem] };
+        // Nothing is made for a layer that cannot be there.
+        let n_layers = config.network.n_layers;
+        if n_layers > tensors.len() {
+            let problem =
+                format!("{n_layers} layers, and the weights are {} tensors", tensors.len());
+            return Err(unsupported(problem));
+        }
+        let head = head(&mut config, &tensors).map_err(unsupported)?;
+        let problems = tensors.problems(&config.network, head);
+        if !problems.is_empty() {
+            return Err(Error::Tensors { dir: dir.to_owned(), problems });
+        }
+        Ok(Self { config, tensors })
+    }
+}
+
+/// Writes the same kind of folder; `transformers` opens it. The same values give the same bytes.
+/// The tensors go by DistilBERT's names; files of that name that are there are replaced.
+pub fn write<V: View>(
+    dir: &Path,
+    config: &Config,
+    tokenizer: &TokenizerFiles,
+    tensors: impl IntoIterator<Item = (String, V)>,
+) -> Result<()> {
+    let unwritten = |source| Error::Saved { dir: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(unwritten)?;
+    for (name, bytes) in tokenizer.iter() {
+        fs::write(dir.join(name), bytes).map_err(unwritten)?;
+    }
+    fs::write(dir.join("config.json"), config.to_json()).map_err(unwritten)?;
+    let path = dir.join("model.safetensors");
+    let named =
+        tensors.into_iter().map(|(name, tensor)| (config.family.tensor_name(&name), tensor));
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize_to_file(named, Some(metadata), &path)
+        .map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
+    // Written for its owner only: it gets what the umask gave the others.
+    let permissions = fs::metadata(dir.join("config.json")).map_err(unwritten)?.permissions();
+    fs::set_permissions(path, permissions).map_err(unwritten)
+}
+
+/// What of a head the tensors have; the labels become those of the classifier.
+fn head(config: &mut Config, tensors: &Tensors) -> Result<Head, String> {
+    let Some(classifier) = tensors.get("classifier.weight") else {
+        config.labels.clear();
+        let has_pre_classifier = tensors.get("pre_classifier.weight").is_some();
+        return Ok(Head { has_pre_classifier, n_labels: None });
+    };
+    let is_of_another = |name: &&str| OF_OTHER_TASKS.iter().any(|task| name.ends_with(task));
+    if let Some(name) = config.architectures().find(is_of_another) {
+        return Err(format!("it is a {name}, and only classifiers of texts are supported"));
+    }
+    // A row has at least one number, so that there are no more rows than the file has bytes.
+    if let [n_labels, dim] = *classifier.shape()
+        && dim == config.network.dim
+    {
+        match config.labels.len() {
+            0 => config.labels = (0..n_labels).map(|n| format!("LABEL_{n}")).collect(),
+            named if named != n_labels => {
+                return Err(format!(
+                    "id2label has {named} labels, but the classifier has {n_labels}"
+                ));
+            }
+            _ => (),
+        }
+    }
+    let n_labels = Some(config.labels.len()).filter(|n_labels| *n_labels > 0);
+    Ok(Head { has_pre_classifier: true, n_labels })
+}
