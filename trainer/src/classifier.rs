@@ -17,6 +17,7 @@ use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, normal, stream};
 use crate::report::sha256_text;
+use crate::train::Listener;
 use crate::weights;
 
 /// Texts that are classified together; they are sorted by length before.
@@ -130,15 +131,15 @@ impl Classifier {
 
     /// Logits: one row a text, in the order of the labels.
     pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
-        self.classify_told(texts, &mut |_| ControlFlow::Continue(()))
+        self.classify_heard(texts, &|_| ControlFlow::Continue(()))
     }
 
     /// The same; `on` hears after each batch how many texts are done, and ends it with
     /// [`Error::Cancelled`] when it answers `Break`.
-    pub fn classify_told<T: AsRef<str>>(
+    pub(crate) fn classify_heard<T: AsRef<str>>(
         &self,
         texts: &[T],
-        on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+        on: Listener<'_, usize>,
     ) -> Result<Vec<Vec<f32>>> {
         self.check_head()?;
         let rows = self.tokenizer.encode_all(texts)?;

@@ -107,3 +107,116 @@ fn head(config: &mut Config, tensors: &Tensors) -> Result<Head, String> {
     let n_labels = Some(config.labels.len()).filter(|n_labels| *n_labels > 0);
     Ok(Head { has_pre_classifier: true, n_labels })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use expect_test::{Expect, expect};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::golden;
+
+    fn tiny() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/tiny-distilbert")
+    }
+
+    /// What is wrong with the tiny checkpoint after a change of its configuration and its files.
+    fn check(edit: impl FnOnce(&mut Value, &Path), expect: Expect) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = fs::read(tiny().join("config.json")).expect("readable");
+        let mut config = serde_json::from_slice(&config).expect("JSON");
+        let weights = "model.safetensors";
+        fs::copy(tiny().join(weights), folder.path().join(weights)).expect("copied");
+        edit(&mut config, folder.path());
+        fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
+        let error = Checkpoint::open(folder.path()).expect_err("it is refused");
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        let shown = format!("{error}{}", cause.unwrap_or_default());
+        expect.assert_eq(&shown.replace(&*folder.path().to_string_lossy(), "DIR"));
+    }
+
+    #[test]
+    fn sizes_that_are_not_to_be_believed_size_nothing() {
+        check(
+            |config, _| config["n_layers"] = json!(1_000_000_000),
+            expect![
+                "cannot use DIR/config.json: 1000000000 layers, and the weights are 40 tensors"
+            ],
+        );
+        let huge = u64::MAX;
+        check(
+            |config, _| {
+                for key in ["dim", "hidden_dim", "max_position_embeddings", "vocab_size"] {
+                    config[key] = json!(huge);
+                }
+                config["n_heads"] = json!(1);
+                config["n_layers"] = json!(1);
+            },
+            expect![[r#""#]],
+        );
+    }
+
+    #[test]
+    fn weights_that_are_none_are_told_so() {
+        check(
+            |_, dir| {
+                let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+                fs::write(dir.join("model.safetensors"), pointer).expect("written");
+            },
+            expect![
+                "cannot use DIR/model.safetensors: it is a pointer of Git LFS and not the weights: `git lfs pull` fetches them"
+            ],
+        );
+        check(
+            |_, dir| {
+                fs::rename(dir.join("model.safetensors"), dir.join("pytorch_model.bin"))
+                    .expect("renamed");
+            },
+            expect![
+                "cannot use DIR/pytorch_model.bin: only safetensors are read: save the model with transformers 4.35 or newer"
+            ],
+        );
+        check(
+            |_, dir| {
+                fs::remove_file(dir.join("model.safetensors")).expect("removed");
+                let index = json!({"weight_map": {"classifier.bias": "../model.safetensors"}});
+                fs::write(dir.join("model.safetensors.index.json"), index.to_string())
+                    .expect("written");
+            },
+            expect![[
+                r#"cannot use DIR/model.safetensors.index.json: "../model.safetensors" is no name of a file beside it"#
+            ]],
+        );
+        check(
+            |_, dir| fs::write(dir.join("model.safetensors"), "").expect("written"),
+            expect!["cannot parse the weights DIR/model.safetensors: header too small"],
+        );
+    }
+
+    #[test]
+    fn a_classifier_of_something_else_is_refused() {
+        check(
+            |config, _| config["architectures"] = json!(["DistilBertForTokenClassification"]),
+            expect![
+                "cannot use DIR/config.json: it is a DistilBertForTokenClassification, and only classifiers of texts are supported"
+            ],
+        );
+        check(
+            |config, _| config["id2label"] = json!(["one"]),
+            expect!["cannot use DIR/config.json: id2label has 1 labels, but the classifier has 2"],
+        );
+    }
+
+    #[test]
+    fn golden_values_are_as_many_as_texts() {
+        assert!(!golden(&tiny()).expect("readable").is_empty());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(golden(folder.path()).expect("there is none").is_empty());
+        let broken = r#"{"texts": ["a"], "logits": []}"#;
+        fs::write(folder.path().join("golden.json"), broken).expect("written");
+        let error = golden(folder.path()).expect_err("it is refused").to_string();
+        assert!(error.ends_with("it has not as many rows of logits as texts"), "{error}");
+    }
+}

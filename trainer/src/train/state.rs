@@ -59,7 +59,7 @@ struct BestRest {
 }
 
 /// A folder for the state of one certain training.
-pub(super) struct Keeper {
+pub(super) struct StateFolder {
     dir: PathBuf,
     pub(super) every: usize,
     identity: BTreeMap<String, String>,
@@ -87,7 +87,7 @@ impl Keep {
     }
 }
 
-impl Keeper {
+impl StateFolder {
     pub(super) fn new(
         keep: &Keep,
         start: &Classifier,
@@ -102,16 +102,16 @@ impl Keeper {
             Err(TryLockError::WouldBlock) => return Err(Error::TrainingUnderWay { path: dir }),
             Err(TryLockError::Error(error)) => return Err(unkept(&dir, error)),
         }
-        let keeper = Self {
+        let folder = Self {
             identity: identity(start, data, config),
             dir,
             every: keep.every.max(1),
             _lock: lock,
         };
         if !keep.resume {
-            keeper.clear()?;
+            folder.clear()?;
         }
-        Ok(keeper)
+        Ok(folder)
     }
 
     /// Writes where the training is.

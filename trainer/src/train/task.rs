@@ -1,15 +1,14 @@
 //! The texts of a training, passed over again and again.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use checkpoint::{Config, Tokenizer};
 
 use super::learner::{Labelled, Learner};
-use super::state::Keeper;
+use super::state::StateFolder;
 use super::threads::Threads;
-use super::{Event, Run, TrainConfig, order, tell};
+use super::{Event, Listener, Run, TrainConfig, order, tell};
 use crate::classifier::{Classifier, in_batches, logits};
 use crate::dataset::{Example, Split};
 use crate::error::{Error, Result};
@@ -76,8 +75,8 @@ impl<'a> Task<'a> {
     pub(super) fn train_epoch(
         &self,
         mut run: Run,
-        keeper: Option<&Keeper>,
-        on: &mut dyn FnMut(Event) -> ControlFlow<()>,
+        state: Option<&StateFolder>,
+        on: Listener<'_>,
     ) -> Result<Run> {
         let lengths: Vec<usize> = self.train.rows.iter().map(Vec::len).collect();
         let batches = order::batches(&lengths, self.config.batch_size, self.config.seed, run.epoch);
@@ -105,10 +104,10 @@ impl<'a> Task<'a> {
                 },
             );
             // Who asks politely loses nothing.
-            if let Some(keeper) =
-                keeper.filter(|keeper| told.is_err() || n_done.is_multiple_of(keeper.every))
+            if let Some(state) =
+                state.filter(|state| told.is_err() || n_done.is_multiple_of(state.every))
             {
-                keeper.save(&run)?;
+                state.save(&run)?;
             }
             told?;
         }
@@ -116,11 +115,7 @@ impl<'a> Task<'a> {
     }
 
     /// Measures what an epoch brought.
-    pub(super) fn measure_epoch(
-        &self,
-        run: &mut Run,
-        on: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<()> {
+    pub(super) fn measure_epoch(&self, run: &mut Run, on: Listener<'_>) -> Result<()> {
         let began = Instant::now();
         let network = run.learner.network();
         let (n_texts, mut n_done) = (self.measured.rows.len(), 0);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use kit_trainer::{Classifier, DeviceKind, Event, Example, Split};
+use kit_trainer::{Classifier, DeviceKind, Example, Split};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(crate) fn load(dir: &Path) -> Classifier {
     Classifier::load(dir, DeviceKind::Flex).expect("the checkpoint loads")
 }
 
-pub(crate) fn go_on(_: Event) -> ControlFlow<()> {
+pub(crate) fn go_on<E>(_: E) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

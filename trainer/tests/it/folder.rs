@@ -204,7 +204,7 @@ fn weights_that_are_no_numbers_are_found_out() {
         let broken = Classifier::load(folder.path(), device).expect("it loads");
         let found = broken.classify(&["a film"]);
         assert!(matches!(found, Err(Error::NotFinite { text: 1 })), "{device}: {found:?}");
-        let trained = train(broken, &split(8), &TrainConfig::default(), &mut go_on);
+        let trained = train(broken, &split(8), &TrainConfig::default(), None, &go_on);
         assert!(matches!(trained, Err(Error::Diverged { step: 1 })), "{device}");
     }
 }

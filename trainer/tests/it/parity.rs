@@ -89,7 +89,7 @@ fn ten_steps(fixture: &Path, device: DeviceKind) -> (Classifier, Vec<f32>) {
         ..TrainConfig::default()
     };
     let (trained, report) =
-        train(load(fixture, device), &data, &config, &mut go_on).expect("trained");
+        train(load(fixture, device), &data, &config, None, &go_on).expect("trained");
     assert_eq!(report.best_epoch, n_steps, "the weights are those of the last step");
     (trained, report.losses)
 }

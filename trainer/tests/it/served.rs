@@ -143,7 +143,7 @@ fn what_was_trained_is_served() {
     for fixture in [tiny(), tiny_bert()] {
         let config = TrainConfig { epochs: 1, learning_rate: 1e-3, ..TrainConfig::default() };
         let start = load(&fixture).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
-        let (trained, _) = train(start, &split(8), &config, &mut go_on).expect("trained");
+        let (trained, _) = train(start, &split(8), &config, None, &go_on).expect("trained");
         let folder = tempfile::tempdir().expect("a temporary folder");
         Classifier::save(&trained, &folder.path().join("out"), None).expect("saved");
         assert_ne!(check(&folder.path().join("out")), check(&fixture));

@@ -141,7 +141,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let theirs = card::front_matter(&args.model)?;
     let (seed, config) = (args.options.seed, config(&args.options));
     let columns = Columns { text: args.text_column.clone(), label: args.label_column.clone() };
-    let dataset = Dataset::read_columns(&args.dataset, &columns)?;
+    let dataset = Dataset::read(&args.dataset, &columns)?;
     let loaded = Classifier::load(&args.model, args.options.device)
         .with_context(|| format!("cannot load the model in {}", args.model.display()))?;
     let known = loaded.labels().to_vec();
@@ -158,12 +158,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let split = match &args.validation {
         Some(path) => {
-            let validation = Dataset::read_columns(path, &columns)?.aligned_to(start.labels())?;
+            let validation = Dataset::read(path, &columns)?.aligned_to(start.labels())?;
             Split { train: dataset.examples, validation: validation.examples }
         }
         None => dataset.split(args.options.validation_fraction, seed).map_err(of_option)?,
     };
-    let mut show = show::Show::new(ui);
+    let show = show::Show::new(ui);
     ui.note(labels_of(&split, start.labels()));
     let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
     let n_known =
@@ -177,8 +177,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
     }
-    let trained =
-        trainer::train_kept(start, &split, &config, Some(&keep), &mut |event| show.event(event));
+    let trained = trainer::train(start, &split, &config, Some(&keep), &|event| show.event(event));
     show.end();
     let (classifier, report) = match trained {
         Err(error @ trainer::Error::Cancelled) => {
