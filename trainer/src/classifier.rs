@@ -32,7 +32,7 @@ pub struct Classifier {
     pub(crate) kind: DeviceKind,
     /// SHA-256 of the weights that were loaded.
     pub(crate) loaded: String,
-    files: TokenizerFiles,
+    pub(crate) files: TokenizerFiles,
 }
 
 impl Classifier {

@@ -24,11 +24,15 @@ pub(super) fn prepare(tokenizer: &Tokenizer, text: &str) -> Result<Prepared<Vec<
     }
 }
 
+/// Whitespace that every normalizer keeps: others, such as a form feed, are dropped by BERT's, and
+/// what is around them becomes one word.
+const KEPT: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// At least so many bytes of a text, up to the next whitespace, or all of it.
 fn prefix(text: &str, n_bytes: usize) -> &str {
     let start = (n_bytes..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let rest = &text[start..];
-    &text[..start + rest.find(char::is_whitespace).unwrap_or(rest.len())]
+    &text[..start + rest.find(KEPT).unwrap_or(rest.len())]
 }
 
 #[cfg(test)]
@@ -49,5 +53,6 @@ mod tests {
         ] {
             assert_eq!(prefix("né plus", n_bytes), expected, "{n_bytes}");
         }
+        assert_eq!(prefix("one\u{c}word next", 1), "one\u{c}word");
     }
 }

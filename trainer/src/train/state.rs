@@ -178,7 +178,7 @@ impl StateFolder {
                 .map_err(|name| unkept(&path, format!("{name} is missing or of another size")))?;
             let [accuracy, loss] = best.key.map(f64::from_bits);
             let evaluation = Evaluation { accuracy, loss, ..best.evaluation };
-            Ok(Best { epoch: best.epoch, evaluation, network })
+            Ok::<_, Error>(Best { epoch: best.epoch, evaluation, network })
         });
         Ok(Some(Run {
             learner: fresh.learner.restored(network, first, second, losses),
