@@ -18,7 +18,6 @@ use trainer::{Classifier, Columns, Dataset, Keep, Split};
 pub(crate) use self::args::Args;
 use self::args::config;
 use crate::failure::{WithHint as _, asked_wrongly};
-use crate::steps::project::parent;
 use crate::ui::Ui;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
