@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("modelkit", &["kit-registry", "kitfile"]),
-    ("kit-trainer", &[]),
-    ("kit-serve", &[]),
+    ("kit-checkpoint", &[]),
+    ("kit-trainer", &["kit-checkpoint"]),
+    ("kit-serve", &["kit-checkpoint"]),
     ("kit-gitops", &[]),
     ("kit-cluster", &["kit-gitops"]),
     (
@@ -31,8 +32,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// The doors behind which a library must stay: library, rooms that may name it.
-const DOORS: [(&str, &[&str]); 6] = [
+const DOORS: [(&str, &[&str]); 8] = [
     ("burn", &["kit-trainer"]),
+    ("tokenizers", &["kit-checkpoint"]),
+    ("memmap2", &["kit-checkpoint"]),
     ("axum", &["kit-cli", "kit-registry", "kit-serve"]),
     ("reqwest", &["kit-cli", "kit-registry"]),
     ("clap", &["kit-cli", "xtask"]),
