@@ -1,5 +1,4 @@
-//! The guide, and proof that it is true: each Rust block is compiled and run as a test, each
-//! command line is one of the program's.
+//! The guide, whose Rust blocks are compiled and run as tests.
 
 #[cfg(doctest)]
 mod guide {
