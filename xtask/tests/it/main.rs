@@ -1,4 +1,3 @@
 //! Claims about the workspace as a whole.
 
 mod arrows;
-mod guide;
