@@ -16,7 +16,8 @@ use crate::world::{KIT_RS, World, here};
 
 /// The pages, and what the reader of each has before the first line, made by these lines.
 const PAGES: [(&str, &[&str]); 7] = [
-    ("README.md", &[]),
+    // Its reader is in the checkout.
+    ("README.md", &[concat!("ln -s ", env!("CARGO_MANIFEST_DIR"), "/../docs docs")]),
     ("docs/guide/tutorial.md", &["cp -r ../hub models"]),
     ("docs/guide/packing.md", &["mv project my-project && rm my-project/Kitfile"]),
     ("docs/guide/registry.md", &[]),
@@ -27,14 +28,14 @@ const PAGES: [(&str, &[&str]); 7] = [
             "cp reviews.csv held_out.csv",
             // A checkpoint that knows what words mean, as a real one does.
             "kit-rs train --model project/model --dataset project/data/reviews.csv --output distilbert \
-             --epochs 30 --learning-rate 0.01 --no-kitfile",
+             --epochs 30 --batch-size 4 --learning-rate 0.001 --validation-fraction 0 --no-kitfile",
         ],
     ),
     (
         "docs/guide/serving.md",
         &[
             "kit-rs train --model project/model --dataset project/data/reviews.csv \
-             --output fine_tuned_model --epochs 30 --learning-rate 0.01",
+             --output fine_tuned_model --epochs 30 --batch-size 4 --learning-rate 0.001 --validation-fraction 0",
             "kit-rs pack . -t demo/sentiment:v1,v2,v3",
             "kit-rs push demo/sentiment:v1 registry.example/demo/sentiment:stable",
         ],
@@ -215,6 +216,8 @@ fn pieces<'a>(page: &str, text: &'a str) -> Vec<Piece<'a>> {
         }
     }
     pieces.push(Piece::Text(rest));
+    let n_reasons = text.matches("<!-- not run: ").count();
+    assert_eq!(n_not_run, n_reasons, "{page}: a reason stands right before its block");
     println!("{page}: {n_not_run} blocks are not run");
     pieces
 }

@@ -86,10 +86,11 @@ fn check(name: &str) {
 }
 
 fn write(entry: &Entry, ran: &Ran, text: &mut String) {
+    let is_first = text.is_empty();
     let mut line = |mark: &str, line: &str| {
         writeln!(text, "{}", format!("{mark}{line}").trim_end()).expect("a string takes all");
     };
-    if !entry.remarks.is_empty() {
+    if !entry.remarks.is_empty() && !is_first {
         line("", "");
     }
     entry.remarks.iter().for_each(|remark| line("", remark));
