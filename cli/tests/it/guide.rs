@@ -4,7 +4,7 @@
 //! A block of `sh` has to end well, line by line; a block of `console` also says what its reader
 //! will read, and is compared. A comment right before a block tells the test more:
 //! `<!-- file: PATH -->`: the reader saves the block under this name;
-//! `<!-- not run: REASON -->`: it cannot be run here.
+//! `<!-- not run: REASON -->`: it cannot be run here; `tests/not-run.txt` lists them all.
 
 use std::fmt::Write as _;
 
@@ -101,6 +101,17 @@ fn no_page_is_left_out() {
     }
 }
 
+#[test]
+fn what_is_not_run_is_told() {
+    let mut told: Vec<String> = Vec::new();
+    for (page, _) in PAGES {
+        let text = fs::read_to_string(here().join("..").join(page)).expect("the page is there");
+        told.extend(pieces(page, &text).1);
+    }
+    told.push(format!("{} blocks in all\n", told.len()));
+    expect_file![here().join("tests/not-run.txt")].assert_eq(&told.join("\n"));
+}
+
 /// A piece of a page.
 enum Piece<'a> {
     /// Anything between blocks, and blocks that are not run.
@@ -115,7 +126,7 @@ fn check(page: usize) {
     let (page, before) = PAGES[page];
     let path = here().join("..").join(page);
     let text = fs::read_to_string(&path).expect("the page is there");
-    let pieces = pieces(page, &text);
+    let (pieces, _) = pieces(page, &text);
     let mut lines: Vec<String> = before.iter().map(|line| (*line).to_owned()).collect();
     for piece in &pieces {
         match piece {
@@ -172,10 +183,10 @@ fn written(text: &str, pieces: &[Piece<'_>], ran: &[Ran]) -> String {
     page
 }
 
-/// Takes a page apart; says which blocks are not run, and why.
-fn pieces<'a>(page: &str, text: &'a str) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::new();
-    let (mut n_not_run, mut rest, mut done) = (0, text, 0);
+/// Takes a page apart, and says which blocks are not run, and why.
+fn pieces<'a>(page: &str, text: &'a str) -> (Vec<Piece<'a>>, Vec<String>) {
+    let (mut pieces, mut not_run) = (Vec::new(), Vec::new());
+    let (mut rest, mut done) = (text, 0);
     while let Some(at) = rest[done..].find("```").map(|at| done + at) {
         let inside = at + rest[at..].find('\n').expect("a block goes on after its first line") + 1;
         let end = inside + rest[inside..].find("```").expect("a block ends");
@@ -186,10 +197,7 @@ fn pieces<'a>(page: &str, text: &'a str) -> Vec<Piece<'a>> {
         let (order, said) = comment.and_then(|it| it.split_once(": ")).unwrap_or_default();
         done = end + 3;
         match (order, kind) {
-            ("not run", _) => {
-                n_not_run += 1;
-                println!("{page}: not run ({said}):\n{block}");
-            }
+            ("not run", _) => not_run.push(format!("{page}: {said}\n{block}")),
             ("file", _) => {
                 pieces.push(Piece::Text(&rest[..done]));
                 pieces.push(Piece::Lines(vec![saved(said, block)]));
@@ -217,9 +225,8 @@ fn pieces<'a>(page: &str, text: &'a str) -> Vec<Piece<'a>> {
     }
     pieces.push(Piece::Text(rest));
     let n_reasons = text.matches("<!-- not run: ").count();
-    assert_eq!(n_not_run, n_reasons, "{page}: a reason stands right before its block");
-    println!("{page}: {n_not_run} blocks are not run");
-    pieces
+    assert_eq!(not_run.len(), n_reasons, "{page}: a reason stands right before its block");
+    (pieces, not_run)
 }
 
 /// The line that saves a file.
