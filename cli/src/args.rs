@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::commands::Command;
 use crate::env::Home;
-use crate::ui::Ui;
+use crate::ui::{Format, Progress, Ui};
 
 /// Package, train, serve and deploy models as tamper-proof OCI artifacts
 #[derive(Parser)]
@@ -38,28 +38,6 @@ struct Global {
     /// Whether progress bars are drawn: on a terminal (auto), never, or always
     #[arg(long, global = true, value_enum, default_value_t)]
     progress: Progress,
-}
-
-/// The form of the answer on stdout.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
-}
-
-/// When progress bars are drawn.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Progress {
-    /// When stderr is a terminal.
-    #[default]
-    Auto,
-    /// Never.
-    None,
-    /// Always: where stderr is no terminal, a line a second.
-    Plain,
 }
 
 /// The form of log lines.

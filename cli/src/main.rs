@@ -1,7 +1,4 @@
-//! `kit-rs`: one program from a Hugging Face checkpoint to a served, GitOps-deployed model.
-//!
-//! This room stitches and talks to the user; how anything is done, it does not know. Each command
-//! is one file in `commands/`: its arguments, then `run`: parse, call a library, show.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod commands;
@@ -13,6 +10,7 @@ mod network;
 mod output;
 #[cfg(all(test, feature = "full"))]
 mod reference;
+mod steps;
 mod ui;
 
 use std::process::ExitCode;

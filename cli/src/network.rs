@@ -1,11 +1,10 @@
-//! The flags of every command that talks to a registry, and the bars of what it moves.
+//! The flags of every command that talks to a registry.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use indicatif::ProgressBar;
-use registry::{Client, ClientOptions, CredentialFile, Event};
+use registry::{Client, ClientOptions, CredentialFile};
 
 use crate::env;
 use crate::ui::Ui;
@@ -117,45 +116,4 @@ pub(crate) fn credentials(ui: &Ui) -> CredentialFile {
     CredentialFile::open(ui.home().credentials())
         .with_text(env::docker_auth_config())
         .with_fallbacks(env::foreign_credentials())
-}
-
-/// A bar for each blob on its way.
-pub(crate) struct Bars<'a> {
-    ui: &'a Ui,
-    bars: Mutex<BTreeMap<String, ProgressBar>>,
-}
-
-impl<'a> Bars<'a> {
-    pub(crate) fn new(ui: &'a Ui) -> Self {
-        Self { ui, bars: Mutex::default() }
-    }
-
-    /// Shows an event of a transfer.
-    pub(crate) fn show(&self, event: Event) {
-        let mut bars = self.bars.lock().expect("no holder panics");
-        match event {
-            Event::BlobStarted { descriptor, .. } => {
-                let digest = descriptor.digest().to_string();
-                let bar = self.ui.bytes_bar(&short(&digest), descriptor.size());
-                bars.insert(digest, bar);
-            }
-            Event::BlobProgress { digest, bytes } => {
-                if let Some(bar) = bars.get(&digest.to_string()) {
-                    bar.set_position(bytes);
-                }
-            }
-            Event::BlobDone { digest, .. } => {
-                if let Some(bar) = bars.remove(&digest.to_string()) {
-                    bar.finish_and_clear();
-                }
-            }
-            Event::Warning(text) => self.ui.warn(text),
-            _ => (),
-        }
-    }
-}
-
-/// The algorithm and the first digits of a digest, enough for people.
-fn short(digest: &str) -> String {
-    digest.chars().take("sha256:".len() + 12).collect()
 }

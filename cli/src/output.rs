@@ -1,7 +1,12 @@
 //! Forms of answers that several commands share.
 
+use std::io::Write as _;
+use std::iter;
+
 use registry::Reference;
 use registry::content::Digest;
+use serde_json::Value;
+use tabwriter::TabWriter;
 
 /// `name@digest`: what an artifact is called once it is resolved.
 pub(crate) fn pinned(reference: &Reference, digest: &Digest) -> String {
@@ -15,23 +20,20 @@ pub(crate) fn human_size(bytes: u64) -> String {
 
 /// Rows with a header, columns padded to their widest cell.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let widths: Vec<usize> = (0..header.len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .chain([header[column].len()])
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let line = |cells: Vec<&str>| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(header.to_vec())];
-    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
-    lines.join("\n")
+    let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(2);
+    let body = rows.iter().map(|row| row.join("\t"));
+    let lines: Vec<String> = iter::once(header.join("\t")).chain(body).collect();
+    table.write_all(lines.join("\n").as_bytes()).expect("memory takes everything");
+    String::from_utf8(table.into_inner().expect("it is flushed")).expect("cells are texts")
+}
+
+/// What stands at a dotted path; numbers count the items of a list from 0.
+pub(crate) fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let steps = path.trim_start_matches('.').split('.');
+    steps.into_iter().try_fold(document, |value, step| match value {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
 }
 
 #[cfg(test)]

@@ -6,15 +6,37 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use registry::Layout;
 use serde::Serialize;
 
-use crate::args::{Format, Progress};
 use crate::env::{self, Home};
 use crate::failure::{Report, is_broken_pipe};
 use crate::interrupt::Interrupt;
 use crate::lines::Lines;
+
+/// The form of the answer on stdout.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// When progress bars are drawn.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// When stderr is a terminal.
+    #[default]
+    Auto,
+    /// Never.
+    None,
+    /// Always: where stderr is no terminal, a line a second.
+    Plain,
+}
 
 /// What a command needs to speak with its user, and where the user's things live.
 pub(crate) struct Ui {
@@ -93,6 +115,13 @@ impl Ui {
     pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
         let root = self.home.storage();
         Layout::init(&root)
+            .with_context(|| format!("cannot open the local layout {}", root.display()))
+    }
+
+    /// The local layout, unless nothing was ever put into it: looking into it makes none.
+    pub(crate) fn layout_if_there(&self) -> anyhow::Result<Option<Layout>> {
+        let root = self.home.storage();
+        Layout::find(&root)
             .with_context(|| format!("cannot open the local layout {}", root.display()))
     }
 

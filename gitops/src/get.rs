@@ -3,10 +3,13 @@
 
 use std::{
     fmt,
+    io::Write as _,
+    iter,
     time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
+use tabwriter::TabWriter;
 
 /// A table of texts; printing it aligns the columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,23 +22,12 @@ pub struct Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header: Vec<String> = self.header.iter().map(|name| (*name).to_owned()).collect();
-        let lines: Vec<&Vec<String>> = [&header].into_iter().chain(&self.rows).collect();
-        let width = |n: usize| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(n))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..header.len()).map(width).collect();
-        for line in lines {
-            let cells: Vec<_> =
-                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            writeln!(f, "{}", cells.join("   ").trim_end())?;
+        let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(3);
+        for line in iter::once(self.header.join("\t")).chain(self.rows.iter().map(|row| row.join("\t"))) {
+            writeln!(table, "{line}").map_err(|_| fmt::Error)?;
         }
-        Ok(())
+        let text = table.into_inner().map_err(|_| fmt::Error)?;
+        String::from_utf8_lossy(&text).lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
     }
 }
 

@@ -27,11 +27,11 @@ const NO_ROOM: &[u8] =
 /// [`ServeOptions`](crate::ServeOptions):
 ///
 /// 1. `/readyz` says no at once; for `drain_delay` new connections are still accepted, as others
-/// need time to hear of it.
+///    need time to hear of it.
 /// 2. New connections are refused, and answers end their connection. An idle one has `drain_linger`
-/// to bring a last request.
+///    to bring a last request.
 /// 3. Requests that have begun are finished; whatever is left at `drain_timeout` after the shutdown
-/// is cut off.
+///    is cut off.
 pub async fn run(
     listener: TcpListener,
     router: Router,

@@ -1,10 +1,12 @@
+//! `kit-rs diff`.
+
 use modelkit::diff::{Depth, Diff, FileChange, LayerInfo, Side};
 use registry::Reference;
 
-use super::found::{Found, Place, find};
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::human_size;
+use crate::steps::found::{Found, Place, find};
 use crate::ui::Ui;
 
 /// Show how two ModelKits differ: their layers, files and tensors

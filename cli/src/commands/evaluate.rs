@@ -1,3 +1,5 @@
+//! `kit-rs evaluate`.
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -6,9 +8,10 @@ use fs_err as fs;
 use serde_json::json;
 use trainer::{Classifier, Columns, Dataset, DeviceKind};
 
-use super::train::parent;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::steps::model;
+use crate::steps::project::parent;
 use crate::ui::Ui;
 
 /// Measure a classifier on a labelled dataset
@@ -47,7 +50,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     {
         return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
     }
-    let source = super::source::open(&args.model, &args.network, ui)?;
+    let source = model::open(&args.model, &args.network, ui)?;
     let classifier = Classifier::load(&source.dir, args.device)
         .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
     let columns = Columns { text: args.text_column, label: args.label_column };

@@ -1,3 +1,5 @@
+//! `kit-rs hub`.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,10 +9,11 @@ use registry::Reference;
 use registry::server::Door;
 use tempfile::TempDir;
 
-use super::source::{self, Source};
 use crate::env;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::steps::listen;
+use crate::steps::model::{self, ModelFolder};
 use crate::ui::Ui;
 
 /// Offer models the way Hugging Face's hub does
@@ -52,14 +55,14 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 
 fn serve(address: &str, root: &Path, ui: &Ui) -> anyhow::Result<()> {
     let door = Door { tls: None, grace: Duration::from_secs(10) };
-    super::router::serve(address, registry::hub::router(root), door, std::future::pending(), ui)
+    listen::serve(address, registry::hub::router(root), door, std::future::pending(), ui)
 }
 
 /// A folder of links to what is offered.
 struct Offered {
     root: TempDir,
     /// What was unpacked lives as long as this.
-    _sources: Vec<Source>,
+    _sources: Vec<ModelFolder>,
 }
 
 impl Offered {
@@ -67,7 +70,7 @@ impl Offered {
         let root = env::temporary_folder()?;
         let mut sources = Vec::new();
         for reference in &args.modelkits {
-            let source = source::open(&reference.to_string(), &args.network, ui)?;
+            let source = model::open(&reference.to_string(), &args.network, ui)?;
             let name = name(reference);
             link(&fs::canonicalize(&source.dir)?, &root.path().join(&name))
                 .with_context(|| format!("two ModelKits are called {name}"))?;

@@ -1,3 +1,5 @@
+//! `kit-rs image`: runtime images, without Docker.
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,6 +12,7 @@ use crate::env;
 use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::output::pinned;
+use crate::steps::found::here_or_pulled;
 use crate::ui::Ui;
 
 /// Name of the lean static program that goes into images.
@@ -62,7 +65,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let reference = args.reference.or_latest();
-    let kit: ModelKit = super::unpack::local_or_pulled(&reference, &layout, &args.network, ui)?;
+    let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
+    let kit = ModelKit::read(&layout, &descriptor)?;
     let options = ImageOptions {
         binary: runtime(args.runtime)?,
         include: args.include,
@@ -99,11 +103,7 @@ fn runtime(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let reference = args.reference.or_latest();
-    let descriptor = match layout.resolve(&reference) {
-        Ok(descriptor) => descriptor,
-        Err(missing) if reference.is_local() => return Err(missing.into()),
-        Err(_) => super::pull::pull(&reference, &layout, &args.network, ui)?.descriptor,
-    };
+    let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
     let config = image::unpack(&layout, &descriptor, &args.dir)
         .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
     let document = json!({

@@ -1,9 +1,12 @@
+//! `kit-rs info`.
+
 use registry::Reference;
 use serde_json::Value;
 
-use super::found::{Place, find};
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::output::select;
+use crate::steps::found::{Place, find};
 use crate::ui::Ui;
 
 /// Show a ModelKit's Kitfile
@@ -36,13 +39,4 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             ui.answer(text.trim_end(), part)
         }
     }
-}
-
-/// What stands at a dotted path; numbers count the items of a list from 0.
-pub(super) fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
-    let steps = path.trim_start_matches('.').split('.');
-    steps.into_iter().try_fold(document, |value, step| match value {
-        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
-        other => other.get(step),
-    })
 }

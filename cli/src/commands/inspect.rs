@@ -1,10 +1,12 @@
+//! `kit-rs inspect`.
+
 use registry::Reference;
 use serde_json::{Value, json};
 
-use super::found::{Place, find};
-use super::info::select;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::output::select;
+use crate::steps::found::{Place, find};
 use crate::ui::Ui;
 
 /// Show a ModelKit's digest, Kitfile and manifest as JSON

@@ -1,3 +1,5 @@
+//! `kit-rs list`.
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -50,7 +52,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn local(args: &Args, ui: &Ui) -> anyhow::Result<Vec<Listed>> {
-    let mut found = kits(&ui.layout()?, &args.filter)?;
+    let layout = ui.layout_if_there()?;
+    let mut found = layout.map_or_else(|| Ok(Vec::new()), |layout| kits(&layout, &args.filter))?;
     if let Some(only) = &args.repository {
         found.retain(|kit| kit.repository == repository(only));
     }

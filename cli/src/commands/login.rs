@@ -1,3 +1,5 @@
+//! `kit-rs login`.
+
 use std::io::Read as _;
 use std::sync::Arc;
 

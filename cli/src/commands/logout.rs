@@ -1,3 +1,5 @@
+//! `kit-rs logout`.
+
 use serde_json::json;
 
 use crate::failure::asked_wrongly;

@@ -1,12 +1,10 @@
 //! The table of commands; each file holds one.
 
 mod diff;
-mod found;
 mod info;
 mod init;
 mod inspect;
 mod list;
-mod listen;
 mod login;
 mod logout;
 mod pack;
@@ -15,8 +13,6 @@ mod push;
 mod remove;
 #[cfg(feature = "serve")]
 mod serve;
-#[cfg(any(feature = "full", feature = "serve"))]
-mod source;
 mod tag;
 mod unpack;
 mod verify;
@@ -24,8 +20,6 @@ mod version;
 
 #[cfg(feature = "full")]
 mod evaluate;
-#[cfg(feature = "full")]
-mod front_matter;
 #[cfg(feature = "full")]
 mod gitops;
 #[cfg(feature = "servers")]
@@ -36,8 +30,6 @@ mod image;
 mod import;
 #[cfg(feature = "servers")]
 mod registry;
-#[cfg(feature = "servers")]
-mod router;
 #[cfg(feature = "full")]
 mod train;
 

@@ -1,18 +1,21 @@
-use std::io::Read as _;
+//! `kit-rs pack`.
+
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use fs_err as fs;
 use kitfile::Kitfile;
-use modelkit::{Compression, Family, Format, PackOptions};
+use modelkit::{Compression, Family, Format, ModelKit, PackOptions};
 use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::{human_size, pinned, table};
+use crate::steps::bars::LayerBars;
+use crate::steps::found::here_or_pulled;
+use crate::steps::project::read_kitfile;
 use crate::ui::Ui;
 
 /// Pack a folder with a Kitfile into a ModelKit in the local layout
@@ -79,7 +82,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let hold = layout.hold()?;
     let packed = {
-        let bars = super::unpack::LayerBars::new(ui);
+        let bars = LayerBars::new(ui);
         modelkit::pack(&kitfile, &args.context, &layout, &options, &mut |event| bars.show(event))
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
@@ -91,7 +94,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.warn(warning);
     }
     if args.check {
-        super::verify::check(&kitfile, &args.context, &layout, &options, &packed, ui)?;
+        check(&kitfile, &args.context, &layout, &options, &packed, ui)?;
     }
     let digest = packed.descriptor.digest();
     let name = references
@@ -104,6 +107,38 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "reused": packed.layers.iter().filter(|layer| layer.is_reused).count(),
     });
     ui.answer(name, &document)
+}
+
+/// Packs again without writing, and compares.
+fn check(
+    kitfile: &Kitfile,
+    context: &Path,
+    layout: &Layout,
+    options: &PackOptions,
+    packed: &modelkit::Packed,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let again =
+        modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
+    if again.descriptor == packed.descriptor {
+        ui.note(format_args!("packed twice: the same digest"));
+        return Ok(());
+    }
+    for (first, second) in
+        packed.layers.iter().zip(&again.layers).filter(|(a, b)| a.descriptor != b.descriptor)
+    {
+        ui.warn(format_args!(
+            "{} was {} and is {}",
+            first.section,
+            first.descriptor.digest(),
+            second.descriptor.digest()
+        ));
+    }
+    bail!(
+        "packed twice, it came to {} and {}",
+        packed.descriptor.digest(),
+        again.descriptor.digest()
+    )
 }
 
 fn options(args: &Args) -> anyhow::Result<PackOptions> {
@@ -136,7 +171,8 @@ fn pull_parents(
     ui: &Ui,
 ) -> anyhow::Result<()> {
     modelkit::parents_with(kitfile, |reference| {
-        super::unpack::local_or_pulled(reference, layout, network, ui)
+        ModelKit::read(layout, &here_or_pulled(reference, layout, network, ui)?)
+            .map_err(anyhow::Error::from)
     })?;
     Ok(())
 }
@@ -147,50 +183,6 @@ fn references(tag: Option<&str>) -> anyhow::Result<Vec<Reference>> {
     let named = Reference::parse_list(text)
         .map_err(|error| asked_wrongly(format!("--tag {text}: {error}")))?;
     Ok(named.into_iter().map(Reference::or_latest).collect())
-}
-
-/// Reads, checks and warns.
-pub(super) fn read_kitfile(
-    context: &Path,
-    file: Option<&Path>,
-    ui: &Ui,
-) -> anyhow::Result<Kitfile> {
-    let (name, text) = match file {
-        Some(path) if path == Path::new("-") => ("stdin".to_owned(), from_stdin()?),
-        Some(path) => (path.display().to_string(), fs::read_to_string(path)?),
-        None => {
-            let path = find_kitfile(context)?;
-            (path.display().to_string(), fs::read_to_string(path)?)
-        }
-    };
-    let parsed = Kitfile::parse(&text).with_context(|| format!("{name} is not a valid Kitfile"))?;
-    for warning in &parsed.warnings {
-        ui.warn(format_args!("{name}:{warning}"));
-    }
-    Ok(parsed.kitfile)
-}
-
-/// The Kitfile of a folder, by the first of its accepted names.
-pub(super) fn find_kitfile(dir: &Path) -> anyhow::Result<PathBuf> {
-    if !dir.is_dir() {
-        return Err(asked_wrongly(format!("{} is not a folder", dir.display())));
-    }
-    let found = kitfile::FILE_NAMES.iter().map(|name| dir.join(name)).find(|path| path.is_file());
-    found
-        .with_context(|| format!("there is no Kitfile in {}", dir.display()))
-        .hint(format!("kit-rs init {}", dir.display()))
-}
-
-fn from_stdin() -> anyhow::Result<String> {
-    if env::stdin_is_terminal() {
-        return Err(asked_wrongly("--file - reads the Kitfile from stdin, which is a terminal"));
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .read_to_string(&mut text)
-        .context("cannot read the Kitfile from stdin")?;
-    Ok(text)
 }
 
 fn dry_run(

@@ -1,11 +1,11 @@
-use registry::{Layout, Reference};
+//! `kit-rs pull`.
+
+use registry::Reference;
 use serde_json::json;
 
-use anyhow::Context as _;
-
-use crate::failure::asked_wrongly;
-use crate::network::{Bars, Network};
+use crate::network::Network;
 use crate::output::pinned;
+use crate::steps::found::pull;
 use crate::ui::Ui;
 
 /// Download a ModelKit or an image into the local layout, verified
@@ -28,24 +28,4 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "existing_blobs": pulled.existing,
     });
     ui.answer(&name, &document)
-}
-
-/// Downloads what `reference` names into the layout.
-pub(crate) fn pull(
-    reference: &Reference,
-    layout: &Layout,
-    network: &Network,
-    ui: &Ui,
-) -> anyhow::Result<registry::Pulled> {
-    if reference.is_local() {
-        return Err(asked_wrongly(format!(
-            "`{reference}` names no registry to pull from: write HOST/{reference}"
-        )));
-    }
-    let client = network.client(ui)?;
-    let bars = Bars::new(ui);
-    ui.block_on(async {
-        Ok(registry::pull(&client, reference, layout, &|event| bars.show(event)).await?)
-    })
-    .with_context(|| format!("cannot pull {reference}"))
 }

@@ -1,3 +1,5 @@
+//! `kit-rs push`.
+
 use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;
@@ -5,6 +7,7 @@ use serde_json::json;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::pinned;
+use crate::steps::bars::BlobBars;
 use crate::ui::Ui;
 
 /// Upload a ModelKit or an image to a registry
@@ -29,7 +32,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let descriptor = layout.resolve(&source)?;
     let client = args.network.client(ui)?;
-    let bars = crate::network::Bars::new(ui);
+    let bars = BlobBars::new(ui);
     let pushed = ui
         .block_on(async {
             Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event))

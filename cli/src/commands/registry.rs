@@ -1,3 +1,5 @@
+//! `kit-rs registry`.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use registry::{Error, Layout};
 use serde_json::json;
 
 use crate::output::human_size;
+use crate::steps::listen;
 use crate::ui::Ui;
 
 /// How often uploads are looked at that nobody goes on with.
@@ -100,7 +103,7 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
         }
         std::future::pending::<()>().await;
     };
-    super::router::serve(&args.addr, router, Door { tls, grace: GRACE }, tidying, ui)
+    listen::serve(&args.addr, router, Door { tls, grace: GRACE }, tidying, ui)
 }
 
 async fn expire_uploads(keeper: &Keeper) {

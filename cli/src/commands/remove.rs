@@ -1,3 +1,5 @@
+//! `kit-rs remove`.
+
 use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;

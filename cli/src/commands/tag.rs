@@ -1,3 +1,5 @@
+//! `kit-rs tag`.
+
 use registry::Reference;
 use serde_json::json;
 

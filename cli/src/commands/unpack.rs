@@ -1,17 +1,16 @@
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+//! `kit-rs unpack`.
+
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use anyhow::Context as _;
-use indicatif::ProgressBar;
-use modelkit::{Event, Filter, ModelKit, Source, UnpackOptions};
-use registry::{Layout, Reference};
+use modelkit::{Filter, Source, UnpackOptions};
+use registry::Reference;
 use serde_json::json;
 
-use super::found::{Place, Together, find};
 use crate::network::Network;
 use crate::output::{human_size, table};
+use crate::steps::bars::LayerBars;
+use crate::steps::found::{Place, Together, find};
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -110,54 +109,4 @@ fn dry_run(sources: &[Source<'_>], filters: &[Filter], ui: &Ui) -> anyhow::Resul
         .collect();
     let document = json!({ "kitfile": modelkit::any_matches_kitfile(filters), "layers": layers });
     ui.answer(table(&["SECTION", "NAME", "PATH", "SIZE", "DIGEST"], &rows), &document)
-}
-
-/// Reads a ModelKit from the local layout, where it is pulled to when it is not there.
-pub(super) fn local_or_pulled(
-    reference: &Reference,
-    layout: &Layout,
-    network: &Network,
-    ui: &Ui,
-) -> anyhow::Result<ModelKit> {
-    let descriptor = match layout.resolve(reference) {
-        Ok(descriptor) => descriptor,
-        Err(missing) if reference.is_local() => return Err(missing.into()),
-        Err(_) => super::pull::pull(reference, layout, network, ui)?.descriptor,
-    };
-    Ok(ModelKit::read(layout, &descriptor)?)
-}
-
-/// A bar for each layer at work.
-pub(super) struct LayerBars<'a> {
-    ui: &'a Ui,
-    bars: Mutex<BTreeMap<usize, ProgressBar>>,
-}
-
-impl<'a> LayerBars<'a> {
-    pub(super) fn new(ui: &'a Ui) -> Self {
-        Self { ui, bars: Mutex::default() }
-    }
-
-    /// Shows an event; breaks off when the user wants to end.
-    pub(super) fn show(&self, event: Event) -> ControlFlow<()> {
-        let mut bars = self.bars.lock().expect("no holder panics");
-        match event {
-            Event::LayerStarted { layer, path, bytes, .. } => {
-                let bar = self.ui.bytes_bar(path.as_str(), bytes);
-                bars.insert(layer, bar);
-            }
-            Event::Progress { layer, bytes } => {
-                if let Some(bar) = bars.get(&layer) {
-                    bar.set_position(bytes);
-                }
-            }
-            Event::LayerDone { layer, .. } => {
-                if let Some(bar) = bars.remove(&layer) {
-                    bar.finish_and_clear();
-                }
-            }
-            _ => (),
-        }
-        self.ui.interrupt().flow()
-    }
 }

@@ -1,11 +1,14 @@
+//! `kit-rs verify`.
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use modelkit::{ModelKit, Rebuilt};
-use registry::{Layout, Reference};
+use registry::Reference;
 use serde_json::json;
 
 use crate::output::{human_size, pinned};
+use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::ui::Ui;
 
 /// Prove that a local ModelKit is what its digests say, blob by blob
@@ -46,10 +49,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     });
     if let Some(dir) = &args.rebuild {
         let kit = ModelKit::read(&layout, &descriptor)?;
-        let kitfile = match super::pack::find_kitfile(dir) {
-            Ok(path) => super::pack::read_kitfile(dir, Some(&path), ui)?,
-            Err(_) if dir.is_dir() => kit.kitfile.clone(),
-            Err(error) => return Err(error),
+        let kitfile = match kitfile_in(dir) {
+            None if dir.is_dir() => kit.kitfile.clone(),
+            found => read_kitfile(dir, found.as_deref(), ui)?,
         };
         let rebuilt =
             modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
@@ -96,36 +98,4 @@ fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()
         rebuilt.digest
     ));
     Ok(())
-}
-
-/// Packs again without writing, and compares.
-pub(super) fn check(
-    kitfile: &kitfile::Kitfile,
-    context: &std::path::Path,
-    layout: &Layout,
-    options: &modelkit::PackOptions,
-    packed: &modelkit::Packed,
-    ui: &Ui,
-) -> anyhow::Result<()> {
-    let again =
-        modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
-    if again.descriptor == packed.descriptor {
-        ui.note(format_args!("packed twice: the same digest"));
-        return Ok(());
-    }
-    for (first, second) in
-        packed.layers.iter().zip(&again.layers).filter(|(a, b)| a.descriptor != b.descriptor)
-    {
-        ui.warn(format_args!(
-            "{} was {} and is {}",
-            first.section,
-            first.descriptor.digest(),
-            second.descriptor.digest()
-        ));
-    }
-    bail!(
-        "packed twice, it came to {} and {}",
-        packed.descriptor.digest(),
-        again.descriptor.digest()
-    )
 }

@@ -1,3 +1,5 @@
+//! `kit-rs version`.
+
 use serde_json::json;
 
 use crate::ui::Ui;

@@ -69,12 +69,29 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Opens the layout in a folder, which is left as it is; none where there is none.
+    pub fn find(root: &Path) -> Result<Option<Self>> {
+        match root.join("oci-layout").try_exists()? {
+            true => {
+                let layout = Self { root: root.into() };
+                layout.check_version()?;
+                Ok(Some(layout))
+            }
+            false => Ok(None),
+        }
+    }
+
     fn init_version(&self) -> Result<()> {
         let path = self.root.join("oci-layout");
         if !path.exists() {
             return self
                 .replace(&path, &content::encode(&json!({ "imageLayoutVersion": "1.0.0" })));
         }
+        self.check_version()
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let path = self.root.join("oci-layout");
         let version: Value = serde_json::from_slice(&fs::read(&path)?).map_err(|source| {
             Error::InvalidDocument { what: path.display().to_string(), source }
         })?;

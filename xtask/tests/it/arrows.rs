@@ -1,6 +1,7 @@
 //! The arrows between the rooms, as ARCHITECTURE.md draws them, read from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -71,5 +72,39 @@ fn heavy_libraries_stay_behind_their_doors() {
                 package.name
             );
         }
+    }
+}
+
+/// The Rust files beneath a folder.
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in dir.read_dir().expect("the folder is there") {
+        let path = entry.expect("its entries can be read").path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+#[test]
+fn no_command_knows_another_and_no_step_knows_a_command() {
+    let src = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src"));
+    let (mut commands, mut steps) = (Vec::new(), Vec::new());
+    files(&src.join("commands"), &mut commands);
+    files(&src.join("steps"), &mut steps);
+    assert!(commands.len() > 20 && steps.len() > 5, "the rooms are where they were");
+    for path in commands.iter().chain(&steps) {
+        let text = std::fs::read_to_string(path).expect("the file can be read");
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        assert!(!code.contains("crate::commands"), "{} names a command", path.display());
+    }
+    for path in &commands {
+        let text = std::fs::read_to_string(path).expect("the file can be read");
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let beneath = path.strip_prefix(src.join("commands")).expect("it was found there");
+        // The module of a verb lies right beneath the table; what lies deeper may name its verb.
+        let is_verb = beneath.iter().count() == 1 || beneath.ends_with("mod.rs");
+        let other = if is_verb { "super::" } else { "super::super::" };
+        assert!(!code.contains(other), "{} names another command", path.display());
     }
 }

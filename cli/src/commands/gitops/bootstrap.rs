@@ -1,3 +1,5 @@
+//! `kit-rs gitops bootstrap`.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,7 +55,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         Bootstrap { branch, env, secret_ref: args.secret_ref, components, ..Bootstrap::new(url) };
     let mut tree = gitops::bootstrap(&bootstrap);
     keep_patches(&mut tree, &args.dir)?;
-    super::write(&tree, &args.dir, ui)
+    super::written::write(&tree, &args.dir, ui)
 }
 
 /// A kustomization.yaml that is there may hold patches of its owner: Flux never overwrites it, and

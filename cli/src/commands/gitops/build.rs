@@ -1,3 +1,5 @@
+//! `kit-rs gitops build`.
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;

@@ -1,3 +1,5 @@
+//! `kit-rs gitops bump`.
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -39,5 +41,5 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if changed.is_empty() {
         ui.note("it is there already");
     }
-    super::write(&changed, &args.dir, ui)
+    super::written::write(&changed, &args.dir, ui)
 }

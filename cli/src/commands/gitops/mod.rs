@@ -6,6 +6,7 @@ mod bump;
 mod get;
 mod release;
 mod render;
+mod written;
 
 use crate::ui::Ui;
 
@@ -27,11 +28,4 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Bump(args) => bump::run(args, ui),
         Command::Get(args) => get::run(args, ui),
     }
-}
-
-/// Writes the files of a tree, and answers with their paths.
-fn write(tree: &gitops::Tree, dir: &std::path::Path, ui: &Ui) -> anyhow::Result<()> {
-    tree.write(dir)?;
-    let paths: Vec<&str> = tree.paths().collect();
-    ui.answer(paths.join("\n"), &serde_json::json!({ "written": paths }))
 }

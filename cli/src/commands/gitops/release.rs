@@ -6,6 +6,7 @@ use modelkit::image::Runtime;
 use registry::{Descriptor, Reference};
 
 use crate::network::Network;
+use crate::steps::found::here;
 use crate::ui::Ui;
 
 /// An image, pinned, with the ModelKit that it serves.
@@ -37,22 +38,15 @@ fn read(
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<(Descriptor, Runtime)> {
-    let layout = ui.layout()?;
-    match layout.resolve(reference) {
-        Ok(descriptor) => {
-            let manifest = layout.read(&descriptor)?;
-            let config = layout.read(&modelkit::config_descriptor(&manifest)?)?;
-            Ok((descriptor, Runtime::parse(&manifest, &config)?))
-        }
-        Err(missing) if reference.is_local() => Err(missing.into()),
-        Err(_) => {
-            let client = network.client(ui)?;
-            ui.block_on(async {
-                let (descriptor, manifest) = client.manifest(reference).await?;
-                let config =
-                    client.read_blob(reference, &modelkit::config_descriptor(&manifest)?).await?;
-                Ok((descriptor, Runtime::parse(&manifest, &config)?))
-            })
-        }
+    if let Some((layout, descriptor)) = here(reference, ui)? {
+        let manifest = layout.read(&descriptor)?;
+        let config = layout.read(&modelkit::config_descriptor(&manifest)?)?;
+        return Ok((descriptor, Runtime::parse(&manifest, &config)?));
     }
+    let client = network.client(ui)?;
+    ui.block_on(async {
+        let (descriptor, manifest) = client.manifest(reference).await?;
+        let config = client.read_blob(reference, &modelkit::config_descriptor(&manifest)?).await?;
+        Ok((descriptor, Runtime::parse(&manifest, &config)?))
+    })
 }

@@ -1,3 +1,5 @@
+//! `kit-rs gitops render`.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let rendered = gitops::render(&release);
     check(&rendered, &args.dir, ui)?;
-    super::write(&rendered, &args.dir, ui)
+    super::written::write(&rendered, &args.dir, ui)
 }
 
 /// Refuses to write what Flux would refuse, seen together with what is there.

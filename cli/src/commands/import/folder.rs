@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
+use registry::hub::{Hub, HubFile, Snapshot};
 
 use crate::env;
+
+/// What is told of an import that was interrupted.
+pub(super) const GOES_ON: &str = "the same command goes on where it was";
 
 /// Where files are until they are packed. It outlives the process, so that a download that was
 /// killed goes on.
@@ -40,6 +44,21 @@ impl Folder {
     /// is ever packed.
     pub(super) fn arriving(&self) -> PathBuf {
         self.path.with_extension("arriving")
+    }
+
+    /// Brings a file to its place; what has come of it when the process is killed lies outside of
+    /// what is packed.
+    pub(super) async fn fetch(
+        &self,
+        hub: &Hub,
+        snapshot: &Snapshot,
+        file: &HubFile,
+        on: &(dyn Fn(u64) + Sync),
+    ) -> anyhow::Result<()> {
+        let (arriving, place) = (self.arriving(), self.path.join(&file.path));
+        hub.download(snapshot, file, &arriving, on).await?;
+        fs::create_dir_all(place.parent().context("a file lies in a folder")?)?;
+        Ok(fs::rename(arriving.join(&file.path), place)?)
     }
 
     pub(super) fn remove(self) -> anyhow::Result<()> {

@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
 
+use super::args::{Args, check_any};
+use super::brought::Brought;
 use super::folder::Folder;
-use super::token::{origin, token};
-use super::{Args, Brought, check_any, is_wanted};
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::steps::token::{origin, token};
 use crate::ui::Ui;
 
 /// What a file in Git LFS begins with where git-lfs did not bring its content.
@@ -142,7 +143,7 @@ fn keep_wanted(root: &Path, dir: &Path, args: &Args, kept: &mut Kept) -> anyhow:
             continue;
         }
         let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
-        let is_wanted = is_wanted(&name, args);
+        let is_wanted = args.wants(&name);
         if !kind.is_file() || !is_wanted {
             fs::remove_file(&path)?;
             if is_wanted {
@@ -190,7 +191,7 @@ fn name(address: &str) -> String {
 mod tests {
     use fs_err::os::unix::fs::symlink;
 
-    use super::super::tests::args;
+    use super::super::args::tests::args;
     use super::*;
 
     #[test]

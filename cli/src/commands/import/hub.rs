@@ -5,55 +5,21 @@ use std::path::Path;
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::hub::{Hub, HubFile, RepoId, Snapshot};
+use registry::hub::{Hub, HubFile, Snapshot};
 
-use super::folder::Folder;
+use super::args::{Args, check_any};
+use super::brought::Brought;
+use super::folder::{Folder, GOES_ON};
 use super::large::{self, Large};
-use super::token::token;
-use super::{Args, Brought, check_any, is_wanted};
-use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::WithHint as _;
+use crate::steps::hub::Remote;
 use crate::ui::Ui;
-
-/// Hugging Face's own hub.
-pub(super) const HUB: &str = "https://huggingface.co";
-
-/// What is told of an import that was interrupted.
-pub(super) const GOES_ON: &str = "the same command goes on where it was";
-
-/// A repository on a hub, and the way there.
-pub(crate) struct Remote {
-    pub(crate) hub: Hub,
-    pub(crate) id: RepoId,
-    pub(crate) revision: String,
-    /// The hub's address.
-    pub(crate) endpoint: String,
-}
-
-impl Remote {
-    /// What the user says goes before what the repository's address says, and `HF_ENDPOINT` before
-    /// its host.
-    pub(crate) fn new(
-        repository: &str,
-        revision: Option<&str>,
-        token: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let id: RepoId =
-            repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
-        let endpoint = env::hf_endpoint()
-            .or_else(|| id.endpoint().map(str::to_owned))
-            .unwrap_or_else(|| HUB.to_owned());
-        let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, self::token(&endpoint, token))?;
-        Ok(Self { hub, id, revision, endpoint })
-    }
-}
 
 pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brought> {
     let Remote { hub, id: repository, revision, endpoint } = remote;
     let bringing = async {
         let mut snapshot = hub.files(&repository, &revision).await?;
-        snapshot.files.retain(|file| is_wanted(&file.path, args));
+        snapshot.files.retain(|file| args.wants(&file.path));
         check_any(snapshot.files.len())?;
         let key = registry::content::digest(
             format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes(),
@@ -110,24 +76,9 @@ async fn one(
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
-    fetch(hub, snapshot, file, folder, &|bytes| bar.set_position(bytes)).await?;
+    folder.fetch(hub, snapshot, file, &|bytes| bar.set_position(bytes)).await?;
     bar.finish_and_clear();
     Ok(())
-}
-
-/// Brings a file to its place; what has come of it when the process is killed lies outside of what
-/// is packed.
-pub(super) async fn fetch(
-    hub: &Hub,
-    snapshot: &Snapshot,
-    file: &HubFile,
-    folder: &Folder,
-    on: &(dyn Fn(u64) + Sync),
-) -> anyhow::Result<()> {
-    let (arriving, place) = (folder.arriving(), folder.path().join(&file.path));
-    hub.download(snapshot, file, &arriving, on).await?;
-    fs::create_dir_all(place.parent().context("a file lies in a folder")?)?;
-    Ok(fs::rename(arriving.join(&file.path), place)?)
 }
 
 /// Takes away what an earlier import left and this one does not want: files that other patterns
@@ -153,6 +104,8 @@ fn forget_others(dir: &Path, snapshot: &Snapshot) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use registry::hub::RepoId;
+
     use super::*;
 
     #[test]
@@ -180,7 +133,7 @@ mod tests {
         let files = wanted.map(file).to_vec();
         let repo: RepoId = "org/name".parse().expect("a name");
         forget_others(dir.path(), &Snapshot { repo, sha: "0".repeat(40), files }).expect("they go");
-        let found = crate::commands::init::survey(dir.path()).expect("the folder is there");
+        let found = crate::steps::survey::survey(dir.path()).expect("the folder is there");
         assert_eq!(found.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), wanted);
     }
 }

@@ -12,9 +12,9 @@ use modelkit::{PackOptions, Plan, ReadyLayer};
 use registry::Layout;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
-use super::folder::Folder;
-use super::hub::{GOES_ON, fetch};
+use super::folder::{Folder, GOES_ON};
 use crate::failure::WithHint as _;
+use crate::steps::survey::head;
 use crate::ui::Ui;
 
 /// From this size on, in bytes, a file is worth it; smaller ones are downloaded into the folder
@@ -57,7 +57,7 @@ pub(super) async fn hold_place(
 ) -> anyhow::Result<()> {
     let path = folder.join(&file.path);
     fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
-    fs::write(&path, crate::commands::init::head(hub, snapshot, file).await?)?;
+    fs::write(&path, head(hub, snapshot, file).await?)?;
     Ok(fs::OpenOptions::new().write(true).open(&path)?.set_len(file.size)?)
 }
 
@@ -115,7 +115,7 @@ impl Way<'_> {
                 return Ok(Some(ReadyLayer { path: layer.path.clone(), digest, size }));
             }
         }
-        fetch(hub, snapshot, file, self.folder, &on).await?;
+        self.folder.fetch(hub, snapshot, file, &on).await?;
         bar.finish_and_clear();
         Ok(None)
     }

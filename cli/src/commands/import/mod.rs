@@ -1,11 +1,12 @@
 //! `kit-rs import`: a repository of a hub, or of Git, becomes a ModelKit.
 
+mod args;
+mod brought;
 mod folder;
 mod git;
 mod glob;
 mod hub;
 mod large;
-mod token;
 
 use std::path::Path;
 
@@ -15,62 +16,18 @@ use modelkit::PackOptions;
 use registry::Reference;
 use serde_json::{Value, json};
 
-use super::front_matter::FrontMatter;
+pub(crate) use args::Args;
+use args::Tool;
+use brought::Brought;
+
 use crate::env;
 use crate::failure::asked_wrongly;
 use crate::output::pinned;
+use crate::steps::front_matter::FrontMatter;
+use crate::steps::hub::Remote;
+use crate::steps::project::kitfile_in;
+use crate::steps::survey::survey;
 use crate::ui::Ui;
-use glob::Glob;
-pub(crate) use hub::Remote;
-
-/// Import a model or a dataset from Hugging Face's hub, or a Git repository, as a ModelKit
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// ORG/NAME, datasets/ORG/NAME, or a URL; HF_ENDPOINT overrides the host of a hub
-    repository: String,
-    /// Branch, tag or commit [default: the URL's, else main; of a Git repository its HEAD]
-    #[arg(long = "ref", value_name = "REVISION")]
-    revision: Option<String>,
-    /// Access token [default: $HF_TOKEN, at HF_ENDPOINT and huggingface.co only]
-    #[arg(long)]
-    token: Option<String>,
-    /// Name of the ModelKit [default: org/name:latest, in lower case]
-    #[arg(short, long, value_name = "REFERENCE")]
-    tag: Option<Reference>,
-    /// What brings the files [default: git for addresses that end with .git or lie at a forge, else
-    /// hf]
-    #[arg(long, value_enum)]
-    tool: Option<Tool>,
-    /// Only files whose path matches; `*` matches slashes too (repeatable)
-    #[arg(long, value_name = "GLOB")]
-    include: Vec<Glob>,
-    /// No files whose path matches (repeatable)
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<Glob>,
-    /// Files that are on their way at once
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    concurrency: u8,
-}
-
-/// What brings the files.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Tool {
-    /// The hub's own interface: paged, resumed, verified.
-    Hf,
-    /// The program git.
-    Git,
-}
-
-/// Files that were brought, and where they are from.
-struct Brought {
-    /// Taken away when the ModelKit is packed.
-    folder: folder::Folder,
-    /// `org/name`.
-    name: String,
-    commit: String,
-    /// Files of which only the beginning is in the folder yet.
-    large: Option<large::Large>,
-}
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     // A name that cannot be is told before anything is fetched.
@@ -134,32 +91,15 @@ fn target(tag: Option<&Reference>, name: &str) -> anyhow::Result<Reference> {
     }
 }
 
-/// Refuses an import of nothing.
-fn check_any(n_files: usize) -> anyhow::Result<()> {
-    match n_files {
-        0 => Err(asked_wrongly(
-            "the repository has no files, or none that --include and --exclude leave",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Whether a file is wanted.
-fn is_wanted(path: &str, args: &Args) -> bool {
-    let is_included = args.include.is_empty() || args.include.iter().any(|glob| glob.matches(path));
-    // Git's own, of no use outside it.
-    path != ".gitattributes" && is_included && !args.exclude.iter().any(|glob| glob.matches(path))
-}
-
 /// The repository's own Kitfile, or one guessed from its files.
 fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
-    if let Ok(path) = super::pack::find_kitfile(dir) {
+    if let Some(path) = kitfile_in(dir) {
         let text = fs_err::read_to_string(&path)?;
         return Ok(Kitfile::parse(&text)
             .with_context(|| format!("the repository's {} is not valid", path.display()))?
             .kitfile);
     }
-    let mut kitfile = kitfile::init(&brought.name, &super::init::survey(dir)?);
+    let mut kitfile = kitfile::init(&brought.name, &survey(dir)?);
     let card = FrontMatter::of(&fs_err::read_to_string(dir.join("README.md")).unwrap_or_default());
     if let Some(model) = &mut kitfile.model {
         let mut parameters = model.parameters.as_object().cloned().unwrap_or_default();
@@ -179,20 +119,6 @@ fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
 mod tests {
     use super::*;
 
-    /// What only the repository is said of.
-    pub(super) fn args(repository: &str) -> Args {
-        Args {
-            repository: repository.to_owned(),
-            revision: None,
-            token: None,
-            tag: None,
-            tool: None,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            concurrency: 4,
-        }
-    }
-
     #[test]
     fn a_modelkit_is_called_as_its_repository_or_its_tag() {
         let check = |tag: Option<&str>, name: &str, expected: Option<&str>| {
@@ -206,12 +132,6 @@ mod tests {
         check(None, "org/bad_", None);
         let pinned = format!("r.io/kit@sha256:{}", "0".repeat(64));
         check(Some(pinned.as_str()), "org/name", None);
-    }
-
-    #[test]
-    fn an_import_of_nothing_is_refused() {
-        assert!(check_any(0).is_err());
-        assert!(check_any(1).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use serve::ModelIdentity;
 
 use super::follow::Follower;
+use crate::steps::listen::bind;
 
 /// What an order is about.
 #[derive(Deserialize)]
@@ -33,7 +34,7 @@ pub(super) async fn start(
     token: Option<String>,
     follower: Arc<Follower>,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = crate::commands::listen::bind(address).await?;
+    let listener = bind(address).await?;
     let address = listener.local_addr()?;
     let is_safe = address.ip().is_loopback() || token.is_some();
     ensure!(

@@ -8,15 +8,14 @@ use registry::{Client, Descriptor, Layout, Reference};
 use serve::engine::{Engine, EngineOptions};
 use serve::{BoxError, ModelIdentity, Predictor, Prepared};
 
-use super::Source;
-use crate::commands::source;
 use crate::network::Network;
+use crate::steps::model::{self, ModelFolder};
 use crate::ui::Ui;
 
 /// An engine, with the folder that its words are read from.
 pub(super) struct Loaded {
     engine: Engine,
-    _source: Source,
+    _folder: ModelFolder,
 }
 
 impl Predictor for Loaded {
@@ -41,19 +40,19 @@ impl Predictor for Loaded {
 
 /// Loads the model of a folder. `known_by` is the reference where the folder does not tell it.
 pub(super) fn load(
-    source: Source,
+    folder: ModelFolder,
     known_by: Option<String>,
     options: &EngineOptions,
 ) -> anyhow::Result<(Loaded, ModelIdentity)> {
-    let engine = Engine::load(&source.dir, options)
-        .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
+    let engine = Engine::load(&folder.dir, options)
+        .with_context(|| format!("cannot load the model in {}", folder.dir.display()))?;
     let identity = ModelIdentity {
-        digest: source.digest.clone(),
-        reference: source.reference.clone().or(known_by),
-        kitfile: source.kitfile.clone(),
-        manifest: source.manifest.clone(),
+        digest: folder.digest.clone(),
+        reference: folder.reference.clone().or(known_by),
+        kitfile: folder.kitfile.clone(),
+        manifest: folder.manifest.clone(),
     };
-    Ok((Loaded { engine, _source: source }, identity))
+    Ok((Loaded { engine, _folder: folder }, identity))
 }
 
 /// Brings models from the local layout and from registries.
@@ -92,7 +91,7 @@ impl Loader {
             };
             let kit = ModelKit::read(&layout, &descriptor)?;
             load(
-                source::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?,
+                model::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?,
                 None,
                 &options,
             )

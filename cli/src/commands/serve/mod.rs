@@ -18,9 +18,10 @@ use serve::{Handle, ServeOptions};
 
 use self::follow::Follower;
 use self::loader::Loader;
-use super::source::{self, Source};
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::steps::listen;
+use crate::steps::model;
 use crate::ui::Ui;
 
 /// Serve a model over HTTP
@@ -104,6 +105,17 @@ struct Reload {
     shadow: Option<Reference>,
 }
 
+impl Reload {
+    /// Whether other models may be asked for: only they need a layout, and a container may have no
+    /// place for one.
+    fn is_wanted(&self) -> bool {
+        self.watch.is_some()
+            || self.admin.is_some()
+            || self.canary.is_some()
+            || self.shadow.is_some()
+    }
+}
+
 /// `REF=5%`: the reference and a share from 0 to 1.
 fn canary(text: &str) -> Result<(Reference, f64), String> {
     let (reference, percent) =
@@ -119,18 +131,20 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     check(&args)?;
     // Bound first, so that probes are answered while the model is still on its way.
     let mut args = args;
-    let name = args.model_name.take().or_else(|| source::package_name(Path::new(&args.model)));
+    let name = args.model_name.take().or_else(|| model::package_name(Path::new(&args.model)));
     let options = serve_options(&args.limits, name);
     let (handle, address, running) = ui.serve(start(&args, options, ui))?;
-    let source = source::open(&args.model, &args.network, ui)?;
+    let folder = model::open(&args.model, &args.network, ui)?;
     let engine = EngineOptions { n_threads: args.limits.threads, pin: args.limits.pin };
-    let (model, identity) = loader::load(source, args.reference.take(), &engine)?;
+    let (model, identity) = loader::load(folder, args.reference.take(), &engine)?;
     let digest = identity.digest.clone();
     ui.serve(async {
         let swapped = handle.swap(model, identity).await;
         swapped.context("the model does not pass its first trial")?;
-        let follower = Follower::new(handle.clone(), Loader::new(&args.network, engine, ui)?);
-        follow(&args, &follower, ui).await?;
+        if args.reload.is_wanted() {
+            let loader = Loader::new(&args.network, engine, ui)?;
+            follow(&args, &Follower::new(handle.clone(), loader), ui).await?;
+        }
         ui.answer(
             format_args!("http://{address}"),
             &json!({ "url": format!("http://{address}"), "digest": digest }),
@@ -145,7 +159,7 @@ async fn start(
     options: ServeOptions,
     ui: &Ui,
 ) -> anyhow::Result<(Handle, std::net::SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
-    let listener = super::listen::bind(&format!("{}:{}", args.host, args.port)).await?;
+    let listener = listen::bind(&format!("{}:{}", args.host, args.port)).await?;
     let address = listener.local_addr()?;
     let (router, handle) = serve::server_without_model(options);
     #[cfg(feature = "otel")]

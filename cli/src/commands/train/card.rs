@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 use trainer::{Measured, Report};
 
-use super::super::front_matter::{FrontMatter, quoted};
+use crate::steps::front_matter::{FrontMatter, quoted};
 
 /// What the checkpoint's own card says.
 pub(super) fn front_matter(checkpoint: &Path) -> anyhow::Result<FrontMatter> {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::Args;
-use super::written::parent;
+use super::args::Args;
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::steps::project::parent;
 
 /// Refuses an OUTPUT whose replacing would take other things away, and a report that cannot be
 /// written.

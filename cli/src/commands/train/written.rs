@@ -8,10 +8,11 @@ use kitfile::{Kitfile, Model};
 use serde_json::{Value, json};
 use trainer::Report;
 
-use super::super::front_matter::FrontMatter;
-use super::Args;
+use super::args::Args;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::steps::front_matter::FrontMatter;
+use crate::steps::project::{kitfile_in, parent};
 use crate::ui::Ui;
 
 /// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one;
@@ -52,8 +53,7 @@ pub(super) fn write(
 /// Where the Kitfile is, or will be.
 fn place(args: &Args) -> PathBuf {
     let beside = parent(&args.output);
-    let found =
-        || super::super::pack::find_kitfile(beside).unwrap_or_else(|_| beside.join("Kitfile"));
+    let found = || kitfile_in(beside).unwrap_or_else(|| beside.join("Kitfile"));
     args.kitfile.clone().unwrap_or_else(found)
 }
 
@@ -220,11 +220,6 @@ fn within(context: &Path, path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> =
         path.strip_prefix(&context).ok()?.iter().map(|part| part.to_str()).collect();
     Some(parts?.join("/"))
-}
-
-/// The folder that holds a path.
-pub(in crate::commands) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use reqwest::Url;
 
-use super::hub::HUB;
 use crate::env;
+
+/// Hugging Face's own hub.
+pub(crate) const HUB: &str = "https://huggingface.co";
 
 /// The token for an address: the one that the user gives for it, or `HF_TOKEN` where that is meant
 /// for the address.
-pub(super) fn token(address: &str, given: Option<&str>) -> Option<String> {
+pub(crate) fn token(address: &str, given: Option<&str>) -> Option<String> {
     let of_environment =
         || env::hf_token().filter(|_| is_hub(address, env::hf_endpoint().as_deref()));
     given.map(str::to_owned).or_else(of_environment)
@@ -24,7 +26,7 @@ fn is_hub(address: &str, endpoint: Option<&str>) -> bool {
 }
 
 /// Scheme, host and port of an address; only those that are asked over HTTP have an origin.
-pub(super) fn origin(address: &str) -> Option<String> {
+pub(crate) fn origin(address: &str) -> Option<String> {
     let url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(url.origin().ascii_serialization())
 }

@@ -1,4 +1,4 @@
-//! A model by folder or by reference: where `serve` and `evaluate` find the files, and what they
+//! A model by folder or by reference: where a command finds the files, and what they
 //! may call them.
 
 use std::ops::ControlFlow;
@@ -12,6 +12,8 @@ use registry::{Layout, Reference};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::found::here_or_pulled;
+use super::project::kitfile_in;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
@@ -21,24 +23,24 @@ use crate::ui::Ui;
 const MANIFEST: &str = "modelkit.json";
 
 /// A folder with the hub's file names, and the documents that say which model it is.
-pub(super) struct Source {
+pub(crate) struct ModelFolder {
     /// The folder with config.json, model.safetensors and tokenizer.json.
-    pub(super) dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Digest of the ModelKit's manifest.
-    pub(super) digest: Option<String>,
+    pub(crate) digest: Option<String>,
     /// The reference that the digest was resolved from.
-    pub(super) reference: Option<String>,
+    pub(crate) reference: Option<String>,
     /// The Kitfile as JSON.
-    pub(super) kitfile: Option<Value>,
+    pub(crate) kitfile: Option<Value>,
     /// The manifest's bytes.
-    pub(super) manifest: Option<Vec<u8>>,
+    pub(crate) manifest: Option<Vec<u8>>,
     /// Keeps what was unpacked for this process.
     _unpacked: Option<TempDir>,
 }
 
 /// Finds a model: a folder if there is one of that name, else a ModelKit, pulled when it is not
 /// local.
-pub(super) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
+pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<ModelFolder> {
     let path = Path::new(name);
     if path.is_dir() {
         return from_folder(path);
@@ -52,27 +54,24 @@ pub(super) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Sou
 
 /// What the Kitfile of a folder calls its package, if there is one that can be read.
 #[cfg(feature = "serve")]
-pub(super) fn package_name(dir: &Path) -> Option<String> {
-    let path = super::pack::find_kitfile(dir).ok()?;
+pub(crate) fn package_name(dir: &Path) -> Option<String> {
+    let path = kitfile_in(dir)?;
     let kitfile = Kitfile::parse(&fs::read_to_string(path).ok()?).ok()?.kitfile;
     Some(kitfile.package.name).filter(|name| !name.is_empty())
 }
 
-fn from_folder(dir: &Path) -> anyhow::Result<Source> {
-    let kitfile = match super::pack::find_kitfile(dir) {
-        Ok(path) => Some(
-            Kitfile::parse(&fs::read_to_string(&path)?)
-                .with_context(|| path.display().to_string())?
-                .kitfile,
-        ),
-        Err(_) => None,
+fn from_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
+    let parse = |path: PathBuf| {
+        let parsed = Kitfile::parse(&fs::read_to_string(&path)?);
+        anyhow::Ok(parsed.with_context(|| path.display().to_string())?.kitfile)
     };
+    let kitfile = kitfile_in(dir).map(parse).transpose()?;
     let manifest = match fs::read(dir.join(MANIFEST)) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(Source {
+    Ok(ModelFolder {
         dir: model_folder(dir, kitfile.as_ref())?,
         digest: manifest.as_deref().map(|bytes| registry::content::digest(bytes).to_string()),
         reference: None,
@@ -82,24 +81,24 @@ fn from_folder(dir: &Path) -> anyhow::Result<Source> {
     })
 }
 
-fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<Source> {
+fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<ModelFolder> {
     let layout = ui.layout()?;
-    let kit = super::unpack::local_or_pulled(reference, &layout, network, ui)?;
+    let kit = ModelKit::read(&layout, &here_or_pulled(reference, &layout, network, ui)?)?;
     unpacked(kit, &layout, reference, &|| ui.interrupt().flow())
 }
 
 /// Unpacks the model of a ModelKit, verified, for as long as this process needs it.
-pub(super) fn unpacked(
+pub(crate) fn unpacked(
     kit: ModelKit,
     layout: &Layout,
     reference: &Reference,
     flow: &dyn Fn() -> ControlFlow<()>,
-) -> anyhow::Result<Source> {
+) -> anyhow::Result<ModelFolder> {
     let folder = env::temporary_folder()?;
     let only_the_model: Filter = "model".parse().expect("kit's own word");
     let options = UnpackOptions::default();
     modelkit::unpack(&kit, layout, folder.path(), &[only_the_model], &options, &mut |_| flow())?;
-    Ok(Source {
+    Ok(ModelFolder {
         dir: model_folder(folder.path(), Some(&kit.kitfile))?,
         digest: Some(kit.descriptor.digest().to_string()),
         reference: Some(reference.to_string()),

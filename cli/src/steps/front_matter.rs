@@ -4,17 +4,17 @@ use serde_yaml::Value;
 
 /// The front matter of a model card, as far as it is used.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct FrontMatter {
-    pub(super) license: Option<String>,
-    pub(super) language: Vec<String>,
+pub(crate) struct FrontMatter {
+    pub(crate) license: Option<String>,
+    pub(crate) language: Vec<String>,
     /// The model that this one was made of.
-    pub(super) base_model: Option<String>,
+    pub(crate) base_model: Option<String>,
 }
 
 impl FrontMatter {
     /// Reads what is between the first two lines `---`; a card without it, or with other things in
     /// it, says nothing.
-    pub(super) fn of(card: &str) -> Self {
+    pub(crate) fn of(card: &str) -> Self {
         let text = card.strip_prefix('\u{feff}').unwrap_or(card);
         let Some(front) = text.strip_prefix("---").and_then(|rest| rest.split_once("\n---")) else {
             return Self::default();
@@ -40,7 +40,7 @@ impl FrontMatter {
 }
 
 /// The text as YAML in one line, whatever it holds.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     match !text.is_empty()
         && text.chars().all(is_plain)

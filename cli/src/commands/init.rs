@@ -1,6 +1,4 @@
-mod folder;
-#[cfg(feature = "full")]
-mod remote;
+//! `kit-rs init`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +6,12 @@ use fs_err as fs;
 use kitfile::FileInfo;
 use serde_json::Value;
 
-#[cfg(feature = "full")]
-use super::import::Remote;
-
 use crate::env;
 use crate::failure::asked_wrongly;
-use crate::ui::Ui;
 #[cfg(feature = "full")]
-pub(super) use {folder::survey, remote::head};
-
-/// How much of each file is looked at, in bytes: a safetensors or GGUF header's beginning, a model
-/// card's front matter.
-const HEAD: u64 = 64 * 1024;
-
-/// The longest header of a safetensors file that is read, in bytes: those of the largest models
-/// have some MB.
-const MAX_HEADER: u64 = 16 << 20;
+use crate::steps::hub::Remote;
+use crate::steps::survey;
+use crate::ui::Ui;
 
 /// Write a Kitfile for the files of a folder, or of a repository on a hub
 #[derive(clap::Args)]
@@ -129,20 +117,12 @@ fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
         let OfHub { revision, token, .. } = &args.remote;
         let remote =
             Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref())?;
-        let files = remote::survey(&remote, ui)?;
+        let files = survey::survey_remote(&remote, ui)?;
         return Ok(Subject { name: remote.id.name().to_owned(), files, output: "-".into() });
     }
     if !args.path.is_dir() {
         return Err(asked_wrongly(format!("{} is not a folder", args.path.display())));
     }
     let name = env::folder_name(&args.path).unwrap_or_default();
-    Ok(Subject { name, files: folder::survey(&args.path)?, output: args.path.join("Kitfile") })
-}
-
-/// How long the header of a safetensors file is, in bytes; 0 for anything else: a length, then
-/// JSON.
-fn header_size(head: &[u8], size: u64) -> u64 {
-    let Some((length, rest)) = head.split_first_chunk() else { return 0 };
-    let header = u64::from_le_bytes(*length).saturating_add(8);
-    if rest.first() == Some(&b'{') && header <= size.min(MAX_HEADER) { header } else { 0 }
+    Ok(Subject { name, files: survey::survey(&args.path)?, output: args.path.join("Kitfile") })
 }

@@ -1,20 +1,24 @@
-//! ModelKits wherever they are: in the local layout, else in their registry, whose layers are
-//! streamed when they are wanted.
+//! What a reference names, wherever it is: in the local layout, else in its registry.
+//!
+//! Only what the layout does not know is looked for elsewhere: a layout that cannot be read is an
+//! error, and none is made only to look into it.
 
 use std::io::{self, Read};
 
 use anyhow::Context as _;
 use modelkit::{Blobs, Filter, ModelKit, Role, Source};
 use registry::content::Descriptor;
-use registry::{Client, Layout, Reference};
+use registry::{Client, Error, Layout, Pulled, Reference};
 use tokio::runtime::Handle;
 
+use super::bars::BlobBars;
+use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::ui::Ui;
 
 /// Where a command looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the local layout, then in the registry.
     Anywhere,
     /// In the local layout only.
@@ -24,8 +28,8 @@ pub(super) enum Place {
 }
 
 /// A ModelKit, and what opens its blobs.
-pub(super) struct Found {
-    pub(super) kit: ModelKit,
+pub(crate) struct Found {
+    pub(crate) kit: ModelKit,
     blobs: Opener,
 }
 
@@ -35,7 +39,7 @@ enum Opener {
 }
 
 impl Found {
-    pub(super) fn blobs(&self) -> &dyn Blobs {
+    pub(crate) fn blobs(&self) -> &dyn Blobs {
         match &self.blobs {
             Opener::Local(layout) => layout,
             Opener::Remote(remote) => remote,
@@ -47,7 +51,7 @@ impl Found {
     }
 
     /// The reference that it was found under in a registry; none when it is local.
-    pub(super) fn remote(&self) -> Option<&Reference> {
+    pub(crate) fn remote(&self) -> Option<&Reference> {
         match &self.blobs {
             Opener::Local(_) => None,
             Opener::Remote(remote) => Some(&remote.reference),
@@ -55,28 +59,75 @@ impl Found {
     }
 }
 
+/// What the local layout has under a reference; only one that names a registry may be elsewhere.
+pub(crate) fn here(reference: &Reference, ui: &Ui) -> anyhow::Result<Option<(Layout, Descriptor)>> {
+    if reference.is_local() {
+        return local(reference, ui).map(Some);
+    }
+    let Some(layout) = ui.layout_if_there()? else { return Ok(None) };
+    match layout.resolve(reference) {
+        Ok(descriptor) => Ok(Some((layout, descriptor))),
+        Err(Error::UnknownReference { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn local(reference: &Reference, ui: &Ui) -> anyhow::Result<(Layout, Descriptor)> {
+    let layout = ui.layout()?;
+    let descriptor = layout.resolve(reference)?;
+    Ok((layout, descriptor))
+}
+
+/// What a reference names in the layout, where it is pulled to when it is not there.
+pub(crate) fn here_or_pulled(
+    reference: &Reference,
+    layout: &Layout,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Descriptor> {
+    match layout.resolve(reference) {
+        Err(Error::UnknownReference { .. }) if !reference.is_local() => {
+            Ok(pull(reference, layout, network, ui)?.descriptor)
+        }
+        found => Ok(found?),
+    }
+}
+
+/// Downloads what a reference names into the layout.
+pub(crate) fn pull(
+    reference: &Reference,
+    layout: &Layout,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Pulled> {
+    if reference.is_local() {
+        return Err(asked_wrongly(format!(
+            "`{reference}` names no registry to pull from: write HOST/{reference}"
+        )));
+    }
+    let client = network.client(ui)?;
+    let bars = BlobBars::new(ui);
+    ui.block_on(async {
+        Ok(registry::pull(&client, reference, layout, &|event| bars.show(event)).await?)
+    })
+    .with_context(|| format!("cannot pull {reference}"))
+}
+
 /// Finds a ModelKit: its documents are read and verified, its layers not looked at.
-pub(super) fn find(
+pub(crate) fn find(
     reference: &Reference,
     place: Place,
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<Found> {
-    let layout = ui.layout()?;
-    if place != Place::Remote {
-        match layout.resolve(reference) {
-            Ok(descriptor) => {
-                return Ok(Found {
-                    kit: ModelKit::read(&layout, &descriptor)?,
-                    blobs: Opener::Local(layout),
-                });
-            }
-            Err(missing) if place == Place::Local || reference.is_local() => {
-                return Err(missing.into());
-            }
-            Err(registry::Error::UnknownReference { .. }) => (),
-            Err(error) => return Err(error.into()),
-        }
+    let is_here = match place {
+        Place::Anywhere => here(reference, ui)?,
+        Place::Local => Some(local(reference, ui)?),
+        Place::Remote => None,
+    };
+    if let Some((layout, descriptor)) = is_here {
+        let kit = ModelKit::read(&layout, &descriptor)?;
+        return Ok(Found { kit, blobs: Opener::Local(layout) });
     }
     let client = network.client(ui)?;
     let kit = ui
@@ -93,15 +144,15 @@ pub(super) fn find(
 }
 
 /// A ModelKit, and those that its model and its datasets come from.
-pub(super) struct Together {
-    pub(super) itself: Found,
+pub(crate) struct Together {
+    pub(crate) itself: Found,
     parents: Vec<Found>,
     datasets: Vec<(kitfile::ContextPath, Found)>,
 }
 
 impl Together {
     /// Finds all that the filters need; other ModelKits with datasets only when they are asked for.
-    pub(super) fn find(
+    pub(crate) fn find(
         itself: Found,
         filters: &[Filter],
         include_remote: bool,
@@ -129,7 +180,7 @@ impl Together {
         Ok(Self { itself, parents, datasets })
     }
 
-    pub(super) fn sources(&self) -> Vec<Source<'_>> {
+    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
         let mut sources = vec![self.itself.source(Role::Itself)];
         sources.extend(self.parents.iter().map(|parent| parent.source(Role::Parent)));
         sources.extend(

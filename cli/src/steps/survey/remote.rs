@@ -6,14 +6,14 @@ use kitfile::FileInfo;
 use registry::hub::{Hub, HubFile, Snapshot};
 
 use super::{HEAD, header_size};
-use crate::commands::import::Remote;
+use crate::steps::hub::Remote;
 use crate::ui::Ui;
 
 /// How many files are looked at at once.
 const AT_ONCE: usize = 8;
 
 /// Every file of the repository with its size and its beginning, in the order of the paths.
-pub(super) fn survey(remote: &Remote, ui: &Ui) -> anyhow::Result<Vec<FileInfo>> {
+pub(crate) fn survey_remote(remote: &Remote, ui: &Ui) -> anyhow::Result<Vec<FileInfo>> {
     let Remote { hub, id, revision, endpoint } = remote;
     let looking = async {
         let snapshot = hub.files(id, revision).await?;

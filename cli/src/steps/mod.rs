@@ -1,0 +1,17 @@
+//! Steps that several commands share. They know no command, so that a command can be deleted
+//! without touching another.
+
+pub(crate) mod bars;
+pub(crate) mod found;
+#[cfg(feature = "full")]
+pub(crate) mod front_matter;
+#[cfg(feature = "full")]
+pub(crate) mod hub;
+#[cfg(any(feature = "servers", feature = "serve"))]
+pub(crate) mod listen;
+#[cfg(any(feature = "full", feature = "serve"))]
+pub(crate) mod model;
+pub(crate) mod project;
+pub(crate) mod survey;
+#[cfg(feature = "full")]
+pub(crate) mod token;
