@@ -23,11 +23,15 @@ pub struct Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(3);
-        for line in iter::once(self.header.join("\t")).chain(self.rows.iter().map(|row| row.join("\t"))) {
+        for line in
+            iter::once(self.header.join("\t")).chain(self.rows.iter().map(|row| row.join("\t")))
+        {
             writeln!(table, "{line}").map_err(|_| fmt::Error)?;
         }
         let text = table.into_inner().map_err(|_| fmt::Error)?;
-        String::from_utf8_lossy(&text).lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))
+        String::from_utf8_lossy(&text)
+            .lines()
+            .try_for_each(|line| writeln!(f, "{}", line.trim_end()))
     }
 }
 
