@@ -2,16 +2,16 @@
 //! itself, and nowhere to write.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::world::{KIT_RS, World, here};
+use crate::world::{KIT_RS, Server, World, here};
 
 /// A folder in which nobody can write, not even root.
 const UNWRITABLE: &str = "/proc";
@@ -26,7 +26,7 @@ fn an_image_serves_with_an_empty_environment_and_no_home() {
     let root = world.work().join("root");
     let before = files(&root);
 
-    let server = Started::new(&image, &root);
+    let server = start(&image, &root);
     let golden = here().join("../trainer/testdata/tiny-distilbert/golden.json");
     let golden = json(&fs::read_to_string(golden).expect("the checkpoint is there"));
     let logits = golden["logits"][0].as_array().expect("a list of lists");
@@ -48,57 +48,22 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("it is JSON")
 }
 
-/// The image's entrypoint, running.
-struct Started {
-    process: Child,
-    address: String,
-}
-
-impl Started {
-    fn new(image: &Value, root: &Path) -> Self {
-        let entrypoint: Vec<&str> = image["entrypoint"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
-        let program = root.join(entrypoint[0].trim_start_matches('/'));
-        let pairs = image["env"].as_array().expect("a list").iter();
-        let env = pairs
-            .map(|pair| (pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value")));
-        let mut process = Command::new(program)
-            .args(&entrypoint[1..])
-            .current_dir(root)
-            .env_clear()
-            .envs(env)
-            // A container has its ports to itself, this test has not.
-            .envs([("KIT_RS_HOST", "127.0.0.1"), ("KIT_RS_PORT", "0")])
-            .envs([("HOME", UNWRITABLE), ("TMPDIR", UNWRITABLE)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the entrypoint can be started");
-        let (mut line, mut why) = (String::new(), String::new());
-        let stdout = process.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says something in UTF-8");
-        if line.is_empty() {
-            let mut stderr = process.stderr.take().expect("it is piped");
-            stderr.read_to_string(&mut why).expect("it says why in UTF-8");
-        }
-        let address = line.trim().strip_prefix("http://").map(str::to_owned);
-        Self {
-            address: address.unwrap_or_else(|| panic!("it does not start: {line}{why}")),
-            process,
-        }
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The image's entrypoint, as a container starts it.
+fn start(image: &Value, root: &Path) -> Server {
+    let list = |key: &str| image[key].as_array().expect("a list").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let entrypoint: Vec<String> = list("entrypoint").map(text).collect();
+    let mut command = Command::new(root.join(entrypoint[0].trim_start_matches('/')));
+    command
+        .args(&entrypoint[1..])
+        .current_dir(root)
+        .env_clear()
+        .envs(list("env").map(|pair| (text(&pair[0]), text(&pair[1]))))
+        // A container has its ports to itself, this test has not.
+        .envs([("KIT_RS_HOST", "127.0.0.1"), ("KIT_RS_PORT", "0")])
+        .envs([("HOME", UNWRITABLE), ("TMPDIR", UNWRITABLE)])
+        .stdin(Stdio::null());
+    Server::start(command)
 }
 
 fn predict(address: &str, text: &Value) -> String {

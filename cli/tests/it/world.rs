@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use fs_err as fs;
 use tempfile::TempDir;
@@ -159,25 +161,36 @@ fn environment(program: &str, dir: &Path, address: Ipv4Addr) -> Command {
 }
 
 /// A server that is killed at the end.
-struct Server(Child);
+pub(crate) struct Server {
+    process: Child,
+    /// HOST:PORT.
+    pub(crate) address: String,
+}
 
 impl Server {
-    /// Starts it, and waits until it says its address.
-    fn start(mut command: Command) -> Self {
-        let mut server =
-            Self(command.stdout(Stdio::piped()).spawn().expect("the program can be started"));
-        let mut line = String::new();
-        let stdout = server.0.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says something in UTF-8");
-        assert!(line.starts_with("http://"), "{command:?} says {line:?}");
+    /// Starts it, and waits until it says its address, for as long as that may take.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let started = command.stdout(Stdio::piped()).spawn();
+        let mut process = started.expect("the program can be started");
+        let stdout = process.stdout.take().expect("it is piped");
+        let mut server = Self { process, address: String::new() };
+        let (says, hears) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = says.send(line);
+        });
+        let line = hears.recv_timeout(Duration::from_secs(60)).unwrap_or_default();
+        let address = line.trim().strip_prefix("http://");
+        server.address = address.unwrap_or_else(|| panic!("{command:?} says {line:?}")).to_owned();
         server
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
