@@ -101,7 +101,8 @@ impl World {
         let names = self.names();
         let named =
             names.iter().fold(output.to_owned(), |text, (name, here)| text.replace(here, name));
-        rounded(&named)
+        // A file that is compared has no CR, as the lines of HTTP have.
+        rounded(&named).replace('\r', "")
     }
 }
 
