@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Whoever wants to hear of each answer; called on the thread that gave it, so it must be quick.
-pub(crate) type Observer = Arc<dyn Fn(&Served) + Send + Sync>;
+pub(crate) type Observer = Arc<dyn Fn(&Exchange) + Send + Sync>;
 
 /// One request and its answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Served {
+pub struct Exchange {
     /// The method, or `other`.
     pub method: &'static str,
     /// The route's pattern, or `unmatched`.
@@ -27,13 +27,13 @@ pub struct Served {
     /// The digest of the model that answered, if it has one.
     pub digest: Option<String>,
     /// What was computed, if anything was.
-    pub work: Option<Work>,
+    pub usage: Option<Usage>,
 }
 
 /// What an answer took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Work {
+pub struct Usage {
     /// Texts that were classified.
     pub n_texts: usize,
     /// Their tokens.

@@ -8,7 +8,7 @@ const MEMORY_TOKENS: f64 = 4096.0;
 
 /// What has been learnt, and what is being computed now.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct Throughput {
     /// Both fade with every token; their quotient is the speed. Large batches weigh more, and they
     /// are what a queue becomes.
     tokens: f64,
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
     computing: Option<(usize, Instant)>,
 }
 
-impl Pace {
+impl Throughput {
     /// A batch begins.
     pub(crate) fn begin(&mut self, n_tokens: usize, now: Instant) {
         self.computing = Some((n_tokens, now));
@@ -57,34 +57,34 @@ mod tests {
 
     #[test]
     fn a_wait_is_what_waits_and_the_rest_of_what_is_computed() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut throughput, start) = (Throughput::default(), Instant::now());
         let at = |millis: u64| start + Duration::from_millis(millis);
-        assert_eq!(pace.wait(1000, at(0)), Duration::ZERO, "nothing is known yet");
-        pace.begin(1000, at(0));
-        pace.end(at(1000));
-        assert!((pace.tokens_per_second() - 1000.0).abs() < 1e-6);
-        pace.begin(500, at(1000));
-        assert!((pace.wait(1000, at(1200)).as_secs_f64() - 1.3).abs() < 1e-6);
+        assert_eq!(throughput.wait(1000, at(0)), Duration::ZERO, "nothing is known yet");
+        throughput.begin(1000, at(0));
+        throughput.end(at(1000));
+        assert!((throughput.tokens_per_second() - 1000.0).abs() < 1e-6);
+        throughput.begin(500, at(1000));
+        assert!((throughput.wait(1000, at(1200)).as_secs_f64() - 1.3).abs() < 1e-6);
         assert!(
-            (pace.wait(1000, at(9000)).as_secs_f64() - 1.0).abs() < 1e-6,
+            (throughput.wait(1000, at(9000)).as_secs_f64() - 1.0).abs() < 1e-6,
             "it is overdue, but owes nothing"
         );
     }
 
     #[test]
     fn a_change_of_pace_is_learnt_within_a_few_batches() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut throughput, mut now) = (Throughput::default(), Instant::now());
         for (n_batches, millis) in [(20, 1000), (12, 250)] {
             for _ in 0..n_batches {
-                pace.begin(1024, now);
+                throughput.begin(1024, now);
                 now += Duration::from_millis(millis);
-                pace.end(now);
+                throughput.end(now);
             }
         }
         assert!(
-            (3000.0..4100.0).contains(&pace.tokens_per_second()),
+            (3000.0..4100.0).contains(&throughput.tokens_per_second()),
             "{}",
-            pace.tokens_per_second()
+            throughput.tokens_per_second()
         );
     }
 }
