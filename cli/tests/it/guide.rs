@@ -45,8 +45,7 @@ const PAGES: [(&str, &[&str]); 7] = [
 
 /// What pages name, and what stands for it here: the registry of the session, and the program
 /// itself, which serves as the static one does.
-const STAND_INS: [(&str, &str); 4] = [
-    ("127.0.0.1:5000", "$REGISTRY"),
+const STAND_INS: [(&str, &str); 3] = [
     ("registry.example.com", "$REGISTRY"),
     ("registry.example", "$REGISTRY"),
     ("target/dist/kit-rs-runtime", KIT_RS),
