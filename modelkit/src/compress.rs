@@ -6,11 +6,10 @@ use std::thread::available_parallelism;
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use registry::BlobWriter;
 use registry::content::{Descriptor, Digest, DigestAlgorithm, Hasher};
+use registry::{BlobWriter, Blobs};
 
 use crate::archive::Limits;
-use crate::blobs::Blobs;
 use crate::error::{Error, Refused, Result};
 use crate::hashing::HashingReader;
 use crate::media_type::Compression;

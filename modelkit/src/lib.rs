@@ -6,7 +6,7 @@
 //! ```
 //!
 //! This crate knows no network and no Kubernetes: content goes to a [`registry::Layout`], and comes from there or from whatever
-//! opens [`Blobs`]. Of tensors it knows only where a safetensors file keeps their bytes.
+//! opens [`registry::Blobs`]. Of tensors it knows only where a safetensors file keeps their bytes.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -45,7 +45,6 @@ pub mod media_type;
 
 pub mod diff;
 
-mod blobs;
 mod compress;
 mod error;
 mod event;
@@ -57,7 +56,6 @@ mod pieces;
 mod rebuild;
 mod same_place;
 
-pub use blobs::Blobs;
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, any_matches_model};

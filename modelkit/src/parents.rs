@@ -49,7 +49,7 @@ pub fn parents_with<E: From<Error>>(
 pub(crate) fn local(reference: &Reference, layout: &Layout) -> Result<ModelKit> {
     match layout.resolve(reference) {
         Ok(descriptor) => ModelKit::read(layout, &descriptor),
-        Err(registry::Error::UnknownReference { .. }) => {
+        Err(registry::Error::Layout(registry::LayoutError::UnknownReference { .. })) => {
             Err(Error::MissingParent { reference: Box::new(reference.clone()) })
         }
         Err(error) => Err(error.into()),

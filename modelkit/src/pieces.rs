@@ -40,10 +40,7 @@ pub(crate) fn write(
         reporter.n_threads
     };
     let n_buffers = N_PIECES * (n_threads + 1);
-    let blob = match layout {
-        Some(layout) => layout.piece_writer(n_buffers, PIECE)?,
-        None => PieceWriter::nowhere(n_buffers, PIECE)?,
-    };
+    let blob = PieceWriter::new(layout, n_buffers, PIECE)?;
     let failure = Mutex::new(None);
     let work = || {
         if let Err(error) = copy_pieces(&stream, &blob, reporter) {

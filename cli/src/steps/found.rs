@@ -3,13 +3,10 @@
 //! Only what the layout does not know is looked for elsewhere: a layout that cannot be read is an
 //! error, and none is made only to look into it.
 
-use std::io::{self, Read};
-
 use anyhow::Context as _;
-use modelkit::{Blobs, Filter, ModelKit, Role, Source};
+use modelkit::{Filter, ModelKit, Role, Source};
 use registry::content::Descriptor;
-use registry::{Client, Error, Layout, Pulled, Reference};
-use tokio::runtime::Handle;
+use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
 use super::bars::BlobBars;
 use crate::failure::asked_wrongly;
@@ -35,7 +32,7 @@ pub(crate) struct Found {
 
 enum Opener {
     Local(Layout),
-    Remote(Remote),
+    Remote(RepositoryBlobs),
 }
 
 impl Found {
@@ -54,7 +51,7 @@ impl Found {
     pub(crate) fn remote(&self) -> Option<&Reference> {
         match &self.blobs {
             Opener::Local(_) => None,
-            Opener::Remote(remote) => Some(&remote.reference),
+            Opener::Remote(remote) => Some(remote.reference()),
         }
     }
 }
@@ -67,7 +64,7 @@ pub(crate) fn here(reference: &Reference, ui: &Ui) -> anyhow::Result<Option<(Lay
     let Some(layout) = ui.layout_if_there()? else { return Ok(None) };
     match layout.resolve(reference) {
         Ok(descriptor) => Ok(Some((layout, descriptor))),
-        Err(Error::UnknownReference { .. }) => Ok(None),
+        Err(Error::Layout(LayoutError::UnknownReference { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -86,7 +83,7 @@ pub(crate) fn here_or_pulled(
     ui: &Ui,
 ) -> anyhow::Result<Descriptor> {
     match layout.resolve(reference) {
-        Err(Error::UnknownReference { .. }) if !reference.is_local() => {
+        Err(Error::Layout(LayoutError::UnknownReference { .. })) if !reference.is_local() => {
             Ok(pull(reference, layout, network, ui)?.descriptor)
         }
         found => Ok(found?),
@@ -140,7 +137,7 @@ pub(crate) fn find(
         .with_context(|| format!("cannot read {reference}"))?;
     // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
     let reference = reference.with_digest(kit.descriptor.digest().clone());
-    Ok(Found { kit, blobs: Opener::Remote(Remote { client, reference, runtime: ui.handle() }) })
+    Ok(Found { kit, blobs: Opener::Remote(client.blobs(&reference, ui.handle())) })
 }
 
 /// A ModelKit, and those that its model and its datasets come from.
@@ -187,43 +184,5 @@ impl Together {
             self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))),
         );
         sources
-    }
-}
-
-/// The blobs of a repository in a registry.
-struct Remote {
-    client: Client,
-    reference: Reference,
-    runtime: Handle,
-}
-
-impl Blobs for Remote {
-    fn open(&self, descriptor: &Descriptor) -> registry::Result<Box<dyn Read + Send + '_>> {
-        let blob = self.client.blob(&self.reference, descriptor)?;
-        Ok(Box::new(Streamed { blob, piece: Vec::new(), at: 0, runtime: self.runtime.clone() }))
-    }
-}
-
-/// A blob on its way; the thread that reads it waits for the network.
-struct Streamed {
-    blob: registry::client::Blob,
-    piece: Vec<u8>,
-    at: usize,
-    runtime: Handle,
-}
-
-impl Read for Streamed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.runtime.block_on(self.blob.chunk()).map_err(io::Error::other)? {
-                Some(piece) => (self.piece, self.at) = (piece.into(), 0),
-                None => return Ok(0),
-            }
-        }
-        let rest = &self.piece[self.at..];
-        let n = rest.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&rest[..n]);
-        self.at += n;
-        Ok(n)
     }
 }

@@ -9,10 +9,9 @@ mod tensors;
 use std::collections::BTreeMap;
 
 use kitfile::Section;
-use registry::content::Descriptor;
+use registry::{Blobs, content::Descriptor};
 use serde::Serialize;
 
-use crate::blobs::Blobs;
 use crate::error::Result;
 use crate::kit::{Layer, ModelKit};
 

@@ -1,9 +1,8 @@
 //! The ModelKits that are unpacked together, and what of them is meant.
 
 use kitfile::{ContextPath, Dataset, Section};
-use registry::Reference;
+use registry::{Blobs, Reference};
 
-use crate::blobs::Blobs;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, any_matches};
 use crate::kit::{Layer, ModelKit};

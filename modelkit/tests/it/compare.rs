@@ -5,9 +5,9 @@ use std::io::Read;
 use std::sync::Mutex;
 
 use modelkit::diff::{Depth, Diff, Side, diff};
-use modelkit::{Blobs, Filter, ModelKit, Role, Source, UnpackOptions};
-use registry::Layout;
+use modelkit::{Filter, ModelKit, Role, Source, UnpackOptions};
 use registry::content::Descriptor;
+use registry::{Blobs, Layout};
 
 use crate::project::{Project, chain, files, quiet, tree};
 
