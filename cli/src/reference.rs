@@ -12,7 +12,7 @@ const INTRODUCTION: &str = "\
 Generated from the program's own help; `UPDATE_EXPECT=1 cargo test --workspace` writes it anew.
 
 stdout carries the answer, stderr the talk.
-Exit code 0: done; 1: could not; 2: asked wrongly.
+Exit code 0: done; 1: could not; 2: asked wrongly; 130: interrupted.
 Flags that every command has are listed once, under `kit-rs`.
 ";
 

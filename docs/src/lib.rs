@@ -1,5 +1,5 @@
-//! The guide, and proof that it is true: each Rust block is compiled and run as a test, each
-//! command line is one of the program's.
+//! The guide, and proof that it is true: each Rust block is compiled and run as a test here,
+//! the command lines are typed by `cli/tests/`.
 
 #[cfg(doctest)]
 mod guide {

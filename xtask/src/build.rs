@@ -7,19 +7,17 @@ use anyhow::{Context as _, ensure};
 
 use crate::e2e::say;
 
-/// Builds `kit-rs`, with the tests beside it; returns where it lies.
+/// Builds `kit-rs` as `cargo test --workspace` needs it, but static; returns where it lies.
 ///
-/// Cargo chooses the features of shared dependencies by what is built together. Building what
-/// `cargo test --workspace` builds keeps that choice the same, so that burn is compiled once and
-/// not twice.
+/// One program for all of the story: what types its commands is what its images hold. Only the last
+/// step, linking, is another than that of a usual build, so that every library is compiled once, for
+/// the story and for the tests. It looks up names by glibc, which in an image finds numbers only;
+/// the program of [`crate::dist`] finds all.
 pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
-    say("$ cargo build --workspace --all-targets");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--all-targets"])
-        .current_dir(workspace)
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "kit-rs does not build");
+    cargo(
+        workspace,
+        "rustc --package kit-cli --bin kit-rs -- -C target-feature=+crt-static -C strip=debuginfo",
+    )?;
     let folder =
         std::env::current_exe()?.parent().context("a program lies in a folder")?.to_owned();
     Ok(folder.join("kit-rs"))
@@ -28,22 +26,27 @@ pub(crate) fn kit_rs(workspace: &Path) -> anyhow::Result<PathBuf> {
 /// Builds `kit-rs` optimised, with everything but training, whose libraries take longer to compile
 /// than all the others; what peers and benchmarks are run against.
 pub(crate) fn optimised(workspace: &Path) -> anyhow::Result<PathBuf> {
-    release(workspace, &["--no-default-features", "--features", "servers,serve,otel"])
+    release(workspace, " --no-default-features --features servers,serve,otel")
 }
 
 /// The same with training; some eight minutes on two cores.
 pub(crate) fn optimised_for_training(workspace: &Path) -> anyhow::Result<PathBuf> {
-    release(workspace, &[])
+    release(workspace, "")
 }
 
-fn release(workspace: &Path, features: &[&str]) -> anyhow::Result<PathBuf> {
-    let arguments = [&["build", "--release", "--package", "kit-cli"], features].concat();
-    say(&format!("$ cargo {}", arguments.join(" ")));
-    let status = Command::new(env!("CARGO"))
-        .args(arguments)
-        .arg("--quiet")
-        .current_dir(workspace)
-        .status()?;
-    ensure!(status.success(), "kit-rs does not build");
+fn release(workspace: &Path, features: &str) -> anyhow::Result<PathBuf> {
+    cargo(workspace, &format!("build --release --package kit-cli{features}"))?;
     Ok(workspace.join("target/release/kit-rs"))
+}
+
+/// Runs cargo, which shows its own progress.
+fn cargo(workspace: &Path, words: &str) -> anyhow::Result<()> {
+    say(&format!("$ cargo {words}"));
+    let status = Command::new(env!("CARGO"))
+        .args(words.split(' '))
+        .current_dir(workspace)
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "kit-rs does not build");
+    Ok(())
 }

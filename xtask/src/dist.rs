@@ -22,7 +22,6 @@ pub(crate) fn build(workspace: &Path) -> anyhow::Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
         .args([
             "build",
-            "--quiet",
             "--profile",
             "dist",
             "--package",

@@ -4,7 +4,7 @@
 //! error, and none is made only to look into it.
 
 use anyhow::Context as _;
-use modelkit::{Filter, ModelKit, Role, Source};
+use modelkit::{ModelKit, Selection, Source, Sources};
 use registry::content::Descriptor;
 use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
@@ -36,15 +36,13 @@ enum Opener {
 }
 
 impl Found {
-    pub(crate) fn blobs(&self) -> &dyn Blobs {
-        match &self.blobs {
-            Opener::Local(layout) => layout,
-            Opener::Remote(remote) => remote,
-        }
-    }
-
-    fn source(&self, role: Role) -> Source<'_> {
-        Source { kit: &self.kit, blobs: self.blobs(), role }
+    /// The ModelKit with what opens its blobs.
+    pub(crate) fn into_source(self) -> Source<'static> {
+        let blobs: Box<dyn Blobs> = match self.blobs {
+            Opener::Local(layout) => Box::new(layout),
+            Opener::Remote(remote) => Box::new(remote),
+        };
+        Source { kit: self.kit, blobs }
     }
 
     /// The reference that it was found under in a registry; none when it is local.
@@ -120,6 +118,11 @@ pub(crate) fn find(
     let is_here = match place {
         Place::Anywhere => here(reference, ui)?,
         Place::Local => Some(local(reference, ui)?),
+        Place::Remote if reference.is_local() => {
+            return Err(asked_wrongly(format!(
+                "`{reference}` names no registry to ask: write HOST/{reference}"
+            )));
+        }
         Place::Remote => None,
     };
     if let Some((layout, descriptor)) = is_here {
@@ -136,53 +139,18 @@ pub(crate) fn find(
         })
         .with_context(|| format!("cannot read {reference}"))?;
     // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
-    let reference = reference.with_digest(kit.descriptor.digest().clone());
+    let reference = reference.with_digest(kit.digest().clone());
     Ok(Found { kit, blobs: Opener::Remote(client.blobs(&reference, ui.handle())) })
 }
 
-/// A ModelKit, and those that its model and its datasets come from.
-pub(crate) struct Together {
-    pub(crate) itself: Found,
-    parents: Vec<Found>,
-    datasets: Vec<(kitfile::ContextPath, Found)>,
-}
-
-impl Together {
-    /// Finds all that the filters need; other ModelKits with datasets only when they are asked for.
-    pub(crate) fn find(
-        itself: Found,
-        filters: &[Filter],
-        include_remote: bool,
-        network: &Network,
-        ui: &Ui,
-    ) -> anyhow::Result<Self> {
-        let mut parents = Vec::new();
-        if modelkit::any_matches_model(filters) {
-            modelkit::parents_with(&itself.kit.kitfile, |reference| -> anyhow::Result<ModelKit> {
-                let parent = find(reference, Place::Anywhere, network, ui)?;
-                let kit = parent.kit.clone();
-                parents.push(parent);
-                Ok(kit)
-            })?;
-        }
-        let remote = if include_remote {
-            modelkit::remote_datasets(&itself.kit, filters)?
-        } else {
-            Vec::new()
-        };
-        let datasets = remote
-            .into_iter()
-            .map(|(path, reference)| Ok((path, find(&reference, Place::Anywhere, network, ui)?)))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { itself, parents, datasets })
-    }
-
-    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
-        let mut sources = vec![self.itself.source(Role::Itself)];
-        sources.extend(self.parents.iter().map(|parent| parent.source(Role::Parent)));
-        sources.extend(
-            self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))),
-        );
-        sources
-    }
+/// Finds all that is needed for what is meant of a ModelKit.
+pub(crate) fn together(
+    itself: Found,
+    selection: Selection,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Sources<'static>> {
+    Sources::find(itself.into_source(), selection, |reference| {
+        Ok(find(reference, Place::Anywhere, network, ui)?.into_source())
+    })
 }

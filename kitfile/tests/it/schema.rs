@@ -1,6 +1,7 @@
-use serde_json::Value;
+//! The JSON Schema for editors, held against the parser.
 
 use kitfile::{Kitfile, SCHEMA};
+use serde_json::Value;
 
 use crate::cases;
 
@@ -9,7 +10,10 @@ fn schema() -> Value {
 }
 
 fn is_valid(kitfile: &Value) -> bool {
-    jsonschema::is_valid(&schema(), kitfile)
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("kitfile.schema.json", schema()).expect("the schema is a document");
+    let compiled = compiler.compile("kitfile.schema.json", &mut schemas);
+    schemas.validate(kitfile, compiled.expect("the schema is one")).is_ok()
 }
 
 /// What an editor sees: YAML's own types, not ours.

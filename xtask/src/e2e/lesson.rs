@@ -68,7 +68,7 @@ impl Lesson {
             }
         };
         let least_accuracy = if dataset.is_some() { 0.75 } else { 1.0 };
-        let (first, more) = (sentences::document(&first)?, sentences::document(&more)?);
+        let (first, more) = (sentences::document(&first), sentences::document(&more));
         Ok(Self { origin, first, more, asked, least_accuracy, settings })
     }
 }

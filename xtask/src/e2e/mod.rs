@@ -52,10 +52,9 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         Lesson::new(args.model.as_deref(), args.dataset.as_deref(), args.validation.as_deref())?;
     need_git()?;
     let kit_rs = crate::build::kit_rs(workspace)?;
-    let runtime = crate::dist::build(workspace)?;
     let mut stage = Stage::set(&workspace.join("target/e2e"), &kit_rs)?;
     let meter = Meter::start()?;
-    let result = tell(&mut stage, &lesson, &runtime, args.keep);
+    let result = tell(&mut stage, &lesson, &kit_rs, args.keep);
     say(&stage.table());
     say(&format!("peak memory, everything together: {} MiB", meter.peak()));
     result.context("the story broke off; everything it made lies in target/e2e")?;

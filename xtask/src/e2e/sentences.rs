@@ -60,11 +60,11 @@ pub(crate) fn more() -> Samples {
     samples
 }
 
-/// The tutorial's form: `{"samples": [{"text", "label"}]}`.
-pub(crate) fn document(samples: &Samples) -> anyhow::Result<String> {
-    let samples: Vec<_> =
-        samples.iter().map(|(text, label)| json!({ "text": text, "label": label })).collect();
-    Ok(serde_json::to_string_pretty(&json!({ "samples": samples }))? + "\n")
+/// The tutorial's form, `{"samples": [{"text", "label"}]}`, a line for each.
+pub(crate) fn document(samples: &Samples) -> String {
+    let samples = samples.iter().map(|(text, label)| json!({ "text": text, "label": label }));
+    let lines: Vec<String> = samples.map(|sample| sample.to_string()).collect();
+    format!("{{\"samples\": [\n{}\n]}}\n", lines.join(",\n"))
 }
 
 /// Every thing in every form, each with half of the words, so that there is something left to
@@ -99,6 +99,13 @@ mod tests {
         let learnt = more();
         assert!(first().len() > 300 && learnt.len() > first().len());
         assert!(ASKED.iter().all(|(asked, _)| !learnt.iter().any(|(text, _)| text == asked)));
+    }
+
+    /// What newcomers train on, by the README, is what the story trains on.
+    #[test]
+    fn the_readmes_dataset_is_the_storys() {
+        expect_test::expect_file!["../../../docs/examples/sample_data.json"]
+            .assert_eq(&document(&first()));
     }
 
     #[test]
