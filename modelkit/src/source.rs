@@ -2,8 +2,8 @@
 
 use std::borrow::Borrow;
 
-use registry::Blobs;
 use crate::kit::ModelKit;
+use registry::Blobs;
 
 /// A ModelKit, and what opens its blobs.
 pub struct Source<'a> {
