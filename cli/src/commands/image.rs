@@ -83,7 +83,7 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     let document = json!({
         "reference": target.to_string(),
         "digest": descriptor.digest().to_string(),
-        "modelkit": kit.descriptor.digest().to_string(),
+        "modelkit": kit.digest().to_string(),
     });
     ui.answer(pinned(&target, descriptor.digest()), &document)
 }
