@@ -98,10 +98,10 @@ pub(crate) fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// The folder that holds the running program.
+/// The running program.
 #[cfg(feature = "full")]
-pub(crate) fn program_folder() -> Option<PathBuf> {
-    Some(std::env::current_exe().ok()?.parent()?.to_owned())
+pub(crate) fn program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
 }
 
 /// The name of a folder, also for `.`.

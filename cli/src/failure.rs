@@ -81,17 +81,23 @@ impl Report {
 
 /// What to try next after an error of the local layout or a registry.
 fn advice(error: &registry::Error) -> Option<String> {
-    use registry::Error;
+    use registry::{AuthError, ClientError, Error, HttpError, LayoutError};
     let next = match error {
-        Error::UnknownReference { .. } => "kit-rs list shows what is in the local layout",
-        Error::InUse { .. } => "another program is adding content: try again when it is done",
-        Error::NotLoggedIn { .. } | Error::Denied { .. } => {
+        Error::Layout(LayoutError::UnknownReference { .. }) => {
+            "kit-rs list shows what is in the local layout"
+        }
+        Error::Layout(LayoutError::InUse { .. }) => {
+            "another program is adding content: try again when it is done"
+        }
+        Error::Auth(AuthError::NotLoggedIn { .. } | AuthError::Denied { .. }) => {
             "kit-rs login HOST keeps a credential for the registry"
         }
-        Error::Request { .. } => {
+        Error::Http(HttpError::Request { .. }) => {
             "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
         }
-        Error::WrongBlob { .. } => "it was damaged or tampered with; nothing of it was kept",
+        Error::Client(ClientError::WrongBlob { .. }) => {
+            "it was damaged or tampered with; nothing of it was kept"
+        }
         _ => return None,
     };
     Some(next.to_owned())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::{Client, ClientOptions, CredentialFile};
+use registry::{Client, ClientCertificate, ClientOptions, CredentialFile, Proxy};
 
 use crate::env;
 use crate::ui::Ui;
@@ -75,12 +75,15 @@ impl Network {
             plain_http: self.plain_http,
             tls_verify: self.tls_verify,
             tls_certs: self.tls_cert.clone(),
-            client_cert: self.cert.clone().zip(self.key.clone()),
-            proxy: self.proxy.clone(),
+            client_cert: self
+                .cert
+                .clone()
+                .zip(self.key.clone())
+                .map(|(chain, key)| ClientCertificate { chain, key }),
+            proxy: self.proxy.clone().map_or(Proxy::System, Proxy::Url),
             concurrency: usize::from(self.concurrency),
             connections: usize::from(self.connections),
             token_hosts: self.token_hosts(),
-            system_proxy: true,
             credentials,
             ..ClientOptions::default()
         })?)

@@ -1,3 +1,5 @@
+//! What `flux bootstrap` commits so that a cluster follows a repository.
+
 use std::time::Duration;
 
 use crate::{GitUrl, Name, Tree, flux::format_duration, yaml::scalar};

@@ -1,3 +1,5 @@
+//! What would go wrong with a repository when Flux applied it.
+
 use serde_json::Value;
 
 use crate::{

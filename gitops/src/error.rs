@@ -1,3 +1,5 @@
+//! What can go wrong, and what can be wrong with a repository.
+
 use std::{fmt, path::PathBuf};
 
 use crate::ObjectId;
@@ -42,6 +44,12 @@ pub enum Error {
     #[error("the path {path:?} leaves the tree")]
     Outside {
         /// The path as written.
+        path: String,
+    },
+    /// Two files of a tree have the same place.
+    #[error("the tree has a file at {path:?} already")]
+    Twice {
+        /// The path of the second one, as written.
         path: String,
     },
     /// A text does not fit the grammar of what it should be.

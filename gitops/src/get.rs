@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
@@ -175,64 +176,14 @@ fn human(span: Duration) -> String {
 
 /// A time as Kubernetes writes it, `2026-01-31T12:00:00Z`.
 pub fn timestamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date_of(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.0}")
 }
 
 /// Reads a time as Kubernetes writes it; fractions of a second are dropped.
 pub fn parse_timestamp(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let numbers = |text: &str, separator| {
-        text.split(separator)
-            .map(|part| part.split('.').next().unwrap_or(part).parse().ok())
-            .collect::<Option<Vec<u64>>>()
-    };
-    let (date, time) = (numbers(date, '-')?, numbers(time, ':')?);
-    let ([year, month, day], [h, m, s]) = (date.as_slice(), time.as_slice()) else { return None };
-    if !(1970..=9999).contains(year)
-        || !(1..=12).contains(month)
-        || !(1..=31).contains(day)
-        || *h > 23
-        || *m > 59
-        || *s > 60
-    {
-        return None;
-    }
-    Some(
-        SystemTime::UNIX_EPOCH
-            + Duration::from_secs(days_of(*year, *month, *day) * 86_400 + h * 3600 + m * 60 + s),
-    )
-}
-
-/// Days since 1970, counted in years that begin with March, so that the leap day is the last.
-fn days_of(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-fn date_of(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (
-        era * 400 + year_of_era + u64::from(month <= 2),
-        month,
-        day_of_year - (153 * shifted + 2) / 5 + 1,
-    )
+    let seconds = text.parse::<Timestamp>().ok()?.as_second();
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.try_into().ok()?))
 }
 
 #[cfg(test)]

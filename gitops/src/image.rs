@@ -1,3 +1,5 @@
+//! The name of a container image, as manifests write it.
+
 use std::{fmt, str::FromStr};
 
 use crate::{Error, Result};

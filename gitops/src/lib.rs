@@ -1,8 +1,4 @@
-//! A release becomes objects, the objects a repository, and the repository converged state.
-//!
-//! ```rust
-#![doc = include_str!("../examples/render.rs")]
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod bootstrap;
 mod check;

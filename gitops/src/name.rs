@@ -1,3 +1,5 @@
+//! Names that Kubernetes takes, and URLs that Flux can fetch from.
+
 use std::{fmt, str::FromStr};
 
 use crate::{Error, Result};

@@ -1,3 +1,5 @@
+//! A Kubernetes object, and what identifies it.
+
 use std::{fmt, str::FromStr};
 
 use serde_json::{Map, Value};

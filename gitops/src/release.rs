@@ -1,3 +1,5 @@
+//! What is to run: an image, its place and its size.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{ImageRef, Name};

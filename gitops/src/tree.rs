@@ -1,3 +1,5 @@
+//! A repository as a value: text files by their paths.
+
 use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use fs_err as fs;
@@ -15,6 +17,22 @@ impl Tree {
     /// Makes an empty tree.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a tree of files; one whose path leaves it is an error, as is a second one at the same
+    /// place.
+    pub fn from_files<P: AsRef<str>, T: Into<String>>(
+        files: impl IntoIterator<Item = (P, T)>,
+    ) -> Result<Self> {
+        let mut tree = Self::new();
+        for (path, text) in files {
+            let n_before = tree.len();
+            tree.insert(path.as_ref(), text)?;
+            if tree.len() == n_before {
+                return Err(Error::Twice { path: path.as_ref().to_owned() });
+            }
+        }
+        Ok(tree)
     }
 
     /// Reads a folder with all below it.
@@ -114,17 +132,6 @@ impl Tree {
     }
 }
 
-impl FromIterator<(String, String)> for Tree {
-    /// Collects files; one whose path leaves the tree is left out.
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(files: I) -> Self {
-        let mut tree = Self::new();
-        for (path, text) in files {
-            let _ = tree.insert(&path, text);
-        }
-        tree
-    }
-}
-
 fn write_file(dir: &Path, path: &str, text: &str) -> Result<()> {
     let failed = |source| Error::Write { dir: dir.to_owned(), path: path.to_owned(), source };
     let target = dir.join(path);
@@ -201,7 +208,7 @@ mod tests {
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> Tree {
-        files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+        Tree::from_files(files.iter().copied()).unwrap()
     }
 
     #[test]
@@ -240,7 +247,14 @@ mod tests {
         assert_eq!(normalize(".").unwrap(), "");
         for bad in ["../a", "/a", "a/../../b", "a\\b", "a\0"] {
             assert!(matches!(Tree::new().insert(bad, ""), Err(Error::Outside { .. })), "{bad}");
+            assert!(matches!(Tree::from_files([("a", ""), (bad, "")]), Err(Error::Outside { .. })));
         }
+    }
+
+    #[test]
+    fn no_file_takes_the_place_of_another_unseen() {
+        let twice = Tree::from_files([("a/b", "1"), ("a/./b", "2")]);
+        assert_eq!(twice.unwrap_err().to_string(), "the tree has a file at \"a/./b\" already");
     }
 
     #[test]

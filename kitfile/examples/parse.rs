@@ -26,6 +26,6 @@ datasets:
         &text.replace("./model", "../model").replace("data/train.json", "https://host/x"),
     )
     .unwrap_err();
-    let lines: Vec<_> = problems.0.iter().map(|problem| problem.line).collect();
+    let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [Some(5), Some(8)]);
 }

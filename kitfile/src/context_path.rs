@@ -1,3 +1,5 @@
+//! Paths inside of the folder that a Kitfile describes.
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -10,6 +12,15 @@ const MAX_LENGTH: usize = 4096;
 /// A path inside the context folder: relative, cleaned (`./a//b/` is `a/b`), never climbing out.
 ///
 /// The folder itself is `.`. Parts are separated by `/` on every system.
+///
+/// ```
+/// use kitfile::ContextPath;
+///
+/// let path: ContextPath = "./data//train/".parse()?;
+/// assert_eq!(path.as_str(), "data/train");
+/// assert!("data/../..".parse::<ContextPath>().is_err());
+/// # Ok::<(), kitfile::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContextPath(String);
 

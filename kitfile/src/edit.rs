@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_yaml::{Mapping, Value};
 
 use crate::document::{self, Content, Field, Node};
-use crate::{Error, Kitfile, Model, Problems, Result, schema, yaml};
+use crate::{Error, Kitfile, Model, Result, schema, yaml};
 
 /// Brings the `model` section up to date, and keeps every other byte: comments, order, quotes,
 /// blank lines.
@@ -14,6 +14,15 @@ use crate::{Error, Kitfile, Model, Problems, Result, schema, yaml};
 /// stays, one inside of a list or a map that changes goes with it); a new section comes after
 /// `package`. The result reads as the same Kitfile with this model (its layers' digests left out);
 /// where no such text can be made, and where the text or the model breaks a rule, it is an error.
+///
+/// ```
+/// let text = "manifestVersion: 1.0.0\nmodel: # ours\n  path: model\n  version: 1.0.0\n";
+/// let mut model = kitfile::Kitfile::parse(text).unwrap().kitfile.model.unwrap();
+/// model.version = "1.1.0".to_owned();
+/// let edited = kitfile::edit::set_model(text, &model)?;
+/// assert_eq!(edited, text.replace(" version: 1.0.0", " version: 1.1.0"));
+/// # Ok::<(), kitfile::Error>(())
+/// ```
 pub fn set_model(text: &str, model: &Model) -> Result<String> {
     let mut wanted = Kitfile::parse(text).map_err(Error::Edit)?.kitfile;
     let before = wanted.clone();
@@ -26,7 +35,7 @@ pub fn set_model(text: &str, model: &Model) -> Result<String> {
     // Lines are put after whole lines, so the last one needs its end for a while.
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let whole = format!("{text}{end}");
-    let root = document::read(&whole).map_err(|problem| Error::Edit(Problems(vec![problem])))?;
+    let root = document::read(&whole).map_err(|problem| Error::Edit(problem.into()))?;
     let edit = Edit::of(&whole, &root);
     let model = wanted.model.clone().unwrap_or_default();
     let attempts = [edit.fields(before.model.as_ref(), &model), edit.section(&model)];
@@ -106,7 +115,7 @@ impl<'a> Edit<'a> {
         Some((at..at, self.lines(key, value, indent)))
     }
 
-    /// The same within `{}`, where the model goes first if it is not there yet.
+    /// Gives the model a value within `{}`, where it goes first if it is not there yet.
     fn put_in_braces(&self, json: &str) -> Option<Change> {
         if let Some(field) = self.root.field("model") {
             let start = self.offsets[field.value.span.0];

@@ -1,3 +1,5 @@
+//! The items of a Kitfile that become layers, whatever section they stand in.
+
 use std::fmt;
 
 use crate::{
@@ -162,7 +164,8 @@ impl Kitfile {
         entries.into_iter()
     }
 
-    /// The same items in the same order, to write their layers' digests into.
+    /// The digests of the items that become layers, in the order of [`entries`](Self::entries), to
+    /// be filled in.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = EntryMut<'_>> {
         self.items_mut().into_iter().filter_map(|(has_layer, entry)| has_layer.then_some(entry))
     }

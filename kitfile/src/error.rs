@@ -1,3 +1,5 @@
+//! What can go wrong beside the problems in a Kitfile's text.
+
 use crate::Problems;
 
 /// What can go wrong beside the problems in a Kitfile's own text.

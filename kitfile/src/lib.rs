@@ -1,10 +1,4 @@
-//! Reads, checks, writes and guesses a Kitfile: the list of what a ModelKit is made of.
-//!
-//! It knows nothing of OCI, of digests' meaning, or of the file system: text in, values out.
-//!
-//! ```rust
-#![doc = include_str!("../examples/parse.rs")]
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod context_path;
 mod document;
@@ -25,7 +19,7 @@ mod yaml;
 pub use context_path::ContextPath;
 pub use entry::{Entry, EntryMut, Section};
 pub use error::{Error, Result};
-pub use init::{FileInfo, init, init_to_depth, needs_head};
+pub use init::{FileInfo, InitOptions, init, needs_head};
 pub use parse::Parsed;
 pub use problem::{Problem, Problems};
 pub use reference::is_modelkit_reference;

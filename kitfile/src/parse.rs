@@ -1,10 +1,12 @@
+//! From YAML to a Kitfile, strictly: whatever the schema does not have is a problem.
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_yaml::{Mapping, Value};
 
 use crate::document::{self, Content, Field, Node};
-use crate::problem::Position;
+use crate::problem::{Position, sorted};
 use crate::schema::{self, Shape};
 use crate::{Kitfile, Problem, Problems, scalar};
 
@@ -25,13 +27,13 @@ impl Kitfile {
     /// off. Otherwise all problems come at once: first those of keys and types, then, when there
     /// are none, those of [`Kitfile::check`].
     pub fn parse(text: &str) -> Result<Parsed, Problems> {
-        let root = document::read(text).map_err(|problem| Problems(vec![problem]))?;
+        let root = document::read(text)?;
         let mut reader = Reader::default();
         reader.places.note("", root.position);
         let values = reader.value(&root, schema::KITFILE, "");
         Problems::or(reader.problems)?;
-        let mut kitfile: Self = serde_yaml::from_value(values)
-            .map_err(|e| Problems(vec![Problem::new("", e.to_string())]))?;
+        let mut kitfile: Self =
+            serde_yaml::from_value(values).map_err(|error| Problem::new("", error.to_string()))?;
         let mut warnings = reader.warnings;
         let findings = kitfile.findings();
         let placed = |problem: Problem| reader.places.place(problem);
@@ -40,7 +42,7 @@ impl Kitfile {
         if kitfile.manifest_version == "v1.0.0" {
             kitfile.manifest_version = "1.0.0".to_owned();
         }
-        Ok(Parsed { kitfile, warnings: Problems::sorted(warnings).0 })
+        Ok(Parsed { kitfile, warnings: sorted(warnings) })
     }
 }
 

@@ -1,3 +1,5 @@
+//! What is wrong in a Kitfile, and where.
+
 use std::fmt;
 
 /// One thing that is wrong, or odd, in a Kitfile.
@@ -37,20 +39,42 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong in a Kitfile, in the order in which it stands there: one line each.
+/// Everything that is wrong in a Kitfile, in the order in which it stands there: one line each, and
+/// at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// `Ok` when there are none.
     pub(crate) fn or(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() { Ok(()) } else { Err(Self::sorted(problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(Self(sorted(problems))) }
     }
 
-    pub(crate) fn sorted(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        Self(problems)
+    /// The problems, the first in the text first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
     }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl<'a> IntoIterator for &'a Problems {
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Brings problems into the order of the text.
+pub(crate) fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
 }
 
 impl fmt::Display for Problems {

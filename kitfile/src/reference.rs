@@ -1,3 +1,5 @@
+//! Which texts count as references to ModelKits.
+
 /// Whether a `model.path` or `remotePath` names another ModelKit: it holds `:` or `@`, and reads as
 /// a reference.
 ///

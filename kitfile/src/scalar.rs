@@ -4,6 +4,9 @@
 //! They are YAML 1.2's core schema and some of YAML 1.1: `0xFF`, `0o17`, `017` and `0b11` are
 //! numbers, `_` may stand between digits, but `yes` and `off` are texts.
 
+use std::str::FromStr;
+
+use jiff::civil::{Date, Time};
 use serde_json::{Number, Value};
 
 /// Resolves an unquoted scalar; none for `.nan` and `.inf`, which JSON does not have.
@@ -89,7 +92,7 @@ fn timestamp(text: &str) -> Option<String> {
         Some(at) => (&text[..at], Some(&text[at..])),
         None => (text, None),
     };
-    let date = canonical_date(date)?;
+    let date = civil_date(date)?;
     let Some(time) = time else {
         return Some(format!("{date}T00:00:00Z"));
     };
@@ -98,40 +101,31 @@ fn timestamp(text: &str) -> Option<String> {
         None if time.starts_with(' ') => (&time[1..], "Z"),
         _ => return None,
     };
-    Some(format!("{date}T{}{}", canonical_time(time)?, canonical_zone(zone)?))
+    Some(format!("{date}T{}{}", civil_time(time)?, canonical_zone(zone)?))
 }
 
 /// `2006-1-2`: four digits, then one or two, twice.
-fn canonical_date(text: &str) -> Option<String> {
+fn civil_date(text: &str) -> Option<Date> {
     let mut parts = text.split('-');
-    let year = parts.next().filter(|year| year.len() == 4).and_then(|year| digits(year, 9999))?;
-    let month = parts.next().and_then(|month| digits(month, 12)).filter(|month| *month > 0)?;
-    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    let last = match month {
-        2 => 28 + u32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    let day = parts.next().and_then(|day| digits(day, last)).filter(|day| *day > 0)?;
-    parts.next().is_none().then(|| format!("{year:04}-{month:02}-{day:02}"))
+    let year = digits(parts.next().filter(|year| year.len() == 4)?, 9999)?;
+    let (month, day) = (digits(parts.next()?, 12)?, digits(parts.next()?, 31)?);
+    if parts.next().is_some() { None } else { Date::new(year, month, day).ok() }
 }
 
-/// `15:4:5.999`: the fraction loses its trailing zeros.
-fn canonical_time(text: &str) -> Option<String> {
+/// `15:4:5.999`: of the fraction nine digits count.
+fn civil_time(text: &str) -> Option<Time> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let mut parts = clock.split(':');
-    let hour = parts.next().and_then(|hour| digits(hour, 23))?;
-    let minute = parts.next().and_then(|minute| digits(minute, 59))?;
-    let second = parts.next().and_then(|second| digits(second, 59))?;
+    let (hour, minute) = (digits(parts.next()?, 23)?, digits(parts.next()?, 59)?);
+    let second = digits(parts.next()?, 59)?;
     if parts.next().is_some()
         || fraction.is_empty()
         || !fraction.bytes().all(|b| b.is_ascii_digit())
     {
         return None;
     }
-    let fraction = fraction.get(..9).unwrap_or(fraction).trim_end_matches('0');
-    let point = if fraction.is_empty() { "" } else { "." };
-    Some(format!("{hour:02}:{minute:02}:{second:02}{point}{fraction}"))
+    let nanosecond = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction)).parse().ok()?;
+    Time::new(hour, minute, second, nanosecond).ok()
 }
 
 /// `Z`, or `+02:00`; no distance is `Z`.
@@ -143,12 +137,12 @@ fn canonical_zone(text: &str) -> Option<String> {
     if hours.len() != 2 || minutes.len() != 2 {
         return None;
     }
-    let distance = (digits(hours, 24)?, digits(minutes, 60)?);
+    let distance = (digits(hours, 24_u8)?, digits(minutes, 60_u8)?);
     Some(if distance == (0, 0) { "Z".to_owned() } else { text.to_owned() })
 }
 
-/// Up to two digits (a year: four) that are at most `limit`.
-fn digits(text: &str, limit: u32) -> Option<u32> {
+/// As many digits as the limit has, or fewer, that are at most the limit.
+fn digits<N: FromStr + PartialOrd + ToString>(text: &str, limit: N) -> Option<N> {
     let fits = !text.is_empty()
         && text.len() <= limit.to_string().len()
         && text.bytes().all(|b| b.is_ascii_digit());

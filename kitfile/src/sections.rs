@@ -1,3 +1,5 @@
+//! The Kitfile and its sections, as values.
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 

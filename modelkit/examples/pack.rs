@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use kitfile::Kitfile;
-use modelkit::{ModelKit, PackOptions, UnpackOptions};
+use modelkit::{ModelKit, PackOptions, Selection, Sources, UnpackOptions};
 use registry::Layout;
 
 const KITFILE: &str = "
@@ -23,12 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let layout = Layout::init(&folder.path().join("layout"))?;
     let kitfile = Kitfile::parse(KITFILE)?.kitfile;
-    let quiet = &mut |_| ControlFlow::Continue(());
+    let quiet = &|_| ControlFlow::Continue(());
     let packed = modelkit::pack(&kitfile, &context, &layout, &PackOptions::default(), quiet)?;
 
     let kit = ModelKit::read(&layout, &packed.descriptor)?;
     let into = folder.path().join("unpacked");
-    let unpacked = modelkit::unpack(&kit, &layout, &into, &[], &UnpackOptions::default(), quiet)?;
+    let sources = Sources::local(kit, &layout, Selection::default())?;
+    let unpacked = modelkit::unpack(&sources, &into, &UnpackOptions::default(), quiet)?;
     assert_eq!(unpacked.files, 2); // the model's file, and the Kitfile
     assert_eq!(std::fs::read_to_string(into.join("model/config.json"))?, "{}");
     Ok(())

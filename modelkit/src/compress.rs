@@ -6,12 +6,11 @@ use std::thread::available_parallelism;
 
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use registry::BlobWriter;
 use registry::content::{Descriptor, Digest, DigestAlgorithm, Hasher};
+use registry::{BlobWriter, Blobs};
 
 use crate::archive::Limits;
-use crate::blobs::Blobs;
-use crate::error::{Error, Refused, Result};
+use crate::error::{Error, Refused, Result, is_cancelled};
 use crate::hashing::HashingReader;
 use crate::media_type::Compression;
 
@@ -54,6 +53,21 @@ impl Write for Sink {
     }
 }
 
+/// A blob that was written.
+pub(crate) struct WrittenBlob {
+    pub(crate) digest: Digest,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// The digest of what is in it before compression.
+    pub(crate) diff_id: Digest,
+}
+
+impl WrittenBlob {
+    pub(crate) fn uncompressed(digest: Digest, size: u64) -> Self {
+        Self { diff_id: digest.clone(), digest, size }
+    }
+}
+
 /// The uncompressed side of a blob that is being written.
 pub(crate) enum Encoder {
     Plain(Sink),
@@ -79,8 +93,8 @@ impl Encoder {
         })
     }
 
-    /// Ends the blob: its digest, its size, and the digest of what went in (diffId).
-    pub(crate) fn commit(self) -> Result<(Digest, u64, Digest)> {
+    /// Ends the blob.
+    pub(crate) fn commit(self) -> Result<WrittenBlob> {
         let (sink, diff_id) = match self {
             Self::Plain(sink) => (sink, None),
             Self::Gzip(encoder, hasher) => (encoder.finish()?, Some(hasher.finish())),
@@ -88,7 +102,7 @@ impl Encoder {
         };
         let (digest, size) = sink.commit()?;
         let diff_id = diff_id.unwrap_or_else(|| digest.clone());
-        Ok((digest, size, diff_id))
+        Ok(WrittenBlob { digest, size, diff_id })
     }
 }
 
@@ -205,16 +219,6 @@ impl Blob<'_> {
 
 fn wrong_digest(what: &'static str, expected: &Digest, found: &Digest) -> Refused {
     Refused::Digest { what, found: found.to_string(), expected: expected.to_string() }
-}
-
-/// The error with which a callback's `Break` travels through readers and writers.
-#[derive(Debug, thiserror::Error)]
-#[error("stopped on request")]
-pub(crate) struct Cancelled;
-
-/// Says whether an error is a callback's `Break` that came through a reader or a writer.
-pub(crate) fn is_cancelled(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 
 /// Takes a limit out of the IO error in which it came through the readers.

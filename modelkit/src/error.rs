@@ -1,6 +1,7 @@
 //! What can go wrong between a folder and a layout.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use registry::Reference;
@@ -94,6 +95,13 @@ pub enum Error {
         pattern: String,
         /// What is wrong with it.
         problem: &'static str,
+    },
+
+    /// A time cannot be written as RFC 3339 has it.
+    #[error("{seconds} seconds after 1970 are beyond the year 9999")]
+    Time {
+        /// The time, in seconds since 1970.
+        seconds: u64,
     },
 
     /// An MCP bundle is not what it should be.
@@ -284,4 +292,19 @@ pub enum Refused {
     /// Reading the layer or writing its files failed.
     #[error("reading the layer or writing its files failed")]
     Io(#[from] io::Error),
+}
+
+/// The error in which a listener's `Break` travels through readers and writers.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped on request")]
+struct Cancelled;
+
+/// Turns a listener's answer into what readers and writers understand.
+pub(crate) fn go_on(answer: ControlFlow<()>) -> io::Result<()> {
+    if answer.is_break() { Err(io::Error::other(Cancelled)) } else { Ok(()) }
+}
+
+/// Whether an error is a listener's `Break` that came through a reader or a writer.
+pub(crate) fn is_cancelled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }

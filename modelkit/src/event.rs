@@ -1,6 +1,5 @@
 //! What packing and unpacking report while they run, and the threads they run on.
 
-use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -11,7 +10,6 @@ use std::thread;
 use kitfile::{ContextPath, Section};
 use registry::content::{Descriptor, Digest};
 
-use crate::compress::Cancelled;
 use crate::error::{Error, Result};
 
 /// Bytes after which progress is reported again.
@@ -55,8 +53,9 @@ const MAX_AT_ONCE: usize = 8;
 /// So many threads work on one layer.
 const MAX_THREADS: usize = 4;
 
-/// Whoever listens; `Break` stops the work, and nothing half-done stays behind.
-pub type Listener<'a> = &'a mut dyn FnMut(Event) -> ControlFlow<()>;
+/// Whoever listens, on the thread that asked for the work; `Break` stops it, and nothing half-done
+/// stays behind.
+pub type Listener<'a> = &'a dyn Fn(Event) -> ControlFlow<()>;
 
 /// A worker's line to the listener.
 pub(crate) struct Reporter<'a> {
@@ -73,16 +72,16 @@ impl Reporter<'_> {
         self.send(Event::LayerStarted { layer: self.layer, section, path: path.clone(), bytes });
     }
 
-    /// Counts bytes, from any thread; fails when the listener has had enough.
-    pub(crate) fn progress(&self, bytes: u64) -> io::Result<()> {
+    /// Counts bytes, from any thread; breaks when the listener has had enough.
+    pub(crate) fn progress(&self, bytes: u64) -> ControlFlow<()> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other(Cancelled));
+            return ControlFlow::Break(());
         }
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before / STEP != (before + bytes) / STEP {
             self.send(Event::Progress { layer: self.layer, bytes: before + bytes });
         }
-        Ok(())
+        ControlFlow::Continue(())
     }
 
     pub(crate) fn done(&self, descriptor: &Descriptor) {

@@ -59,6 +59,15 @@ impl Part {
 /// those with one of these names or paths. A name may be a pattern, as in `.kitignore`; one with a
 /// `!` leaves out what the others mean. A filter that begins with `!` takes away from what the
 /// other filters mean.
+///
+/// ```
+/// use kitfile::Section;
+///
+/// let filter: modelkit::Filter = "datasets:train*".parse()?;
+/// assert!(filter.matches(Section::Dataset, Some("training"), "./data"));
+/// assert!(!filter.matches(Section::Dataset, Some("validation"), "./data"));
+/// # Ok::<(), modelkit::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     takes_away: bool,
@@ -114,12 +123,6 @@ pub fn any_matches(filters: &[Filter], section: Section, name: Option<&str>, pat
 /// Whether several filters together mean the Kitfile.
 pub fn any_matches_kitfile(filters: &[Filter]) -> bool {
     together(filters, Filter::matches_kitfile)
-}
-
-/// Whether several filters together could mean something of a model: then those ModelKits are
-/// needed that it comes from.
-pub fn any_matches_model(filters: &[Filter]) -> bool {
-    any_concerns(filters, Part::Model)
 }
 
 /// Whether several filters together could mean something of a part.

@@ -15,6 +15,11 @@ use crate::error::{Error, Result};
 pub const FILE_NAME: &str = ".kitignore";
 
 /// The patterns of one ignore file, followed by those that always hold.
+///
+/// ```
+/// let ignore = modelkit::ignore::Ignore::parse("*.tmp\n!keep.tmp\n").unwrap();
+/// assert!(ignore.matches("notes.tmp") && !ignore.matches("keep.tmp"));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
     patterns: Vec<Pattern>,

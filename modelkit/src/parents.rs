@@ -1,6 +1,8 @@
 //! ModelKits that a Kitfile's model comes from: `model.path` may be a reference to another
 //! ModelKit.
 
+use std::borrow::Borrow;
+
 use kitfile::{ContextPath, Dataset, Kitfile, Section};
 use registry::{Layout, Reference};
 
@@ -11,19 +13,12 @@ use crate::kit::{Layer, ModelKit};
 const MAX_CHAIN: usize = 10;
 
 /// The ModelKits that a model comes from, the nearest first; none where the model has files of its
-/// own.
-///
-/// Only the layout is asked: [`Error::MissingParent`] names what would have to be pulled.
-pub fn parents(kitfile: &Kitfile, layout: &Layout) -> Result<Vec<ModelKit>> {
-    parents_with(kitfile, |reference| local(reference, layout))
-}
-
-/// The same, where somebody else finds each of them, in a registry perhaps.
-pub fn parents_with<E: From<Error>>(
+/// own. `find` finds each of them: [`in_layout`], or wherever the caller looks.
+pub fn parents<K: Borrow<ModelKit>, E: From<Error>>(
     kitfile: &Kitfile,
-    mut find: impl FnMut(&Reference) -> Result<ModelKit, E>,
-) -> Result<Vec<ModelKit>, E> {
-    let mut chain: Vec<ModelKit> = Vec::new();
+    mut find: impl FnMut(&Reference) -> Result<K, E>,
+) -> Result<Vec<K>, E> {
+    let mut chain: Vec<K> = Vec::new();
     let mut named = Vec::new();
     let mut next = reference(kitfile)?;
     while let Some(reference) = next {
@@ -34,22 +29,23 @@ pub fn parents_with<E: From<Error>>(
         if chain.len() == MAX_CHAIN {
             return Err(problem("too many ModelKits build on one another"));
         }
-        let kit = find(&reference)?;
-        if chain.iter().any(|other| other.descriptor.digest() == kit.descriptor.digest()) {
+        let found = find(&reference)?;
+        let kit = found.borrow();
+        if chain.iter().any(|other| other.borrow().digest() == kit.digest()) {
             return Err(problem("it leads around in a circle"));
         }
         named.push(reference.to_string());
-        next = self::reference(&kit.kitfile)?;
-        chain.push(kit);
+        next = self::reference(kit.kitfile())?;
+        chain.push(found);
     }
     Ok(chain)
 }
 
-/// Reads a ModelKit that is in the layout.
-pub(crate) fn local(reference: &Reference, layout: &Layout) -> Result<ModelKit> {
-    match layout.resolve(reference) {
+/// Finds ModelKits in a layout only: [`Error::MissingParent`] names what would have to be pulled.
+pub fn in_layout(layout: &Layout) -> impl Fn(&Reference) -> Result<ModelKit> {
+    move |reference: &Reference| match layout.resolve(reference) {
         Ok(descriptor) => ModelKit::read(layout, &descriptor),
-        Err(registry::Error::UnknownReference { .. }) => {
+        Err(registry::Error::Layout(registry::LayoutError::UnknownReference { .. })) => {
             Err(Error::MissingParent { reference: Box::new(reference.clone()) })
         }
         Err(error) => Err(error.into()),
@@ -62,7 +58,7 @@ fn reference(kitfile: &Kitfile) -> Result<Option<Reference>> {
 }
 
 /// The reference to the ModelKit that a dataset comes from, if it comes from one.
-pub fn dataset_reference(dataset: &Dataset) -> Result<Option<Reference>> {
+pub(crate) fn dataset_reference(dataset: &Dataset) -> Result<Option<Reference>> {
     let is_one = kitfile::is_modelkit_reference(&dataset.remote_path);
     is_one.then(|| parse(&dataset.remote_path)).transpose()
 }
@@ -94,7 +90,7 @@ pub(crate) fn pin(kitfile: &mut Kitfile, parents: &[ModelKit], layout: &Layout) 
     if let (Some(reference), Some(parent), Some(model)) =
         (reference(kitfile)?, parents.first(), &mut kitfile.model)
     {
-        model.path = reference.with_digest(parent.descriptor.digest().clone()).to_string();
+        model.path = reference.with_digest(parent.digest().clone()).to_string();
     }
     for dataset in &mut kitfile.datasets {
         if let Some(reference) = dataset_reference(dataset)?

@@ -12,18 +12,16 @@ use crate::error::Result;
 use crate::event::Listener;
 use crate::kit::ModelKit;
 use crate::media_type::{self, Compression, Family, Kind};
-use crate::pack::{Maker, PackOptions, digest_as, seconds};
+use crate::pack::{PackOptions, Packer, digest_as};
+use crate::time::seconds;
 
 /// What packing a folder again gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
     /// The digest of the manifest that the folder gives.
     pub digest: Digest,
-    /// Whether that is the ModelKit's own.
-    pub same_manifest: bool,
-    /// Whether it says the same as the ModelKit's own, written in another order as other programs
-    /// do.
-    pub equal_manifest: bool,
+    /// How like the ModelKit's own it is; other programs write the same in another order.
+    pub manifest: Likeness,
     /// Whether the Kitfile says the same.
     pub same_kitfile: bool,
     /// The layers, in the Kitfile's order.
@@ -39,18 +37,37 @@ pub struct RebuiltLayer {
     pub section: Section,
     /// Its path in the context.
     pub path: String,
-    /// Whether its blob is the same to the byte.
-    pub same_blob: bool,
-    /// Whether its content is the same before compression, which no two compressors do alike.
-    pub same_content: bool,
+    /// How like the ModelKit's own its blob is; no two compressors write the same content alike.
+    pub blob: Likeness,
+}
+
+/// How like the original something is that was made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// The same to the byte.
+    Identical,
+    /// The same content, in other bytes.
+    Equal,
+    /// Other content.
+    Different,
+}
+
+impl Likeness {
+    fn of(is_equal: bool, is_identical: bool) -> Self {
+        match (is_equal, is_identical) {
+            (false, _) => Self::Different,
+            (true, false) => Self::Equal,
+            (true, true) => Self::Identical,
+        }
+    }
 }
 
 impl Rebuilt {
     /// Whether the folder holds all that is in the ModelKit, and nothing else where its layers'
     /// paths point to.
     pub fn is_proven(&self) -> bool {
-        self.same_manifest
-            || self.same_kitfile && self.layers.iter().all(|layer| layer.same_content)
+        let is_same = |layer: &RebuiltLayer| layer.blob != Likeness::Different;
+        self.manifest == Likeness::Identical || self.same_kitfile && self.layers.iter().all(is_same)
     }
 }
 
@@ -65,11 +82,11 @@ pub fn rebuild(
     layout: &Layout,
     on: Listener<'_>,
 ) -> Result<Rebuilt> {
-    let maker = Maker {
+    let packer = Packer {
         version: kit.annotation(media_type::CLI_VERSION).unwrap_or_default(),
-        pins: kit.kitfile.model.as_ref().is_none_or(|model| model.path.contains('@')),
+        pins: kit.kitfile().model.as_ref().is_none_or(|model| model.path.contains('@')),
     };
-    let again = digest_as(kitfile, dir, layout, &options(kit), &maker, on)?;
+    let again = digest_as(&packer, kitfile, dir, layout, &options(kit), on)?;
     let value = |bytes: &[u8]| {
         let mut value = serde_json::from_slice::<Value>(bytes).ok()?;
         if let Some(layers) = value.get_mut("layers").filter(|layers| layers.is_null()) {
@@ -78,28 +95,31 @@ pub fn rebuild(
         Some(value)
     };
     let originals: Vec<_> = kit.layers().collect();
-    let layers = originals.iter().zip(&again.packed.layers).map(|(original, again)| RebuiltLayer {
-        section: original.section,
-        path: original.path.to_string(),
-        same_blob: original.descriptor.digest() == again.descriptor.digest(),
-        same_content: match original.diff_id {
-            Some(diff_id) => *diff_id == again.diff_id,
-            None => original.descriptor.digest() == again.descriptor.digest(),
-        },
+    let layers = originals.iter().zip(&again.packed.layers).map(|(original, again)| {
+        let is_identical = original.descriptor.digest() == again.descriptor.digest();
+        let is_equal = original.diff_id.map_or(is_identical, |diff_id| *diff_id == again.diff_id);
+        RebuiltLayer {
+            section: original.section,
+            path: original.path.to_string(),
+            blob: Likeness::of(is_equal, is_identical),
+        }
     });
     let layers: Vec<_> = layers.collect();
     let same_number = originals.len() == again.packed.layers.len();
     Ok(Rebuilt {
-        same_manifest: again.packed.descriptor.digest() == kit.descriptor.digest(),
-        equal_manifest: value(&kit.manifest_bytes) == value(&again.manifest),
-        same_kitfile: same_number && without_layers(&kit.kitfile) == without_layers(&again.kitfile),
+        manifest: Likeness::of(
+            value(kit.manifest_bytes()) == value(&again.manifest),
+            again.packed.descriptor.digest() == kit.digest(),
+        ),
+        same_kitfile: same_number
+            && without_layers(kit.kitfile()) == without_layers(&again.kitfile),
         digest: again.packed.descriptor.digest().clone(),
         layers,
         warnings: again.packed.warnings,
     })
 }
 
-/// What a Kitfile says, without its layers' digests and as its paths are meant.
+/// What a Kitfile says, without its layers' digests.
 fn without_layers(kitfile: &Kitfile) -> Kitfile {
     let mut kitfile = kitfile.clone();
     for entry in kitfile.entries_mut() {
@@ -113,7 +133,7 @@ fn options(kit: &ModelKit) -> PackOptions {
     let first =
         kit.layers().map(|layer| layer.layer_type).find(|layer_type| layer_type.kind != Kind::Mcpb);
     let artifact_type =
-        kit.manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
+        kit.manifest().artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
     PackOptions {
         compression: first.map_or(Compression::None, |first| first.compression),
         format: first.map_or_else(Default::default, |first| first.format),

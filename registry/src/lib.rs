@@ -1,20 +1,6 @@
-//! Names content, keeps it on disk as an OCI image layout, and moves it over the wire.
-//!
-//! ```rust
-#![doc = include_str!("../examples/layout.rs")]
-//! ```
-//!
-//! This crate knows descriptors and the graphs they form; it has no word for Kitfiles, ModelKits or Kubernetes.
-//!
-//! | module | what it holds | feature |
-//! |---|---|---|
-//! | [`content`] | OCI documents, digests, and the one encoder | – |
-//! | [`reference`](mod@reference) | names of manifests, in KitOps' grammar | – |
-//! | [`layout`] | an OCI image layout on disk | – |
-//! | `client` | push and pull over the distribution protocol | `client` |
-//! | `server` | the embedded registry: a layout with a door | `server` |
-//! | `hub` | Hugging Face's hub: a client, and a door | `hub`, `server` |
+#![doc = include_str!("../README.md")]
 
+mod blobs;
 pub mod content;
 pub mod layout;
 pub mod reference;
@@ -32,12 +18,17 @@ mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod file_stream;
 
+pub use blobs::Blobs;
 #[cfg(feature = "client")]
 pub use client::{
-    Client, ClientOptions, Credential, CredentialFile, Credentials, Direction, Event, How, Pulled,
-    Pushed, pull, push,
+    Client, ClientCertificate, ClientOptions, Credential, CredentialFile, Credentials, Direction,
+    Event, Listener, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
-pub use error::{Error, Result};
+#[cfg(feature = "hub")]
+pub use error::HubError;
+#[cfg(feature = "client")]
+pub use error::{AuthError, ClientError, HttpError};
+pub use error::{ContentError, Error, LayoutError, Result};
 pub use layout::{BlobWriter, Collected, Hold, Layout, PieceWriter, Verified};
 pub use reference::Reference;

@@ -23,6 +23,16 @@ const MAX_NAME: usize = 255;
 /// The first segment is a registry only if it has a `.` or a `:` in it, or is `localhost`, which is
 /// also the registry of a reference without one. A bare digest stands in the repository `_`. Of
 /// `tag@digest` the digest is kept: it says more.
+///
+/// ```
+/// use kit_registry::Reference;
+///
+/// let reference: Reference = "ghcr.io/demo/greeting:v1".parse()?;
+/// assert_eq!(reference.registry(), "ghcr.io");
+/// assert_eq!((reference.repository(), reference.tag()), ("demo/greeting", Some("v1")));
+/// assert!("demo/greeting:v1".parse::<Reference>()?.is_local());
+/// # Ok::<(), kit_registry::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     registry: String,

@@ -11,20 +11,20 @@ impl Budget {
     }
 
     /// Nothing yet, to be grown.
-    pub(crate) fn share(&self) -> Share<'_> {
-        Share { budget: self, n_bytes: 0 }
+    pub(crate) fn reserve(&self) -> Reservation<'_> {
+        Reservation { budget: self, n_bytes: 0 }
     }
 }
 
 /// A part of the budget; given back when it goes.
-pub(crate) struct Share<'a> {
+pub(crate) struct Reservation<'a> {
     budget: &'a Budget,
     n_bytes: usize,
 }
 
-impl Share<'_> {
+impl Reservation<'_> {
     /// Takes more bytes; says whether there were as many.
-    pub(crate) fn grow(&mut self, n_bytes: usize) -> bool {
+    pub(crate) fn try_grow(&mut self, n_bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(n_bytes);
         let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         self.n_bytes += if taken { n_bytes } else { 0 };
@@ -32,7 +32,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.budget.0.fetch_add(self.n_bytes, Ordering::Relaxed);
     }
@@ -45,9 +45,11 @@ mod tests {
     #[test]
     fn what_was_taken_comes_back() {
         let budget = Budget::new(10);
-        let (mut first, mut second) = (budget.share(), budget.share());
-        assert!(first.grow(6) && !second.grow(5) && second.grow(4) && !first.grow(1));
+        let (mut first, mut second) = (budget.reserve(), budget.reserve());
+        assert!(
+            first.try_grow(6) && !second.try_grow(5) && second.try_grow(4) && !first.try_grow(1)
+        );
         drop(first);
-        assert!(second.grow(6) && !second.grow(1));
+        assert!(second.try_grow(6) && !second.try_grow(1));
     }
 }

@@ -9,18 +9,18 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::predictor::{AnyInput, BoxError};
-use crate::queue::{Computed, Job, Queue, Work};
+use crate::queue::{Computed, Job, Queue, Task};
 
 /// What the first forward pass of each model computes.
-const TRIAL_TEXTS: [&str; 2] =
+const SELF_TEST_TEXTS: [&str; 2] =
     ["ready", "A text of another length, so that both are packed into one batch."];
 
 /// Works until the queue is closed and empty.
-pub(crate) fn work(queue: &Queue, metrics: &Metrics) {
-    while let Some(work) = queue.take() {
-        match work {
-            Work::Try(trial) => (trial.verdict)(try_out(&trial.model)),
-            Work::Predict(jobs) => {
+pub(crate) fn run(queue: &Queue, metrics: &Metrics) {
+    while let Some(task) = queue.take() {
+        match task {
+            Task::SelfTest(test) => (test.verdict)(self_test(&test.model)),
+            Task::Batch(jobs) => {
                 answer(jobs, metrics);
                 queue.end_batch();
             }
@@ -31,10 +31,10 @@ pub(crate) fn work(queue: &Queue, metrics: &Metrics) {
 /// Computes a model's answers for two texts, together and alone: they must have one finite logit
 /// per label, and be the same both ways. Then those for its golden texts, if it has any: they must
 /// be the golden ones.
-fn try_out(model: &Model) -> Result<()> {
+fn self_test(model: &Model) -> Result<()> {
     let attempt = || -> Result<(), BoxError> {
-        let together = predict(model, prepare(model, &TRIAL_TEXTS)?)?;
-        for (text, row) in TRIAL_TEXTS.iter().zip(together) {
+        let together = predict(model, prepare(model, &SELF_TEST_TEXTS)?)?;
+        for (text, row) in SELF_TEST_TEXTS.iter().zip(together) {
             let alone = predict(model, prepare(model, &[text])?)?.concat();
             if !close(&row, &alone) {
                 return Err(format!(
@@ -93,7 +93,7 @@ fn answer(jobs: Vec<Job>, metrics: &Metrics) {
                 n_texts = waiters.len(),
                 "the model failed on a batch"
             );
-            metrics.failed_batches.add(1);
+            metrics.failed_batches.inc();
             model.fail();
             for (answer, _) in waiters {
                 let _ = answer.send(None);
@@ -128,19 +128,19 @@ mod tests {
     use crate::testing::{Lengths, Scripted};
 
     fn verdict(predictor: impl crate::Predictor) -> String {
-        match try_out(&Model::new(predictor, ModelIdentity::default())) {
+        match self_test(&Model::new(predictor, ModelIdentity::default())) {
             Ok(()) => "fine".to_owned(),
             Err(error) => std::error::Error::source(&error).expect("a cause").to_string(),
         }
     }
 
     #[test]
-    fn a_trial_accepts_a_model_that_answers_alike_alone_and_in_a_batch() {
+    fn a_self_test_accepts_a_model_that_answers_alike_alone_and_in_a_batch() {
         assert_eq!(verdict(Lengths::default()), "fine");
     }
 
     #[test]
-    fn a_trial_refuses_a_model_that_is_broken() {
+    fn a_self_test_refuses_a_model_that_is_broken() {
         assert_eq!(verdict(Scripted(|_| Err("no weights".into()))), "no weights");
         assert_eq!(verdict(Scripted(|_| panic!("out of bounds"))), "the model panicked");
         assert_eq!(verdict(Scripted(|_| Ok(vec![]))), "0 rows of logits for 2 texts");

@@ -1,33 +1,19 @@
 //! The owner's side of a running server.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::lifecycle::Lifecycle;
 use crate::model::{Model, ModelIdentity};
+use crate::observer::Exchange;
 use crate::options::ServeOptions;
 use crate::predictor::Predictor;
-use crate::queue::Trial;
-use crate::record::Served;
-use crate::routes::{Canary, Routes};
-use crate::server::Shared;
-
-/// Where a server is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lifecycle {
-    /// The first forward pass is not over.
-    Starting,
-    /// `/readyz` says yes.
-    Ready,
-    /// The first forward pass failed, with this reason; a [`Handle::swap`] can help.
-    Failed(Arc<str>),
-    /// On its way out: still answering, but `/readyz` says no.
-    Draining,
-}
+use crate::queue::SelfTest;
+use crate::shared::Shared;
+use crate::traffic::{Canary, Traffic};
 
 /// Steers a running server; clones steer the same one.
 #[derive(Clone)]
@@ -55,15 +41,15 @@ impl Handle {
 
     /// Who the canary is, and its share of the requests; `None` also once it has failed.
     pub fn canary_identity(&self) -> Option<(ModelIdentity, f64)> {
-        let routes = self.shared.routes.load();
-        let canary = routes.canary.as_ref().filter(|canary| !canary.model.has_failed())?;
+        let traffic = self.shared.traffic.load();
+        let canary = traffic.canary.as_ref().filter(|canary| !canary.model.has_failed())?;
         Some((canary.model.identity.clone(), canary.share))
     }
 
     /// Who the shadow is; `None` also once it has failed.
     pub fn shadow_identity(&self) -> Option<ModelIdentity> {
-        let routes = self.shared.routes.load();
-        routes
+        let traffic = self.shared.traffic.load();
+        traffic
             .shadow
             .as_ref()
             .filter(|shadow| !shadow.has_failed())
@@ -72,7 +58,7 @@ impl Handle {
 
     /// Is told about each answer from now on, on the thread that gave it. The first observer stays;
     /// says whether this was it.
-    pub fn observe(&self, observer: impl Fn(&Served) + Send + Sync + 'static) -> bool {
+    pub fn observe(&self, observer: impl Fn(&Exchange) + Send + Sync + 'static) -> bool {
         self.shared.observer.set(Arc::new(observer)).is_ok()
     }
 
@@ -85,17 +71,17 @@ impl Handle {
     /// begun finish on the old one. A model that fails is refused, and the old one keeps serving.
     pub async fn swap(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
         let is_first = self.lifecycle() == Lifecycle::Starting;
-        let verdict = self.tried(predictor, identity).await;
+        let verdict = self.tested(predictor, identity).await;
         match verdict {
             Ok(model) => {
-                self.change(|routes| routes.stable = Arc::clone(&model));
-                self.shared.metrics.swaps.add(u64::from(!is_first));
-                self.shared.lifecycle.send_if_modified(become_ready);
+                self.change(|traffic| traffic.stable = Arc::clone(&model));
+                self.shared.metrics.swaps.inc_by(u64::from(!is_first));
+                self.shared.lifecycle.send_if_modified(Lifecycle::succeed);
                 Ok(())
             }
             Err(error) => {
-                self.shared.metrics.refused_swaps.add(1);
-                self.shared.lifecycle.send_if_modified(|now| judge(now, &Err::<(), _>(&error)));
+                self.shared.metrics.refused_swaps.inc();
+                self.shared.lifecycle.send_if_modified(|now| now.fail(&error));
                 Err(error)
             }
         }
@@ -110,26 +96,26 @@ impl Handle {
         identity: ModelIdentity,
         share: f64,
     ) -> Result<()> {
-        let model = self.tried(predictor, identity).await?;
+        let model = self.tested(predictor, identity).await?;
         let share = share.clamp(0.0, 1.0);
-        self.change(|routes| routes.canary = Some(Canary { model: Arc::clone(&model), share }));
+        self.change(|traffic| traffic.canary = Some(Canary { model: Arc::clone(&model), share }));
         Ok(())
     }
 
     /// Sends no more requests to the canary.
     pub fn end_canary(&self) {
-        self.change(|routes| routes.canary = None);
+        self.change(|traffic| traffic.canary = None);
     }
 
     /// Lets the canary answer everything; says whether there was one that has not failed.
     pub fn promote_canary(&self) -> bool {
         let mut is_promoted = false;
-        self.shared.routes.rcu(|routes| {
-            let mut routes = Routes::clone(routes);
-            let canary = routes.canary.take_if(|canary| !canary.model.has_failed());
+        self.shared.traffic.rcu(|traffic| {
+            let mut traffic = Traffic::clone(traffic);
+            let canary = traffic.canary.take_if(|canary| !canary.model.has_failed());
             is_promoted = canary.is_some();
-            routes.stable = canary.map_or(routes.stable, |canary| canary.model);
-            routes
+            traffic.stable = canary.map_or(traffic.stable, |canary| canary.model);
+            traffic
         });
         is_promoted
     }
@@ -137,17 +123,17 @@ impl Handle {
     /// Asks another model for a second opinion on what was answered, when there is nothing else to
     /// do; only metrics tell of it.
     pub async fn shadow(&self, predictor: impl Predictor, identity: ModelIdentity) -> Result<()> {
-        let model = self.tried(predictor, identity).await?;
-        self.change(|routes| routes.shadow = Some(Arc::clone(&model)));
+        let model = self.tested(predictor, identity).await?;
+        self.change(|traffic| traffic.shadow = Some(Arc::clone(&model)));
         Ok(())
     }
 
     /// Asks the shadow no more.
     pub fn end_shadow(&self) {
-        self.change(|routes| routes.shadow = None);
+        self.change(|traffic| traffic.shadow = None);
     }
 
-    async fn tried(
+    async fn tested(
         &self,
         predictor: impl Predictor,
         identity: ModelIdentity,
@@ -155,15 +141,16 @@ impl Handle {
         let model = Model::new(predictor, identity);
         let (send, verdict) = oneshot::channel();
         let send = |verdict| drop(send.send(verdict));
-        self.shared.queue.push_trial(Trial { model: Arc::clone(&model), verdict: Box::new(send) });
+        let test = SelfTest { model: Arc::clone(&model), verdict: Box::new(send) };
+        self.shared.queue.push_self_test(test);
         verdict.await.unwrap_or(Err(Error::Stopped)).map(|()| model)
     }
 
-    fn change(&self, change: impl Fn(&mut Routes)) {
-        self.shared.routes.rcu(|routes| {
-            let mut routes = Routes::clone(routes);
-            change(&mut routes);
-            routes
+    fn change(&self, change: impl Fn(&mut Traffic)) {
+        self.shared.traffic.rcu(|traffic| {
+            let mut traffic = Traffic::clone(traffic);
+            change(&mut traffic);
+            traffic
         });
     }
 
@@ -191,29 +178,4 @@ impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").field("lifecycle", &self.lifecycle()).finish_non_exhaustive()
     }
-}
-
-/// What the first forward pass means for a server that is starting.
-pub(crate) fn judge(
-    now: &mut Lifecycle,
-    verdict: &Result<(), impl std::borrow::Borrow<Error>>,
-) -> bool {
-    match verdict {
-        _ if *now != Lifecycle::Starting => false,
-        Ok(()) => become_ready(now),
-        Err(error) => {
-            let error = error.borrow();
-            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-            *now = Lifecycle::Failed(format!("{error}{cause}").into());
-            true
-        }
-    }
-}
-
-fn become_ready(now: &mut Lifecycle) -> bool {
-    let waits = matches!(now, Lifecycle::Starting | Lifecycle::Failed(_));
-    if waits {
-        *now = Lifecycle::Ready;
-    }
-    waits
 }

@@ -10,31 +10,35 @@
 //! and KServe's first one under `/v1/models`, `/livez`, `/startupz`, `/readyz`, `/metrics`, `/v1/provenance`, and for people `/ui` and `/docs`.
 
 mod budget;
+mod classify;
 mod compute;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod error;
 mod handle;
 mod http;
+mod lifecycle;
 mod metrics;
 mod model;
+mod observer;
 mod options;
-mod pace;
 mod predictor;
 mod queue;
-mod record;
-mod routes;
 mod run;
 mod scores;
 mod server;
+mod shared;
 #[cfg(test)]
 mod testing;
+mod throughput;
+mod traffic;
 
 pub use error::{Error, Result};
-pub use handle::{Handle, Lifecycle};
+pub use handle::Handle;
+pub use lifecycle::Lifecycle;
 pub use model::ModelIdentity;
+pub use observer::{Exchange, Trace, Usage};
 pub use options::ServeOptions;
 pub use predictor::{BoxError, Predictor, Prepared};
-pub use record::{Served, Trace, Work};
 pub use run::run;
 pub use server::{server, server_without_model};

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::http::HeaderValue;
-
 use crate::predictor::{AnyPredictor, Predictor};
 
 /// Which model answers, as it is known from outside. Every field may be missing: a plain folder has
@@ -25,22 +23,12 @@ pub struct ModelIdentity {
 pub(crate) struct Model {
     pub(crate) predictor: Box<dyn AnyPredictor>,
     pub(crate) identity: ModelIdentity,
-    pub(crate) digest: Option<HeaderValue>,
-    pub(crate) version: Option<HeaderValue>,
     failed: AtomicBool,
 }
 
 impl Model {
     pub(crate) fn new(predictor: impl Predictor, identity: ModelIdentity) -> Arc<Self> {
-        let header = |text: &Option<String>| HeaderValue::from_str(text.as_deref()?).ok();
-        let (digest, version) = (header(&identity.digest), header(&identity.reference));
-        Arc::new(Self {
-            predictor: Box::new(predictor),
-            identity,
-            digest,
-            version,
-            failed: AtomicBool::new(false),
-        })
+        Arc::new(Self { predictor: Box::new(predictor), identity, failed: AtomicBool::new(false) })
     }
 
     /// Its digest, or what stands for a version where there is none.

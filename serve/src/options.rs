@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 /// Limits and times of a server. What clients can make it hold is bounded by them:
 /// at most `max_connections` heads of 16 KiB, `max_buffered_bytes` of bodies and as many again of
 /// the texts in them, and `max_queue_tokens` plus one request of `max_texts` texts in the queue.
@@ -42,6 +44,28 @@ pub struct ServeOptions {
     pub drain_linger: Duration,
     /// When everything is over, counted from when shutdown was asked for.
     pub drain_timeout: Duration,
+}
+
+/// Longer times than a year are taken for a year, so that a point in time can always be told.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl ServeOptions {
+    /// The same limits, within what can be counted.
+    pub(crate) fn bounded(mut self) -> Self {
+        for time in [
+            &mut self.max_queue_wait,
+            &mut self.request_timeout,
+            &mut self.head_timeout,
+            &mut self.body_timeout,
+            &mut self.drain_delay,
+            &mut self.drain_linger,
+            &mut self.drain_timeout,
+        ] {
+            *time = MAX_TIME.min(*time);
+        }
+        self.max_preparing = self.max_preparing.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
 }
 
 impl Default for ServeOptions {

@@ -41,6 +41,9 @@ pub struct Prepared<I> {
     pub truncated: bool,
 }
 
+/// More tokens of one text are not counted, so that no sum of them overflows.
+const MAX_TEXT_TOKENS: usize = usize::MAX >> 24;
+
 /// One prepared text of whichever predictor is being served.
 pub(crate) type AnyInput = Box<dyn Any + Send>;
 
@@ -60,6 +63,7 @@ impl<P: Predictor> AnyPredictor for P {
 
     fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError> {
         let Prepared { input, n_tokens, truncated } = Predictor::prepare(self, text)?;
+        let n_tokens = n_tokens.min(MAX_TEXT_TOKENS);
         Ok(Prepared { input: Box::new(input), n_tokens, truncated })
     }
 
@@ -79,9 +83,9 @@ impl<P: Predictor> AnyPredictor for P {
 }
 
 /// Stands where a model will be; it has no labels and answers nothing.
-pub(crate) struct NotYet;
+pub(crate) struct NoModel;
 
-impl Predictor for NotYet {
+impl Predictor for NoModel {
     type Input = ();
 
     fn labels(&self) -> &[String] {

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use crate::error::Result;
 use crate::model::Model;
 use crate::options::ServeOptions;
-use crate::pace::Pace;
 use crate::predictor::AnyInput;
+use crate::throughput::Throughput;
 
 /// One text that waits to be computed.
 pub(crate) struct Job {
@@ -41,37 +41,37 @@ pub(crate) struct Computed {
     pub(crate) computed: Duration,
 }
 
-/// A model to be tried before it is served; goes before every waiting text.
-pub(crate) struct Trial {
+/// A model to be tested before it is served; goes before every waiting text.
+pub(crate) struct SelfTest {
     pub(crate) model: Arc<Model>,
     pub(crate) verdict: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
 /// What the compute thread does next.
-pub(crate) enum Work {
-    Try(Trial),
+pub(crate) enum Task {
+    SelfTest(SelfTest),
     /// Texts of one model.
-    Predict(Vec<Job>),
+    Batch(Vec<Job>),
 }
 
 /// Why a request was not taken in.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full {
-    pub(crate) reason: Reason,
+pub(crate) struct Shed {
+    pub(crate) reason: ShedReason,
     /// When what waits now will have been computed, by what is known of the speed.
     pub(crate) wait: Duration,
 }
 
 /// Which limit it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reason {
+pub(crate) enum ShedReason {
     /// Too many tokens wait.
     Tokens,
     /// It would have to wait for too long.
     Wait,
 }
 
-impl Reason {
+impl ShedReason {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tokens => "tokens",
@@ -81,7 +81,7 @@ impl Reason {
 }
 
 /// Texts that wait for when there is nothing else to do, at most.
-const MAX_IDLE: usize = 64;
+const MAX_BACKGROUND: usize = 64;
 
 /// Texts in the order of their arrival.
 pub(crate) struct Queue {
@@ -96,9 +96,9 @@ pub(crate) struct Queue {
 struct Waiting {
     jobs: VecDeque<Job>,
     /// For when there are no jobs.
-    idle: VecDeque<Job>,
-    pace: Pace,
-    trials: VecDeque<Trial>,
+    background: VecDeque<Job>,
+    throughput: Throughput,
+    self_tests: VecDeque<SelfTest>,
     n_tokens: usize,
     closed: bool,
 }
@@ -122,13 +122,13 @@ impl Queue {
 
     /// Says no early, before a request has cost anything: whether not even a single token would be
     /// taken in.
-    pub(crate) fn admits(&self, deadline: Instant) -> Result<(), Full> {
+    pub(crate) fn admits(&self, deadline: Instant) -> Result<(), Shed> {
         self.lock().admit(1, deadline, self)
     }
 
     /// Takes all the texts of one request in, or none. A request larger than the whole queue is
     /// taken in when nothing waits.
-    pub(crate) fn push(&self, jobs: Vec<Job>) -> Result<(), Full> {
+    pub(crate) fn push(&self, jobs: Vec<Job>) -> Result<(), Shed> {
         let n_tokens: usize = jobs.iter().map(|job| job.n_tokens).sum();
         let Some(deadline) = jobs.iter().map(|job| job.deadline).min() else { return Ok(()) };
         let mut waiting = self.lock();
@@ -143,11 +143,11 @@ impl Queue {
     }
 
     /// Takes a text in for when there is nothing else to do; says whether there was room.
-    pub(crate) fn push_idle(&self, job: Job) -> bool {
+    pub(crate) fn push_background(&self, job: Job) -> bool {
         let mut waiting = self.lock();
-        let fits = waiting.idle.len() < MAX_IDLE && !waiting.closed;
+        let fits = waiting.background.len() < MAX_BACKGROUND && !waiting.closed;
         if fits {
-            waiting.idle.push_back(job);
+            waiting.background.push_back(job);
         }
         drop(waiting);
         self.changed.notify_one();
@@ -156,19 +156,19 @@ impl Queue {
 
     /// A batch is over.
     pub(crate) fn end_batch(&self) {
-        self.lock().pace.end(Instant::now());
+        self.lock().throughput.end(Instant::now());
     }
 
     /// How fast the compute thread has been lately; 0 before its first batch.
     pub(crate) fn tokens_per_second(&self) -> f64 {
-        self.lock().pace.tokens_per_second()
+        self.lock().throughput.tokens_per_second()
     }
 
-    /// Asks for a trial. On a closed queue the verdict is dropped unheard.
-    pub(crate) fn push_trial(&self, trial: Trial) {
+    /// Asks for a self-test. On a closed queue the verdict is dropped unheard.
+    pub(crate) fn push_self_test(&self, test: SelfTest) {
         let mut waiting = self.lock();
         if !waiting.closed {
-            waiting.trials.push_back(trial);
+            waiting.self_tests.push_back(test);
         }
         drop(waiting);
         self.changed.notify_one();
@@ -176,23 +176,25 @@ impl Queue {
 
     /// Waits for work and takes all of one model's texts that wait, up to `max_batch_tokens` (but
     /// at least one). `None` once closed and empty.
-    pub(crate) fn take(&self) -> Option<Work> {
+    pub(crate) fn take(&self) -> Option<Task> {
         let mut waiting = self.lock();
         loop {
-            if let Some(trial) = waiting.trials.pop_front() {
-                return Some(Work::Try(trial));
+            if let Some(test) = waiting.self_tests.pop_front() {
+                return Some(Task::SelfTest(test));
             }
             let batch = waiting.take_batch(self.max_batch_tokens);
             if !batch.is_empty() {
-                waiting.pace.begin(batch.iter().map(|job| job.n_tokens).sum(), Instant::now());
-                return Some(Work::Predict(batch));
+                waiting
+                    .throughput
+                    .begin(batch.iter().map(|job| job.n_tokens).sum(), Instant::now());
+                return Some(Task::Batch(batch));
             }
             if waiting.closed {
                 return None;
             }
-            if let Some(job) = waiting.idle.pop_front() {
+            if let Some(job) = waiting.background.pop_front() {
                 // One at a time: whoever comes meanwhile waits for no more than one text.
-                return Some(Work::Predict(vec![job]));
+                return Some(Task::Batch(vec![job]));
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -219,26 +221,26 @@ impl Queue {
 impl Waiting {
     /// Whether so many more tokens may be taken in. Texts that nobody waits for are dropped where
     /// they are in the way.
-    fn admit(&mut self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Result<(), Full> {
+    fn admit(&mut self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Result<(), Shed> {
         if self.refusal(n_tokens, deadline, queue).is_some() {
             self.drop_abandoned();
         }
         self.refusal(n_tokens, deadline, queue).map_or(Ok(()), Err)
     }
 
-    fn refusal(&self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Option<Full> {
+    fn refusal(&self, n_tokens: usize, deadline: Instant, queue: &Queue) -> Option<Shed> {
         if self.n_tokens == 0 {
             return None;
         }
         let now = Instant::now();
-        let wait = self.pace.wait(self.n_tokens, now);
+        let wait = self.throughput.wait(self.n_tokens, now);
         let too_long = wait > queue.max_wait || wait > deadline.saturating_duration_since(now);
         let reason = match self.n_tokens + n_tokens > queue.max_tokens {
-            true => Reason::Tokens,
-            false if too_long => Reason::Wait,
+            true => ShedReason::Tokens,
+            false if too_long => ShedReason::Wait,
             false => return None,
         };
-        Some(Full { reason, wait })
+        Some(Shed { reason, wait })
     }
 
     fn take_batch(&mut self, max_tokens: usize) -> Vec<Job> {
@@ -306,9 +308,9 @@ mod tests {
         Model::new(Lengths::default(), ModelIdentity::default())
     }
 
-    fn tokens(work: Option<Work>) -> Vec<usize> {
+    fn tokens(work: Option<Task>) -> Vec<usize> {
         match work {
-            Some(Work::Predict(jobs)) => jobs.iter().map(|job| job.n_tokens).collect(),
+            Some(Task::Batch(jobs)) => jobs.iter().map(|job| job.n_tokens).collect(),
             _ => Vec::new(),
         }
     }
@@ -334,8 +336,8 @@ mod tests {
         queue.push(vec![first]).expect("larger than the queue, but nothing waits");
         let ((second, _b), (third, _c)) = (job(&model, 1), job(&model, 1));
         assert_eq!(
-            queue.push(vec![second, third]).map_err(|full| full.reason),
-            Err(Reason::Tokens)
+            queue.push(vec![second, third]).map_err(|shed| shed.reason),
+            Err(ShedReason::Tokens)
         );
         assert_eq!(queue.depth(), (1, 150));
     }
@@ -389,8 +391,8 @@ mod tests {
         {
             // 1000 tokens a second.
             let (mut waiting, began) = (queue.lock(), Instant::now());
-            waiting.pace.begin(1000, began);
-            waiting.pace.end(began + Duration::from_secs(1));
+            waiting.throughput.begin(1000, began);
+            waiting.throughput.end(began + Duration::from_secs(1));
         }
         let push = |n_tokens: usize, patience: Duration| {
             let (mut job, answered) = job(&model, n_tokens);
@@ -403,16 +405,16 @@ mod tests {
         let (impatient, _b) = push(1, Duration::from_millis(100));
         assert_eq!(
             impatient.unwrap_err().reason,
-            Reason::Wait,
+            ShedReason::Wait,
             "it would be answered after its deadline"
         );
         let (second, _c) = push(300, minute);
         assert_eq!(second, Ok(()), "what waits takes 0.4 s");
         assert!(queue.admits(Instant::now() + minute).is_err());
-        let full = push(1, minute).0.unwrap_err();
+        let shed = push(1, minute).0.unwrap_err();
         assert!(
-            full.reason == Reason::Wait && (650..750).contains(&full.wait.as_millis()),
-            "{full:?}"
+            shed.reason == ShedReason::Wait && (650..750).contains(&shed.wait.as_millis()),
+            "{shed:?}"
         );
     }
 
@@ -427,12 +429,13 @@ mod tests {
     }
 
     #[test]
-    fn idle_work_is_done_one_by_one_when_there_is_nothing_else() {
+    fn background_work_is_done_one_by_one_when_there_is_nothing_else() {
         let (queue, model) = (queue(100, 100), model());
-        let (idle, _answers): (Vec<_>, Vec<_>) =
-            (0..MAX_IDLE + 1).map(|n| job(&model, n + 1)).unzip();
-        let taken_in: Vec<bool> = idle.into_iter().map(|job| queue.push_idle(job)).collect();
-        assert_eq!(taken_in.iter().filter(|fits| **fits).count(), MAX_IDLE);
+        let (background, _answers): (Vec<_>, Vec<_>) =
+            (0..MAX_BACKGROUND + 1).map(|n| job(&model, n + 1)).unzip();
+        let taken_in: Vec<bool> =
+            background.into_iter().map(|job| queue.push_background(job)).collect();
+        assert_eq!(taken_in.iter().filter(|fits| **fits).count(), MAX_BACKGROUND);
         let (first, _a) = job(&model, 50);
         queue.push(vec![first]).unwrap();
         assert_eq!(tokens(queue.take()), [50]);

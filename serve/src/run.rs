@@ -39,53 +39,55 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let options = handle.options().clone();
-    let mut door = Door {
+    let mut connections = Connections {
         router,
         head_timeout: options.head_timeout,
         max_connections: options.max_connections,
         closing: watch::Sender::new(false),
-        connections: JoinSet::new(),
+        tasks: JoinSet::new(),
     };
-    door.accept_until(&listener, shutdown).await;
+    connections.accept_until(&listener, shutdown).await;
 
     let deadline = Instant::now() + options.drain_timeout;
-    let is_quiet = handle.shared.quiet_for() > Duration::from_secs(1);
-    let linger = if is_quiet { options.drain_linger / 10 } else { options.drain_linger };
+    let is_idle = handle.shared.idle_for() > Duration::from_secs(1);
+    let linger = if is_idle { options.drain_linger / 10 } else { options.drain_linger };
     handle.begin_drain();
-    door.accept_until(&listener, sleep(options.drain_delay.min(options.drain_timeout))).await;
+    connections
+        .accept_until(&listener, sleep(options.drain_delay.min(options.drain_timeout)))
+        .await;
 
-    door.close(listener)?;
+    connections.close(listener)?;
     handle.close_connections();
-    let _ = timeout_at(deadline.min(Instant::now() + linger), door.all_done()).await;
-    door.closing.send_replace(true);
-    if timeout_at(deadline, door.all_done()).await.is_err() {
+    let _ = timeout_at(deadline.min(Instant::now() + linger), connections.all_done()).await;
+    connections.closing.send_replace(true);
+    if timeout_at(deadline, connections.all_done()).await.is_err() {
         tracing::warn!(
-            n_connections = door.connections.len(),
+            n_connections = connections.tasks.len(),
             "connections were cut off at the drain timeout"
         );
     }
-    door.connections.shutdown().await;
+    connections.tasks.shutdown().await;
     Ok(())
 }
 
 /// The open connections.
-struct Door {
+struct Connections {
     router: Router,
     head_timeout: Duration,
     max_connections: usize,
     /// Says when idle connections end.
     closing: watch::Sender<bool>,
-    connections: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
-impl Door {
+impl Connections {
     async fn accept_until(&mut self, listener: &TcpListener, end: impl Future<Output = ()>) {
         let mut end = pin!(end);
         loop {
             tokio::select! {
                 biased;
                 () = &mut end => return,
-                Some(_) = self.connections.join_next() => {}
+                Some(_) = self.tasks.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.serve(stream),
                     Err(error) => pause_after(&error).await,
@@ -95,7 +97,7 @@ impl Door {
     }
 
     fn serve(&mut self, stream: TcpStream) {
-        if self.connections.len() >= self.max_connections {
+        if self.tasks.len() >= self.max_connections {
             // Said without waiting: whoever does not listen is not waited for.
             let _ = stream.try_write(NO_ROOM);
             return;
@@ -110,7 +112,7 @@ impl Door {
         let connection = builder
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
         let mut closing = self.closing.subscribe();
-        self.connections.spawn(async move {
+        self.tasks.spawn(async move {
             let mut connection = pin!(connection);
             let mut ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
@@ -141,7 +143,7 @@ impl Door {
     }
 
     async fn all_done(&mut self) {
-        while self.connections.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 

@@ -6,13 +6,11 @@
 mod bench;
 mod build;
 mod client;
-mod cluster;
 mod conformance;
 mod dist;
 mod e2e;
 mod interop;
 mod measure;
-mod node;
 mod peers;
 mod process;
 mod registries;

@@ -37,7 +37,10 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Cost> {
 }
 
 /// Waits for a child and takes its resource usage, which `std::process` does not give.
-#[expect(unsafe_code, reason = "wait4(2) fills two values of ours and nothing else")]
+#[expect(
+    unsafe_code,
+    reason = "wait4(2) fills two values of ours and nothing else; rustix has no resource usage"
+)]
 fn wait(pid: u32) -> anyhow::Result<(i32, libc::rusage)> {
     let mut status = 0;
     // SAFETY: rusage is a plain C struct for which all zeros is a value.

@@ -3,13 +3,20 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Asks a process to end.
 pub(crate) fn terminate(pid: u32) -> anyhow::Result<()> {
-    signal(pid, libc::SIGTERM)
+    signal(pid, Signal::TERM)
 }
 
-/// Asks a child to end, and ends it when it has not after `patience`.
+/// Asks a child to end, and ends it when it has not after `patience`. One that has ended is left
+/// alone: its id may be another's by now.
 pub(crate) fn end(child: &mut Child, patience: Duration) {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return;
+    }
     let _ = terminate(child.id());
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
@@ -24,28 +31,21 @@ pub(crate) fn end(child: &mut Child, patience: Duration) {
 
 /// Ends a process at once.
 pub(crate) fn kill(pid: u32) -> anyhow::Result<()> {
-    signal(pid, libc::SIGKILL)
+    signal(pid, Signal::KILL)
 }
 
-#[expect(unsafe_code, reason = "kill(2) takes two numbers and touches no memory of ours")]
-fn signal(pid: u32, number: i32) -> anyhow::Result<()> {
-    let pid = i32::try_from(pid)?;
-    // SAFETY: no pointers are involved.
-    let result = unsafe { libc::kill(pid, number) };
-    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().into()) }
+fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
+    let pid = Pid::from_raw(i32::try_from(pid)?).context("no process has the id 0")?;
+    Ok(kill_process(pid, signal)?)
 }
 
 /// Lets a child end when we do, however we end.
-#[expect(unsafe_code, reason = "prctl(2) takes numbers, and is safe between fork and exec")]
+#[expect(unsafe_code, reason = "only between fork and exec can a child be told so")]
 pub(crate) fn end_with_us(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt as _;
+    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?);
     // SAFETY: the closure only makes one system call, which is allowed between fork and exec.
-    unsafe {
-        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
+    unsafe { command.pre_exec(ask) };
 }
 
 /// Waits for Ctrl-C.

@@ -1,6 +1,6 @@
 //! `kit-rs diff`.
 
-use modelkit::diff::{Depth, Diff, FileChange, LayerInfo, Side};
+use modelkit::diff::{Depth, Diff, FileChange, LayerInfo};
 use registry::Reference;
 
 use crate::failure::asked_wrongly;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let a = side(&args.a, &args.network, ui)?;
     let b = side(&args.b, &args.network, ui)?;
-    let diff = modelkit::diff::diff(&as_side(&a), &as_side(&b), depth)?;
+    let diff = modelkit::diff::diff(&a.into_source(), &b.into_source(), depth)?;
     ui.answer(text(&diff, [&args.a, &args.b]).join("\n"), &diff)
 }
 
@@ -53,10 +53,6 @@ fn side(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Found> {
     let reference: Reference =
         name.parse().map_err(|error| asked_wrongly(format!("{name}: {error}")))?;
     find(&reference.or_latest(), place, network, ui)
-}
-
-fn as_side(found: &Found) -> Side<'_> {
-    Side { kit: &found.kit, blobs: found.blobs() }
 }
 
 fn text(diff: &Diff, names: [&str; 2]) -> Vec<String> {

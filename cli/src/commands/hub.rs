@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fs_err as fs;
 use registry::Reference;
-use registry::server::Door;
+use registry::server::ListenOptions;
 use tempfile::TempDir;
 
 use crate::env;
@@ -54,8 +54,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn serve(address: &str, root: &Path, ui: &Ui) -> anyhow::Result<()> {
-    let door = Door { tls: None, grace: Duration::from_secs(10) };
-    listen::serve(address, registry::hub::router(root), door, std::future::pending(), ui)
+    let options = ListenOptions { tls: None, grace: Duration::from_secs(10) };
+    listen::serve(address, registry::hub::router(root), options, std::future::pending(), ui)
 }
 
 /// A folder of links to what is offered.

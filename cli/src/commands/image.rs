@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use modelkit::image::{self, ImageOptions};
+use anyhow::{Context as _, ensure};
+use modelkit::image::{self, Binary, ImageOptions};
 use modelkit::{Filter, ModelKit};
 use registry::Reference;
 use serde_json::json;
@@ -33,7 +33,8 @@ pub(crate) struct Build {
     /// Name of the image
     #[arg(short, long, value_name = "REFERENCE")]
     tag: Reference,
-    /// The static program [default: kit-rs-runtime beside kit-rs]
+    /// The static program [default: kit-rs-runtime beside kit-rs, else kit-rs itself where it is
+    /// static]
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
     /// Further parts of the ModelKit that go into the image, as in `unpack --filter` (repeatable)
@@ -83,21 +84,35 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     let document = json!({
         "reference": target.to_string(),
         "digest": descriptor.digest().to_string(),
-        "modelkit": kit.descriptor.digest().to_string(),
+        "modelkit": kit.digest().to_string(),
     });
     ui.answer(pinned(&target, descriptor.digest()), &document)
 }
 
-/// The static program: the one given, or the one beside this program.
+/// The static program: the one given, the lean one beside this program, or this program itself
+/// where it can serve and needs nothing but a kernel.
 fn runtime(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let path = given
-        .or_else(|| Some(env::program_folder()?.join(RUNTIME)))
-        .context("the folder of kit-rs is unknown")?;
-    if path.is_file() {
+    if let Some(path) = given {
+        ensure!(path.is_file(), "there is no program at {}", path.display());
         return Ok(path);
     }
-    Err(anyhow::anyhow!("there is no static runtime at {}", path.display()))
-        .hint("make one with `cargo xtask dist`, and name it with --runtime FILE")
+    let program = env::program().context("where kit-rs lies is unknown")?;
+    let lean = program.with_file_name(RUNTIME);
+    if lean.is_file() {
+        return Ok(lean);
+    }
+    if cfg!(feature = "serve") && Binary::read(&program)?.is_static {
+        return Ok(program);
+    }
+    Err(anyhow::anyhow!("an image needs a static program that serves, which this kit-rs is not"))
+        .hint(format!(
+            "make one, then name it with --runtime kit-rs-runtime/bin/kit-rs:\n\
+             RUSTFLAGS='-C target-feature=+crt-static' cargo install kit-cli --git {} \
+             --profile dist --target {}-unknown-linux-gnu --no-default-features \
+             --features serve,hickory-dns --root kit-rs-runtime",
+            env!("CARGO_PKG_REPOSITORY"),
+            std::env::consts::ARCH,
+        ))
 }
 
 fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {

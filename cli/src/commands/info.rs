@@ -27,9 +27,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
-    let document: Value = serde_json::from_str(&kit.kitfile.to_json())?;
+    let document: Value = serde_json::from_str(&kit.kitfile().to_json())?;
     match &args.filter {
-        None => ui.answer(kit.kitfile.to_yaml().trim_end(), &document),
+        None => ui.answer(kit.kitfile().to_yaml().trim_end(), &document),
         Some(path) => {
             let part = select(&document, path)
                 .ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))?;

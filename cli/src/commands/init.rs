@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use kitfile::FileInfo;
+use kitfile::{FileInfo, InitOptions};
 use serde_json::Value;
 
 use crate::env;
@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         (Some(given), Some((owner, _))) => format!("{owner}/{given}"),
         (given, _) => given.unwrap_or(name),
     };
-    let mut kitfile = kitfile::init_to_depth(&name, &files, depth);
+    let mut kitfile = kitfile::init(&name, &files, &InitOptions { depth });
     if let Some(description) = args.desc {
         kitfile.package.description = description;
     }

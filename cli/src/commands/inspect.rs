@@ -27,11 +27,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
-    let manifest: Value = serde_json::from_slice(&kit.manifest_bytes)?;
+    let manifest: Value = serde_json::from_slice(kit.manifest_bytes())?;
     let document = json!({
-        "digest": kit.descriptor.digest().to_string(),
+        "digest": kit.digest().to_string(),
         "cliVersion": manifest.pointer("/annotations/ml.kitops.modelkit.cli-version"),
-        "kitfile": serde_json::from_str::<Value>(&kit.kitfile.to_json())?,
+        "kitfile": serde_json::from_str::<Value>(&kit.kitfile().to_json())?,
         "manifest": manifest,
     });
     let part = match &args.filter {

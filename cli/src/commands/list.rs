@@ -183,15 +183,16 @@ fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
 }
 
 fn describe(kit: &ModelKit) -> Listed {
-    let model_name = kit.kitfile.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
-    let package = &kit.kitfile.package;
+    let model_name =
+        kit.kitfile().model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
+    let package = &kit.kitfile().package;
     Listed {
         repository: String::new(),
         tags: Vec::new(),
         author: package.authors.first().cloned().unwrap_or_default(),
         name: if package.name.is_empty() { model_name } else { package.name.clone() },
         bytes: kit.size(),
-        digest: kit.descriptor.digest().to_string(),
+        digest: kit.digest().to_string(),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 struct Tried(Credential);
 
 impl Credentials for Tried {
-    fn lookup(&self, _registry: &str) -> Option<Credential> {
+    fn lookup(&self, _registry: &str, _repository: Option<&str>) -> Option<Credential> {
         Some(self.0.clone())
     }
 }

@@ -83,7 +83,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let hold = layout.hold()?;
     let packed = {
         let bars = LayerBars::new(ui);
-        modelkit::pack(&kitfile, &args.context, &layout, &options, &mut |event| bars.show(event))
+        modelkit::pack(&kitfile, &args.context, &layout, &options, &|event| bars.show(event))
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
     for reference in &references {
@@ -118,8 +118,7 @@ fn check(
     packed: &modelkit::Packed,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    let again =
-        modelkit::digest(kitfile, context, layout, options, &mut |_| ui.interrupt().flow())?;
+    let again = modelkit::digest(kitfile, context, layout, options, &|_| ui.interrupt().flow())?;
     if again.descriptor == packed.descriptor {
         ui.note(format_args!("packed twice: the same digest"));
         return Ok(());
@@ -170,7 +169,7 @@ fn pull_parents(
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    modelkit::parents_with(kitfile, |reference| {
+    modelkit::parents(kitfile, |reference| {
         ModelKit::read(layout, &here_or_pulled(reference, layout, network, ui)?)
             .map_err(anyhow::Error::from)
     })?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use registry::server::{Door, Htpasswd, Keeper, ServerOptions, router_and_keeper, tls};
-use registry::{Error, Layout};
+use registry::server::{Htpasswd, ListenOptions, Registry, ServerOptions, tls};
+use registry::{Error, Layout, LayoutError};
 use serde_json::json;
 
 use crate::output::human_size;
@@ -96,20 +96,21 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
         users,
         ..ServerOptions::default()
     };
-    let (router, keeper) = router_and_keeper(layout, options);
+    let registry = Registry::new(layout, options);
     let tidying = async {
         if !args.read_only {
-            tokio::join!(expire_uploads(&keeper), collect_garbage(&keeper, args.gc_interval));
+            tokio::join!(expire_uploads(&registry), collect_garbage(&registry, args.gc_interval));
         }
         std::future::pending::<()>().await;
     };
-    listen::serve(&args.addr, router, Door { tls, grace: GRACE }, tidying, ui)
+    let options = ListenOptions { tls, grace: GRACE };
+    listen::serve(&args.addr, registry.router(), options, tidying, ui)
 }
 
-async fn expire_uploads(keeper: &Keeper) {
+async fn expire_uploads(registry: &Arc<Registry>) {
     loop {
-        let keeper = keeper.clone();
-        match tokio::task::spawn_blocking(move || keeper.expire_uploads()).await {
+        let registry = registry.clone();
+        match tokio::task::spawn_blocking(move || registry.expire_uploads()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(n_expired)) => {
                 tracing::info!(n_expired, "uploads were thrown away that nobody went on with")
@@ -126,14 +127,14 @@ async fn expire_uploads(keeper: &Keeper) {
     }
 }
 
-async fn collect_garbage(keeper: &Keeper, interval: u64) {
+async fn collect_garbage(registry: &Arc<Registry>, interval: u64) {
     if interval == 0 {
         return;
     }
     loop {
         tokio::time::sleep(Duration::from_secs(interval)).await;
-        let keeper = keeper.clone();
-        match tokio::task::spawn_blocking(move || keeper.collect_garbage()).await {
+        let registry = registry.clone();
+        match tokio::task::spawn_blocking(move || registry.collect_garbage()).await {
             Ok(Ok(collected)) => {
                 tracing::info!(
                     blobs = collected.blobs,
@@ -141,7 +142,7 @@ async fn collect_garbage(keeper: &Keeper, interval: u64) {
                     "garbage was collected"
                 )
             }
-            Ok(Err(Error::InUse { .. })) => {
+            Ok(Err(Error::Layout(LayoutError::InUse { .. }))) => {
                 tracing::info!("garbage waits: another process adds to the folder")
             }
             Ok(Err(error)) => tracing::error!(
@@ -158,8 +159,7 @@ fn collect(args: &Gc, ui: &Ui) -> anyhow::Result<()> {
         garbage_grace: Duration::from_secs(args.gc_grace),
         ..ServerOptions::default()
     };
-    let (_, keeper) = router_and_keeper(Layout::init(&args.root)?, options);
-    let collected = keeper
+    let collected = Registry::new(Layout::init(&args.root)?, options)
         .collect_garbage()
         .with_context(|| format!("cannot collect garbage in {}", args.root.display()))?;
     ui.answer(

@@ -66,7 +66,7 @@ fn all(force: bool, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn finish(removed: Vec<String>, layout: &registry::Layout, ui: &Ui) -> anyhow::Result<()> {
-    let collected = layout.collect_garbage()?;
+    let collected = layout.collect_garbage([])?;
     ui.note(format_args!("freed {} in {} blobs", human_size(collected.bytes), collected.blobs));
     ui.answer(removed.join("\n"), &json!({ "removed": removed, "freed_bytes": collected.bytes }))
 }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use modelkit::{Filter, Source, UnpackOptions};
+use modelkit::{Existing, Filter, Selection, Sources, UnpackOptions};
 use registry::Reference;
 use serde_json::json;
 
 use crate::network::Network;
 use crate::output::{human_size, table};
 use crate::steps::bars::LayerBars;
-use crate::steps::found::{Place, Together, find};
+use crate::steps::found::{Place, find, together};
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -48,28 +48,26 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some(remote) = itself.remote() {
         ui.note(format_args!("{remote} is not in the local layout: its layers are streamed"));
     }
-    let together = Together::find(itself, &args.filter, args.include_remote, &args.network, ui)?;
-    let sources = together.sources();
+    let selection =
+        Selection { filters: args.filter.clone(), remote_datasets: args.include_remote };
+    let sources = together(itself, selection, &args.network, ui)?;
     if args.dry_run {
         return dry_run(&sources, &args.filter, ui);
     }
-    let options = UnpackOptions {
-        overwrite: args.overwrite,
-        ignore_existing: args.ignore_existing,
-        include_remote: args.include_remote,
-        ..UnpackOptions::default()
+    let existing = match (args.overwrite, args.ignore_existing) {
+        (true, _) => Existing::Replace,
+        (_, true) => Existing::Keep,
+        _ => Existing::Refuse,
     };
+    let options = UnpackOptions { existing, ..UnpackOptions::default() };
     let bars = LayerBars::new(ui);
-    let unpacked =
-        modelkit::unpack_from(&sources, &args.dir, &args.filter, &options, &mut |event| {
-            bars.show(event)
-        })
+    let unpacked = modelkit::unpack(&sources, &args.dir, &options, &|event| bars.show(event))
         .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
     for warning in &unpacked.warnings {
         ui.warn(warning);
     }
     let document = json!({
-        "digest": together.itself.kit.descriptor.digest().to_string(),
+        "digest": sources.kit().digest().to_string(),
         "dir": args.dir,
         "files": unpacked.files,
         "bytes": unpacked.bytes,
@@ -78,8 +76,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     ui.answer(args.dir.display(), &document)
 }
 
-fn dry_run(sources: &[Source<'_>], filters: &[Filter], ui: &Ui) -> anyhow::Result<()> {
-    let chosen = modelkit::chosen(sources, filters);
+fn dry_run(sources: &Sources<'_>, filters: &[Filter], ui: &Ui) -> anyhow::Result<()> {
+    let chosen = sources.layers();
     let rows: Vec<Vec<String>> = chosen
         .iter()
         .map(|chosen| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use modelkit::{ModelKit, Rebuilt};
+use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
@@ -50,16 +50,15 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some(dir) = &args.rebuild {
         let kit = ModelKit::read(&layout, &descriptor)?;
         let kitfile = match kitfile_in(dir) {
-            None if dir.is_dir() => kit.kitfile.clone(),
+            None if dir.is_dir() => kit.kitfile().clone(),
             found => read_kitfile(dir, found.as_deref(), ui)?,
         };
-        let rebuilt =
-            modelkit::rebuild(&kit, &kitfile, dir, &layout, &mut |_| ui.interrupt().flow())
-                .with_context(|| format!("cannot pack {} again", dir.display()))?;
+        let rebuilt = modelkit::rebuild(&kit, &kitfile, dir, &layout, &|_| ui.interrupt().flow())
+            .with_context(|| format!("cannot pack {} again", dir.display()))?;
         document["rebuilt"] = json!({
             "digest": rebuilt.digest.to_string(),
-            "sameManifest": rebuilt.same_manifest,
-            "equalManifest": rebuilt.equal_manifest,
+            "sameManifest": rebuilt.manifest == Likeness::Identical,
+            "equalManifest": rebuilt.manifest != Likeness::Different,
             "sameKitfile": rebuilt.same_kitfile,
         });
         judge(&rebuilt, &reference, ui)?;
@@ -72,13 +71,13 @@ fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()
     for warning in &rebuilt.warnings {
         ui.warn(warning);
     }
-    for layer in rebuilt.layers.iter().filter(|layer| !layer.same_content) {
+    for layer in rebuilt.layers.iter().filter(|layer| layer.blob == Likeness::Different) {
         ui.warn(format_args!("{} {} is not what {reference} holds", layer.section, layer.path));
     }
     if !rebuilt.same_kitfile {
         ui.warn(format_args!("its Kitfile does not say what that of {reference} says"));
     }
-    if rebuilt.same_manifest {
+    if rebuilt.manifest == Likeness::Identical {
         ui.note(format_args!("packed again: the same digest, {}", rebuilt.digest));
         return Ok(());
     }
@@ -88,7 +87,7 @@ fn judge(rebuilt: &Rebuilt, reference: &Reference, ui: &Ui) -> anyhow::Result<()
             rebuilt.digest
         );
     }
-    let how = if rebuilt.equal_manifest {
+    let how = if rebuilt.manifest == Likeness::Equal {
         "the same manifest, written in another order"
     } else {
         "another manifest"

@@ -8,6 +8,15 @@ use indicatif::ProgressBar;
 
 use crate::ui::Ui;
 
+/// Moves a bar on with the file of a hub that it stands for.
+pub(crate) fn move_on(bar: &ProgressBar) -> impl Fn(registry::Event) + Sync {
+    |event| {
+        if let registry::Event::FileProgress { bytes, .. } = event {
+            bar.set_position(bytes);
+        }
+    }
+}
+
 /// A bar for each layer at work.
 pub(crate) struct LayerBars<'a> {
     ui: &'a Ui,

@@ -3,13 +3,10 @@
 //! Only what the layout does not know is looked for elsewhere: a layout that cannot be read is an
 //! error, and none is made only to look into it.
 
-use std::io::{self, Read};
-
 use anyhow::Context as _;
-use modelkit::{Blobs, Filter, ModelKit, Role, Source};
+use modelkit::{ModelKit, Selection, Source, Sources};
 use registry::content::Descriptor;
-use registry::{Client, Error, Layout, Pulled, Reference};
-use tokio::runtime::Handle;
+use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
 use super::bars::BlobBars;
 use crate::failure::asked_wrongly;
@@ -35,26 +32,24 @@ pub(crate) struct Found {
 
 enum Opener {
     Local(Layout),
-    Remote(Remote),
+    Remote(RepositoryBlobs),
 }
 
 impl Found {
-    pub(crate) fn blobs(&self) -> &dyn Blobs {
-        match &self.blobs {
-            Opener::Local(layout) => layout,
-            Opener::Remote(remote) => remote,
-        }
-    }
-
-    fn source(&self, role: Role) -> Source<'_> {
-        Source { kit: &self.kit, blobs: self.blobs(), role }
+    /// The ModelKit with what opens its blobs.
+    pub(crate) fn into_source(self) -> Source<'static> {
+        let blobs: Box<dyn Blobs> = match self.blobs {
+            Opener::Local(layout) => Box::new(layout),
+            Opener::Remote(remote) => Box::new(remote),
+        };
+        Source { kit: self.kit, blobs }
     }
 
     /// The reference that it was found under in a registry; none when it is local.
     pub(crate) fn remote(&self) -> Option<&Reference> {
         match &self.blobs {
             Opener::Local(_) => None,
-            Opener::Remote(remote) => Some(&remote.reference),
+            Opener::Remote(remote) => Some(remote.reference()),
         }
     }
 }
@@ -67,7 +62,7 @@ pub(crate) fn here(reference: &Reference, ui: &Ui) -> anyhow::Result<Option<(Lay
     let Some(layout) = ui.layout_if_there()? else { return Ok(None) };
     match layout.resolve(reference) {
         Ok(descriptor) => Ok(Some((layout, descriptor))),
-        Err(Error::UnknownReference { .. }) => Ok(None),
+        Err(Error::Layout(LayoutError::UnknownReference { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -86,7 +81,7 @@ pub(crate) fn here_or_pulled(
     ui: &Ui,
 ) -> anyhow::Result<Descriptor> {
     match layout.resolve(reference) {
-        Err(Error::UnknownReference { .. }) if !reference.is_local() => {
+        Err(Error::Layout(LayoutError::UnknownReference { .. })) if !reference.is_local() => {
             Ok(pull(reference, layout, network, ui)?.descriptor)
         }
         found => Ok(found?),
@@ -139,91 +134,18 @@ pub(crate) fn find(
         })
         .with_context(|| format!("cannot read {reference}"))?;
     // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
-    let reference = reference.with_digest(kit.descriptor.digest().clone());
-    Ok(Found { kit, blobs: Opener::Remote(Remote { client, reference, runtime: ui.handle() }) })
+    let reference = reference.with_digest(kit.digest().clone());
+    Ok(Found { kit, blobs: Opener::Remote(client.blobs(&reference, ui.handle())) })
 }
 
-/// A ModelKit, and those that its model and its datasets come from.
-pub(crate) struct Together {
-    pub(crate) itself: Found,
-    parents: Vec<Found>,
-    datasets: Vec<(kitfile::ContextPath, Found)>,
-}
-
-impl Together {
-    /// Finds all that the filters need; other ModelKits with datasets only when they are asked for.
-    pub(crate) fn find(
-        itself: Found,
-        filters: &[Filter],
-        include_remote: bool,
-        network: &Network,
-        ui: &Ui,
-    ) -> anyhow::Result<Self> {
-        let mut parents = Vec::new();
-        if modelkit::any_matches_model(filters) {
-            modelkit::parents_with(&itself.kit.kitfile, |reference| -> anyhow::Result<ModelKit> {
-                let parent = find(reference, Place::Anywhere, network, ui)?;
-                let kit = parent.kit.clone();
-                parents.push(parent);
-                Ok(kit)
-            })?;
-        }
-        let remote = if include_remote {
-            modelkit::remote_datasets(&itself.kit, filters)?
-        } else {
-            Vec::new()
-        };
-        let datasets = remote
-            .into_iter()
-            .map(|(path, reference)| Ok((path, find(&reference, Place::Anywhere, network, ui)?)))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { itself, parents, datasets })
-    }
-
-    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
-        let mut sources = vec![self.itself.source(Role::Itself)];
-        sources.extend(self.parents.iter().map(|parent| parent.source(Role::Parent)));
-        sources.extend(
-            self.datasets.iter().map(|(path, found)| found.source(Role::Dataset(path.clone()))),
-        );
-        sources
-    }
-}
-
-/// The blobs of a repository in a registry.
-struct Remote {
-    client: Client,
-    reference: Reference,
-    runtime: Handle,
-}
-
-impl Blobs for Remote {
-    fn open(&self, descriptor: &Descriptor) -> registry::Result<Box<dyn Read + Send + '_>> {
-        let blob = self.client.blob(&self.reference, descriptor)?;
-        Ok(Box::new(Streamed { blob, piece: Vec::new(), at: 0, runtime: self.runtime.clone() }))
-    }
-}
-
-/// A blob on its way; the thread that reads it waits for the network.
-struct Streamed {
-    blob: registry::client::Blob,
-    piece: Vec<u8>,
-    at: usize,
-    runtime: Handle,
-}
-
-impl Read for Streamed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.runtime.block_on(self.blob.chunk()).map_err(io::Error::other)? {
-                Some(piece) => (self.piece, self.at) = (piece.into(), 0),
-                None => return Ok(0),
-            }
-        }
-        let rest = &self.piece[self.at..];
-        let n = rest.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&rest[..n]);
-        self.at += n;
-        Ok(n)
-    }
+/// Finds all that is needed for what is meant of a ModelKit.
+pub(crate) fn together(
+    itself: Found,
+    selection: Selection,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Sources<'static>> {
+    Sources::find(itself.into_source(), selection, |reference| {
+        Ok(find(reference, Place::Anywhere, network, ui)?.into_source())
+    })
 }

@@ -1,5 +1,6 @@
 //! A repository on a hub: which one is meant, and who asks.
 
+use registry::ClientOptions;
 use registry::hub::{Hub, RepoId};
 
 use super::token::{HUB, token};
@@ -29,7 +30,7 @@ impl Remote {
             .or_else(|| id.endpoint().map(str::to_owned))
             .unwrap_or_else(|| HUB.to_owned());
         let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, self::token(&endpoint, token))?;
+        let hub = Hub::new(&endpoint, self::token(&endpoint, token), &ClientOptions::default())?;
         Ok(Self { hub, id, revision, endpoint })
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 #[cfg(feature = "servers")]
 use axum::Router;
 #[cfg(feature = "servers")]
-use registry::server::{Door, run};
+use registry::server::{ListenOptions, run};
 use tokio::net::TcpListener;
 
 use crate::failure::WithHint as _;
@@ -31,18 +31,18 @@ pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
 pub(crate) fn serve(
     address: &str,
     router: Router,
-    door: Door,
+    options: ListenOptions,
     beside: impl Future<Output = ()>,
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let interrupt = ui.interrupt().clone();
     ui.serve(async {
         let listener = bind(address).await?;
-        let scheme = if door.tls.is_some() { "https" } else { "http" };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr()?);
         ui.answer(&url, &serde_json::json!({ "url": url }))?;
         tokio::select! {
-            () = run(listener, router, door, async move { interrupt.wait().await }) => Ok(()),
+            () = run(listener, router, options, async move { interrupt.wait().await }) => Ok(()),
             () = beside => Ok(()),
         }
     })

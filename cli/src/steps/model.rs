@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use fs_err as fs;
 use kitfile::{ContextPath, Kitfile};
-use modelkit::{Filter, ModelKit, UnpackOptions};
+use modelkit::{ModelKit, Selection, Sources, UnpackOptions};
 use registry::{Layout, Reference};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -95,15 +95,17 @@ pub(crate) fn unpacked(
     flow: &dyn Fn() -> ControlFlow<()>,
 ) -> anyhow::Result<ModelFolder> {
     let folder = env::temporary_folder()?;
-    let only_the_model: Filter = "model".parse().expect("kit's own word");
-    let options = UnpackOptions::default();
-    modelkit::unpack(&kit, layout, folder.path(), &[only_the_model], &options, &mut |_| flow())?;
+    let only_the_model = vec!["model".parse().expect("kit's own word")];
+    let selection = Selection { filters: only_the_model, ..Selection::default() };
+    let sources = Sources::local(kit, layout, selection)?;
+    modelkit::unpack(&sources, folder.path(), &UnpackOptions::default(), &|_| flow())?;
+    let kit = sources.kit();
     Ok(ModelFolder {
-        dir: model_folder(folder.path(), Some(&kit.kitfile))?,
-        digest: Some(kit.descriptor.digest().to_string()),
+        dir: model_folder(folder.path(), Some(kit.kitfile()))?,
+        digest: Some(kit.digest().to_string()),
         reference: Some(reference.to_string()),
-        kitfile: Some(serde_json::from_str(&kit.kitfile.to_json())?),
-        manifest: Some(kit.manifest_bytes),
+        kitfile: Some(serde_json::from_str(&kit.kitfile().to_json())?),
+        manifest: Some(kit.manifest_bytes().to_vec()),
         _unpacked: Some(folder),
     })
 }

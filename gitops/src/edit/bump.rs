@@ -1,3 +1,5 @@
+//! Points an app of a repository at another image, in every file that names it.
+
 use super::{descend, each_container, image_name, set_kustomize_image, splice::Edits};
 use crate::{
     Error, ImageRef, Name, Result, Tree,

@@ -1,3 +1,5 @@
+//! Replaces values of a YAML text in place; every other byte stays.
+
 use saphyr_parser::ScalarStyle;
 
 use crate::{

@@ -1,3 +1,5 @@
+//! Durations as Go writes them: `1h30m`, `10m0s`.
+
 use std::time::Duration;
 
 use crate::{Error, Result};

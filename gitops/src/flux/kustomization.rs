@@ -1,3 +1,5 @@
+//! Flux' Kustomization: which folder of which source is applied, how, and how often.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};

@@ -1,3 +1,5 @@
+//! Flux' GitRepository: which branch of which repository is fetched.
+
 use std::time::Duration;
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! Collects the objects of a kustomization and of all that it refers to, and transforms them.
+
 use super::{
     file::{Kustomization, Labels},
     generate, images, labels, names,

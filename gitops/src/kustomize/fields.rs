@@ -1,3 +1,5 @@
+//! Walks to the fields of an object that a path of keys means.
+
 use serde_json::{Map, Value};
 
 /// Visits every value at a path of keys; lists on the way are walked through.

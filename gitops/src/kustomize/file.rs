@@ -1,3 +1,5 @@
+//! The file `kustomization.yaml`: the fields that are known, read strictly.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

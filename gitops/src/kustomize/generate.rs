@@ -1,3 +1,5 @@
+//! `configMapGenerator` and `secretGenerator`: objects made of literals and files.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};

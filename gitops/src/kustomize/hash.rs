@@ -1,3 +1,5 @@
+//! The hash that generated objects carry in their names.
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -60,36 +62,11 @@ fn content(kind: &str, fields: &[(&str, Option<Value>)]) -> Value {
     Value::Object(map)
 }
 
-/// JSON as Go's encoder writes it: sorted keys, and `<`, `>`, `&` and two line separators escaped.
+/// JSON as Go's encoder writes it: sorted keys, and `<`, `>`, `&` and two line separators escaped,
+/// which stand in texts only.
 fn go_json(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            let entries: Vec<_> = entries
-                .into_iter()
-                .map(|(key, value)| format!("{}:{}", go_text(key), go_json(value)))
-                .collect();
-            format!("{{{}}}", entries.join(","))
-        }
-        Value::Array(elements) => {
-            format!("[{}]", elements.iter().map(go_json).collect::<Vec<_>>().join(","))
-        }
-        Value::String(text) => go_text(text),
-        other => other.to_string(),
-    }
-}
-
-fn go_text(text: &str) -> String {
-    let quoted = Value::String(text.to_owned()).to_string();
-    let mut out = String::with_capacity(quoted.len());
-    for c in quoted.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)))
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    let mut value = value.clone();
+    value.sort_all_objects();
+    let escape = |json: String, c: char| json.replace(c, &format!("\\u{:04x}", u32::from(c)));
+    ['<', '>', '&', '\u{2028}', '\u{2029}'].into_iter().fold(value.to_string(), escape)
 }

@@ -1,3 +1,5 @@
+//! `images`: other names, tags and digests for the images of containers.
+
 use regex::Regex;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! `labels`, `commonLabels` and `commonAnnotations`, with the selectors where they belong.
+
 use std::collections::BTreeMap;
 
 use super::{

@@ -47,13 +47,8 @@ pub struct Overlay {
     pub patches: Vec<Patch>,
 }
 
-/// Builds the kustomization in a folder of the tree.
-pub fn build(tree: &Tree, path: &str) -> Result<Vec<Object>> {
-    build_with(tree, path, &Overlay::default())
-}
-
-/// Builds the kustomization in a folder of the tree, with further fields laid over it.
-pub fn build_with(tree: &Tree, path: &str, overlay: &Overlay) -> Result<Vec<Object>> {
+/// Builds the kustomization in a folder of the tree, with an overlay, which may be empty.
+pub fn build(tree: &Tree, path: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     let failed = |source| Error::Build { path: path.to_owned(), source: Box::new(source) };
     let folder = tree::normalize(path).map_err(failed)?;
     run(tree, &folder, overlay).map_err(failed)

@@ -1,3 +1,5 @@
+//! `namePrefix`, `nameSuffix`, `namespace` and `replicas`.
+
 use serde_json::Value;
 
 use super::{

@@ -1,3 +1,5 @@
+//! References from object to object follow a name or namespace that changed.
+
 use serde_json::Value;
 
 use super::{

@@ -1,3 +1,5 @@
+//! An object on its way through a build, with the names that it has had.
+
 use crate::{Object, ObjectId};
 
 /// An object on its way through a build, with what it was called before.

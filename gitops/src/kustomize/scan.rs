@@ -1,3 +1,5 @@
+//! The kustomization that Flux generates for a folder that has none.
+
 use super::file::FILE_NAMES;
 use crate::{Error, Object, Result, Tree, tree, yaml};
 

@@ -1,3 +1,5 @@
+//! `sortOptions`: the order in which a build prints its objects.
+
 use super::{
     file::{Order, SortOptions},
     resource::Resource,

@@ -30,6 +30,10 @@ pub const OWNER_NAME: &str = "kustomize.toolkit.fluxcd.io/name";
 /// Label of every object: the namespace of the Kustomization that it belongs to.
 pub const OWNER_NAMESPACE: &str = "kustomize.toolkit.fluxcd.io/namespace";
 
+/// The least time between two looks at what is not healthy yet, so that no listener makes this
+/// spin.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Where objects live.
 pub trait Cluster {
     /// The objects that carry the owner labels of this Kustomization, as they were applied last.
@@ -58,8 +62,8 @@ pub enum Event<'a> {
     Built(usize),
     /// An object changed.
     Changed(&'a Change),
-    /// These objects are not healthy yet. Whoever listens pauses here before the next look, and
-    /// answers `Break` to end the wait.
+    /// These objects are not healthy yet. Whoever listens may wait here until something changed,
+    /// and answers `Break` to end the wait; the next look comes after a short pause in any case.
     Waiting(&'a [(ObjectId, Health)]),
 }
 
@@ -74,9 +78,15 @@ pub fn reconcile(
     cluster: &mut dyn Cluster,
     on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Outcome {
-    let mut turn =
-        Turn { kustomization, artifact, cluster, on, inventory: Vec::new(), changes: Vec::new() };
-    let (ready, applied) = match turn.run() {
+    let mut reconciliation = Reconciliation {
+        kustomization,
+        artifact,
+        cluster,
+        on,
+        inventory: Vec::new(),
+        changes: Vec::new(),
+    };
+    let (ready, applied) = match reconciliation.run() {
         Ok(()) => (
             Condition {
                 status: Status::True,
@@ -94,8 +104,8 @@ pub fn reconcile(
         ready,
         attempted_revision: artifact.revision.to_owned(),
         applied_revision: applied.then(|| artifact.revision.to_owned()),
-        inventory: turn.inventory,
-        changes: turn.changes,
+        inventory: reconciliation.inventory,
+        changes: reconciliation.changes,
     }
 }
 
@@ -117,7 +127,7 @@ pub fn waits_for(
 /// Builds what a Kustomization asks for: its folder with its own fields laid over, common metadata,
 /// and owner labels.
 pub fn build(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
-    let mut objects = kustomize::build_with(tree, &kustomization.path, &kustomization.overlay)?;
+    let mut objects = kustomize::build(tree, &kustomization.path, &kustomization.overlay)?;
     for object in &mut objects {
         kustomization.common_labels.iter().for_each(|(key, value)| object.set_label(key, value));
         kustomization
@@ -142,7 +152,7 @@ impl Failure {
     }
 }
 
-struct Turn<'a> {
+struct Reconciliation<'a> {
     kustomization: &'a Kustomization,
     artifact: Artifact<'a>,
     cluster: &'a mut dyn Cluster,
@@ -151,7 +161,7 @@ struct Turn<'a> {
     changes: Vec<Change>,
 }
 
-impl Turn<'_> {
+impl Reconciliation<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         let live = self
             .cluster
@@ -251,12 +261,14 @@ impl Turn<'_> {
             if start.elapsed() >= self.kustomization.timeout {
                 return Err(unhealthy(start.elapsed(), "timeout waiting for", &health));
             }
+            let next = Instant::now() + PAUSE;
             if (self.on)(Event::Waiting(&health)).is_break() {
                 return Err(Failure::new(
                     "HealthCheckCanceled",
                     format!("health check canceled after {}", rounded(start.elapsed())),
                 ));
             }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     }
 

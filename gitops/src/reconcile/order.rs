@@ -1,3 +1,5 @@
+//! The order in which objects are applied and deleted.
+
 use std::cmp::Ordering;
 
 use crate::ObjectId;

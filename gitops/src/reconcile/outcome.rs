@@ -1,3 +1,5 @@
+//! What came of a reconciliation, and the status that tells it.
+
 use std::time::SystemTime;
 
 use serde_json::{Value, json};

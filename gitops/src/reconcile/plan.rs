@@ -1,3 +1,5 @@
+//! What has to happen so that what is live becomes what is desired.
+
 use serde_json::Value;
 
 use super::order;

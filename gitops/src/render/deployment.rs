@@ -1,3 +1,5 @@
+//! The Deployment of a release: image, probes, sizes, and rights that it has not.
+
 use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, labels};
 use crate::{Release, yaml::scalar};
 

@@ -143,7 +143,7 @@ spec:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check, flux};
+    use crate::{check, flux, kustomize::Overlay};
 
     fn release(app: &str) -> Release {
         Release::new(
@@ -170,7 +170,8 @@ mod tests {
         let mut release = release("12");
         release.modelkit = Some("host/x: {y}".to_owned());
         release.environment.insert("A".to_owned(), "on\n# x".to_owned());
-        let objects = crate::kustomize::build(&render(&release), "apps/12").unwrap();
+        let objects =
+            crate::kustomize::build(&render(&release), "apps/12", &Overlay::default()).unwrap();
         let deployment = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
         assert_eq!((deployment.name(), deployment.namespace()), ("12", "12"));
         assert_eq!(

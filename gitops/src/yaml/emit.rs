@@ -1,3 +1,5 @@
+//! Prints YAML as kustomize does: sorted keys, and quotes where a reader would see another type.
+
 use serde_json::Value;
 
 use super::resolve::is_ambiguous;

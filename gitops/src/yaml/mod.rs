@@ -3,13 +3,13 @@
 //! They are written in Go, whose parser is neither YAML 1.1 nor 1.2: `0644` is an octal number,
 //! `yes` a text, and other readers of the same files take `yes` for true. `serde_yaml` follows 1.2,
 //! where `0644` is a text and `yes` needs no quotes, so this crate has a reader and a printer of
-//! its own on top of a marked parser, which lossless edits need anyway.
+//! its own on top of a parser of nodes, which lossless edits need anyway.
 
 mod emit;
-mod marked;
+mod node;
 mod resolve;
 mod value;
 
 pub(crate) use emit::{emit, scalar};
-pub(crate) use marked::{Data, Node, documents};
+pub(crate) use node::{Data, Node, documents};
 pub(crate) use value::parse_all;

@@ -1,3 +1,5 @@
+//! What a plain scalar means to Kubernetes' Go tools, and could mean to other readers.
+
 use serde_json::{Number, Value};
 
 /// What a plain scalar means to Go's YAML parser (`go.yaml.in/yaml/v3`, resolve.go), as JSON has

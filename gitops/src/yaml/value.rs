@@ -1,10 +1,12 @@
+//! YAML as JSON values, as Kubernetes reads it.
+
 use std::collections::BTreeMap;
 
 use saphyr_parser::ScalarStyle;
 use serde_json::{Map, Value};
 
 use super::{
-    marked::{Data, Node, documents},
+    node::{Data, Node, documents},
     resolve,
 };
 use crate::{Error, Result};

@@ -1,7 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
-use kit_gitops::{Object, Tree, kustomize};
+use kit_gitops::{
+    Object, Tree,
+    kustomize::{self, Overlay},
+};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kustomize")
@@ -11,7 +14,7 @@ fn testdata() -> PathBuf {
 fn build(case: &Path) -> kit_gitops::Result<Vec<Object>> {
     let tree = Tree::read(&case.join("input"))?;
     let folder = if tree.has_folder("overlay") { "overlay" } else { "" };
-    kustomize::build(&tree, folder)
+    kustomize::build(&tree, folder, &Overlay::default())
 }
 
 #[test]
@@ -40,9 +43,9 @@ fn builds_are_what_kubectl_kustomize_makes() {
 }
 
 fn error(files: &[(&str, &str)]) -> String {
-    let tree: Tree =
-        files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-    let mut error: &dyn std::error::Error = &kustomize::build(&tree, "app").unwrap_err();
+    let tree = Tree::from_files(files.iter().copied()).unwrap();
+    let mut error: &dyn std::error::Error =
+        &kustomize::build(&tree, "app", &Overlay::default()).unwrap_err();
     let mut text = error.to_string();
     while let Some(source) = error.source() {
         text += &format!(": {source}");
@@ -245,7 +248,7 @@ fn a_folder_without_a_kustomization_gets_the_one_that_flux_generates() {
         ),
         ("app/k/c.yaml", object("c")),
     ];
-    let mut tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+    let mut tree = Tree::from_files(files).unwrap();
     tree.insert("shared/d.yaml", object("d")).unwrap();
     tree.insert("app/notes.txt", "not YAML: [").unwrap();
     tree.insert("app/comments.yaml", "# nothing\n").unwrap();
@@ -258,12 +261,15 @@ fn a_folder_without_a_kustomization_gets_the_one_that_flux_generates() {
         - k
     "#]]
     .assert_eq(&kustomize::generate(&tree, "app").unwrap());
-    let names: Vec<_> = kustomize::build(&tree, "./app/")
+    let names: Vec<_> = kustomize::build(&tree, "./app/", &Overlay::default())
         .unwrap()
         .iter()
         .map(|object| object.name().to_owned())
         .collect();
     assert_eq!(names, ["a", "b", "x-c", "x-d"]);
     tree.insert("app/values.yaml", "a: 1\n").unwrap();
-    assert!(kustomize::build(&tree, "app").is_err(), "Flux takes every YAML file for objects");
+    assert!(
+        kustomize::build(&tree, "app", &Overlay::default()).is_err(),
+        "Flux takes every YAML file for objects"
+    );
 }

@@ -56,7 +56,7 @@ impl Cluster for Memory {
 }
 
 fn tree(files: &[(&str, &str)]) -> Tree {
-    files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    Tree::from_files(files.iter().copied()).unwrap()
 }
 
 fn app(extra: &str) -> flux::Kustomization {

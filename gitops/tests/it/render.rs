@@ -6,7 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use expect_test::expect_file;
-use kit_gitops::{Bootstrap, Object, Release, Tree, bootstrap, kustomize, render};
+use kit_gitops::{
+    Bootstrap, Object, Release, Tree, bootstrap,
+    kustomize::{self, Overlay},
+    render,
+};
 use serde_json::Value;
 
 fn digest(c: char) -> String {
@@ -193,7 +197,11 @@ fn rendered_trees_build_the_same_with_kubectl() {
             };
             assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
             let theirs = Object::parse_all(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
-            assert_eq!(kustomize::build(&tree, &folder).unwrap(), theirs, "{case}/{folder}");
+            assert_eq!(
+                kustomize::build(&tree, &folder, &Overlay::default()).unwrap(),
+                theirs,
+                "{case}/{folder}"
+            );
         }
     }
 }

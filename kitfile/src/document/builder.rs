@@ -1,3 +1,5 @@
+//! Puts the tree of a document together from the parser's events, within bounds.
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -50,8 +52,14 @@ struct Map {
     /// What the merge key `<<` brings.
     merge: Option<Field>,
     seen: HashSet<String>,
-    /// A key that waits for its value, and whether it is the merge key.
-    key: Option<(String, bool, Marker)>,
+    /// A key that waits for its value.
+    key: Option<Key>,
+}
+
+struct Key {
+    text: String,
+    at: Marker,
+    is_merge: bool,
 }
 
 impl Builder {
@@ -163,10 +171,10 @@ impl Builder {
         match &mut open.kind {
             Kind::Sequence(items) => items.push(node),
             Kind::Mapping(map) => match map.key.take() {
-                Some((key, is_merge, at)) => {
+                Some(Key { text, at, is_merge }) => {
                     let characters = (at.index(), span.end.index());
                     let field =
-                        Field { key, position: position(at), span: characters, value: node };
+                        Field { key: text, position: position(at), span: characters, value: node };
                     if is_merge { map.merge = Some(field) } else { map.fields.push(field) }
                 }
                 None => map.key = Some(new_key(&node, &mut map.seen, span)?),
@@ -183,18 +191,14 @@ impl Weight {
     }
 }
 
-fn new_key(
-    node: &Node,
-    seen: &mut HashSet<String>,
-    span: Span,
-) -> Result<(String, bool, Marker), Problem> {
+fn new_key(node: &Node, seen: &mut HashSet<String>, span: Span) -> Result<Key, Problem> {
     let Content::Scalar { text, plain, .. } = &node.content else {
         return Err(problem("a key must be a plain text", span.start));
     };
     if !seen.insert(text.clone()) {
         return Err(problem(format!("the key `{text}` stands here twice"), span.start));
     }
-    Ok((text.clone(), *plain && text == "<<", span.start))
+    Ok(Key { text: text.clone(), at: span.start, is_merge: *plain && text == "<<" })
 }
 
 /// A map's own fields, then what it merges: that never replaces one.

@@ -11,11 +11,11 @@ use saphyr_parser::{Event, Marker, Parser};
 
 use crate::Problem;
 use crate::problem::Position;
-
 use builder::Builder;
 
 /// The longest text that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;
+
 /// A value and where it stands.
 #[derive(Debug)]
 pub(crate) struct Node {

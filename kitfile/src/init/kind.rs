@@ -1,3 +1,5 @@
+//! What a file is, by its name and by what it begins with.
+
 use super::FileInfo;
 use super::header::Weights;
 

@@ -8,10 +8,9 @@ mod model;
 
 use std::collections::BTreeMap;
 
+use crate::{Code, Dataset, Doc, Kitfile, McpServer, Package, Prompt};
 use card::Card;
 use kind::Kind;
-
-use crate::{Code, Dataset, Doc, Kitfile, McpServer, Package, Prompt};
 
 /// Up to so many files that nobody knows become layers of their own; more become one layer, the
 /// rest of the folder.
@@ -29,6 +28,14 @@ pub struct FileInfo {
     pub head: Vec<u8>,
 }
 
+/// How to guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InitOptions {
+    /// Folders so many levels deep are gone through file by file (kit's `--depth`), deeper ones are
+    /// one layer each; [`usize::MAX`] for all of them.
+    pub depth: usize,
+}
+
 /// Whether the guess goes by what a file begins with; of other files the name tells all.
 pub fn needs_head(path: &str) -> bool {
     let file = FileInfo { path: path.to_owned(), size: 0, head: Vec::new() };
@@ -43,13 +50,18 @@ pub fn needs_head(path: &str) -> bool {
 ///
 /// `name` becomes the package's name; of a name such as `org/model`, as hubs have it, the first
 /// part becomes its author.
-pub fn init(name: &str, files: &[FileInfo]) -> Kitfile {
-    init_to_depth(name, files, 0)
-}
-
-/// The same, where folders so many levels deep are gone through file by file (kit's `--depth`);
-/// [`usize::MAX`] for all of them.
-pub fn init_to_depth(name: &str, files: &[FileInfo], depth: usize) -> Kitfile {
+///
+/// ```
+/// use kitfile::{FileInfo, InitOptions};
+///
+/// let file = |path: &str| FileInfo { path: path.to_owned(), size: 9, head: Vec::new() };
+/// let files = [file("model/weights.gguf"), file("data/train.csv"), file("README.md")];
+/// let kitfile = kitfile::init("org/sentiment", &files, &InitOptions::default());
+/// assert_eq!(kitfile.package.authors, ["org"]);
+/// assert_eq!(kitfile.model.unwrap().path, "model/weights.gguf");
+/// assert_eq!(kitfile.datasets[0].path, "data/");
+/// ```
+pub fn init(name: &str, files: &[FileInfo], options: &InitOptions) -> Kitfile {
     let mut files: Vec<&FileInfo> = files.iter().collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut guess = Guess::default();
@@ -64,7 +76,7 @@ pub fn init_to_depth(name: &str, files: &[FileInfo], depth: usize) -> Kitfile {
         return whole_skill(package, Card::of(skill));
     }
     guess.root(files.iter().copied().filter(|file| !file.path.contains('/')));
-    guess.folders("", &files, depth);
+    guess.folders("", &files, options.depth);
     guess.finish(package)
 }
 

@@ -12,20 +12,24 @@ pub(super) enum Place {
 
 /// A text on one line, quoted only where it would be read as something else.
 pub(super) fn text(value: &str, place: Place) -> String {
-    let look = Look::of(value);
+    let analysis = Analysis::of(value);
     let is_merge = place == Place::Key && value == "<<";
     let is_text = !is_merge && scalar::is_text(value) && !is_old_bool(value) && !is_base_60(value);
-    let plain = look.plain && !(place == Place::Flow && look.flow_indicators);
-    if !is_text || look.lines || !look.single_quoted {
+    if !is_text || analysis.lines || !analysis.single_quoted {
         return double_quoted(value);
     }
-    if plain { value.to_owned() } else { format!("'{}'", value.replace('\'', "''")) }
+    let is_plain = match analysis.plain {
+        Plain::Anywhere => true,
+        Plain::OutsideFlow => place != Place::Flow,
+        Plain::Nowhere => false,
+    };
+    if is_plain { value.to_owned() } else { format!("'{}'", value.replace('\'', "''")) }
 }
 
 /// Whether a text with line breaks may stand line by line as it is.
 pub(super) fn fits_block(value: &str) -> bool {
-    let look = Look::of(value);
-    look.lines && !look.special && !look.loose_space
+    let analysis = Analysis::of(value);
+    analysis.lines && !analysis.special && !analysis.loose_space
 }
 
 fn double_quoted(value: &str) -> String {
@@ -57,12 +61,18 @@ fn double_quoted(value: &str) -> String {
     out
 }
 
-/// What a text looks like to YAML.
-struct Look {
-    /// It may stand unquoted outside of `[]` and `{}`.
-    plain: bool,
-    /// It may not within them.
-    flow_indicators: bool,
+/// Where a text may stand unquoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Plain {
+    Anywhere,
+    /// Not within `[]` and `{}`.
+    OutsideFlow,
+    Nowhere,
+}
+
+/// What a text is to YAML.
+struct Analysis {
+    plain: Plain,
     /// It may stand in single quotes.
     single_quoted: bool,
     /// It has line breaks.
@@ -72,7 +82,7 @@ struct Look {
     special: bool,
 }
 
-impl Look {
+impl Analysis {
     fn of(value: &str) -> Self {
         let lines = value.contains('\n');
         let special = value.chars().any(|c| {
@@ -80,11 +90,9 @@ impl Look {
         });
         let loose_space = value.ends_with(' ') || value.contains(" \n");
         let edge = value.starts_with(' ') || value.ends_with(' ');
-        let (block_indicators, flow_indicators) = indicators(value);
         let single_quoted = !special && !lines && !value.contains('\t');
         Self {
-            plain: single_quoted && !edge && !block_indicators,
-            flow_indicators,
+            plain: if single_quoted && !edge { plain(value) } else { Plain::Nowhere },
             single_quoted,
             lines,
             loose_space,
@@ -93,31 +101,33 @@ impl Look {
     }
 }
 
-/// Whether a text holds what YAML gives a meaning to: anywhere, and within `[]` and `{}`.
-fn indicators(value: &str) -> (bool, bool) {
-    let mut block = value.starts_with("---") || value.starts_with("...");
-    let mut flow = block;
+/// Where a text may stand unquoted, by the characters that YAML gives a meaning to.
+fn plain(value: &str) -> Plain {
+    if value.starts_with("---") || value.starts_with("...") {
+        return Plain::Nowhere;
+    }
+    let mut plain = Plain::Anywhere;
     let mut before = ' ';
     let mut chars = value.chars().enumerate().peekable();
     while let Some((i, c)) = chars.next() {
         let ends = chars.peek().is_none_or(|(_, next)| matches!(next, ' ' | '\t'));
-        match c {
+        let here = match c {
             '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
             | '@' | '`'
                 if i == 0 =>
             {
-                (block, flow) = (true, true);
+                Plain::Nowhere
             }
-            '?' if i == 0 && ends => (block, flow) = (true, true),
-            '-' if i == 0 && ends => (block, flow) = (true, true),
-            ',' | '?' | '[' | ']' | '{' | '}' => flow = true,
-            ':' => (block, flow) = (block || ends, true),
-            '#' if matches!(before, ' ' | '\t' | '\n') => (block, flow) = (true, true),
-            _ => {}
-        }
+            '?' | '-' if i == 0 && ends => Plain::Nowhere,
+            ':' if ends => Plain::Nowhere,
+            '#' if matches!(before, ' ' | '\t' | '\n') => Plain::Nowhere,
+            ',' | '?' | '[' | ']' | '{' | '}' | ':' => Plain::OutsideFlow,
+            _ => Plain::Anywhere,
+        };
+        plain = plain.max(here);
         before = c;
     }
-    (block, flow)
+    plain
 }
 
 /// Printable in the basic plane; the rest is escaped, as `yaml.v3` does it.

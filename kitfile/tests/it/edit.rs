@@ -1,8 +1,9 @@
-use expect_test::{Expect, expect};
-use serde_json::json;
+//! Edits of the model section: what changes, and that nothing else does.
 
+use expect_test::{Expect, expect};
 use kitfile::edit::set_model;
 use kitfile::{Kitfile, Model, ModelPart};
+use serde_json::json;
 
 fn check(text: &str, change: impl FnOnce(&mut Model), expected: Expect) {
     let before = Kitfile::parse(text).expect("a correct Kitfile").kitfile;

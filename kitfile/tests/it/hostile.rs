@@ -1,7 +1,8 @@
+//! Texts that are made to hurt: they are refused, quickly.
+
 use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
-
 use kitfile::Kitfile;
 
 /// Reads a text that is meant to be costly, and expects to be told so soon.

@@ -1,9 +1,14 @@
-use expect_test::{Expect, expect};
+//! What is guessed from a folder's files.
 
-use kitfile::{FileInfo, Kitfile, init, needs_head};
+use expect_test::{Expect, expect};
+use kitfile::{FileInfo, InitOptions, Kitfile, needs_head};
 
 fn file(path: &str, size: u64, head: impl Into<Vec<u8>>) -> FileInfo {
     FileInfo { path: path.to_owned(), size, head: head.into() }
+}
+
+fn init(name: &str, files: &[FileInfo]) -> Kitfile {
+    kitfile::init(name, files, &InitOptions::default())
 }
 
 /// Files of which nothing but the name counts.
@@ -479,4 +484,19 @@ fn what_names_tell_needs_no_look() {
     ];
     assert_eq!(needing(&all), all);
     assert_eq!(needing(&["data.csv", "train.py", "notes.pdf", ".hidden", "tool.mcpb"]), [""; 0]);
+}
+
+#[test]
+fn folders_are_gone_through_to_the_depth_that_is_asked_for() {
+    let files = names(&["a/b/c/x.csv", "a/y.csv"]);
+    for (depth, expected) in [
+        (0, &["a/"][..]),
+        (1, &["a/y.csv", "a/b/"]),
+        (2, &["a/y.csv", "a/b/c/"]),
+        (usize::MAX, &["a/y.csv", "a/b/c/x.csv"]),
+    ] {
+        let kitfile = kitfile::init("n", &files, &InitOptions { depth });
+        let paths: Vec<_> = kitfile.datasets.iter().map(|dataset| &*dataset.path).collect();
+        assert_eq!(paths, expected, "{depth}");
+    }
 }

@@ -1,5 +1,6 @@
-use expect_test::{Expect, expect};
+//! Kitfiles as people write them, and what is made of them.
 
+use expect_test::{Expect, expect};
 use kitfile::{Kitfile, Section};
 
 fn check(text: &str, problems: Expect) {

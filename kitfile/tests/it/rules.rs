@@ -1,5 +1,6 @@
-use expect_test::expect_file;
+//! The rules of a Kitfile's values, held against kit's own.
 
+use expect_test::expect_file;
 use kitfile::{Kitfile, Problem};
 
 use crate::cases;
@@ -13,14 +14,14 @@ fn every_problem_is_told_with_its_place() {
         told += &format!("=== {name}\n");
         told += &match Kitfile::parse(&text) {
             Ok(parsed) => lines("warning: ", &parsed.warnings) + "ok\n",
-            Err(problems) => lines("", &problems.0),
+            Err(problems) => lines("", &problems),
         };
     }
     expect_file!["../../testdata/rules/problems.txt"].assert_eq(&told);
 }
 
-fn lines(before: &str, problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{before}{problem}\n")).collect()
+fn lines<'a>(before: &str, problems: impl IntoIterator<Item = &'a Problem>) -> String {
+    problems.into_iter().map(|problem| format!("{before}{problem}\n")).collect()
 }
 
 /// Where the two differ, we are the stricter ones, but for a single author.

@@ -1,6 +1,7 @@
-use serde_json::Value;
+//! The JSON Schema for editors, held against the parser.
 
 use kitfile::{Kitfile, SCHEMA};
+use serde_json::Value;
 
 use crate::cases;
 

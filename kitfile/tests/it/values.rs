@@ -1,3 +1,5 @@
+//! What unquoted YAML means, and how values are written, held against kit's own.
+
 use kitfile::Kitfile;
 
 use crate::cases;

@@ -3,9 +3,10 @@
 #![no_main]
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use modelkit::archive::{Folder, Limits, extract};
+use modelkit::archive::{ExtractOptions, Folder, Limits, extract};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let outside = tempfile::tempdir().expect("a folder can be made");
@@ -13,7 +14,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     fs::create_dir(&inside).expect("a folder can be made");
     let into = Folder::open(&inside).expect("the folder is there");
     let limits = Limits { max_entries: 100, ..Limits::default() };
-    let _ = extract(&mut &*bytes, &into, &limits, &mut |_| Ok(()));
+    let options = ExtractOptions { limits, ..ExtractOptions::default() };
+    let _ = extract(&mut &*bytes, &into, &options, &|_| ControlFlow::Continue(()));
     assert_eq!(fs::read_dir(outside.path()).expect("it is there").count(), 1);
     check(&inside);
 });

@@ -35,6 +35,15 @@ pub enum Content {
     File(FileOnDisk),
 }
 
+/// What a header says that an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Folder,
+    File,
+    /// A file that may be executed.
+    Executable,
+}
+
 /// A regular file as it was when packing was planned: it must be the same when it is packed.
 ///
 /// A plan holds one for each file, so it is small: a hundred thousand files are some 15 MB.
@@ -141,6 +150,14 @@ impl Content {
             Self::Folder => 0,
             Self::Bytes { bytes, .. } => bytes.len() as u64,
             Self::File(file) => file.stamp.size,
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Folder => Kind::Folder,
+            _ if self.is_executable() => Kind::Executable,
+            _ => Kind::File,
         }
     }
 

@@ -1,12 +1,14 @@
 //! Extracts archives without trusting them.
 
-use std::io::{self, BufRead};
+use std::io::{BufRead, Write as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::beneath::Folder;
+use super::entry::Kind;
+use super::folder::Folder;
 use super::read::{Archive, Found};
 use super::small::{SMALL, SmallFiles};
-use crate::error::Refused;
+use crate::error::{Refused, go_on};
 
 /// How much may come out of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,21 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_ratio: 200, free_bytes: 256 << 20, max_entries: 10_000_000 }
+    }
+}
+
+/// How to extract an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtractOptions {
+    /// How much may come out of it.
+    pub limits: Limits,
+    /// How many threads write small files; with one, whoever reads also writes.
+    pub n_threads: usize,
+}
+
+impl Default for ExtractOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), n_threads: 1 }
     }
 }
 
@@ -41,26 +58,15 @@ pub struct Extracted {
 /// is refused.
 /// An archive that is refused in the middle has left entries behind: extract into a folder of your
 /// own, verify the digest, and move what is in it into place, as [`unpack`](crate::unpack()) does.
-/// `wrote` hears the number of content bytes as they are written; its error stops the extraction.
+/// `on` hears the number of content bytes as they are written; `Break` stops the extraction.
 pub fn extract(
     stream: &mut dyn BufRead,
     into: &Folder,
-    limits: &Limits,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    options: &ExtractOptions,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Extracted, Refused> {
-    extract_with(stream, into, limits, 1, wrote)
-}
-
-/// The same, where small files are written by so many threads.
-pub(crate) fn extract_with(
-    stream: &mut dyn BufRead,
-    into: &Folder,
-    limits: &Limits,
-    n_threads: usize,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
-) -> Result<Extracted, Refused> {
-    let mut small = SmallFiles::new(n_threads);
-    let extracted = entries(stream, into, limits, &mut small, wrote);
+    let mut small = SmallFiles::new(options.n_threads);
+    let extracted = entries(stream, into, &options.limits, &mut small, on);
     // What a writer met may be what made the reader stop.
     small.finish()?;
     extracted
@@ -71,7 +77,7 @@ fn entries(
     into: &Folder,
     limits: &Limits,
     small: &mut SmallFiles,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Extracted, Refused> {
     let mut archive = Archive::new(stream);
     let mut extracted = Extracted::default();
@@ -85,20 +91,20 @@ fn entries(
                 limit: limits.max_entries,
             });
         }
-        if found.is_folder {
+        if found.kind == Kind::Folder {
             into.create_folders(&found.path)?;
             continue;
         }
-        let (folder, name) = found.path.rsplit_once('/').unwrap_or((".", &found.path));
+        let folder = found.path.rsplit_once('/').map_or(".", |(folder, _)| folder);
         if parent.as_ref().is_none_or(|(path, _)| path != folder) {
             parent = Some((folder.to_owned(), Arc::new(into.create_folders(folder)?)));
         }
         let (_, folder) = parent.as_ref().expect("set above");
         if found.size <= SMALL {
             small.add(&mut archive, &found, folder)?;
-            wrote(found.size)?;
+            go_on(on(found.size))?;
         } else {
-            file(&mut archive, &found, folder, name, wrote)?;
+            file(&mut archive, &found, folder, on)?;
         }
         extracted.n_files += 1;
         extracted.bytes += found.size;
@@ -122,8 +128,8 @@ pub(crate) fn for_each_file(
         if n_entries > max_entries {
             return Err(Refused::Limit { what: "the number of entries", limit: max_entries });
         }
-        if !found.is_folder {
-            each(&found.path, found.is_executable, &mut archive)?;
+        if found.kind != Kind::Folder {
+            each(&found.path, found.kind == Kind::Executable, &mut archive)?;
         }
     }
     Ok(())
@@ -133,12 +139,9 @@ fn file<R: BufRead>(
     archive: &mut Archive<R>,
     found: &Found,
     folder: &Folder,
-    name: &str,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<(), Refused> {
-    use std::io::Write as _;
-
-    let mut file = create(folder, name, found.is_executable, &found.path)?;
+    let mut file = folder.create_entry(&found.path, found.kind == Kind::Executable)?;
     let mut left = found.size;
     while left > 0 {
         let bytes = archive.content()?;
@@ -149,22 +152,7 @@ fn file<R: BufRead>(
         file.write_all(bytes)?;
         archive.consume(n);
         left -= n as u64;
-        wrote(n as u64)?;
+        go_on(on(n as u64))?;
     }
     Ok(())
-}
-
-/// Makes a file that must not be there yet.
-pub(super) fn create(
-    folder: &Folder,
-    name: &str,
-    executable: bool,
-    path: &str,
-) -> Result<std::fs::File, Refused> {
-    match folder.create_file(name, executable) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Refused::Entry { name: path.escape_debug().to_string(), problem: "is there twice" })
-        }
-        made => Ok(made?),
-    }
 }

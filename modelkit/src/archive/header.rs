@@ -1,7 +1,7 @@
 //! Tar headers as Go's `archive/tar` writes them, which is how `kit pack` writes them.
 //! Source: POSIX.1-2017 `pax`, sections "ustar Interchange Format" and "pax Interchange Format".
 
-use super::entry::{Content, Entry};
+use super::entry::{Entry, Kind};
 
 /// Size of a tar block in bytes; headers and file contents are padded to it.
 pub(super) const BLOCK: usize = 512;
@@ -15,19 +15,13 @@ const UID: u64 = 1000;
 /// What one entry's header says; owner (1000:0) and time (0) are constant.
 pub(super) struct Header<'a> {
     pub(super) path: &'a str,
-    pub(super) is_folder: bool,
-    pub(super) is_executable: bool,
+    pub(super) kind: Kind,
     pub(super) size: u64,
 }
 
 impl<'a> Header<'a> {
     pub(super) fn of(entry: &'a Entry) -> Self {
-        Self {
-            path: &entry.path,
-            is_folder: entry.content == Content::Folder,
-            is_executable: entry.content.is_executable(),
-            size: entry.content.size(),
-        }
+        Self { path: &entry.path, kind: entry.content.kind(), size: entry.content.size() }
     }
 
     /// Size in bytes of [`to_blocks`](Self::to_blocks).
@@ -64,10 +58,10 @@ impl<'a> Header<'a> {
     fn block(&self, prefix: &str, name: &[u8], size: u64) -> [u8; BLOCK] {
         let mut header = tar::Header::new_ustar();
         let fields = header.as_ustar_mut().expect("made as ustar");
-        let mode = if self.is_folder || self.is_executable { 0o755 } else { 0o644 };
+        let mode = if self.kind == Kind::File { 0o644 } else { 0o755 };
         fields.name[..name.len()].copy_from_slice(name);
         fields.prefix[..prefix.len()].copy_from_slice(prefix.as_bytes());
-        fields.typeflag = [if self.is_folder { b'5' } else { b'0' }];
+        fields.typeflag = [if self.kind == Kind::Folder { b'5' } else { b'0' }];
         octal(&mut fields.mode, mode);
         octal(&mut fields.uid, UID);
         octal(&mut fields.gid, 0);
@@ -189,12 +183,7 @@ mod tests {
         for line in lines {
             let [length, digest, size, path] =
                 line.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
-            let header = Header {
-                path,
-                is_folder: false,
-                is_executable: false,
-                size: size.parse().unwrap(),
-            };
+            let header = Header { path, kind: Kind::File, size: size.parse().unwrap() };
             let blocks = header.to_blocks();
             assert_eq!(header.size(), blocks.len() as u64, "{size} {path}");
             assert_eq!(blocks.len().to_string(), length, "{size} {path}");

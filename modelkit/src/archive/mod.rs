@@ -3,21 +3,21 @@
 //! There is one writer and one extractor, for ModelKit layers, for the layers of runtime images,
 //! and for whoever else needs either.
 
-mod beneath;
 mod entry;
 mod extract;
+mod folder;
 mod header;
 mod read;
 mod small;
 mod stream;
 mod write;
 
-pub use beneath::Folder;
 pub use entry::{Content, Entry, FileOnDisk};
-pub use extract::{Extracted, Limits, extract};
+pub use extract::{ExtractOptions, Extracted, Limits, extract};
+pub use folder::Folder;
 pub use write::{around, size, write};
 
 pub(crate) use entry::{Stamp, check_name};
-pub(crate) use extract::{extract_with, for_each_file};
+pub(crate) use extract::for_each_file;
 pub(crate) use stream::{LastFile, Stream};
 pub(crate) use write::write_content;

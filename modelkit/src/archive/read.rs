@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::entry::problem;
+use super::entry::{Kind, problem};
 use super::header::BLOCK;
 use crate::error::Refused;
 
@@ -15,8 +15,7 @@ const MAX_EXTENSION: u64 = 1 << 20;
 pub(super) struct Found {
     /// Checked: relative, and climbs nowhere.
     pub(super) path: String,
-    pub(super) is_folder: bool,
-    pub(super) is_executable: bool,
+    pub(super) kind: Kind,
     pub(super) size: u64,
 }
 
@@ -125,8 +124,12 @@ impl<R: Read> Archive<R> {
         }
         self.expect_content(size)?;
         let Some(path) = path else { return Ok(None) };
-        let is_executable = number(&fields.mode).unwrap_or(0) & 0o100 != 0;
-        Ok(Some(Found { path, is_folder, is_executable, size }))
+        let kind = match number(&fields.mode) {
+            _ if is_folder => Kind::Folder,
+            Some(mode) if mode & 0o100 != 0 => Kind::Executable,
+            _ => Kind::File,
+        };
+        Ok(Some(Found { path, kind, size }))
     }
 
     fn pax(&mut self, header: &tar::Header, extensions: &mut Extensions) -> Result<(), Refused> {

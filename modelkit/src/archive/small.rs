@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::beneath::Folder;
-use super::extract::create;
+use super::entry::Kind;
+use super::folder::Folder;
 use super::read::{Archive, Found};
 use crate::error::Refused;
 
@@ -64,8 +64,8 @@ impl SmallFiles {
             return Err(Refused::Malformed("it ends within an entry"));
         }
         let content = start..start + n_read;
-        let (folder, path, executable) =
-            (Arc::clone(folder), found.path.clone(), found.is_executable);
+        let (folder, path) = (Arc::clone(folder), found.path.clone());
+        let executable = found.kind == Kind::Executable;
         self.batch.files.push(Waiting { folder, path, executable, content });
         let is_full =
             self.batch.content.len() >= BATCH_BYTES || self.batch.files.len() >= BATCH_FILES;
@@ -131,8 +131,8 @@ fn write_all(waiting: &Mutex<Receiver<Batch>>) -> Result<(), Refused> {
 impl Batch {
     fn write(&self) -> Result<(), Refused> {
         for Waiting { folder, path, executable, content } in &self.files {
-            let name = path.rsplit_once('/').map_or(&**path, |(_, name)| name);
-            create(folder, name, *executable, path)?.write_all(&self.content[content.clone()])?;
+            let mut file = folder.create_entry(path, *executable)?;
+            file.write_all(&self.content[content.clone()])?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Writes archives that depend on nothing but names, contents and x bits.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
 
 use super::entry::{Content, Entry, FileOnDisk, changed, check_name};
 use super::header::{BLOCK, Header};
-use crate::error::Result;
+use crate::error::{Result, go_on};
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 256 * 1024;
@@ -39,17 +40,30 @@ pub fn around(entries: &[Entry]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
 ///
 /// The bytes are those of `kit pack` for the same files under umask 022: owner 1000:0, time 0, mode
 /// 0755 for folders and executables and 0644 for the rest, folders without a trailing slash, USTAR
-/// where it fits and PAX where not. `wrote` hears the number of content bytes as they are written;
-/// its error stops the writing.
+/// where it fits and PAX where not. `on` hears the number of content bytes as they are written;
+/// `Break` stops the writing.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use modelkit::archive::{Content, Entry, size, write};
+///
+/// let content = Content::Bytes { bytes: b"hello".to_vec(), executable: false };
+/// let entries = [Entry { path: "greeting.txt".to_owned(), content }];
+/// let mut archive = Vec::new();
+/// write(&entries, &mut archive, &|_| ControlFlow::Continue(()))?;
+/// assert_eq!(archive.len() as u64, size(&entries));
+/// # Ok::<(), modelkit::Error>(())
+/// ```
 pub fn write<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     to: &mut dyn Write,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     for entry in entries {
         check_name(&entry.path)?;
         to.write_all(&Header::of(entry).to_blocks())?;
-        write_content(entry, to, wrote)?;
+        write_content(entry, to, on)?;
         let size = entry.content.size();
         let padding = (size.next_multiple_of(BLOCK as u64) - size) as usize;
         to.write_all(&[0; BLOCK][..padding])?;
@@ -62,12 +76,12 @@ pub fn write<'a>(
 pub(crate) fn write_content(
     entry: &Entry,
     to: &mut dyn Write,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     match &entry.content {
         Content::Folder => Ok(()),
         Content::Bytes { bytes, .. } => Ok(to.write_all(bytes)?),
-        Content::File(file) => copy_planned(entry, file, to, wrote),
+        Content::File(file) => copy_planned(entry, file, to, on),
     }
 }
 
@@ -76,7 +90,7 @@ fn copy_planned(
     entry: &Entry,
     planned: &FileOnDisk,
     to: &mut dyn Write,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let mut file = entry.open()?;
     let mut left = planned.stamp.size;
@@ -89,7 +103,7 @@ fn copy_planned(
         }
         to.write_all(&chunk[..n_read])?;
         left -= n_read as u64;
-        wrote(n_read as u64)?;
+        go_on(on(n_read as u64))?;
     }
     planned.check(&file)
 }

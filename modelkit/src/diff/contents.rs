@@ -5,40 +5,41 @@ use std::io::{self, BufRead, Read};
 
 use registry::content::Hasher;
 
+use super::FileInfo;
 use super::tensors::{self, Tensors};
-use super::{FileInfo, Side};
 use crate::archive::{Limits, for_each_file};
 use crate::compress::Blob;
 use crate::error::{Refused, Result};
 use crate::kit::Layer;
 use crate::media_type::Format;
+use crate::source::Source;
 
 /// Files by path, each with its tensors where they were asked for.
 pub(super) type Contents = BTreeMap<String, (FileInfo, Option<Tensors>)>;
 
 /// The files of all layers but those whose digest is one of `known`.
-pub(super) fn of(side: &Side<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
+pub(super) fn of(source: &Source<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
     let mut contents = Contents::new();
-    for layer in side
+    for layer in source
         .kit
         .layers()
         .filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
     {
-        add(&layer, side, with_tensors, &mut contents)?;
+        add(&layer, source, with_tensors, &mut contents)?;
     }
     Ok(contents)
 }
 
 fn add(
     layer: &Layer<'_>,
-    side: &Side<'_>,
+    source: &Source<'_>,
     with_tensors: bool,
     contents: &mut Contents,
 ) -> Result<()> {
     let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
     let limits = Limits::default();
     let blob = Blob {
-        blobs: side.blobs,
+        blobs: &*source.blobs,
         descriptor,
         compression,
         diff_id: layer.diff_id,

@@ -9,14 +9,14 @@ mod tensors;
 use std::collections::BTreeMap;
 
 use kitfile::Section;
-use registry::content::Descriptor;
+use registry::{Blobs, content::Descriptor};
 use serde::Serialize;
 
-use crate::blobs::Blobs;
 use crate::error::Result;
 use crate::kit::{Layer, ModelKit};
-
+use crate::source::Source;
 use contents::Contents;
+
 pub use tensors::Tensor;
 
 /// How closely two ModelKits are compared.
@@ -29,14 +29,6 @@ pub enum Depth {
     Files,
     /// By the tensors in those safetensors files that differ.
     Tensors,
-}
-
-/// One of the two.
-pub struct Side<'a> {
-    /// The ModelKit.
-    pub kit: &'a ModelKit,
-    /// Where its blobs lie.
-    pub blobs: &'a dyn Blobs,
 }
 
 /// What is the same and what is not. The first ModelKit is `a`, the second `b`.
@@ -110,8 +102,8 @@ pub struct FileInfo {
 }
 
 /// Compares two ModelKits.
-pub fn diff(a: &Side<'_>, b: &Side<'_>, depth: Depth) -> Result<Diff> {
-    let (layers_a, layers_b) = (infos(a.kit), infos(b.kit));
+pub fn diff(a: &Source<'_>, b: &Source<'_>, depth: Depth) -> Result<Diff> {
+    let (layers_a, layers_b) = (infos(&a.kit), infos(&b.kit));
     let digests =
         |layers: &[LayerInfo]| layers.iter().map(|layer| layer.digest.clone()).collect::<Vec<_>>();
     let (digests_a, digests_b) = (digests(&layers_a), digests(&layers_b));
@@ -126,9 +118,9 @@ pub fn diff(a: &Side<'_>, b: &Side<'_>, depth: Depth) -> Result<Diff> {
         )),
     };
     Ok(Diff {
-        identical: a.kit.descriptor.digest() == b.kit.descriptor.digest(),
-        same_config: a.kit.manifest.config().digest() == b.kit.manifest.config().digest(),
-        annotations: pairs(annotations(a.kit), annotations(b.kit)),
+        identical: a.kit.digest() == b.kit.digest(),
+        same_config: a.kit.manifest().config().digest() == b.kit.manifest().config().digest(),
+        annotations: pairs(annotations(&a.kit), annotations(&b.kit)),
         shared,
         only_a,
         only_b,
@@ -137,7 +129,7 @@ pub fn diff(a: &Side<'_>, b: &Side<'_>, depth: Depth) -> Result<Diff> {
 }
 
 fn annotations(kit: &ModelKit) -> BTreeMap<String, String> {
-    kit.manifest.annotations().clone().unwrap_or_default().into_iter().collect()
+    kit.manifest().annotations().clone().unwrap_or_default().into_iter().collect()
 }
 
 /// What two maps do not have in common.
@@ -178,5 +170,5 @@ fn infos(kit: &ModelKit) -> Vec<LayerInfo> {
             bytes: descriptor.size(),
         }
     };
-    kit.manifest.layers().iter().map(info).collect()
+    kit.manifest().layers().iter().map(info).collect()
 }

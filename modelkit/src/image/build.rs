@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -13,13 +14,13 @@ use registry::content::{
 
 use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST};
 use crate::archive::{self, Content, Entry, Limits};
-use crate::compress::{Blob, Encoder, Sink};
+use crate::compress::{Blob, Encoder, Sink, WrittenBlob};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Part};
 use crate::kit::{Layer, ModelKit};
 use crate::media_type::{Compression, Format};
-use crate::pack::rfc3339;
-use crate::parents::{inherited, parents};
+use crate::parents::{in_layout, inherited, parents};
+use crate::time::rfc3339;
 
 /// How to build an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub struct ImageOptions {
     pub reference: Option<String>,
     /// The port to serve on.
     pub port: u16,
-    /// When it was built, in seconds since 1970; without it the same inputs always give the same
-    /// image.
+    /// When it was built, in seconds since 1970, up to the year 9999; without it the same inputs
+    /// always give the same image.
     pub created: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<
     let is_wanted = |layer: &Layer<'_>| {
         include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path))
     };
-    let parents = parents(&kit.kitfile, layout)?;
+    let parents = parents(kit.kitfile(), in_layout(layout))?;
     for layer in inherited(&parents).chain(kit.layers()).filter(is_wanted) {
         layers.push(model_layer(layout, &layer)?);
     }
@@ -99,14 +100,14 @@ fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
         path: path.into(),
         content: Content::Bytes { bytes, executable: false },
     };
-    let kitfile = entry(kitfile::FILE_NAMES[0], kit.kitfile.to_yaml().into_bytes());
-    write_layer(layout, &[kitfile, entry(MANIFEST, kit.manifest_bytes.clone())])
+    let kitfile = entry(kitfile::FILE_NAMES[0], kit.kitfile().to_yaml().into_bytes());
+    write_layer(layout, &[kitfile, entry(MANIFEST, kit.manifest_bytes().to_vec())])
 }
 
 fn write_layer(layout: &Layout, entries: &[Entry]) -> Result<ImageLayer> {
     let mut encoder = Encoder::new(Sink::Blob(layout.writer()?), Compression::None)?;
-    archive::write(entries, &mut encoder, &mut |_| Ok(()))?;
-    let (digest, size, diff_id) = encoder.commit()?;
+    archive::write(entries, &mut encoder, &|_| ControlFlow::Continue(()))?;
+    let WrittenBlob { digest, size, diff_id } = encoder.commit()?;
     Ok(ImageLayer { descriptor: Descriptor::new(MediaType::ImageLayer, size, digest), diff_id })
 }
 
@@ -163,6 +164,7 @@ fn configuration(
     options: &ImageOptions,
     layers: &[ImageLayer],
 ) -> Result<ImageConfiguration> {
+    let created = options.created.map(rfc3339).transpose()?;
     let mut env = vec!["KIT_RS_HOST=0.0.0.0".to_owned(), format!("KIT_RS_PORT={}", options.port)];
     env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
     let config = ConfigBuilder::default()
@@ -171,7 +173,7 @@ fn configuration(
         .env(env)
         .entrypoint([&format!("/{BINARY}"), "serve", "."].map(str::to_owned).to_vec())
         .working_dir("/")
-        .labels(labels(kit, options))
+        .labels(labels(kit, created.as_deref()))
         .build()
         .expect("all that a config needs is given");
     let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
@@ -187,13 +189,13 @@ fn configuration(
         .rootfs(root)
         .build()
         .expect("all that a configuration needs is given");
-    configuration.set_created(options.created.map(rfc3339));
+    configuration.set_created(created);
     Ok(configuration)
 }
 
 /// What the Kitfile says, under the keys of the image-spec's `annotations.md`.
-fn labels(kit: &ModelKit, options: &ImageOptions) -> HashMap<String, String> {
-    let (package, model) = (&kit.kitfile.package, kit.kitfile.model.as_ref());
+fn labels(kit: &ModelKit, created: Option<&str>) -> HashMap<String, String> {
+    let (package, model) = (&kit.kitfile().package, kit.kitfile().model.as_ref());
     let version = model
         .map(|model| &model.version)
         .filter(|version| !version.is_empty())
@@ -208,8 +210,8 @@ fn labels(kit: &ModelKit, options: &ImageOptions) -> HashMap<String, String> {
         ("org.opencontainers.image.description", package.description.clone()),
         ("org.opencontainers.image.licenses", license.clone()),
         ("org.opencontainers.image.authors", package.authors.join(", ")),
-        ("org.opencontainers.image.created", options.created.map(rfc3339).unwrap_or_default()),
-        (MODELKIT_DIGEST, kit.descriptor.digest().to_string()),
+        ("org.opencontainers.image.created", created.unwrap_or_default().to_owned()),
+        (MODELKIT_DIGEST, kit.digest().to_string()),
     ];
     texts
         .into_iter()

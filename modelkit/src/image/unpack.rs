@@ -9,7 +9,7 @@ use registry::Layout;
 use registry::content::{self, Descriptor, Digest, ImageConfiguration, ImageManifest, MediaType};
 
 use super::ImageConfig;
-use crate::archive::{Folder, Limits, extract};
+use crate::archive::{ExtractOptions, Folder, extract};
 use crate::compress::Blob;
 use crate::error::{Error, Result};
 use crate::event::side_by_side;
@@ -64,10 +64,10 @@ fn unpack_layers(
     diff_ids: &[Digest],
     into: &Path,
 ) -> Result<()> {
-    let (layers, limits) = (manifest.layers(), Limits::default());
+    let (layers, options) = (manifest.layers(), ExtractOptions::default());
     let staging = Staging::beneath(into)?;
     let sizes: Vec<u64> = layers.iter().map(Descriptor::size).collect();
-    side_by_side(&sizes, &mut |_| ControlFlow::Continue(()), |index, reporter| {
+    side_by_side(&sizes, &|_| ControlFlow::Continue(()), |index, reporter| {
         let compression = compression(image, layers[index].media_type())?;
         let diff_id = Some(&diff_ids[index]);
         let blob = Blob {
@@ -75,10 +75,10 @@ fn unpack_layers(
             descriptor: &layers[index],
             compression,
             diff_id,
-            limits: &limits,
+            limits: &options.limits,
         };
         let folder = staging.folder(index + 1)?;
-        blob.read(|stream| extract(stream, &folder, &limits, &mut |bytes| reporter.progress(bytes)))
+        blob.read(|stream| extract(stream, &folder, &options, &|bytes| reporter.progress(bytes)))
     })?;
     let root = staging.folder(0)?;
     for index in 1..=layers.len() {

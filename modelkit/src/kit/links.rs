@@ -103,7 +103,7 @@ pub(super) fn filepath(descriptor: &Descriptor) -> Option<&str> {
     annotation(descriptor, FILEPATH).or_else(|| annotation(descriptor, OLD_FILEPATH))
 }
 
-/// The same in ModelPacks up to v0.0.6.
+/// What ModelPack called that annotation up to v0.0.6.
 const OLD_FILEPATH: &str = "org.cnai.model.filepath";
 
 /// An annotation of a layer.

@@ -5,7 +5,7 @@ mod modelpack;
 
 use kitfile::{ContextPath, Kitfile, Section};
 use registry::Layout;
-use registry::content::{self, Descriptor, Digest, ImageManifest};
+use registry::content::{self, Descriptor, Digest, Hasher, ImageManifest};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -15,20 +15,16 @@ use crate::media_type::{self, LayerType};
 /// other's entries.
 #[derive(Debug, Clone)]
 pub struct ModelKit {
-    /// The manifest's descriptor.
-    pub descriptor: Descriptor,
-    /// The manifest, as a view of the bytes below.
-    pub manifest: ImageManifest,
-    /// The manifest as it was made, byte for byte.
-    pub manifest_bytes: Vec<u8>,
-    /// The Kitfile, with the digests of its layers.
-    pub kitfile: Kitfile,
-    /// Whether the Kitfile came with the ModelKit, or was guessed from its layers.
-    pub has_kitfile: bool,
+    descriptor: Descriptor,
+    /// A view of the bytes below.
+    manifest: ImageManifest,
+    manifest_bytes: Vec<u8>,
+    kitfile: Kitfile,
+    has_kitfile: bool,
     links: Vec<Link>,
 }
 
-/// What [`ModelKit::read`] found out about an entry of the Kitfile.
+/// What [`ModelKit::parse`] found out about an entry of the Kitfile.
 #[derive(Debug, Clone)]
 struct Link {
     /// The entry's number in [`Kitfile::entries`].
@@ -76,18 +72,31 @@ impl Layer<'_> {
 }
 
 impl ModelKit {
-    /// Reads a ModelKit's manifest and Kitfile: one of KitOps, new or old, or a CNCF ModelPack.
-    /// Layers are not looked at.
+    /// Reads a ModelKit that lies in a layout: its manifest and its config, not its layers.
     pub fn read(layout: &Layout, descriptor: &Descriptor) -> Result<Self> {
         let manifest = layout.read(descriptor)?;
         let config = layout.read(&config_descriptor(&manifest)?)?;
         Self::parse(descriptor.clone(), manifest, &config)
     }
 
-    /// The same from a manifest and its config that were read, and verified, elsewhere.
+    /// Makes a ModelKit of its documents, which are held to their digests: one of KitOps, new or
+    /// old, or a CNCF ModelPack.
     pub fn parse(descriptor: Descriptor, manifest_bytes: Vec<u8>, config: &[u8]) -> Result<Self> {
         let digest = descriptor.digest();
+        let hold = |what: &str, bytes: &[u8], expected: &Digest| -> Result<()> {
+            let mut hasher = Hasher::new(expected.algorithm())?;
+            hasher.update(bytes);
+            match hasher.finish() {
+                found if found == *expected => Ok(()),
+                found => Err(Error::NotAModelKit {
+                    digest: digest.clone(),
+                    problem: format!("its {what} is {found}, not {expected}"),
+                }),
+            }
+        };
+        hold("manifest", &manifest_bytes, digest)?;
         let manifest = parse_manifest(digest, &manifest_bytes)?;
+        hold("config", config, manifest.config().digest())?;
         let kitfile_of = |json| {
             Kitfile::from_json(json)
                 .map_err(|source| Error::Config { digest: digest.clone(), source })
@@ -112,6 +121,36 @@ impl ModelKit {
         };
         let links = links::links(digest, &manifest, &kitfile)?;
         Ok(Self { descriptor, manifest, manifest_bytes, kitfile, has_kitfile, links })
+    }
+
+    /// The manifest's descriptor.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// The manifest's digest, which names the ModelKit.
+    pub fn digest(&self) -> &Digest {
+        self.descriptor.digest()
+    }
+
+    /// The manifest, as a view of its bytes.
+    pub fn manifest(&self) -> &ImageManifest {
+        &self.manifest
+    }
+
+    /// The manifest as it was made, byte for byte.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest_bytes
+    }
+
+    /// The Kitfile, with the digests of its layers.
+    pub fn kitfile(&self) -> &Kitfile {
+        &self.kitfile
+    }
+
+    /// Whether the Kitfile came with the ModelKit, and was not guessed from its layers.
+    pub fn has_kitfile(&self) -> bool {
+        self.has_kitfile
     }
 
     /// The layers that belong to entries of the Kitfile, in its order.

@@ -1,20 +1,21 @@
 //! One layer into a folder of its own.
 
 use std::io::{self, BufRead, Write};
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 
-use super::source::Chosen;
-use crate::archive::{Extracted, Folder, Limits, extract_with};
+use super::sources::ChosenLayer;
+use crate::archive::{ExtractOptions, Extracted, Folder, Limits, extract};
 use crate::compress::Blob;
-use crate::error::{Refused, Result};
+use crate::error::{Refused, Result, go_on};
 use crate::event::Reporter;
 use crate::kit::Layer;
 use crate::media_type::{FILE_METADATA, Format};
 
 /// Extracts a layer beneath a folder, and holds it to its digests.
 pub(super) fn extract_layer(
-    chosen: &Chosen<'_>,
+    chosen: &ChosenLayer<'_>,
     into: &Folder,
     limits: &Limits,
     reporter: &Reporter<'_>,
@@ -25,10 +26,11 @@ pub(super) fn extract_layer(
         Blob { blobs: chosen.blobs, descriptor, compression, diff_id: layer.diff_id, limits };
     let into =
         into.create_folders(chosen.beneath.as_str())?.create_folders(layer.beneath.as_str())?;
-    let wrote = &mut |bytes| reporter.progress(bytes);
+    let options = ExtractOptions { limits: *limits, n_threads: reporter.n_threads };
+    let on = &|bytes| reporter.progress(bytes);
     blob.read(|stream| match layer.layer_type.format {
-        Format::Tar => extract_with(stream, &into, limits, reporter.n_threads, wrote),
-        Format::Raw => raw(layer, stream, &into, wrote),
+        Format::Tar => extract(stream, &into, &options, on),
+        Format::Raw => raw(layer, stream, &into, on),
     })
 }
 
@@ -43,7 +45,7 @@ fn raw(
     layer: &Layer<'_>,
     stream: &mut dyn BufRead,
     into: &Folder,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Extracted, Refused> {
     let entry = |problem| Refused::Entry { name: layer.path.to_string(), problem };
     let annotations = layer.descriptor.annotations().as_ref();
@@ -58,7 +60,7 @@ fn raw(
     let folder = layer.path.as_str().rsplit_once('/').map_or(".", |(folder, _)| folder);
     let is_executable = metadata.as_ref().is_some_and(|metadata| metadata.mode & 0o100 != 0);
     let mut file = into.create_folders(folder)?.create_file(name, is_executable)?;
-    let bytes = copy(stream, &mut file, wrote)?;
+    let bytes = copy(stream, &mut file, on)?;
     match metadata {
         Some(FileMetadata { size, .. }) if size != bytes => {
             Err(Refused::Size { found: bytes, expected: size })
@@ -70,7 +72,7 @@ fn raw(
 fn copy(
     from: &mut dyn BufRead,
     to: &mut impl Write,
-    wrote: &mut dyn FnMut(u64) -> io::Result<()>,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> io::Result<u64> {
     let mut n_bytes = 0;
     loop {
@@ -82,6 +84,6 @@ fn copy(
         to.write_all(bytes)?;
         from.consume(n);
         n_bytes += n as u64;
-        wrote(n as u64)?;
+        go_on(on(n as u64))?;
     }
 }

@@ -8,11 +8,15 @@ use rustix::fs::FileType;
 use crate::archive::{Extracted, Folder};
 use crate::error::{Error, Result};
 
-/// What to do about a file that is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
+/// What becomes of a file that is there already; a Kitfile with the same bytes always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It is an error, and nothing is unpacked.
+    #[default]
     Refuse,
+    /// It stays as it is, whatever is in it. Another Kitfile is an error all the same.
     Keep,
+    /// It is replaced, another Kitfile too.
     Replace,
 }
 

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Mutex;
 
-use modelkit::diff::{Depth, Diff, Side, diff};
-use modelkit::{Blobs, Filter, ModelKit, Role, Source, UnpackOptions};
-use registry::Layout;
+use modelkit::diff::{Depth, Diff, diff};
+use modelkit::{ModelKit, Selection, Source, Sources, UnpackOptions};
 use registry::content::Descriptor;
+use registry::{Blobs, Layout};
 
 use crate::project::{Project, chain, files, quiet, tree};
 
 const TEXT: &str = "model:\n  path: m\ndatasets:\n  - path: d\n";
 
 fn compare(project: &Project, a: &ModelKit, b: &ModelKit, depth: Depth) -> Diff {
-    let side = |kit| Side { kit, blobs: &project.layout };
-    diff(&side(a), &side(b), depth).unwrap()
+    let source =
+        |kit: &ModelKit| Source { kit: kit.clone(), blobs: Box::new(project.layout.clone()) };
+    diff(&source(a), &source(b), depth).unwrap()
 }
 
 /// A safetensors file with one tensor of four bytes for each name.
@@ -109,7 +110,7 @@ fn a_file_that_only_looks_like_safetensors_is_compared_as_a_file() {
 }
 
 /// A place that remembers which of its blobs were opened.
-struct Watched<'a>(&'a Layout, Mutex<Vec<String>>);
+struct Watched<'a>(&'a Layout, &'a Mutex<Vec<String>>);
 
 impl Blobs for Watched<'_> {
     fn open(&self, descriptor: &Descriptor) -> registry::Result<Box<dyn Read + Send + '_>> {
@@ -122,14 +123,18 @@ impl Blobs for Watched<'_> {
 fn only_the_blobs_that_are_meant_are_opened() {
     let project = Project::with(&["m/w", "d/x"]);
     let packed = project.pack(TEXT);
-    let kit = project.kit(&packed);
-    let watched = Watched(&project.layout, Mutex::default());
-    let sources = [Source { kit: &kit, blobs: &watched, role: Role::Itself }];
-    let filters: Vec<Filter> = vec!["datasets".parse().unwrap()];
+    let opened = Mutex::default();
+    let blobs = Box::new(Watched(&project.layout, &opened));
+    let source = Source { kit: project.kit(&packed), blobs };
+    let selection =
+        Selection { filters: vec!["datasets".parse().unwrap()], remote_datasets: false };
+    let sources =
+        Sources::find::<modelkit::Error>(source, selection, |_| panic!("it needs no other"))
+            .unwrap();
     let out = project.path("out");
-    modelkit::unpack_from(&sources, &out, &filters, &UnpackOptions::default(), &mut quiet).unwrap();
+    modelkit::unpack(&sources, &out, &UnpackOptions::default(), &quiet).unwrap();
     assert_eq!(files(&tree(&out)), ["d/x"]);
-    assert_eq!(*watched.1.lock().unwrap(), [packed.layers[1].descriptor.digest().to_string()]);
+    assert_eq!(*opened.lock().unwrap(), [packed.layers[1].descriptor.digest().to_string()]);
 }
 
 #[test]
@@ -140,10 +145,9 @@ fn datasets_of_other_modelkits_are_unpacked_where_they_belong() {
     let text = "datasets:\n  - name: far\n    path: deep/far\n    remotePath: base:v1\n";
     let packed = project.pack(text);
     let kit = project.kit(&packed);
-    assert_eq!(kit.kitfile.datasets[0].remote_path, format!("base@{}", base.descriptor.digest()));
+    assert_eq!(kit.kitfile().datasets[0].remote_path, format!("base@{}", base.descriptor.digest()));
 
-    let include = UnpackOptions { include_remote: true, ..Default::default() };
-    assert_eq!(project.try_unpack(&packed, &["!kitfile"], &include).unwrap().warnings, [""; 0]);
+    assert_eq!(project.try_unpack_all(&packed, &["!kitfile"]).unwrap().warnings, [""; 0]);
     assert_eq!(files(&tree(&project.path("out"))), ["deep/far/d/x"]);
     std::fs::remove_dir_all(project.path("out")).unwrap();
     let without = project.try_unpack(&packed, &["!kitfile"], &UnpackOptions::default()).unwrap();
@@ -158,12 +162,11 @@ fn a_dataset_on_s3_is_named_and_not_fetched() {
     let project = Project::with(&["a"]);
     let text = "datasets:\n  - path: data\n    remotePath: s3://bucket/key\n    remoteHash: x\n";
     let packed = project.pack(text);
-    let include = UnpackOptions { include_remote: true, ..Default::default() };
-    let error = project.try_unpack(&packed, &[], &include).unwrap_err();
+    let error = project.try_unpack_all(&packed, &[]).unwrap_err();
     assert!(
         chain(&error).starts_with("dataset `data` is kept at s3://bucket/key: "),
         "{}",
         chain(&error)
     );
-    assert!(project.try_unpack(&packed, &["!datasets"], &include).is_ok());
+    assert!(project.try_unpack_all(&packed, &["!datasets"]).is_ok());
 }

@@ -41,7 +41,7 @@ fn the_archive_of_a_tree_is_that_of_gos_archive_tar() {
 fn the_manifest_of_a_tree_stays_what_it_is() {
     let project = project(false);
     let packed = project.pack("package:\n  name: golden\ncode:\n  - path: .\n");
-    let manifest = String::from_utf8(project.kit(&packed).manifest_bytes).unwrap();
+    let manifest = String::from_utf8(project.kit(&packed).manifest_bytes().to_vec()).unwrap();
     let manifest = manifest.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     expect_file!["../../testdata/tar/manifest.json"].assert_eq(&manifest);
 }

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use fs_err as fs;
-use modelkit::archive::Limits;
+use modelkit::archive::{ExtractOptions, Limits};
 use modelkit::{Family, Format, ModelKit, PackOptions, UnpackOptions};
 use registry::Layout;
 use registry::content::{self, Descriptor, MediaType};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::project::{Project, chain, files, tree};
+use crate::project::{Project, chain, files, selection, tree, unpack};
 
 /// A ModelKit whose model layer is whatever it is given.
 struct Hostile {
@@ -89,14 +89,7 @@ impl Hostile {
     fn unpack(&self, kit: &ModelKit) -> modelkit::Result<modelkit::Unpacked> {
         let options = UnpackOptions { limits: self.limits, ..Default::default() };
         let into = self.folder.path().join("out");
-        modelkit::unpack(
-            kit,
-            &self.layout,
-            &into,
-            &["model".parse().unwrap()],
-            &options,
-            &mut |_| ControlFlow::Continue(()),
-        )
+        unpack(kit.clone(), &self.layout, selection(&["model"]), &into, &options)
     }
 
     fn accepted(&self, layers: &[Vec<u8>]) -> Vec<String> {
@@ -520,7 +513,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 fn listing(archive: &[u8]) -> Option<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let into = modelkit::archive::Folder::open(folder.path()).unwrap();
-    modelkit::archive::extract(&mut &*archive, &into, &Limits::default(), &mut |_| Ok(())).ok()?;
+    let on = &|_| ControlFlow::Continue(());
+    modelkit::archive::extract(&mut &*archive, &into, &ExtractOptions::default(), on).ok()?;
     let tree = tree(folder.path());
     let mut listing: Vec<String> =
         files(&tree).iter().map(|path| format!("{path}={}", tree[*path].len())).collect();

@@ -104,7 +104,7 @@ fn an_image_unpacks_to_what_the_server_needs() {
     let config = image::unpack(&project.layout, &image, &project.path("root")).unwrap();
     let root = tree(&project.path("root"));
     assert_eq!(files(&root), ["Kitfile", "kit-rs", "model/w.bin", "modelkit.json", "tok.json"]);
-    assert_eq!(root["modelkit.json"], kit.manifest_bytes);
+    assert_eq!(root["modelkit.json"], kit.manifest_bytes());
     assert_eq!(content::digest(&root["modelkit.json"]), *packed.descriptor.digest());
     assert_eq!(
         fs::metadata(project.path("root/kit-rs")).unwrap().permissions().mode() & 0o777,

@@ -1,15 +1,14 @@
 //! ModelKits that the real `kit` made (`testdata/kitops/make.sh`).
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use modelkit::{Family, Filter, Format, ModelKit, PackOptions, Rebuilt, UnpackOptions};
+use modelkit::{Family, Format, Likeness, ModelKit, PackOptions, Rebuilt, UnpackOptions};
 use registry::Layout;
 use tempfile::TempDir;
 
-use crate::project::{files, quiet, tree};
+use crate::project::{self, files, quiet, selection, tree};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kitops")
@@ -48,16 +47,8 @@ fn unpack(
     filters: &[&str],
 ) -> BTreeMap<String, Vec<u8>> {
     let into = folder.path().join(format!("{tag}{}", filters.concat()));
-    let filters: Vec<Filter> = filters.iter().map(|filter| filter.parse().unwrap()).collect();
-    modelkit::unpack(
-        &kit(layout, tag),
-        layout,
-        &into,
-        &filters,
-        &UnpackOptions::default(),
-        &mut quiet,
-    )
-    .unwrap();
+    let (kit, options) = (kit(layout, tag), UnpackOptions::default());
+    project::unpack(kit, layout, selection(filters), &into, &options).unwrap();
     tree(&into)
 }
 
@@ -118,8 +109,7 @@ fn a_kitfile_is_written_as_kit_writes_it() {
 
 fn rebuild(layout: &Layout, tag: &str) -> Rebuilt {
     let kit = kit(layout, tag);
-    let mut quiet = |_| ControlFlow::Continue(());
-    modelkit::rebuild(&kit, &kit.kitfile, &golden().join("tree"), layout, &mut quiet).unwrap()
+    modelkit::rebuild(&kit, kit.kitfile(), &golden().join("tree"), layout, &quiet).unwrap()
 }
 
 #[test]
@@ -127,15 +117,22 @@ fn the_same_files_give_the_documents_and_layers_that_kit_gives() {
     let (_folder, layout) = layout();
     for tag in ["tar", "empty", "child"] {
         let rebuilt = rebuild(&layout, tag);
-        assert!(rebuilt.equal_manifest && rebuilt.is_proven(), "{tag}: {rebuilt:?}");
-        assert!(rebuilt.layers.iter().all(|layer| layer.same_blob), "{tag}: {rebuilt:?}");
+        assert!(
+            rebuilt.manifest != Likeness::Different && rebuilt.is_proven(),
+            "{tag}: {rebuilt:?}"
+        );
+        assert!(
+            rebuilt.layers.iter().all(|layer| layer.blob == Likeness::Identical),
+            "{tag}: {rebuilt:?}"
+        );
     }
     // kit writes a file's own time and the time of packing into these manifests; their blobs are
     // the same all the same.
     for tag in ["server", "raw", "modelpack", "modelpack-raw"] {
         let rebuilt = rebuild(&layout, tag);
         assert!(
-            rebuilt.is_proven() && rebuilt.layers.iter().all(|layer| layer.same_blob),
+            rebuilt.is_proven()
+                && rebuilt.layers.iter().all(|layer| layer.blob == Likeness::Identical),
             "{tag}: {rebuilt:?}"
         );
     }
@@ -152,12 +149,12 @@ fn a_changed_file_is_not_what_kit_packed() {
     copy(&golden().join("tree"), &changed);
     fs::write(changed.join("data/train.csv"), "text,label\nbad,1\n").unwrap();
     let kit = kit(&layout, "gzip");
-    let rebuilt = modelkit::rebuild(&kit, &kit.kitfile, &changed, &layout, &mut quiet).unwrap();
+    let rebuilt = modelkit::rebuild(&kit, kit.kitfile(), &changed, &layout, &quiet).unwrap();
     assert!(!rebuilt.is_proven());
     let differing: Vec<_> = rebuilt
         .layers
         .iter()
-        .filter(|layer| !layer.same_content)
+        .filter(|layer| layer.blob == Likeness::Different)
         .map(|layer| &*layer.path)
         .collect();
     assert_eq!(differing, ["data"]);
@@ -170,7 +167,7 @@ fn our_modelpack_of_single_files_has_the_blobs_of_kits() {
     let options =
         PackOptions { family: Family::ModelPack, format: Format::Raw, ..Default::default() };
     let ours =
-        modelkit::digest(&theirs.kitfile, &golden().join("tree"), &layout, &options, &mut quiet)
+        modelkit::digest(theirs.kitfile(), &golden().join("tree"), &layout, &options, &quiet)
             .unwrap();
     let digests = |kit: &ModelKit| {
         kit.layers().map(|layer| layer.descriptor.digest().clone()).collect::<Vec<_>>()

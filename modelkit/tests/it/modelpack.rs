@@ -6,7 +6,7 @@ use modelkit::{Compression, Family, Format, ModelKit, PackOptions};
 use registry::content::{self, MediaType};
 use serde_json::{Value, json};
 
-use crate::project::{Project, chain, files, quiet};
+use crate::project::{Project, chain, files, quiet, unpack};
 
 const TEXT: &str = "package:\n  name: demo\n  authors: [me]\n  license: MIT\nmodel:\n  name: m\n  path: model\n  license: Apache-2.0\n  parameters: {num_parameters: 66955010, dtype: F32, architectures: [Bert], model_type: bert}\ncode:\n  - path: code\nprompts:\n  - path: p.prompt.md\n";
 
@@ -23,7 +23,7 @@ fn options() -> PackOptions {
 }
 
 fn manifest(kit: &ModelKit) -> Value {
-    serde_json::from_slice(&kit.manifest_bytes).unwrap()
+    serde_json::from_slice(kit.manifest_bytes()).unwrap()
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn the_config_says_what_the_kitfile_says() {
     let created = PackOptions { created: Some(0), ..options() };
     let kit = project.kit(&project.try_pack(TEXT, &created).unwrap());
     let config: Value =
-        serde_json::from_slice(&project.layout.read(kit.manifest.config()).unwrap()).unwrap();
+        serde_json::from_slice(&project.layout.read(kit.manifest().config()).unwrap()).unwrap();
     let diff_ids: Vec<_> =
-        kit.manifest.layers().iter().map(|layer| layer.digest().to_string()).collect();
+        kit.manifest().layers().iter().map(|layer| layer.digest().to_string()).collect();
     assert_eq!(
         config,
         json!({
@@ -118,7 +118,7 @@ fn what_is_unpacked_packs_to_the_same_modelpack() {
         .unwrap()
         .kitfile;
     let again =
-        modelkit::digest(&kitfile, &project.path("out"), &project.layout, &options(), &mut quiet)
+        modelkit::digest(&kitfile, &project.path("out"), &project.layout, &options(), &quiet)
             .unwrap();
     assert_eq!(again.descriptor, packed.descriptor);
 }
@@ -203,16 +203,15 @@ fn modelpacks_of_other_tools_are_read_under_all_their_names() {
             ("doc.v1.raw", key, "README.md"),
         ];
         let kit = foreign(&project, prefix, &layers).unwrap();
-        assert!(!kit.has_kitfile);
-        assert_eq!(kit.kitfile.package.license, "MIT");
-        let model = kit.kitfile.model.as_ref().unwrap();
+        assert!(!kit.has_kitfile());
+        assert_eq!(kit.kitfile().package.license, "MIT");
+        let model = kit.kitfile().model.as_ref().unwrap();
         assert_eq!(
             (&*model.path, &*model.format, &*model.parts[0].path),
             ("m/a.gguf", "gguf", "m/c.json")
         );
         let out = project.path("out");
-        modelkit::unpack(&kit, &project.layout, &out, &[], &Default::default(), &mut quiet)
-            .unwrap();
+        unpack(kit, &project.layout, Default::default(), &out, &Default::default()).unwrap();
         assert_eq!(
             files(&crate::project::tree(&out)),
             ["README.md", "m/a.gguf", "m/c.json"],

@@ -103,7 +103,7 @@ fn a_kitfile_that_is_not_valid_is_not_packed() {
         &project.context(),
         &project.layout,
         &PackOptions::default(),
-        &mut quiet,
+        &quiet,
     )
     .unwrap_err();
     assert!(chain(&error).starts_with("the Kitfile is not valid: "), "{}", chain(&error));
@@ -157,7 +157,7 @@ fn names_that_unpacking_refuses_are_not_packed() {
 fn a_file_that_changes_while_it_is_packed_is_an_error() {
     let project = Project::with(&["a", "b"]);
     let context = project.context();
-    let mut touch = |event: Event| {
+    let touch = |event: Event| {
         if matches!(event, Event::LayerStarted { .. }) {
             fs::write(context.join("b"), "longer than it was").unwrap();
         }
@@ -167,7 +167,7 @@ fn a_file_that_changes_while_it_is_packed_is_an_error() {
     project.file("a", &vec![1; 64 << 20]);
     let kitfile = kitfile("code:\n  - path: .\n");
     let error =
-        modelkit::pack(&kitfile, &context, &project.layout, &PackOptions::default(), &mut touch)
+        modelkit::pack(&kitfile, &context, &project.layout, &PackOptions::default(), &touch)
             .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -181,13 +181,13 @@ fn a_listener_that_breaks_leaves_nothing_half_done() {
     let project = Project::with(&["b"]);
     project.file("a", &vec![1; 8 << 20]);
     let kitfile = kitfile("code:\n  - path: .\n");
-    let mut stop = |_: Event| ControlFlow::Break(());
+    let stop = |_: Event| ControlFlow::Break(());
     let error = modelkit::pack(
         &kitfile,
         &project.context(),
         &project.layout,
         &PackOptions::default(),
-        &mut stop,
+        &stop,
     )
     .unwrap_err();
     assert_eq!(error.to_string(), "stopped on request");
@@ -235,7 +235,7 @@ fn the_manifest_is_one_of_kitops() {
         .try_pack("model:\n  path: ./model\nprompts:\n  - path: prompt.md\n", &options)
         .unwrap();
     let manifest: serde_json::Value =
-        serde_json::from_slice(&project.kit(&packed).manifest_bytes).unwrap();
+        serde_json::from_slice(project.kit(&packed).manifest_bytes()).unwrap();
     assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
     assert_eq!(manifest["artifactType"], "application/vnd.kitops.modelkit.manifest.v1+json");
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.kitops.modelkit.config.v1+json");
@@ -247,8 +247,9 @@ fn the_manifest_is_one_of_kitops() {
     assert_eq!(manifest["layers"][1]["mediaType"], "application/vnd.kitops.modelkit.code.v1.tar");
     assert_eq!(manifest["layers"][1]["annotations"]["ml.kitops.modelkit.layer-subtype"], "prompt");
     assert_eq!(manifest["annotations"]["org.opencontainers.image.created"], "2023-11-14T22:13:20Z");
-    let config = project.kit(&packed).kitfile;
-    assert_eq!(config.model.unwrap().digest.as_deref(), manifest["layers"][0]["digest"].as_str());
+    let kit = project.kit(&packed);
+    let model = kit.kitfile().model.as_ref().unwrap();
+    assert_eq!(model.digest.as_deref(), manifest["layers"][0]["digest"].as_str());
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn a_child_names_its_parent_by_digest() {
     let project = project();
     let base = project.layout.resolve(&"base:v1".parse().unwrap()).unwrap();
     let child = project.pack(CHILD);
-    let model = project.kit(&child).kitfile.model.unwrap();
-    assert_eq!(model.path, format!("base@{}", base.digest()));
+    let kit = project.kit(&child);
+    assert_eq!(kit.kitfile().model.as_ref().unwrap().path, format!("base@{}", base.digest()));
     project.file("model/w.bin", b"another");
     let other = project.pack("model:\n  path: model/w.bin\n");
     tag(&project, &other, "base:v1");

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 use kitfile::Kitfile;
-use modelkit::{Event, Filter, ModelKit, PackOptions, Packed, Result, UnpackOptions, Unpacked};
+use modelkit::{
+    Event, ModelKit, PackOptions, Packed, Result, Selection, Sources, UnpackOptions, Unpacked,
+};
 use registry::Layout;
 use tempfile::TempDir;
 
@@ -18,6 +20,11 @@ pub(crate) struct Project {
 
 pub(crate) fn quiet(_: Event) -> ControlFlow<()> {
     ControlFlow::Continue(())
+}
+
+pub(crate) fn selection(filters: &[&str]) -> Selection {
+    let filters = filters.iter().map(|filter| filter.parse().unwrap()).collect();
+    Selection { filters, remote_datasets: false }
 }
 
 pub(crate) fn kitfile(text: &str) -> Kitfile {
@@ -61,7 +68,7 @@ impl Project {
     }
 
     pub(crate) fn try_pack(&self, text: &str, options: &PackOptions) -> Result<Packed> {
-        modelkit::pack(&kitfile(text), &self.context(), &self.layout, options, &mut quiet)
+        modelkit::pack(&kitfile(text), &self.context(), &self.layout, options, &quiet)
     }
 
     pub(crate) fn pack(&self, text: &str) -> Packed {
@@ -78,21 +85,39 @@ impl Project {
         filters: &[&str],
         options: &UnpackOptions,
     ) -> Result<Unpacked> {
-        let filters: Vec<Filter> = filters.iter().map(|filter| filter.parse().unwrap()).collect();
-        modelkit::unpack(
-            &self.kit(packed),
-            &self.layout,
-            &self.path("out"),
-            &filters,
-            options,
-            &mut quiet,
-        )
+        self.unpack_selection(packed, selection(filters), options)
+    }
+
+    /// Unpacks datasets from other ModelKits, too.
+    pub(crate) fn try_unpack_all(&self, packed: &Packed, filters: &[&str]) -> Result<Unpacked> {
+        let selection = Selection { remote_datasets: true, ..selection(filters) };
+        self.unpack_selection(packed, selection, &UnpackOptions::default())
+    }
+
+    fn unpack_selection(
+        &self,
+        packed: &Packed,
+        selection: Selection,
+        options: &UnpackOptions,
+    ) -> Result<Unpacked> {
+        unpack(self.kit(packed), &self.layout, selection, &self.path("out"), options)
     }
 
     pub(crate) fn unpack(&self, packed: &Packed, filters: &[&str]) -> BTreeMap<String, Vec<u8>> {
         self.try_unpack(packed, filters, &UnpackOptions::default()).unwrap();
         tree(&self.path("out"))
     }
+}
+
+/// Unpacks a ModelKit of a layout, quietly.
+pub(crate) fn unpack(
+    kit: ModelKit,
+    layout: &Layout,
+    selection: Selection,
+    into: &Path,
+    options: &UnpackOptions,
+) -> Result<Unpacked> {
+    modelkit::unpack(&Sources::local(kit, layout, selection)?, into, options, &quiet)
 }
 
 /// All files beneath a folder with their content, and all folders, whose names end in `/`.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use modelkit::{ModelKit, UnpackOptions};
+use modelkit::{ModelKit, Selection, UnpackOptions};
 use registry::content::{self, Descriptor, MediaType};
 use serde_json::{Value, json};
 
-use crate::project::{Project, chain, files, quiet, tree};
+use crate::project::{self, Project, chain, files, tree};
 
 fn archive(names: &[&str]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -36,8 +36,8 @@ fn manifest(project: &Project, config_type: &str, config: &Value, mut fields: Va
 
 fn unpack(project: &Project, kit: &ModelKit) -> Vec<String> {
     let out = project.path("out");
-    modelkit::unpack(kit, &project.layout, &out, &[], &UnpackOptions::default(), &mut quiet)
-        .unwrap();
+    let options = UnpackOptions::default();
+    project::unpack(kit.clone(), &project.layout, Selection::default(), &out, &options).unwrap();
     files(&tree(&out)).into_iter().map(str::to_owned).collect()
 }
 
@@ -52,6 +52,23 @@ fn a_modelkit_without_layers_reads_even_with_null_for_them() {
     let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
     assert_eq!(kit.layers().count(), 0);
     assert_eq!(unpack(&project, &kit), ["Kitfile"]);
+}
+
+#[test]
+fn documents_that_are_not_those_of_the_digests_are_no_modelkit() {
+    let project = Project::with(&["a"]);
+    let packed = project.pack("code:\n  - path: a\n");
+    let manifest = project.kit(&packed).manifest_bytes().to_vec();
+    let config = project.layout.read(project.kit(&packed).manifest().config()).unwrap();
+    let parse = |manifest: &[u8], config: &[u8]| {
+        ModelKit::parse(packed.descriptor.clone(), manifest.to_vec(), config)
+    };
+    assert!(parse(&manifest, &config).is_ok());
+    let another = [&config[..], b" "].concat();
+    let error = parse(&manifest, &another).unwrap_err().to_string();
+    assert!(error.contains("is not a ModelKit: its config is sha256:"), "{error}");
+    let error = parse(&another, &config).unwrap_err().to_string();
+    assert!(error.contains("is not a ModelKit: its manifest is sha256:"), "{error}");
 }
 
 #[test]
@@ -90,7 +107,7 @@ fn a_modelpack_with_a_kitfile_is_a_modelkit() {
     let fields = json!({"layers": [layer], "annotations": annotations});
     let descriptor = manifest(&project, MODELPACK, &json!({}), fields);
     let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
-    assert_eq!(kit.kitfile.package.name, "n");
+    assert_eq!(kit.kitfile().package.name, "n");
     assert_eq!(unpack(&project, &kit), ["Kitfile", "model/w"]);
 }
 

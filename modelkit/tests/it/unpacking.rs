@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
-use modelkit::{Compression, PackOptions, UnpackOptions};
+use modelkit::{Compression, Existing, PackOptions, Selection, Sources, UnpackOptions};
 use registry::content::Descriptor;
 
 use crate::golden;
@@ -22,7 +22,7 @@ fn unpacking_gives_back_what_was_packed() {
             project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
         let mut unpacked = project.unpack(&packed, &[]);
         let kitfile = unpacked.remove("Kitfile").expect("the Kitfile is unpacked");
-        assert_eq!(String::from_utf8(kitfile).unwrap(), project.kit(&packed).kitfile.to_yaml());
+        assert_eq!(String::from_utf8(kitfile).unwrap(), project.kit(&packed).kitfile().to_yaml());
         assert_eq!(unpacked, tree(&project.context()));
         let mode = |path: &str| {
             fs::metadata(project.path("out").join(path)).unwrap().permissions().mode() & 0o100
@@ -46,7 +46,7 @@ fn what_was_unpacked_packs_to_the_same_modelkit() {
         &out,
         &project.layout,
         &PackOptions::default(),
-        &mut crate::project::quiet,
+        &crate::project::quiet,
     )
     .unwrap();
     assert_eq!(again.descriptor, packed.descriptor);
@@ -82,11 +82,11 @@ fn files_that_exist_stop_everything_unless_told_otherwise() {
     assert_eq!(error.to_string(), format!("{} already exists", project.path("out/m/b").display()));
     assert_eq!(files(&tree(&project.path("out"))), ["m/b"]);
 
-    let keep = UnpackOptions { ignore_existing: true, ..Default::default() };
+    let keep = UnpackOptions { existing: Existing::Keep, ..Default::default() };
     assert_eq!(project.try_unpack(&packed, &["model"], &keep).unwrap().files, 1);
     assert_eq!(fs::read(project.path("out/m/b")).unwrap(), b"old");
 
-    let replace = UnpackOptions { overwrite: true, ..Default::default() };
+    let replace = UnpackOptions { existing: Existing::Replace, ..Default::default() };
     assert_eq!(project.try_unpack(&packed, &["model"], &replace).unwrap().files, 2);
     assert_eq!(fs::read(project.path("out/m/b")).unwrap(), b"m/b");
 }
@@ -99,14 +99,18 @@ fn the_same_kitfile_may_exist_and_another_may_not() {
     project.try_unpack(&packed, &["kitfile"], &UnpackOptions::default()).unwrap();
     fs::write(project.path("out/Kitfile"), "another").unwrap();
     for options in
-        [UnpackOptions::default(), UnpackOptions { ignore_existing: true, ..Default::default() }]
+        [UnpackOptions::default(), UnpackOptions { existing: Existing::Keep, ..Default::default() }]
     {
         let error = project.try_unpack(&packed, &[], &options).unwrap_err();
         assert!(error.to_string().ends_with("Kitfile already exists"), "{error}");
         assert_eq!(files(&tree(&project.path("out"))), ["Kitfile"]);
     }
     project
-        .try_unpack(&packed, &[], &UnpackOptions { overwrite: true, ..Default::default() })
+        .try_unpack(
+            &packed,
+            &[],
+            &UnpackOptions { existing: Existing::Replace, ..Default::default() },
+        )
         .unwrap();
     assert_ne!(fs::read(project.path("out/Kitfile")).unwrap(), b"another");
 }
@@ -118,8 +122,8 @@ fn links_in_the_target_are_not_followed_cve_2025_45582() {
     fs::create_dir_all(project.path("out")).unwrap();
     fs::create_dir_all(project.path("elsewhere")).unwrap();
     symlink(project.path("elsewhere"), project.path("out/m")).unwrap();
-    for overwrite in [false, true] {
-        let options = UnpackOptions { overwrite, ..Default::default() };
+    for existing in [Existing::Refuse, Existing::Replace] {
+        let options = UnpackOptions { existing, ..Default::default() };
         let error = project.try_unpack(&packed, &["model"], &options).unwrap_err();
         assert!(error.to_string().ends_with("out/m is a symbolic link, not a folder"), "{error}");
     }
@@ -129,7 +133,7 @@ fn links_in_the_target_are_not_followed_cve_2025_45582() {
     fs::create_dir(project.path("out/m")).unwrap();
     fs::write(project.path("elsewhere/file"), "kept").unwrap();
     symlink(project.path("elsewhere/file"), project.path("out/m/a")).unwrap();
-    let options = UnpackOptions { overwrite: true, ..Default::default() };
+    let options = UnpackOptions { existing: Existing::Replace, ..Default::default() };
     let error = project.try_unpack(&packed, &["model"], &options).unwrap_err();
     assert!(error.to_string().ends_with("out/m/a is a symbolic link, not a file"), "{error}");
     assert_eq!(fs::read(project.path("elsewhere/file")).unwrap(), b"kept");
@@ -175,17 +179,11 @@ fn a_listener_that_breaks_stops_unpacking_and_leaves_nothing() {
     let project = Project::new();
     project.file("a", &vec![1; 8 << 20]);
     let packed = project.pack("code:\n  - path: a\n");
-    let stop = &mut |_| std::ops::ControlFlow::Break(());
-    let kit = project.kit(&packed);
-    let error = modelkit::unpack(
-        &kit,
-        &project.layout,
-        &project.path("out"),
-        &[],
-        &UnpackOptions::default(),
-        stop,
-    )
-    .unwrap_err();
+    let stop = &|_| std::ops::ControlFlow::Break(());
+    let sources =
+        Sources::local(project.kit(&packed), &project.layout, Selection::default()).unwrap();
+    let options = UnpackOptions::default();
+    let error = modelkit::unpack(&sources, &project.path("out"), &options, stop).unwrap_err();
     assert_eq!(error.to_string(), "stopped on request");
     assert!(!project.path("out").exists());
 }

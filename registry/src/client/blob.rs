@@ -8,12 +8,13 @@ use reqwest::{
 use url::Url;
 
 use super::{
-    Client, Repository, http,
-    transfer::{Source, Transfer},
+    Client, Repository,
+    download::{ResumableDownload, Source},
+    http,
 };
 use crate::{
-    Error, Reference, Result,
-    content::{Descriptor, Digest, Hasher, MAX_DOCUMENT_SIZE},
+    ClientError, ContentError, Error, Reference, Result,
+    content::{self, Descriptor, Digest, Hasher},
 };
 
 impl Client {
@@ -29,14 +30,7 @@ impl Client {
 
     /// Reads a whole document of at most 4 MiB, such as a configuration, and verifies it.
     pub async fn read_blob(&self, from: &Reference, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        if descriptor.size() > MAX_DOCUMENT_SIZE {
-            let what = descriptor.digest().to_string();
-            return Err(Error::TooLarge {
-                what,
-                size: descriptor.size(),
-                limit: MAX_DOCUMENT_SIZE,
-            });
-        }
+        content::check_document_size(descriptor)?;
         let mut blob = self.blob(from, descriptor)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = blob.chunk().await? {
@@ -74,7 +68,7 @@ impl Blob {
 /// A blob on its way. Its size is verified here; who takes the bytes verifies the digest.
 #[derive(Debug)]
 pub(super) struct Download {
-    transfer: Transfer<BlobSource>,
+    transfer: ResumableDownload<BlobSource>,
     descriptor: Descriptor,
 }
 
@@ -104,12 +98,12 @@ impl Download {
     pub(super) fn new(repository: Repository, descriptor: Descriptor) -> Result<Self> {
         let url = repository.url(&format!("blobs/{}", descriptor.digest()))?;
         let source = BlobSource { repository, url };
-        Ok(Self { transfer: Transfer::new(source, descriptor.size(), 0), descriptor })
+        Ok(Self { transfer: ResumableDownload::new(source, descriptor.size(), 0), descriptor })
     }
 
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         self.transfer.chunk().await.map_err(|error| match error {
-            error @ Error::WrongSize { .. } => self.wrong(error),
+            error @ Error::Content(ContentError::WrongSize { .. }) => self.wrong(error),
             error => error,
         })
     }
@@ -118,9 +112,9 @@ impl Download {
         let expected = self.descriptor.digest().clone();
         match expected == found {
             true => Ok(()),
-            false => {
-                Err(self.wrong(Error::WrongDigest { what: "the body".into(), expected, found }))
-            }
+            false => Err(self.wrong(
+                ContentError::WrongDigest { what: "the body".into(), expected, found }.into(),
+            )),
         }
     }
 
@@ -128,7 +122,7 @@ impl Download {
     pub(super) fn wrong(&self, source: Error) -> Error {
         let (digest, repository) =
             (self.descriptor.digest().clone(), self.transfer.source.repository.shown());
-        Error::WrongBlob { digest, repository, source: Box::new(source) }
+        ClientError::WrongBlob { digest, repository, source: Box::new(source) }.into()
     }
 }
 

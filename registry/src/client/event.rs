@@ -1,6 +1,13 @@
+//! What is told while content moves.
+
 use crate::{Descriptor, Digest, Reference};
 
-/// What happens during a push or a pull.
+/// Whoever listens while content moves, from any thread; `&|_| ()` hears nothing.
+///
+/// The work is stopped by dropping its future; what has come of it stays for the next attempt.
+pub type Listener<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// What happens while content moves.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -25,12 +32,19 @@ pub enum Event {
         /// The bytes that have moved so far.
         bytes: u64,
     },
+    /// A file of a hub has moved on.
+    FileProgress {
+        /// Its path in the repository.
+        path: String,
+        /// The bytes that are there so far.
+        bytes: u64,
+    },
     /// A blob is where it should be.
     BlobDone {
         /// The blob.
         digest: Digest,
         /// How it came there.
-        how: How,
+        outcome: Outcome,
     },
     /// A manifest is where it should be, and everything that it names.
     ManifestDone {
@@ -52,7 +66,7 @@ pub enum Direction {
 
 /// How a blob came where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum Outcome {
     /// Its bytes moved.
     Transferred,
     /// It was there.

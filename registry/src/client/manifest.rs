@@ -7,7 +7,7 @@ use reqwest::{
 
 use super::{Client, Repository, http, upload};
 use crate::{
-    Error, Reference, Result,
+    ClientError, ContentError, Reference, Result,
     content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType},
 };
 
@@ -23,7 +23,9 @@ impl Client {
         let call = manifest_call(&repository, Method::HEAD, target(reference))?;
         let response = repository.send(call, "pull").await?;
         if response.status() == 404 {
-            return Err(Error::UnknownManifest { reference: Box::new(reference.clone()) });
+            return Err(
+                ClientError::UnknownManifest { reference: Box::new(reference.clone()) }.into()
+            );
         }
         if !response.status().is_success() {
             // An answer to HEAD has no body, so that the reasons are in the answer to GET.
@@ -42,7 +44,9 @@ impl Client {
     pub async fn manifest(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>)> {
         let repository = self.repository(reference)?;
         let found = repository.manifest(target(reference)).await?;
-        found.ok_or_else(|| Error::UnknownManifest { reference: Box::new(reference.clone()) })
+        found.ok_or_else(|| {
+            ClientError::UnknownManifest { reference: Box::new(reference.clone()) }.into()
+        })
     }
 }
 
@@ -90,8 +94,9 @@ impl Repository {
         if let Some(stated) = &stated {
             self.verified(Some(stated), &bytes)?;
         }
-        let media_type =
-            media_type.or_else(|| own_media_type(&bytes)).unwrap_or(MediaType::ImageManifest);
+        let media_type = media_type
+            .or_else(|| content::own_media_type(&bytes))
+            .unwrap_or(MediaType::ImageManifest);
         // Two readings of one document are refused here (CVE-2021-41190).
         Document::parse(&media_type, &bytes)?;
         Ok(Some((Descriptor::new(media_type, bytes.len() as u64, digest), bytes)))
@@ -108,8 +113,8 @@ impl Repository {
         }
         let (digest, repository) = (expected.clone(), self.shown());
         let source =
-            Error::WrongDigest { what: "the body".into(), expected: digest.clone(), found };
-        Err(Error::WrongManifest { digest, repository, source: Box::new(source) })
+            ContentError::WrongDigest { what: "the body".into(), expected: digest.clone(), found };
+        Err(ClientError::WrongManifest { digest, repository, source: Box::new(source) }.into())
     }
 
     /// Says whether the repository has a manifest.
@@ -135,9 +140,4 @@ impl Repository {
         upload::same_digest(&response, descriptor.digest())?;
         Ok(response.headers().contains_key("oci-subject"))
     }
-}
-
-fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
-    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    Some(MediaType::from(document.get("mediaType")?.as_str()?))
 }

@@ -2,9 +2,10 @@
 //!
 //! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the
 //! credentials that a registry asks for; `blob`, `manifest`, `tags` and `referrers` are the
-//! protocol's verbs; [`push`] and [`pull`] walk a graph with them.
+//! protocol's verbs, `download` and `upload` its long ways; [`push`] and [`pull`] walk a graph with
+//! them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -13,48 +14,30 @@ mod pull;
 mod push;
 
 mod blob;
-mod course;
-mod fetch;
 mod manifest;
 mod quirks;
 mod referrers;
-mod remembered;
-mod sending;
-mod spans;
-mod store;
+mod repository_blobs;
 mod tags;
-pub(crate) mod transfer;
+
+pub(crate) mod download;
 mod upload;
 
 mod auth;
-mod credentials;
-mod realm;
-mod token;
-
-pub(crate) mod body;
-mod call;
 pub(crate) mod http;
-mod resolver;
-mod tls;
 
-pub(crate) mod envelope;
-pub(crate) mod link;
-pub(crate) mod location;
-pub(crate) mod retry;
-
-mod challenge;
+pub(crate) mod blocking;
 mod event;
-mod warning;
 
-use crate::{Error, Reference, Result};
+use crate::{Error, HttpError, Reference, Result};
 
+pub use auth::{Challenge, Credential, CredentialFile, Credentials};
 pub use blob::Blob;
-pub use challenge::Challenge;
-pub use credentials::{Credential, CredentialFile, Credentials};
-pub use event::{Direction, Event, How};
-pub use options::ClientOptions;
+pub use event::{Direction, Event, Listener, Outcome};
+pub use options::{ClientCertificate, ClientOptions, Proxy};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
+pub use repository_blobs::RepositoryBlobs;
 
 /// A client of registries. Clones share their connections and tokens.
 #[derive(Clone, Debug)]
@@ -92,7 +75,7 @@ impl Client {
         Ok(Registry {
             client: self.clone(),
             host: host.to_owned(),
-            space: String::new(),
+            repository: None,
             base: self.base(host)?,
         })
     }
@@ -100,7 +83,10 @@ impl Client {
     fn repository(&self, reference: &Reference) -> Result<Repository> {
         let name = reference.repository().to_owned();
         Ok(Repository {
-            registry: Registry { space: name.clone(), ..self.registry(reference.registry())? },
+            registry: Registry {
+                repository: Some(name.clone()),
+                ..self.registry(reference.registry())?
+            },
             name,
         })
     }
@@ -113,7 +99,7 @@ impl Client {
         } else {
             host
         };
-        let invalid = || Error::InvalidAddress { text: host.to_owned() };
+        let invalid = || Error::from(HttpError::InvalidAddress { text: host.to_owned() });
         let mut url = Url::parse(&format!("https://{api_host}/")).map_err(|_| invalid())?;
         if url.path() != "/"
             || url.query().is_some()
@@ -140,14 +126,14 @@ struct Registry {
     host: String,
     /// The repository that it is spoken to about, or none: credentials may be for a part of a
     /// registry.
-    space: String,
+    repository: Option<String>,
     /// The address of its API.
     base: Url,
 }
 
 impl Registry {
     fn url(&self, path: &str) -> Result<Url> {
-        self.base.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
+        self.base.join(path).map_err(|_| HttpError::InvalidAddress { text: path.to_owned() }.into())
     }
 
     /// Sends a request with what the registry wants to see for these scopes; follows redirects of
@@ -185,20 +171,5 @@ impl Repository {
     /// `host/repository`, as errors say it.
     fn shown(&self) -> String {
         format!("{}/{}", self.registry.host, self.name)
-    }
-}
-
-/// Waits for work on another thread.
-pub(crate) async fn joined<T>(work: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
-    match work.await {
-        Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// Credentials by the registry's name, for a program that has them at hand.
-impl Credentials for BTreeMap<String, Credential> {
-    fn lookup(&self, registry: &str) -> Option<Credential> {
-        self.get(registry).cloned()
     }
 }

@@ -1,3 +1,5 @@
+//! What an embedder can choose about a client.
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::Credentials;
@@ -12,13 +14,10 @@ pub struct ClientOptions {
     pub tls_verify: bool,
     /// Files with further root certificates, in PEM.
     pub tls_certs: Vec<PathBuf>,
-    /// The certificate chain and the key that this client shows, in PEM.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
-    /// The proxy for everything but loopback, as a URL.
-    pub proxy: Option<String>,
-    /// Takes the proxy from the environment and the system where `proxy` says none.
-    /// Off by default: a library does not read the environment unasked.
-    pub system_proxy: bool,
+    /// What this client shows of itself.
+    pub client_cert: Option<ClientCertificate>,
+    /// The proxy for everything but loopback.
+    pub proxy: Proxy,
     /// How many blobs move at a time.
     pub concurrency: usize,
     /// How many connections bring blobs at a time. A big blob takes several of them, as long as
@@ -41,6 +40,27 @@ pub struct ClientOptions {
     pub backoff: Duration,
 }
 
+/// The files of a client's certificate, in PEM.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The certificate chain.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Through what a client goes out.
+#[derive(Clone, Debug, Default)]
+pub enum Proxy {
+    /// Nothing: a library does not read the environment unasked.
+    #[default]
+    None,
+    /// What the environment and the system say.
+    System,
+    /// The proxy at this URL.
+    Url(String),
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
@@ -48,8 +68,7 @@ impl Default for ClientOptions {
             tls_verify: true,
             tls_certs: Vec::new(),
             client_cert: None,
-            proxy: None,
-            system_proxy: false,
+            proxy: Proxy::None,
             concurrency: 5,
             connections: 8,
             credentials: Arc::new(BTreeMap::new()),

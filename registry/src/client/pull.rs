@@ -1,3 +1,5 @@
+//! From a registry into a layout.
+
 use std::{
     collections::{HashMap, HashSet},
     io::Write,
@@ -8,9 +10,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Client, Direction, Event, How, Repository, blob::Download, fetch::Fetch};
+use super::{
+    Client, Direction, Event, Listener, Outcome, Repository,
+    blob::Download,
+    blocking::{blocking, in_layout, joined},
+    download::ParallelDownload,
+};
 use crate::{
-    BlobWriter, Error, Layout, Reference, Result,
+    BlobWriter, ClientError, ContentError, Error, HttpError, Layout, Reference, Result,
     blocks::BLOCK,
     content::{self, Descriptor, Digest, Document},
 };
@@ -41,11 +48,29 @@ pub struct Pulled {
 /// The reference is resolved once. A blob that an earlier pull did not bring to its end goes on
 /// from there. Every blob is verified by size and digest before it is visible, manifests come after
 /// what they name, and the tag comes last.
+///
+/// ```no_run
+/// use kit_registry::{Client, ClientOptions, Event, Layout, pull};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(ClientOptions::default())?;
+/// let layout = Layout::init("layout".as_ref())?;
+/// let from = "ghcr.io/demo/greeting:v1".parse()?;
+/// let on = |event| {
+///     if let Event::BlobDone { digest, .. } = event {
+///         println!("{digest}");
+///     }
+/// };
+/// let pulled = pull(&client, &from, &layout, &on).await?;
+/// println!("{}", pulled.descriptor.digest());
+/// # Ok(())
+/// # }
+/// ```
 pub async fn pull(
     client: &Client,
     from: &Reference,
     layout: &Layout,
-    on: &(dyn Fn(Event) + Sync),
+    on: Listener<'_>,
 ) -> Result<Pulled> {
     let hold = in_layout(layout, Layout::hold).await?;
     let repository = client.repository(from)?;
@@ -56,14 +81,14 @@ pub async fn pull(
     let existing = AtomicUsize::new(0);
     let options = &client.0.options;
     let connections = Semaphore::new(options.connections.max(options.concurrency).max(1));
-    let fetch = |blob| Fetch {
+    let download = |blob| ParallelDownload {
         repository: &repository,
         descriptor: blob,
         downloaded: &downloaded,
         connections: &connections,
         on,
     };
-    let blobs = found.blobs.iter().map(|blob| pull_blob(fetch(blob), layout, &existing));
+    let blobs = found.blobs.iter().map(|blob| pull_blob(download(blob), layout, &existing));
     stream::iter(blobs).buffer_unordered(options.concurrency.max(1)).try_collect::<()>().await?;
     let mut manifests = Vec::new();
     found.take(root.digest(), &mut manifests);
@@ -85,15 +110,6 @@ pub async fn pull(
         downloaded_bytes: downloaded.into_inner(),
         existing: existing.into_inner(),
     })
-}
-
-/// Does something with the layout on a thread that may wait for the disk.
-pub(super) async fn in_layout<T: Send + 'static>(
-    layout: &Layout,
-    work: impl FnOnce(&Layout) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let layout = layout.clone();
-    super::joined(tokio::task::spawn_blocking(move || work(&layout))).await
 }
 
 /// Everything that a manifest reaches.
@@ -163,37 +179,43 @@ impl Found {
         }
         let Some((found, bytes)) = repository.manifest(descriptor.digest().as_ref()).await? else {
             let (digest, repository) = (descriptor.digest().clone(), repository.shown());
-            return Err(Error::UnknownBlob { digest, repository });
+            return Err(ClientError::UnknownBlob { digest, repository }.into());
         };
         self.downloaded += bytes.len() as u64;
         if found.size() != descriptor.size() || found.media_type() != descriptor.media_type() {
             let what = format!("manifest {}", descriptor.digest());
             let reason = "its size or its media type is not the one that its index says".into();
-            return Err(Error::AmbiguousManifest { what, reason });
+            return Err(ContentError::AmbiguousManifest { what, reason }.into());
         }
         Ok(bytes)
     }
 }
 
 fn too_many(repository: &Repository) -> Error {
-    let reason = "the index names too many manifests, or too deep".into();
-    Error::Protocol { url: repository.shown(), reason }
+    HttpError::protocol(repository.shown(), "the index names too many manifests, or too deep")
+        .into()
 }
 
-async fn pull_blob(fetch: Fetch<'_>, layout: &Layout, existing: &AtomicUsize) -> Result<()> {
-    let (descriptor, on) = (fetch.descriptor, fetch.on);
+async fn pull_blob(
+    download: ParallelDownload<'_>,
+    layout: &Layout,
+    existing: &AtomicUsize,
+) -> Result<()> {
+    let (descriptor, on) = (download.descriptor, download.on);
     let digest = descriptor.digest();
     if layout.size(digest) == Some(descriptor.size()) {
         existing.fetch_add(1, Ordering::Relaxed);
-        on(Event::BlobDone { digest: digest.clone(), how: How::Existing });
+        on(Event::BlobDone { digest: digest.clone(), outcome: Outcome::Existing });
         return Ok(());
     }
     if crate::layout::is_elsewhere(descriptor) {
         return Ok(());
     }
     on(Event::BlobStarted { descriptor: descriptor.clone(), direction: Direction::Download });
-    bring(&fetch, layout).await.map_err(|source| explain(source, descriptor, fetch.repository))?;
-    on(Event::BlobDone { digest: digest.clone(), how: How::Transferred });
+    bring(&download, layout)
+        .await
+        .map_err(|source| explain(source, descriptor, download.repository))?;
+    on(Event::BlobDone { digest: digest.clone(), outcome: Outcome::Transferred });
     Ok(())
 }
 
@@ -201,21 +223,22 @@ async fn pull_blob(fetch: Fetch<'_>, layout: &Layout, existing: &AtomicUsize) ->
 fn explain(source: Error, descriptor: &Descriptor, repository: &Repository) -> Error {
     let (digest, repository) = (descriptor.digest().clone(), repository.shown());
     match source {
-        Error::WrongBlob { .. } => source,
-        Error::WrongDigest { .. } | Error::WrongSize { .. } => {
-            Error::WrongBlob { digest, repository, source: Box::new(source) }
+        Error::Client(ClientError::WrongBlob { .. }) => source,
+        Error::Content(ContentError::WrongDigest { .. } | ContentError::WrongSize { .. }) => {
+            ClientError::WrongBlob { digest, repository, source: Box::new(source) }.into()
         }
-        source => Error::Download { digest, repository, source: Box::new(source) },
+        source => ClientError::Download { digest, repository, source: Box::new(source) }.into(),
     }
 }
 
 /// Moves a blob. A small one is not worth keeping a part of; one that somebody else is bringing is
 /// brought twice.
-async fn bring(fetch: &Fetch<'_>, layout: &Layout) -> Result<()> {
-    if fetch.descriptor.size() > BLOCK && fetch.run(layout).await? {
+async fn bring(download: &ParallelDownload<'_>, layout: &Layout) -> Result<()> {
+    if download.descriptor.size() > BLOCK && download.run(layout).await? {
         return Ok(());
     }
-    bring_whole(fetch.repository, layout, fetch.descriptor, fetch.downloaded, fetch.on).await
+    bring_whole(download.repository, layout, download.descriptor, download.downloaded, download.on)
+        .await
 }
 
 /// Moves a blob in one go: this task reads the wire, another thread hashes and writes.
@@ -224,7 +247,7 @@ async fn bring_whole(
     layout: &Layout,
     descriptor: &Descriptor,
     downloaded: &AtomicU64,
-    on: &(dyn Fn(Event) + Sync),
+    on: Listener<'_>,
 ) -> Result<()> {
     let mut download = Download::new(repository.clone(), descriptor.clone())?;
     let writer = in_layout(layout, Layout::writer).await?;
@@ -234,11 +257,10 @@ async fn bring_whole(
     drop(sender);
     // The writer's own error says more than that it stopped listening; and its file is gone before
     // this returns.
-    let writer = super::joined(writing).await?;
+    let writer = joined(writing).await?;
     outcome?;
     let expected = descriptor.clone();
-    let committing = tokio::task::spawn_blocking(move || writer.commit(Some(&expected)));
-    super::joined(committing).await.map(drop)
+    blocking(move || writer.commit(Some(&expected))).await.map(drop)
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.
@@ -247,7 +269,7 @@ async fn receive(
     descriptor: &Descriptor,
     to: &mpsc::Sender<Bytes>,
     downloaded: &AtomicU64,
-    on: &(dyn Fn(Event) + Sync),
+    on: Listener<'_>,
 ) -> Result<()> {
     let (mut received, mut reported) = (0, 0);
     while let Some(chunk) = download.chunk().await? {

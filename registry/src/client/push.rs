@@ -1,10 +1,14 @@
+//! From a layout to a registry.
+
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Client, Direction, Event, How, Repository, referrers, upload::Upload};
+use super::{
+    Client, Event, Listener, Outcome, Repository, blocking::joined, referrers, upload::push_blob,
+};
 use crate::{
-    Error, Layout, Reference, Result,
+    ContentError, Layout, Reference, Result,
     content::{self, Descriptor, Document},
 };
 
@@ -34,11 +38,11 @@ pub async fn push(
     descriptor: &Descriptor,
     to: &Reference,
     client: &Client,
-    on: &(dyn Fn(Event) + Sync),
+    on: Listener<'_>,
 ) -> Result<Pushed> {
     if let Some(expected) = to.digest().filter(|digest| *digest != descriptor.digest()) {
         let (what, found) = (to.to_string(), descriptor.digest().clone());
-        return Err(Error::WrongDigest { what, expected: expected.clone(), found });
+        return Err(ContentError::WrongDigest { what, expected: expected.clone(), found }.into());
     }
     let repository = client.repository(to)?;
     let plan = Plan::read(layout, descriptor, to).await?;
@@ -50,11 +54,13 @@ pub async fn push(
         mounted: 0,
         existing: 0,
     };
-    let blobs =
-        plan.blobs.iter().map(|blob| push_blob(layout, &repository, blob, &plan.siblings, on));
+    let blobs = plan.blobs.iter().map(|blob| {
+        let siblings = plan.siblings.get(blob.digest()).map_or(&[][..], Vec::as_slice);
+        push_blob(layout, &repository, blob, siblings, on)
+    });
     let mut done = stream::iter(blobs).buffer_unordered(client.0.options.concurrency.max(1));
-    while let Some((how, sent)) = done.try_next().await? {
-        pushed.count(how, sent);
+    while let Some((outcome, sent)) = done.try_next().await? {
+        pushed.count(outcome, sent);
     }
     for manifest in &plan.manifests {
         let tag = to.tag().filter(|_| manifest.digest() == descriptor.digest());
@@ -66,12 +72,12 @@ pub async fn push(
 }
 
 impl Pushed {
-    fn count(&mut self, how: How, sent: u64) {
+    fn count(&mut self, outcome: Outcome, sent: u64) {
         self.uploaded_bytes += sent;
-        match how {
-            How::Transferred => self.uploaded += 1,
-            How::Mounted => self.mounted += 1,
-            How::Existing => self.existing += 1,
+        match outcome {
+            Outcome::Transferred => self.uploaded += 1,
+            Outcome::Mounted => self.mounted += 1,
+            Outcome::Existing => self.existing += 1,
         }
     }
 }
@@ -101,7 +107,7 @@ impl Plan {
             let blobs = blobs.into_iter().filter(is_here).collect();
             Ok(Self { blobs, manifests, siblings: siblings(&layout, &to)? })
         });
-        super::joined(reading).await
+        joined(reading).await
     }
 }
 
@@ -120,31 +126,6 @@ fn siblings(layout: &Layout, to: &Reference) -> Result<Siblings> {
         }
     }
     Ok(siblings)
-}
-
-async fn push_blob(
-    layout: &Layout,
-    repository: &Repository,
-    descriptor: &Descriptor,
-    siblings: &Siblings,
-    on: &(dyn Fn(Event) + Sync),
-) -> Result<(How, u64)> {
-    let digest = descriptor.digest();
-    // The size is checked before anything is said to the registry.
-    layout.open(descriptor).map(drop)?;
-    on(Event::BlobStarted { descriptor: descriptor.clone(), direction: Direction::Upload });
-    let upload = Upload { repository, layout, descriptor, on };
-    let siblings = siblings.get(digest).map_or(&[][..], Vec::as_slice);
-    let (how, sent) = upload.run(siblings).await.map_err(|source| Error::Upload {
-        digest: digest.clone(),
-        repository: repository.shown(),
-        source: Box::new(source),
-    })?;
-    if how == How::Transferred {
-        on(Event::BlobProgress { digest: digest.clone(), bytes: descriptor.size() });
-    }
-    on(Event::BlobDone { digest: digest.clone(), how });
-    Ok((how, sent))
 }
 
 /// Stores a manifest, and returns how many bytes were sent.

@@ -4,10 +4,13 @@
 use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::{Value, json};
 
-use super::{Client, Repository, http};
+use super::{
+    Client, Repository,
+    http::{self, link},
+};
 use crate::{
-    Error, Reference, Result,
-    content::{self, Descriptor, Digest, Document, MediaType},
+    Error, HttpError, Reference, Result,
+    content::{self, Descriptor, Digest, Document, MAX_DOCUMENT_SIZE, MediaType},
 };
 
 /// How often a list is changed anew because somebody else has changed it meanwhile.
@@ -61,14 +64,11 @@ impl Repository {
                 return Ok(None);
             }
             let response = self.http().expect(response, &[200]).await?;
-            page = self.next_page(&response, &url)?;
-            let index: content::ImageIndex = self.json(response, &url).await?;
+            page = link::next_page(&response, &url)?;
+            let index: content::ImageIndex = self.http().json(response, MAX_DOCUMENT_SIZE).await?;
             found.extend(index.manifests().iter().cloned());
         }
-        Err(Error::Protocol {
-            url: self.shown(),
-            reason: "the list of referrers has no end".into(),
-        })
+        Err(HttpError::protocol(self.shown(), "the list of referrers has no end").into())
     }
 
     /// Reads the list under the tag; no list, or something else under that tag, is an empty one.
@@ -165,17 +165,16 @@ async fn change(
             return Ok(());
         }
     }
-    Err(Error::Protocol {
-        url: repository.shown(),
-        reason: format!("the list {tag} changes all the time"),
-    })
+    Err(HttpError::protocol(repository.shown(), format!("the list {tag} changes all the time"))
+        .into())
 }
 
 fn not_a_list(repository: &Repository, tag: &str) -> Error {
-    Error::Protocol {
-        url: repository.shown(),
-        reason: format!("the tag {tag} holds something else than a list of referrers"),
-    }
+    HttpError::protocol(
+        repository.shown(),
+        format!("the tag {tag} holds something else than a list of referrers"),
+    )
+    .into()
 }
 
 /// Reads the list as it is, with what is not understood here, and its version.
@@ -191,7 +190,7 @@ async fn read(repository: &Repository, tag: &str) -> Result<(Value, Option<Heade
     }
     let response = repository.http().expect(response, &[200]).await?;
     let version = response.headers().get(ETAG).cloned();
-    let index: Value = repository.json(response, &url).await?;
+    let index: Value = repository.http().json(response, MAX_DOCUMENT_SIZE).await?;
     match index["mediaType"] == MediaType::ImageIndex.as_ref() {
         true => Ok((index, version)),
         false => Err(not_a_list(repository, tag)),

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::{Method, Response, header::LINK};
-use serde::{Deserialize, de::DeserializeOwned};
-use url::Url;
+use reqwest::Method;
+use serde::Deserialize;
 
-use super::{Client, Repository, http, link, location, manifest, referrers};
+use super::{
+    Client,
+    http::{self, link},
+    manifest, referrers,
+};
 use crate::{
-    Error, Reference, Result,
+    ClientError, HttpError, Reference, Result,
     content::{Digest, MAX_DOCUMENT_SIZE},
 };
 
@@ -31,14 +34,11 @@ impl Client {
             let Some(url) = page else { return Ok(tags.into_iter().collect()) };
             let response = repository.send(http::Call::get(url.clone()), "pull").await?;
             let response = repository.http().expect(response, &[200]).await?;
-            page = repository.next_page(&response, &url)?;
-            let list: TagList = repository.json(response, &url).await?;
+            page = link::next_page(&response, &url)?;
+            let list: TagList = repository.http().json(response, MAX_DOCUMENT_SIZE).await?;
             tags.extend(list.tags.unwrap_or_default());
         }
-        Err(Error::Protocol {
-            url: repository.shown(),
-            reason: "the list of tags has no end".into(),
-        })
+        Err(HttpError::protocol(repository.shown(), "the list of tags has no end").into())
     }
 
     /// Deletes what a reference names: the tag, or with a digest the manifest and all its tags.
@@ -53,7 +53,9 @@ impl Client {
         let call = http::Call::new(Method::DELETE, repository.url(&format!("manifests/{target}"))?);
         let response = repository.send(call, "delete,pull,push").await?;
         if response.status() == 404 {
-            return Err(Error::UnknownManifest { reference: Box::new(reference.clone()) });
+            return Err(
+                ClientError::UnknownManifest { reference: Box::new(reference.clone()) }.into()
+            );
         }
         repository.http().expect(response, &[200, 202, 204]).await?;
         match subject {
@@ -73,32 +75,5 @@ impl Client {
             return Ok(false);
         }
         repository.http().expect(response, &[200, 202, 204]).await.map(|_| true)
-    }
-}
-
-impl Repository {
-    /// Reads a JSON document of bounded size.
-    pub(super) async fn json<T: DeserializeOwned>(
-        &self,
-        response: Response,
-        url: &Url,
-    ) -> Result<T> {
-        let body = self.http().read(response, MAX_DOCUMENT_SIZE).await?;
-        serde_json::from_slice(&body)
-            .map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
-    }
-
-    /// Finds the next page of a listing. It must be of the same origin and another page than this
-    /// one.
-    pub(super) fn next_page(&self, response: &Response, page: &Url) -> Result<Option<Url>> {
-        let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
-        let Some(next) = link.and_then(|link| link::next(link, page)) else { return Ok(None) };
-        match location::is_same_origin(&next, page) && next != *page {
-            true => Ok(Some(next)),
-            false => Err(Error::Protocol {
-                url: location::shown(page),
-                reason: "the next page is the same one, or somewhere else".into(),
-            }),
-        }
     }
 }

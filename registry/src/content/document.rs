@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Descriptor, MediaType};
-use crate::{Error, Result, content};
+use crate::{ContentError, Result, content};
 
 /// The largest document that is read into memory, in bytes (distribution-spec, "Pushing Manifests":
 /// at least 4 MiB).
@@ -24,6 +24,24 @@ pub fn is_manifest(media_type: &MediaType) -> bool {
     matches!(media_type, MediaType::ImageManifest)
         || media_type.as_ref() == DOCKER_MANIFEST
         || is_index(media_type)
+}
+
+/// Refuses what is larger than any document may be.
+pub(crate) fn check_document_size(descriptor: &Descriptor) -> Result<()> {
+    let (size, limit) = (descriptor.size(), MAX_DOCUMENT_SIZE);
+    let what = || descriptor.digest().to_string();
+    if size > limit {
+        Err(ContentError::TooLarge { what: what(), size, limit }.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// What a manifest calls itself, for when nobody says what it is.
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
+    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(document.get("mediaType")?.as_str()?.into())
 }
 
 /// A manifest or an index, reduced to what it links to: the view that push, pull, garbage
@@ -69,18 +87,20 @@ impl Document {
     /// than the one given with it, or the links of both kinds.
     pub fn parse(media_type: &MediaType, bytes: &[u8]) -> Result<Self> {
         if !is_manifest(media_type) {
-            return Err(Error::NotAManifest { media_type: media_type.to_string() });
+            return Err(ContentError::NotAManifest { media_type: media_type.to_string() }.into());
         }
         let what = || format!("manifest {}", content::digest(bytes));
         let size = bytes.len() as u64;
         if size > MAX_DOCUMENT_SIZE {
-            return Err(Error::TooLarge { what: what(), size, limit: MAX_DOCUMENT_SIZE });
+            return Err(
+                ContentError::TooLarge { what: what(), size, limit: MAX_DOCUMENT_SIZE }.into()
+            );
         }
         let fields: Fields = serde_json::from_slice(bytes)
-            .map_err(|source| Error::InvalidDocument { what: what(), source })?;
+            .map_err(|source| ContentError::InvalidDocument { what: what(), source })?;
         fields
             .check(media_type)
-            .map_err(|reason| Error::AmbiguousManifest { what: what(), reason })?;
+            .map_err(|reason| ContentError::AmbiguousManifest { what: what(), reason })?;
         Ok(fields.into_document(media_type.clone()))
     }
 

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{Digest, DigestAlgorithm};
-use crate::{Error, Result};
+use crate::{ContentError, Result};
 
 /// Hashes content in pieces, with SHA-256 unless told otherwise.
 #[derive(Clone, Debug)]
@@ -21,10 +21,11 @@ impl Hasher {
         match algorithm {
             DigestAlgorithm::Sha256 => Ok(Self(State::Sha256(Sha256::new()))),
             DigestAlgorithm::Sha512 => Ok(Self(State::Sha512(Sha512::new()))),
-            other => Err(Error::InvalidDigest {
+            other => Err(ContentError::InvalidDigest {
                 text: other.to_string(),
                 reason: "only sha256 and sha512 are supported".into(),
-            }),
+            }
+            .into()),
         }
     }
 

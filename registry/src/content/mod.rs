@@ -8,8 +8,10 @@ mod document;
 mod hash;
 
 use serde::Serialize;
-use serde_json::Value;
 
+pub(crate) use document::check_document_size;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) use document::own_media_type;
 pub use document::{Document, MAX_DOCUMENT_SIZE, is_index, is_manifest};
 pub use hash::Hasher;
 pub use oci_spec::image::{
@@ -18,7 +20,7 @@ pub use oci_spec::image::{
     ImageManifest, ImageManifestBuilder, MediaType, Os, RootFs, RootFsBuilder,
 };
 
-use crate::{Error, Result};
+use crate::{ContentError, Error, Result};
 
 /// The annotation of an index entry that holds its tag (image-spec, "Image Layout", `index.json`).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -28,47 +30,10 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Equal values give equal bytes whatever map holds them, and whatever features a dependency turns
 /// on.
 pub fn encode(document: &impl Serialize) -> Vec<u8> {
-    let value =
+    let mut value =
         serde_json::to_value(document).expect("documents have text keys and finite numbers");
-    let mut bytes = Vec::new();
-    write_sorted(&value, &mut bytes);
-    bytes
-}
-
-fn write_sorted(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
-            write_list(out, (b'{', b'}'), entries, |(key, value), out| {
-                write_scalar(key, out);
-                out.push(b':');
-                write_sorted(value, out);
-            });
-        }
-        Value::Array(items) => write_list(out, (b'[', b']'), items, write_sorted),
-        scalar => write_scalar(scalar, out),
-    }
-}
-
-fn write_list<T>(
-    out: &mut Vec<u8>,
-    (open, close): (u8, u8),
-    items: impl IntoIterator<Item = T>,
-    write: impl Fn(T, &mut Vec<u8>),
-) {
-    out.push(open);
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write(item, out);
-    }
-    out.push(close);
-}
-
-fn write_scalar(scalar: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, scalar).expect("writing to memory does not fail");
+    value.sort_all_objects();
+    serde_json::to_vec(&value).expect("writing to memory does not fail")
 }
 
 /// Computes the SHA-256 digest of `bytes`.
@@ -89,7 +54,8 @@ pub fn descriptor(media_type: impl Into<MediaType>, bytes: &[u8]) -> Descriptor 
 /// Only such a digest ever becomes a path or a part of a URL (the class of CVE-2024-37032 and
 /// CVE-2024-3727).
 pub fn parse_digest(text: &str) -> Result<Digest> {
-    let refuse = |reason: String| Error::InvalidDigest { text: text.into(), reason };
+    let refuse =
+        |reason: String| Error::from(ContentError::InvalidDigest { text: text.into(), reason });
     let digest: Digest =
         text.parse().map_err(|error: oci_spec::OciSpecError| refuse(error.to_string()))?;
     check_algorithm(&digest)?;
@@ -98,15 +64,20 @@ pub fn parse_digest(text: &str) -> Result<Digest> {
 
 /// Refuses a digest whose algorithm is neither SHA-256 nor SHA-512.
 pub(crate) fn check_algorithm(digest: &Digest) -> Result<()> {
-    Hasher::new(digest.algorithm()).map(drop).map_err(|_| Error::InvalidDigest {
-        text: digest.to_string(),
-        reason: "only sha256 and sha512 are supported".into(),
+    Hasher::new(digest.algorithm()).map(drop).map_err(|_| {
+        ContentError::InvalidDigest {
+            text: digest.to_string(),
+            reason: "only sha256 and sha512 are supported".into(),
+        }
+        .into()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use serde_json::Value;
 
     use super::*;
 
@@ -164,7 +135,10 @@ mod tests {
         ];
         for text in bad {
             assert!(
-                matches!(parse_digest(&text), Err(Error::InvalidDigest { .. })),
+                matches!(
+                    parse_digest(&text),
+                    Err(Error::Content(ContentError::InvalidDigest { .. }))
+                ),
                 "{text} was taken for a digest"
             );
         }

@@ -15,15 +15,14 @@ use super::{
     Hub, HubFile, Snapshot,
     refusal::{Wanted, refusal},
     segments,
-    snapshot::is_inside,
 };
 use crate::{
-    Error, Result,
+    ContentError, Error, Event, HubError, Listener, Result,
     blocks::Blocks,
     client::{
+        blocking::{blocking, joined},
+        download::{ResumableDownload, Source},
         http::{Call, Http},
-        joined,
-        transfer::{Source, Transfer},
     },
     content::{Digest, Hasher},
     layout::hash_file,
@@ -34,13 +33,13 @@ impl Hub {
     ///
     /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets
     /// its name after its size, and its SHA-256 where the hub says one, were verified. Large files
-    /// come in several ranges at once. `on` is told how many bytes are there.
+    /// come in several ranges at once. `on` is told [`Event::FileProgress`].
     pub async fn download(
         &self,
         snapshot: &Snapshot,
         file: &HubFile,
         into: &Path,
-        on: &(dyn Fn(u64) + Sync),
+        on: Listener<'_>,
     ) -> Result<()> {
         let place = Place::new(snapshot, file, into)?;
         if let Some(dir) = place.path.parent() {
@@ -49,28 +48,25 @@ impl Hub {
         if file.size > segments::PART && self.download_parts(snapshot, file, &place, on).await? {
             return Ok(());
         }
-        let writer = joined(spawn_blocking({
-            let place = place.clone();
-            move || Writer::open(&place)
-        }))
-        .await?;
+        let opening = place.clone();
+        let writer = blocking(move || Writer::open(&opening)).await?;
         let source =
             FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
-        let transfer = Transfer::new(source, file.size, writer.size);
+        let transfer = ResumableDownload::new(source, file.size, writer.size);
         let start = writer.size;
         let (sender, receiver) = mpsc::channel(16);
         let writing = spawn_blocking(move || writer.run(receiver));
-        let outcome = receive(transfer, start, sender, on).await;
+        let outcome = receive(transfer, start, sender, file, on).await;
         let found = joined(writing).await?;
         let wrong = match outcome {
             Ok(()) => wrong_digest(snapshot, file, &found),
-            Err(error @ Error::WrongSize { .. }) => {
+            Err(error @ Error::Content(ContentError::WrongSize { .. })) => {
                 Some(wrong_file(snapshot, file, error.to_string()))
             }
             // What came so far stays for the next call.
             Err(error) => return Err(error),
         };
-        joined(spawn_blocking(move || place.settle(wrong))).await
+        blocking(move || place.settle(wrong)).await
     }
 }
 
@@ -82,30 +78,33 @@ impl Hub {
         snapshot: &Snapshot,
         file: &HubFile,
         place: &Place,
-        on: &(dyn Fn(u64) + Sync),
+        on: Listener<'_>,
     ) -> Result<bool> {
         let (partial, size) = (place.partial.clone(), file.size);
         let mut map = partial.clone().into_os_string();
         map.push(".map");
-        let opened =
-            joined(spawn_blocking(move || Blocks::open(partial, map.into(), size))).await?;
+        let opened = blocking(move || Blocks::open(partial, map.into(), size)).await?;
         let blocks = opened.ok_or_else(|| busy(snapshot, file))?;
         let Some(blocks) = segments::fill(self, snapshot, file, (blocks, 0), on).await? else {
             return Ok(false);
         };
         let (place, file, snapshot) = (place.clone(), file.clone(), snapshot.clone());
-        joined(spawn_blocking(move || {
+        blocking(move || {
             let found = blocks.hash(Hasher::default())?.finish();
             match wrong_digest(&snapshot, &file, &found) {
                 None => blocks.publish(&place.path).map(|()| true),
                 Some(error) => blocks.discard().and(Err(error)),
             }
-        }))
+        })
         .await
     }
 }
 
 impl HubFile {
+    pub(super) fn progress(&self, bytes: u64) -> Event {
+        Event::FileProgress { path: self.path.clone(), bytes }
+    }
+
     /// Says whether a file on disk is this one, by its size and, where the hub says one, its
     /// SHA-256.
     pub fn is_at(&self, path: &Path) -> Result<bool> {
@@ -121,7 +120,7 @@ impl HubFile {
 
 /// The error for a file that somebody else is bringing to the same place.
 pub(super) fn busy(snapshot: &Snapshot, file: &HubFile) -> Error {
-    Error::DownloadUnderWay { repo: snapshot.repo.to_string(), path: file.path.clone() }
+    HubError::DownloadUnderWay { repo: snapshot.repo.to_string(), path: file.path.clone() }.into()
 }
 
 /// What is wrong with a file whose digest is this one, if anything.
@@ -131,24 +130,25 @@ pub(super) fn wrong_digest(snapshot: &Snapshot, file: &HubFile, found: &Digest) 
 }
 
 fn wrong_file(snapshot: &Snapshot, file: &HubFile, reason: String) -> Error {
-    Error::WrongFile { repo: snapshot.repo.to_string(), path: file.path.clone(), reason }
+    HubError::WrongFile { repo: snapshot.repo.to_string(), path: file.path.clone(), reason }.into()
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.
 async fn receive(
-    mut transfer: Transfer<FileSource<'_>>,
+    mut transfer: ResumableDownload<FileSource<'_>>,
     mut received: u64,
     to: mpsc::Sender<Bytes>,
-    on: &(dyn Fn(u64) + Sync),
+    file: &HubFile,
+    on: Listener<'_>,
 ) -> Result<()> {
-    on(received);
+    on(file.progress(received));
     while let Some(chunk) = transfer.chunk().await? {
         received += chunk.len() as u64;
         if to.send(chunk).await.is_err() {
             // The writer has failed; its error is waiting.
             break;
         }
-        on(received);
+        on(file.progress(received));
     }
     Ok(())
 }
@@ -172,12 +172,7 @@ impl Place {
             .filter(char::is_ascii_alphanumeric)
             .take(16)
             .collect();
-        if !is_inside(&file.path) {
-            return Err(Error::UnsafePath {
-                repo: snapshot.repo.to_string(),
-                path: file.path.clone(),
-            });
-        }
+        snapshot.check_path(file)?;
         let path = into.join(&file.path);
         let mut partial = path.clone().into_os_string();
         partial.push(format!(".{oid}.incomplete"));

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use fs_err as fs;
-use tokio::task::spawn_blocking;
 
 use super::{
     Hub, HubFile, Snapshot,
@@ -12,9 +11,9 @@ use super::{
     segments::{self, overlap},
 };
 use crate::{
-    Digest, Hold, Layout, Result,
+    Digest, Hold, Layout, Listener, Result,
     blocks::Blocks,
-    client::joined,
+    client::blocking::blocking,
     content::{self, Hasher, parse_digest},
 };
 
@@ -36,7 +35,7 @@ impl Hub {
     ///
     /// What is there survives the process, until the layout's next garbage collection; a blob that
     /// is whole is not fetched again. The file is verified by its SHA-256 where the hub says one.
-    /// `on` is told how many of the file's bytes are there. Whoever goes on with the blob holds the
+    /// `on` is told [`Event::FileProgress`](crate::Event::FileProgress). Whoever goes on with the blob holds the
     /// layout from before this.
     pub async fn download_framed(
         &self,
@@ -44,14 +43,13 @@ impl Hub {
         file: &HubFile,
         frame: &Frame,
         layout: &Layout,
-        on: &(dyn Fn(u64) + Sync),
+        on: Listener<'_>,
     ) -> Result<Option<(Digest, u64)>> {
         let framed = Framed { layout: layout.clone(), frame: frame.clone(), file: file.clone() };
-        let (framed, found) =
-            joined(spawn_blocking(move || framed.find().map(|found| (framed, found)))).await?;
+        let (framed, found) = blocking(move || framed.find().map(|found| (framed, found))).await?;
         let (blocks, hold) = match found {
             Found::Blob(digest) => {
-                on(file.size);
+                on(file.progress(file.size));
                 return Ok(Some((digest, framed.size())));
             }
             Found::Parts(blocks, hold) => (blocks, hold),
@@ -62,7 +60,7 @@ impl Hub {
             return Ok(None);
         };
         let snapshot = snapshot.clone();
-        joined(spawn_blocking(move || framed.finish(blocks, hold, &snapshot))).await.map(Some)
+        blocking(move || framed.finish(blocks, hold, &snapshot)).await.map(Some)
     }
 }
 

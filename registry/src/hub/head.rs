@@ -1,15 +1,14 @@
 //! What a file on a hub begins with.
 
-use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::header::RANGE;
 
 use super::{
     Hub, HubFile, Snapshot,
     refusal::{Wanted, refusal},
-    snapshot::is_inside,
 };
 use crate::{
-    Error, Result,
-    client::{http::Call, location},
+    HttpError, Result,
+    client::http::{Call, check_first_byte, location},
 };
 
 impl Hub {
@@ -17,12 +16,7 @@ impl Hub {
     /// comes over the wire from a hub that knows ranges. They are not verified: the digest of a
     /// whole says nothing of its beginning.
     pub async fn head(&self, snapshot: &Snapshot, file: &HubFile, most: u64) -> Result<Vec<u8>> {
-        if !is_inside(&file.path) {
-            return Err(Error::UnsafePath {
-                repo: snapshot.repo.to_string(),
-                path: file.path.clone(),
-            });
-        }
+        snapshot.check_path(file)?;
         let most = most.min(file.size) as usize;
         if most == 0 {
             return Ok(Vec::new());
@@ -32,17 +26,7 @@ impl Hub {
         let mut response = self.get(call).await?;
         match response.status().as_u16() {
             200 => {}
-            206 => {
-                let range =
-                    response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-                if range.and_then(location::first_byte) != Some(0) {
-                    let url = location::shown(response.url());
-                    return Err(Error::Protocol {
-                        url,
-                        reason: "the range is not the one that was asked for".into(),
-                    });
-                }
-            }
+            206 => check_first_byte(&response, 0)?,
             _ => {
                 return Err(refusal(
                     &self.http,
@@ -56,10 +40,11 @@ impl Hub {
         let mut head = Vec::with_capacity(most);
         while head.len() < most {
             let Some(chunk) = self.http.chunk(&mut response).await? else {
-                return Err(Error::Cut {
+                return Err(HttpError::Cut {
                     url: location::shown(response.url()),
                     received: head.len() as u64,
-                });
+                }
+                .into());
             };
             head.extend_from_slice(&chunk[..chunk.len().min(most - head.len())]);
         }

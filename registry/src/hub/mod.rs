@@ -1,10 +1,8 @@
-//! Hugging Face's hub: a client, and a door to a folder of models.
+//! Hugging Face's hub: a client, and a server for a folder of models.
 //!
-//! The client pages through listings, resumes, and verifies; the door speaks to the official client
+//! The client pages through listings, resumes, and verifies; the server speaks to the official client
 //! as well as to ours.
 
-#[cfg(feature = "server")]
-mod door;
 #[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
@@ -17,14 +15,16 @@ mod refusal;
 mod repo_id;
 #[cfg(feature = "hub")]
 mod segments;
+#[cfg(feature = "server")]
+mod server;
 #[cfg(feature = "hub")]
 mod snapshot;
 
-#[cfg(feature = "server")]
-pub use door::router;
 #[cfg(feature = "hub")]
 pub use framed::Frame;
 #[cfg(feature = "hub")]
 pub use repo_id::{RepoId, RepoKind};
+#[cfg(feature = "server")]
+pub use server::router;
 #[cfg(feature = "hub")]
 pub use snapshot::{Hub, HubFile, Snapshot};

@@ -3,7 +3,7 @@
 use reqwest::Response;
 
 use super::RepoId;
-use crate::{Error, client::http::Http};
+use crate::{Error, HubError, client::http::Http};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -27,19 +27,21 @@ pub(super) async fn refusal(
         .unwrap_or_default();
     let id = repo.to_string();
     match (code, response.status().as_u16(), wanted) {
-        ("GatedRepo", ..) => Error::GatedRepo { repo: id },
+        ("GatedRepo", ..) => HubError::GatedRepo { repo: id }.into(),
         ("RevisionNotFound", _, Wanted::Revision(revision)) => {
-            Error::UnknownRevision { repo: id, revision: revision.to_owned() }
+            HubError::UnknownRevision { repo: id, revision: revision.to_owned() }.into()
         }
         ("EntryNotFound", _, Wanted::File(path)) => {
-            Error::UnknownFile { repo: id, path: path.to_owned() }
+            HubError::UnknownFile { repo: id, path: path.to_owned() }.into()
         }
         // The hub answers 401 for what does not exist, so that strangers cannot tell it from what
         // they may not see.
         ("RepoNotFound", ..) | ("", 401 | 403, _) | ("", 404, Wanted::Revision(_)) => {
-            Error::UnknownRepo { repo: id }
+            HubError::UnknownRepo { repo: id }.into()
         }
-        ("", 404, Wanted::File(path)) => Error::UnknownFile { repo: id, path: path.to_owned() },
+        ("", 404, Wanted::File(path)) => {
+            HubError::UnknownFile { repo: id, path: path.to_owned() }.into()
+        }
         _ => match http.expect(response, &[]).await {
             Err(error) => error,
             Ok(_) => unreachable!("no status is expected"),

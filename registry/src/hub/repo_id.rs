@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-use crate::Error;
+use crate::{Error, HubError};
 
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +69,11 @@ impl FromStr for RepoId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |reason: &str| Error::InvalidRepoId {
-            text: text.to_owned(),
-            reason: reason.to_owned(),
+        let refuse = |reason: &str| {
+            Error::from(HubError::InvalidRepoId {
+                text: text.to_owned(),
+                reason: reason.to_owned(),
+            })
         };
         if !text.starts_with("https://") && !text.starts_with("http://") {
             return parse_path(text, None).map_err(refuse);

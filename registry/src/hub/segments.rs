@@ -1,4 +1,4 @@
-//! A large file in parts: several on their way at once, and what is there is remembered, so that a
+//! A large file in parts: several on their way at once, and what is there is saved, so that a
 //! killed download goes on.
 
 use std::{
@@ -7,8 +7,8 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::header::{CONTENT_RANGE, RANGE};
-use tokio::task::{block_in_place, spawn_blocking};
+use reqwest::header::RANGE;
+use tokio::task::block_in_place;
 use url::Url;
 
 use super::{
@@ -16,9 +16,12 @@ use super::{
     refusal::{Wanted, refusal},
 };
 use crate::{
-    Error, Result,
+    Error, HttpError, Listener, Result,
     blocks::Blocks,
-    client::{http::Call, joined, location},
+    client::{
+        blocking::blocking,
+        http::{Call, check_first_byte, location},
+    },
 };
 
 /// The most bytes that are asked for at a time.
@@ -35,7 +38,7 @@ struct Parts<'a> {
     /// Where it begins among the blocks.
     offset: u64,
     arrived: Mutex<Arrived>,
-    on: &'a (dyn Fn(u64) + Sync),
+    on: Listener<'a>,
 }
 
 struct Arrived {
@@ -50,13 +53,13 @@ pub(super) async fn fill(
     snapshot: &Snapshot,
     file: &HubFile,
     (blocks, offset): (Blocks, u64),
-    on: &(dyn Fn(u64) + Sync),
+    on: Listener<'_>,
 ) -> Result<Option<Blocks>> {
     let whole = offset..offset + file.size;
     let missing: Vec<Range<u64>> =
         blocks.missing().iter().filter_map(|span| overlap(span, &whole)).collect();
     let n_bytes = file.size - missing.iter().map(|span| span.end - span.start).sum::<u64>();
-    on(n_bytes);
+    on(file.progress(n_bytes));
     let url = hub.file_url(snapshot, &file.path)?;
     let parts = Parts {
         hub,
@@ -73,7 +76,7 @@ pub(super) async fn fill(
     let blocks = parts.arrived.into_inner().unwrap_or_else(PoisonError::into_inner).blocks;
     match knows_ranges {
         true => Ok(Some(blocks)),
-        false => joined(spawn_blocking(move || blocks.discard())).await.map(|()| None),
+        false => blocking(move || blocks.discard()).await.map(|()| None),
     }
 }
 
@@ -103,7 +106,7 @@ impl Parts<'_> {
             let call = Call::get(self.url.clone()).with(RANGE, &format!("bytes={first}-{last}"));
             let mut response = self.hub.get(call).await?;
             match response.status().as_u16() {
-                206 => {}
+                206 => check_first_byte(&response, first)?,
                 200 => return Ok(false),
                 _ => {
                     return Err(refusal(
@@ -114,14 +117,6 @@ impl Parts<'_> {
                     )
                     .await);
                 }
-            }
-            let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-            if range.and_then(location::first_byte) != Some(first) {
-                let url = location::shown(response.url());
-                return Err(Error::Protocol {
-                    url,
-                    reason: "the range is not the one that was asked for".into(),
-                });
             }
             let before = from;
             let error = loop {
@@ -135,10 +130,10 @@ impl Parts<'_> {
                         }
                     }
                     Ok(None) => {
-                        break Error::Cut {
+                        break Error::from(HttpError::Cut {
                             url: location::shown(response.url()),
                             received: from - self.offset,
-                        };
+                        });
                     }
                     Err(error) => break error,
                 }
@@ -158,7 +153,7 @@ impl Parts<'_> {
             arrived.n_bytes += piece.len() as u64;
             Ok(arrived.n_bytes)
         })?;
-        (self.on)(n_bytes);
+        (self.on)(self.file.progress(n_bytes));
         Ok(())
     }
 

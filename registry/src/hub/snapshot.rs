@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Response,
-    header::{AUTHORIZATION, HeaderValue, LINK},
+    header::{AUTHORIZATION, HeaderValue},
 };
 use serde::Deserialize;
 use url::Url;
@@ -14,11 +15,10 @@ use super::{
     refusal::{Wanted, refusal},
 };
 use crate::{
-    Error, Result,
+    Error, HttpError, HubError, Result,
     client::{
         ClientOptions,
-        http::{Call, Http, is_loopback},
-        link, location,
+        http::{Call, Http, envelope::printable, is_loopback, link, location},
     },
 };
 
@@ -51,6 +51,17 @@ pub struct Snapshot {
     pub sha: String,
     /// The files, in the hub's order. Their paths are relative and stay inside.
     pub files: Vec<HubFile>,
+}
+
+impl Snapshot {
+    /// Refuses a file whose path could lead out of a folder.
+    pub(super) fn check_path(&self, file: &HubFile) -> Result<()> {
+        if is_inside(&file.path) {
+            return Ok(());
+        }
+        let (repo, path) = (self.repo.to_string(), printable(&file.path));
+        Err(HubError::UnsafePath { repo, path }.into())
+    }
 }
 
 /// A file of a repository.
@@ -91,19 +102,23 @@ struct Lfs {
 }
 
 impl Hub {
-    /// Makes a client of the hub at an address.
-    pub fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
-        Self::with_options(endpoint, token, &ClientOptions::default())
-    }
-
-    /// Makes a client that connects as `options` say; what they say of registries does not count
+    /// Makes a client of the hub at an address. What `options` say of registries does not count
     /// here.
-    pub fn with_options(
-        endpoint: &str,
-        token: Option<String>,
-        options: &ClientOptions,
-    ) -> Result<Self> {
-        let invalid = || Error::InvalidAddress { text: endpoint.to_owned() };
+    ///
+    /// ```no_run
+    /// use kit_registry::{ClientOptions, hub::Hub};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Hub::new("https://huggingface.co", None, &ClientOptions::default())?;
+    /// let snapshot = hub.files(&"distilbert/distilbert-base-uncased".parse()?, "main").await?;
+    /// for file in &snapshot.files {
+    ///     hub.download(&snapshot, file, "model".as_ref(), &|_| ()).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(endpoint: &str, token: Option<String>, options: &ClientOptions) -> Result<Self> {
+        let invalid = || Error::from(HttpError::InvalidAddress { text: endpoint.to_owned() });
         let endpoint =
             Url::parse(&format!("{}/", endpoint.trim_end_matches('/'))).map_err(|_| invalid())?;
         if !matches!(endpoint.scheme(), "http" | "https")
@@ -117,11 +132,11 @@ impl Hub {
             && !is_loopback(&endpoint)
             && !options.plain_http
         {
-            return Err(Error::PlainToken { endpoint: location::shown(&endpoint) });
+            return Err(HubError::PlainToken { endpoint: location::shown(&endpoint) }.into());
         }
         let header = |token: String| -> Result<HeaderValue> {
             let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| Error::InvalidToken)?;
+                .map_err(|_| HubError::InvalidToken)?;
             header.set_sensitive(true);
             Ok(header)
         };
@@ -135,10 +150,14 @@ impl Hub {
     /// Lists the files of a repository at a revision: a branch, a tag or a commit.
     pub async fn files(&self, repo: &RepoId, revision: &str) -> Result<Snapshot> {
         let url = self.url(&format!("{}/revision/{}", repo.api_path(), encoded(revision)))?;
-        let Revision { sha } = self.json(self.ask(repo, revision, &url).await?, &url).await?;
+        let Revision { sha } =
+            self.http.json(self.ask(repo, revision, &url).await?, MAX_DOCUMENT).await?;
         if !is_commit(&sha) {
-            let reason = "a commit is not 40 digits of hex".into();
-            return Err(Error::Protocol { url: location::shown(&url), reason });
+            return Err(HttpError::protocol(
+                location::shown(&url),
+                "a commit is not 40 digits of hex",
+            )
+            .into());
         }
         let mut files = Vec::new();
         let mut page =
@@ -146,16 +165,13 @@ impl Hub {
         for _ in 0..MAX_PAGES {
             let Some(url) = page else { return Ok(Snapshot { repo: repo.clone(), sha, files }) };
             let response = self.ask(repo, revision, &url).await?;
-            page = next_page(&response, &url)?;
-            let entries: Vec<Entry> = self.json(response, &url).await?;
+            page = link::next_page(&response, &url)?;
+            let entries: Vec<Entry> = self.http.json(response, MAX_DOCUMENT).await?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 files.push(file(repo, entry)?);
             }
         }
-        Err(Error::Protocol {
-            url: repo.to_string(),
-            reason: "the list of files has no end".into(),
-        })
+        Err(HttpError::protocol(repo.to_string(), "the list of files has no end").into())
     }
 
     /// The address of a file.
@@ -192,27 +208,18 @@ impl Hub {
         }
     }
 
-    async fn json<T: for<'de> Deserialize<'de>>(&self, response: Response, url: &Url) -> Result<T> {
-        let body = self.http.read(response, MAX_DOCUMENT).await?;
-        serde_json::from_slice(&body)
-            .map_err(|source| Error::InvalidDocument { what: location::shown(url), source })
-    }
-
     fn url(&self, path: &str) -> Result<Url> {
-        self.endpoint.join(path).map_err(|_| Error::InvalidAddress { text: path.to_owned() })
+        self.endpoint
+            .join(path)
+            .map_err(|_| HttpError::InvalidAddress { text: path.to_owned() }.into())
     }
 }
 
 /// Escapes a text as one part of a path.
 fn encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(
-            |byte| {
-                if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-            },
-        )
-        .collect()
+    const ESCAPED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 fn is_commit(sha: &str) -> bool {
@@ -223,35 +230,20 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn next_page(response: &Response, page: &Url) -> Result<Option<Url>> {
-    let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
-    let Some(next) = link.and_then(|link| link::next(link, page)) else { return Ok(None) };
-    match location::is_same_origin(&next, page) && next != *page {
-        true => Ok(Some(next)),
-        false => {
-            let reason = "the next page is the same one, or somewhere else".into();
-            Err(Error::Protocol { url: location::shown(page), reason })
-        }
-    }
-}
-
 /// Takes a file over from the listing, if its path and its digest are harmless.
 fn file(repo: &RepoId, entry: Entry) -> Result<HubFile> {
     let Entry { path, size, oid, lfs, .. } = entry;
     let is_digest = |sha256: &str| sha256.len() == 64 && is_hex(sha256);
     let is_safe = is_inside(&path) && lfs.as_ref().is_none_or(|lfs| is_digest(&lfs.oid));
     if !is_safe {
-        return Err(Error::UnsafePath {
-            repo: repo.to_string(),
-            path: crate::client::envelope::printable(&path),
-        });
+        return Err(HubError::UnsafePath { repo: repo.to_string(), path: printable(&path) }.into());
     }
     let size = lfs.as_ref().map_or(size, |lfs| lfs.size);
     Ok(HubFile { path, size, oid, sha256: lfs.map(|lfs| lfs.oid) })
 }
 
 /// Says whether a path stays inside of the folder that it is put into, on every system.
-pub(super) fn is_inside(path: &str) -> bool {
+fn is_inside(path: &str) -> bool {
     let is_part = |part: &str| !matches!(part, "" | "." | "..");
     let has_bad = path.contains(|c: char| c == '\\' || c == ':' || c.is_control());
     !has_bad && path.len() <= 4096 && path.split('/').all(is_part)

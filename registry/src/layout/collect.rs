@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Layout;
 use crate::{
-    Error, Result,
+    ContentError, Error, LayoutError, Result,
     content::{self, Descriptor, Digest, MAX_DOCUMENT_SIZE, MediaType, is_manifest},
 };
 
@@ -24,15 +24,10 @@ impl Layout {
     /// Removes every blob that no entry of the index reaches, tagged or not, and what killed
     /// writers left behind.
     ///
-    /// [`Error::InUse`] while somebody [holds](Self::hold) the layout: their content is not named
+    /// [`LayoutError::InUse`] while somebody [holds](Self::hold) the layout: their content is not named
     /// yet.
-    pub fn collect_garbage(&self) -> Result<Collected> {
-        self.collect_garbage_but(HashSet::new())
-    }
-
-    /// The same, but what is `kept` stays too: a registry knows of content that the index does not
-    /// name yet.
-    pub(crate) fn collect_garbage_but(&self, kept: HashSet<Digest>) -> Result<Collected> {
+    /// What is `kept` stays too: a registry knows of content that the index does not name yet.
+    pub fn collect_garbage(&self, kept: impl IntoIterator<Item = Digest>) -> Result<Collected> {
         let _alone = self.hold_alone()?;
         let mut reachable = self.reachable()?;
         reachable.extend(kept);
@@ -100,7 +95,7 @@ impl Layout {
             return Ok(Vec::new());
         }
         let bytes = match self.read(document) {
-            Err(Error::MissingBlob { .. }) => return Ok(Vec::new()),
+            Err(Error::Layout(LayoutError::MissingBlob { .. })) => return Ok(Vec::new()),
             bytes => bytes?,
         };
         let mut found = Vec::new();
@@ -108,7 +103,11 @@ impl Layout {
             Ok(value) => descriptors_in(&value, &mut found),
             Err(_) if !is_manifest(document.media_type()) => {}
             Err(source) => {
-                return Err(Error::InvalidDocument { what: document.digest().to_string(), source });
+                return Err(ContentError::InvalidDocument {
+                    what: document.digest().to_string(),
+                    source,
+                }
+                .into());
             }
         }
         Ok(found)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Layout;
 use crate::{
-    Error, Result,
+    ContentError, Error, LayoutError, Result,
     content::{Descriptor, Digest, Document, MediaType, is_manifest},
 };
 
@@ -34,7 +34,9 @@ impl Layout {
 
     fn check_present(&self, descriptor: &Descriptor) -> Result<()> {
         match self.check_size(descriptor) {
-            Err(Error::MissingBlob { .. }) if is_elsewhere(descriptor) => Ok(()),
+            Err(Error::Layout(LayoutError::MissingBlob { .. })) if is_elsewhere(descriptor) => {
+                Ok(())
+            }
             found => found.map(drop),
         }
     }
@@ -72,10 +74,11 @@ impl Graph<'_> {
         if is_manifest(descriptor.media_type()) {
             if depth > MAX_DEPTH {
                 let what = format!("manifest {}", descriptor.digest());
-                return Err(Error::AmbiguousManifest {
+                return Err(ContentError::AmbiguousManifest {
                     what,
                     reason: "indexes nested too deeply".into(),
-                });
+                }
+                .into());
             }
             let document = self.layout.document(descriptor)?;
             document.children().try_for_each(|child| self.visit_at(child, depth + 1))?;

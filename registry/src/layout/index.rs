@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Layout;
 use crate::{
-    Error, Reference, Result,
+    ContentError, Error, LayoutError, Reference, Result,
     content::{self, Descriptor, Digest, MediaType, REF_NAME},
 };
 
@@ -22,10 +22,11 @@ impl Layout {
         });
         match found {
             Some(entry) => Ok(entry.descriptor),
-            None => Err(Error::UnknownReference {
+            None => Err(LayoutError::UnknownReference {
                 reference: Box::new(reference.clone()),
                 root: self.root.clone(),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -50,7 +51,7 @@ impl Layout {
     /// one. Refuses a manifest that reaches content which is not here.
     pub fn tag(&self, descriptor: &Descriptor, reference: &Reference) -> Result<()> {
         if reference.tag().is_none() {
-            return Err(Error::NoTag { reference: Box::new(reference.clone()) });
+            return Err(LayoutError::NoTag { reference: Box::new(reference.clone()) }.into());
         }
         let _hold = self.hold()?;
         self.check_complete(descriptor)?;
@@ -116,7 +117,7 @@ impl Layout {
             bytes => bytes?,
         };
         let what = || path.display().to_string();
-        let invalid = |source| Error::InvalidDocument { what: what(), source };
+        let invalid = |source| Error::from(ContentError::InvalidDocument { what: what(), source });
         let mut document: Map<String, Value> = serde_json::from_slice(&bytes).map_err(invalid)?;
         let manifests = document.remove("manifests").unwrap_or_else(|| json!([]));
         let manifests = serde_json::from_value(manifests).map_err(invalid)?;
@@ -146,7 +147,7 @@ impl Index {
     /// counts as untagged.
     fn entry(&self, value: &Value) -> Result<Entry> {
         let mut descriptor: Descriptor = serde_json::from_value(value.clone())
-            .map_err(|source| Error::InvalidDocument { what: self.what.clone(), source })?;
+            .map_err(|source| ContentError::InvalidDocument { what: self.what.clone(), source })?;
         let mut annotations = descriptor.annotations().clone().unwrap_or_default();
         let reference = annotations.remove(REF_NAME).and_then(|name| name.parse().ok());
         descriptor.set_annotations(Some(annotations).filter(|it| !it.is_empty()));

@@ -8,7 +8,7 @@
 use fs_err as fs;
 
 use super::Layout;
-use crate::{Error, Result};
+use crate::{LayoutError, Result};
 
 /// Keeps garbage collection away from the layout while it lives.
 #[derive(Debug)]
@@ -30,7 +30,9 @@ impl Layout {
         let lock = self.lock_file(".content.lock")?;
         match lock.try_lock() {
             Ok(()) => Ok(Hold { _lock: lock }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { root: self.root.clone() }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(LayoutError::InUse { root: self.root.clone() }.into())
+            }
             Err(std::fs::TryLockError::Error(source)) => Err(source.into()),
         }
     }

@@ -47,8 +47,8 @@ pub use writer::BlobWriter;
 pub(crate) use writer::hash_file;
 
 use crate::{
-    Error, Result,
-    content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType},
+    ContentError, LayoutError, Result,
+    content::{self, Descriptor, Digest, Document, Hasher, MediaType},
 };
 
 /// A folder of content that is named by its digests, and an index of manifests.
@@ -93,14 +93,15 @@ impl Layout {
     fn check_version(&self) -> Result<()> {
         let path = self.root.join("oci-layout");
         let version: Value = serde_json::from_slice(&fs::read(&path)?).map_err(|source| {
-            Error::InvalidDocument { what: path.display().to_string(), source }
+            ContentError::InvalidDocument { what: path.display().to_string(), source }
         })?;
         match version["imageLayoutVersion"].as_str() {
             Some("1.0.0") => Ok(()),
-            found => Err(Error::LayoutVersion {
+            found => Err(LayoutError::Version {
                 root: self.root.clone(),
                 found: found.unwrap_or("?").into(),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -134,14 +135,7 @@ impl Layout {
 
     /// Reads a document and verifies it: first its size, then its digest.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        if descriptor.size() > MAX_DOCUMENT_SIZE {
-            let what = descriptor.digest().to_string();
-            return Err(Error::TooLarge {
-                what,
-                size: descriptor.size(),
-                limit: MAX_DOCUMENT_SIZE,
-            });
-        }
+        content::check_document_size(descriptor)?;
         let path = self.check_size(descriptor)?;
         let bytes = fs::read(&path)?;
         let mut hasher = Hasher::new(descriptor.digest().algorithm())?;
@@ -201,11 +195,13 @@ impl Layout {
     fn check_size(&self, descriptor: &Descriptor) -> Result<PathBuf> {
         let path = self.blob_path(descriptor.digest())?;
         let Some(found) = self.size(descriptor.digest()) else {
-            return Err(Error::MissingBlob { digest: descriptor.digest().clone(), path });
+            return Err(
+                LayoutError::MissingBlob { digest: descriptor.digest().clone(), path }.into()
+            );
         };
         if found != descriptor.size() {
             let what = path.display().to_string();
-            return Err(Error::WrongSize { what, expected: descriptor.size(), found });
+            return Err(ContentError::WrongSize { what, expected: descriptor.size(), found }.into());
         }
         Ok(path)
     }
@@ -230,10 +226,11 @@ impl Layout {
 fn check_digest(expected: &Digest, found: Digest, path: &Path) -> Result<()> {
     match *expected == found {
         true => Ok(()),
-        false => Err(Error::WrongDigest {
+        false => Err(ContentError::WrongDigest {
             what: path.display().to_string(),
             expected: expected.clone(),
             found,
-        }),
+        }
+        .into()),
     }
 }

@@ -1,8 +1,6 @@
 //! A blob on its way into a layout, in `ingest/<alg>-<hex>.part`; which of its blocks are there,
 //! `….map` says.
 
-use std::{ops::Range, path::PathBuf};
-
 use fs_err as fs;
 
 use super::{Hold, Layout, check_digest};
@@ -17,7 +15,7 @@ use crate::{
 pub(crate) struct Partial {
     layout: Layout,
     digest: Digest,
-    blocks: Blocks,
+    pub(crate) blocks: Blocks,
     _hold: Hold,
 }
 
@@ -40,31 +38,6 @@ impl Partial {
         }))
     }
 
-    /// Where the content is on its way.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.blocks.path().to_owned()
-    }
-
-    /// Forgets everything that is here.
-    pub(crate) fn reset(&mut self) -> Result<()> {
-        self.blocks.reset()
-    }
-
-    /// The spans that are not here, in their order; each begins at a block's start.
-    pub(crate) fn missing(&self) -> Vec<Range<u64>> {
-        self.blocks.missing()
-    }
-
-    /// The end of what is here without a hole from `start` on.
-    pub(crate) fn contiguous_from(&self, start: u64) -> u64 {
-        self.blocks.contiguous_from(start)
-    }
-
-    /// Writes a piece; no byte is written twice.
-    pub(crate) fn write_at(&mut self, piece: &[u8], offset: u64) -> Result<()> {
-        self.blocks.write_at(piece, offset)
-    }
-
     /// Makes the blob visible, if its content was found to have its digest; else nothing of it
     /// stays.
     pub(crate) fn commit(self, found: Digest) -> Result<()> {
@@ -77,11 +50,6 @@ impl Partial {
             fs::create_dir_all(dir)?;
         }
         self.blocks.publish(&path)
-    }
-
-    /// Throws away what is here.
-    pub(crate) fn discard(self) -> Result<()> {
-        self.blocks.discard()
     }
 }
 
@@ -98,7 +66,7 @@ mod tests {
     fn written(layout: &Layout, descriptor: &Descriptor) -> Partial {
         let mut partial =
             Partial::open(layout, descriptor).expect("it opens").expect("nobody else is at it");
-        partial.write_at(b"content", 0).expect("it writes");
+        partial.blocks.write_at(b"content", 0).expect("it writes");
         partial
     }
 

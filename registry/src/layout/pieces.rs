@@ -44,21 +44,11 @@ struct State {
     is_abandoned: bool,
 }
 
-impl Layout {
-    /// Starts a new blob that several threads will write, with this many buffers of this many
-    /// bytes.
-    pub fn piece_writer(&self, n_buffers: usize, buffer_size: usize) -> Result<PieceWriter> {
-        PieceWriter::new(Some(self.writer()?), n_buffers, buffer_size)
-    }
-}
-
 impl PieceWriter {
-    /// The same for a blob that is only hashed, and lies nowhere.
-    pub fn nowhere(n_buffers: usize, buffer_size: usize) -> Result<Self> {
-        Self::new(None, n_buffers, buffer_size)
-    }
-
-    fn new(blob: Option<BlobWriter>, n_buffers: usize, buffer_size: usize) -> Result<Self> {
+    /// Starts a new blob of a layout, or one that is only hashed and lies nowhere, with this many
+    /// buffers of this many bytes.
+    pub fn new(to: Option<&Layout>, n_buffers: usize, buffer_size: usize) -> Result<Self> {
+        let blob = to.map(Layout::writer).transpose()?;
         let n_buffers = n_buffers.max(1);
         let state = State {
             free: (0..n_buffers).map(|_| Vec::with_capacity(buffer_size)).collect(),

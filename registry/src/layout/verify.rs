@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Layout, check_digest, graph::is_elsewhere, writer::hash_file};
 use crate::{
-    Error, Result,
+    Error, LayoutError, Result,
     content::{Descriptor, Hasher, is_manifest},
 };
 
@@ -33,7 +33,8 @@ impl Layout {
                     waiting.extend(children.into_iter().rev());
                     verified.checked.push(descriptor);
                 }
-                Err(Error::MissingBlob { .. }) if is_elsewhere(&descriptor) => {}
+                Err(Error::Layout(LayoutError::MissingBlob { .. }))
+                    if is_elsewhere(&descriptor) => {}
                 Err(problem) => verified.problems.push(problem),
             }
         }

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::{Hold, Layout, check_digest};
 use crate::{
-    Error, Result,
+    ContentError, Result,
     content::{Descriptor, Digest, Hasher},
 };
 
@@ -44,7 +44,7 @@ impl BlobWriter {
         let found = self.file.as_file().metadata()?.len();
         if found != size {
             let what = "a blob that was written in pieces".to_owned();
-            return Err(Error::WrongSize { what, expected: size, found });
+            return Err(ContentError::WrongSize { what, expected: size, found }.into());
         }
         (self.hasher, self.size) = (hasher, size);
         Ok(self)
@@ -63,7 +63,12 @@ impl BlobWriter {
     pub fn commit(self, expected: Option<&Descriptor>) -> Result<(Digest, u64)> {
         if let Some(expected) = expected.filter(|expected| expected.size() != self.size) {
             let what = format!("blob {}", expected.digest());
-            return Err(Error::WrongSize { what, expected: expected.size(), found: self.size });
+            return Err(ContentError::WrongSize {
+                what,
+                expected: expected.size(),
+                found: self.size,
+            }
+            .into());
         }
         let mut hasher = self.hasher;
         if let Some(expected) =

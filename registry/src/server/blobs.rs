@@ -14,7 +14,7 @@ use futures_util::TryStreamExt as _;
 
 use super::{
     Code, Failure, Registry, blocking, header,
-    range::{Asked, parse_range},
+    range::{ByteRange, parse_range},
 };
 use crate::{content::Digest, file_stream};
 
@@ -34,9 +34,9 @@ pub(super) async fn send(
     let range = header(&request, "range")
         .filter(|_| header(&request, "if-range").is_none_or(|it| it == etag));
     let (status, start, end) = match parse_range(range, size) {
-        Asked::Whole => (StatusCode::OK, 0, size),
-        Asked::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        Asked::Nothing => {
+        ByteRange::Whole => (StatusCode::OK, 0, size),
+        ByteRange::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        ByteRange::Unsatisfiable => {
             let failure = Failure::new(Code::RangeInvalid, format!("the blob has {size} bytes"));
             return Err(failure.with_header("content-range", format!("bytes */{size}")));
         }
@@ -45,7 +45,9 @@ pub(super) async fn send(
         true => Body::empty(),
         false => {
             let metrics = registry.metrics.clone();
-            let count = move |piece: &Bytes| metrics.count_downloaded(piece.len() as u64);
+            let count = move |piece: &Bytes| {
+                metrics.downloaded_bytes.inc_by(piece.len() as u64);
+            };
             Body::from_stream(file_stream::stream(file, start..end).inspect_ok(count))
         }
     };

@@ -1,6 +1,6 @@
 //! What the registry says when it does not do what it was asked (distribution-spec, "Error Codes").
 
-use std::{error::Error as _, fmt::Write as _};
+use std::error::Error as _;
 
 use axum::{
     http::{HeaderValue, StatusCode},
@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{Error, content};
+use crate::{ContentError, Error, content};
 
 /// An answer other than success: a status, a body in the specification's form, and further headers.
 #[derive(Debug)]
@@ -97,13 +97,7 @@ impl Failure {
     /// A fault of the registry: the log has the cause, the client learns nothing of the registry's
     /// disk.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut chain = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = write!(chain, ": {error}");
-            cause = error.source();
-        }
-        tracing::error!(error = chain, "the registry failed");
+        tracing::error!(error, "the registry failed");
         Self::new(Code::Unknown, "the registry failed; its log says why")
     }
 }
@@ -123,11 +117,13 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::Io(_) => Code::Unknown,
-            Error::InvalidDigest { .. } => Code::DigestInvalid,
-            Error::InvalidDocument { .. }
-            | Error::AmbiguousManifest { .. }
-            | Error::NotAManifest { .. } => Code::ManifestInvalid,
-            Error::TooLarge { .. } => Code::ManifestTooLarge,
+            Error::Content(ContentError::InvalidDigest { .. }) => Code::DigestInvalid,
+            Error::Content(
+                ContentError::InvalidDocument { .. }
+                | ContentError::AmbiguousManifest { .. }
+                | ContentError::NotAManifest { .. },
+            ) => Code::ManifestInvalid,
+            Error::Content(ContentError::TooLarge { .. }) => Code::ManifestTooLarge,
             _ => Code::Unknown,
         };
         match (code, error) {

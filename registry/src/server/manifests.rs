@@ -17,7 +17,7 @@ use super::{
     route::Version,
 };
 use crate::{
-    Error,
+    ContentError, Error, LayoutError,
     content::{
         self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
     },
@@ -75,7 +75,7 @@ pub(super) async fn put(
     let bytes = read_body(request, registry.options.stall_timeout).await?;
     blocking(move || {
         let media_type = media_type
-            .or_else(|| own_media_type(&bytes))
+            .or_else(|| content::own_media_type(&bytes))
             .unwrap_or(MediaType::Other(String::new()));
         let descriptor = describe(&version, media_type, &bytes)?;
         let document = Document::parse(descriptor.media_type(), &bytes)?;
@@ -113,12 +113,6 @@ async fn read_body(request: Request, stall_timeout: Duration) -> Result<Vec<u8>,
 
 fn without_parameters(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
-}
-
-/// What a manifest calls itself, for a client that does not say what it sends.
-fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
-    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    Some(document.get("mediaType")?.as_str()?.into())
 }
 
 fn describe(version: &Version, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, Failure> {
@@ -162,7 +156,8 @@ fn keep(
 ) -> Result<(), Failure> {
     let layout = &registry.layout;
     layout.put_manifest_as(descriptor, bytes).map_err(|error| match error {
-        Error::WrongSize { .. } | Error::MissingBlob { .. } => {
+        Error::Content(ContentError::WrongSize { .. })
+        | Error::Layout(LayoutError::MissingBlob { .. }) => {
             Failure::new(Code::ManifestInvalid, "it gives content another size than it has")
         }
         error => error.into(),

@@ -1,9 +1,9 @@
-//! The embedded registry: a layout with a door, as an [`axum::Router`].
+//! The embedded registry: a layout served over HTTP, by an [`axum::Router`].
 //!
 //! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the
 //! cancelling of uploads and the `tag` parameter. Content lies once in the layout but belongs to
-//! repositories: what a repository was not given it does not serve. `GET /metrics` has counters in
-//! Prometheus' text format. A file of users can guard all of it; who of them may do what is for a
+//! repositories: what a repository was not given it does not serve. `GET /metrics` has counters for
+//! Prometheus. A file of users can guard all of it; who of them may do what is for a
 //! layer around the router.
 //!
 //! ```text
@@ -17,7 +17,7 @@
 mod blobs;
 mod failure;
 mod htpasswd;
-mod keeper;
+mod maintenance;
 mod manifests;
 mod metrics;
 pub(crate) mod range;
@@ -51,8 +51,7 @@ use self::{
 };
 pub use self::{
     htpasswd::Htpasswd,
-    keeper::Keeper,
-    run::{Door, run, tls},
+    run::{ListenOptions, run, tls},
 };
 use crate::Layout;
 
@@ -87,8 +86,9 @@ impl Default for ServerOptions {
     }
 }
 
-/// What the handlers share.
-struct Registry {
+/// A registry over a layout: its [`router`](Self::router) answers, and it takes away what nobody
+/// needs, while it goes on serving. One process at a time should serve a layout.
+pub struct Registry {
     layout: Layout,
     options: ServerOptions,
     sessions: Sessions,
@@ -99,38 +99,52 @@ struct Registry {
     tidying: RwLock<()>,
 }
 
-/// Makes the registry of a layout. One process at a time should serve a layout.
-pub fn router(layout: Layout, options: ServerOptions) -> Router {
-    router_and_keeper(layout, options).0
-}
+impl Registry {
+    /// Makes the registry of a layout.
+    ///
+    /// ```
+    /// use kit_registry::{
+    ///     Layout,
+    ///     server::{ListenOptions, Registry, ServerOptions, run},
+    /// };
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let dir = tempfile::tempdir()?;
+    /// let registry = Registry::new(Layout::init(dir.path())?, ServerOptions::default());
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let shutdown = async {}; // at once; else a signal, or whatever ends the program
+    /// run(listener, registry.router(), ListenOptions::default(), shutdown).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(layout: Layout, options: ServerOptions) -> Arc<Self> {
+        Arc::new(Self {
+            layout,
+            options,
+            sessions: Sessions::default(),
+            metrics: Arc::default(),
+            changing: Mutex::default(),
+            tidying: RwLock::default(),
+        })
+    }
 
-/// Makes the registry of a layout, and what keeps it tidy while it is served.
-pub fn router_and_keeper(layout: Layout, options: ServerOptions) -> (Router, Keeper) {
-    let registry = Arc::new(Registry {
-        layout,
-        options,
-        sessions: Sessions::default(),
-        metrics: Arc::default(),
-        changing: Mutex::default(),
-        tidying: RwLock::default(),
-    });
-    let keeper = Keeper(registry.clone());
-    (
-        Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(registry),
-        keeper,
-    )
+    /// What answers its requests.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new().route("/metrics", get(show_metrics)).fallback(serve).with_state(self.clone())
+    }
+
+    fn repository(&self, name: &str) -> Result<Repository, Failure> {
+        Repository::new(&self.layout, name)
+    }
 }
 
 async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -> Response {
     if let Err(failure) = user_of(&registry, htpasswd::basic(&request)).await {
         return failure.into_response();
     }
-    let n_uploads = registry.sessions.len();
-    (
-        [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
-        registry.metrics.render(n_uploads),
-    )
-        .into_response()
+    let page = registry.metrics.render(registry.sessions.len());
+    ([("content-type", metrics::MEDIA_TYPE)], page).into_response()
 }
 
 /// Who sends a request, where the registry asks for that.
@@ -139,7 +153,9 @@ async fn user_of(
     shown: Option<(String, String)>,
 ) -> Result<Option<String>, Failure> {
     let Some(users) = &registry.options.users else { return Ok(None) };
-    users.user_of(shown).await.map(Some).inspect_err(|_| registry.metrics.count_refused())
+    users.user_of(shown).await.map(Some).inspect_err(|_| {
+        registry.metrics.refused_logins.inc();
+    })
 }
 
 async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Response {
@@ -206,12 +222,6 @@ fn base() -> Response {
     let headers =
         [("content-type", "application/json"), ("docker-distribution-api-version", "registry/2.0")];
     (StatusCode::OK, headers, "{}").into_response()
-}
-
-impl Registry {
-    fn repository(&self, name: &str) -> Result<Repository, Failure> {
-        Repository::new(&self.layout, name)
-    }
 }
 
 /// Runs work on the disk beside the async tasks.

@@ -3,30 +3,30 @@
 
 /// What a `Range` header asks of content of a given size.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum ByteRange {
     /// Everything: there is no range, or one that need not be understood.
     Whole,
     /// The bytes from `start` up to, but without, `end`.
     Part { start: u64, end: u64 },
     /// Bytes that are not there.
-    Nothing,
+    Unsatisfiable,
 }
 
 /// Reads a `Range` header. Several ranges at once are not served in parts, which the RFC allows.
-pub(crate) fn parse_range(header: Option<&str>, size: u64) -> Asked {
+pub(crate) fn parse_range(header: Option<&str>, size: u64) -> ByteRange {
     let Some(range) = header.and_then(|header| header.strip_prefix("bytes=")) else {
-        return Asked::Whole;
+        return ByteRange::Whole;
     };
-    let Some((first, last)) = range.trim().split_once('-') else { return Asked::Whole };
+    let Some((first, last)) = range.trim().split_once('-') else { return ByteRange::Whole };
     let part = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(first), Ok(last)) => (first, last.saturating_add(1).min(size)),
         (Ok(first), Err(_)) if last.is_empty() => (first, size),
         (Err(_), Ok(length)) if first.is_empty() => (size.saturating_sub(length), size),
-        _ => return Asked::Whole,
+        _ => return ByteRange::Whole,
     };
     match part {
-        (start, end) if start < end => Asked::Part { start, end },
-        _ => Asked::Nothing,
+        (start, end) if start < end => ByteRange::Part { start, end },
+        _ => ByteRange::Unsatisfiable,
     }
 }
 
@@ -50,25 +50,25 @@ mod tests {
     #[test]
     fn ranges_are_clamped_or_refused() {
         let cases = [
-            (None, Asked::Whole),
-            (Some("bytes=500-1499"), Asked::Part { start: 500, end: 1500 }),
-            (Some("bytes=500-"), Asked::Part { start: 500, end: 3000 }),
-            (Some("bytes=-500"), Asked::Part { start: 2500, end: 3000 }),
-            (Some("bytes=-5000"), Asked::Part { start: 0, end: 3000 }),
-            (Some("bytes=2000-5000"), Asked::Part { start: 2000, end: 3000 }),
-            (Some("bytes=0-18446744073709551615"), Asked::Part { start: 0, end: 3000 }),
-            (Some("bytes=500-0"), Asked::Nothing),
-            (Some("bytes=5000-10000"), Asked::Nothing),
-            (Some("bytes=3000-"), Asked::Nothing),
-            (Some("bytes=-0"), Asked::Nothing),
-            (Some("bytes=0-1,5-6"), Asked::Whole),
-            (Some("bytes=x-y"), Asked::Whole),
-            (Some("lines=1-2"), Asked::Whole),
+            (None, ByteRange::Whole),
+            (Some("bytes=500-1499"), ByteRange::Part { start: 500, end: 1500 }),
+            (Some("bytes=500-"), ByteRange::Part { start: 500, end: 3000 }),
+            (Some("bytes=-500"), ByteRange::Part { start: 2500, end: 3000 }),
+            (Some("bytes=-5000"), ByteRange::Part { start: 0, end: 3000 }),
+            (Some("bytes=2000-5000"), ByteRange::Part { start: 2000, end: 3000 }),
+            (Some("bytes=0-18446744073709551615"), ByteRange::Part { start: 0, end: 3000 }),
+            (Some("bytes=500-0"), ByteRange::Unsatisfiable),
+            (Some("bytes=5000-10000"), ByteRange::Unsatisfiable),
+            (Some("bytes=3000-"), ByteRange::Unsatisfiable),
+            (Some("bytes=-0"), ByteRange::Unsatisfiable),
+            (Some("bytes=0-1,5-6"), ByteRange::Whole),
+            (Some("bytes=x-y"), ByteRange::Whole),
+            (Some("lines=1-2"), ByteRange::Whole),
         ];
         for (header, expected) in cases {
             assert_eq!(parse_range(header, 3000), expected, "{header:?}");
         }
-        assert_eq!(parse_range(Some("bytes=0-"), 0), Asked::Nothing);
+        assert_eq!(parse_range(Some("bytes=0-"), 0), ByteRange::Unsatisfiable);
     }
 
     #[test]

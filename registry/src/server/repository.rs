@@ -10,7 +10,7 @@ use fs_err as fs;
 
 use super::failure::{Code, Failure};
 use crate::{
-    Error, Layout, Reference, Result,
+    ContentError, Error, Layout, LayoutError, Reference, Result,
     content::{self, Descriptor, Digest, Document, is_manifest},
     reference::is_repository,
 };
@@ -157,7 +157,7 @@ impl Repository {
     /// repository, with its content.
     pub(super) fn resolve(&self, tag: &str) -> Result<Option<Descriptor>> {
         let descriptor = match self.layout.resolve(&self.reference(tag)?) {
-            Err(Error::UnknownReference { .. }) => return Ok(None),
+            Err(Error::Layout(LayoutError::UnknownReference { .. })) => return Ok(None),
             descriptor => descriptor?,
         };
         if self.manifest(descriptor.digest())?.is_none() {
@@ -283,7 +283,7 @@ fn read_descriptor(path: &Path) -> Result<Option<Descriptor>> {
     let what = path.display().to_string();
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|source| Error::InvalidDocument { what, source })
+        .map_err(|source| ContentError::InvalidDocument { what, source }.into())
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

@@ -31,9 +31,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// system at once.
 const BUFFER: usize = 96 * 1024;
 
-/// How connections are taken.
+/// How connections are accepted.
 #[derive(Clone, Debug, Default)]
-pub struct Door {
+pub struct ListenOptions {
     /// Speaks TLS; plain HTTP without.
     pub tls: Option<Arc<ServerConfig>>,
     /// How long transfers in flight may take to end after the shutdown.
@@ -61,15 +61,15 @@ pub fn tls(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
 }
 
 /// Serves connections until `shutdown`. Then new ones are refused, idle ones end, and what has
-/// begun has the door's grace to end.
+/// begun has the grace of `options` to end.
 pub async fn run(
     listener: TcpListener,
     router: Router,
-    door: Door,
+    options: ListenOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let closing = watch::Sender::new(false);
-    let acceptor = door.tls.map(TlsAcceptor::from);
+    let acceptor = options.tls.map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -88,7 +88,7 @@ pub async fn run(
     drop(listener);
     closing.send_replace(true);
     let all_done = async { while connections.join_next().await.is_some() {} };
-    if timeout(door.grace, all_done).await.is_err() {
+    if timeout(options.grace, all_done).await.is_err() {
         tracing::warn!(
             n_connections = connections.len(),
             "connections were cut off at the end of the grace"

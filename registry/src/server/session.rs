@@ -178,7 +178,7 @@ impl Upload {
                 file.write_all(&piece)?;
                 progress.hasher.update(&piece);
                 progress.size += piece.len() as u64;
-                metrics.count_uploaded(piece.len() as u64);
+                metrics.uploaded_bytes.inc_by(piece.len() as u64);
             }
             Ok(())
         })();

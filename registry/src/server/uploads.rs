@@ -10,7 +10,7 @@ use axum::{
 use fs_err as fs;
 
 use super::{
-    Code, Failure, Keeper, Registry, blocking, header, query_first,
+    Code, Failure, Registry, blocking, header, query_first,
     range::{parse_content_range, uploaded},
     repository::repositories,
     session::{self, Upload},
@@ -78,7 +78,7 @@ fn try_mount(
         return Ok(None);
     }
     registry.repository(name)?.link_blob(digest)?;
-    registry.metrics.count_mount();
+    registry.metrics.mounts.inc();
     Ok(Some(created(name, digest)))
 }
 
@@ -87,7 +87,7 @@ async fn open(registry: Arc<Registry>, name: String) -> Result<String, Failure> 
     blocking(move || {
         let repository = registry.repository(&name)?;
         fs::create_dir_all(repository.uploads_dir())?;
-        Keeper(registry.clone()).expire_in(&repository)?;
+        registry.expire_in(&repository)?;
         let id = registry.sessions.new_id();
         fs::OpenOptions::new().write(true).create_new(true).open(repository.upload_path(&id))?;
         Ok(id)

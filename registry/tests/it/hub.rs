@@ -1,4 +1,4 @@
-//! The hub's client against the hub's door, and against hubs that mean harm.
+//! The hub's client against the hub's server, and against hubs that mean harm.
 
 use std::{fs, net::SocketAddr, path::Path, sync::Mutex};
 
@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use kit_registry::{
-    Error, Layout, content,
+    Error, Event, HubError, Layout, content,
     hub::{self, Hub, HubFile, RepoId, Snapshot},
 };
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn models() -> TempDir {
 }
 
 fn client(address: SocketAddr, token: Option<&str>) -> Hub {
-    Hub::with_options(&format!("http://{address}"), token.map(str::to_owned), &options()).unwrap()
+    Hub::new(&format!("http://{address}"), token.map(str::to_owned), &options()).unwrap()
 }
 
 fn repo(name: &str) -> RepoId {
@@ -61,6 +61,14 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// How much of a file is there.
+fn bytes(event: &Event) -> u64 {
+    match event {
+        Event::FileProgress { bytes, .. } => *bytes,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -109,7 +117,7 @@ async fn a_download_goes_on_in_a_later_call() {
     let partial = format!("model.safetensors.{}.incomplete", &file.sha256.as_ref().unwrap()[..16]);
     fs::write(into.path().join(&partial), &weights[..1_000_000]).unwrap();
     let told = Mutex::new(Vec::new());
-    hub.download(&snapshot, file, into.path(), &|bytes| told.lock().unwrap().push(bytes))
+    hub.download(&snapshot, file, into.path(), &|event| told.lock().unwrap().push(bytes(&event)))
         .await
         .unwrap();
     let told = told.into_inner().unwrap();
@@ -120,7 +128,7 @@ async fn a_download_goes_on_in_a_later_call() {
     // A beginning that is wrong is found by the digest, and is gone for the next call.
     fs::write(into.path().join(&partial), "wrong").unwrap();
     let wrong = hub.download(&snapshot, file, into.path(), &|_| {}).await;
-    assert!(matches!(wrong, Err(Error::WrongFile { .. })), "{wrong:?}");
+    assert!(matches!(wrong, Err(Error::Hub(HubError::WrongFile { .. }))), "{wrong:?}");
     assert_eq!(names(into.path()), ["model.safetensors"]);
     hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
 }
@@ -130,16 +138,16 @@ async fn what_is_not_there_is_said_by_name() {
     let models = models();
     let hub = client(serve(hub::router(models.path())).await, None);
     let unknown = hub.files(&repo("org/other"), "main").await;
-    assert!(matches!(unknown, Err(Error::UnknownRepo { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(Error::Hub(HubError::UnknownRepo { .. }))), "{unknown:?}");
     let unknown = hub.files(&repo("org"), "main").await;
-    assert!(matches!(unknown, Err(Error::UnknownRepo { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(Error::Hub(HubError::UnknownRepo { .. }))), "{unknown:?}");
     let unknown = hub.files(&repo("org/model"), "v2").await;
-    assert!(matches!(unknown, Err(Error::UnknownRevision { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(Error::Hub(HubError::UnknownRevision { .. }))), "{unknown:?}");
     let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
     let file = HubFile { path: "none".into(), size: 1, oid: String::new(), sha256: None };
     let into = tempfile::tempdir().unwrap();
     let unknown = hub.download(&snapshot, &file, into.path(), &|_| {}).await;
-    assert!(matches!(unknown, Err(Error::UnknownFile { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(Error::Hub(HubError::UnknownFile { .. }))), "{unknown:?}");
 }
 
 /// A hub that lists these entries.
@@ -155,7 +163,10 @@ async fn a_listing_cannot_name_files_outside() {
         let entries = json!([{ "type": "file", "path": path, "size": 1, "oid": "1" }]);
         let hub = client(serve(listing(entries)).await, None);
         let refused = hub.files(&repo("org/model"), "main").await;
-        assert!(matches!(refused, Err(Error::UnsafePath { .. })), "{path}: {refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Hub(HubError::UnsafePath { .. }))),
+            "{path}: {refused:?}"
+        );
     }
 }
 
@@ -214,7 +225,7 @@ async fn the_token_stays_with_the_hub_when_a_file_lies_elsewhere() {
     assert_eq!(log.seen().len(), 1);
     assert!(!log.has_authorization());
     let stranger = client(address, None).files(&repo("org/model"), "main").await;
-    assert!(matches!(stranger, Err(Error::UnknownRepo { .. })), "{stranger:?}");
+    assert!(matches!(stranger, Err(Error::Hub(HubError::UnknownRepo { .. }))), "{stranger:?}");
 }
 
 #[tokio::test]
@@ -231,7 +242,7 @@ async fn a_file_with_another_content_is_refused_and_taken_away() {
         let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
         let error = download_all(&hub, &snapshot, into.path()).await.unwrap_err();
         assert!(
-            matches!(&error, Error::WrongFile { reason, .. } if reason.contains(cause)),
+            matches!(&error, Error::Hub(HubError::WrongFile { reason, .. }) if reason.contains(cause)),
             "{error:?}"
         );
         assert!(names(into.path()).is_empty());
@@ -243,15 +254,15 @@ async fn a_gated_model_says_so() {
     let gated = async || (StatusCode::FORBIDDEN, [("x-error-code", "GatedRepo")]);
     let hub = client(serve(Router::new().fallback(gated)).await, None);
     let error = hub.files(&repo("org/model"), "main").await.unwrap_err();
-    assert!(matches!(error, Error::GatedRepo { .. }), "{error:?}");
+    assert!(matches!(error, Error::Hub(HubError::GatedRepo { .. })), "{error:?}");
 }
 
 #[test]
 fn a_token_is_not_sent_in_the_clear() {
-    let refused = Hub::new("http://hub.test", Some("token".into()));
-    assert!(matches!(refused, Err(Error::PlainToken { .. })), "{refused:?}");
-    assert!(Hub::new("http://hub.test", None).is_ok());
-    let hub = Hub::new("https://hub.test", Some("the-token".into())).unwrap();
+    let refused = Hub::new("http://hub.test", Some("token".into()), &options());
+    assert!(matches!(refused, Err(Error::Hub(HubError::PlainToken { .. }))), "{refused:?}");
+    assert!(Hub::new("http://hub.test", None, &options()).is_ok());
+    let hub = Hub::new("https://hub.test", Some("the-token".into()), &options()).unwrap();
     assert!(!format!("{hub:?}").contains("the-token"));
 }
 
@@ -312,7 +323,7 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     let lock = fs::File::open(format!("{}.map", partial.display())).unwrap();
     lock.lock().unwrap();
     let error = hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap_err();
-    assert!(matches!(error, Error::DownloadUnderWay { .. }), "{error:?}");
+    assert!(matches!(error, Error::Hub(HubError::DownloadUnderWay { .. })), "{error:?}");
     drop(lock);
     assert!(!file.is_at(&partial).unwrap(), "its size is right, its content is not yet");
     hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap();
@@ -325,7 +336,7 @@ async fn a_large_file_comes_in_parts_and_goes_on_with_those_that_are_missing() {
     fs::write(&partial, vec![7; content.len()]).unwrap();
     map(&|block| block == 0);
     let error = hub.download(&snapshot, file, into.path(), &|_| {}).await.unwrap_err();
-    assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
+    assert!(matches!(error, Error::Hub(HubError::WrongFile { .. })), "{error:?}");
     assert!(names(into.path()).is_empty());
 }
 
@@ -361,8 +372,8 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     // of these is whole.
     let (started, stopped) = tokio::sync::oneshot::channel();
     let started = Mutex::new(Some(started));
-    let on = |bytes: u64| {
-        if bytes > 3 << 20 {
+    let on = |event: Event| {
+        if bytes(&event) > 3 << 20 {
             started.lock().unwrap().take().map(|it| it.send(()));
         }
     };
@@ -371,8 +382,8 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
         _ = stopped => {}
     }
     let first = Mutex::new(None);
-    let on = |bytes: u64| {
-        first.lock().unwrap().get_or_insert(bytes);
+    let on = |event: Event| {
+        first.lock().unwrap().get_or_insert(bytes(&event));
     };
     let (digest, size) =
         hub.download_framed(&snapshot, file, &frame, &layout, &on).await.unwrap().unwrap();
@@ -394,6 +405,6 @@ async fn a_large_file_becomes_a_framed_blob_and_goes_on_after_a_kill() {
     // Another content than the listing says does not become a blob.
     let wrong = HubFile { sha256: Some("0".repeat(64)), ..file.clone() };
     let error = hub.download_framed(&snapshot, &wrong, &frame, &layout, &|_| {}).await.unwrap_err();
-    assert!(matches!(error, Error::WrongFile { .. }), "{error:?}");
+    assert!(matches!(error, Error::Hub(HubError::WrongFile { .. })), "{error:?}");
     assert_eq!(names(&into.path().join("ingest")).len(), 1);
 }

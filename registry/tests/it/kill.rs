@@ -19,7 +19,7 @@ use std::{
 
 use kit_registry::{
     Client, ClientOptions, Descriptor, Layout, pull, push,
-    server::{Door, ServerOptions, router, run},
+    server::{ListenOptions, Registry, ServerOptions, run},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -262,8 +262,8 @@ async fn in_its_own_process() {
             let listener = TcpListener::bind(place).await.unwrap();
             let address = listener.local_addr().unwrap();
             std::fs::write(Path::new(root).join("address"), format!("{address}\n")).unwrap();
-            let router = router(layout, ServerOptions::default());
-            run(listener, router, Door::default(), std::future::pending()).await;
+            let router = Registry::new(layout, ServerOptions::default()).router();
+            run(listener, router, ListenOptions::default(), std::future::pending()).await;
         }
         "push" => {
             let image = layout.resolve(&place.parse().unwrap()).unwrap();

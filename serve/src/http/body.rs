@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::budget::Share;
-use crate::server::Shared;
+use crate::budget::Reservation;
+use crate::shared::Shared;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,11 @@ impl Unread {
     }
 }
 
-/// Reads a body; what it holds is counted for as long as the share lives.
-pub(crate) async fn read<'a>(body: Body, shared: &'a Shared) -> Result<(Bytes, Share<'a>), Unread> {
+/// Reads a body; what it holds is counted for as long as the reservation lives.
+pub(crate) async fn read<'a>(
+    body: Body,
+    shared: &'a Shared,
+) -> Result<(Bytes, Reservation<'a>), Unread> {
     let (max_bytes, patience) = (shared.options.max_body_bytes, shared.options.body_timeout);
     if axum::body::HttpBody::size_hint(&body).lower() > max_bytes as u64 {
         return Err(Unread::TooLarge);
@@ -56,19 +59,19 @@ async fn collect(
     mut body: Body,
     max_bytes: usize,
     shared: &Shared,
-) -> Result<(Bytes, Share<'_>), Unread> {
-    let (mut bytes, mut share) = (BytesMut::new(), shared.bodies.share());
+) -> Result<(Bytes, Reservation<'_>), Unread> {
+    let (mut bytes, mut reservation) = (BytesMut::new(), shared.bodies.reserve());
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
         if bytes.len() + chunk.len() > max_bytes {
             return Err(Unread::TooLarge);
         }
-        if !share.grow(chunk.len()) {
+        if !reservation.try_grow(chunk.len()) {
             return Err(Unread::NoRoom);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok((bytes.freeze(), share))
+    Ok((bytes.freeze(), reservation))
 }
 
 /// `application/json` and `application/*+json`; FastAPI takes anything else, and nothing, for plain

@@ -13,13 +13,14 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 
 use super::body::{self, without_mark};
-use super::classify::{Classified, Question, classify, deadline};
 use super::json::{Json, Quoted, float};
 use super::problem::json;
-use super::stamp::RequestId;
+use super::protocol::deadline;
+use super::request_id::RequestId;
 use super::tensors::{self, Infer};
-use crate::handle::Lifecycle;
-use crate::server::Shared;
+use crate::classify::{Classified, Overlong, Question, classify};
+use crate::lifecycle::Lifecycle;
+use crate::shared::Shared;
 
 type Answer = Result<Response, Response>;
 
@@ -227,7 +228,7 @@ async fn ask(
     texts: Vec<String>,
     deadline: Instant,
 ) -> Result<Classified, Response> {
-    let question = Question { texts, truncate: true, deadline };
+    let question = Question { texts, overlong: Overlong::Cut, deadline };
     classify(shared, id, question)
         .await
         .map_err(|refusal| refusal.onto(error(refusal.status(), refusal.message())))

@@ -1,14 +1,15 @@
 //! The routes. HTTP only parses, checks and tokenises; the compute thread does the rest.
 
 mod body;
-pub(crate) mod classify;
 mod json;
 mod kserve;
+mod middleware;
 mod pages;
 mod predict;
 mod probes;
 mod problem;
-pub(crate) mod stamp;
+mod protocol;
+mod request_id;
 mod tei;
 mod tensors;
 mod trace;
@@ -22,7 +23,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::server::Shared;
+use self::request_id::RequestIds;
+use crate::shared::Shared;
 
 /// Paths that stand as they are in the table below.
 const PATHS: [&str; 17] = [
@@ -47,6 +49,7 @@ const PATHS: [&str; 17] = [
 
 /// All routes over one server.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let around = (Arc::clone(shared), Arc::new(RequestIds::new()));
     Router::new()
         // HEAD is refused here because FastAPI does.
         .route("/", only("GET", get(pages::root).head(|| not_allowed("GET"))))
@@ -80,7 +83,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ui/ui.js", only("GET", get(pages::ui_script)))
         .route("/ui/page.css", only("GET", get(pages::style)))
         .fallback(elsewhere)
-        .layer(from_fn_with_state(Arc::clone(shared), stamp::stamp))
+        .layer(from_fn_with_state(around, middleware::around))
         .with_state(Arc::clone(shared))
 }
 

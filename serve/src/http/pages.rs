@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::json::Json;
 use super::probes;
 use super::problem::json;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// Nothing but our own scripts and styles, and nobody may frame the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -51,16 +52,31 @@ pub(crate) async fn docs_script() -> Response {
 
 /// `GET /openapi.json`: the description with this server's model name and limits in it.
 pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Response {
-    let name = shared.options.model_name.replace(['"', '\\'], "");
-    let text = include_str!("pages/openapi.json")
-        .replace("MODEL_NAME", &name)
-        .replace(
-            "\"MODEL_VERSION\"",
-            &super::json::Quoted(shared.stable().version_name()).to_string(),
-        )
-        .replace("\"MAX_TEXTS\"", &shared.options.max_texts.to_string())
-        .replace("VERSION", env!("CARGO_PKG_VERSION"));
-    json(StatusCode::OK, text)
+    let template = Json::parse(include_str!("pages/openapi.json"));
+    let mut description = template.expect("openapi.json is JSON, which a test reads");
+    let (options, model) = (&shared.options, shared.stable());
+    fill(&mut description, &|place| match place {
+        "VERSION" => Some(Json::String(env!("CARGO_PKG_VERSION").to_owned())),
+        "MODEL_NAME" => Some(Json::String(options.model_name.clone())),
+        "MODEL_VERSION" => Some(Json::String(model.version_name().to_owned())),
+        "MAX_TEXTS" => Some(Json::Number(options.max_texts.to_string())),
+        _ => None,
+    });
+    json(StatusCode::OK, description.to_string())
+}
+
+/// Puts values in the places of a document that are named as strings.
+fn fill(json: &mut Json, value: &impl Fn(&str) -> Option<Json>) {
+    match json {
+        Json::String(place) => {
+            if let Some(value) = value(place) {
+                *json = value;
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(|item| fill(item, value)),
+        Json::Object(entries) => entries.iter_mut().for_each(|(_, entry)| fill(entry, value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 fn file(content_type: &'static str, text: &'static str) -> Response {

@@ -10,12 +10,13 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::body::{self, Unread, is_json, without_mark};
-use super::classify::{Classified, Question, Refusal, classify, deadline};
 use super::json::{Json, Quoted, float};
 use super::problem::{Problem, detail, json, unprocessable};
-use super::stamp::RequestId;
+use super::protocol::{Form, deadline};
+use super::request_id::RequestId;
 use super::tei;
-use crate::server::Shared;
+use crate::classify::{Classified, Overlong, Question, Refusal, classify};
+use crate::shared::Shared;
 
 /// Answers one text with `[{"label","score"}]`, and a list of texts with a list of such answers.
 pub(crate) async fn predict(
@@ -41,19 +42,19 @@ pub(crate) async fn predict(
     if parsed.field("text").is_none() && parsed.field("inputs").is_some() {
         return tei::predict(&shared, &id, &parsed, deadline).await;
     }
-    let (texts, is_list) = match texts(&parsed, shared.options.max_texts) {
+    let (texts, form) = match texts(&parsed, shared.options.max_texts) {
         Ok(texts) => texts,
         Err(problems) => return unprocessable(&problems),
     };
     drop(parsed);
-    match classify(&shared, &id, Question { texts, truncate: true, deadline }).await {
-        Ok(classified) => classified.onto(json(StatusCode::OK, write(&classified, is_list))),
-        Err(refusal) => refuse(&refusal),
+    match classify(&shared, &id, Question { texts, overlong: Overlong::Cut, deadline }).await {
+        Ok(classified) => classified.onto(json(StatusCode::OK, write(&classified, form))),
+        Err(refusal) => refuse(refusal),
     }
 }
 
 /// As Starlette answers when the app fails, and in its form otherwise.
-fn refuse(refusal: &Refusal) -> Response {
+fn refuse(refusal: Refusal) -> Response {
     let answer = match refusal {
         Refusal::Failed => {
             (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
@@ -87,14 +88,14 @@ fn parse(body: &[u8], is_json: bool) -> Result<Json, Response> {
 
 /// Checks an object as the tutorial's `text: str` does; our extension is that a list of texts is
 /// taken too.
-fn texts(body: &Json, max_texts: usize) -> Result<(Vec<String>, bool), Vec<Problem>> {
+fn texts(body: &Json, max_texts: usize) -> Result<(Vec<String>, Form), Vec<Problem>> {
     match body.field("text") {
         None => Err(vec![Problem::no_text(body)]),
-        Some(Json::String(text)) => Ok((vec![text.clone()], false)),
+        Some(Json::String(text)) => Ok((vec![text.clone()], Form::One)),
         Some(list @ Json::Array(items)) if items.len() > max_texts => {
             Err(vec![Problem::too_many_texts(items.len(), max_texts, list)])
         }
-        Some(Json::Array(items)) => strings(items).map(|texts| (texts, true)),
+        Some(Json::Array(items)) => strings(items).map(|texts| (texts, Form::List)),
         Some(value) => Err(vec![Problem::not_a_string(None, value)]),
     }
 }
@@ -111,10 +112,10 @@ fn strings(items: &[Json]) -> Result<Vec<String>, Vec<Problem>> {
     if problems.is_empty() { Ok(texts) } else { Err(problems) }
 }
 
-fn write(classified: &Classified, is_list: bool) -> String {
+fn write(classified: &Classified, form: Form) -> String {
     let one = |(label, best): (&str, crate::scores::Top)| {
         format!("[{{\"label\":{},\"score\":{}}}]", Quoted(label), float(f64::from(best.score)))
     };
     let answers: Vec<String> = classified.best().map(one).collect();
-    if is_list { format!("[{}]", answers.join(",")) } else { answers.concat() }
+    form.join(&answers)
 }

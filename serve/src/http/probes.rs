@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde::de::IgnoredAny;
 
 use super::json::Quoted;
+use super::middleware::AnsweredBy;
 use super::problem::json;
-use super::stamp::AnsweredBy;
-use crate::handle::Lifecycle;
-use crate::metrics::{Gauges, Served};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::{self, Gauges, LoadedModel};
 use crate::model::Model;
-use crate::routes::Role;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::traffic::Role;
 
 /// `GET /`, as in the tutorial.
 pub(crate) async fn status() -> Response {
@@ -49,46 +49,24 @@ fn said(status: StatusCode, what: &str) -> Response {
     json(status, format!("{{\"status\":{}}}", Quoted(what)))
 }
 
-/// Prometheus' text format.
+/// What is counted, in Prometheus' text format.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let (queued_texts, queued_tokens) = shared.queue.depth();
-    let routes = shared.routes.load();
-    let identity = |model: &Model, role: Role| Served {
-        role,
+    let model = |(role, model): (Role, &Arc<Model>)| LoadedModel {
         digest: model.version_name().to_owned(),
         reference: model.identity.reference.clone().unwrap_or_default(),
+        role: role.name(),
     };
-    let canary = routes
-        .canary
-        .iter()
-        .filter(|canary| !canary.model.has_failed())
-        .map(|canary| identity(&canary.model, Role::Canary));
-    let shadow = routes
-        .shadow
-        .iter()
-        .filter(|shadow| !shadow.has_failed())
-        .map(|shadow| identity(shadow, Role::Shadow));
     let gauges = Gauges {
         queued_texts,
         queued_tokens,
         in_flight: *shared.in_flight.borrow(),
         ready: *shared.lifecycle.borrow() == Lifecycle::Ready,
         tokens_per_second: shared.queue.tokens_per_second(),
-        served: [identity(&routes.stable, Role::Stable)]
-            .into_iter()
-            .chain(canary)
-            .chain(shadow)
-            .collect(),
+        models: shared.traffic.load().models().map(model).collect(),
     };
-    let page = shared.metrics.render(&gauges);
-    (
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-        )],
-        page,
-    )
-        .into_response()
+    let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, content_type)], shared.metrics.render(gauges)).into_response()
 }
 
 /// Who the model is. The manifest's bytes stand in the answer as they came, so its digest can be
@@ -110,6 +88,6 @@ pub(crate) async fn provenance(State(shared): State<Arc<Shared>>) -> Response {
         "{{\"digest\":{digest},\"reference\":{reference},\"kitfile\":{kitfile},\"manifest\":{manifest}}}"
     );
     let mut answer = json(StatusCode::OK, body);
-    answer.extensions_mut().insert(AnsweredBy(model));
+    answer.extensions_mut().insert(AnsweredBy { model, usage: None });
     answer
 }

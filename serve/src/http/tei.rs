@@ -7,18 +7,26 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::classify::{Classified, Question, Refusal, classify};
 use super::json::{Json, Quoted};
 use super::problem::json;
+use super::protocol::Form;
+use crate::classify::{Classified, Overlong, Question, Refusal, classify};
 use crate::scores::scores;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// A checked question.
 struct Asked {
     texts: Vec<String>,
-    is_batch: bool,
-    raw_scores: bool,
-    truncate: bool,
+    form: Form,
+    figures: Figures,
+    overlong: Overlong,
+}
+
+/// What stands as `score`.
+#[derive(Clone, Copy)]
+enum Figures {
+    Scores,
+    Logits,
 }
 
 /// Answers with all labels, best first: one list for `inputs: "…"`, a list of lists for `inputs:
@@ -29,26 +37,18 @@ pub(super) async fn predict(
     body: &Json,
     deadline: Instant,
 ) -> Response {
-    let Asked { texts, is_batch, raw_scores, truncate } =
-        match check(body, shared.options.max_texts) {
-            Ok(asked) => asked,
-            Err(message) => {
-                return refuse(StatusCode::UNPROCESSABLE_ENTITY, &message, "Validation");
-            }
-        };
+    let Asked { texts, form, figures, overlong } = match check(body, shared.options.max_texts) {
+        Ok(asked) => asked,
+        Err(message) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &message, "Validation"),
+    };
     if texts.iter().any(String::is_empty) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "Input validation error: `inputs` cannot be empty",
-            "Empty",
-        );
+        let message = "Input validation error: `inputs` cannot be empty";
+        return refuse(StatusCode::BAD_REQUEST, message, "Empty");
     }
-    match classify(shared, request_id, Question { texts, truncate, deadline }).await {
-        Ok(classified) => {
-            classified.onto(json(StatusCode::OK, write(&classified, is_batch, raw_scores)))
-        }
+    match classify(shared, request_id, Question { texts, overlong, deadline }).await {
+        Ok(classified) => classified.onto(json(StatusCode::OK, write(&classified, form, figures))),
         Err(refusal) => {
-            let (message, kind) = match &refusal {
+            let (message, kind) = match refusal {
                 Refusal::Busy(_) => ("Model is overloaded", "Overloaded"),
                 Refusal::Late => ("Request timed out", "Backend"),
                 Refusal::NoModel => ("Model is not ready", "Unhealthy"),
@@ -75,14 +75,16 @@ fn check(body: &Json, max_texts: usize) -> Result<Asked, String> {
             Err(format!("Input validation error: `{name}` should be true or false, not {other}"))
         }
     };
-    let (raw_scores, truncate) = (flag("raw_scores", false)?, flag("truncate", true)?);
-    let (texts, is_batch) =
+    let figures = if flag("raw_scores", false)? { Figures::Logits } else { Figures::Scores };
+    let overlong = if flag("truncate", true)? { Overlong::Cut } else { Overlong::Refuse };
+    check_what_is_not_done(body)?;
+    let (texts, form) =
         match body.field("inputs") {
-            Some(Json::String(text)) => (vec![text.clone()], false),
+            Some(Json::String(text)) => (vec![text.clone()], Form::One),
             Some(Json::Array(items)) if matches!(items.first(), Some(Json::Array(_))) => {
-                (items.iter().map(sequence).collect::<Result<_, _>>()?, true)
+                (items.iter().map(sequence).collect::<Result<_, _>>()?, Form::List)
             }
-            Some(flat @ Json::Array(_)) => (vec![sequence(flat)?], false),
+            Some(flat @ Json::Array(_)) => (vec![sequence(flat)?], Form::One),
             _ => return Err(
                 "Input validation error: `inputs` should be a text or a list of lists of one text"
                     .to_owned(),
@@ -92,7 +94,35 @@ fn check(body: &Json, max_texts: usize) -> Result<Asked, String> {
         let n_texts = texts.len();
         return Err(format!("batch size {n_texts} > maximum allowed batch size {max_texts}"));
     }
-    Ok(Asked { texts, is_batch, raw_scores, truncate })
+    Ok(Asked { texts, form, figures, overlong })
+}
+
+/// Refuses options that would change the answer: of a text that is too long the end is cut, and
+/// there are none of the hub's inference API.
+fn check_what_is_not_done(body: &Json) -> Result<(), String> {
+    match body.field("truncation_direction") {
+        None | Some(Json::Null) => {}
+        Some(Json::String(direction)) if matches!(direction.as_str(), "Right" | "right") => {}
+        Some(other) => {
+            return Err(format!(
+                "Input validation error: `truncation_direction` should be \"Right\", not {other}"
+            ));
+        }
+    }
+    let Some(parameters) = body.field("parameters") else { return Ok(()) };
+    match parameters {
+        Json::Null => Ok(()),
+        Json::Object(entries) => match entries.iter().find(|(_, value)| *value != Json::Null) {
+            Some((name, _)) => Err(format!(
+                "Input validation error: `parameters` has {}, which is not done",
+                Quoted(name)
+            )),
+            None => Ok(()),
+        },
+        other => {
+            Err(format!("Input validation error: `parameters` should be an object, not {other}"))
+        }
+    }
 }
 
 fn sequence(item: &Json) -> Result<String, String> {
@@ -109,10 +139,13 @@ fn sequence(item: &Json) -> Result<String, String> {
     }
 }
 
-fn write(classified: &Classified, is_batch: bool, raw_scores: bool) -> String {
+fn write(classified: &Classified, form: Form, figures: Figures) -> String {
     let labels = classified.model.predictor.labels();
     let one = |logits: &[f32]| {
-        let scores = if raw_scores { logits.to_vec() } else { scores(logits) };
+        let scores = match figures {
+            Figures::Scores => scores(logits),
+            Figures::Logits => logits.to_vec(),
+        };
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         let entry =
@@ -120,5 +153,5 @@ fn write(classified: &Classified, is_batch: bool, raw_scores: bool) -> String {
         format!("[{}]", order.into_iter().map(entry).collect::<Vec<_>>().join(","))
     };
     let answers: Vec<String> = classified.rows.iter().map(|row| one(&row.logits)).collect();
-    if is_batch { format!("[{}]", answers.join(",")) } else { answers.concat() }
+    form.join(&answers)
 }

@@ -1,7 +1,7 @@
 //! Tensors of the Open Inference Protocol: one of texts comes in, labels, scores and logits go out.
 
-use super::classify::Classified;
 use super::json::{Json, Quoted};
+use crate::classify::Classified;
 use crate::scores::{scores, top};
 
 /// The tensors that can be asked for.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use axum::http::HeaderMap;
 
-use crate::record::Trace;
+use crate::observer::Trace;
 
 /// Reads `traceparent`; where there is none, or none that can be understood, a trace begins here.
 pub(crate) fn trace(headers: &HeaderMap) -> Trace {

@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use kit_serve::ServeOptions;
+use kit_serve::{Lifecycle, ModelIdentity, ServeOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ask, get, predict, ready};
+use crate::support::{Answer, FirstNumber, ask, get, predict, ready};
 
 async fn post(router: &Router, path: &str, body: &Value) -> (StatusCode, Value) {
     let request = Request::post(path)
@@ -53,6 +53,10 @@ async fn tei_says_no_in_its_own_words() {
         (json!({ "inputs": "a", "raw_scores": 1 }), 422, "Validation"),
         (json!({ "inputs": [["a"], ["a"], ["a"], ["a"], ["a"]] }), 422, "Validation"),
         (long, 422, "Validation"),
+        (json!({ "inputs": "a", "truncation_direction": "Left" }), 422, "Validation"),
+        (json!({ "inputs": "a", "truncation_direction": "Up" }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": { "top_k": 1 } }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": 1 }), 422, "Validation"),
     ] {
         let (given, answer) = post(&router, "/predict", &body).await;
         assert_eq!(
@@ -237,5 +241,44 @@ async fn openapi_describes_this_server() {
             status == StatusCode::OK || status == StatusCode::METHOD_NOT_ALLOWED,
             "{path}: {status}"
         );
+    }
+}
+
+#[tokio::test]
+async fn tei_takes_options_that_ask_for_what_is_done_anyway() {
+    let router = server().await;
+    for direction in [json!("Right"), json!("right"), json!(null)] {
+        let body = json!({ "inputs": "2", "truncation_direction": direction, "parameters": { "top_k": null } });
+        assert_eq!(post(&router, "/predict", &body).await.0, StatusCode::OK, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_any_text_are_safe_wherever_they_are_said() {
+    for name in ["two\nlines", "\"quoted\\\"", "VERSION", "MAX_TEXTS", "</script>\u{1}é"] {
+        let predictor = FirstNumber::new([name, "positive"]);
+        let identity = ModelIdentity {
+            digest: Some(format!("sha256:{name}")),
+            reference: Some(name.to_owned()),
+            ..Default::default()
+        };
+        let options = ServeOptions { model_name: name.to_owned(), ..Default::default() };
+        let (router, handle) = kit_serve::server(predictor, identity, options);
+        assert_eq!(handle.started().await, Lifecycle::Ready);
+        let read = async |path: &str| -> Value {
+            serde_json::from_str(&get(&router, path).await.body).expect("JSON, whatever the name")
+        };
+        let description = read("/openapi.json").await;
+        assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let model = &description["paths"]["/v2/models/{name}"]["get"]["parameters"][0];
+        assert_eq!(model["schema"]["enum"], json!([name]));
+        assert_eq!(read("/v1/models").await["models"], json!([name]));
+        assert_eq!(read("/v1/provenance").await["reference"], json!(name));
+        let (_, answer) = post(&router, "/predict", &json!({ "text": "-1" })).await;
+        assert_eq!(answer[0]["label"], json!(name));
+        let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let line = format!("labels_total{{label=\"{escaped}\",role=\"stable\"}} 1\n");
+        let metrics = get(&router, "/metrics").await.body;
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
 }

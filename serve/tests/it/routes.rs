@@ -1,9 +1,11 @@
 //! The routes, called as a value.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use kit_serve::{ModelIdentity, ServeOptions, server};
+use kit_serve::{BoxError, Lifecycle, ModelIdentity, Predictor, Prepared, ServeOptions, server};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -266,7 +268,7 @@ async fn metrics_count_answers_and_labels() {
         "requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 1",
         "labels_total{label=\"positive\",role=\"stable\"} 2",
         "labels_total{label=\"negative\",role=\"stable\"} 1",
-        "batch_texts_sum 3",
+        "batch_texts_sum 3.0",
         "ready 1",
         "model_info{digest=\"sha256:first\",reference=\"localhost/first:1\",role=\"stable\"} 1",
     ];
@@ -338,19 +340,70 @@ async fn a_server_without_a_model_says_so_until_one_is_brought() {
 async fn a_trace_is_continued_and_the_observer_hears_of_it() {
     let (_, router, handle) = ready(ServeOptions::default()).await;
     let (send, heard) = std::sync::mpsc::channel();
-    assert!(handle.observe(move |served| send.send(served.clone()).unwrap()));
+    assert!(handle.observe(move |exchange| send.send(exchange.clone()).unwrap()));
     assert!(!handle.observe(|_| ()), "the first one stays");
     let mut request = predict_request(r#"{"text":["1","2"]}"#);
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     request.headers_mut().insert("traceparent", parent.parse().unwrap());
     let answer = ask(&router, request).await;
-    let served = heard.recv().unwrap();
+    let exchange = heard.recv().unwrap();
     assert_eq!(
-        (served.route.as_str(), served.status, served.digest.as_deref()),
+        (exchange.route.as_str(), exchange.status, exchange.digest.as_deref()),
         ("/predict", 200, Some("sha256:first"))
     );
-    assert_eq!(served.trace.parent_id.as_deref(), Some("00f067aa0ba902b7"));
-    let expected = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", served.trace.span_id);
+    assert_eq!(exchange.trace.parent_id.as_deref(), Some("00f067aa0ba902b7"));
+    let expected = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", exchange.trace.span_id);
     assert_eq!(answer.header("traceresponse"), expected);
-    assert_eq!(served.work.map(|work| (work.n_texts, work.n_tokens)), Some((2, 2)));
+    assert_eq!(exchange.usage.map(|usage| (usage.n_texts, usage.n_tokens)), Some((2, 2)));
+}
+
+#[tokio::test]
+async fn limits_at_the_edges_of_their_types_are_limits() {
+    let (_, router, handle) = ready(ServeOptions {
+        max_queue_tokens: usize::MAX,
+        max_queue_wait: Duration::MAX,
+        max_batch_tokens: usize::MAX,
+        max_body_bytes: usize::MAX,
+        max_buffered_bytes: usize::MAX,
+        max_texts: usize::MAX,
+        max_preparing: usize::MAX,
+        request_timeout: Duration::MAX,
+        body_timeout: Duration::MAX,
+        head_timeout: Duration::MAX,
+        ..Default::default()
+    })
+    .await;
+    assert_eq!(predict(&router, r#"{"text":["1","2"]}"#).await.status, StatusCode::OK);
+    assert!(handle.options().request_timeout < Duration::MAX);
+}
+
+/// A model that says of each text that it has all the tokens that can be counted.
+struct Endless([String; 2]);
+
+impl Predictor for Endless {
+    type Input = ();
+
+    fn labels(&self) -> &[String] {
+        &self.0
+    }
+
+    fn prepare(&self, _text: &str) -> Result<Prepared<()>, BoxError> {
+        Ok(Prepared { input: (), n_tokens: usize::MAX, truncated: false })
+    }
+
+    fn predict(&self, inputs: &[()]) -> Result<Vec<Vec<f32>>, BoxError> {
+        Ok(vec![vec![0.0, 1.0]; inputs.len()])
+    }
+}
+
+#[tokio::test]
+async fn sums_of_tokens_do_not_overflow() {
+    let labels = ["a", "b"].map(str::to_owned);
+    let (router, handle) = server(Endless(labels), identity("x"), ServeOptions::default());
+    assert_eq!(handle.started().await, Lifecycle::Ready);
+    for _ in 0..2 {
+        let answer = predict(&router, r#"{"text":["1","2","3"]}"#).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    }
+    assert!(shows(&router, "queue_depth{unit=\"tokens\"} 0").await);
 }

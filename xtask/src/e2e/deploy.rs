@@ -6,23 +6,23 @@ use std::time::Duration;
 use anyhow::ensure;
 use fs_err as fs;
 
+use super::cluster::Cluster;
 use super::lesson::Lesson;
 use super::package;
 use super::server::Server;
 use super::stage::{Stage, say};
 use crate::client::{Answer, Asking, ask};
-use crate::cluster::Cluster;
-use crate::node::Node;
 
-/// The Git repository's real URL, which Flux would fetch; the local cluster is told which bare
-/// repository stands for it.
+/// The Git repository's real URL, which Flux would fetch; the local cluster is told which folder
+/// stands for it.
 const URL: &str = "https://git.example.com/demo/ml-infra.git";
 /// How long a rollout may take before the story calls it lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The Flux Kustomization of the app.
 pub(crate) const APP: &str = "flux-system/distilbert-app";
-/// The app's Service and its port.
-pub(crate) const SERVICE: (&str, u16) = ("distilbert/distilbert-sentiment-classifier", 8000);
+/// The namespace of the app, the name of its Deployment and Service, and the Service's port.
+pub(crate) const SERVICE: (&str, &str, u16) =
+    ("distilbert", "distilbert-sentiment-classifier", 8000);
 
 /// Where the Git repositories lie.
 pub(crate) struct Infra {
@@ -79,13 +79,14 @@ pub(crate) fn push(stage: &Stage) -> anyhow::Result<String> {
 /// The cluster sees the commit and runs what it says; the model answers rightly.
 pub(crate) fn deploy(stage: &mut Stage, infra: &Infra, lesson: &Lesson) -> anyhow::Result<Cluster> {
     stage.step("deploy: the cluster follows the repository, the model answers");
-    let cluster = Cluster::start(crate::cluster::Options {
-        state_dir: stage.root.join("cluster"),
-        sources: [(URL.to_owned(), infra.bare.clone())].into(),
-        root: "clusters/dev".to_owned(),
-        images: Node::new(stage.kit_rs(), &stage.root.join("node")),
-        log: std::sync::Arc::new(|line: &str| say(&format!("  [cluster] {line}"))),
-    })?;
+    let (bare, dir) = (infra.bare.display(), stage.root.join("cluster"));
+    let cluster = Cluster::start(
+        stage,
+        &format!(
+            "kit-rs gitops up --source {URL}={bare} --addr 127.0.0.1:0 --dir {}",
+            dir.display()
+        ),
+    )?;
     let revision = format!("main@sha1:{}", stage.run("git rev-parse HEAD")?);
     cluster.wait_ready(APP, &revision, PATIENCE)?;
     show(stage, &cluster)?;
@@ -107,7 +108,7 @@ fn show(stage: &Stage, cluster: &Cluster) -> anyhow::Result<()> {
 
 /// The address of the app's Service.
 pub(crate) fn service(cluster: &Cluster) -> anyhow::Result<String> {
-    cluster.service_url(SERVICE.0, SERVICE.1)
+    cluster.service_url(SERVICE.0, SERVICE.1, SERVICE.2)
 }
 
 /// Asks the deployed model, and counts the right answers.
@@ -138,7 +139,7 @@ fn quiz(url: &str, lesson: &Lesson) -> anyhow::Result<()> {
 pub(crate) fn update(
     stage: &mut Stage,
     registry: &Server,
-    cluster: &mut Cluster,
+    cluster: &Cluster,
     lesson: &Lesson,
     runtime: &Path,
 ) -> anyhow::Result<String> {
@@ -180,7 +181,7 @@ pub(crate) fn update(
 /// Waits until only one pod of the app is left, and ready: the old one has ended.
 fn settled(cluster: &Cluster) -> anyhow::Result<()> {
     let alone =
-        |cluster: &Cluster| matches!(cluster.pods("distilbert").as_slice(), [pod] if pod.ready);
+        |cluster: &Cluster| matches!(cluster.pods(SERVICE.0).as_slice(), [pod] if pod.ready);
     ensure!(cluster.wait_until(PATIENCE, alone), "the old pod does not end");
     Ok(())
 }
@@ -198,11 +199,7 @@ pub(crate) fn bump(
 }
 
 /// `git revert`: the old digest serves again.
-pub(crate) fn rollback(
-    stage: &mut Stage,
-    cluster: &mut Cluster,
-    first: &str,
-) -> anyhow::Result<()> {
+pub(crate) fn rollback(stage: &mut Stage, cluster: &Cluster, first: &str) -> anyhow::Result<()> {
     stage.step("rollback: git revert, and the old digest serves again");
     revert(stage, cluster, first)
 }

@@ -5,6 +5,7 @@
 //! claims is checked, and the first false claim ends it. What it leaves lies in `target/e2e/`.
 
 mod checkpoint;
+mod cluster;
 mod deploy;
 mod lesson;
 mod memory;
@@ -79,16 +80,15 @@ fn tell(stage: &mut Stage, lesson: &Lesson, runtime: &Path, keep: bool) -> anyho
     let registry = package::registry(stage, &first)?;
     let image = package::image(stage, &registry, &first, runtime)?;
     let infra = deploy::infra(stage, &image)?;
-    let mut cluster = deploy::deploy(stage, &infra, lesson)?;
-    let second = deploy::update(stage, &registry, &mut cluster, lesson, runtime)?;
-    deploy::rollback(stage, &mut cluster, &first)?;
+    let cluster = deploy::deploy(stage, &infra, lesson)?;
+    let second = deploy::update(stage, &registry, &cluster, lesson, runtime)?;
+    deploy::rollback(stage, &cluster, &first)?;
     trust::receiver(stage, &registry, &second)?;
-    trust::rollout(stage, &registry, &mut cluster, &first, runtime)?;
-    trust::drift(stage, &mut cluster, &first)?;
-    trust::prune(stage, &mut cluster)?;
+    trust::rollout(stage, &registry, &cluster, &first, runtime)?;
+    trust::drift(stage, &cluster, &first)?;
+    trust::prune(stage, &cluster)?;
     if keep {
         deploy::keep(&cluster)?;
     }
-    cluster.stop();
-    Ok(())
+    cluster.stop()
 }

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use fs_err as fs;
 
 use super::lesson::{Lesson, Origin};
-use super::server::Server;
+use super::server::{Server, Talk};
 use super::stage::{Stage, say};
 use super::{checkpoint, sentences};
 use crate::client::ask;
@@ -25,8 +25,12 @@ pub(crate) fn import(stage: &mut Stage, lesson: &Lesson) -> anyhow::Result<()> {
         }
         Origin::Small | Origin::Folder(_) => {
             offer(stage, lesson)?;
-            let hub =
-                Server::start(stage, "hub", "kit-rs hub serve --root hub --addr 127.0.0.1:0")?;
+            let hub = Server::start(
+                stage,
+                "hub",
+                "kit-rs hub serve --root hub --addr 127.0.0.1:0",
+                Talk::Kept,
+            )?;
             stage.set_env("HF_ENDPOINT", &hub.url);
             say(&format!("$ export HF_ENDPOINT={}", hub.url));
             stage.run(&format!("kit-rs import https://huggingface.co/{NAME}"))?;
@@ -109,7 +113,7 @@ fn write(stage: &Stage, path: &str, text: &str) -> anyhow::Result<()> {
 pub(crate) fn train(stage: &mut Stage) -> anyhow::Result<()> {
     stage.step("train: fine-tune for two labels");
     retrain(stage)?;
-    let server = Server::start(stage, "serve", "sh code/serve.sh --port 0")?;
+    let server = Server::start(stage, "serve", "sh code/serve.sh --port 0", Talk::Kept)?;
     let answer = ask(&server.url, "I love it")?;
     say(&format!("  POST /predict \"I love it\" → {} {:.3}", answer.label, answer.score));
     Ok(())

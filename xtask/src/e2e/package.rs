@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
 
-use super::server::Server;
+use super::server::{Server, Talk};
 use super::stage::{Stage, say};
 
 /// An artifact, by the name it was pushed under and by its digest.
@@ -73,6 +73,7 @@ pub(crate) fn registry(stage: &mut Stage, digest: &str) -> anyhow::Result<Server
         stage,
         "registry",
         &format!("kit-rs registry serve --addr 127.0.0.1:0 --root {}", root.display()),
+        Talk::Kept,
     )?;
     let pushed = push(stage, "distilbert-sentiment:1.0.0", &reference(&registry, "1.0.0"))?;
     ensure!(pushed.digest == digest, "{digest} was pushed as {}", pushed.digest);

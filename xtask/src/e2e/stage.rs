@@ -48,11 +48,6 @@ impl Stage {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    /// The program whose commands the story types.
-    pub(crate) fn kit_rs(&self) -> &Path {
-        &self.kit_rs
-    }
-
     /// Goes to a folder, as `cd` does.
     pub(crate) fn cd(&mut self, dir: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(dir)?;

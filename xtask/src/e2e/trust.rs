@@ -5,14 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
-use gitops::ObjectId;
 
-use super::deploy::{APP, PATIENCE, commit, push, revert, service};
+use super::cluster::Cluster;
+use super::deploy::{APP, PATIENCE, SERVICE, commit, push, revert, service};
 use super::package;
 use super::server::Server;
 use super::stage::{Stage, say};
 use crate::client::ask;
-use crate::cluster::Cluster;
 
 /// One byte is flipped in the registry's storage: the receiver refuses, and says which blob.
 pub(crate) fn receiver(stage: &mut Stage, registry: &Server, modelkit: &str) -> anyhow::Result<()> {
@@ -56,7 +55,7 @@ fn flip(path: &Path) -> anyhow::Result<()> {
 pub(crate) fn rollout(
     stage: &mut Stage,
     registry: &Server,
-    cluster: &mut Cluster,
+    cluster: &Cluster,
     first: &str,
     runtime: &Path,
 ) -> anyhow::Result<()> {
@@ -83,7 +82,7 @@ pub(crate) fn rollout(
     );
     let info = cluster.kustomization(APP).context("the Kustomization is there")?;
     ensure!(!info.ready, "a broken model was reported as ready");
-    say(&format!("  {APP}: {}: {}", info.reason, info.message));
+    say(&format!("  {APP}: {}", info.why));
     stage.run(&format!("kit-rs gitops get kustomizations --server {}", cluster.api_url()))?;
     stage.run(&format!("kit-rs gitops get pods --server {}", cluster.api_url()))?;
     let answer = ask(&service(cluster)?, "I love it")?;
@@ -93,7 +92,7 @@ pub(crate) fn rollout(
 }
 
 /// A killed server comes back; a deleted object comes back.
-pub(crate) fn drift(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> anyhow::Result<()> {
+pub(crate) fn drift(stage: &mut Stage, cluster: &Cluster, first: &str) -> anyhow::Result<()> {
     stage.step("trust: drift is repaired");
     let pod =
         cluster.pods("distilbert").into_iter().find(|pod| pod.ready).context("a pod is ready")?;
@@ -112,11 +111,11 @@ pub(crate) fn drift(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> an
         "the restarted server serves another model"
     );
 
-    for kind in ["Service", "Deployment"] {
-        let id = find(cluster, kind, "distilbert-sentiment-classifier")
-            .context("the object is there")?;
-        say(&format!("  deleting {id} behind Git's back"));
-        ensure!(cluster.delete_object(&id), "{id} could not be deleted");
+    let (namespace, name, _) = SERVICE;
+    for kind in ["api/v1/namespaces/NS/services", "apis/apps/v1/namespaces/NS/deployments"] {
+        let path = format!("{}/{name}", kind.replace("NS", namespace));
+        say(&format!("$ curl -X DELETE {}/{path}   # behind Git's back", cluster.api_url()));
+        cluster.delete(&path)?;
     }
     let answers = |cluster: &Cluster| {
         service(cluster)
@@ -127,14 +126,8 @@ pub(crate) fn drift(stage: &mut Stage, cluster: &mut Cluster, first: &str) -> an
     Ok(())
 }
 
-/// An object of the app by its kind and name.
-fn find(cluster: &Cluster, kind: &str, name: &str) -> Option<ObjectId> {
-    let ids = cluster.objects().into_iter().map(|object| object.id());
-    ids.into_iter().find(|id| id.kind == kind && id.namespace == "distilbert" && id.name == name)
-}
-
 /// What is added to Git appears; what leaves Git disappears.
-pub(crate) fn prune(stage: &mut Stage, cluster: &mut Cluster) -> anyhow::Result<()> {
+pub(crate) fn prune(stage: &mut Stage, cluster: &Cluster) -> anyhow::Result<()> {
     stage.step("trust: what left Git is pruned");
     let note = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n  namespace: distilbert\ndata:\n  text: hello\n";
     let app = stage.cwd.join("apps/distilbert");
@@ -144,11 +137,12 @@ pub(crate) fn prune(stage: &mut Stage, cluster: &mut Cluster) -> anyhow::Result<
     fs::write(&list, before.replacen("resources:\n", "resources:\n  - note.yaml\n", 1))?;
     let revision = commit(stage, "Add a note")?;
     cluster.wait_ready(APP, &revision, PATIENCE)?;
-    ensure!(find(cluster, "ConfigMap", "note").is_some(), "the note did not appear");
+    let path = "api/v1/namespaces/distilbert/configmaps/note";
+    ensure!(cluster.has(path), "the note did not appear");
     stage.run("git revert --no-edit HEAD")?;
     let revision = push(stage)?;
     cluster.wait_ready(APP, &revision, PATIENCE)?;
-    ensure!(find(cluster, "ConfigMap", "note").is_none(), "the note left Git but not the cluster");
+    ensure!(!cluster.has(path), "the note left Git but not the cluster");
     say("  ConfigMap/distilbert/note came and went with its commit");
     Ok(())
 }

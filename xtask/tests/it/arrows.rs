@@ -8,15 +8,27 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("modelkit", &["kit-registry", "kitfile"]),
     ("kit-trainer", &[]),
     ("kit-serve", &[]),
     ("kit-gitops", &[]),
-    ("kit-cli", &["kit-gitops", "kit-registry", "kit-serve", "kit-trainer", "kitfile", "modelkit"]),
-    ("xtask", &["kit-gitops"]),
+    ("kit-cluster", &["kit-gitops"]),
+    (
+        "kit-cli",
+        &[
+            "kit-cluster",
+            "kit-gitops",
+            "kit-registry",
+            "kit-serve",
+            "kit-trainer",
+            "kitfile",
+            "modelkit",
+        ],
+    ),
+    ("xtask", &[]),
     ("kit-docs", &[]),
 ];
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use gitops::{Tree, kustomize};
+use gitops::Tree;
+use gitops::kustomize::{self, Overlay};
 
 use crate::ui::Ui;
 
@@ -19,7 +20,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let tree = Tree::read(&args.dir)?;
-    let objects = kustomize::build(&tree, &args.path)
+    let objects = kustomize::build(&tree, &args.path, &Overlay::default())
         .with_context(|| format!("cannot build {}", args.path))?;
     let values: Vec<_> = objects.iter().map(gitops::Object::value).collect();
     ui.answer(gitops::Object::to_yaml_all(&objects).trim_end(), &values)

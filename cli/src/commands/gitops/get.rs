@@ -118,7 +118,7 @@ async fn from_server(http: &reqwest::Client, url: String) -> anyhow::Result<Valu
     let ask = async { http.get(&url).send().await?.error_for_status()?.json::<Value>().await };
     ask.await
         .with_context(|| format!("cannot read {url}"))
-        .hint("`kit-rs gitops up` prints the address of its cluster")
+        .hint("`kit-rs gitops up` runs a cluster on this machine, and prints its address")
 }
 
 fn from_kubectl(path: &str) -> anyhow::Result<Value> {

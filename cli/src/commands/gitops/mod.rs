@@ -6,6 +6,8 @@ mod bump;
 mod get;
 mod release;
 mod render;
+#[cfg(unix)]
+mod up;
 mod written;
 
 use crate::ui::Ui;
@@ -18,6 +20,8 @@ pub(crate) enum Command {
     Build(build::Args),
     Bump(bump::Args),
     Get(get::Args),
+    #[cfg(unix)]
+    Up(up::Args),
 }
 
 pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
@@ -27,5 +31,7 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Build(args) => build::run(args, ui),
         Command::Bump(args) => bump::run(args, ui),
         Command::Get(args) => get::run(args, ui),
+        #[cfg(unix)]
+        Command::Up(args) => up::run(args, ui),
     }
 }

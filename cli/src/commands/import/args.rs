@@ -68,7 +68,7 @@ pub(super) mod tests {
     use super::*;
 
     /// What only the repository is said of.
-    pub(in crate::commands::import) fn args(repository: &str) -> Args {
+    pub(crate) fn args(repository: &str) -> Args {
         Args {
             repository: repository.to_owned(),
             revision: None,

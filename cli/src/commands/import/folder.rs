@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
+use registry::Listener;
 use registry::hub::{Hub, HubFile, Snapshot};
 
 use crate::env;
@@ -53,7 +54,7 @@ impl Folder {
         hub: &Hub,
         snapshot: &Snapshot,
         file: &HubFile,
-        on: &(dyn Fn(u64) + Sync),
+        on: Listener<'_>,
     ) -> anyhow::Result<()> {
         let (arriving, place) = (self.arriving(), self.path.join(&file.path));
         hub.download(snapshot, file, &arriving, on).await?;

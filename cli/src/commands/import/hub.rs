@@ -12,6 +12,7 @@ use super::brought::Brought;
 use super::folder::{Folder, GOES_ON};
 use super::large::{self, Large};
 use crate::failure::WithHint as _;
+use crate::steps::bars::move_on;
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
 
@@ -76,7 +77,7 @@ async fn one(
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
-    folder.fetch(hub, snapshot, file, &|bytes| bar.set_position(bytes)).await?;
+    folder.fetch(hub, snapshot, file, &move_on(&bar)).await?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -14,6 +14,7 @@ use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
 use super::folder::{Folder, GOES_ON};
 use crate::failure::WithHint as _;
+use crate::steps::bars::move_on;
 use crate::steps::survey::head;
 use crate::ui::Ui;
 
@@ -103,7 +104,7 @@ impl Way<'_> {
     async fn bring(&self, file: &HubFile) -> anyhow::Result<Option<ReadyLayer>> {
         let Large { hub, snapshot, .. } = self.large;
         let bar = self.ui.bytes_bar(&file.path, file.size);
-        let on = |bytes| bar.set_position(bytes);
+        let on = move_on(&bar);
         let layer = self.plan.layers.iter().find(|layer| layer.path.as_str() == file.path);
         let frame = layer.map(|layer| around(&layer.files)).transpose()?.flatten();
         if let (Some(layer), Some((before, after))) = (layer, frame) {

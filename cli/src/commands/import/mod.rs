@@ -11,7 +11,7 @@ mod large;
 use std::path::Path;
 
 use anyhow::Context as _;
-use kitfile::Kitfile;
+use kitfile::{InitOptions, Kitfile};
 use modelkit::PackOptions;
 use registry::Reference;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some(large) = &brought.large {
         options.ready = large.bring(&brought.folder, &kitfile, &layout, &options, ui)?;
     }
-    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &mut |_| {
+    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &|_| {
         ui.interrupt().flow()
     })?;
     drop(hold);
@@ -99,7 +99,7 @@ fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
             .with_context(|| format!("the repository's {} is not valid", path.display()))?
             .kitfile);
     }
-    let mut kitfile = kitfile::init(&brought.name, &survey(dir)?);
+    let mut kitfile = kitfile::init(&brought.name, &survey(dir)?, &InitOptions::default());
     let card = FrontMatter::of(&fs_err::read_to_string(dir.join("README.md")).unwrap_or_default());
     if let Some(model) = &mut kitfile.model {
         let mut parameters = model.parameters.as_object().cloned().unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use serve::{Handle, Served};
+use serve::{Exchange, Handle};
 use tokio::sync::mpsc;
 
 /// Spans that wait for the next batch, at most.
@@ -29,8 +29,8 @@ pub(super) fn export(handle: &Handle, endpoint: &str) -> anyhow::Result<()> {
     let (send, spans) = mpsc::channel(MAX_WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
-    handle.observe(move |served| {
-        if served.trace.sampled && send.try_send(span(served)).is_err() {
+    handle.observe(move |exchange| {
+        if exchange.trace.sampled && send.try_send(span(exchange)).is_err() {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -83,10 +83,10 @@ fn document(spans: Vec<Value>) -> Value {
 }
 
 /// One answer as a span of a server.
-fn span(served: &Served) -> Value {
-    let Served {
-        method, route, status, started, duration, request_id, trace, digest, work, ..
-    } = served;
+fn span(exchange: &Exchange) -> Value {
+    let Exchange {
+        method, route, status, started, duration, request_id, trace, digest, usage, ..
+    } = exchange;
     let began = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     let nanos = |time: Duration| time.as_nanos().to_string();
     let text = |value: &str| json!({ "stringValue": value });
@@ -100,12 +100,12 @@ fn span(served: &Served) -> Value {
     ];
     attributes
         .extend(digest.as_ref().map(|digest| attribute("kit_rs.modelkit.digest", text(digest))));
-    if let Some(work) = work {
+    if let Some(usage) = usage {
         attributes.extend([
-            attribute("kit_rs.texts", number(work.n_texts as u64)),
-            attribute("kit_rs.tokens", number(work.n_tokens as u64)),
-            attribute("kit_rs.queue_ms", millis(work.waited)),
-            attribute("kit_rs.compute_ms", millis(work.computed)),
+            attribute("kit_rs.texts", number(usage.n_texts as u64)),
+            attribute("kit_rs.tokens", number(usage.n_tokens as u64)),
+            attribute("kit_rs.queue_ms", millis(usage.waited)),
+            attribute("kit_rs.compute_ms", millis(usage.computed)),
         ]);
     }
     json!({

@@ -1,3 +1,5 @@
+//! JSON patches (RFC 6902).
+
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! Which objects a patch is for: `target`, with its patterns and label selectors.
+
 use regex::Regex;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! Strategic merge patches: lists of objects merge by their key.
+
 use serde_json::{Map, Value};
 
 use super::wrong;

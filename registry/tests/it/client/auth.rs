@@ -1,3 +1,5 @@
+//! What registries are shown who ask, and what they are not.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -12,7 +14,7 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use kit_registry::{Client, ClientOptions, Credential, Error, pull, push};
+use kit_registry::{AuthError, Client, ClientOptions, Credential, Error, HttpError, pull, push};
 use serde_json::json;
 
 use super::{Log, Registry, basic, client, client_with, deaf, options, reference, serve};
@@ -66,11 +68,14 @@ async fn wrong_and_missing_credentials_are_told_apart() {
     let registry = basic_registry().await;
     let host = registry.address.to_string();
     let denied = client_with(&host, basic("user", "wrong")).ping(&host).await;
-    assert!(matches!(denied, Err(Error::Denied { .. })), "{denied:?}");
+    assert!(matches!(denied, Err(Error::Auth(AuthError::Denied { .. }))), "{denied:?}");
     let missing = client().ping(&host).await;
-    assert!(matches!(missing, Err(Error::NotLoggedIn { .. })), "{missing:?}");
+    assert!(matches!(missing, Err(Error::Auth(AuthError::NotLoggedIn { .. }))), "{missing:?}");
     let unusable = client_with(&host, Credential::Identity("token".into())).ping(&host).await;
-    assert!(matches!(unusable, Err(Error::UnusableCredential { .. })), "{unusable:?}");
+    assert!(
+        matches!(unusable, Err(Error::Auth(AuthError::UnusableCredential { .. }))),
+        "{unusable:?}"
+    );
 }
 
 /// A token service that gives one token, valid for so many seconds.
@@ -135,7 +140,7 @@ async fn identity_and_registry_tokens_are_taken() {
     client_with(&host, Credential::Bearer("the-token".into())).ping(&host).await.unwrap();
     assert_eq!(tokens.seen().len(), 1);
     let wrong = client_with(&host, Credential::Bearer("another".into())).ping(&host).await;
-    assert!(matches!(wrong, Err(Error::Denied { .. })), "{wrong:?}");
+    assert!(matches!(wrong, Err(Error::Auth(AuthError::Denied { .. }))), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -146,7 +151,7 @@ async fn strangers_get_a_token_without_credentials() {
     assert!(!tokens.has_authorization());
     let registry = bearer_registry(&format!("http://{service}/token")).await;
     let refused = client().ping(&registry.address.to_string()).await;
-    assert!(matches!(refused, Err(Error::NotLoggedIn { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Auth(AuthError::NotLoggedIn { .. }))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -156,7 +161,7 @@ async fn cve_2026_33990_a_foreign_token_service_sees_no_credentials() {
     let registry = bearer_registry(&format!("http://localhost:{}/token", service.port())).await;
     let host = registry.address.to_string();
     let refused = client_with(&host, basic("user", "secret")).ping(&host).await;
-    assert!(matches!(refused, Err(Error::UntrustedRealm { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Auth(AuthError::UntrustedRealm { .. }))), "{refused:?}");
     assert!(tokens.seen().is_empty());
 
     let credentials =
@@ -176,7 +181,7 @@ async fn cve_2026_33990_a_token_service_is_not_followed_elsewhere() {
     let registry = bearer_registry(&format!("http://{service}/token")).await;
     let host = registry.address.to_string();
     let refused = client_with(&host, basic("user", "secret")).ping(&host).await;
-    assert!(matches!(refused, Err(Error::Token { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Auth(AuthError::Token { .. }))), "{refused:?}");
     assert!(log.seen().is_empty());
 }
 
@@ -184,7 +189,7 @@ async fn cve_2026_33990_a_token_service_is_not_followed_elsewhere() {
 async fn cve_2026_33990_metadata_services_are_not_asked_for_tokens() {
     let registry = bearer_registry("http://169.254.169.254/latest/meta-data").await;
     let refused = client().ping(&registry.address.to_string()).await;
-    assert!(matches!(refused, Err(Error::UntrustedRealm { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Auth(AuthError::UntrustedRealm { .. }))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -196,7 +201,7 @@ async fn cve_2019_10214_credentials_are_not_sent_in_the_clear() {
     let host = format!("r.test:{}", plain.port());
     let credentials =
         Arc::new(std::collections::BTreeMap::from([(host.clone(), basic("user", "secret"))]));
-    let proxy = Some(format!("http://{plain}"));
+    let proxy = kit_registry::Proxy::Url(format!("http://{plain}"));
     let client =
         Client::new(ClientOptions { credentials, proxy, retries: 0, ..options() }).unwrap();
     client.ping(&host).await.unwrap_err();
@@ -295,7 +300,7 @@ async fn ghsa_vh4v_2xq2_g5cg_credentials_do_not_follow_a_link_to_another_port() 
         serve(guarded(router, basic_header("user", "secret"), "Basic realm=x".into())).await;
     let client = client_with(registry, basic("user", "secret"));
     let refused = client.tags(&reference(registry, "demo/kit")).await;
-    assert!(matches!(refused, Err(Error::Protocol { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Http(HttpError::Protocol { .. }))), "{refused:?}");
     assert!(log.seen().is_empty());
 }
 

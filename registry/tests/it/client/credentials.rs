@@ -1,3 +1,5 @@
+//! Docker's `config.json`, and programs that keep credentials.
+
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use kit_registry::{Credential, CredentialFile, Credentials};
@@ -9,18 +11,18 @@ fn credentials_are_kept_found_and_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new/config.json");
     let file = CredentialFile::open(&path);
-    assert_eq!(file.find("r.test").unwrap(), None);
+    assert_eq!(file.find("r.test", None).unwrap(), None);
     assert!(!file.erase("r.test").unwrap());
     file.store("r.test", &basic("user", "pass:word")).unwrap();
     file.store("docker.io", &Credential::Identity("token".into())).unwrap();
     file.store("r.test", &basic("user", "new")).unwrap();
-    assert_eq!(file.find("r.test").unwrap(), Some(basic("user", "new")));
-    assert_eq!(file.lookup("docker.io"), Some(Credential::Identity("token".into())));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(basic("user", "new")));
+    assert_eq!(file.lookup("docker.io", None), Some(Credential::Identity("token".into())));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(r#""https://index.docker.io/v1/""#), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(file.erase("r.test").unwrap());
-    assert_eq!(file.find("r.test").unwrap(), None);
+    assert_eq!(file.find("r.test", None).unwrap(), None);
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn what_other_programs_keep_in_the_file_stays() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let file = CredentialFile::open(&path);
     file.store("r.test", &basic("u", "p")).unwrap();
-    assert_eq!(file.find("other.test").unwrap(), Some(basic("u", "p")));
+    assert_eq!(file.find("other.test", None).unwrap(), Some(basic("u", "p")));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(r#""X": "y""#) && text.contains(r#""email": "e""#), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -49,7 +51,7 @@ fn a_link_to_the_file_stays_a_link() {
     std::os::unix::fs::symlink(&target, &link).unwrap();
     CredentialFile::open(&link).store("r.test", &basic("u", "p")).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(CredentialFile::open(&target).find("r.test").unwrap(), Some(basic("u", "p")));
+    assert_eq!(CredentialFile::open(&target).find("r.test", None).unwrap(), Some(basic("u", "p")));
 }
 
 #[test]
@@ -61,12 +63,12 @@ fn fallbacks_are_read_and_never_written() {
     let kept = r#"{"auths":{"https://r.test":{"auth":"dTpw"}}}"#;
     fs::write(&second, kept).unwrap();
     let file = CredentialFile::open(&first).with_fallbacks([broken, second.clone()]);
-    assert_eq!(file.find("r.test").unwrap(), Some(basic("u", "p")));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(basic("u", "p")));
     file.store("r.test", &basic("other", "pw")).unwrap();
-    assert_eq!(file.find("r.test").unwrap(), Some(basic("other", "pw")));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(basic("other", "pw")));
     assert!(file.erase("r.test").unwrap());
     assert_eq!(fs::read_to_string(&second).unwrap(), kept);
-    assert!(CredentialFile::open(dir.path().join("b.json")).find("r.test").is_err());
+    assert!(CredentialFile::open(dir.path().join("b.json")).find("r.test", None).is_err());
 }
 
 #[test]
@@ -76,15 +78,15 @@ fn the_environment_goes_first_and_the_longest_key_wins() {
     let kept = r#"{"auths":{"r.test":{"auth":"dTpw"},"r.test/team":{"auth":"dGVhbTpw"},"r.test/team/a":{"auth":"YTpw"}}}"#;
     fs::write(&path, kept).unwrap();
     let file = CredentialFile::open(dir.path().join("none.json")).with_fallbacks([path]);
-    assert_eq!(file.lookup("r.test"), Some(basic("u", "p")));
-    let found = |repository| file.lookup_for("r.test", repository);
+    assert_eq!(file.lookup("r.test", None), Some(basic("u", "p")));
+    let found = |repository| file.lookup("r.test", Some(repository));
     assert_eq!(found("other/a"), Some(basic("u", "p")));
     assert_eq!(found("team/b"), Some(basic("team", "p")));
     assert_eq!(found("team/a/b"), Some(basic("a", "p")));
     assert_eq!(found("teams"), Some(basic("u", "p")));
     let file = file.with_text(Some(r#"{"auths":{"r.test":{"auth":"ZW52OnA="}}}"#.into()));
-    assert_eq!(file.lookup_for("r.test", "team/a"), Some(basic("env", "p")));
-    assert_eq!(file.lookup("x.test"), None);
+    assert_eq!(file.lookup("r.test", Some("team/a")), Some(basic("env", "p")));
+    assert_eq!(file.lookup("x.test", None), None);
 }
 
 #[test]
@@ -138,15 +140,15 @@ fn helper_programs_keep_credentials() {
 #[ignore = "run by helper_programs_keep_credentials, with a search path of its own"]
 fn with_helper() {
     let file = CredentialFile::open("config.json");
-    assert_eq!(file.find("r.test").unwrap(), None);
+    assert_eq!(file.find("r.test", None).unwrap(), None);
     file.store("r.test", &basic("user", "secret")).unwrap();
     assert!(!fs::read_to_string("config.json").unwrap().contains("secret"));
-    assert_eq!(file.find("r.test").unwrap(), Some(basic("user", "secret")));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(basic("user", "secret")));
     file.store("r.test", &Credential::Identity("token".into())).unwrap();
-    assert_eq!(file.find("r.test").unwrap(), Some(Credential::Identity("token".into())));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(Credential::Identity("token".into())));
     assert!(file.erase("r.test").unwrap());
-    assert_eq!(file.find("r.test").unwrap(), None);
-    assert_eq!(file.find("plain.test").unwrap(), Some(basic("u", "p")));
-    let missing = file.find("bad.test").unwrap_err().to_string();
+    assert_eq!(file.find("r.test", None).unwrap(), None);
+    assert_eq!(file.find("plain.test", None).unwrap(), Some(basic("u", "p")));
+    let missing = file.find("bad.test", None).unwrap_err().to_string();
     assert!(missing.starts_with("docker-credential-kit-none failed"), "{missing}");
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, io::Write as _, net::TcpListener, process::Stdio, time::Duration};
 
-use kit_registry::{Error, pull, push};
+use kit_registry::{ClientError, Error, pull, push};
 use tokio::process::{Child, Command};
 
 use super::{Log, Registry, client, deaf, reference, referrers::check_referrers, resume};
@@ -69,7 +69,10 @@ async fn distribution_takes_and_gives_what_the_embedded_registry_does() {
     assert_eq!(client.resolve(&tag).await.unwrap(), image);
     assert_eq!(client.tags(&tag).await.unwrap(), ["v1"]);
     client.delete(&tag.with_digest(image.digest().clone())).await.unwrap();
-    assert!(matches!(client.manifest(&tag).await, Err(Error::UnknownManifest { .. })));
+    assert!(matches!(
+        client.manifest(&tag).await,
+        Err(Error::Client(ClientError::UnknownManifest { .. }))
+    ));
     check_referrers(registry, false).await;
 }
 

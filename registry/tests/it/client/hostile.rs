@@ -1,3 +1,5 @@
+//! Registries that lie.
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -8,7 +10,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use kit_registry::{
-    Client, Descriptor, Error, MediaType,
+    Blobs, Client, ClientError, ContentError, Descriptor, Error, HttpError, MediaType,
     content::{self},
     pull, push,
 };
@@ -44,7 +46,7 @@ async fn check_lie(lie: impl Fn() -> Response + Clone + Send + Sync + 'static, c
     push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
     let error = pull(&client(), &tag, &other, &deaf).await.unwrap_err();
     let digest = content::digest(LAYER.as_bytes());
-    let Error::WrongBlob { source, .. } = &error else { panic!("{error:?}") };
+    let Error::Client(ClientError::WrongBlob { source, .. }) = &error else { panic!("{error:?}") };
     let expected = format!(
         "blob {digest} of {}/demo/kit does not have the content its digest promises",
         registry.address
@@ -64,6 +66,24 @@ async fn check_lie(lie: impl Fn() -> Response + Clone + Send + Sync + 'static, c
 #[tokio::test]
 async fn ggcr_2303_a_blob_of_the_right_size_with_another_content_is_refused() {
     check_lie(|| "THE content of a layer".into_response(), "should be sha256:").await;
+}
+
+#[tokio::test]
+async fn a_blob_with_another_content_does_not_end_well_for_plain_code() {
+    let registry =
+        Registry::start_with(|router| lying(router, || "THE content of a layer".into_response()))
+            .await;
+    let (_from, layout) = new_layout();
+    let image = put_image(&layout, &[LAYER]);
+    let tag = registry.reference("demo/kit:v1");
+    push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
+    let layer = layout.document(&image).unwrap().layers.remove(0);
+    let blobs = client().blobs(&tag, tokio::runtime::Handle::current());
+    let read = tokio::task::spawn_blocking(move || {
+        std::io::copy(&mut blobs.open(&layer).unwrap(), &mut std::io::sink())
+    });
+    let error = read.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("does not have the content its digest promises"), "{error}");
 }
 
 #[tokio::test]
@@ -104,7 +124,7 @@ async fn a_blob_that_always_breaks_off_is_given_up() {
     let tag = registry.reference("demo/kit:v1");
     push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
     let error = pull(&client(), &tag, &other, &deaf).await.unwrap_err();
-    assert!(matches!(error, Error::Download { .. }), "{error:?}");
+    assert!(matches!(error, Error::Client(ClientError::Download { .. })), "{error:?}");
     // Whether the answer breaks off before or after its head is up to the server's buffers.
     let asked = registry.log.count("GET", content::digest(LAYER.as_bytes()).as_ref());
     assert!((4..=16).contains(&asked), "{asked}");
@@ -138,7 +158,7 @@ async fn cve_2021_41190_a_manifest_of_two_media_types_is_refused() {
     let (_, bytes) = image();
     let address = manifest_server("application/vnd.oci.image.index.v1+json", None, bytes).await;
     let error = client().manifest(&reference(address, "demo/kit:v1")).await.unwrap_err();
-    assert!(matches!(error, Error::AmbiguousManifest { .. }), "{error:?}");
+    assert!(matches!(error, Error::Content(ContentError::AmbiguousManifest { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -150,15 +170,15 @@ async fn a_manifest_is_the_one_that_was_asked_for() {
     assert_eq!(client().manifest(&by_digest).await.unwrap().0, image);
     let other = reference(address, &format!("demo/kit@{}", content::digest(b"other")));
     let error = client().manifest(&other).await.unwrap_err();
-    assert!(matches!(error, Error::WrongManifest { .. }), "{error:?}");
+    assert!(matches!(error, Error::Client(ClientError::WrongManifest { .. })), "{error:?}");
     let lying = manifest_server(oci, Some(content::digest(b"other").to_string()), bytes).await;
     let error = client().manifest(&reference(lying, "demo/kit:v1")).await.unwrap_err();
-    assert!(matches!(error, Error::WrongManifest { .. }), "{error:?}");
+    assert!(matches!(error, Error::Client(ClientError::WrongManifest { .. })), "{error:?}");
     let error = client()
         .manifest(&reference(lying, &format!("demo/kit@{}", image.digest())))
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::WrongManifest { .. }), "{error:?}");
+    assert!(matches!(error, Error::Client(ClientError::WrongManifest { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -166,7 +186,7 @@ async fn oras_ghsa_f36w_a_huge_manifest_is_not_read() {
     let oci = "application/vnd.oci.image.manifest.v1+json";
     let address = manifest_server(oci, None, vec![b' '; 5 << 20]).await;
     let error = client().manifest(&reference(address, "demo/kit:v1")).await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+    assert!(matches!(error, Error::Content(ContentError::TooLarge { .. })), "{error:?}");
     let endless = async || {
         Body::from_stream(
             stream::repeat(Bytes::from_static(&[b' '; 4096])).map(Ok::<_, std::io::Error>),
@@ -174,7 +194,7 @@ async fn oras_ghsa_f36w_a_huge_manifest_is_not_read() {
     };
     let address = serve(Router::new().fallback(endless)).await;
     let error = client().manifest(&reference(address, "demo/kit:v1")).await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+    assert!(matches!(error, Error::Content(ContentError::TooLarge { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -185,7 +205,7 @@ async fn oras_1215_an_endless_list_of_tags_ends() {
     };
     let address = serve(Router::new().fallback(page)).await;
     let error = client().tags(&reference(address, "demo/kit")).await.unwrap_err();
-    assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
+    assert!(matches!(error, Error::Http(HttpError::Protocol { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -202,7 +222,7 @@ async fn redirects_end() {
         async |request: Request| (StatusCode::FOUND, [("location", request.uri().to_string())]);
     let address = serve(Router::new().fallback(round)).await;
     let error = client().ping(&address.to_string()).await.unwrap_err();
-    assert!(matches!(error, Error::Redirect { .. }), "{error:?}");
+    assert!(matches!(error, Error::Http(HttpError::Redirect { .. })), "{error:?}");
 }
 
 #[tokio::test]

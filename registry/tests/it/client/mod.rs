@@ -131,7 +131,9 @@ impl Registry {
     /// Starts one behind something else.
     async fn start_with(wrap: impl FnOnce(Router) -> Router) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let router = server::router(Layout::init(dir.path()).unwrap(), ServerOptions::default());
+        let router =
+            server::Registry::new(Layout::init(dir.path()).unwrap(), ServerOptions::default())
+                .router();
         let log = Log::default();
         let address = serve(log.of(wrap(router))).await;
         Self { address, log, dir }

@@ -1,7 +1,9 @@
-use std::sync::Mutex;
+//! What travels, and how often.
+
+use std::{io::Read, sync::Mutex};
 
 use kit_registry::{
-    Error, Event, How, MediaType,
+    Blobs, ClientError, ContentError, Error, Event, HttpError, MediaType, Outcome,
     content::{self, ImageIndexBuilder},
     pull, push,
 };
@@ -24,6 +26,24 @@ async fn what_is_pushed_can_be_pulled() {
     assert_eq!(pulled.downloaded_bytes, pushed.uploaded_bytes);
     assert_eq!(other.resolve(&tag).unwrap(), image);
     assert!(other.verify(&image).unwrap().problems.is_empty());
+}
+
+#[tokio::test]
+async fn plain_code_reads_the_blobs_of_a_registry() {
+    let registry = Registry::start().await;
+    let (_from, layout) = new_layout();
+    let long = "long".repeat(100_000);
+    let image = put_image(&layout, &[&long]);
+    let tag = registry.reference("demo/kit:v1");
+    push(&layout, &image, &tag, &client(), &deaf).await.unwrap();
+    let layer = layout.document(&image).unwrap().layers.remove(0);
+    let blobs = client().blobs(&tag, tokio::runtime::Handle::current());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        blobs.open(&layer)?.read_to_string(&mut text)?;
+        Ok::<_, Error>(text)
+    });
+    assert_eq!(read.await.unwrap().unwrap(), long);
 }
 
 #[tokio::test]
@@ -77,8 +97,9 @@ async fn push_mounts_what_another_repository_of_the_registry_has() {
     assert_eq!((pushed.uploaded, pushed.mounted, pushed.existing), (1, 3, 0));
     assert_eq!(pushed.uploaded_bytes, 5 + derived.size());
     let events = events.into_inner().unwrap();
-    let mounted =
-        events.iter().filter(|event| matches!(event, Event::BlobDone { how: How::Mounted, .. }));
+    let mounted = events
+        .iter()
+        .filter(|event| matches!(event, Event::BlobDone { outcome: Outcome::Mounted, .. }));
     assert_eq!(mounted.count(), 3);
     assert!(
         matches!(events.last(), Some(Event::ManifestDone { descriptor }) if *descriptor == derived)
@@ -154,8 +175,14 @@ async fn references_are_resolved_listed_and_deleted() {
     assert_eq!(client.tags(&tag).await.unwrap(), ["b", "c"]);
     client.delete(&tag.with_digest(second.digest().clone())).await.unwrap();
     assert_eq!(client.tags(&tag).await.unwrap(), ["b"]);
-    assert!(matches!(client.resolve(&tag).await, Err(Error::UnknownManifest { .. })));
-    assert!(matches!(client.delete(&tag).await, Err(Error::UnknownManifest { .. })));
+    assert!(matches!(
+        client.resolve(&tag).await,
+        Err(Error::Client(ClientError::UnknownManifest { .. }))
+    ));
+    assert!(matches!(
+        client.delete(&tag).await,
+        Err(Error::Client(ClientError::UnknownManifest { .. }))
+    ));
 }
 
 #[tokio::test]
@@ -181,10 +208,13 @@ async fn a_registry_is_asked_whether_it_is_one() {
     let nobody = super::serve(axum::Router::new()).await;
     assert!(matches!(
         client().ping(&nobody.to_string()).await,
-        Err(Error::Status { status: 404, .. })
+        Err(Error::Http(HttpError::Status { status: 404, .. }))
     ));
     for host in ["a/b", "user@host", "", "a b"] {
-        assert!(matches!(client().ping(host).await, Err(Error::InvalidAddress { .. })), "{host}");
+        assert!(
+            matches!(client().ping(host).await, Err(Error::Http(HttpError::InvalidAddress { .. }))),
+            "{host}"
+        );
     }
 }
 
@@ -196,7 +226,7 @@ async fn a_push_to_another_digest_is_refused() {
     let to = registry.reference(&format!("demo/kit@{}", other.digest()));
     assert!(matches!(
         push(&layout, &image, &to, &client(), &deaf).await,
-        Err(Error::WrongDigest { .. })
+        Err(Error::Content(ContentError::WrongDigest { .. }))
     ));
     assert!(registry.log.seen().is_empty());
 }

@@ -13,7 +13,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use kit_registry::{Client, ClientOptions, push};
+use kit_registry::{Client, ClientOptions, Proxy, push};
 
 use super::{Log, deaf, options, reference, serve};
 use crate::layout::{new_layout, put_image};
@@ -115,8 +115,11 @@ fn answer(
 /// Pushes a blob of so many bytes to a registry of this name; returns the sizes of its PATCHes.
 async fn push_to(name: &str, play_of: Play, size: usize) -> Vec<usize> {
     let (proxy, state, log) = play(play_of).await;
-    let options =
-        ClientOptions { plain_http: true, proxy: Some(format!("http://{proxy}")), ..options() };
+    let options = ClientOptions {
+        plain_http: true,
+        proxy: Proxy::Url(format!("http://{proxy}")),
+        ..options()
+    };
     let (_dir, layout) = new_layout();
     let image = put_image(&layout, &[&"x".repeat(size)]);
     push(&layout, &image, &reference(name, "demo/kit:v1"), &Client::new(options).unwrap(), &deaf)

@@ -1,3 +1,5 @@
+//! Lists of referrers, with registries that keep them and that do not.
+
 use axum::{
     Router,
     extract::Request,

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use kit_registry::{Client, ClientOptions, Error};
+use kit_registry::{Client, ClientCertificate, ClientOptions, Error, HttpError};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     crypto::ring::default_provider,
@@ -107,12 +107,13 @@ async fn verification_can_be_turned_off() {
 async fn the_certificate_of_the_client_is_shown() {
     let address = serve(true);
     let tls_certs = vec![file("ca.pem")];
-    let client_cert = Some((file("client.pem"), file("client.key")));
+    let client_cert =
+        Some(ClientCertificate { chain: file("client.pem"), key: file("client.key") });
     ping(address, ClientOptions { tls_certs: tls_certs.clone(), client_cert, ..options() })
         .await
         .unwrap();
     let error = ping(address, ClientOptions { tls_certs, ..options() }).await.unwrap_err();
-    assert!(matches!(error, Error::Request { .. }), "{error:?}");
+    assert!(matches!(error, Error::Http(HttpError::Request { .. })), "{error:?}");
 }
 
 #[tokio::test]

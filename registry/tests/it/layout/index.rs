@@ -1,7 +1,7 @@
 //! Tags, manifests without tags, and what other tools wrote.
 
 use expect_test::expect;
-use kit_registry::{Error, Layout, MediaType, Reference, content};
+use kit_registry::{Error, Layout, LayoutError, MediaType, Reference, content};
 use serde_json::{Value, json};
 
 use super::{files, new_layout, put_image, put_index};
@@ -81,8 +81,11 @@ fn a_reference_resolves_by_tag_or_digest() {
     );
     assert_eq!(layout.resolve(&reference(it.digest().as_ref())).unwrap(), it);
     let error = layout.resolve(&reference("demo/m:1")).unwrap_err();
-    assert!(matches!(error, Error::UnknownReference { .. }), "{error}");
-    assert!(matches!(layout.tag(&it, &reference("demo/m")), Err(Error::NoTag { .. })));
+    assert!(matches!(error, Error::Layout(LayoutError::UnknownReference { .. })), "{error}");
+    assert!(matches!(
+        layout.tag(&it, &reference("demo/m")),
+        Err(Error::Layout(LayoutError::NoTag { .. }))
+    ));
 }
 
 #[test]
@@ -119,7 +122,10 @@ fn a_tag_never_points_at_a_manifest_whose_content_is_missing() {
     std::fs::remove_file(layout.blob_path(&lost).unwrap()).unwrap();
     for descriptor in [&image, &index] {
         let error = layout.tag(descriptor, &reference("demo/m:1")).unwrap_err();
-        assert!(matches!(&error, Error::MissingBlob { digest, .. } if *digest == lost), "{error}");
+        assert!(
+            matches!(&error, Error::Layout(LayoutError::MissingBlob { digest, .. }) if *digest == lost),
+            "{error}"
+        );
         assert!(layout.add(descriptor).is_err());
     }
     assert!(layout.manifests().unwrap().is_empty());

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use kit_registry::{
-    Descriptor, Digest, Error, Layout, MediaType,
+    ContentError, Descriptor, Digest, Error, Layout, LayoutError, MediaType,
     content::{self, Hasher, MAX_DOCUMENT_SIZE},
 };
 
@@ -23,8 +23,13 @@ fn content_other_than_promised_is_refused_and_leaves_nothing() {
     for wrong in ["short", "promised and more", "Promised"] {
         let error = write(&layout, wrong.as_bytes(), &expected).unwrap_err();
         match wrong.len() == "promised".len() {
-            true => assert!(matches!(error, Error::WrongDigest { .. }), "{error}"),
-            false => assert!(matches!(error, Error::WrongSize { .. }), "{error}"),
+            true => assert!(
+                matches!(error, Error::Content(ContentError::WrongDigest { .. })),
+                "{error}"
+            ),
+            false => {
+                assert!(matches!(error, Error::Content(ContentError::WrongSize { .. })), "{error}")
+            }
         }
         assert!(!layout.contains(expected.digest()));
         assert_eq!(files(dir.path()), before);
@@ -52,12 +57,27 @@ fn only_digests_of_known_algorithms_become_paths_cve_2024_37032() {
         ["foo:bar", "sha256.x:secret", &format!("sha384:{}", "a".repeat(96)), "multihash+base58:Qm"]
     {
         let digest: Digest = text.parse().unwrap();
-        assert!(matches!(layout.blob_path(&digest), Err(Error::InvalidDigest { .. })), "{text}");
+        assert!(
+            matches!(
+                layout.blob_path(&digest),
+                Err(Error::Content(ContentError::InvalidDigest { .. }))
+            ),
+            "{text}"
+        );
         assert!(!layout.contains(&digest));
         let descriptor = Descriptor::new("text/plain".into(), 1, digest);
-        assert!(matches!(layout.open(&descriptor), Err(Error::InvalidDigest { .. })), "{text}");
         assert!(
-            matches!(write(&layout, b"x", &descriptor), Err(Error::InvalidDigest { .. })),
+            matches!(
+                layout.open(&descriptor),
+                Err(Error::Content(ContentError::InvalidDigest { .. }))
+            ),
+            "{text}"
+        );
+        assert!(
+            matches!(
+                write(&layout, b"x", &descriptor),
+                Err(Error::Content(ContentError::InvalidDigest { .. }))
+            ),
             "{text}"
         );
     }
@@ -78,13 +98,16 @@ fn a_manifest_that_names_missing_content_is_refused_with_its_name() {
     };
     let error = layout.put_manifest(MediaType::ImageManifest, text(5).as_bytes()).unwrap_err();
     assert!(
-        matches!(&error, Error::MissingBlob { digest, .. } if *digest == content::digest(b"layer")),
+        matches!(&error, Error::Layout(LayoutError::MissingBlob { digest, .. }) if *digest == content::digest(b"layer")),
         "{error}"
     );
 
     layout.put("text/plain", b"layer").unwrap();
     let error = layout.put_manifest(MediaType::ImageManifest, text(6).as_bytes()).unwrap_err();
-    assert!(matches!(error, Error::WrongSize { expected: 6, found: 5, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Content(ContentError::WrongSize { expected: 6, found: 5, .. })),
+        "{error}"
+    );
     layout.put_manifest(MediaType::ImageManifest, text(5).as_bytes()).unwrap();
 }
 
@@ -107,10 +130,16 @@ fn the_size_of_a_descriptor_is_checked_before_anything_is_read() {
     let (_dir, layout) = new_layout();
     layout.put("text/plain", b"five!").unwrap();
     let wrong = |size| Descriptor::new("text/plain".into(), size, content::digest(b"five!"));
-    assert!(matches!(layout.read(&wrong(4)), Err(Error::WrongSize { .. })));
-    assert!(matches!(layout.open(&wrong(6)), Err(Error::WrongSize { .. })));
-    assert!(matches!(layout.read(&wrong(MAX_DOCUMENT_SIZE + 1)), Err(Error::TooLarge { .. })));
-    assert!(matches!(layout.read(&wrong(u64::MAX)), Err(Error::TooLarge { .. })));
+    assert!(matches!(layout.read(&wrong(4)), Err(Error::Content(ContentError::WrongSize { .. }))));
+    assert!(matches!(layout.open(&wrong(6)), Err(Error::Content(ContentError::WrongSize { .. }))));
+    assert!(matches!(
+        layout.read(&wrong(MAX_DOCUMENT_SIZE + 1)),
+        Err(Error::Content(ContentError::TooLarge { .. }))
+    ));
+    assert!(matches!(
+        layout.read(&wrong(u64::MAX)),
+        Err(Error::Content(ContentError::TooLarge { .. }))
+    ));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn killed_writers_leave_the_layout_whole() {
         child.wait().unwrap();
         let layout = Layout::init(dir.path()).unwrap();
         check(&layout, layout.tags().unwrap().len());
-        layout.collect_garbage().expect("the locks of the killed are free");
+        layout.collect_garbage([]).expect("the locks of the killed are free");
         assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0);
         check(&layout, layout.tags().unwrap().len());
     }
@@ -82,7 +82,7 @@ fn a_process_killed_at_any_of_many_points_leaves_the_layout_whole() {
                 "after {n_steps} steps"
             );
         }
-        reopened.collect_garbage().expect("the locks of the killed are free");
+        reopened.collect_garbage([]).expect("the locks of the killed are free");
         assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0);
         check(&layout, layout.tags().unwrap().len());
     }
@@ -113,7 +113,7 @@ fn a_process_that_changes_everything() {
             layout.remove(manifest.digest()).unwrap();
         }
         println!("step");
-        layout.collect_garbage().unwrap();
+        layout.collect_garbage([]).unwrap();
     }
 }
 

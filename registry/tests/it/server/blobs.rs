@@ -2,21 +2,21 @@
 
 use kit_registry::{content, server::ServerOptions};
 
-use super::{ALGORITHMS, Door, digest_by};
+use super::{ALGORITHMS, Api, digest_by};
 
 const CONTENT: &[u8] = b"some content that is pushed in pieces";
 
 #[tokio::test]
 async fn the_base_says_that_this_is_a_registry() {
-    let door = Door::new();
+    let api = Api::new();
     for path in ["/v2/", "/v2"] {
         assert_eq!(
-            door.get(path).await.expect(200).header("docker-distribution-api-version"),
+            api.get(path).await.expect(200).header("docker-distribution-api-version"),
             "registry/2.0"
         );
     }
-    door.ask("POST", "/v2/", &[], "").await.expect_error(405, "UNSUPPORTED");
-    door.get("/v2/a/nothing").await.expect_error(404, "UNSUPPORTED");
+    api.ask("POST", "/v2/", &[], "").await.expect_error(405, "UNSUPPORTED");
+    api.get("/v2/a/nothing").await.expect_error(404, "UNSUPPORTED");
 }
 
 #[tokio::test]
@@ -25,37 +25,37 @@ async fn a_blob_can_be_pushed_in_every_way() {
         for content in [CONTENT, b"", b"{}"] {
             let digest = digest_by(&algorithm, content).to_string();
             for way in ["post", "post+put", "chunk", "chunks", "chunks+put", "stream"] {
-                let door = Door::new();
+                let api = Api::new();
                 let blob = format!("/v2/a/b/blobs/{digest}");
-                door.get(&blob).await.expect_error(404, "BLOB_UNKNOWN");
-                door.head(&blob).await.expect(404);
-                let location = push(&door, way, content, &digest).await;
+                api.get(&blob).await.expect_error(404, "BLOB_UNKNOWN");
+                api.head(&blob).await.expect(404);
+                let location = push(&api, way, content, &digest).await;
                 assert_eq!(location, blob, "{way}");
-                let head = door.head(&blob).await.expect(200);
+                let head = api.head(&blob).await.expect(200);
                 assert_eq!(head.header("content-length"), content.len().to_string());
-                let answer = door.get(&blob).await.expect(200);
+                let answer = api.get(&blob).await.expect(200);
                 assert_eq!(answer.body, content);
                 assert_eq!(answer.header("docker-content-digest"), digest);
-                door.delete(&blob).await.expect(202);
-                door.get(&blob).await.expect(404);
-                door.delete(&blob).await.expect_error(404, "BLOB_UNKNOWN");
+                api.delete(&blob).await.expect(202);
+                api.get(&blob).await.expect(404);
+                api.delete(&blob).await.expect_error(404, "BLOB_UNKNOWN");
             }
         }
     }
 }
 
 /// Pushes content to `a/b` in one of the specification's ways; returns where it is then.
-async fn push(door: &Door, way: &str, content: &[u8], digest: &str) -> String {
+async fn push(api: &Api, way: &str, content: &[u8], digest: &str) -> String {
     let whole = format!("/v2/a/b/blobs/uploads/?digest={digest}");
     if way == "post" {
-        return door
+        return api
             .ask("POST", &whole, &[], content.to_vec())
             .await
             .expect(201)
             .header("location")
             .to_owned();
     }
-    let location = door.start("a/b").await;
+    let location = api.start("a/b").await;
     let (start, end) = content.split_at(content.len() / 2);
     let last = match way {
         "post+put" => content,
@@ -74,28 +74,28 @@ async fn push(door: &Door, way: &str, content: &[u8], digest: &str) -> String {
         let range = format!("{sent}-{}", sent + piece.len() - 1);
         let headers: &[_] =
             if way == "stream" { &[] } else { &[("content-range", range.as_str())] };
-        let answer = door.ask("PATCH", &location, headers, piece.to_vec()).await.expect(202);
+        let answer = api.ask("PATCH", &location, headers, piece.to_vec()).await.expect(202);
         sent += piece.len();
         assert_eq!(answer.header("range"), format!("0-{}", sent - 1));
         assert_eq!(answer.header("location"), location);
-        let status = door.get(&location).await.expect(204);
+        let status = api.get(&location).await.expect(204);
         assert_eq!(status.header("range"), format!("0-{}", sent - 1));
     }
-    let answer = door
+    let answer = api
         .ask("PUT", &format!("{location}?digest={digest}"), &[], last.to_vec())
         .await
         .expect(201);
     assert_eq!(answer.header("docker-content-digest"), digest);
-    door.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    api.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     answer.header("location").to_owned()
 }
 
 #[tokio::test]
 async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
-    let door = Door::new();
-    let location = door.start("a").await;
+    let api = Api::new();
+    let location = api.start("a").await;
     let patch = async |range: &str, content: &'static str| {
-        door.ask("PATCH", &location, &[("content-range", range)], content).await
+        api.ask("PATCH", &location, &[("content-range", range)], content).await
     };
     patch("0-3", "abcd").await.expect(202);
     for range in ["0-3", "5-8", "3-6"] {
@@ -107,7 +107,7 @@ async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
     for content in ["efg", "efghi"] {
         patch("4-7", content).await.expect_error(400, "SIZE_INVALID");
         assert_eq!(
-            door.get(&location).await.expect(204).header("range"),
+            api.get(&location).await.expect(204).header("range"),
             "0-3",
             "nothing of it stays"
         );
@@ -115,53 +115,53 @@ async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
     patch("4-7", "efgh").await.expect(202);
     let digest = content::digest(b"abcdefghij");
     let put = format!("{location}?digest={digest}");
-    door.ask("PUT", &put, &[("content-range", "4-5")], "ij").await.expect(416);
-    door.ask("PUT", &put, &[("content-range", "8-9")], "ij").await.expect(201);
-    assert_eq!(door.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body, b"abcdefghij");
+    api.ask("PUT", &put, &[("content-range", "4-5")], "ij").await.expect(416);
+    api.ask("PUT", &put, &[("content-range", "8-9")], "ij").await.expect(201);
+    assert_eq!(api.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body, b"abcdefghij");
 }
 
 #[tokio::test]
 async fn content_of_another_digest_is_refused() {
-    let door = Door::new();
+    let api = Api::new();
     let right = content::digest(CONTENT);
     for algorithm in ALGORITHMS {
         let wrong = digest_by(&algorithm, b"other content");
         for way in ["POST", "PUT", "PATCH"] {
             let answer = match way {
                 "POST" => {
-                    door.ask("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], CONTENT)
+                    api.ask("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], CONTENT)
                         .await
                 }
                 _ => {
-                    let location = door.start("a").await;
+                    let location = api.start("a").await;
                     let (patch, put) = if way == "PUT" { ("", CONTENT) } else { ("x", CONTENT) };
-                    door.ask("PATCH", &location, &[], patch).await.expect(202);
-                    door.ask("PUT", &format!("{location}?digest={wrong}"), &[], put).await
+                    api.ask("PATCH", &location, &[], patch).await.expect(202);
+                    api.ask("PUT", &format!("{location}?digest={wrong}"), &[], put).await
                 }
             };
             answer.expect_error(400, "DIGEST_INVALID");
         }
-        door.get(&format!("/v2/a/blobs/{wrong}")).await.expect(404);
+        api.get(&format!("/v2/a/blobs/{wrong}")).await.expect(404);
     }
-    door.get(&format!("/v2/a/blobs/{right}")).await.expect(404);
+    api.get(&format!("/v2/a/blobs/{right}")).await.expect(404);
     for bad in ["sha256:00", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:../../x", "x", ""] {
-        door.ask("POST", &format!("/v2/a/blobs/uploads/?digest={bad}"), &[], CONTENT)
+        api.ask("POST", &format!("/v2/a/blobs/uploads/?digest={bad}"), &[], CONTENT)
             .await
             .expect_error(400, "DIGEST_INVALID");
-        let location = door.start("a").await;
-        door.ask("PUT", &format!("{location}?digest={bad}"), &[], CONTENT)
+        let location = api.start("a").await;
+        api.ask("PUT", &format!("{location}?digest={bad}"), &[], CONTENT)
             .await
             .expect_error(400, "DIGEST_INVALID");
-        door.ask("PUT", &location, &[], CONTENT).await.expect_error(400, "DIGEST_INVALID");
-        door.get(&location).await.expect(204);
+        api.ask("PUT", &location, &[], CONTENT).await.expect_error(400, "DIGEST_INVALID");
+        api.get(&location).await.expect(204);
     }
 }
 
 #[tokio::test]
 async fn a_range_of_a_blob_is_sent_clamped_or_refused() {
-    let door = Door::new();
+    let api = Api::new();
     let content: Vec<u8> = (0..3000u32).map(|n| (n % 251) as u8).collect();
-    let path = format!("/v2/a/blobs/{}", door.push_blob("a", &content).await.digest());
+    let path = format!("/v2/a/blobs/{}", api.push_blob("a", &content).await.digest());
     for (range, start, end) in [
         ("500-1499", 500, 1500),
         ("500-", 500, 3000),
@@ -169,70 +169,70 @@ async fn a_range_of_a_blob_is_sent_clamped_or_refused() {
         ("2000-5000", 2000, 3000),
     ] {
         let answer =
-            door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(206);
+            api.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(206);
         assert_eq!(answer.body, content[start..end], "{range}");
         assert_eq!(answer.header("content-range"), format!("bytes {start}-{}/3000", end - 1));
         assert_eq!(answer.header("content-length"), (end - start).to_string());
     }
     for range in ["500-0", "5000-10000"] {
         let answer =
-            door.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(416);
+            api.ask("GET", &path, &[("range", &format!("bytes={range}"))], "").await.expect(416);
         assert_eq!(answer.header("content-range"), "bytes */3000");
     }
-    let whole = door.get(&path).await.expect(200);
+    let whole = api.get(&path).await.expect(200);
     let etag = whole.header("etag").to_owned();
     let range = ("range", "bytes=0-9");
-    door.ask("GET", &path, &[range, ("if-range", &etag)], "").await.expect(206);
+    api.ask("GET", &path, &[range, ("if-range", &etag)], "").await.expect(206);
     assert_eq!(
-        door.ask("GET", &path, &[range, ("if-range", "\"other\"")], "").await.expect(200).body,
+        api.ask("GET", &path, &[range, ("if-range", "\"other\"")], "").await.expect(200).body,
         content
     );
 }
 
 #[tokio::test]
 async fn a_blob_is_mounted_from_a_repository_that_has_it() {
-    let door = Door::new();
-    let digest = door.push_blob("from", CONTENT).await.digest().to_string();
-    let uploaded = door.metric("kit_rs_registry_uploaded_bytes_total").await;
+    let api = Api::new();
+    let digest = api.push_blob("from", CONTENT).await.digest().to_string();
+    let uploaded = api.metric("kit_rs_registry_uploaded_bytes_total").await;
     let mount = |query: String| format!("/v2/to/blobs/uploads/?mount={query}");
 
     let missing = content::digest(b"missing");
     for query in [format!("{missing}&from=from"), format!("{digest}&from=other"), digest.clone()] {
-        let answer = door.ask("POST", &mount(query), &[], "").await.expect(202);
+        let answer = api.ask("POST", &mount(query), &[], "").await.expect(202);
         assert!(answer.header("location").starts_with("/v2/to/blobs/uploads/"), "a session begins");
-        door.get(&format!("/v2/to/blobs/{digest}")).await.expect(404);
+        api.get(&format!("/v2/to/blobs/{digest}")).await.expect(404);
     }
-    let answer = door.ask("POST", &mount(format!("{digest}&from=from")), &[], "").await.expect(201);
+    let answer = api.ask("POST", &mount(format!("{digest}&from=from")), &[], "").await.expect(201);
     assert_eq!(answer.header("location"), format!("/v2/to/blobs/{digest}"));
     assert_eq!(answer.header("docker-content-digest"), digest);
-    assert_eq!(door.get(&format!("/v2/to/blobs/{digest}")).await.expect(200).body, CONTENT);
-    assert_eq!(door.metric("kit_rs_registry_mounts_total").await, 1);
-    assert_eq!(door.metric("kit_rs_registry_uploaded_bytes_total").await, uploaded);
+    assert_eq!(api.get(&format!("/v2/to/blobs/{digest}")).await.expect(200).body, CONTENT);
+    assert_eq!(api.metric("kit_rs_registry_mounts_total").await, 1);
+    assert_eq!(api.metric("kit_rs_registry_uploaded_bytes_total").await, uploaded);
     for bad in [
         "sha256:00&from=from".to_owned(),
         format!("{digest}&from=../from"),
         format!("{digest}&from=_x"),
     ] {
-        door.ask("POST", &mount(bad), &[], "").await.expect(400);
+        api.ask("POST", &mount(bad), &[], "").await.expect(400);
     }
 
     // Each has its own: what one gives up the other keeps.
-    door.delete(&format!("/v2/from/blobs/{digest}")).await.expect(202);
-    door.get(&format!("/v2/from/blobs/{digest}")).await.expect(404);
-    door.get(&format!("/v2/to/blobs/{digest}")).await.expect(200);
+    api.delete(&format!("/v2/from/blobs/{digest}")).await.expect(202);
+    api.get(&format!("/v2/from/blobs/{digest}")).await.expect(404);
+    api.get(&format!("/v2/to/blobs/{digest}")).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_mount_without_a_source_is_possible_where_it_is_allowed() {
-    let door = Door::with(ServerOptions { anonymous_mount: true, ..Default::default() });
-    let digest = door.push_blob("deep/in/a/repository", CONTENT).await.digest().to_string();
+    let api = Api::with(ServerOptions { anonymous_mount: true, ..Default::default() });
+    let digest = api.push_blob("deep/in/a/repository", CONTENT).await.digest().to_string();
     let path = format!("/v2/to/blobs/uploads/?mount={digest}");
-    door.ask("POST", &path, &[], "").await.expect(201);
-    door.get(&format!("/v2/to/blobs/{digest}")).await.expect(200);
+    api.ask("POST", &path, &[], "").await.expect(201);
+    api.get(&format!("/v2/to/blobs/{digest}")).await.expect(200);
 
     // Content of the layout that no repository was given is nobody's to mount.
-    let local = door.layout.put("text/plain", b"local").unwrap();
-    door.ask("POST", &format!("/v2/to/blobs/uploads/?mount={}", local.digest()), &[], "")
+    let local = api.layout.put("text/plain", b"local").unwrap();
+    api.ask("POST", &format!("/v2/to/blobs/uploads/?mount={}", local.digest()), &[], "")
         .await
         .expect(202);
 }

@@ -1,52 +1,55 @@
 //! Whose content is whose, what the registry does not do, and the layout beneath it.
 
-use kit_registry::{Layout, content, server::ServerOptions};
+use kit_registry::{
+    Layout, content,
+    server::{Registry, ServerOptions},
+};
 use serde_json::json;
 
-use super::{super::layout::put_image, Door};
+use super::{super::layout::put_image, Api};
 
 #[tokio::test]
 async fn a_repository_serves_only_what_it_was_given() {
-    let door = Door::new();
-    let image = door.push_image("private", "v1", "secret").await;
+    let api = Api::new();
+    let image = api.push_image("private", "v1", "secret").await;
     let secret = content::digest(b"secret");
-    door.push_blob("public", b"public").await;
+    api.push_blob("public", b"public").await;
     for repository in ["public", "private/deeper", "priv"] {
-        door.get(&format!("/v2/{repository}/blobs/{secret}"))
+        api.get(&format!("/v2/{repository}/blobs/{secret}"))
             .await
             .expect_error(404, "BLOB_UNKNOWN");
-        door.head(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
-        door.delete(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
-        door.get(&format!("/v2/{repository}/manifests/{}", image.digest()))
+        api.head(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
+        api.delete(&format!("/v2/{repository}/blobs/{secret}")).await.expect(404);
+        api.get(&format!("/v2/{repository}/manifests/{}", image.digest()))
             .await
             .expect_error(404, "MANIFEST_UNKNOWN");
-        door.get(&format!("/v2/{repository}/manifests/v1")).await.expect(404);
-        door.delete(&format!("/v2/{repository}/manifests/{}", image.digest())).await.expect(404);
+        api.get(&format!("/v2/{repository}/manifests/v1")).await.expect(404);
+        api.delete(&format!("/v2/{repository}/manifests/{}", image.digest())).await.expect(404);
     }
-    door.get(&format!("/v2/private/blobs/{secret}")).await.expect(200);
+    api.get(&format!("/v2/private/blobs/{secret}")).await.expect(200);
 
     // Whoever brings the content itself has it, and it lies there once.
-    door.push_blob("public", b"secret").await;
-    door.get(&format!("/v2/public/blobs/{secret}")).await.expect(200);
+    api.push_blob("public", b"secret").await;
+    api.get(&format!("/v2/public/blobs/{secret}")).await.expect(200);
 }
 
 #[tokio::test]
 async fn local_content_of_the_layout_is_not_served() {
-    let door = Door::new();
-    let local = put_image(&door.layout, &["local"]);
-    door.layout.tag(&local, &"r.io/a:v1".parse().unwrap()).unwrap();
-    door.push_blob("a", b"x").await;
-    door.get("/v2/a/manifests/v1").await.expect(404);
-    door.get(&format!("/v2/a/manifests/{}", local.digest())).await.expect(404);
-    assert_eq!(door.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!([]));
+    let api = Api::new();
+    let local = put_image(&api.layout, &["local"]);
+    api.layout.tag(&local, &"r.io/a:v1".parse().unwrap()).unwrap();
+    api.push_blob("a", b"x").await;
+    api.get("/v2/a/manifests/v1").await.expect(404);
+    api.get(&format!("/v2/a/manifests/{}", local.digest())).await.expect(404);
+    assert_eq!(api.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!([]));
 }
 
 #[tokio::test]
 async fn the_layout_beneath_is_a_plain_one() {
-    let door = Door::new();
-    let pushed = door.push_image("demo/m", "1.0", "layer").await;
-    door.push_image("my.org/m", "1.0", "layer").await;
-    let layout = Layout::init(door.layout.root()).unwrap();
+    let api = Api::new();
+    let pushed = api.push_image("demo/m", "1.0", "layer").await;
+    api.push_image("my.org/m", "1.0", "layer").await;
+    let layout = Layout::init(api.layout.root()).unwrap();
     let tags: Vec<_> =
         layout.tags().unwrap().iter().map(|(reference, _)| reference.to_string()).collect();
     assert_eq!(
@@ -56,18 +59,18 @@ async fn the_layout_beneath_is_a_plain_one() {
     );
     assert_eq!(layout.resolve(&"demo/m:1.0".parse().unwrap()).unwrap(), pushed);
     assert!(layout.verify(&pushed).unwrap().problems.is_empty());
-    door.get("/v2/my.org/m/manifests/1.0").await.expect(200);
+    api.get("/v2/my.org/m/manifests/1.0").await.expect(200);
 }
 
 #[tokio::test]
 async fn what_another_tool_puts_into_the_layout_is_served_by_its_tag() {
-    let door = Door::new();
-    let image = put_image(&door.layout, &["from elsewhere"]);
-    door.layout.tag(&image, &"demo/m:v1".parse().unwrap()).unwrap();
-    assert_eq!(door.get("/v2/demo/m/tags/list").await.expect(200).json()["tags"], json!(["v1"]));
-    door.get("/v2/demo/m/manifests/v1").await.expect(200);
-    door.get(&format!("/v2/demo/m/manifests/{}", image.digest())).await.expect(200);
-    let blob = door
+    let api = Api::new();
+    let image = put_image(&api.layout, &["from elsewhere"]);
+    api.layout.tag(&image, &"demo/m:v1".parse().unwrap()).unwrap();
+    assert_eq!(api.get("/v2/demo/m/tags/list").await.expect(200).json()["tags"], json!(["v1"]));
+    api.get("/v2/demo/m/manifests/v1").await.expect(200);
+    api.get(&format!("/v2/demo/m/manifests/{}", image.digest())).await.expect(200);
+    let blob = api
         .get(&format!("/v2/demo/m/blobs/{}", content::digest(b"from elsewhere")))
         .await
         .expect(200);
@@ -76,13 +79,13 @@ async fn what_another_tool_puts_into_the_layout_is_served_by_its_tag() {
 
 #[tokio::test]
 async fn a_registry_that_is_read_only_changes_nothing() {
-    let door = Door::new();
-    let image = door.push_image("a", "v1", "layer").await;
-    let location = door.start("a").await;
+    let api = Api::new();
+    let image = api.push_image("a", "v1", "layer").await;
+    let location = api.start("a").await;
     let options = ServerOptions { read_only: true, ..Default::default() };
-    let door = Door { router: kit_registry::server::router(door.layout.clone(), options), ..door };
-    door.get("/v2/a/manifests/v1").await.expect(200);
-    door.get("/v2/a/tags/list").await.expect(200);
+    let api = Api { router: Registry::new(api.layout.clone(), options).router(), ..api };
+    api.get("/v2/a/manifests/v1").await.expect(200);
+    api.get("/v2/a/tags/list").await.expect(200);
     let manifest = format!("/v2/a/manifests/{}", image.digest());
     for (method, path) in [
         ("POST", "/v2/a/blobs/uploads/"),
@@ -91,39 +94,36 @@ async fn a_registry_that_is_read_only_changes_nothing() {
         ("DELETE", "/v2/a/manifests/v1"),
         ("DELETE", &manifest),
     ] {
-        door.ask(method, path, &[], "").await.expect_error(405, "UNSUPPORTED");
+        api.ask(method, path, &[], "").await.expect_error(405, "UNSUPPORTED");
     }
 }
 
 #[tokio::test]
 async fn a_damaged_manifest_is_a_fault_and_tells_nothing_of_the_disk() {
-    let door = Door::new();
-    let image = door.push_image("a", "v1", "layer").await;
-    std::fs::write(door.layout.blob_path(image.digest()).unwrap(), "damaged").unwrap();
-    let answer = door.get("/v2/a/manifests/v1").await.expect_error(500, "UNKNOWN");
-    assert!(!answer.text().contains(door.layout.root().to_str().unwrap()));
+    let api = Api::new();
+    let image = api.push_image("a", "v1", "layer").await;
+    std::fs::write(api.layout.blob_path(image.digest()).unwrap(), "damaged").unwrap();
+    let answer = api.get("/v2/a/manifests/v1").await.expect_error(500, "UNKNOWN");
+    assert!(!answer.text().contains(api.layout.root().to_str().unwrap()));
 }
 
 #[tokio::test]
 async fn counters_say_what_was_moved() {
-    let door = Door::new();
-    assert_eq!(door.metric("kit_rs_registry_uploaded_bytes_total").await, 0);
-    let blob = door.push_blob("a", &[7; 300_000]).await;
-    assert_eq!(door.metric("kit_rs_registry_uploaded_bytes_total").await, 300_000);
+    let api = Api::new();
+    assert_eq!(api.metric("kit_rs_registry_uploaded_bytes_total").await, 0);
+    let blob = api.push_blob("a", &[7; 300_000]).await;
+    assert_eq!(api.metric("kit_rs_registry_uploaded_bytes_total").await, 300_000);
     let path = format!("/v2/a/blobs/{}", blob.digest());
-    door.head(&path).await.expect(200);
-    assert_eq!(door.metric("kit_rs_registry_downloaded_bytes_total").await, 0);
-    door.get(&path).await.expect(200);
-    door.ask("GET", &path, &[("range", "bytes=0-9")], "").await.expect(206);
-    door.get("/v2/a/manifests/none").await.expect(404);
-    assert_eq!(door.metric("kit_rs_registry_downloaded_bytes_total").await, 300_010);
+    api.head(&path).await.expect(200);
+    assert_eq!(api.metric("kit_rs_registry_downloaded_bytes_total").await, 0);
+    api.get(&path).await.expect(200);
+    api.ask("GET", &path, &[("range", "bytes=0-9")], "").await.expect(206);
+    api.get("/v2/a/manifests/none").await.expect(404);
+    assert_eq!(api.metric("kit_rs_registry_downloaded_bytes_total").await, 300_010);
+    assert_eq!(api.metric(r#"kit_rs_registry_requests_total{method="GET",status="404"}"#).await, 1);
+    api.ask("BREW", "/v2/", &[], "").await.expect(405);
     assert_eq!(
-        door.metric(r#"kit_rs_registry_requests_total{method="GET",status="404"}"#).await,
-        1
-    );
-    door.ask("BREW", "/v2/", &[], "").await.expect(405);
-    assert_eq!(
-        door.metric(r#"kit_rs_registry_requests_total{method="other",status="405"}"#).await,
+        api.metric(r#"kit_rs_registry_requests_total{method="other",status="405"}"#).await,
         1
     );
 }

@@ -6,15 +6,15 @@ use kit_registry::{
 };
 use serde_json::{Value, json};
 
-use super::{Door, digest_by, image, index};
+use super::{Api, digest_by, image, index};
 
 /// Pushes a manifest by tag and by digest, reads it in every way, and deletes it.
-async fn check(door: &Door, name: &str, manifest: &Value) {
+async fn check(api: &Api, name: &str, manifest: &Value) {
     let bytes = content::encode(manifest);
     let media_type = manifest["mediaType"].as_str().unwrap();
     let digest = content::digest(&bytes).to_string();
     for version in [name, &digest] {
-        let answer = door.put_manifest("a/b", version, media_type, bytes.clone()).await.expect(201);
+        let answer = api.put_manifest("a/b", version, media_type, bytes.clone()).await.expect(201);
         assert_eq!(answer.header("docker-content-digest"), digest);
         assert_eq!(answer.header("location"), format!("/v2/a/b/manifests/{digest}"));
         let subject = answer.headers.get("oci-subject").map(|it| it.to_str().unwrap());
@@ -22,7 +22,7 @@ async fn check(door: &Door, name: &str, manifest: &Value) {
     }
     for version in [name, &digest] {
         let path = format!("/v2/a/b/manifests/{version}");
-        let [head, get] = [door.head(&path).await.expect(200), door.get(&path).await.expect(200)];
+        let [head, get] = [api.head(&path).await.expect(200), api.get(&path).await.expect(200)];
         assert_eq!(get.body, bytes, "{name}");
         for answer in [head, get] {
             assert_eq!(answer.header("content-type"), media_type);
@@ -30,20 +30,20 @@ async fn check(door: &Door, name: &str, manifest: &Value) {
             assert_eq!(answer.header("docker-content-digest"), digest);
         }
     }
-    door.delete(&format!("/v2/a/b/manifests/{name}")).await.expect(202);
-    door.get(&format!("/v2/a/b/manifests/{name}")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    door.get(&format!("/v2/a/b/manifests/{digest}")).await.expect(200);
-    door.delete(&format!("/v2/a/b/manifests/{digest}")).await.expect(202);
-    door.get(&format!("/v2/a/b/manifests/{digest}")).await.expect_error(404, "MANIFEST_UNKNOWN");
-    door.delete(&format!("/v2/a/b/manifests/{digest}")).await.expect_error(404, "MANIFEST_UNKNOWN");
+    api.delete(&format!("/v2/a/b/manifests/{name}")).await.expect(202);
+    api.get(&format!("/v2/a/b/manifests/{name}")).await.expect_error(404, "MANIFEST_UNKNOWN");
+    api.get(&format!("/v2/a/b/manifests/{digest}")).await.expect(200);
+    api.delete(&format!("/v2/a/b/manifests/{digest}")).await.expect(202);
+    api.get(&format!("/v2/a/b/manifests/{digest}")).await.expect_error(404, "MANIFEST_UNKNOWN");
+    api.delete(&format!("/v2/a/b/manifests/{digest}")).await.expect_error(404, "MANIFEST_UNKNOWN");
 }
 
 #[tokio::test]
 async fn every_kind_of_manifest_goes_in_and_comes_out_byte_for_byte() {
-    let door = Door::new();
-    let config = door.push_blob("a/b", b"{}").await;
-    let layer = door.push_blob("a/b", b"layer").await;
-    let child = door.push_image("a/b", "child", "layer of the child").await;
+    let api = Api::new();
+    let config = api.push_blob("a/b", b"{}").await;
+    let layer = api.push_blob("a/b", b"layer").await;
+    let child = api.push_image("a/b", "child", "layer of the child").await;
     let foreign = Descriptor::new(
         MediaType::ImageLayerNonDistributableGzip,
         9,
@@ -56,7 +56,7 @@ async fn every_kind_of_manifest_goes_in_and_comes_out_byte_for_byte() {
         base
     };
     let nested = with(index(std::slice::from_ref(&child)), "annotations", json!({"is": "nested"}));
-    let nested = door.push_manifest("a/b", "nested", &nested).await;
+    let nested = api.push_manifest("a/b", "nested", &nested).await;
     let cases = [
         ("image", plain.clone()),
         ("no-layers", image(&config, &[])),
@@ -73,24 +73,24 @@ async fn every_kind_of_manifest_goes_in_and_comes_out_byte_for_byte() {
         ("index-subject", with(index(&[]), "subject", json!(child))),
     ];
     for (name, manifest) in cases {
-        check(&door, name, &manifest).await;
+        check(&api, name, &manifest).await;
     }
-    door.get("/v2/a/b/manifests/child").await.expect(200);
+    api.get("/v2/a/b/manifests/child").await.expect(200);
 }
 
 #[tokio::test]
 async fn a_manifest_can_be_named_by_sha512() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
     let bytes = content::encode(&image(&config, &[]));
     let digest = digest_by(&DigestAlgorithm::Sha512, &bytes);
     let media_type = MediaType::ImageManifest.to_string();
     let path = format!("{digest}?tag=v1&tag=v2");
-    let answer = door.put_manifest("a", &path, &media_type, bytes.clone()).await.expect(201);
+    let answer = api.put_manifest("a", &path, &media_type, bytes.clone()).await.expect(201);
     assert_eq!(answer.header("docker-content-digest"), digest.as_ref());
     assert_eq!(answer.headers.get_all("oci-tag").iter().collect::<Vec<_>>(), ["v1", "v2"]);
     for version in [digest.as_ref(), "v1", "v2"] {
-        let answer = door.get(&format!("/v2/a/manifests/{version}")).await.expect(200);
+        let answer = api.get(&format!("/v2/a/manifests/{version}")).await.expect(200);
         assert_eq!(
             (answer.body.as_slice(), answer.header("docker-content-digest")),
             (bytes.as_slice(), digest.as_ref())
@@ -100,13 +100,13 @@ async fn a_manifest_can_be_named_by_sha512() {
 
 #[tokio::test]
 async fn a_manifest_that_is_not_what_it_says_is_refused() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
     let plain = image(&config, &[]);
     let (manifest, index_type) =
         (MediaType::ImageManifest.to_string(), MediaType::ImageIndex.to_string());
     let put = async |version: &str, media_type: &str, value: &Value| {
-        door.put_manifest("a", version, media_type, content::encode(value)).await
+        api.put_manifest("a", version, media_type, content::encode(value)).await
     };
     let other = content::digest(b"other");
     put(other.as_ref(), &manifest, &plain).await.expect_error(400, "DIGEST_INVALID");
@@ -123,29 +123,29 @@ async fn a_manifest_that_is_not_what_it_says_is_refused() {
     let mut wrong_size = plain.clone();
     wrong_size["config"]["size"] = json!(3);
     put("v1", &manifest, &wrong_size).await.expect_error(400, "MANIFEST_INVALID");
-    door.get("/v2/a/manifests/v1").await.expect_error(404, "MANIFEST_UNKNOWN");
+    api.get("/v2/a/manifests/v1").await.expect_error(404, "MANIFEST_UNKNOWN");
 
     put("v1", &format!("{manifest}; charset=utf-8"), &plain).await.expect(201);
-    door.ask("PUT", "/v2/a/manifests/v2", &[], content::encode(&plain)).await.expect(201);
+    api.ask("PUT", "/v2/a/manifests/v2", &[], content::encode(&plain)).await.expect(201);
 }
 
 #[tokio::test]
 async fn a_manifest_needs_its_content_in_the_same_repository() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
-    let child = door.push_manifest("a", "v1", &image(&config, &[])).await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
+    let child = api.push_manifest("a", "v1", &image(&config, &[])).await;
     for manifest in [image(&config, &[]), index(&[child])] {
         let media_type = manifest["mediaType"].as_str().unwrap();
-        let answer = door.put_manifest("b", "v1", media_type, content::encode(&manifest)).await;
+        let answer = api.put_manifest("b", "v1", media_type, content::encode(&manifest)).await;
         answer.expect_error(400, "MANIFEST_BLOB_UNKNOWN");
     }
-    door.get("/v2/b/manifests/v1").await.expect(404);
+    api.get("/v2/b/manifests/v1").await.expect(404);
 }
 
 #[tokio::test]
 async fn a_manifest_may_have_4_mib_and_not_more() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
     let sized = |size: usize| {
         let mut manifest = image(&config, &[]);
         manifest["annotations"] = json!({ "x": "" });
@@ -154,32 +154,32 @@ async fn a_manifest_may_have_4_mib_and_not_more() {
         content::encode(&manifest)
     };
     let media_type = MediaType::ImageManifest.to_string();
-    door.put_manifest("a", "large", &media_type, sized(4 << 20)).await.expect(201);
-    assert_eq!(door.get("/v2/a/manifests/large").await.expect(200).body.len(), 4 << 20);
-    door.put_manifest("a", "larger", &media_type, sized((4 << 20) + 1)).await.expect(413);
+    api.put_manifest("a", "large", &media_type, sized(4 << 20)).await.expect(201);
+    assert_eq!(api.get("/v2/a/manifests/large").await.expect(200).body.len(), 4 << 20);
+    api.put_manifest("a", "larger", &media_type, sized((4 << 20) + 1)).await.expect(413);
     let announced = [("content-type", media_type.as_str()), ("content-length", "4194305")];
-    door.ask("PUT", "/v2/a/manifests/larger", &announced, "").await.expect(413);
+    api.ask("PUT", "/v2/a/manifests/larger", &announced, "").await.expect(413);
 }
 
 #[tokio::test]
 async fn a_deleted_manifest_takes_its_tags_and_leaves_other_repositories_alone() {
-    let door = Door::new();
-    let it = door.push_image("a", "v1", "layer").await;
-    door.push_image("a", "v2", "layer").await;
-    door.push_image("b", "v1", "layer").await;
-    door.push_image("a", "other", "other layer").await;
-    door.delete(&format!("/v2/a/manifests/{}", it.digest())).await.expect(202);
-    assert_eq!(door.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!(["other"]));
-    door.get("/v2/b/manifests/v1").await.expect(200);
-    door.get(&format!("/v2/b/manifests/{}", it.digest())).await.expect(200);
+    let api = Api::new();
+    let it = api.push_image("a", "v1", "layer").await;
+    api.push_image("a", "v2", "layer").await;
+    api.push_image("b", "v1", "layer").await;
+    api.push_image("a", "other", "other layer").await;
+    api.delete(&format!("/v2/a/manifests/{}", it.digest())).await.expect(202);
+    assert_eq!(api.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!(["other"]));
+    api.get("/v2/b/manifests/v1").await.expect(200);
+    api.get(&format!("/v2/b/manifests/{}", it.digest())).await.expect(200);
 
     // Of what is gone everywhere, garbage collection takes the bytes.
-    door.layout.collect_garbage().unwrap();
-    door.get(&format!("/v2/b/manifests/{}", it.digest())).await.expect(200);
-    door.delete("/v2/b/manifests/v1").await.expect(202);
-    door.layout.collect_garbage().unwrap();
-    assert!(door.layout.contains(it.digest()), "a deleted tag leaves its manifest");
-    door.delete(&format!("/v2/b/manifests/{}", it.digest())).await.expect(202);
-    assert_eq!(door.layout.collect_garbage().unwrap().blobs, 2, "the manifest and its layer");
-    door.get("/v2/a/manifests/other").await.expect(200);
+    api.layout.collect_garbage([]).unwrap();
+    api.get(&format!("/v2/b/manifests/{}", it.digest())).await.expect(200);
+    api.delete("/v2/b/manifests/v1").await.expect(202);
+    api.layout.collect_garbage([]).unwrap();
+    assert!(api.layout.contains(it.digest()), "a deleted tag leaves its manifest");
+    api.delete(&format!("/v2/b/manifests/{}", it.digest())).await.expect(202);
+    assert_eq!(api.layout.collect_garbage([]).unwrap().blobs, 2, "the manifest and its layer");
+    api.get("/v2/a/manifests/other").await.expect(200);
 }

@@ -15,14 +15,14 @@ use http_body_util::BodyExt;
 use kit_registry::{
     Descriptor, Digest, Layout, MediaType,
     content::{self, DigestAlgorithm, Hasher},
-    server::{ServerOptions, router},
+    server::{Registry, ServerOptions},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// A registry with a layout of its own.
-pub(super) struct Door {
+pub(super) struct Api {
     _dir: TempDir,
     layout: Layout,
     router: Router,
@@ -38,19 +38,22 @@ pub(super) struct Answer {
 /// Both algorithms that content can be named by.
 const ALGORITHMS: [DigestAlgorithm; 2] = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512];
 
-impl Door {
+impl Api {
     fn new() -> Self {
         Self::with(ServerOptions::default())
     }
 
     fn with(options: ServerOptions) -> Self {
         let (dir, layout) = super::layout::new_layout();
-        Self { router: router(layout.clone(), options), layout, _dir: dir }
+        Self { router: Registry::new(layout.clone(), options).router(), layout, _dir: dir }
     }
 
     /// The same layout behind a new router, as after a restart.
     fn restart(self) -> Self {
-        Self { router: router(self.layout.clone(), ServerOptions::default()), ..self }
+        Self {
+            router: Registry::new(self.layout.clone(), ServerOptions::default()).router(),
+            ..self
+        }
     }
 
     async fn ask(

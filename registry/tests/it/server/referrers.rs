@@ -3,11 +3,10 @@
 use kit_registry::{Descriptor, MediaType, content};
 use serde_json::{Value, json};
 
-use super::{Door, image, index};
+use super::{Api, image, index};
 
-async fn list(door: &Door, subject: &Descriptor, query: &str) -> (Vec<Value>, bool) {
-    let answer =
-        door.get(&format!("/v2/a/referrers/{}{query}", subject.digest())).await.expect(200);
+async fn list(api: &Api, subject: &Descriptor, query: &str) -> (Vec<Value>, bool) {
+    let answer = api.get(&format!("/v2/a/referrers/{}{query}", subject.digest())).await.expect(200);
     assert_eq!(answer.header("content-type"), MediaType::ImageIndex.as_ref());
     let json = answer.json();
     assert_eq!(
@@ -20,25 +19,25 @@ async fn list(door: &Door, subject: &Descriptor, query: &str) -> (Vec<Value>, bo
 
 #[tokio::test]
 async fn referrers_are_listed_with_their_types_and_annotations() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
     let subject = Descriptor::new(MediaType::ImageManifest, 7, content::digest(b"not pushed yet"));
-    assert_eq!(list(&door, &subject, "").await, (vec![], false));
+    assert_eq!(list(&api, &subject, "").await, (vec![], false));
 
     let mut signature = image(&config, &[]);
     signature["artifactType"] = json!("application/vnd.signature");
     signature["subject"] = json!(subject);
     signature["annotations"] = json!({"by": "someone"});
-    let signature_descriptor = door.push_manifest("a", "sig", &signature).await;
+    let signature_descriptor = api.push_manifest("a", "sig", &signature).await;
     let mut plain = image(&config, &[]);
     plain["subject"] = json!(subject);
-    let plain_descriptor = door.push_manifest("a", "plain", &plain).await;
+    let plain_descriptor = api.push_manifest("a", "plain", &plain).await;
     let mut listing = index(&[]);
     listing["artifactType"] = json!("application/vnd.listing");
     listing["subject"] = json!(subject);
-    door.push_manifest("a", "listing", &listing).await;
+    api.push_manifest("a", "listing", &listing).await;
 
-    let (all, filtered) = list(&door, &subject, "").await;
+    let (all, filtered) = list(&api, &subject, "").await;
     assert_eq!((all.len(), filtered), (3, false));
     let of = |descriptor: &Descriptor| {
         all.iter().find(|it| it["digest"] == descriptor.digest().as_ref()).unwrap().clone()
@@ -53,41 +52,41 @@ async fn referrers_are_listed_with_their_types_and_annotations() {
         "the configuration's type"
     );
 
-    let (some, filtered) = list(&door, &subject, "?artifactType=application/vnd.signature").await;
+    let (some, filtered) = list(&api, &subject, "?artifactType=application/vnd.signature").await;
     assert_eq!((some, filtered), (vec![found], true));
-    assert_eq!(list(&door, &subject, "?artifactType=none").await, (vec![], true));
+    assert_eq!(list(&api, &subject, "?artifactType=none").await, (vec![], true));
 
-    door.delete(&format!("/v2/a/manifests/{}", signature_descriptor.digest())).await.expect(202);
-    assert_eq!(list(&door, &subject, "").await.0.len(), 2);
-    door.delete("/v2/a/manifests/plain").await.expect(202);
-    assert_eq!(list(&door, &subject, "").await.0.len(), 2, "a deleted tag leaves its manifest");
+    api.delete(&format!("/v2/a/manifests/{}", signature_descriptor.digest())).await.expect(202);
+    assert_eq!(list(&api, &subject, "").await.0.len(), 2);
+    api.delete("/v2/a/manifests/plain").await.expect(202);
+    assert_eq!(list(&api, &subject, "").await.0.len(), 2, "a deleted tag leaves its manifest");
 }
 
 #[tokio::test]
 async fn referrers_belong_to_their_repository() {
-    let door = Door::new();
-    let config = door.push_blob("b", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("b", b"{}").await;
     let subject = Descriptor::new(MediaType::ImageManifest, 7, content::digest(b"subject"));
     let mut plain = image(&config, &[]);
     plain["subject"] = json!(subject);
-    door.push_manifest("b", "v1", &plain).await;
-    assert_eq!(list(&door, &subject, "").await.0, Vec::<Value>::new());
-    door.get("/v2/a/referrers/sha256:00").await.expect_error(400, "DIGEST_INVALID");
-    door.get("/v2/a/referrers/v1").await.expect_error(400, "DIGEST_INVALID");
+    api.push_manifest("b", "v1", &plain).await;
+    assert_eq!(list(&api, &subject, "").await.0, Vec::<Value>::new());
+    api.get("/v2/a/referrers/sha256:00").await.expect_error(400, "DIGEST_INVALID");
+    api.get("/v2/a/referrers/v1").await.expect_error(400, "DIGEST_INVALID");
 }
 
 #[tokio::test]
 async fn many_referrers_come_in_pages() {
-    let door = Door::new();
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    let config = api.push_blob("a", b"{}").await;
     let subject = Descriptor::new(MediaType::ImageManifest, 7, content::digest(b"subject"));
-    let dir = door
+    let dir = api
         .layout
         .root()
         .join(format!("repositories/a/_referrers/sha256/{}", subject.digest().digest()));
     let mut plain = image(&config, &[]);
     plain["subject"] = json!(subject);
-    door.push_manifest("a", "v1", &plain).await;
+    api.push_manifest("a", "v1", &plain).await;
     for n in 0..1500 {
         let mut referrer = content::descriptor(MediaType::ImageManifest, n.to_string().as_bytes());
         referrer.set_artifact_type(Some("application/x y".into()));
@@ -97,14 +96,14 @@ async fn many_referrers_come_in_pages() {
         )
         .unwrap();
     }
-    let first = door
+    let first = api
         .get(&format!("/v2/a/referrers/{}?artifactType=application/x%20y", subject.digest()))
         .await
         .expect(200);
     assert_eq!(first.json()["manifests"].as_array().unwrap().len(), 1000);
     let next =
         first.header("link").strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
-    let last = door.get(next).await.expect(200);
+    let last = api.get(next).await.expect(200);
     assert_eq!(last.json()["manifests"].as_array().unwrap().len(), 500);
     assert!(!last.headers.contains_key("link"));
 }

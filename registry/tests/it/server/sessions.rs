@@ -6,48 +6,48 @@ use axum::body::{Body, Bytes};
 use futures_util::stream;
 use kit_registry::{content, server::ServerOptions};
 
-use super::Door;
+use super::Api;
 
 #[tokio::test]
 async fn an_upload_goes_on_after_a_broken_request_and_a_restart() {
-    let door = Door::new();
-    let location = door.start("a").await;
+    let api = Api::new();
+    let location = api.start("a").await;
     let broken = stream::iter([Ok(Bytes::from("first ")), Err(std::io::Error::other("gone"))]);
-    door.ask("PATCH", &location, &[], Body::from_stream(broken))
+    api.ask("PATCH", &location, &[], Body::from_stream(broken))
         .await
         .expect_error(400, "BLOB_UPLOAD_INVALID");
-    assert_eq!(door.get(&location).await.expect(204).header("range"), "0-5", "what arrived stays");
+    assert_eq!(api.get(&location).await.expect(204).header("range"), "0-5", "what arrived stays");
 
-    let door = door.restart();
-    assert_eq!(door.get(&location).await.expect(204).header("range"), "0-5");
-    door.ask("PATCH", &location, &[("content-range", "6-11")], "second").await.expect(202);
+    let api = api.restart();
+    assert_eq!(api.get(&location).await.expect(204).header("range"), "0-5");
+    api.ask("PATCH", &location, &[("content-range", "6-11")], "second").await.expect(202);
     let digest = content::digest(b"first second third");
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], " third").await.expect(201);
+    api.ask("PUT", &format!("{location}?digest={digest}"), &[], " third").await.expect(201);
     assert_eq!(
-        door.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body,
+        api.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body,
         b"first second third"
     );
 }
 
 #[tokio::test]
 async fn the_newest_request_takes_an_upload_over() {
-    let door = Door::new();
-    let location = door.start("a").await;
+    let api = Api::new();
+    let location = api.start("a").await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
     let body = stream::unfold(receiver, |mut receiver| async move {
         Some((Ok::<_, std::io::Error>(receiver.recv().await?), receiver))
     });
-    let stalled = door.ask("PATCH", &location, &[], Body::from_stream(body));
+    let stalled = api.ask("PATCH", &location, &[], Body::from_stream(body));
     let newer = async {
         sender.send("first ".into()).await.unwrap();
-        wait_for(async || door.get(&location).await.header("range") == "0-5").await;
-        door.ask("PATCH", &location, &[("content-range", "6-10")], "other").await
+        wait_for(async || api.get(&location).await.header("range") == "0-5").await;
+        api.ask("PATCH", &location, &[("content-range", "6-10")], "other").await
     };
     let (stalled, newer) = tokio::join!(stalled, newer);
     stalled.expect_error(409, "BLOB_UPLOAD_INVALID");
     newer.expect(202);
     let digest = content::digest(b"first other");
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], "").await.expect(201);
+    api.ask("PUT", &format!("{location}?digest={digest}"), &[], "").await.expect(201);
 }
 
 async fn wait_for(condition: impl AsyncFn() -> bool) {
@@ -60,26 +60,26 @@ async fn wait_for(condition: impl AsyncFn() -> bool) {
 
 #[tokio::test]
 async fn an_upload_can_be_cancelled() {
-    let door = Door::new();
-    let location = door.start("a").await;
-    door.ask("PATCH", &location, &[], "x").await.expect(202);
-    door.delete(&location).await.expect(204);
+    let api = Api::new();
+    let location = api.start("a").await;
+    api.ask("PATCH", &location, &[], "x").await.expect(202);
+    api.delete(&location).await.expect(204);
     for method in ["GET", "PATCH", "DELETE"] {
-        door.ask(method, &location, &[], "").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        api.ask(method, &location, &[], "").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     }
     let digest = content::digest(b"x");
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], "")
+    api.ask("PUT", &format!("{location}?digest={digest}"), &[], "")
         .await
         .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[tokio::test]
 async fn an_upload_belongs_to_its_repository_and_its_id_cannot_be_guessed() {
-    let door = Door::new();
-    let location = door.start("a").await;
+    let api = Api::new();
+    let location = api.start("a").await;
     let id = location.rsplit('/').next().unwrap();
     assert_eq!(id.len(), 32);
-    assert_ne!(door.start("a").await, location);
+    assert_ne!(api.start("a").await, location);
     let guesses = [
         "0".repeat(32),
         id.to_uppercase(),
@@ -93,29 +93,29 @@ async fn an_upload_belongs_to_its_repository_and_its_id_cannot_be_guessed() {
         .map(|guess| format!("/v2/a/blobs/uploads/{guess}"))
         .chain([format!("/v2/b/blobs/uploads/{id}")])
     {
-        door.ask("PATCH", &guess, &[], "x").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-        door.get(&guess).await.expect(404);
+        api.ask("PATCH", &guess, &[], "x").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        api.get(&guess).await.expect(404);
     }
-    assert_eq!(door.get(&location).await.expect(204).header("range"), "0-0");
+    assert_eq!(api.get(&location).await.expect(204).header("range"), "0-0");
 }
 
 #[tokio::test]
 async fn an_upload_that_nobody_touches_expires() {
-    let door = Door::with(ServerOptions { upload_expiry: Duration::ZERO, ..Default::default() });
-    let location = door.start("a").await;
+    let api = Api::with(ServerOptions { upload_expiry: Duration::ZERO, ..Default::default() });
+    let location = api.start("a").await;
     wait_for(async || {
-        door.start("a").await;
-        door.get(&location).await.status == 404
+        api.start("a").await;
+        api.get(&location).await.status == 404
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_broken_upload_without_a_session_leaves_nothing() {
-    let door = Door::new();
+    let api = Api::new();
     let path = format!("/v2/a/blobs/uploads/?digest={}", content::digest(b"x"));
     let broken = stream::iter([Ok(Bytes::from("x")), Err(std::io::Error::other("gone"))]);
-    door.ask("POST", &path, &[], Body::from_stream(broken)).await.expect(400);
-    let uploads = door.layout.root().join("repositories/a/_uploads");
+    api.ask("POST", &path, &[], Body::from_stream(broken)).await.expect(400);
+    let uploads = api.layout.root().join("repositories/a/_uploads");
     assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
 }

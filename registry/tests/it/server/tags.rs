@@ -2,23 +2,23 @@
 
 use serde_json::json;
 
-use super::{Door, image};
+use super::{Api, image};
 
 #[tokio::test]
 async fn tags_are_listed_sorted_and_in_pages() {
-    let door = Door::new();
-    door.get("/v2/a/tags/list").await.expect_error(404, "NAME_UNKNOWN");
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    api.get("/v2/a/tags/list").await.expect_error(404, "NAME_UNKNOWN");
+    let config = api.push_blob("a", b"{}").await;
     assert_eq!(
-        door.get("/v2/a/tags/list").await.expect(200).json(),
+        api.get("/v2/a/tags/list").await.expect(200).json(),
         json!({"name": "a", "tags": []})
     );
     for tag in ["v2", "v10", "latest", "V1", "_x"] {
-        door.push_manifest("a", tag, &image(&config, &[])).await;
+        api.push_manifest("a", tag, &image(&config, &[])).await;
     }
-    door.push_image("a/deeper", "elsewhere", "x").await;
+    api.push_image("a/deeper", "elsewhere", "x").await;
     let all = ["V1", "_x", "latest", "v10", "v2"];
-    let list = async |query: &str| door.get(&format!("/v2/a/tags/list{query}")).await;
+    let list = async |query: &str| api.get(&format!("/v2/a/tags/list{query}")).await;
     let whole = list("").await.expect(200);
     assert_eq!(whole.json()["tags"], json!(all));
     assert!(!whole.headers.contains_key("link"));
@@ -26,7 +26,7 @@ async fn tags_are_listed_sorted_and_in_pages() {
     let mut path = "/v2/a/tags/list?n=2".to_owned();
     let mut found = Vec::new();
     for _ in 0..3 {
-        let page = door.get(&path).await.expect(200);
+        let page = api.get(&path).await.expect(200);
         found.extend(page.json()["tags"].as_array().unwrap().clone());
         let Some(link) = page.headers.get("link") else { break };
         let link = link.to_str().unwrap().strip_suffix(">; rel=\"next\"").unwrap();

@@ -4,11 +4,11 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kit_registry::{
-    Client, ClientOptions, Error,
-    server::{Door as Entrance, Htpasswd, ServerOptions, router_and_keeper, run, tls},
+    Client, ClientOptions, Error, LayoutError,
+    server::{Htpasswd, ListenOptions, Registry, ServerOptions, run, tls},
 };
 
-use super::{ALGORITHMS, Door, digest_by, image};
+use super::{ALGORITHMS, Api, digest_by, image};
 use crate::client::{deaf, options, reference};
 
 /// `htpasswd -Bbn user secret` of apache2-utils 2.4, with the smallest cost that it takes (`-C 4`).
@@ -22,34 +22,34 @@ fn users() -> (tempfile::TempDir, PathBuf, ServerOptions) {
     (dir, path, ServerOptions { users, ..ServerOptions::default() })
 }
 
-async fn ask(door: &Door, path: &str, login: Option<&str>) -> super::Answer {
+async fn ask(api: &Api, path: &str, login: Option<&str>) -> super::Answer {
     let header = login.map(|login| format!("Basic {}", STANDARD.encode(login)));
     let headers: Vec<_> = header.iter().map(|header| ("authorization", header.as_str())).collect();
-    door.ask("GET", path, &headers, "").await
+    api.ask("GET", path, &headers, "").await
 }
 
 #[tokio::test]
 async fn only_users_come_in() {
     let (_dir, path, options) = users();
-    let door = Door::with(options);
+    let api = Api::with(options);
     for route in ["/v2/", "/v2/a/tags/list", "/metrics"] {
-        let answer = ask(&door, route, None).await.expect_error(401, "UNAUTHORIZED");
+        let answer = ask(&api, route, None).await.expect_error(401, "UNAUTHORIZED");
         assert!(answer.header("www-authenticate").starts_with("Basic realm="));
         for wrong in ["user:wrong", "nobody:secret", "user:", ":", "user"] {
-            ask(&door, route, Some(wrong)).await.expect(401);
+            ask(&api, route, Some(wrong)).await.expect(401);
         }
     }
     for _ in 0..2 {
-        ask(&door, "/v2/", Some("user:secret")).await.expect(200);
+        ask(&api, "/v2/", Some("user:secret")).await.expect(200);
     }
-    let metrics = ask(&door, "/metrics", Some("user:secret")).await.expect(200).text();
+    let metrics = ask(&api, "/metrics", Some("user:secret")).await.expect(200).text();
     assert!(metrics.contains("kit_rs_registry_refused_logins_total 18\n"), "{metrics}");
     // A user who is taken out of the file is out, a broken file changes nothing.
     fs::write(&path, "no user").unwrap();
-    ask(&door, "/v2/", Some("user:secret")).await.expect(200);
+    ask(&api, "/v2/", Some("user:secret")).await.expect(200);
     fs::write(&path, USER.replace("user:", "other:")).unwrap();
-    ask(&door, "/v2/", Some("user:secret")).await.expect(401);
-    ask(&door, "/v2/", Some("other:secret")).await.expect(200);
+    ask(&api, "/v2/", Some("user:secret")).await.expect(401);
+    ask(&api, "/v2/", Some("other:secret")).await.expect(200);
 }
 
 #[test]
@@ -73,15 +73,16 @@ async fn transfers_go_over_tls_and_end_before_the_registry_does() {
     let (_dir, layout) = crate::layout::new_layout();
     let (_from, source) = crate::layout::new_layout();
     let image = crate::layout::put_image(&source, &[&"x".repeat(5_000_000)]);
-    let (router, _keeper) = router_and_keeper(layout.clone(), ServerOptions::default());
+    let registry = Registry::new(layout.clone(), ServerOptions::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let entrance = Entrance {
+    let listen = ListenOptions {
         tls: Some(tls(&file("server.pem"), &file("server.key")).unwrap()),
         grace: Duration::from_secs(20),
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(run(listener, router, entrance, async move { drop(stopped.await) }));
+    let serving =
+        tokio::spawn(run(listener, registry.router(), listen, async move { drop(stopped.await) }));
     let client =
         Client::new(ClientOptions { tls_certs: vec![file("ca.pem")], ..options() }).unwrap();
     let to = reference(address, "demo/kit:v1");
@@ -107,57 +108,56 @@ async fn garbage_goes_while_the_registry_serves_and_what_waits_for_its_manifest_
     let (_dir, layout) = crate::layout::new_layout();
     let keep = ServerOptions::default();
     let none = ServerOptions { garbage_grace: Duration::ZERO, ..ServerOptions::default() };
-    let (router, patient) = router_and_keeper(layout.clone(), keep);
-    let door = Door { router, ..Door::new() };
-    let tagged = door.push_image("a", "v1", "kept").await;
-    let gone = door.push_image("a", "v2", "gone").await;
-    let waiting = door.push_blob("b", b"its manifest is on its way").await;
-    door.delete(&format!("/v2/a/manifests/{}", gone.digest())).await.expect(202);
+    let patient = Registry::new(layout.clone(), keep);
+    let api = Api { router: patient.router(), ..Api::new() };
+    let tagged = api.push_image("a", "v1", "kept").await;
+    let gone = api.push_image("a", "v2", "gone").await;
+    let waiting = api.push_blob("b", b"its manifest is on its way").await;
+    api.delete(&format!("/v2/a/manifests/{}", gone.digest())).await.expect(202);
     // What is young stays, but for the manifest that nobody has any more.
     assert_eq!(patient.collect_garbage().unwrap().blobs, 1);
     for (repository, content) in
         [("a", &b"kept"[..]), ("a", b"gone"), ("b", b"its manifest is on its way")]
     {
         let digest = digest_by(&ALGORITHMS[0], content);
-        door.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200);
+        api.get(&format!("/v2/{repository}/blobs/{digest}")).await.expect(200);
     }
     // The same folder with no patience.
-    let (router, keeper) = router_and_keeper(layout.clone(), none);
-    let door = Door { router, ..door };
-    let collected = keeper.collect_garbage().unwrap();
+    let registry = Registry::new(layout.clone(), none);
+    let api = Api { router: registry.router(), ..api };
+    let collected = registry.collect_garbage().unwrap();
     assert_eq!((collected.blobs, collected.bytes), (2, 4 + waiting.size()));
-    door.get(&format!("/v2/b/blobs/{}", waiting.digest())).await.expect_error(404, "BLOB_UNKNOWN");
-    door.get("/v2/a/manifests/v1").await.expect(200);
+    api.get(&format!("/v2/b/blobs/{}", waiting.digest())).await.expect_error(404, "BLOB_UNKNOWN");
+    api.get("/v2/a/manifests/v1").await.expect(200);
     assert!(layout.verify(&tagged).unwrap().problems.is_empty());
-    assert_eq!(door.metric("kit_rs_registry_collected_blobs_total").await, 2);
+    assert_eq!(api.metric("kit_rs_registry_collected_blobs_total").await, 2);
     // A repository loses what it does not name, though another one has it.
-    let shared = door.push_blob("b", b"kept").await;
-    keeper.collect_garbage().unwrap();
-    door.get(&format!("/v2/b/blobs/{}", shared.digest())).await.expect(404);
-    door.get(&format!("/v2/a/blobs/{}", shared.digest())).await.expect(200);
+    let shared = api.push_blob("b", b"kept").await;
+    registry.collect_garbage().unwrap();
+    api.get(&format!("/v2/b/blobs/{}", shared.digest())).await.expect(404);
+    api.get(&format!("/v2/a/blobs/{}", shared.digest())).await.expect(200);
     // Another process that adds to the folder is waited for.
     let hold = layout.hold().unwrap();
-    assert!(matches!(keeper.collect_garbage(), Err(Error::InUse { .. })));
+    assert!(matches!(registry.collect_garbage(), Err(Error::Layout(LayoutError::InUse { .. }))));
     drop(hold);
-    keeper.collect_garbage().unwrap();
+    registry.collect_garbage().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pushes_and_collections_at_once_lose_nothing() {
     let (_dir, layout) = crate::layout::new_layout();
-    let (router, keeper) = router_and_keeper(layout.clone(), ServerOptions::default());
-    let door = Arc::new(Door { router, ..Door::new() });
+    let registry = Registry::new(layout.clone(), ServerOptions::default());
+    let api = Arc::new(Api { router: registry.router(), ..Api::new() });
     let collecting = tokio::task::spawn_blocking(move || {
         for _ in 0..20 {
-            keeper.collect_garbage().unwrap();
+            registry.collect_garbage().unwrap();
         }
     });
     let pushes = (0..4).map(|n| {
-        let door = door.clone();
+        let api = api.clone();
         tokio::spawn(async move {
             for i in 0..10 {
-                door.push_image(&format!("r{n}"), &format!("v{i}"), &format!("{n}-{}", i % 3))
-                    .await;
+                api.push_image(&format!("r{n}"), &format!("v{i}"), &format!("{n}-{}", i % 3)).await;
             }
         })
     });
@@ -175,43 +175,41 @@ async fn pushes_and_collections_at_once_lose_nothing() {
 async fn uploads_that_nobody_goes_on_with_are_thrown_away() {
     let (_dir, layout) = crate::layout::new_layout();
     let at_once = ServerOptions { upload_expiry: Duration::ZERO, ..ServerOptions::default() };
-    let (router, keeper) = router_and_keeper(layout, at_once);
-    let door = Door { router, ..Door::new() };
-    let location = door.start("a").await;
-    assert_eq!(door.metric("kit_rs_registry_uploads").await, 1);
-    while keeper.expire_uploads().unwrap() == 0 {}
-    door.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-    assert_eq!(door.metric("kit_rs_registry_uploads").await, 0);
-    assert_eq!(door.metric("kit_rs_registry_expired_uploads_total").await, 1);
+    let registry = Registry::new(layout, at_once);
+    let api = Api { router: registry.router(), ..Api::new() };
+    let location = api.start("a").await;
+    assert_eq!(api.metric("kit_rs_registry_uploads").await, 1);
+    while registry.expire_uploads().unwrap() == 0 {}
+    api.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    assert_eq!(api.metric("kit_rs_registry_uploads").await, 0);
+    assert_eq!(api.metric("kit_rs_registry_expired_uploads_total").await, 1);
 }
 
 #[tokio::test]
 async fn a_body_that_stands_still_does_not_hold_the_upload() {
     let impatient =
         ServerOptions { stall_timeout: Duration::from_millis(20), ..ServerOptions::default() };
-    let door = Door::with(impatient);
-    let location = door.start("a").await;
+    let api = Api::with(impatient);
+    let location = api.start("a").await;
     let slow = || {
         axum::body::Body::from_stream(futures_util::stream::pending::<
             Result<axum::body::Bytes, std::io::Error>,
         >())
     };
-    door.ask("PATCH", &location, &[], slow()).await.expect_error(400, "BLOB_UPLOAD_INVALID");
-    door.ask("PUT", "/v2/a/manifests/v1", &[], slow()).await.expect_error(400, "MANIFEST_INVALID");
+    api.ask("PATCH", &location, &[], slow()).await.expect_error(400, "BLOB_UPLOAD_INVALID");
+    api.ask("PUT", "/v2/a/manifests/v1", &[], slow()).await.expect_error(400, "MANIFEST_INVALID");
     let content = b"it goes on";
     let digest = digest_by(&ALGORITHMS[0], content);
-    door.ask("PUT", &format!("{location}?digest={digest}"), &[], content.to_vec())
-        .await
-        .expect(201);
+    api.ask("PUT", &format!("{location}?digest={digest}"), &[], content.to_vec()).await.expect(201);
 }
 
 #[tokio::test]
 async fn a_name_that_is_no_tag_names_nothing() {
-    let door = Door::new();
-    door.get("/v2/a/manifests/.INVALID").await.expect_error(404, "MANIFEST_UNKNOWN");
-    let config = door.push_blob("a", b"{}").await;
+    let api = Api::new();
+    api.get("/v2/a/manifests/.INVALID").await.expect_error(404, "MANIFEST_UNKNOWN");
+    let config = api.push_blob("a", b"{}").await;
     let manifest = kit_registry::content::encode(&image(&config, &[]));
-    door.put_manifest("a", ".INVALID", "application/vnd.oci.image.manifest.v1+json", manifest)
+    api.put_manifest("a", ".INVALID", "application/vnd.oci.image.manifest.v1+json", manifest)
         .await
         .expect_error(400, "TAG_INVALID");
 }

@@ -1,0 +1,142 @@
+//! `kit-rs gitops up`: a cluster on this machine, which follows Git repositories.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cluster::{BoxError, Cluster, Images, Options, RuntimeConfig};
+use registry::{Client, Layout, Reference};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::env;
+use crate::failure::WithHint as _;
+use crate::interrupt::Interrupt;
+use crate::network::Network;
+use crate::ui::Ui;
+
+/// Run what Git says on this machine, in a stand-in for a cluster with Flux, until Ctrl-C
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The repository's URL as the cluster knows it, and the folder of the Git repository that
+    /// stands for it here (repeatable)
+    #[arg(long, required = true, value_name = "URL=DIR", value_parser = source)]
+    source: Vec<(String, PathBuf)>,
+    /// The folder that Flux watches, as `gitops bootstrap` wrote it
+    #[arg(long, default_value = "clusters/dev", value_name = "clusters/ENV")]
+    path: String,
+    /// HOST:PORT of the API, which asks nobody who they are; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "HOST:PORT")]
+    addr: SocketAddr,
+    /// Folder for images, checkouts and the logs of pods, which stays [default: one that goes at
+    /// the end]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// Reads `URL=DIR`; a URL may have a `=` itself.
+fn source(text: &str) -> Result<(String, PathBuf), String> {
+    let named = text.rsplit_once('=').filter(|(url, dir)| !url.is_empty() && !dir.is_empty());
+    let (url, dir) = named.ok_or_else(|| "it is not URL=DIR".to_owned())?;
+    Ok((url.to_owned(), PathBuf::from(dir)))
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let temporary = args.dir.is_none().then(env::temporary_folder).transpose()?;
+    let dir = args.dir.or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned()));
+    let dir = dir.expect("one of the two is there");
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut options = Options::new(&dir, Arc::new(Node::new(&dir, &args.network, ui)?));
+    options.sources = args.source.into_iter().map(|(url, dir)| (url, git_dir(dir))).collect();
+    options.root = args.path.trim_matches('/').to_owned();
+    options.api = args.addr;
+    options.on_event = Some(Arc::new(move |event| drop(tell.send(event))));
+    let cluster = match Cluster::start(options) {
+        Err(error @ cluster::Error::Listen { .. }) => {
+            Err(error).hint("choose another address with --addr; port 0 takes a free one")?
+        }
+        started => started?,
+    };
+    let url = cluster.api_url();
+    ui.answer(&url, &json!({ "url": url }))?;
+    ui.note(format_args!(
+        "look: kit-rs gitops get kustomizations --server {url} (or deployments, pods; kubectl get \
+         works, too)\nend: Ctrl-C"
+    ));
+    let interrupt = ui.interrupt().clone();
+    ui.serve(async {
+        loop {
+            tokio::select! {
+                () = interrupt.wait() => return Ok(()),
+                Some(event) = told.recv() => ui.note(event),
+            }
+        }
+    })?;
+    ui.note("ending: each pod has its grace period");
+    cluster.stop();
+    while let Ok(event) = told.try_recv() {
+        ui.note(event);
+    }
+    Ok(())
+}
+
+/// The repository itself, where a working tree was named.
+fn git_dir(dir: PathBuf) -> PathBuf {
+    let inner = dir.join(".git");
+    if inner.is_dir() { inner } else { dir }
+}
+
+/// Pulls images, always from their registry, into a layout of the cluster's own, as a node does.
+struct Node {
+    client: Client,
+    layout: Layout,
+    runtime: tokio::runtime::Handle,
+    interrupt: Interrupt,
+}
+
+impl Node {
+    fn new(dir: &Path, network: &Network, ui: &Ui) -> anyhow::Result<Self> {
+        let root = dir.join("layout");
+        Ok(Self {
+            client: network.client(ui)?,
+            layout: Layout::init(&root)
+                .with_context(|| format!("cannot keep images in {}", root.display()))?,
+            runtime: ui.handle(),
+            interrupt: ui.interrupt().clone(),
+        })
+    }
+}
+
+impl Images for Node {
+    fn unpack(&self, image: &str, into: &Path) -> Result<RuntimeConfig, BoxError> {
+        let reference = image.parse::<Reference>()?.or_latest();
+        let pull =
+            async { Ok(registry::pull(&self.client, &reference, &self.layout, &|_| ()).await?) };
+        let pulled = self.runtime.block_on(self.interrupt.or(pull))?;
+        let config = modelkit::image::unpack(&self.layout, &pulled.descriptor, into)?;
+        Ok(RuntimeConfig {
+            entrypoint: config.entrypoint,
+            command: config.command,
+            env: config.env,
+            working_dir: config.working_dir,
+            user: config.user,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_url_and_a_folder() {
+        let expected = ("https://git.example.com/a?b=c".to_owned(), PathBuf::from("infra.git"));
+        assert_eq!(source("https://git.example.com/a?b=c=infra.git"), Ok(expected));
+        for bad in ["", "https://git.example.com/a", "=infra.git", "https://git.example.com="] {
+            assert!(source(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+#![doc = include_str!("../README.md")]
+
+mod running;
+
+mod flux;
+mod reconcile;
+mod source;
+
+mod admission;
+mod condition;
+mod store;
+
+mod deployment;
+mod rollout;
+mod spec;
+
+mod address;
+mod container;
+mod env;
+mod image;
+mod kubelet;
+mod pod;
+mod probe;
+mod process;
+
+mod service;
+
+mod api;
+mod discovery;
+mod http;
+
+mod changes;
+mod error;
+mod event;
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+pub use gitops::BoxError;
+
+pub use self::{
+    container::Isolation,
+    error::{Error, Result},
+    event::{Event, Listener},
+    flux::KustomizationInfo,
+    image::{Images, RuntimeConfig},
+    pod::PodInfo,
+    running::Cluster,
+};
+
+/// The name of the one node.
+const NODE: &str = "this-machine";
+/// The longest time between two looks at everything.
+const TICK: Duration = Duration::from_millis(100);
+/// How often Git is asked.
+const POLL: Duration = Duration::from_millis(200);
+
+/// What a cluster is made of.
+#[non_exhaustive]
+pub struct Options {
+    /// Where images, volumes, checkouts and logs go; `pods/` below it holds one log for each pod.
+    pub state_dir: PathBuf,
+    /// The Git repository on this disk that stands for the URL of a GitRepository; that of the
+    /// first one that has the root folder is what Flux is bootstrapped with.
+    pub sources: BTreeMap<String, PathBuf>,
+    /// The folder that Flux is bootstrapped with.
+    pub root: String,
+    /// Brings images.
+    pub images: Arc<dyn Images>,
+    /// Where the API listens; port 0 takes a free one.
+    pub api: SocketAddr,
+    /// Hears what happens.
+    pub on_event: Option<Listener>,
+}
+
+impl Options {
+    /// A cluster that follows nothing yet, with `clusters/dev` as its root and its API at a free
+    /// port of this machine.
+    pub fn new(state_dir: impl Into<PathBuf>, images: Arc<dyn Images>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            sources: BTreeMap::new(),
+            root: "clusters/dev".to_owned(),
+            images,
+            api: (Ipv4Addr::LOCALHOST, 0).into(),
+            on_event: None,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One reconciliation of a Flux Kustomization, with the store as the cluster that
+//! `gitops::reconcile` works on.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use gitops::{
+    BoxError, Object, ObjectId,
+    flux::Kustomization,
+    reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome},
+    status::{self, Health},
+};
+
+use crate::{
+    Result, TICK, admission,
+    changes::Changes,
+    condition::{self, Condition},
+    error::chain,
+    event::Events,
+    source::Artifact,
+    store::Store,
+};
+
+/// What a reconciliation works with; it runs in a thread of its own, since it waits for health.
+pub(crate) struct Run {
+    pub(crate) id: ObjectId,
+    pub(crate) kustomization: Kustomization,
+    pub(crate) artifact: Arc<Artifact>,
+    /// `reconcile.fluxcd.io/requestedAt`, as far as this run answers it.
+    pub(crate) requested_at: Option<String>,
+    /// Whether this is another revision or spec than last time, and not only another look.
+    pub(crate) is_news: bool,
+    pub(crate) store: Arc<Store>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) events: Events,
+    /// Ends the wait for health.
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+/// How a reconciliation ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) ready: bool,
+    /// What the cluster holds now, if all of it was applied: to notice when it no longer does.
+    pub(crate) applied: Option<Vec<Object>>,
+}
+
+impl Run {
+    pub(crate) fn reconcile(self) -> Ended {
+        if self.is_news {
+            self.announce();
+        }
+        let desired =
+            reconcile::build(&self.kustomization, &self.artifact.tree).unwrap_or_default();
+        let mut cluster = Stored { store: &self.store, events: &self.events };
+        let artifact =
+            reconcile::Artifact { revision: &self.artifact.revision, tree: &self.artifact.tree };
+        let outcome =
+            reconcile::reconcile(&self.kustomization, artifact, &mut cluster, &mut |event| {
+                self.hear(&event, &desired)
+            });
+        if self.is_news || !outcome.changes.is_empty() || !outcome.is_ready() {
+            self.say(&format!("{}: {}", outcome.ready.reason, outcome.ready.message));
+        }
+        if let Err(error) = self.record(&outcome) {
+            self.say(&format!("its status is lost: {}", chain(&error)));
+        }
+        let ready = outcome.is_ready();
+        let applied = ready || outcome.ready.reason.starts_with("HealthCheck");
+        Ended { ready, applied: applied.then_some(desired) }
+    }
+
+    /// Says that the former verdict no longer holds.
+    fn announce(&self) {
+        let Some(object) = self.store.find(&self.id) else { return };
+        let progressing =
+            Condition::new("Ready", "Unknown", "Progressing", "Reconciliation in progress");
+        let conditions = condition::list(object.value(), vec![progressing]);
+        let noted =
+            self.store.change(&self.id, |object| object["status"]["conditions"] = conditions);
+        if let Err(error) = noted {
+            self.say(&format!("its status is lost: {}", chain(&error)));
+        }
+    }
+
+    fn hear(&self, event: &Event<'_>, desired: &[Object]) -> ControlFlow<()> {
+        match event {
+            Event::Changed(change) => self.say(&format!("{} {}", change.id, change.action.word())),
+            Event::Waiting(_) => {
+                self.changes.wait(self.changes.count(), TICK);
+                // What was deleted meanwhile will not become healthy: the next reconciliation
+                // brings it back.
+                if has_drifted(&self.store, &self.kustomization, desired) {
+                    return ControlFlow::Break(());
+                }
+            }
+            _ => {}
+        }
+        match self.cancelled.load(Ordering::Acquire) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn record(&self, outcome: &Outcome) -> Result<()> {
+        self.store.change(&self.id, |object| {
+            let generation = object["metadata"]["generation"].as_u64().unwrap_or(1);
+            let mut status = outcome.status(generation, object.get("status"), SystemTime::now());
+            if let Some(at) = &self.requested_at {
+                status["lastHandledReconcileAt"] = at.as_str().into();
+            }
+            object["status"] = status;
+        })
+    }
+
+    fn say(&self, what: &str) {
+        let Kustomization { namespace, name, .. } = &self.kustomization;
+        self.events.tell(format!("kustomization {namespace}/{name}"), what);
+    }
+}
+
+/// Whether the cluster no longer holds what the last reconciliation left there.
+pub(crate) fn has_drifted(
+    store: &Store,
+    kustomization: &Kustomization,
+    desired: &[Object],
+) -> bool {
+    let plan =
+        reconcile::plan(desired, &owned(store, &kustomization.namespace, &kustomization.name));
+    !plan.create.is_empty()
+        || !plan.update.is_empty()
+        || kustomization.prune && !plan.prune.is_empty()
+}
+
+/// Deletes all that a Kustomization, itself deleted, had applied.
+pub(crate) fn delete_owned(store: &Store, namespace: &str, name: &str) {
+    for id in reconcile::plan(&[], &owned(store, namespace, name)).prune {
+        store.delete(&id);
+    }
+}
+
+/// What a Kustomization has applied, without what the cluster added.
+fn owned(store: &Store, namespace: &str, name: &str) -> Vec<Object> {
+    let is_owned = |object: &Object| {
+        object.label(OWNER_NAME) == Some(name) && object.label(OWNER_NAMESPACE) == Some(namespace)
+    };
+    store.as_applied().into_iter().filter(is_owned).collect()
+}
+
+/// The store as a reconciliation sees it.
+struct Stored<'a> {
+    store: &'a Store,
+    events: &'a Events,
+}
+
+impl Cluster for Stored<'_> {
+    fn live(&self, owner: &Kustomization) -> Result<Vec<Object>, BoxError> {
+        Ok(owned(self.store, &owner.namespace, &owner.name))
+    }
+
+    fn apply(&mut self, object: &Object) -> Result<(), BoxError> {
+        if let Some(why) = admission::refusal(object, self.store) {
+            return Err(why.into());
+        }
+        let is_new = self.store.find(&object.id()).is_none();
+        if let Some(notice) = admission::notice(object).filter(|_| is_new) {
+            self.events.tell(object.id().to_string(), notice);
+        }
+        self.store.apply(object)?;
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &ObjectId) -> Result<(), BoxError> {
+        self.store.delete(id);
+        Ok(())
+    }
+
+    fn health(&self, id: &ObjectId) -> Health {
+        match self.store.find(id) {
+            Some(object) => status::health(&object),
+            None => Health::InProgress("NotFound".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The source-controller's part: a branch of a bare Git repository becomes a revision and a tree.
+//! Git itself is run for it, and nothing but the repository on this disk is asked.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use fs_err as fs;
+use gitops::{Object, Tree, flux::GitRepository};
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Result,
+    changes::locked,
+    condition::{self, Condition},
+    error::chain,
+    store::Store,
+};
+
+/// What a GitRepository has at the moment.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    /// `main@sha1:<40 hexadecimal digits>`.
+    pub(crate) revision: String,
+    pub(crate) tree: Tree,
+}
+
+/// Fetches for the GitRepositories of the cluster.
+pub(crate) struct Sources {
+    /// The bare repository on this disk that stands for a URL.
+    repositories: BTreeMap<String, PathBuf>,
+    /// Checkouts, one folder for each commit.
+    checkouts: PathBuf,
+    store: Arc<Store>,
+    artifacts: Mutex<BTreeMap<(String, String), Arc<Artifact>>>,
+    /// The folder to bootstrap with, until that has been done.
+    root: Mutex<Option<String>>,
+}
+
+impl Sources {
+    pub(crate) fn new(
+        repositories: BTreeMap<String, PathBuf>,
+        root: String,
+        checkouts: PathBuf,
+        store: Arc<Store>,
+    ) -> Result<Self> {
+        for repository in repositories.values() {
+            git(repository, &["rev-parse", "--git-dir"]).map_err(|source| Error::NoRepository {
+                dir: repository.clone(),
+                source: Box::new(source),
+            })?;
+        }
+        fs::create_dir_all(&checkouts)?;
+        let root = Mutex::new(Some(root));
+        Ok(Self { repositories, checkouts, store, artifacts: Mutex::default(), root })
+    }
+
+    /// The present artifact of a GitRepository, if it has one.
+    pub(crate) fn artifact(&self, namespace: &str, name: &str) -> Option<Arc<Artifact>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        locked(&self.artifacts).get(&key).cloned()
+    }
+
+    /// Looks at every GitRepository once, and writes what it found into its status.
+    /// A real cluster asks at the GitRepository's `interval`; asking a disk is cheap, so this is
+    /// called far more often.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.bootstrap()?;
+        let objects = self.store.list("source.toolkit.fluxcd.io", "GitRepository");
+        for object in &objects {
+            match self.fetch(object) {
+                Ok(None) => {}
+                Ok(Some(artifact)) => self.store(object, artifact)?,
+                Err(error) => self.report(object, &chain(&error))?,
+            }
+        }
+        let is_there = |(namespace, name): &(String, String)| {
+            objects.iter().any(|object| object.namespace() == namespace && object.name() == name)
+        };
+        locked(&self.artifacts).retain(|key, _| is_there(key));
+        Ok(())
+    }
+
+    /// As soon as a repository has the root folder on the branch that its `HEAD` names: the two
+    /// objects that `flux bootstrap` creates by hand. What the folder itself says of them is
+    /// applied over them.
+    fn bootstrap(&self) -> Result<()> {
+        let mut pending = locked(&self.root);
+        let Some(root) = &*pending else { return Ok(()) };
+        let Some((url, branch)) = self.repositories.iter().find_map(|(url, repository)| {
+            let branch = git(repository, &["symbolic-ref", "--short", "HEAD"]).ok()?;
+            let tree = format!("{}:{root}", self.head(repository, &branch).ok()?);
+            git(repository, &["cat-file", "-e", &tree]).ok().map(|_| (url, branch))
+        }) else {
+            return Ok(());
+        };
+        for object in sync_objects(url, &branch, root) {
+            self.store.apply(&Object::from_value(object)?)?;
+        }
+        *pending = None;
+        Ok(())
+    }
+
+    /// The artifact, unless the present one is still the newest.
+    fn fetch(&self, object: &Object) -> Result<Option<Artifact>> {
+        let Some(source) = GitRepository::read(object)?.filter(|source| !source.suspend) else {
+            return Ok(None);
+        };
+        let repository = self
+            .repositories
+            .get(&source.url)
+            .ok_or_else(|| Error::NoSource { url: source.url.clone() })?;
+        let branch = source.branch.ok_or(Error::NoBranch)?;
+        let head = self.head(repository, &branch)?;
+        let revision = format!("{branch}@sha1:{head}");
+        let present = self.artifact(&source.namespace, &source.name);
+        if present.is_some_and(|artifact| artifact.revision == revision)
+            && condition::holds(object.value(), "Ready")
+        {
+            return Ok(None);
+        }
+        let tree = Tree::read(&self.checkout(repository, &head)?)?;
+        Ok(Some(Artifact { revision, tree }))
+    }
+
+    fn head(&self, repository: &Path, branch: &str) -> Result<String> {
+        let reference = format!("refs/heads/{branch}^{{commit}}");
+        let head = git(repository, &["rev-parse", "--verify", "--quiet", &reference]).map_err(
+            |source| Error::RemoteRef { branch: branch.to_owned(), source: Box::new(source) },
+        )?;
+        match head.len() == 40 && head.bytes().all(|b| b.is_ascii_hexdigit()) {
+            true => Ok(head),
+            false => Err(Error::NotACommit { text: head }),
+        }
+    }
+
+    /// The folder with the files of a commit; made once.
+    fn checkout(&self, repository: &Path, commit: &str) -> Result<PathBuf> {
+        let folder = self.checkouts.join(commit);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let unfinished = self.checkouts.join(format!(".{commit}"));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        fs::create_dir_all(&unfinished)?;
+        // An index of its own: a bare repository has none, and two checkouts must not share one.
+        let index = unfinished.with_extension("index");
+        let run = |args: &[&str]| {
+            let mut command = command(repository);
+            output(
+                command
+                    .env("GIT_INDEX_FILE", &index)
+                    .arg("--work-tree")
+                    .arg(&unfinished)
+                    .args(args),
+            )
+        };
+        run(&["read-tree", commit])?;
+        run(&["checkout-index", "--all"])?;
+        fs::remove_file(&index)?;
+        fs::rename(&unfinished, &folder)?;
+        Ok(folder)
+    }
+
+    fn store(&self, object: &Object, artifact: Artifact) -> Result<()> {
+        let message = format!("stored artifact for revision '{}'", artifact.revision);
+        let conditions = vec![
+            Condition::new("Ready", "True", "Succeeded", &message),
+            Condition::new("ArtifactInStorage", "True", "Succeeded", &message),
+        ];
+        let status = json!({
+            "observedGeneration": object.at("/metadata/generation"),
+            "artifact": {"revision": artifact.revision},
+            "conditions": condition::list(object.value(), conditions),
+        });
+        let key = (object.namespace().to_owned(), object.name().to_owned());
+        locked(&self.artifacts).insert(key, Arc::new(artifact));
+        self.store.set_status(&object.id(), status)
+    }
+
+    /// A failed fetch leaves the former artifact in use.
+    fn report(&self, object: &Object, why: &str) -> Result<()> {
+        let message = format!("failed to checkout and determine revision: {why}");
+        let failed = Condition::new("Ready", "False", "GitOperationFailed", message);
+        let conditions = condition::list(object.value(), vec![failed]);
+        let artifact = object.at("/status/artifact").cloned();
+        self.store.set_status(
+            &object.id(),
+            json!({"observedGeneration": object.at("/metadata/generation"), "artifact": artifact, "conditions": conditions}),
+        )
+    }
+}
+
+/// The GitRepository and the Kustomization of a fresh `gotk-sync.yaml`.
+fn sync_objects(url: &str, branch: &str, root: &str) -> [Value; 2] {
+    let metadata = json!({"name": "flux-system", "namespace": "flux-system"});
+    let repository = json!({
+        "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": metadata,
+        "spec": {"interval": "1m0s", "url": url, "ref": {"branch": branch}},
+    });
+    let source = json!({"kind": "GitRepository", "name": "flux-system"});
+    let kustomization = json!({
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": metadata,
+        "spec": {"interval": "10m0s", "path": format!("./{root}"), "prune": true, "sourceRef": source},
+    });
+    [repository, kustomization]
+}
+
+/// One answer of git about a bare repository, without the line end.
+fn git(repository: &Path, args: &[&str]) -> Result<String> {
+    output(command(repository).args(args))
+}
+
+fn command(repository: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-c").arg("safe.directory=*").arg("--git-dir").arg(repository);
+    // A hook that runs us has set these for a repository of its own.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(Error::NoGit)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = if said.is_empty() { "not found".to_owned() } else { said };
+        return Err(Error::Git { said });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}

@@ -1,0 +1,280 @@
+//! The objects of the cluster, as an API server keeps them: with uid, generation, resourceVersion
+//! and status.
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use gitops::{Object, ObjectId, get::timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    Result,
+    changes::{Changes, locked},
+    spec::Labels,
+};
+
+/// Group, kind, namespace and name: versions are views of one object.
+type Key = (String, String, String, String);
+
+/// All objects but pods, which the kubelet knows.
+pub(crate) struct Store {
+    content: Mutex<Content>,
+    changes: Arc<Changes>,
+}
+
+#[derive(Default)]
+struct Content {
+    objects: BTreeMap<Key, Object>,
+    version: u64,
+}
+
+impl Store {
+    /// A store with the namespaces that every cluster with Flux has.
+    pub(crate) fn new(changes: Arc<Changes>) -> Result<Self> {
+        let store = Self { content: Mutex::default(), changes };
+        for name in ["default", "flux-system", "kube-system"] {
+            store.apply(&Object::from_value(json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
+            }))?)?;
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn find(&self, id: &ObjectId) -> Option<Object> {
+        locked(&self.content).objects.get(&key(id)).cloned()
+    }
+
+    /// All objects of a kind, by namespace and name.
+    pub(crate) fn list(&self, group: &str, kind: &str) -> Vec<Object> {
+        let content = locked(&self.content);
+        let of_kind = |(key, _): &(&Key, &Object)| key.0 == group && key.1 == kind;
+        content.objects.iter().filter(of_kind).map(|(_, object)| object.clone()).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Object> {
+        locked(&self.content).objects.values().cloned().collect()
+    }
+
+    /// All objects as they were given, without what the cluster itself added to their spec.
+    pub(crate) fn as_applied(&self) -> Vec<Object> {
+        let bare = |object: Object| match object.kind() {
+            "Service" => {
+                let mut value = object.clone().into_value();
+                if let (true, Some(spec)) = (has_own_address(&value), value["spec"].as_object_mut())
+                {
+                    spec.remove("clusterIP");
+                }
+                Object::from_value(value).unwrap_or(object)
+            }
+            _ => object,
+        };
+        self.all().into_iter().map(bare).collect()
+    }
+
+    /// How often anything has been changed.
+    pub(crate) fn version(&self) -> u64 {
+        locked(&self.content).version
+    }
+
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        let key = (String::new(), "Namespace".to_owned(), String::new(), name.to_owned());
+        locked(&self.content).objects.contains_key(&key)
+    }
+
+    /// The data of a ConfigMap.
+    pub(crate) fn config_map(&self, namespace: &str, name: &str) -> Option<Labels> {
+        let key = (String::new(), "ConfigMap".to_owned(), namespace.to_owned(), name.to_owned());
+        let content = locked(&self.content);
+        let data = content.objects.get(&key)?.at("/data").cloned();
+        Some(data.and_then(|data| serde_json::from_value(data).ok()).unwrap_or_default())
+    }
+
+    /// Creates the object, or replaces all of it but its status and what the server itself had set.
+    /// Says whether anything changed.
+    pub(crate) fn apply(&self, desired: &Object) -> Result<bool> {
+        let mut content = locked(&self.content);
+        let key = key(&desired.id());
+        let version = content.version + 1;
+        let live = content.objects.get(&key);
+        let next = Object::from_value(match live {
+            None => created(desired.value().clone(), version),
+            Some(live) => updated(desired.value().clone(), live.value()),
+        })?;
+        if live == Some(&next) {
+            return Ok(false);
+        }
+        content.put(key, next)?;
+        drop(content);
+        self.changes.notify();
+        Ok(true)
+    }
+
+    /// Changes an object where it is, as its controller does; nothing happens when it is gone.
+    pub(crate) fn change(&self, id: &ObjectId, change: impl FnOnce(&mut Value)) -> Result<()> {
+        let mut content = locked(&self.content);
+        let Some(live) = content.objects.get(&key(id)) else {
+            return Ok(());
+        };
+        let mut value = live.value().clone();
+        change(&mut value);
+        if value == *live.value() {
+            return Ok(());
+        }
+        content.put(key(id), Object::from_value(value)?)?;
+        drop(content);
+        self.changes.notify();
+        Ok(())
+    }
+
+    /// Sets the status of an object.
+    pub(crate) fn set_status(&self, id: &ObjectId, status: Value) -> Result<()> {
+        self.change(id, |object| object["status"] = status)
+    }
+
+    /// Removes an object, and a namespace with all that is in it; says whether it was there.
+    pub(crate) fn delete(&self, id: &ObjectId) -> bool {
+        let gone = {
+            let mut content = locked(&self.content);
+            content.version += 1;
+            if id.kind == "Namespace" && id.group.is_empty() {
+                content.objects.retain(|key, _| key.2 != id.name);
+            }
+            content.objects.remove(&key(id)).is_some()
+        };
+        self.changes.notify();
+        gone
+    }
+}
+
+impl Content {
+    fn put(&mut self, key: Key, object: Object) -> Result<()> {
+        self.version += 1;
+        let mut value = object.into_value();
+        value["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.objects.insert(key, Object::from_value(value)?);
+        Ok(())
+    }
+}
+
+fn key(id: &ObjectId) -> Key {
+    (id.group.clone(), id.kind.clone(), id.namespace.clone(), id.name.clone())
+}
+
+fn created(mut object: Value, version: u64) -> Value {
+    object["metadata"]["uid"] = uid(version).into();
+    object["metadata"]["generation"] = 1.into();
+    object["metadata"]["creationTimestamp"] = timestamp(SystemTime::now()).into();
+    object
+}
+
+/// `desired` in the place of `live`: the server's own fields stay, and another spec is another
+/// generation.
+fn updated(mut desired: Value, live: &Value) -> Value {
+    let address = has_own_address(live).then(|| &live["spec"]["clusterIP"]);
+    if let (Some(address), Some(spec)) =
+        (address, desired.get_mut("spec").and_then(Value::as_object_mut))
+    {
+        spec.entry("clusterIP").or_insert_with(|| address.clone());
+    }
+    let generation = live["metadata"]["generation"].as_u64().unwrap_or(1);
+    let next = generation + u64::from(content_of(&desired) != content_of(live));
+    for field in ["uid", "creationTimestamp", "resourceVersion"] {
+        desired["metadata"][field] = live["metadata"][field].clone();
+    }
+    desired["metadata"]["generation"] = next.into();
+    if let Some(status) = live.get("status") {
+        desired["status"] = status.clone();
+    }
+    desired
+}
+
+/// Whether a Service has an address that was given to it here: no other cluster gives loopback
+/// addresses.
+fn has_own_address(service: &Value) -> bool {
+    let address = service.pointer("/spec/clusterIP").and_then(Value::as_str);
+    address
+        .and_then(|address| address.parse::<Ipv4Addr>().ok())
+        .is_some_and(|address| address.is_loopback())
+}
+
+/// Everything but metadata and status.
+fn content_of(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status")).collect()
+}
+
+/// A name for this very object, which its successors of the same name do not share.
+fn uid(version: u64) -> String {
+    format!("00000000-0000-4000-8000-{version:012x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> Store {
+        Store::new(Arc::default()).unwrap()
+    }
+
+    fn object(replicas: u64, label: &str) -> Object {
+        Object::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default", "labels": {"l": label}},
+            "spec": {"replicas": replicas},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_another_spec_is_another_generation() {
+        let store = store();
+        let id = object(1, "a").id();
+        let generation = || store.find(&id).unwrap().at("/metadata/generation").unwrap().clone();
+        assert!(store.apply(&object(1, "a")).unwrap());
+        assert!(!store.apply(&object(1, "a")).unwrap());
+        store.set_status(&id, json!({"replicas": 1})).unwrap();
+        assert!(store.apply(&object(1, "b")).unwrap());
+        assert_eq!(generation(), 1);
+        assert!(store.apply(&object(2, "b")).unwrap());
+        assert_eq!(generation(), 2);
+        assert_eq!(store.find(&id).unwrap().at("/status/replicas"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn a_successor_of_the_same_name_has_another_uid() {
+        let store = store();
+        let uid = || store.list("apps", "Deployment")[0].at("/metadata/uid").unwrap().clone();
+        store.apply(&object(1, "a")).unwrap();
+        let first = uid();
+        assert!(store.delete(&object(1, "a").id()));
+        assert!(!store.delete(&object(1, "a").id()));
+        store.apply(&object(1, "a")).unwrap();
+        assert_ne!(uid(), first);
+    }
+
+    #[test]
+    fn an_address_that_the_server_gave_stays() {
+        let store = store();
+        let service = |spec: Value| {
+            Object::from_value(json!({
+                "apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": "web", "namespace": "default"}, "spec": spec,
+            }))
+            .unwrap()
+        };
+        store.apply(&service(json!({"ports": []}))).unwrap();
+        let id = service(json!({})).id();
+        store.change(&id, |object| object["spec"]["clusterIP"] = "127.1.128.1".into()).unwrap();
+        store.apply(&service(json!({"ports": [{"port": 80}]}))).unwrap();
+        let live = store.find(&id).unwrap();
+        assert_eq!(live.at("/spec/clusterIP"), Some(&json!("127.1.128.1")));
+        assert_eq!(live.at("/spec/ports/0/port"), Some(&json!(80)));
+        let applied =
+            store.as_applied().into_iter().find(|object| object.kind() == "Service").unwrap();
+        assert_eq!(applied.at("/spec"), Some(&json!({"ports": [{"port": 80}]})));
+    }
+}

@@ -1,0 +1,327 @@
+//! The cluster at work: a real repository, real processes, and a program that stands in for the
+//! model server.
+
+mod fixture;
+mod server;
+
+use std::{io, net::TcpStream, path::Path, sync::Arc};
+
+use gitops::ObjectId;
+use kit_cluster::{Cluster, Isolation};
+use serde_json::Value;
+
+use self::fixture::{Client, SERVICE, World, git};
+
+fn id(group: &str, kind: &str, name: &str) -> ObjectId {
+    ObjectId {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn has(cluster: &Cluster, id: &ObjectId) -> bool {
+    cluster.objects().iter().any(|object| object.id().is_same(id))
+}
+
+/// Whether the process runs: one that nobody has waited for yet does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[test]
+fn a_rollout_brings_the_new_before_the_old_goes_and_fails_no_request() {
+    let world = World::ready("good:1", 2);
+    let client = Client::begin(&world);
+    world.settle(&world.deploy("good:2", 2));
+    // The old pods still have a second to live, but no new connection reaches them.
+    let late: Vec<_> = (0..6).map(|_| world.ask()).collect();
+    assert!(late.iter().all(|answer| *answer == Ok("good:2".to_owned())), "{late:?}");
+    world.wait("the old pods are gone", |cluster| {
+        let pods = cluster.pods("default");
+        pods.len() == 2 && pods.iter().all(|pod| pod.ready && pod.image == "good:2")
+    });
+    let answers = client.end();
+    let failures: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(answers.first(), Some(&Ok("good:1".to_owned())));
+    assert_eq!(answers.last(), Some(&Ok("good:2".to_owned())));
+    let story = world.story();
+    assert_eq!(story.matches("do not enforce: memory and cpu limits").count(), 1, "{story}");
+}
+
+#[test]
+fn a_version_that_never_becomes_ready_is_reported_while_the_old_one_answers() {
+    let world = World::ready("good:1", 1);
+    let before = world.cluster.pods("default")[0].pid;
+    let client = Client::begin(&world);
+    let revision = world.deploy("never:2", 1);
+    let error =
+        world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
+    for part in ["HealthCheckFailed", "Deployment/default/web", "statuscode: 503"] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+    let info = world.cluster.kustomization("app").unwrap();
+    assert!(!info.ready && info.attempted == revision && info.applied != revision, "{info:?}");
+    git(&world.dir.path().join("work"), &["revert", "--no-edit", "HEAD"]);
+    world.settle(&world.push());
+    world.wait("the hanging pod is gone", |cluster| cluster.pods("default").len() == 1);
+    assert_eq!(world.cluster.pods("default")[0].pid, before);
+    let answers = client.end();
+    assert!(answers.iter().all(|answer| *answer == Ok("good:1".to_owned())), "{answers:?}");
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_named() {
+    let (world, revision) = World::begin("lost:1", 1);
+    let error =
+        world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
+    assert!(error.contains("ErrImagePull: manifest unknown: lost:1"), "{error}\n{}", world.story());
+    assert_eq!(world.cluster.pods("default")[0].status, "ErrImagePull");
+}
+
+#[test]
+fn a_killed_process_is_started_again_in_its_pod() {
+    let world = World::ready("good:1", 1);
+    let before = world.cluster.pods("default").remove(0);
+    kill(before.pid.unwrap());
+    world.wait("the pod is ready again", |cluster| {
+        let pod = cluster.pods("default").remove(0);
+        pod.ready && pod.restarts == 1 && pod.pid != before.pid
+    });
+    let after = world.cluster.pods("default").remove(0);
+    assert_eq!((&after.name, after.address), (&before.name, before.address));
+    assert_eq!(world.ask(), Ok("good:1".to_owned()));
+}
+
+#[test]
+fn a_process_that_does_not_answer_is_restarted_even_if_it_ignores_sigterm() {
+    let (world, _) = World::begin("deaf:1", 1);
+    world.wait("the process runs", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.pid.is_some())
+    });
+    let before = world.cluster.pods("default").remove(0).pid.unwrap();
+    world.wait("it was restarted", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.restarts == 1)
+    });
+    assert!(!runs(before));
+    let story = world.story();
+    assert!(story.contains("liveness probe failed: dial tcp"), "{story}");
+}
+
+fn kill(pid: u32) {
+    let killed = std::process::Command::new("sh").arg("-c").arg(format!("kill -9 {pid}")).status();
+    assert!(killed.unwrap().success());
+}
+
+#[test]
+fn deleted_objects_are_repaired_and_a_deleted_pod_is_replaced() {
+    let world = World::ready("good:1", 1);
+    let (service, deployment) = (id("", "Service", "web"), id("apps", "Deployment", "web"));
+    for id in [service, deployment] {
+        assert!(world.cluster.delete_object(&id));
+        world.wait("the object is back", |cluster| has(cluster, &id));
+    }
+    world.wait("the service answers again", |_| world.ask() == Ok("good:1".to_owned()));
+    world.wait("one pod is left", |cluster| cluster.pods("default").len() == 1);
+    let pod = world.cluster.pods("default").remove(0);
+    assert!(world.cluster.delete_object(&id("", "Pod", &pod.name)));
+    world.wait("another pod is ready", |cluster| {
+        cluster.pods("default").iter().any(|other| other.ready && other.name != pod.name)
+    });
+}
+
+#[test]
+fn what_left_git_leaves_the_cluster() {
+    let world = World::ready("good:1", 1);
+    world.write("apps/web/kustomization.yaml", "resources: [deployment.yaml]\n");
+    world.settle(&world.push());
+    assert!(!has(&world.cluster, &id("", "Service", "web")));
+    assert!(has(&world.cluster, &id("apps", "Deployment", "web")));
+    let pid = world.cluster.pods("default")[0].pid.unwrap();
+    world.write("clusters/dev/app.yaml", "");
+    world.write("clusters/dev/other.yaml", &SERVICE.replace("name: web", "name: other"));
+    world.push();
+    world.wait("the deployment and its pods are gone", |cluster| {
+        !has(cluster, &id("apps", "Deployment", "web")) && cluster.pods("default").is_empty()
+    });
+    assert!(has(&world.cluster, &id("", "Service", "other")) && !runs(pid));
+}
+
+#[test]
+fn a_service_without_ready_pods_refuses() {
+    let (world, _) = World::begin("crash:1", 1);
+    world.wait("the pod gives up for a while", |cluster| {
+        let pods = cluster.pods("default");
+        pods.iter().any(|pod| pod.status == "CrashLoopBackOff" && pod.restarts > 0)
+    });
+    let url = world.cluster.service_url("default/web", 8080).unwrap();
+    let refused = TcpStream::connect(url.trim_start_matches("http://")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_source_that_is_no_repository_is_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let error =
+        fixture::follow(&dir.path().join("nothing"), dir.path(), &Arc::default()).err().unwrap();
+    let error = error.to_string();
+    assert!(error.contains("nothing is no Git repository to follow"), "{error}");
+}
+
+#[test]
+fn the_api_shows_what_there_is_and_only_takes_away() {
+    let world = World::ready("good:1", 1);
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build(),
+    );
+    let at = world.cluster.api_url();
+    let read = |path: &str| {
+        let mut response = agent.get(format!("{at}{path}")).call().unwrap();
+        let body = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str::<Value>(&body).unwrap_or(Value::Null))
+    };
+    let (status, pods) = read("/api/v1/namespaces/default/pods");
+    assert_eq!((status, pods["kind"].as_str()), (200, Some("PodList")));
+    assert_eq!(pods["items"][0]["status"]["containerStatuses"][0]["ready"], true);
+    let (_, all) = read("/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations?limit=500");
+    let names: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|k| k["metadata"]["name"].as_str()).collect();
+    assert_eq!(names, [Some("app"), Some("flux-system")]);
+    let (_, deployment) = read("/apis/apps/v1/namespaces/default/deployments/web");
+    assert_eq!(deployment["status"]["availableReplicas"], 1);
+    assert_eq!(read("/version").1["major"], "1");
+    assert_eq!(read("/api/v1/namespaces/default/pods/nobody").0, 404);
+    assert_eq!(read("/apis/apps/v1/unicorns").0, 404);
+    assert_eq!(read("/api/v1/pods?labelSelector=app%3Dweb").0, 400);
+    assert_eq!(read("/apis/apps/v1").1["resources"][0]["shortNames"][0], "deploy");
+    let create = agent.post(format!("{at}/api/v1/namespaces/default/pods")).send("{}").unwrap();
+    assert_eq!(create.status().as_u16(), 405);
+    let delete = |path: &str| {
+        agent.delete(format!("{at}/api/v1/namespaces/default/{path}")).call().unwrap().status()
+    };
+    assert_eq!([delete("pods"), delete("pods/nobody")].map(|status| status.as_u16()), [405, 404]);
+    let uid = || read("/api/v1/namespaces/default/services/web").1["metadata"]["uid"].clone();
+    let before = uid();
+    assert_eq!(delete("services/web").as_u16(), 200);
+    world.wait("another service is there", |_| uid().is_string() && uid() != before);
+}
+
+#[test]
+fn no_process_outlives_the_cluster_whether_stopped_or_dropped() {
+    for stop in [true, false] {
+        let world = World::ready("good:1", 2);
+        let pids: Vec<_> = world.cluster.pods("default").iter().filter_map(|pod| pod.pid).collect();
+        assert_eq!(pids.iter().filter(|pid| runs(**pid)).count(), 2);
+        let state = world.dir.path().join("state");
+        assert!(Path::new(&state).is_dir());
+        match stop {
+            true => world.cluster.stop(),
+            false => drop(world.cluster),
+        }
+        assert_eq!(pids.iter().filter(|pid| runs(**pid)).count(), 0);
+    }
+}
+
+/// What the pod at hand says of the place that it is in.
+fn seen_by(world: &World, question: &str) -> String {
+    let url = world.cluster.service_url("default/web", 8080).unwrap();
+    fixture::ask(&format!("{url}{question}")).unwrap()
+}
+
+#[test]
+fn a_pod_has_the_environment_of_a_container_and_nothing_of_ours() {
+    let world = World::ready("good:1", 1);
+    let pod = world.cluster.pods("default").remove(0);
+    let expected = [
+        "HOME=/".to_owned(),
+        format!("HOSTNAME={}", pod.name),
+        format!("KIT_RS_HOST={}", pod.address),
+        "KIT_RS_PORT=8000".to_owned(),
+        "LD_LIBRARY_PATH=/lib".to_owned(),
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        "STAND_IN_IMAGE=good:1".to_owned(),
+    ];
+    assert_eq!(seen_by(&world, "/env"), expected.join("\n"));
+}
+
+#[test]
+fn a_pod_sees_its_image_and_writes_to_its_volumes_only() {
+    let world = World::ready("good:1", 1);
+    let story = world.story();
+    if world.cluster.isolation() == Isolation::None {
+        // Then it is said, and nobody can take it for more.
+        assert!(
+            story.contains("pods are plain processes that see this machine's files"),
+            "{story}"
+        );
+        assert!(
+            story.contains("do not enforce: memory and cpu limits, securityContext"),
+            "{story}"
+        );
+        return;
+    }
+    assert!(story.contains("pods have their image, read-only"), "{story}");
+    assert_eq!(seen_by(&world, "/list?/"), "data dev lib lib64 proc server");
+    assert_eq!(seen_by(&world, "/list?/dev"), "full null random urandom zero");
+    assert_eq!(seen_by(&world, "/who"), "Uid: 65532 65532 65532 65532, CapEff: 0000000000000000");
+    for place in ["/x", "/lib/x", "/dev/x", "/proc/sys/kernel/hostname"] {
+        let refusal = seen_by(&world, &format!("/write?{place}"));
+        assert!(refusal.contains("Read-only file system"), "{place}: {refusal}");
+    }
+    assert_eq!(seen_by(&world, "/write?/dev/null"), "written");
+    assert_eq!(seen_by(&world, "/write?/data/x"), "written");
+    // A volume lives as long as its pod, and not only as long as a process of it.
+    kill(world.cluster.pods("default")[0].pid.unwrap());
+    world.wait("the process was started again", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.ready && pod.restarts == 1)
+    });
+    assert_eq!(seen_by(&world, "/list?/data"), "x");
+    let volumes = world.dir.path().join("state/volumes");
+    assert_eq!(std::fs::read_dir(&volumes).unwrap().count(), 1);
+    world.cluster.stop();
+    assert_eq!(std::fs::read_dir(&volumes).unwrap().count(), 0);
+}
+
+#[test]
+fn a_pod_that_must_not_be_root_is_refused_as_root() {
+    let (world, _) = World::begin("root:1", 1);
+    world.wait("it is refused", |cluster| {
+        cluster.pods("default").iter().any(|pod| pod.status == "CreateContainerConfigError")
+    });
+    let story = world.story();
+    assert!(story.contains("runAsNonRoot and image will run as root"), "{story}");
+}
+
+#[test]
+fn a_suspended_kustomization_is_left_alone() {
+    let world = World::ready("good:1", 1);
+    let applied_by_root = |revision: &str| {
+        world.wait("the root is applied", |cluster| {
+            cluster.kustomization("flux-system").is_some_and(|info| info.applied == revision)
+        });
+    };
+    let attempted = || world.cluster.kustomization("app").map(|info| info.attempted).unwrap();
+    let text =
+        std::fs::read_to_string(world.dir.path().join("work/clusters/dev/app.yaml")).unwrap();
+    world.write(
+        "clusters/dev/app.yaml",
+        &text.replace("prune: true", "prune: true\n  suspend: true"),
+    );
+    applied_by_root(&world.push());
+    // An attempt at the commit that suspends may be under way still; those that come after it must
+    // not be attempted.
+    let second = world.deploy("good:2", 1);
+    applied_by_root(&second);
+    world.write("note.txt", "a commit later, an attempt at the one before would have begun");
+    let third = world.push();
+    applied_by_root(&third);
+    assert!(![second, third].contains(&attempted()), "the app is suspended");
+    assert_eq!(world.ask(), Ok("good:1".to_owned()));
+    world.write("clusters/dev/app.yaml", &text);
+    world.settle(&world.push());
+    world.wait("the second version answers", |_| world.ask() == Ok("good:2".to_owned()));
+}

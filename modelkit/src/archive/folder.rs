@@ -1,0 +1,196 @@
+//! Folders whose paths cannot lead out: every name is resolved beneath them, and through no
+//! symbolic link.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::Refused;
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+
+/// A folder that was opened once; what happens to its path afterwards does not matter.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder of the caller's choice; this path alone may lead through symbolic links.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let fd = rustix::fs::open(path, FOLDER, Mode::empty())
+            .map_err(|error| named("open folder", path, error))?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Where the folder was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a folder beneath this one; a symbolic link anywhere on the way is an error.
+    pub fn folder(&self, path: &str) -> io::Result<Self> {
+        let full = self.path.join(path);
+        match open_beneath(&self.fd, path) {
+            Ok(fd) => Ok(Self { fd, path: full }),
+            Err(error) => Err(named("open folder", &full, error)),
+        }
+    }
+
+    /// Opens a folder beneath this one, and makes it and its parents where they are missing.
+    pub fn create_folders(&self, path: &str) -> io::Result<Self> {
+        match self.folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let mut folder = None;
+        for end in ends {
+            let (parent, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
+            let within = folder.as_ref().unwrap_or(self);
+            debug_assert!(parent.is_empty() || within.path.ends_with(parent));
+            within.create_folder(name)?;
+            folder = Some(within.folder(name)?);
+        }
+        folder.map_or_else(|| self.folder("."), Ok)
+    }
+
+    fn create_folder(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(named("make folder", &self.path.join(name), error)),
+        }
+    }
+
+    /// Makes a file in this folder; it must not be there yet.
+    pub fn create_file(&self, name: &str, executable: bool) -> io::Result<std::fs::File> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
+        match rustix::fs::openat(&self.fd, name, flags, mode) {
+            Ok(fd) => Ok(fd.into()),
+            Err(error) => Err(named("make file", &self.path.join(name), error)),
+        }
+    }
+
+    /// Makes the file of an archive's entry, whose path ends in this folder.
+    pub(super) fn create_entry(
+        &self,
+        path: &str,
+        executable: bool,
+    ) -> Result<std::fs::File, Refused> {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        match self.create_file(name, executable) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let name = path.escape_debug().to_string();
+                Err(Refused::Entry { name, problem: "is there twice" })
+            }
+            made => Ok(made?),
+        }
+    }
+
+    /// What lies under a name in this folder, if anything; links are not followed.
+    pub fn kind(&self, name: &str) -> io::Result<Option<FileType>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(named("look at", &self.path.join(name), error)),
+        }
+    }
+
+    /// Moves an entry of another folder here, in place of a file of that name or as a new name.
+    pub fn take(&self, from: &Self, name: &str) -> io::Result<()> {
+        rustix::fs::renameat(&from.fd, name, &self.fd, name)
+            .map_err(|error| named("move into place", &self.path.join(name), error))
+    }
+}
+
+/// Puts a path into an error of the operating system.
+fn named(doing: &str, path: &Path, error: Errno) -> io::Error {
+    let source = io::Error::from(error);
+    io::Error::new(source.kind(), format!("cannot {doing} {}: {source}", path.display()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn open_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(folder, path, FOLDER, Mode::empty(), resolve) {
+        // Kernels before 5.6 do not have it; some sandboxes say EPERM for every call that they do
+        // not know.
+        Err(Errno::NOSYS | Errno::PERM) => walk_beneath(folder, path),
+        opened => opened,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn open_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    walk_beneath(folder, path)
+}
+
+/// Opens a folder name by name.
+fn walk_beneath(folder: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    if path.starts_with('/') {
+        return Err(Errno::XDEV);
+    }
+    let open = |within: &OwnedFd, name| {
+        rustix::fs::openat(within, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
+    };
+    let mut here = open(folder, ".")?;
+    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        if name == ".." {
+            return Err(Errno::XDEV);
+        }
+        here = open(&here, name)?;
+    }
+    Ok(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn both_ways_of_opening_refuse_what_leads_out() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+        symlink(outside.path(), root.path().join("out")).unwrap();
+        symlink("a", root.path().join("within")).unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        for open in [open_beneath, walk_beneath] {
+            assert!(open(&folder.fd, "a/b").is_ok());
+            assert!(open(&folder.fd, ".").is_ok());
+            for path in ["out", "within", "within/b", "..", "a/../..", "/", "/tmp", "missing"] {
+                assert!(open(&folder.fd, path).is_err(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn folders_are_made_with_their_parents() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        folder.create_folders("a/b/c").unwrap();
+        folder.create_folders("a/b/d").unwrap();
+        folder.create_folders("a").unwrap();
+        assert!(root.path().join("a/b/c").is_dir() && root.path().join("a/b/d").is_dir());
+    }
+
+    #[test]
+    fn no_folder_is_made_through_a_link() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        symlink(outside.path(), root.path().join("out")).unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        assert!(folder.create_folders("out/a").is_err());
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,32 @@
+//! The header that shows a registry a credential or a token.
+
+use std::time::{Duration, Instant};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::header::HeaderValue;
+
+/// A header value that a registry has asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Authorization {
+    pub(super) header: HeaderValue,
+    pub(super) until: Option<Instant>,
+    /// Whether a credential stands behind it, or it is anonymous.
+    pub(super) is_known: bool,
+}
+
+impl Authorization {
+    pub(super) fn new(scheme: &str, secret: &str, lifetime: Option<Duration>) -> Option<Self> {
+        let mut header = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
+        header.set_sensitive(true);
+        let until = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
+        Some(Self { header, until, is_known: true })
+    }
+
+    pub(super) fn basic(username: &str, password: &str) -> Option<Self> {
+        Self::new("Basic", &STANDARD.encode(format!("{username}:{password}")), None)
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}

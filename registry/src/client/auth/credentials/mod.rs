@@ -1,0 +1,51 @@
+//! What registries are shown who ask.
+
+use std::{collections::BTreeMap, fmt};
+
+mod entry;
+mod file;
+mod helper;
+
+pub use file::CredentialFile;
+
+/// A secret that a registry, or its token service, takes.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A user name and a password.
+    Basic {
+        /// The user name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A token that is exchanged for others (an identity token, or refresh token).
+    Identity(String),
+    /// A token that is shown as it is (a registry token).
+    Bearer(String),
+}
+
+/// Never shows the secret.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Basic { username, .. } => write!(f, "Basic({username}, …)"),
+            Self::Identity(_) => write!(f, "Identity(…)"),
+            Self::Bearer(_) => write!(f, "Bearer(…)"),
+        }
+    }
+}
+
+/// Knows the credentials of registries.
+pub trait Credentials: Send + Sync {
+    /// Returns the credential for a registry, `host` or `host:port` as references say it; for one of
+    /// its repositories, where there are others than for the whole.
+    /// It may take its time: it is called on a thread that may wait.
+    fn lookup(&self, registry: &str, repository: Option<&str>) -> Option<Credential>;
+}
+
+/// By the name of the registry, for a program that has them at hand.
+impl Credentials for BTreeMap<String, Credential> {
+    fn lookup(&self, registry: &str, _repository: Option<&str>) -> Option<Credential> {
+        self.get(registry).cloned()
+    }
+}

@@ -1,0 +1,102 @@
+//! A blob on its way to a registry: is it there, does an earlier upload go on, can it be had from a
+//! neighbour, and else it is sent.
+
+use super::{
+    resumable::ResumableUpload,
+    saved_session::SavedSession,
+    session::{Begun, Session, Status, Upload},
+};
+use crate::{
+    ClientError, Layout, Result,
+    client::{Direction, Event, Listener, Outcome, Repository, blocking::in_layout},
+    content::Descriptor,
+};
+
+/// A blob of at least this many bytes is worth being taken up by the next process, when this one is
+/// killed.
+const WORTH_REMEMBERING: u64 = 1024 * 1024;
+
+/// Brings a blob to a repository. Returns how it came there, and how many bytes were sent for it.
+/// `siblings` are other repositories of the registry that may have it.
+pub(crate) async fn push_blob(
+    layout: &Layout,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    siblings: &[String],
+    on: Listener<'_>,
+) -> Result<(Outcome, u64)> {
+    let digest = descriptor.digest();
+    // The size is checked before anything is said to the registry.
+    layout.open(descriptor).map(drop)?;
+    on(Event::BlobStarted { descriptor: descriptor.clone(), direction: Direction::Upload });
+    let upload = Upload { repository, layout, descriptor, on };
+    let (outcome, sent) = upload.run(siblings).await.map_err(|source| ClientError::Upload {
+        digest: digest.clone(),
+        repository: repository.shown(),
+        source: Box::new(source),
+    })?;
+    if outcome == Outcome::Transferred {
+        on(Event::BlobProgress { digest: digest.clone(), bytes: descriptor.size() });
+    }
+    on(Event::BlobDone { digest: digest.clone(), outcome });
+    Ok((outcome, sent))
+}
+
+impl Upload<'_> {
+    /// Brings the blob, unless it is there already or in one of `siblings`, other repositories of
+    /// the registry. Returns how it came there, and how many bytes were sent for it.
+    pub(super) async fn run(&self, siblings: &[String]) -> Result<(Outcome, u64)> {
+        if self.repository.has_blob(self.descriptor, "pull,push").await? {
+            return Ok((Outcome::Existing, 0));
+        }
+        let mut saved = self.saved().await?;
+        let session = match self.recall(&mut saved).await {
+            Some(session) => session,
+            None => {
+                let sibling = self.find_sibling(siblings).await;
+                match self.begin(sibling).await? {
+                    Begun::Session(session) => session,
+                    Begun::Mounted => return Ok((Outcome::Mounted, 0)),
+                }
+            }
+        };
+        Ok((Outcome::Transferred, ResumableUpload::new(self, session, saved).run().await?))
+    }
+
+    async fn saved(&self) -> Result<Option<SavedSession>> {
+        if self.descriptor.size() < WORTH_REMEMBERING || !self.quirks().can_resume {
+            return Ok(None);
+        }
+        let (repository, digest) = (self.repository.clone(), self.descriptor.digest().clone());
+        in_layout(self.layout, move |layout| SavedSession::open(layout, &repository, &digest)).await
+    }
+
+    /// Finds the session of an earlier process, if the registry still has something in it.
+    async fn recall(&self, saved: &mut Option<SavedSession>) -> Option<Session> {
+        let url = saved.as_mut()?.session()?;
+        match self.status(&url).await {
+            Ok(Status::Open(url, Some(offset))) if offset <= self.descriptor.size() => {
+                tracing::debug!(offset, "upload goes on where another process was");
+                Some(Session { url, offset, min_chunk: self.quirks().min_chunk })
+            }
+            Ok(Status::Open(url, _)) => {
+                self.cancel(&url).await;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Finds a repository that has the blob. Not being allowed to look is not an error: the blob is
+    /// then sent.
+    async fn find_sibling<'s>(&self, siblings: &'s [String]) -> Option<&'s str> {
+        for name in siblings.iter().take(3) {
+            let sibling =
+                Repository { registry: self.repository.registry.clone(), name: name.clone() };
+            if sibling.has_blob(self.descriptor, "pull").await.unwrap_or(false) {
+                return Some(name);
+            }
+        }
+        None
+    }
+}
