@@ -48,7 +48,7 @@ const PAGES: [(&str, &[&str]); 7] = [
 const STAND_INS: [(&str, &str); 3] = [
     ("registry.example.com", "$REGISTRY"),
     ("registry.example", "$REGISTRY"),
-    ("target/dist/kit-rs-runtime", KIT_RS),
+    ("~/kit-rs-runtime/bin/kit-rs", KIT_RS),
 ];
 
 /// What is not typed: Rust is compiled by the crate `docs`, the others are no commands.
