@@ -64,7 +64,7 @@ impl Report {
     /// Takes an error apart; a cause that only repeats what the line above says is left out.
     pub(crate) fn new(error: &anyhow::Error) -> Self {
         let given = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
-        let hint = given.or_else(|| error.chain().find_map(|cause| advice(cause.downcast_ref()?)));
+        let hint = given.or_else(|| error.chain().find_map(|cause| advice(of_registry(cause)?)));
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
             let line = cause.to_string();
@@ -77,6 +77,12 @@ impl Report {
         let error = if lines.is_empty() { "unknown error".to_owned() } else { lines.remove(0) };
         Self { error, causes: lines, hint, exit }
     }
+}
+
+/// An error of the registry's, which may stand boxed in another one of its own.
+fn of_registry<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a registry::Error> {
+    let boxed = || cause.downcast_ref::<Box<registry::Error>>().map(AsRef::as_ref);
+    cause.downcast_ref().or_else(boxed)
 }
 
 /// What to try next after an error of the local layout or a registry.

@@ -1,4 +1,5 @@
-//! The guide, whose Rust blocks are compiled and run as tests.
+//! The guide, and proof that it is true: each Rust block is compiled and run as a test here,
+//! the command lines are typed by `cli/tests/`.
 
 #[cfg(doctest)]
 mod guide {

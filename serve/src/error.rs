@@ -16,43 +16,16 @@ pub enum Error {
     /// The server is going away.
     #[error("cannot change the model: the server has stopped")]
     Stopped,
-    /// A file of the model folder.
+    /// The model folder is not one that can be served.
     #[cfg(feature = "engine")]
-    #[error("cannot read the model folder")]
-    Read {
-        /// Says the path and the cause.
-        #[from]
-        source: std::io::Error,
-    },
-    /// config.json is not what we can serve.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// The model is a base checkpoint.
     #[cfg(feature = "engine")]
-    #[error("cannot use {path}")]
-    Config {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: BoxError,
-    },
-    /// tokenizer.json is not what we can use.
-    #[cfg(feature = "engine")]
-    #[error("cannot use {path}")]
-    Tokenizer {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the tokenizer said.
-        #[source]
-        source: BoxError,
-    },
-    /// model.safetensors is not the model that config.json describes.
-    #[cfg(feature = "engine")]
-    #[error("cannot load the weights of {path}")]
-    Weights {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Names every tensor that is missing, unused or misshapen.
-        #[source]
-        source: BoxError,
+    #[error("the checkpoint in {} has no classifier yet: train it first", dir.display())]
+    NoClassifier {
+        /// The model folder.
+        dir: std::path::PathBuf,
     },
     /// The compute threads did not start.
     #[cfg(feature = "engine")]

@@ -1,9 +1,10 @@
 //! Fine-tunes a tiny checkpoint on four sentences and saves what came of it.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use kit_trainer::{Classifier, Dataset, DeviceKind, Event, TrainConfig};
+use kit_trainer::{Classifier, Columns, Dataset, DeviceKind, Event, TrainConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-distilbert");
@@ -17,21 +18,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ]}"#,
     )?;
 
-    let dataset = Dataset::read(&file)?;
+    let dataset = Dataset::read(&file, &Columns::default())?;
     let start =
         Classifier::load(&checkpoint, DeviceKind::Flex)?.with_labels(dataset.labels.clone(), 42);
     let split = dataset.aligned_to(start.labels())?.split(0.25, 42)?;
     let config = TrainConfig { epochs: 2, learning_rate: 1e-3, ..TrainConfig::default() };
-    let mut losses = Vec::new();
-    let (classifier, report) = kit_trainer::train(start, &split, &config, &mut |event| {
+    let losses = RefCell::new(Vec::new());
+    let (classifier, report) = kit_trainer::train(start, &split, &config, None, &|event| {
         if let Event::Epoch { train_loss, .. } = event {
-            losses.push(train_loss); // or a line on the screen
+            losses.borrow_mut().push(train_loss); // or a line on the screen
         }
         ControlFlow::Continue(()) // Break would cancel
     })?;
 
-    classifier.save(&folder.path().join("fine_tuned_model"))?;
-    assert_eq!((losses.len(), report.best().confusion.len()), (2, 2));
+    classifier.save(&folder.path().join("fine_tuned_model"), None)?;
+    assert_eq!((losses.borrow().len(), report.best().confusion.len()), (2, 2));
     let logits = classifier.classify(&["a wonderful mess"])?;
     assert_eq!(logits[0].len(), 2);
     Ok(())

@@ -1,6 +1,5 @@
 //! A checkpoint, its tokenizer and its labels: one value that classifies text.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,28 +7,18 @@ use std::path::Path;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
+use checkpoint::{Checkpoint, Config, Tokenizer, TokenizerFiles};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
-use crate::dataset::{are_numbers, numbered};
+use crate::dataset::are_numbers;
 use crate::device::DeviceKind;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
 use crate::error::{Error, Result};
-use crate::model_config::ModelConfig;
 use crate::random::{Purpose, normal, stream};
 use crate::report::sha256_text;
-use crate::tokenizer::TextTokenizer;
-use crate::vocabulary;
-use crate::weights::{self, Checkpoint};
-
-/// The tokenizer's files; they are carried from the checkpoint to the trained model as they are.
-const TOKENIZER_FILES: [&str; 5] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-];
+use crate::train::Listener;
+use crate::weights;
 
 /// Texts that are classified together; they are sorted by length before.
 const BATCH_SIZE: usize = 32;
@@ -38,12 +27,12 @@ const BATCH_SIZE: usize = 32;
 #[derive(Clone)]
 pub struct Classifier {
     pub(crate) network: DistilBertClassifier,
-    pub(crate) config: ModelConfig,
-    pub(crate) tokenizer: TextTokenizer,
+    pub(crate) config: Config,
+    pub(crate) tokenizer: Tokenizer,
     pub(crate) kind: DeviceKind,
     /// SHA-256 of the weights that were loaded.
     pub(crate) loaded: String,
-    pub(crate) files: BTreeMap<&'static str, Vec<u8>>,
+    pub(crate) files: TokenizerFiles,
 }
 
 impl Classifier {
@@ -52,48 +41,50 @@ impl Classifier {
     /// error that names it.
     /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
-        let mut config = ModelConfig::read(&dir.join("config.json"))?;
-        let mut files = tokenizer_files(dir)?;
-        add_tokenizer(&mut files, dir)?;
-        let tokenizer = TextTokenizer::parse(
-            files.get("tokenizer.json").map_or(&[], Vec::as_slice),
-            &dir.join("tokenizer.json"),
-            config.network.vocab_size,
-            config.network.max_position_embeddings,
-        )?;
-        let checkpoint = Checkpoint::read(dir, config.family)?;
-        if config.network.n_layers > checkpoint.n_tensors() {
-            let problem = format!(
-                "{} layers, and the weights are {} tensors",
-                config.network.n_layers,
-                checkpoint.n_tensors()
-            );
-            return Err(Error::UnsupportedModel { path: dir.join("config.json"), problem });
-        }
-        let loaded = checkpoint.digest.clone();
-        let head = head(&mut config, &checkpoint);
+        let Checkpoint { config, tensors } = Checkpoint::open(dir)?;
+        let files = TokenizerFiles::read(dir, &config)?;
+        let tokenizer = files.tokenizer(&config.network)?;
+        let mut hasher = Sha256::new();
+        tensors.files().for_each(|bytes| hasher.update(bytes));
+        let loaded = sha256_text(hasher);
+        let head = Head {
+            pre_classifier: tensors.get("pre_classifier.weight").is_some(),
+            n_labels: (!config.labels.is_empty()).then_some(config.labels.len()),
+        };
         let skeleton = DistilBertClassifier::skeleton(&config.network, head, &device.device());
-        let network = weights::fill(skeleton, checkpoint, config.family, &device.device())
-            .map_err(|problems| Error::Tensors { dir: dir.to_owned(), problems })?;
+        let network = weights::fill(skeleton, &tensors, &device.device());
         tracing::debug!(dir = %dir.display(), digest = %loaded, labels = config.labels.len(), "loaded a checkpoint");
         Ok(Self { network, config, tokenizer, kind: device, loaded, files })
     }
 
-    /// Writes the same kind of folder; `transformers` opens it.
+    /// Writes the same kind of folder, which `transformers` opens; `card` becomes its `README.md`.
     /// The same classifier gives the same bytes.
-    pub fn save(&self, dir: &Path) -> Result<()> {
-        let unwritten = |source| Error::SavedModel { dir: dir.to_owned(), source };
-        fs::create_dir_all(dir).map_err(unwritten)?;
-        for (name, bytes) in &self.files {
-            fs::write(dir.join(name), bytes).map_err(unwritten)?;
+    ///
+    /// The folder appears whole: it is written beside its place and takes it at the end. What is
+    /// there is replaced with all that is in it, and has to be [replaceable](is_replaceable).
+    pub fn save(&self, dir: &Path, card: Option<&str>) -> Result<()> {
+        if !is_replaceable(dir) {
+            return Err(Error::NotReplaced { dir: dir.to_owned() });
         }
-        fs::write(dir.join("config.json"), self.config.to_json()).map_err(unwritten)?;
-        let path = dir.join("model.safetensors");
-        weights::save(&self.network, self.config.family, &path)
-            .map_err(|source| Error::SavedWeights { path: path.clone(), source })?;
-        // Written for its owner only: it gets what the umask gave the others.
-        let permissions = fs::metadata(dir.join("config.json")).map_err(unwritten)?.permissions();
-        fs::set_permissions(path, permissions).map_err(unwritten)
+        let unwritten = |source| Error::SavedModel { dir: dir.to_owned(), source };
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(unwritten)?;
+        let beside = tempfile::Builder::new().prefix(".training-").tempdir_in(parent);
+        let beside = beside.map_err(unwritten)?;
+        let [fresh, replaced] = ["model", "replaced"].map(|name| beside.path().join(name));
+        checkpoint::write(&fresh, &self.config, &self.files, weights::saved(&self.network))?;
+        if let Some(card) = card {
+            fs::write(fresh.join("README.md"), card).map_err(unwritten)?;
+        }
+        if dir.exists() {
+            fs::rename(dir, &replaced).map_err(unwritten)?;
+        }
+        let moved = fs::rename(&fresh, dir);
+        if moved.is_err() && replaced.exists() {
+            fs::rename(&replaced, dir).map_err(unwritten)?;
+        }
+        moved.map_err(unwritten)
     }
 
     /// A classifier for these labels.
@@ -135,23 +126,23 @@ impl Classifier {
     /// Token ids: one row a text, special tokens included, cut to the longest that the network
     /// takes.
     pub fn tokenize<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
-        self.tokenizer.encode(texts)
+        Ok(self.tokenizer.encode_all(texts)?)
     }
 
     /// Logits: one row a text, in the order of the labels.
     pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
-        self.classify_told(texts, &mut |_| ControlFlow::Continue(()))
+        self.classify_heard(texts, &|_| ControlFlow::Continue(()))
     }
 
     /// The same; `on` hears after each batch how many texts are done, and ends it with
     /// [`Error::Cancelled`] when it answers `Break`.
-    pub fn classify_told<T: AsRef<str>>(
+    pub(crate) fn classify_heard<T: AsRef<str>>(
         &self,
         texts: &[T],
-        on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+        on: Listener<'_, usize>,
     ) -> Result<Vec<Vec<f32>>> {
         self.check_head()?;
-        let rows = self.tokenizer.encode(texts)?;
+        let rows = self.tokenizer.encode_all(texts)?;
         let device = self.kind.device();
         let mut n_done = 0;
         let logits = in_batches(&rows, |rows| {
@@ -168,7 +159,7 @@ impl Classifier {
     /// `sha256:` of the tokenizer's files.
     pub(crate) fn tokenizer_digest(&self) -> String {
         let mut hasher = Sha256::new();
-        for (name, bytes) in &self.files {
+        for (name, bytes) in self.files.iter() {
             hasher.update(format!("{name} {}\n", bytes.len()));
             hasher.update(bytes);
         }
@@ -208,6 +199,14 @@ impl fmt::Debug for Classifier {
     }
 }
 
+/// Whether [`Classifier::save`] may take a place: nothing is there, an empty folder or a model's.
+#[must_use]
+pub fn is_replaceable(dir: &Path) -> bool {
+    let is_model = || dir.join("config.json").is_file();
+    let is_empty = || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    !dir.exists() || is_model() || is_empty()
+}
+
 /// Takes token rows in batches of similar length; the answer has the order of the rows.
 pub(crate) fn in_batches(
     rows: &[Vec<u32>],
@@ -226,7 +225,7 @@ pub(crate) fn in_batches(
 /// Classifies the token rows of one batch.
 pub(crate) fn logits(
     network: &DistilBertClassifier,
-    config: &ModelConfig,
+    config: &Config,
     rows: &[&[u32]],
     device: &Device,
 ) -> Vec<Vec<f32>> {
@@ -234,57 +233,4 @@ pub(crate) fn logits(
     let values = network.forward(&batch, &config.network, &mut Dropout::off());
     let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
     values.chunks_exact(config.labels.len()).map(<[f32]>::to_vec).collect()
-}
-
-/// What of a head the checkpoint has; labels without names become `LABEL_0`, as in transformers.
-fn head(config: &mut ModelConfig, checkpoint: &Checkpoint) -> Head {
-    let pooler = weights::in_checkpoint(config.family, "pre_classifier.weight");
-    let classifier = checkpoint.shape("classifier.weight");
-    match classifier {
-        None => config.labels.clear(),
-        Some([n_labels, dim]) if config.labels.is_empty() && *dim == config.network.dim => {
-            config.labels = (0..*n_labels).map(numbered).collect();
-        }
-        Some(_) => (),
-    }
-    Head {
-        pre_classifier: checkpoint.shape(&pooler).is_some() || classifier.is_some(),
-        n_labels: classifier.map(|_| config.labels.len()).filter(|n_labels| *n_labels > 0),
-    }
-}
-
-/// Where there is only the old `vocab.txt`, `tokenizer.json` is made of it, and saved with the
-/// model.
-fn add_tokenizer(files: &mut BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> Result<()> {
-    if files.contains_key("tokenizer.json") {
-        return Ok(());
-    }
-    let path = dir.join("vocab.txt");
-    let unusable = |source| Error::TokenizerFile { path: path.clone(), source };
-    let Some(vocabulary) = files.get("vocab.txt") else {
-        let missing = std::io::Error::new(
-            std::io::ErrorKind::NotFound,
-            "there is no tokenizer.json and no vocab.txt",
-        );
-        return Err(Error::ModelFolder { dir: dir.to_owned(), source: missing });
-    };
-    let vocabulary = std::str::from_utf8(vocabulary).map_err(|error| unusable(error.into()))?;
-    let config = files.get("tokenizer_config.json").map(Vec::as_slice);
-    let made = vocabulary::tokenizer_json(vocabulary, config)
-        .map_err(|problem| unusable(problem.into()))?;
-    files.insert("tokenizer.json", made.into_bytes());
-    Ok(())
-}
-
-/// Those that are there.
-fn tokenizer_files(dir: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
-    let mut files = BTreeMap::new();
-    for name in TOKENIZER_FILES {
-        match fs::read(dir.join(name)) {
-            Ok(bytes) => drop(files.insert(name, bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
-            Err(source) => return Err(Error::ModelFolder { dir: dir.to_owned(), source }),
-        }
-    }
-    Ok(files)
 }

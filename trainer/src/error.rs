@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use checkpoint::Few;
+
 use crate::dataset::RowProblem;
-use crate::weights::TensorProblem;
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,66 +15,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file of the model folder cannot be read.
-    #[error("cannot read the model folder {}", dir.display())]
-    ModelFolder {
-        /// The folder.
+    /// The model folder cannot be read or written, or a text is not tokenized.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// What is there is not replaced by a model.
+    #[error("{} is there and is no model's folder", dir.display())]
+    NotReplaced {
+        /// The folder, or file.
         dir: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
     },
-    /// A JSON document of the model folder cannot be parsed.
-    #[error("cannot parse {}", path.display())]
-    ModelDocument {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The model is not one that this crate trains.
-    #[error("cannot use {}: {problem}", path.display())]
-    UnsupportedModel {
-        /// The file that says so.
-        path: PathBuf,
-        /// What is not supported.
-        problem: String,
-    },
-    /// The weights' file is damaged.
-    #[error("cannot parse the weights {}", path.display())]
-    WeightsFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: safetensors::SafeTensorError,
-    },
-    /// Tensors are missing, unknown or of another shape than `config.json` says.
-    #[error("the weights in {} do not fit its config.json: {}", dir.display(), List(problems))]
-    Tensors {
-        /// The model folder.
-        dir: PathBuf,
-        /// Every tensor that does not fit, by name.
-        problems: Vec<TensorProblem>,
-    },
-    /// `tokenizer.json` cannot be used.
-    #[error("cannot use the tokenizer {}", path.display())]
-    TokenizerFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A text cannot be turned into tokens.
-    #[error("cannot tokenize the texts")]
-    Tokenization {
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The classifier cannot be written.
+    /// The new folder cannot be moved to its place.
     #[error("cannot write the model folder {}", dir.display())]
     SavedModel {
         /// The folder.
@@ -81,15 +32,6 @@ pub enum Error {
         /// Why not.
         #[source]
         source: io::Error,
-    },
-    /// The weights cannot be written.
-    #[error("cannot write the weights {}", path.display())]
-    SavedWeights {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: safetensors::SafeTensorError,
     },
     /// The dataset cannot be read.
     #[error("cannot read the dataset")]
@@ -116,7 +58,7 @@ pub enum Error {
         problem: String,
     },
     /// The dataset has rows that cannot be used.
-    #[error("the dataset {} has rows that cannot be used: {}{}", path.display(), List(problems), Lines(problems))]
+    #[error("the dataset {} has rows that cannot be used: {}{}", path.display(), Few(problems), Lines(problems))]
     DatasetRows {
         /// The file.
         path: PathBuf,
@@ -213,33 +155,14 @@ pub enum Error {
     Cancelled,
 }
 
-/// Names the lines of those problems that [`List`] leaves out.
+/// Names the lines of those problems that [`Few`] leaves out.
 struct Lines<'a>(&'a [RowProblem]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.0.iter().skip(SHOWN).enumerate() {
+        for (n, problem) in self.0.iter().skip(Few::<RowProblem>::SHOWN).enumerate() {
             write!(f, "{}{}", if n == 0 { ", in lines " } else { ", " }, problem.line)?;
         }
         Ok(())
-    }
-}
-
-/// Problems that are shown with all that is known of them.
-const SHOWN: usize = 20;
-
-/// Shows the first few of many problems.
-struct List<'a, T>(&'a [T]);
-
-impl<T: fmt::Display> fmt::Display for List<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.0.iter().take(SHOWN).enumerate() {
-            let separator = if n == 0 { "" } else { "; " };
-            write!(f, "{separator}{problem}")?;
-        }
-        match self.0.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! What a classifier gets right.
 
-use std::ops::ControlFlow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
 use crate::dataset::Example;
 use crate::error::{Error, Result};
+use crate::train::Listener;
 
 /// How a classifier does on labelled text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,22 +80,32 @@ pub struct LabelScore {
     pub n_examples: usize,
 }
 
-/// Classifies the examples and compares.
-pub fn evaluate(classifier: &Classifier, examples: &[Example]) -> Result<Evaluation> {
-    let (evaluation, _) = evaluate_told(classifier, examples, &mut |_| ControlFlow::Continue(()))?;
-    Ok(evaluation)
-}
-
-/// The same, with the logits of each example; `on` hears after each batch how many examples are
-/// done, and ends it with [`Error::Cancelled`] when it answers `Break`.
-pub fn evaluate_told(
+/// Classifies the examples and compares; returns the logits of each example too.
+/// `on` hears after each batch how many examples are done, and ends it with [`Error::Cancelled`]
+/// when it answers `Break`.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::path::Path;
+///
+/// use kit_trainer::{Classifier, DeviceKind, Example, evaluate};
+///
+/// let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-distilbert");
+/// let classifier = Classifier::load(&dir, DeviceKind::Flex)?;
+/// let examples = [Example { text: "a wonderful film".to_owned(), label: 1 }];
+/// let (evaluation, logits) =
+///     evaluate(&classifier, &examples, &|_| ControlFlow::Continue(()))?;
+/// assert_eq!((evaluation.n_examples, logits.len()), (1, 1));
+/// # Ok::<(), kit_trainer::Error>(())
+/// ```
+pub fn evaluate(
     classifier: &Classifier,
     examples: &[Example],
-    on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    on: Listener<'_, usize>,
 ) -> Result<(Evaluation, Vec<Vec<f32>>)> {
     check_examples(examples, classifier.labels())?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-    let logits = classifier.classify_told(&texts, on)?;
+    let logits = classifier.classify_heard(&texts, on)?;
     Ok((measure(&logits, examples, classifier.labels()), logits))
 }
 

@@ -1,19 +1,4 @@
-//! Turns labelled text and a Hugging Face checkpoint into a fine-tuned classifier and a report of
-//! how it went.
-//!
-//! It knows nothing of HTTP, registries and Kitfiles: a model folder goes in, a model folder comes
-//! out.
-//!
-//! ```rust
-#![doc = include_str!("../examples/train.rs")]
-//! ```
-//!
-//! In reading order:
-//! - [`Dataset`], [`Example`], [`Split`]: labelled text, read and divided.
-//! - [`Classifier`]: a checkpoint, its tokenizer and its labels; loaded and saved strictly.
-//! - [`train`], [`TrainConfig`], [`Event`]: fine-tuning that repeats to the byte; [`train_kept`], [`Keep`]: that goes on after a kill.
-//! - [`evaluate`], [`Evaluation`]: what the classifier gets right.
-//! - [`Report`]: everything needed to tell how a model came to be.
+#![doc = include_str!("../README.md")]
 
 mod classifier;
 mod dataset;
@@ -22,22 +7,17 @@ mod distilbert;
 mod error;
 mod evaluate;
 mod isa;
-mod model_config;
 mod random;
 mod report;
-mod tokenizer;
 mod train;
 mod vectors;
-mod vocabulary;
 mod weights;
 
-pub use classifier::Classifier;
+pub use checkpoint::TensorProblem;
+pub use classifier::{Classifier, is_replaceable};
 pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
-pub use evaluate::{
-    Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate, evaluate_told,
-};
+pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
 pub use report::{DataSummary, EpochReport, Measured, Report};
-pub use train::{ClassWeights, Event, Keep, TrainConfig, train, train_kept};
-pub use weights::TensorProblem;
+pub use train::{ClassWeights, Event, Keep, Listener, TrainConfig, train};

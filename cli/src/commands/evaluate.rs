@@ -54,7 +54,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let classifier = Classifier::load(&source.dir, args.device)
         .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
     let columns = Columns { text: args.text_column, label: args.label_column };
-    let dataset = Dataset::read_columns(&args.dataset, &columns)?;
+    let dataset = Dataset::read(&args.dataset, &columns)?;
     if dataset.labels.len() <= classifier.labels().len()
         && dataset.labels[..] != classifier.labels()[..dataset.labels.len()]
         && dataset.labels.first().is_some_and(|label| label == "LABEL_0")
@@ -68,11 +68,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let dataset = dataset.aligned_to(classifier.labels())?;
     let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
-    let (evaluation, logits) =
-        trainer::evaluate_told(&classifier, &dataset.examples, &mut |n_done| {
-            bar.set_position(n_done as u64);
-            ui.interrupt().flow()
-        })?;
+    let (evaluation, logits) = trainer::evaluate(&classifier, &dataset.examples, &|n_done| {
+        bar.set_position(n_done as u64);
+        ui.interrupt().flow()
+    })?;
     bar.finish_and_clear();
     if let Some(path) = &args.predictions {
         write_predictions(path, &classifier, &dataset, logits)?;

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::{human_size, table};
 use crate::ui::Ui;
@@ -30,6 +31,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    if let Some(local) = args.repository.as_ref().filter(|it| args.remote && it.is_local()) {
+        return Err(asked_wrongly(format!(
+            "`{local}` names no registry to ask: write HOST/{local}"
+        )));
+    }
     let mut found = if args.remote { Vec::new() } else { local(&args, ui)? };
     if let Some(repository) = args.repository.as_ref().filter(|repository| !repository.is_local())
         && found.is_empty()

@@ -118,6 +118,11 @@ pub(crate) fn find(
     let is_here = match place {
         Place::Anywhere => here(reference, ui)?,
         Place::Local => Some(local(reference, ui)?),
+        Place::Remote if reference.is_local() => {
+            return Err(asked_wrongly(format!(
+                "`{reference}` names no registry to ask: write HOST/{reference}"
+            )));
+        }
         Place::Remote => None,
     };
     if let Some((layout, descriptor)) = is_here {

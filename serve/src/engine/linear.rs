@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use checkpoint::{Tensor, Tensors};
 use rayon::prelude::*;
 
 use super::kernels::{Block, Grid, Isa, LINE, Line, Rows, gelu};
-use super::weights::{Tensor, Weights};
+use super::model::tensor;
 
 /// One linear layer, or several side by side that read the same input.
 pub(super) struct Linear {
@@ -27,22 +28,28 @@ struct Panel {
 }
 
 /// What is done to the outputs while they are still in the cache.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Then {
     Nothing,
     Gelu,
+    Relu,
+}
+
+/// `max(x, 0)`; what is no number stays so.
+pub(super) fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 impl Linear {
     /// Loads `{name}.weight` and `{name}.bias` of each name. `n_out` is of each layer.
     pub(super) fn load(
         isa: Isa,
-        weights: &Weights,
+        tensors: &Tensors,
         names: &[&str],
         n_in: usize,
         n_out: usize,
     ) -> Self {
-        let sources: Vec<_> = names.iter().map(|name| Source::of(weights, name)).collect();
+        let sources: Vec<_> = names.iter().map(|name| Source::of(tensors, name)).collect();
         let per_layer = n_out.div_ceil(isa.width());
         let panel = |n: usize| {
             let (layer, first) = (n / per_layer, n % per_layer * isa.width());
@@ -104,8 +111,11 @@ impl Linear {
             for tile in isa.tiles(n_rows) {
                 let mut target = block.part(tile.clone(), 0..width);
                 isa.multiply(input.part(tile.clone()), lines, bias, &mut target);
-                if then == Then::Gelu {
-                    (0..tile.len()).for_each(|row| gelu(target.row(row)));
+                match then {
+                    Then::Nothing => (),
+                    Then::Gelu => (0..tile.len()).for_each(|row| gelu(target.row(row))),
+                    Then::Relu => (0..tile.len())
+                        .for_each(|row| target.row(row).iter_mut().for_each(|x| *x = relu(*x))),
                 }
             }
         };
@@ -134,10 +144,10 @@ struct Source {
 }
 
 impl Source {
-    fn of(weights: &Weights, name: &str) -> Self {
+    fn of(tensors: &Tensors, name: &str) -> Self {
         Self {
-            weight: weights.tensor(&format!("{name}.weight")),
-            bias: weights.tensor(&format!("{name}.bias")).floats(),
+            weight: tensor(tensors, &format!("{name}.weight")),
+            bias: tensor(tensors, &format!("{name}.bias")).floats(),
         }
     }
 }

@@ -2,29 +2,21 @@
 //! padding, without Python.
 
 mod attention;
-mod config;
 mod kernels;
 mod linear;
-mod map;
 mod model;
-mod names;
 mod pin;
 mod tokens;
-mod weights;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use fs_err::File;
+use checkpoint::{Checkpoint, Tokenizer, TokenizerFiles, golden};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use self::config::Config;
 use self::kernels::Isa;
 use self::model::{Model, Space};
-use self::names::Names;
-use self::tokens::Tokens;
-use self::weights::Weights;
 use crate::error::{Error, Result};
 use crate::predictor::{BoxError, Predictor, Prepared};
 
@@ -41,7 +33,7 @@ pub struct EngineOptions {
 /// Our own [`Predictor`].
 pub struct Engine {
     labels: Vec<String>,
-    tokens: Tokens,
+    tokenizer: Tokenizer,
     model: Model,
     isa: Isa,
     golden: Vec<(String, Vec<f32>)>,
@@ -51,33 +43,28 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads `config.json`, `tokenizer.json` and `model.safetensors` of a folder, and `golden.json`
-    /// where there is one (`{"texts": [..], "logits": [[..], ..]}`), which the first forward pass
-    /// is held to.
+    /// Loads a classifier's folder as [`checkpoint`] reads it, and its `golden.json` where there is
+    /// one (`{"texts": [..], "logits": [[..], ..]}`), which the first forward pass is held to.
     ///
-    /// Weights may be F32, F16 or BF16; they are computed in f32. A tensor missing, unused or
-    /// misshapen is an error that names it. The file of the weights must not be changed in place
-    /// while the engine lives: the word embeddings are read from it.
+    /// Weights are computed in f32, whatever they are stored as. A tensor missing, unknown or
+    /// misshapen is an error that names it. The files of the weights must not be changed in place
+    /// while the engine lives: the word embeddings are read from them.
     pub fn load(dir: &Path, options: &EngineOptions) -> Result<Self> {
-        let config = Config::read(dir)?;
-        let tokens = Tokens::read(dir, config.max_position_embeddings, config.vocab_size)?;
+        let Checkpoint { config, tensors } = Checkpoint::open(dir)?;
+        if config.labels.is_empty() {
+            return Err(Error::NoClassifier { dir: dir.to_owned() });
+        }
         let threads = threads(options)?;
-        let path = dir.join("model.safetensors");
-        let file = File::open(&path)?;
-        let refused = |source| Error::Weights { path: path.clone(), source };
-        let weights = Weights::read(map::map(&file)?).map_err(refused)?;
-        // A model without a classifier is told so below.
-        let n_labels = weights.n_rows("classifier.weight").unwrap_or(2);
-        let ignored = Names::of(config.family()).position_ids();
-        weights.check(&names::tensors(&config, n_labels), &ignored).map_err(refused)?;
-        let labels = config
-            .labels(n_labels)
-            .map_err(|source| Error::Config { path: dir.join("config.json"), source })?;
         let isa = Isa::detect();
-        let model = threads.install(|| Model::load(&weights, &config, n_labels, isa));
+        let (tokenizer, model) = threads.install(|| {
+            rayon::join(
+                || TokenizerFiles::read(dir, &config)?.tokenizer(&config.network),
+                || Model::load(&tensors, &config, isa),
+            )
+        });
         Ok(Self {
-            labels,
-            tokens,
+            labels: config.labels,
+            tokenizer: tokenizer?,
             model,
             isa,
             golden: golden(dir)?,
@@ -100,7 +87,7 @@ impl Predictor for Engine {
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
-        self.tokens.prepare(text)
+        tokens::prepare(&self.tokenizer, text)
     }
 
     fn predict(&self, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, BoxError> {
@@ -125,32 +112,6 @@ impl std::fmt::Debug for Engine {
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }
-}
-
-/// `golden.json` of a model folder, where there is one: texts, and the logits that whoever made the
-/// model got for them.
-#[derive(serde::Deserialize)]
-struct Golden {
-    texts: Vec<String>,
-    logits: Vec<Vec<f32>>,
-}
-
-fn golden(dir: &Path) -> Result<Vec<(String, Vec<f32>)>> {
-    let path = dir.join("golden.json");
-    let bytes = match fs_err::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let golden: Golden = serde_json::from_slice(&bytes)
-        .map_err(|source| Error::Config { path: path.clone(), source: source.into() })?;
-    if golden.texts.len() != golden.logits.len() {
-        return Err(Error::Config {
-            path,
-            source: "it has not as many rows of logits as texts".into(),
-        });
-    }
-    Ok(golden.texts.into_iter().zip(golden.logits).collect())
 }
 
 /// The compute threads. Rust's `available_parallelism` knows affinity and cgroup quotas.

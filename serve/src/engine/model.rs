@@ -3,14 +3,12 @@
 
 use std::ops::Range;
 
+use checkpoint::{Activation, Config, Network, Pooling, Tensor, Tensors};
 use rayon::prelude::*;
 
 use super::attention::Attention;
-use super::config::{Config, Family};
 use super::kernels::{Isa, LINE, Rows, add_and_norm};
-use super::linear::{Linear, Then};
-use super::names::Names;
-use super::weights::{Tensor, Weights};
+use super::linear::{Linear, Then, relu};
 
 /// Rows that one thread takes at a time in elementwise loops.
 const PIECE: usize = 16;
@@ -24,7 +22,7 @@ pub(super) struct Model {
     layers: Vec<Layer>,
     /// BERT calls it its pooler.
     pre_classifier: Linear,
-    activation: fn(f32) -> f32,
+    pooling: fn(f32) -> f32,
     classifier: Linear,
     dim: usize,
 }
@@ -32,34 +30,38 @@ pub(super) struct Model {
 impl Model {
     /// Loads all but the word embeddings, whose rows stay in their file until they are asked for.
     /// Mapped pages are given back layer by layer, so that weights are never in memory twice.
-    pub(super) fn load(weights: &Weights, config: &Config, n_labels: usize, isa: Isa) -> Self {
-        let (names, dim) = (Names::of(config.family()), config.dim);
-        let embedding = |name: &str| weights.tensor(&format!("{}.{name}.weight", names.embeddings));
-        let mut position_embeddings = embedding("position_embeddings").floats();
-        if names.has_token_types {
+    pub(super) fn load(tensors: &Tensors, config: &Config, isa: Isa) -> Self {
+        let &Network { dim, n_layers, type_vocab_size, pooling, .. } = &config.network;
+        let embedding = |kind: &str| {
+            tensor(tensors, &format!("distilbert.embeddings.{kind}_embeddings.weight"))
+        };
+        let mut position_embeddings = embedding("position").floats();
+        if type_vocab_size > 0 {
             let mut first_type = vec![0.0; dim];
-            embedding("token_type_embeddings").read(0, &mut first_type);
+            embedding("token_type").read(0, &mut first_type);
             position_embeddings
                 .iter_mut()
                 .zip(first_type.iter().cycle())
                 .for_each(|(x, of_type)| *x += of_type);
         }
         let layer = |n: usize| {
-            let layer = Layer::load(weights, &names.layer(n), config, isa);
-            weights.give_pages_back();
+            let name = format!("distilbert.transformer.layer.{n}");
+            let layer = Layer::load(tensors, &name, &config.network, isa);
+            tensors.give_pages_back();
             layer
         };
+        let norm = "distilbert.embeddings.LayerNorm";
         Self {
-            word_embeddings: embedding("word_embeddings"),
+            word_embeddings: embedding("word"),
             position_embeddings,
-            layer_norm: Norm::load(weights, &format!("{}.LayerNorm", names.embeddings), config),
-            layers: (0..config.n_layers()).map(layer).collect(),
-            pre_classifier: Linear::load(isa, weights, &[names.pre_classifier], dim, dim),
-            activation: match config.family() {
-                Family::DistilBert => |x| if x < 0.0 { 0.0 } else { x },
-                Family::Bert => f32::tanh,
+            layer_norm: Norm::load(tensors, norm, &config.network),
+            layers: (0..n_layers).map(layer).collect(),
+            pre_classifier: Linear::load(isa, tensors, &["pre_classifier"], dim, dim),
+            pooling: match pooling {
+                Pooling::Relu => relu,
+                Pooling::Tanh => f32::tanh,
             },
-            classifier: Linear::load(isa, weights, &["classifier"], dim, n_labels),
+            classifier: Linear::load(isa, tensors, &["classifier"], dim, config.labels.len()),
             dim,
         }
     }
@@ -80,7 +82,7 @@ impl Model {
             dim,
             Then::Nothing,
         );
-        mixed.iter_mut().for_each(|x| *x = (self.activation)(*x));
+        mixed.iter_mut().for_each(|x| *x = (self.pooling)(*x));
         let n_labels = self.classifier.n_out();
         self.classifier.apply(
             Rows::new(mixed, texts.len(), dim, dim),
@@ -105,6 +107,11 @@ impl Model {
             }
         });
     }
+}
+
+/// A tensor of the network, which a checkpoint has.
+pub(super) fn tensor(tensors: &Tensors, name: &str) -> Tensor {
+    tensors.get(name).expect("a checkpoint has all tensors of its network")
 }
 
 /// The rows of each text in the packed matrix.
@@ -138,27 +145,31 @@ struct Layer {
     out_lin: Linear,
     sa_layer_norm: Norm,
     lin1: Linear,
+    activation: Then,
     lin2: Linear,
     output_layer_norm: Norm,
 }
 
 impl Layer {
-    fn load(weights: &Weights, layer: &str, config: &Config, isa: Isa) -> Self {
-        let (names, &Config { dim, hidden_dim, n_heads, .. }) =
-            (Names::of(config.family()), config);
+    fn load(tensors: &Tensors, layer: &str, network: &Network, isa: Isa) -> Self {
+        let &Network { dim, hidden_dim, n_heads, activation, .. } = network;
         let name = |part: &str| format!("{layer}.{part}");
-        let [q, k, v] = [names.q_lin, names.k_lin, names.v_lin].map(name);
+        let [q, k, v] = ["q", "k", "v"].map(|part| name(&format!("attention.{part}_lin")));
         let linear = |part: &str, n_in: usize, n_out: usize| {
-            Linear::load(isa, weights, &[&name(part)], n_in, n_out)
+            Linear::load(isa, tensors, &[&name(part)], n_in, n_out)
         };
         Self {
-            qkv: Linear::load(isa, weights, &[&q, &k, &v], dim, dim),
+            qkv: Linear::load(isa, tensors, &[&q, &k, &v], dim, dim),
             attention: Attention { isa, dim, n_heads },
-            out_lin: linear(names.out_lin, dim, dim),
-            sa_layer_norm: Norm::load(weights, &name(names.sa_layer_norm), config),
-            lin1: linear(names.lin1, dim, hidden_dim),
-            lin2: linear(names.lin2, hidden_dim, dim),
-            output_layer_norm: Norm::load(weights, &name(names.output_layer_norm), config),
+            out_lin: linear("attention.out_lin", dim, dim),
+            sa_layer_norm: Norm::load(tensors, &name("sa_layer_norm"), network),
+            lin1: linear("ffn.lin1", dim, hidden_dim),
+            activation: match activation {
+                Activation::Gelu => Then::Gelu,
+                Activation::Relu => Then::Relu,
+            },
+            lin2: linear("ffn.lin2", hidden_dim, dim),
+            output_layer_norm: Norm::load(tensors, &name("output_layer_norm"), network),
         }
     }
 
@@ -200,7 +211,7 @@ impl Layer {
         self.out_lin.apply(Rows::new(context, n_rows, dim, dim), mixed, dim, Then::Nothing);
         self.sa_layer_norm.apply(hidden, mixed);
         let (hidden_dim, stride) = (self.lin2.n_in(), uneven(self.lin2.n_in()));
-        self.lin1.apply(Rows::new(hidden, n_rows, dim, dim), wide, stride, Then::Gelu);
+        self.lin1.apply(Rows::new(hidden, n_rows, dim, dim), wide, stride, self.activation);
         self.lin2.apply(Rows::new(wide, n_rows, hidden_dim, stride), mixed, dim, Then::Nothing);
         self.output_layer_norm.apply(hidden, mixed);
     }
@@ -220,10 +231,10 @@ struct Norm {
 }
 
 impl Norm {
-    fn load(weights: &Weights, name: &str, config: &Config) -> Self {
+    fn load(tensors: &Tensors, name: &str, network: &Network) -> Self {
         let [weight, bias] =
-            ["weight", "bias"].map(|part| weights.tensor(&format!("{name}.{part}")).floats());
-        Self { weight, bias, epsilon: config.layer_norm_eps }
+            ["weight", "bias"].map(|part| tensor(tensors, &format!("{name}.{part}")).floats());
+        Self { weight, bias, epsilon: network.layer_norm_eps as f32 }
     }
 
     /// `hidden` becomes the norm of `hidden + residual`; both `[any, dim]`.

@@ -1,11 +1,16 @@
 //! Comma-separated values, as RFC 4180 has them: quotes may hold separators, line ends and doubled
 //! quotes.
 
+use csv::{Reader, ReaderBuilder, StringRecord};
+
 use super::rows::{Cell, Columns, Row};
 
 /// What separates the cells: a comma, or a tab in `.tsv`.
-pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Vec<Row>, String> {
-    let mut records = Records { rest: text, separator, line: 1 };
+pub(super) fn parse(text: &str, separator: u8, columns: &Columns) -> Result<Vec<Row>, String> {
+    let mut builder = ReaderBuilder::new();
+    builder.delimiter(separator).flexible(true).has_headers(false);
+    let mut records =
+        Records { reader: builder.from_reader(text.as_bytes()), text, separator: separator.into() };
     let Some((_, header)) = records.next() else { return Err("it has no header".to_owned()) };
     let header = header?;
     let place = |name: &str| {
@@ -23,26 +28,25 @@ pub(super) fn parse(text: &str, separator: char, columns: &Columns) -> Result<Ve
                 } else {
                     ""
                 };
-                Err(format!("it has no column {name:?}, only {}{hint}", header.join(", ")))
+                Err(format!(
+                    "it has no column {name:?}, only {}{hint}",
+                    header.iter().collect::<Vec<_>>().join(", ")
+                ))
             }
         }
     };
     let places = [place(&columns.text)?, place(&columns.label)?];
-    let row = |(line, record): (usize, Result<Vec<String>, String>)| {
-        Row::new(line, record.and_then(|record| cells(record, &places, header.len())))
+    let row = |(line, record): (usize, Result<StringRecord, String>)| {
+        Row::new(line, record.and_then(|record| cells(&record, places, header.len())))
     };
     Ok(records.map(row).collect())
 }
 
-fn cells(
-    mut record: Vec<String>,
-    places: &[usize; 2],
-    n_columns: usize,
-) -> Result<[Cell; 2], String> {
+fn cells(record: &StringRecord, places: [usize; 2], n_columns: usize) -> Result<[Cell; 2], String> {
     if record.len() != n_columns {
         return Err(format!("it has {} cells, and the header has {n_columns}", record.len()));
     }
-    let [text, label] = places.map(|place| std::mem::take(&mut record[place]));
+    let [text, label] = places.map(|place| record[place].to_owned());
     let label = label.trim().to_owned();
     let is_number = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
     Ok([Cell::Text(text), if is_number { Cell::Number(label) } else { Cell::Text(label) }])
@@ -50,92 +54,57 @@ fn cells(
 
 /// Records, each with the line that it begins in, from 1. Empty lines are none.
 struct Records<'a> {
-    rest: &'a str,
+    reader: Reader<&'a [u8]>,
+    text: &'a str,
     separator: char,
-    line: usize,
 }
 
 impl Iterator for Records<'_> {
-    type Item = (usize, Result<Vec<String>, String>);
+    type Item = (usize, Result<StringRecord, String>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(rest) =
-            self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'))
-        {
-            self.rest = rest;
-            self.line += 1;
-        }
-        if self.rest.is_empty() {
+        let mut record = StringRecord::new();
+        let (start, line) = self.place();
+        let is_there = self.reader.read_record(&mut record);
+        if !is_there.expect("text in memory is UTF-8, and a row has any number of cells") {
             return None;
         }
-        let line = self.line;
-        Some((line, self.record()))
+        let found = &self.text[start..self.place().0];
+        let begun = found.trim_start_matches(['\r', '\n']);
+        let n_empty = found[..found.len() - begun.len()].matches('\n').count();
+        let record =
+            misquoted(begun, self.separator).map_or(Ok(record), |problem| Err(problem.to_owned()));
+        Some((line + n_empty, record))
     }
 }
 
 impl Records<'_> {
-    fn record(&mut self) -> Result<Vec<String>, String> {
-        let mut cells = Vec::new();
-        loop {
-            let cell = if self.rest.starts_with('"') { self.quoted()? } else { self.plain() };
-            cells.push(cell);
-            if let Some(rest) = self.rest.strip_prefix(self.separator) {
-                self.rest = rest;
-                continue;
-            }
-            let after = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'));
-            match after {
-                Some(rest) => {
-                    self.rest = rest;
-                    self.line += 1;
-                }
-                None if self.rest.is_empty() => (),
-                None => {
-                    self.skip_line();
-                    return Err("there is text after a closing quote".to_owned());
-                }
-            }
-            return Ok(cells);
-        }
+    /// The byte, and the line from 1, that is next.
+    fn place(&self) -> (usize, usize) {
+        let position = self.reader.position();
+        let whole = |n: u64| usize::try_from(n).expect("a place in memory");
+        (whole(position.byte()), whole(position.line()))
     }
+}
 
-    fn plain(&mut self) -> String {
-        let ends = |c: char| c == self.separator || c == '\n';
-        let (cell, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
-        self.rest = rest;
-        let is_line_end = rest.is_empty() || rest.starts_with('\n');
-        match cell.strip_suffix('\r') {
-            Some(cell) if is_line_end => cell.to_owned(),
-            _ => cell.to_owned(),
-        }
-    }
-
-    fn quoted(&mut self) -> Result<String, String> {
-        let mut cell = String::new();
-        let mut rest = &self.rest[1..];
-        loop {
-            let Some(end) = rest.find('"') else {
-                self.rest = "";
-                return Err("a quote is never closed".to_owned());
+/// What `csv` forgives in a record: a quote that is never closed, and text behind one that is.
+fn misquoted(record: &str, separator: char) -> Option<&'static str> {
+    let mut rest = record;
+    loop {
+        if let Some(mut quoted) = rest.strip_prefix('"') {
+            rest = loop {
+                let Some((_, behind)) = quoted.split_once('"') else {
+                    return Some("a quote is never closed");
+                };
+                match behind.strip_prefix('"') {
+                    Some(more) => quoted = more,
+                    None => break behind,
+                }
             };
-            cell.push_str(&rest[..end]);
-            rest = &rest[end + 1..];
-            match rest.strip_prefix('"') {
-                Some(more) => {
-                    cell.push('"');
-                    rest = more;
-                }
-                None => break,
+            if !rest.is_empty() && !rest.starts_with([separator, '\r', '\n']) {
+                return Some("there is text after a closing quote");
             }
         }
-        self.line += cell.matches('\n').count();
-        self.rest = rest;
-        Ok(cell)
-    }
-
-    fn skip_line(&mut self) {
-        let end = self.rest.find('\n').map_or(self.rest.len(), |end| end + 1);
-        self.line += usize::from(end > 0);
-        self.rest = &self.rest[end..];
+        (_, rest) = rest.split_once(separator)?;
     }
 }

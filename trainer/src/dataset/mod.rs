@@ -44,18 +44,26 @@ impl Dataset {
     /// A label is a text or a number from 0, the same kind throughout.
     /// Texts are sorted and numbered; numbers become `LABEL_0`, `LABEL_1`, and so on, as in
     /// transformers. Rows that cannot be used are an error that names each of them by its line.
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::read_columns(path, &Columns::default())
-    }
-
-    /// The same, with text and label in other columns.
-    pub fn read_columns(path: &Path, columns: &Columns) -> Result<Self> {
+    ///
+    /// ```
+    /// use kit_trainer::{Columns, Dataset};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = folder.path().join("reviews.csv");
+    /// std::fs::write(&file, "review,label\na wonderful film,good\n\"dull, and long\",bad\n")?;
+    /// let columns = Columns { text: "review".to_owned(), ..Columns::default() };
+    /// let dataset = Dataset::read(&file, &columns)?;
+    /// assert_eq!(dataset.labels, ["bad", "good"]);
+    /// assert_eq!((dataset.examples[1].text.as_str(), dataset.examples[1].label), ("dull, and long", 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(path: &Path, columns: &Columns) -> Result<Self> {
         let extension =
             path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let refuse = |problem: String| Error::DatasetFormat { path: path.to_owned(), problem };
         let rows = match extension.to_ascii_lowercase().as_str() {
-            "csv" => csv::parse(&text(path)?, ',', columns).map_err(refuse)?,
-            "tsv" => csv::parse(&text(path)?, '\t', columns).map_err(refuse)?,
+            "csv" => csv::parse(&text(path)?, b',', columns).map_err(refuse)?,
+            "tsv" => csv::parse(&text(path)?, b'\t', columns).map_err(refuse)?,
             #[cfg(feature = "parquet")]
             "parquet" => parquet::read(path, columns).map_err(refuse)?,
             #[cfg(not(feature = "parquet"))]

@@ -1,6 +1,6 @@
 //! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that
 //! a file loads itself. BERT is the same encoder with one more embedding and other names, which
-//! `weights::names` translates.
+//! `checkpoint` translates.
 //!
 //! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in
 //! `transformers`. Hidden states are `[batch * seq, dim]` throughout, and on flex without padding:
@@ -18,11 +18,10 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
+use checkpoint::{Activation, Network, Pooling};
 
 pub(crate) use batch::Batch;
 pub(crate) use dropout::Dropout;
-
-use crate::model_config::{Activation, Network, Pooling};
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.
 #[derive(Module, Debug)]

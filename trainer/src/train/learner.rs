@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
+use checkpoint::Network;
 
 use super::TrainConfig;
 use super::adamw::{AdamW, NamedGradients, StepOptions};
@@ -14,7 +15,6 @@ use crate::classifier::Classifier;
 use crate::dataset::Split;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout};
 use crate::error::{Error, Result};
-use crate::model_config::Network;
 use crate::weights::TensorName;
 
 /// Weights that learn, and all that changes with them.
@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::device::DeviceKind;
-    use crate::weights::{in_checkpoint, transposed};
+    use crate::weights::transposed;
 
     /// The first step's gradients against PyTorch's, which `testdata/make.py` wrote down.
     fn check_gradients(fixture: &str, kind: DeviceKind) {
@@ -213,7 +213,7 @@ mod tests {
         let labels: Vec<usize> =
             serde_json::from_value(golden["training"]["labels"].clone()).expect("labels");
         let classifier = Classifier::load(&folder, kind).expect("it loads");
-        let rows = classifier.tokenizer.encode(&texts).expect("tokenized");
+        let rows = classifier.tokenize(&texts).expect("tokenized");
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let config = TrainConfig { dropout: Some(0.0), ..TrainConfig::default() };
         let learner = Learner::new(&classifier, &Split::default(), &config, 10);
@@ -229,7 +229,7 @@ mod tests {
         let theirs = SafeTensors::deserialize(&bytes).expect("safetensors");
         assert_eq!(gradients.iter().count(), theirs.len());
         for (name, ours) in gradients.iter() {
-            let name = &in_checkpoint(classifier.config.family, name);
+            let name = &classifier.config.family.tensor_name(name);
             let tensor = theirs.tensor(name).expect("the same names");
             let values =
                 tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));

@@ -23,7 +23,7 @@ pub use config::TrainConfig;
 use learner::Learner;
 pub use loss::ClassWeights;
 pub use state::Keep;
-use state::Keeper;
+use state::StateFolder;
 use task::Task;
 
 /// What happens while training.
@@ -78,35 +78,29 @@ pub enum Event {
     },
 }
 
+/// Whoever listens; `Break` stops the work.
+pub type Listener<'a, E = Event> = &'a dyn Fn(E) -> ControlFlow<()>;
+
 /// Fine-tunes a classifier and returns it as it was after its best epoch: the highest accuracy,
 /// then the lowest loss.
 ///
 /// The same start, data and config give the same weights, for any number of threads.
+/// `keep` names a folder in which the state of the training is kept: when it is interrupted, it can
+/// go on from there, and ends with the same weights as one that was not.
 /// `on` hears of every step; when it answers `Break`, training ends with [`Error::Cancelled`].
 pub fn train(
     start: Classifier,
     data: &Split,
     config: &TrainConfig,
-    on: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<(Classifier, Report)> {
-    train_kept(start, data, config, None, on)
-}
-
-/// The same, with a folder in which the state of the training is kept: when it is interrupted, it
-/// can go on from there, and ends with the same weights as one that was not.
-pub fn train_kept(
-    start: Classifier,
-    data: &Split,
-    config: &TrainConfig,
     keep: Option<&Keep>,
-    on: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    on: Listener<'_>,
 ) -> Result<(Classifier, Report)> {
     config.check(start.labels().len(), start.config.network.n_layers, start.kind)?;
     let task = Task::new(&start, data, config)?;
-    let keeper = keep.map(|keep| Keeper::new(keep, &start, data, config)).transpose()?;
+    let state = keep.map(|keep| StateFolder::new(keep, &start, data, config)).transpose()?;
     let mut run = Run::new(Learner::new(&start, data, config, task.n_steps()));
     if let Some(restored) =
-        keeper.as_ref().map(|keeper| keeper.restore(&run, &start)).transpose()?.flatten()
+        state.as_ref().map(|state| state.restore(&run, &start)).transpose()?.flatten()
     {
         run = restored;
     }
@@ -114,13 +108,13 @@ pub fn train_kept(
     let n_done = run.learner.losses.len();
     tell(on, Event::Started { n_train, n_validation, n_steps: task.n_steps(), n_done })?;
     while !run.is_over(config) {
-        run = task.train_epoch(run, keeper.as_ref(), on)?;
+        run = task.train_epoch(run, state.as_ref(), on)?;
         let measured = task.measure_epoch(&mut run, on);
         // Measuring that was interrupted is done again.
-        if let Some(keeper) =
-            keeper.as_ref().filter(|_| matches!(measured, Ok(()) | Err(Error::Cancelled)))
+        if let Some(state) =
+            state.as_ref().filter(|_| matches!(measured, Ok(()) | Err(Error::Cancelled)))
         {
-            keeper.save(&run)?;
+            state.save(&run)?;
         }
         measured?;
         let EpochReport { epoch, train_loss, evaluation, .. } =
@@ -222,6 +216,6 @@ impl Best {
     }
 }
 
-fn tell(on: &mut dyn FnMut(Event) -> ControlFlow<()>, event: Event) -> Result<()> {
+fn tell(on: Listener<'_>, event: Event) -> Result<()> {
     if on(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }

@@ -59,7 +59,7 @@ struct BestRest {
 }
 
 /// A folder for the state of one certain training.
-pub(super) struct Keeper {
+pub(super) struct StateFolder {
     dir: PathBuf,
     pub(super) every: usize,
     identity: BTreeMap<String, String>,
@@ -87,7 +87,7 @@ impl Keep {
     }
 }
 
-impl Keeper {
+impl StateFolder {
     pub(super) fn new(
         keep: &Keep,
         start: &Classifier,
@@ -102,16 +102,16 @@ impl Keeper {
             Err(TryLockError::WouldBlock) => return Err(Error::TrainingUnderWay { path: dir }),
             Err(TryLockError::Error(error)) => return Err(unkept(&dir, error)),
         }
-        let keeper = Self {
+        let folder = Self {
             identity: identity(start, data, config),
             dir,
             every: keep.every.max(1),
             _lock: lock,
         };
         if !keep.resume {
-            keeper.clear()?;
+            folder.clear()?;
         }
-        Ok(keeper)
+        Ok(folder)
     }
 
     /// Writes where the training is.
@@ -178,7 +178,7 @@ impl Keeper {
                 .map_err(|name| unkept(&path, format!("{name} is missing or of another size")))?;
             let [accuracy, loss] = best.key.map(f64::from_bits);
             let evaluation = Evaluation { accuracy, loss, ..best.evaluation };
-            Ok(Best { epoch: best.epoch, evaluation, network })
+            Ok::<_, Error>(Best { epoch: best.epoch, evaluation, network })
         });
         Ok(Some(Run {
             learner: fresh.learner.restored(network, first, second, losses),

@@ -1,25 +1,24 @@
 //! The texts of a training, passed over again and again.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use checkpoint::{Config, Tokenizer};
 
 use super::learner::{Labelled, Learner};
-use super::state::Keeper;
+use super::state::StateFolder;
 use super::threads::Threads;
-use super::{Event, Run, TrainConfig, order, tell};
+use super::{Event, Listener, Run, TrainConfig, order, tell};
 use crate::classifier::{Classifier, in_batches, logits};
 use crate::dataset::{Example, Split};
 use crate::error::{Error, Result};
 use crate::evaluate::{check_examples, measure};
-use crate::model_config::ModelConfig;
 use crate::report::{EpochReport, Measured};
 
 /// What does not change while training.
 pub(super) struct Task<'a> {
     config: &'a TrainConfig,
-    model: ModelConfig,
+    model: Config,
     device: Device,
     pub(super) threads: Threads,
     train: Texts<'a>,
@@ -51,17 +50,16 @@ impl<'a> Task<'a> {
         };
         check_examples(measured, start.labels())?;
         let tokenizer = &start.tokenizer;
-        let longest = config.max_length.min(start.config.network.max_position_embeddings);
-        let texts = |examples: &'a [Example], tokenizer: &crate::tokenizer::TextTokenizer| {
+        let texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
             let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-            Ok(Texts { examples, rows: tokenizer.encode(&texts)? })
+            Ok::<_, Error>(Texts { examples, rows: tokenizer.encode_all(&texts)? })
         };
         Ok(Self {
             config,
             model: start.config.clone(),
             device: start.kind.device(),
             threads: Threads::new(config.threads)?,
-            train: texts(&data.train, &tokenizer.cut_to(longest)?)?,
+            train: texts(&data.train, &tokenizer.cut_to(config.max_length)?)?,
             measured: texts(measured, tokenizer)?,
             measured_on,
         })
@@ -77,8 +75,8 @@ impl<'a> Task<'a> {
     pub(super) fn train_epoch(
         &self,
         mut run: Run,
-        keeper: Option<&Keeper>,
-        on: &mut dyn FnMut(Event) -> ControlFlow<()>,
+        state: Option<&StateFolder>,
+        on: Listener<'_>,
     ) -> Result<Run> {
         let lengths: Vec<usize> = self.train.rows.iter().map(Vec::len).collect();
         let batches = order::batches(&lengths, self.config.batch_size, self.config.seed, run.epoch);
@@ -106,10 +104,10 @@ impl<'a> Task<'a> {
                 },
             );
             // Who asks politely loses nothing.
-            if let Some(keeper) =
-                keeper.filter(|keeper| told.is_err() || n_done.is_multiple_of(keeper.every))
+            if let Some(state) =
+                state.filter(|state| told.is_err() || n_done.is_multiple_of(state.every))
             {
-                keeper.save(&run)?;
+                state.save(&run)?;
             }
             told?;
         }
@@ -117,11 +115,7 @@ impl<'a> Task<'a> {
     }
 
     /// Measures what an epoch brought.
-    pub(super) fn measure_epoch(
-        &self,
-        run: &mut Run,
-        on: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<()> {
+    pub(super) fn measure_epoch(&self, run: &mut Run, on: Listener<'_>) -> Result<()> {
         let began = Instant::now();
         let network = run.learner.network();
         let (n_texts, mut n_done) = (self.measured.rows.len(), 0);

@@ -1,7 +1,5 @@
-//! Weights between safetensors files and the network, by the names of its fields.
+//! Weights between a checkpoint's tensors and the network, by the names of its fields.
 
-mod checkpoint;
-mod names;
 mod raw;
 mod save;
 
@@ -9,100 +7,40 @@ use std::fmt;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use checkpoint::Tensors;
 
-pub(crate) use checkpoint::Checkpoint;
-pub(crate) use names::in_checkpoint;
 pub(crate) use raw::{values, with_values};
-pub(crate) use save::save;
+pub(crate) use save::saved;
 
 use crate::distilbert::DistilBertClassifier;
-use crate::model_config::Family;
 
-/// A tensor that does not fit the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TensorProblem {
-    /// The model needs it, and it is not there.
-    Missing(String),
-    /// It is there, and the model has no place for it.
-    Unused(String),
-    /// It is there twice, under one name or under an old and a new one.
-    Duplicate(String),
-    /// It has another shape than the model needs.
-    Shape {
-        /// The tensor's name.
-        name: String,
-        /// What the model needs.
-        expected: Vec<usize>,
-        /// What the file has.
-        found: Vec<usize>,
-    },
-    /// Its elements are not floating-point numbers.
-    ElementType {
-        /// The tensor's name.
-        name: String,
-        /// The elements' type.
-        found: String,
-    },
-}
-
-impl fmt::Display for TensorProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(name) => write!(f, "{name} is missing"),
-            Self::Unused(name) => write!(f, "{name} is unknown"),
-            Self::Duplicate(name) => write!(f, "{name} is there twice"),
-            Self::Shape { name, expected, found } => {
-                write!(f, "{name} has shape {found:?} instead of {expected:?}")
-            }
-            Self::ElementType { name, found } => write!(f, "{name} has elements of type {found}"),
-        }
-    }
-}
-
-/// Moves every tensor of the checkpoint to its place in the network.
-/// Each must have a place, and each place its tensor.
+/// Moves every tensor of the checkpoint to its place in the network, which was made for it: each
+/// place has its tensor.
 pub(crate) fn fill(
     network: DistilBertClassifier,
-    checkpoint: Checkpoint,
-    family: Family,
+    tensors: &Tensors,
     device: &Device,
-) -> Result<DistilBertClassifier, Vec<TensorProblem>> {
-    let mut filler =
-        Filler { checkpoint, family, device, name: TensorName::default(), problems: Vec::new() };
-    let network = network.map(&mut filler);
-    let Filler { checkpoint, mut problems, .. } = filler;
-    problems.extend(checkpoint.into_names().map(TensorProblem::Unused));
-    if problems.is_empty() { Ok(network) } else { Err(problems) }
+) -> DistilBertClassifier {
+    network.map(&mut Filler { tensors, device, name: TensorName::default() })
 }
 
 struct Filler<'a> {
-    checkpoint: Checkpoint,
-    family: Family,
+    tensors: &'a Tensors,
     device: &'a Device,
     name: TensorName,
-    problems: Vec<TensorProblem>,
 }
 
 impl Filler<'_> {
-    fn take(&mut self, shape: &[usize]) -> Result<TensorData, TensorProblem> {
-        let name = in_checkpoint(self.family, &self.name.to_string());
-        let found =
-            self.checkpoint.take(&name).ok_or_else(|| TensorProblem::Missing(name.clone()))?;
-        let mut expected = shape.to_vec();
-        if self.name.is_transposed() {
-            expected.reverse();
-        }
-        if found.shape != expected {
-            return Err(TensorProblem::Shape { name, expected, found: found.shape });
-        }
-        let values =
-            found.into_values().map_err(|found| TensorProblem::ElementType { name, found })?;
-        let values = match expected[..] {
-            [rows, columns] if self.name.is_transposed() => transposed(&values, rows, columns),
-            _ => values,
+    fn values(&self, shape: &[usize]) -> TensorData {
+        let tensor = self.tensors.get(&self.name.to_string());
+        let tensor = tensor.expect("a checkpoint has all tensors of its network");
+        let values = match *tensor.shape() {
+            [rows, columns] if self.name.is_transposed() => {
+                transposed(&tensor.floats(), rows, columns)
+            }
+            _ => tensor.floats(),
         };
-        Ok(TensorData::new(values, shape.to_vec()))
+        TensorData::new(values, shape.to_vec())
     }
 }
 
@@ -116,13 +54,8 @@ impl ModuleMapper for Filler<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.take(&param.lazy_shape().to_vec()) {
-            Ok(data) => Param::from_tensor(Tensor::from_data(data, self.device)),
-            Err(problem) => {
-                self.problems.push(problem);
-                param
-            }
-        }
+        let values = self.values(&param.lazy_shape().to_vec());
+        Param::from_tensor(Tensor::from_data(values, self.device))
     }
 }
 

@@ -1,29 +1,19 @@
-//! Writes the network as PyTorch would: its names, its layout, its metadata.
+//! The network's tensors as PyTorch would save them: its layout, and 32 bits.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::{Dtype, SafeTensorError, View};
+use safetensors::{Dtype, View};
 
-use super::{TensorName, in_checkpoint, transposed};
+use super::{TensorName, transposed};
 use crate::distilbert::DistilBertClassifier;
-use crate::model_config::Family;
 
-/// Writes all tensors, sorted by name; the same weights give the same bytes.
-pub(crate) fn save(
-    network: &DistilBertClassifier,
-    family: Family,
-    path: &Path,
-) -> Result<(), SafeTensorError> {
+/// All tensors, by the network's own names.
+pub(crate) fn saved(network: &DistilBertClassifier) -> Vec<(String, Saved)> {
     let mut collector = Collector::default();
     network.visit(&mut collector);
-    let tensors =
-        collector.tensors.into_iter().map(|(name, saved)| (in_checkpoint(family, &name), saved));
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path)
+    collector.tensors
 }
 
 #[derive(Default)]
@@ -53,7 +43,7 @@ impl ModuleVisitor for Collector {
 }
 
 /// One tensor on its way to the file.
-struct Saved {
+pub(crate) struct Saved {
     /// As the file has it.
     shape: Vec<usize>,
     data: TensorData,

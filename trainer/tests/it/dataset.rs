@@ -7,7 +7,7 @@ use kit_trainer::{Columns, Dataset};
 fn read(name: &str, content: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs_err::write(folder.path().join(name), content).expect("written");
-    match Dataset::read(&folder.path().join(name)) {
+    match Dataset::read(&folder.path().join(name), &Columns::default()) {
         Ok(Dataset { examples, labels }) => {
             let examples: Vec<_> =
                 examples.iter().map(|e| format!("{}={}", e.text, e.label)).collect();
@@ -149,7 +149,7 @@ fn csv_has_quotes_lines_and_named_columns() {
         "\u{feff}id,Review,stars\r\n1,\"good, \"\"really\"\"\n good\",pos\r\n\r\n2,bad,neg\r\n";
     fs_err::write(&path, content).expect("written");
     let columns = Columns { text: "Review".to_owned(), label: "stars".to_owned() };
-    let dataset = Dataset::read_columns(&path, &columns).expect("readable");
+    let dataset = Dataset::read(&path, &columns).expect("readable");
     let rows: Vec<(&str, usize)> =
         dataset.examples.iter().map(|e| (e.text.as_str(), e.label)).collect();
     assert_eq!(rows, [("good, \"really\"\n good", 1), ("bad", 0)]);
@@ -190,7 +190,7 @@ fn uneven() -> Dataset {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.jsonl");
     fs_err::write(&path, rows.collect::<Vec<_>>().join("\n")).expect("written");
-    Dataset::read(&path).expect("readable")
+    Dataset::read(&path, &Columns::default()).expect("readable")
 }
 
 #[test]
@@ -250,7 +250,7 @@ mod parquet {
     #[test]
     fn class_labels_have_their_names() {
         let Dataset { examples, labels } =
-            Dataset::read(&testdata("named.parquet")).expect("it is read");
+            Dataset::read(&testdata("named.parquet"), &Columns::default()).expect("it is read");
         assert_eq!(labels, ["negative", "positive"]);
         let examples: Vec<_> =
             examples.iter().map(|example| (example.text.as_str(), example.label)).collect();
@@ -263,10 +263,11 @@ mod parquet {
     #[test]
     fn rows_and_columns_that_are_missing_are_named() {
         let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
-        let error = Dataset::read_columns(&testdata("plain.parquet"), &columns)
-            .expect_err("a label is missing");
+        let error =
+            Dataset::read(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
         assert!(error.to_string().contains("line 2: it has no \"stars\""), "{error}");
-        let error = Dataset::read(&testdata("plain.parquet")).expect_err("there is no such column");
+        let error = Dataset::read(&testdata("plain.parquet"), &Columns::default())
+            .expect_err("there is no such column");
         assert!(
             error.to_string().contains("it has no column \"text\", only review, stars"),
             "{error}"
@@ -274,6 +275,6 @@ mod parquet {
         let broken = tempfile::tempdir().expect("a temporary folder");
         let path = broken.path().join("a.parquet");
         fs_err::write(&path, b"PAR1 and no more").expect("written");
-        Dataset::read(&path).expect_err("it is no Parquet file");
+        Dataset::read(&path, &Columns::default()).expect_err("it is no Parquet file");
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use kit_trainer::{Classifier, DeviceKind, Event, Example, Split};
+use kit_trainer::{Classifier, DeviceKind, Example, Split};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -20,11 +20,16 @@ pub(crate) fn tiny_bert() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-bert")
 }
 
+/// Another BERT, of `serve`; it has a `tokenizer.json`.
+pub(crate) fn of_serve() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../serve/testdata/tiny-bert")
+}
+
 pub(crate) fn load(dir: &Path) -> Classifier {
     Classifier::load(dir, DeviceKind::Flex).expect("the checkpoint loads")
 }
 
-pub(crate) fn go_on(_: Event) -> ControlFlow<()> {
+pub(crate) fn go_on<E>(_: E) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

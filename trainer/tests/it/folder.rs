@@ -40,7 +40,7 @@ fn tensors_that_do_not_fit_are_named() {
             tensors.insert("pre_classifier.bias".to_owned(), (Dtype::I32, vec![32], vec![0; 128]));
         },
         expect![
-            "the weights in DIR do not fit its config.json: distilbert.embeddings.LayerNorm.weight is missing; distilbert.transformer.layer.1.ffn.lin1.bias is missing; pre_classifier.weight has shape [16, 64] instead of [32, 32]; pre_classifier.bias has elements of type I32; distilbert.embeddings.LayerNorm.scale is unknown"
+            "the weights in DIR do not fit its config.json: distilbert.embeddings.LayerNorm.weight is missing; distilbert.transformer.layer.1.ffn.lin1.bias is missing; pre_classifier.bias has elements of type I32; pre_classifier.weight has shape [16, 64] instead of [32, 32]; distilbert.embeddings.LayerNorm.scale is unknown"
         ],
     );
     check(
@@ -51,9 +51,7 @@ fn tensors_that_do_not_fit_are_named() {
     );
     check(
         |_, config| config["id2label"] = json!({"0": "a", "1": "b", "2": "c"}),
-        expect![
-            "the weights in DIR do not fit its config.json: classifier.weight has shape [2, 32] instead of [3, 32]; classifier.bias has shape [2] instead of [3]"
-        ],
+        expect!["cannot use DIR/config.json: id2label has 3 labels, but the classifier has 2"],
     );
 }
 
@@ -142,7 +140,7 @@ fn a_base_bert_gets_a_head_and_is_saved_under_its_own_names() {
     let base = load(start.path());
     assert!(base.labels().is_empty());
     let classifier = base.with_labels(["a", "b"].map(str::to_owned).to_vec(), 3);
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     let saved = read_tensors(&folder.path().join("model.safetensors"));
     assert_eq!(saved["bert.pooler.dense.weight"].1, [24, 24]);
     assert_eq!(saved["classifier.weight"].1, [2, 24]);
@@ -206,7 +204,7 @@ fn weights_that_are_no_numbers_are_found_out() {
         let broken = Classifier::load(folder.path(), device).expect("it loads");
         let found = broken.classify(&["a film"]);
         assert!(matches!(found, Err(Error::NotFinite { text: 1 })), "{device}: {found:?}");
-        let trained = train(broken, &split(8), &TrainConfig::default(), &mut go_on);
+        let trained = train(broken, &split(8), &TrainConfig::default(), None, &go_on);
         assert!(matches!(trained, Err(Error::Diverged { step: 1 })), "{device}");
     }
 }
@@ -264,7 +262,7 @@ fn shards_are_read_by_their_index() {
 fn a_saved_classifier_is_the_same_when_loaded() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let classifier = load(&tiny());
-    classifier.save(&folder.path().join("out")).expect("saved");
+    classifier.save(&folder.path().join("out"), None).expect("saved");
     let saved = |name: &str| fs::read(folder.path().join("out").join(name)).expect("readable");
     let given = |name: &str| fs::read(tiny().join(name)).expect("readable");
     assert!(saved("model.safetensors") == given("model.safetensors"), "PyTorch's own bytes");
@@ -273,10 +271,34 @@ fn a_saved_classifier_is_the_same_when_loaded() {
 }
 
 #[test]
+fn a_saved_classifier_takes_the_place_of_another_and_of_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (place, classifier) = (folder.path().join("deep/out"), load(&tiny()));
+    for card in ["one", "two"] {
+        classifier.save(&place, Some(card)).expect("saved");
+        fs::write(place.join("old"), "").expect("written");
+        assert_eq!(fs::read_to_string(place.join("README.md")).expect("readable"), card);
+    }
+    classifier.save(&place, None).expect("saved");
+    assert!(!place.join("README.md").exists() && !place.join("old").exists());
+    let names = fs::read_dir(folder.path().join("deep")).expect("readable");
+    assert_eq!(names.count(), 1, "nothing else is left beside it");
+
+    let notes = folder.path().join("notes");
+    fs::create_dir(&notes).expect("made");
+    fs::write(notes.join("mine"), "mine").expect("written");
+    for taken in [notes.clone(), notes.join("mine")] {
+        let error = classifier.save(&taken, None).expect_err("it is somebody's");
+        assert!(error.to_string().ends_with("is there and is no model's folder"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(notes.join("mine")).expect("readable"), "mine");
+}
+
+#[test]
 fn a_new_head_is_saved_with_its_labels() {
     let (start, folder) = (base(32, 64), tempfile::tempdir().expect("a temporary folder"));
     let classifier = load(start.path()).with_labels(["a", "b", "c"].map(str::to_owned).to_vec(), 1);
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     let loaded = load(folder.path());
     assert_eq!(loaded.labels(), ["a", "b", "c"]);
     assert_eq!(logits(&loaded), logits(&classifier));

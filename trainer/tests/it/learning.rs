@@ -10,11 +10,11 @@ fn a_base_checkpoint_learns_a_hundred_sentences() {
     let folder = base(32, 64);
     let labels = ["bad", "good"].map(str::to_owned).to_vec();
     let start = load(folder.path()).with_labels(labels, 1);
-    let before = evaluate(&start, &sentences(100)).expect("evaluated").accuracy;
+    let before = evaluate(&start, &sentences(100), &go_on).expect("evaluated").0.accuracy;
     let config =
         TrainConfig { epochs: 8, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
-    let (trained, report) = train(start, &split(100), &config, &mut go_on).expect("trained");
-    let after = evaluate(&trained, &sentences(100)).expect("evaluated");
+    let (trained, report) = train(start, &split(100), &config, None, &go_on).expect("trained");
+    let after = evaluate(&trained, &sentences(100), &go_on).expect("evaluated").0;
     assert!(before < 0.75 && after.accuracy >= 0.9, "{before} {}", after.accuracy);
     assert_eq!(report.best(), &after, "the weights are those of the best epoch");
     let logits = trained
@@ -45,20 +45,20 @@ fn the_best_epoch_is_kept() {
     };
     let config =
         TrainConfig { epochs: 6, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
-    let (trained, report) = train(start, &data, &config, &mut go_on).expect("trained");
+    let (trained, report) = train(start, &data, &config, None, &go_on).expect("trained");
     let accuracies: Vec<f64> =
         report.epochs.iter().map(|epoch| epoch.evaluation.accuracy).collect();
     let best = accuracies.iter().copied().fold(0.0, f64::max);
     assert!(accuracies[5] < best, "{accuracies:?}");
     assert_eq!(report.best().accuracy, best);
-    assert_eq!(&evaluate(&trained, &data.validation).expect("evaluated"), report.best());
+    assert_eq!(&evaluate(&trained, &data.validation, &go_on).expect("evaluated").0, report.best());
 }
 
 #[test]
 fn a_report_says_how_the_model_came_to_be() {
     let config = TrainConfig { epochs: 2, seed: 7, ..TrainConfig::default() };
     let data = Split { train: sentences(40), validation: sentences(10) };
-    let (_, report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
+    let (_, report) = train(load(&tiny()), &data, &config, None, &go_on).expect("trained");
     assert_eq!(report.losses.len(), 2 * 3, "three steps an epoch");
     assert_eq!(
         (report.train.n_by_label.as_slice(), report.validation.n_examples),
@@ -79,7 +79,7 @@ fn one_label_cannot_be_learned() {
         train: vec![Example { text: "a film".to_owned(), label: 0 }],
         validation: Vec::new(),
     };
-    let error = train(start, &data, &TrainConfig::default(), &mut go_on).expect_err("refused");
+    let error = train(start, &data, &TrainConfig::default(), None, &go_on).expect_err("refused");
     assert_eq!(error.to_string(), "there is only one label, \"good\": nothing can be learned");
 }
 
@@ -92,9 +92,9 @@ fn batches_whose_gradients_are_added_are_one_batch() {
         warmup: 0.0,
         ..TrainConfig::default()
     };
-    let (_, whole) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
+    let (_, whole) = train(load(&tiny()), &split(40), &config, None, &go_on).expect("trained");
     let config = TrainConfig { batch_size: 8, accumulation: 5, ..config };
-    let (_, parts) = train(load(&tiny()), &split(40), &config, &mut go_on).expect("trained");
+    let (_, parts) = train(load(&tiny()), &split(40), &config, None, &go_on).expect("trained");
     assert_eq!((whole.losses.len(), parts.losses.len()), (1, 1));
     assert!(
         (whole.losses[0] - parts.losses[0]).abs() < 1e-5,
@@ -115,9 +115,9 @@ fn frozen_layers_stay_as_they_are() {
         freeze_layers: Some(1),
         ..TrainConfig::default()
     };
-    let (trained, _) = train(load(&tiny()), &split(32), &config, &mut go_on).expect("trained");
+    let (trained, _) = train(load(&tiny()), &split(32), &config, None, &go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    trained.save(folder.path()).expect("saved");
+    trained.save(folder.path(), None).expect("saved");
     let [before, after] =
         [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
     for (name, tensor) in &before {
@@ -142,7 +142,7 @@ fn training_ends_when_nothing_becomes_better() {
         patience: Some(2),
         ..TrainConfig::default()
     };
-    let (_, report) = train(start, &data, &config, &mut go_on).expect("trained");
+    let (_, report) = train(start, &data, &config, None, &go_on).expect("trained");
     assert!(report.epochs.len() < 30);
     assert_eq!(report.epochs.len(), report.best_epoch + 2);
 }
@@ -160,7 +160,8 @@ fn the_page_shows_everything_and_loads_nothing() {
         load(&tiny()),
         &data,
         &TrainConfig { epochs: 2, ..TrainConfig::default() },
-        &mut go_on,
+        None,
+        &go_on,
     )
     .expect("trained");
     let page = report.to_html();

@@ -7,3 +7,4 @@ mod folder;
 mod learning;
 mod parity;
 mod repeat;
+mod served;

@@ -89,7 +89,7 @@ fn ten_steps(fixture: &Path, device: DeviceKind) -> (Classifier, Vec<f32>) {
         ..TrainConfig::default()
     };
     let (trained, report) =
-        train(load(fixture, device), &data, &config, &mut go_on).expect("trained");
+        train(load(fixture, device), &data, &config, None, &go_on).expect("trained");
     assert_eq!(report.best_epoch, n_steps, "the weights are those of the last step");
     (trained, report.losses)
 }
@@ -100,7 +100,7 @@ fn check_training(fixture: &Path, device: DeviceKind) {
         assert!((f64::from(*ours) - theirs).abs() <= 1e-6 * theirs, "{device}: {ours} {theirs}");
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    trained.save(folder.path()).expect("saved");
+    trained.save(folder.path(), None).expect("saved");
     let ours = read_tensors(&folder.path().join("model.safetensors"));
     let theirs = read_tensors(&fixture.join("golden-after.safetensors"));
     assert!(ours.keys().eq(theirs.keys()));

@@ -1,10 +1,11 @@
 //! The same inputs give the same bytes.
 
+use std::cell::{Cell, OnceCell};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use kit_trainer::{
-    ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train, train_kept,
+    ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train,
 };
 
 use crate::fixture::{base, edited, go_on, load, sentences, split, tiny};
@@ -20,9 +21,9 @@ fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8>
         threads: Some(threads),
         ..TrainConfig::default()
     };
-    let (classifier, _) = train(start, &split(48), &config, &mut go_on).expect("trained");
+    let (classifier, _) = train(start, &split(48), &config, None, &go_on).expect("trained");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     fs_err::read(folder.path().join("model.safetensors")).expect("readable")
 }
 
@@ -61,35 +62,35 @@ fn eventful() -> (Split, TrainConfig) {
 
 fn bytes(classifier: &Classifier) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    classifier.save(folder.path()).expect("saved");
+    classifier.save(folder.path(), None).expect("saved");
     fs_err::read(folder.path().join("model.safetensors")).expect("readable")
 }
 
 #[test]
 fn an_interrupted_training_ends_with_the_same_bytes() {
     let (data, config) = eventful();
-    let (whole, whole_report) = train(load(&tiny()), &data, &config, &mut go_on).expect("trained");
+    let (whole, whole_report) =
+        train(load(&tiny()), &data, &config, None, &go_on).expect("trained");
     // Nine steps: after some of them, with a state every two steps; who asks to stop has one of the
     // last step too.
     for stop in [1, 2, 3, 5, 8] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume };
-        let mut n_seen = 0;
-        let interrupted =
-            train_kept(load(&tiny()), &data, &config, Some(&keep(false)), &mut |event| {
-                n_seen += usize::from(matches!(event, Event::Step { .. }));
-                if n_seen == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
+        let n_seen = Cell::new(0);
+        let interrupted = train(load(&tiny()), &data, &config, Some(&keep(false)), &|event| {
+            n_seen.set(n_seen.get() + usize::from(matches!(event, Event::Step { .. })));
+            if n_seen.get() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
         assert!(matches!(interrupted, Err(Error::Cancelled)));
-        let mut before = 0;
-        let (resumed, report) =
-            train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut |event| {
-                if let Event::Started { n_done, .. } = event {
-                    before = n_done;
-                }
-                ControlFlow::Continue(())
-            })
-            .expect("trained");
+        let before = Cell::new(0);
+        let (resumed, report) = train(load(&tiny()), &data, &config, Some(&keep(true)), &|event| {
+            if let Event::Started { n_done, .. } = event {
+                before.set(n_done);
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("trained");
+        let before = before.get();
         assert!(before <= stop && before + 2 > stop, "{before} of {stop}");
         assert!(bytes(&resumed) == bytes(&whole), "interrupted after step {stop}");
         assert_eq!(
@@ -104,9 +105,9 @@ fn another_training_is_not_gone_on_with() {
     let (data, config) = eventful();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
-    train_kept(load(&tiny()), &data, &config, Some(&keep), &mut go_on).expect("trained");
+    train(load(&tiny()), &data, &config, Some(&keep), &go_on).expect("trained");
     let refused = |data: &Split, config: &TrainConfig| {
-        let error = train_kept(load(&tiny()), data, config, Some(&keep), &mut go_on)
+        let error = train(load(&tiny()), data, config, Some(&keep), &go_on)
             .expect_err("refused")
             .to_string();
         error.rsplit("another ").next().unwrap_or_default().to_owned()
@@ -114,7 +115,7 @@ fn another_training_is_not_gone_on_with() {
     assert_eq!(refused(&data, &TrainConfig { seed: 1, ..config.clone() }), "set of options");
     assert_eq!(refused(&split(40), &config), "dataset");
     let more_threads = TrainConfig { threads: Some(1), ..config };
-    train_kept(load(&tiny()), &data, &more_threads, Some(&keep), &mut go_on)
+    train(load(&tiny()), &data, &more_threads, Some(&keep), &go_on)
         .expect("threads change nothing");
 }
 
@@ -124,13 +125,12 @@ fn what_is_left_of_another_training_is_not_used() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume };
     let faster = TrainConfig { learning_rate: 1e-2, ..config.clone() };
-    train_kept(load(&tiny()), &data, &faster, Some(&keep(false)), &mut go_on).expect("trained");
+    train(load(&tiny()), &data, &faster, Some(&keep(false)), &go_on).expect("trained");
     fs_err::remove_file(folder.path().join("state.safetensors")).expect("removed");
     fs_err::write(folder.path().join("notes.txt"), "not ours").expect("written");
-    let whole = train(load(&tiny()), &data, &config, &mut go_on).expect("trained").0;
-    let resumed = train_kept(load(&tiny()), &data, &config, Some(&keep(true)), &mut go_on)
-        .expect("trained")
-        .0;
+    let whole = train(load(&tiny()), &data, &config, None, &go_on).expect("trained").0;
+    let resumed =
+        train(load(&tiny()), &data, &config, Some(&keep(true)), &go_on).expect("trained").0;
     assert!(bytes(&resumed) == bytes(&whole));
     assert!(keep(true).is_begun());
     keep(true).remove().expect("removed");
@@ -142,15 +142,15 @@ fn two_trainings_do_not_share_a_state() {
     let (data, config) = eventful();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: false };
-    let mut second = None;
-    train_kept(load(&tiny()), &data, &config, Some(&keep), &mut |event| {
-        if second.is_none() && matches!(event, Event::Step { .. }) {
-            second = Some(train_kept(load(&tiny()), &data, &config, Some(&keep), &mut go_on));
+    let second = OnceCell::new();
+    train(load(&tiny()), &data, &config, Some(&keep), &|event| {
+        if matches!(event, Event::Step { .. }) {
+            second.get_or_init(|| train(load(&tiny()), &data, &config, Some(&keep), &go_on));
         }
         ControlFlow::Continue(())
     })
     .expect("the first goes on");
-    assert!(matches!(second, Some(Err(Error::TrainingUnderWay { .. }))));
+    assert!(matches!(second.get(), Some(Err(Error::TrainingUnderWay { .. }))));
 }
 
 #[test]
@@ -158,28 +158,29 @@ fn a_tokenizer_that_changed_meanwhile_is_told() {
     let (data, config) = eventful();
     let (folder, model) = (tempfile::tempdir().expect("a folder"), edited(|_, _| ()));
     let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
-    train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on).expect("trained");
+    train(load(model.path()), &data, &config, Some(&keep), &go_on).expect("trained");
     let path = model.path().join("tokenizer.json");
     let text = fs_err::read_to_string(&path).expect("readable");
     fs_err::write(&path, text + " ").expect("written");
-    let error = train_kept(load(model.path()), &data, &config, Some(&keep), &mut go_on)
-        .expect_err("refused");
+    let error =
+        train(load(model.path()), &data, &config, Some(&keep), &go_on).expect_err("refused");
     assert!(error.to_string().ends_with("another tokenizer"), "{error}");
 }
 
 #[test]
 fn another_instruction_set_is_refused() {
     let config = TrainConfig { isa: Some("abacus".to_owned()), ..TrainConfig::default() };
-    let error = train(load(&tiny()), &split(8), &config, &mut go_on).expect_err("refused");
+    let error = train(load(&tiny()), &split(8), &config, None, &go_on).expect_err("refused");
     assert!(matches!(error, Error::InstructionSet { .. }), "{error}");
     let (_, report) = train(
         load(&tiny()),
         &split(8),
         &TrainConfig { epochs: 1, ..TrainConfig::default() },
-        &mut go_on,
+        None,
+        &go_on,
     )
     .expect("trained");
     let config =
         TrainConfig { epochs: 1, isa: Some(report.instruction_set), ..TrainConfig::default() };
-    train(load(&tiny()), &split(8), &config, &mut go_on).expect("a report's own is pinned");
+    train(load(&tiny()), &split(8), &config, None, &go_on).expect("a report's own is pinned");
 }

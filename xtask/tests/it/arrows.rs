@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("modelkit", &["kit-registry", "kitfile"]),
-    ("kit-trainer", &[]),
-    ("kit-serve", &[]),
+    ("kit-checkpoint", &[]),
+    ("kit-trainer", &["kit-checkpoint"]),
+    ("kit-serve", &["kit-checkpoint"]),
     ("kit-gitops", &[]),
     ("kit-cluster", &["kit-gitops"]),
     (
@@ -33,8 +34,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// The doors behind which a library must stay: library, rooms that may name it.
-const DOORS: [(&str, &[&str]); 6] = [
+const DOORS: [(&str, &[&str]); 8] = [
     ("burn", &["kit-trainer"]),
+    ("tokenizers", &["kit-checkpoint"]),
+    ("memmap2", &["kit-checkpoint"]),
     ("axum", &["kit-cli", "kit-registry", "kit-serve"]),
     ("reqwest", &["kit-cli", "kit-registry"]),
     ("clap", &["kit-cli", "xtask"]),

@@ -1,7 +1,6 @@
 //! Claims about the workspace as a whole.
 
 mod arrows;
-mod guide;
 
 /// What cargo says of this workspace.
 fn cargo(words: &str) -> String {

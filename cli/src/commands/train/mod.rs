@@ -18,7 +18,6 @@ use trainer::{Classifier, Columns, Dataset, Keep, Split};
 pub(crate) use self::args::Args;
 use self::args::config;
 use crate::failure::{WithHint as _, asked_wrongly};
-use crate::steps::project::parent;
 use crate::ui::Ui;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
@@ -40,7 +39,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let theirs = card::front_matter(&args.model)?;
     let (seed, config) = (args.options.seed, config(&args.options));
     let columns = Columns { text: args.text_column.clone(), label: args.label_column.clone() };
-    let dataset = Dataset::read_columns(&args.dataset, &columns)?;
+    let dataset = Dataset::read(&args.dataset, &columns)?;
     let loaded = Classifier::load(&args.model, args.options.device)
         .with_context(|| format!("cannot load the model in {}", args.model.display()))?;
     let known = loaded.labels().to_vec();
@@ -57,12 +56,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let split = match &args.validation {
         Some(path) => {
-            let validation = Dataset::read_columns(path, &columns)?.aligned_to(start.labels())?;
+            let validation = Dataset::read(path, &columns)?.aligned_to(start.labels())?;
             Split { train: dataset.examples, validation: validation.examples }
         }
         None => dataset.split(args.options.validation_fraction, seed).map_err(of_option)?,
     };
-    let mut show = show::Show::new(ui);
+    let show = show::Show::new(ui);
     ui.note(labels_of(&split, start.labels()));
     let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
     let n_known =
@@ -76,8 +75,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
     }
-    let trained =
-        trainer::train_kept(start, &split, &config, Some(&keep), &mut |event| show.event(event));
+    let trained = trainer::train(start, &split, &config, Some(&keep), &|event| show.event(event));
     show.end();
     let (classifier, report) = match trained {
         Err(error @ trainer::Error::Cancelled) => {
@@ -85,7 +83,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         }
         other => other.map_err(of_option)?,
     };
-    save(&classifier, &card::text(&theirs, &report), &args.output)?;
+    classifier.save(&args.output, Some(&card::text(&theirs, &report)))?;
     let page_path = report_path.with_extension("html");
     fs::write(&report_path, report.to_json())?;
     fs::write(&page_path, report.to_html())?;
@@ -129,21 +127,6 @@ fn labels_of(split: &Split, labels: &[String]) -> String {
         labels.iter().zip(counts).take(SHOWN).map(|(label, count)| format!("{label} ({count})"));
     let more = if labels.len() > SHOWN { ", …" } else { "" };
     format!("{} labels: {}{more}", labels.len(), shown.collect::<Vec<_>>().join(", "))
-}
-
-/// Writes the model beside its place, and moves it there when it is whole.
-fn save(classifier: &Classifier, card: &str, output: &Path) -> anyhow::Result<()> {
-    let parent = parent(output);
-    fs::create_dir_all(parent)?;
-    let fresh = tempfile::Builder::new().prefix(".training-").tempdir_in(parent)?;
-    let model = fresh.path().join("model");
-    classifier.save(&model)?;
-    fs::write(model.join("README.md"), card)?;
-    if output.exists() {
-        fs::rename(output, fresh.path().join("replaced"))?;
-    }
-    fs::rename(&model, output)?;
-    Ok(())
 }
 
 /// `fine_tuned_model` → `fine_tuned_model-report.json`.

@@ -32,9 +32,7 @@ pub(super) fn check(args: &Args, report: &Path) -> anyhow::Result<()> {
 /// What is replaced at the end has to be a model, and nothing that is needed may lie in it.
 fn check_replaced(args: &Args) -> anyhow::Result<()> {
     let output = &args.output;
-    let is_model = || output.join("config.json").is_file();
-    let is_empty = || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-    if !output.is_dir() || !(is_model() || is_empty()) {
+    if !trainer::is_replaceable(output) {
         let refused =
             asked_wrongly(format!("{} is there and is no model's folder", output.display()));
         return Err(refused).hint("it would be replaced: name another one, or move it away");

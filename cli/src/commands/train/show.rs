@@ -1,5 +1,6 @@
 //! Shows how training goes: a bar on a terminal, a line for each epoch.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use trainer::{Event, Measured};
@@ -8,22 +9,22 @@ use crate::ui::Ui;
 
 pub(super) struct Show<'a> {
     ui: &'a Ui,
-    bar: Option<indicatif::ProgressBar>,
+    bar: OnceCell<indicatif::ProgressBar>,
 }
 
 impl<'a> Show<'a> {
     pub(super) fn new(ui: &'a Ui) -> Self {
-        Self { ui, bar: None }
+        Self { ui, bar: OnceCell::new() }
     }
 
     /// Takes the bar away.
-    pub(super) fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
+    pub(super) fn end(&self) {
+        if let Some(bar) = self.bar.get() {
             bar.finish_and_clear();
         }
     }
 
-    pub(super) fn event(&mut self, event: Event) -> ControlFlow<()> {
+    pub(super) fn event(&self, event: Event) -> ControlFlow<()> {
         match event {
             Event::Started { n_train, n_validation, n_steps, n_done } => {
                 self.ui.note(format_args!(
@@ -35,16 +36,16 @@ impl<'a> Show<'a> {
                 let bar = self.ui.steps_bar("training", n_steps as u64);
                 bar.set_position(n_done as u64);
                 bar.reset_eta();
-                self.bar = Some(bar);
+                self.bar.get_or_init(|| bar);
             }
             Event::Step { step, loss, examples_per_second, .. } => {
-                if let Some(bar) = &self.bar {
+                if let Some(bar) = self.bar.get() {
                     bar.set_position(step as u64);
                     bar.set_message(format!("loss {loss:.4}, {examples_per_second:.0} texts/s"));
                 }
             }
             Event::Measure { n_done, n_texts, .. } => {
-                if let Some(bar) = &self.bar {
+                if let Some(bar) = self.bar.get() {
                     bar.set_message(format!("measuring {n_done}/{n_texts}"));
                 }
             }

@@ -12,10 +12,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
+use checkpoint::Pooling;
 
 use super::kernels::{linear, linear_backward, normalize, normalize_backward, relu, scaled};
 use super::{Primitive, contiguous, register, slice, tensor};
-use crate::model_config::Pooling;
 
 /// The operations, and the backends that have them.
 #[backend_extension(Flex, Autodiff)]

@@ -4,13 +4,13 @@
 //! those of `TransformerBlock` beside this module; what is saved between the two passes is the
 //! least that needs no product again.
 
+use checkpoint::Activation;
 use rayon::prelude::*;
 
 use super::kernels::{
     Matrix, dot, gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward,
     product, relu, scaled, softmax,
 };
-use crate::model_config::Activation;
 use crate::vectors::vectors;
 
 /// How many tensors a layer has.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+use super::settings::Settings;
 
 /// The tokens that every text is wrapped in or cut by, and their keys in `tokenizer_config.json`.
-const SPECIAL: [(&str, &str); 5] = [
+pub(super) const SPECIAL: [(&str, &str); 5] = [
     ("pad_token", "[PAD]"),
     ("unk_token", "[UNK]"),
     ("cls_token", "[CLS]"),
@@ -14,19 +16,14 @@ const SPECIAL: [(&str, &str); 5] = [
 ];
 
 /// Makes the `tokenizer.json` that `transformers` makes of a `vocab.txt` and its
-/// `tokenizer_config.json`. Source: `BertConverter` in `convert_slow_tokenizer.py`.
-pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<String, String> {
-    let config: Map<String, Value> = match config {
-        Some(bytes) => serde_json::from_slice(bytes)
-            .map_err(|error| format!("tokenizer_config.json: {error}"))?,
-        None => Map::new(),
-    };
+/// settings. Source: `BertConverter` in `convert_slow_tokenizer.py`.
+pub(super) fn tokenizer_json(vocabulary: &str, settings: &Settings) -> Result<String, String> {
     // A token that is there twice has its last line's number.
     let ids: BTreeMap<&str, usize> =
         vocabulary.lines().enumerate().map(|(number, token)| (token, number)).collect();
     let mut special = BTreeMap::new();
     for (key, default) in SPECIAL {
-        let token = named(&config, key).unwrap_or(default);
+        let token = settings.special(key).unwrap_or(default);
         let id = ids.get(token).ok_or_else(|| format!("vocab.txt has no {token}"))?;
         special.insert(key, (token, *id));
     }
@@ -39,8 +36,6 @@ pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<
     let [(cls, cls_id), (sep, sep_id)] = ["cls_token", "sep_token"].map(|key| special[key]);
     let token = |id: &str, kind: u8| json!({"SpecialToken": {"id": id, "type_id": kind}});
     let text = |id: &str, kind: u8| json!({"Sequence": {"id": id, "type_id": kind}});
-    let flag =
-        |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let document = json!({
         "version": "1.0",
         "truncation": null,
@@ -49,9 +44,9 @@ pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
-            "handle_chinese_chars": flag("tokenize_chinese_chars", true),
-            "strip_accents": config.get("strip_accents").and_then(Value::as_bool),
-            "lowercase": flag("do_lower_case", true),
+            "handle_chinese_chars": settings.chinese_chars,
+            "strip_accents": settings.strip_accents,
+            "lowercase": settings.lower_case,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": {
@@ -73,31 +68,4 @@ pub(crate) fn tokenizer_json(vocabulary: &str, config: Option<&[u8]>) -> Result<
         },
     });
     Ok(format!("{document:#}\n"))
-}
-
-/// A special token of the configuration: a text, or an object with one.
-fn named<'a>(config: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    let value = config.get(key)?;
-    value.as_str().or_else(|| value.get("content")?.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nfilm\n##s\n";
-
-    #[test]
-    fn a_vocabulary_becomes_a_tokenizer() {
-        let json =
-            tokenizer_json(VOCABULARY, Some(br#"{"do_lower_case": false}"#)).expect("complete");
-        let tokenizer = tokenizers::Tokenizer::from_bytes(json).expect("usable");
-        let ids = tokenizer.encode_fast("a films Film", true).expect("encoded").get_ids().to_vec();
-        assert_eq!(ids, [2, 5, 6, 7, 1, 3]);
-    }
-
-    #[test]
-    fn a_vocabulary_without_a_special_token_is_refused() {
-        assert_eq!(tokenizer_json("a\nb\n", None), Err("vocab.txt has no [PAD]".to_owned()));
-    }
 }

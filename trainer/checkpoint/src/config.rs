@@ -1,0 +1,279 @@
+//! `config.json` of a DistilBERT or BERT checkpoint, as transformers 2 to 5 write it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fs_err as fs;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::network::Network;
+
+/// What is known of a checkpoint without its tensors, and the document that it came from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whose names keys and tensors have.
+    pub family: Family,
+    /// The shape of the network.
+    pub network: Network,
+    /// In the order of the logits; empty where there is no head.
+    pub labels: Vec<String>,
+    /// Everything, also what we do not use: it is written back.
+    pub(crate) document: Map<String, Value>,
+}
+
+/// Whose names the checkpoint's tensors have, and which details of the network differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Family {
+    /// `DistilBertForSequenceClassification` and its base models.
+    #[default]
+    DistilBert,
+    /// `BertForSequenceClassification` and its base models.
+    Bert,
+}
+
+impl Config {
+    /// Reads `config.json` of a folder. Its labels are those that it names.
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        let bytes =
+            fs::read(&path).map_err(|source| Error::Folder { dir: dir.to_owned(), source })?;
+        let document = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::Document { path: path.clone(), source })?;
+        Self::of(document).map_err(|problems| Error::Unsupported { path, problems })
+    }
+
+    fn of(document: Map<String, Value>) -> Result<Self, Vec<String>> {
+        let mut keys = Keys::of(&document);
+        let family = match keys.text("model_type") {
+            Some("distilbert") => Some(Family::DistilBert),
+            Some("bert") => Some(Family::Bert),
+            Some(other) => {
+                let problem =
+                    format!("model_type {other:?}, and only distilbert and bert are supported");
+                keys.problems.push(problem);
+                None
+            }
+            None => {
+                keys.problems.push("it names no model_type".to_owned());
+                None
+            }
+        };
+        check_heeded(&mut keys);
+        let labels = labels(&document).unwrap_or_else(|problem| {
+            keys.problems.push(problem);
+            Vec::new()
+        });
+        match family {
+            Some(family) => {
+                let network = Network::read(family, &mut keys);
+                let problems = keys.problems;
+                if !problems.is_empty() {
+                    return Err(problems);
+                }
+                Ok(Self { family, network, labels, document })
+            }
+            None => Err(keys.problems),
+        }
+    }
+
+    /// The document of a classifier with these labels: keys sorted, everything else as it was.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut document = self.document.clone();
+        let by_index = self.labels.iter().enumerate();
+        let id2label: BTreeMap<String, &String> =
+            by_index.clone().map(|(n, label)| (n.to_string(), label)).collect();
+        let label2id: BTreeMap<&String, usize> = by_index.map(|(n, label)| (label, n)).collect();
+        let architecture = match self.family {
+            Family::DistilBert => "DistilBertForSequenceClassification",
+            Family::Bert => "BertForSequenceClassification",
+        };
+        document.insert("architectures".into(), json!([architecture]));
+        document.insert("id2label".into(), json!(id2label));
+        document.insert("label2id".into(), json!(label2id));
+        document.insert("problem_type".into(), json!("single_label_classification"));
+        document.remove("num_labels");
+        for key in ["dtype", "torch_dtype"] {
+            if let Some(dtype) = document.get_mut(key) {
+                *dtype = json!("float32");
+            }
+        }
+        format!("{:#}\n", sorted(Value::Object(document)))
+    }
+
+    /// The classes that the checkpoint was saved from.
+    pub(crate) fn architectures(&self) -> impl Iterator<Item = &str> {
+        let named = self.document.get("architectures").and_then(Value::as_array);
+        named.into_iter().flatten().filter_map(Value::as_str)
+    }
+}
+
+/// Refuses what changes the numbers and is not computed here.
+fn check_heeded(keys: &mut Keys<'_>) {
+    keys.only("position_embedding_type", &["absolute"]);
+    keys.only("problem_type", &["single_label_classification"]);
+    for name in ["is_decoder", "add_cross_attention"] {
+        if keys.flag(name) == Some(true) {
+            keys.problems.push(format!("{name}, and only encoders are supported"));
+        }
+    }
+    for name in ["pruned_heads", "quantization_config"] {
+        if keys.holds(name) {
+            keys.problems.push(format!("it has {name}, which is not supported"));
+        }
+    }
+}
+
+/// The labels of `id2label` in the order of their numbers: an object or a list, of texts or
+/// numbers.
+fn labels(document: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let text = |n: usize, value: Option<&Value>| match value {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(format!("id2label has no text for {n}")),
+    };
+    match document.get("id2label") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => (0..items.len()).map(|n| text(n, items.get(n))).collect(),
+        Some(Value::Object(entries)) => {
+            (0..entries.len()).map(|n| text(n, entries.get(&n.to_string()))).collect()
+        }
+        Some(_) => Err("id2label is neither an object nor a list".to_owned()),
+    }
+}
+
+/// Sorts the keys at every level, whatever order the map inside keeps.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let map: BTreeMap<String, Value> = map.into_iter().collect();
+            Value::Object(map.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn config(document: &str) -> Result<Config, Vec<String>> {
+        Config::of(serde_json::from_str(document).expect("an object"))
+    }
+
+    fn check(document: &str, expect: Expect) {
+        let shown = match config(document) {
+            Ok(config) => format!("{:?} {:?}", config.labels, config.network.activation),
+            Err(problems) => problems.join("; "),
+        };
+        expect.assert_eq(&shown);
+    }
+
+    #[test]
+    fn config_of_every_generation_of_transformers_is_read() {
+        check(
+            r#"{"model_type": "distilbert", "output_past": true, "tie_weights_": true, "sinusoidal_pos_embds": true}"#,
+            expect!["[] Gelu"],
+        );
+        check(
+            r#"{"model_type": "distilbert", "torch_dtype": "float32", "id2label": {"1": "b", "0": "a"}}"#,
+            expect![[r#"["a", "b"] Gelu"#]],
+        );
+        check(
+            r#"{"model_type": "distilbert", "dtype": "float32", "activation": "relu"}"#,
+            expect!["[] Relu"],
+        );
+    }
+
+    #[test]
+    fn labels_may_be_a_list_and_numbers() {
+        check(
+            r#"{"model_type": "bert", "id2label": ["a", 5], "hidden_act": "gelu_python"}"#,
+            expect![[r#"["a", "5"] Gelu"#]],
+        );
+    }
+
+    #[test]
+    fn each_family_has_its_own_keys_and_defaults() {
+        let network = |document: &str| config(document).expect("supported").network;
+        let bert = network(
+            r#"{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.3,
+                "layer_norm_eps": 1e-7, "dim": 16, "n_layers": 1}"#,
+        );
+        assert_eq!((bert.dim, bert.n_heads, bert.n_layers, bert.type_vocab_size), (8, 2, 12, 2));
+        assert_eq!((bert.seq_classif_dropout, bert.layer_norm_eps), (0.3, 1e-7));
+        // `hidden_size` is another name of `dim`; the others are BERT's.
+        let distilbert = network(
+            r#"{"model_type": "distilbert", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 3,
+                "intermediate_size": 5, "hidden_act": "silu", "layer_norm_eps": 1e-7}"#,
+        );
+        assert_eq!((distilbert.dim, distilbert.n_heads, distilbert.n_layers), (8, 2, 3));
+        assert_eq!((distilbert.hidden_dim, distilbert.layer_norm_eps), (3072, 1e-12));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_all_at_once() {
+        check(
+            r#"{"model_type": "bert", "position_embedding_type": "relative_key", "hidden_act": "gelu_new", "is_decoder": true}"#,
+            expect![[
+                r#"position_embedding_type is "relative_key", and only absolute is supported; is_decoder, and only encoders are supported; hidden_act is "gelu_new", and only gelu and relu are supported"#
+            ]],
+        );
+        check(
+            r#"{"model_type": "roberta", "problem_type": "regression"}"#,
+            expect![[
+                r#"model_type "roberta", and only distilbert and bert are supported; problem_type is "regression", and only single_label_classification is supported"#
+            ]],
+        );
+        check(
+            r#"{"model_type": "distilbert", "dim": 30, "n_heads": 4, "hidden_size": 31, "n_layers": 0, "dropout": 1.5, "vocab_size": "7"}"#,
+            expect![[
+                r#"vocab_size is "7", and should be a whole number; n_layers is 0; dim is 30, and hidden_size 31; dropout is 1.5, and should be from 0 to below 1; dim 30 is no multiple of n_heads 4"#
+            ]],
+        );
+        check(
+            r#"{"model_type": "distilbert", "id2label": {"0": "a", "2": "b"}, "pruned_heads": {"0": [1]}, "pad_token_id": 99999}"#,
+            expect![
+                "it has pruned_heads, which is not supported; id2label has no text for 1; pad_token_id is 99999, and vocab_size 30522"
+            ],
+        );
+        check("{}", expect!["it names no model_type"]);
+    }
+
+    #[test]
+    fn a_written_config_keeps_what_it_does_not_know() {
+        let document = r#"{"torch_dtype": "float16", "model_type": "distilbert", "x": {"b": 1, "a": [2]}, "num_labels": 5}"#;
+        let mut config = config(document).expect("readable");
+        config.labels = vec!["no".to_owned(), "yes".to_owned()];
+        expect![[r#"
+            {
+              "architectures": [
+                "DistilBertForSequenceClassification"
+              ],
+              "id2label": {
+                "0": "no",
+                "1": "yes"
+              },
+              "label2id": {
+                "no": 0,
+                "yes": 1
+              },
+              "model_type": "distilbert",
+              "problem_type": "single_label_classification",
+              "torch_dtype": "float32",
+              "x": {
+                "a": [
+                  2
+                ],
+                "b": 1
+              }
+            }
+        "#]]
+        .assert_eq(&config.to_json());
+    }
+}

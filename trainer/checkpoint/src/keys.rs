@@ -1,0 +1,101 @@
+//! The keys of a JSON document, read one by one; what is wrong with them is collected.
+
+use serde_json::{Map, Value};
+
+/// A document while it is read.
+pub(crate) struct Keys<'a> {
+    document: &'a Map<String, Value>,
+    pub(crate) problems: Vec<String>,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn of(document: &'a Map<String, Value>) -> Self {
+        Self { document, problems: Vec::new() }
+    }
+
+    /// The value of a key that has several names; two that differ are a problem, `null` is none.
+    fn find(&mut self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        let document = self.document;
+        let mut found = names.iter().filter_map(|name| {
+            Some((*name, document.get(*name).filter(|value| !value.is_null())?))
+        });
+        let first = found.next()?;
+        for (name, value) in found.filter(|(_, value)| *value != first.1) {
+            self.problems.push(format!("{} is {}, and {name} {value}", first.0, first.1));
+        }
+        Some(first)
+    }
+
+    /// What a key has, where that is of the right kind.
+    fn typed<T>(
+        &mut self,
+        names: &[&'static str],
+        kind: &str,
+        take: impl Fn(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        let (name, value) = self.find(names)?;
+        let taken = take(value);
+        if taken.is_none() {
+            self.problems.push(format!("{name} is {value}, and should be {kind}"));
+        }
+        taken
+    }
+
+    /// A whole number that is at least 1.
+    pub(crate) fn size(&mut self, names: &[&'static str], default: usize) -> usize {
+        let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+        let size = self.typed(names, "a whole number", whole).unwrap_or(default);
+        if size == 0 {
+            self.problems.push(format!("{} is 0", names[0]));
+        }
+        size
+    }
+
+    /// A share, from 0 to below 1.
+    pub(crate) fn share(&mut self, name: &'static str, default: f64) -> f64 {
+        let share = |value: &Value| value.as_f64().filter(|share| (0.0..1.0).contains(share));
+        self.typed(&[name], "from 0 to below 1", share).unwrap_or(default)
+    }
+
+    /// A number.
+    pub(crate) fn number(&mut self, name: &'static str, default: f64) -> f64 {
+        self.typed(&[name], "a number", Value::as_f64).unwrap_or(default)
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        self.typed(&[name], "a text", Value::as_str)
+    }
+
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.typed(&[name], "true or false", Value::as_bool)
+    }
+
+    /// The number of a token; `None` where the document says `null`.
+    pub(crate) fn token(&mut self, name: &'static str, default: u32) -> Option<u32> {
+        let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        match self.document.get(name) {
+            Some(Value::Null) => None,
+            _ => Some(self.typed(&[name], "the number of a token", number).unwrap_or(default)),
+        }
+    }
+
+    /// Whether a key holds anything: neither `null` nor something empty.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        match self.document.get(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(entries)) => !entries.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    /// Says that a key has a value that nobody heeds, if it is not what everybody has.
+    pub(crate) fn only(&mut self, name: &'static str, heeded: &[&str]) {
+        if let Some(text) = self.text(name).filter(|text| !heeded.contains(text)) {
+            let heeded = heeded.join(" and ");
+            self.problems.push(format!("{name} is {text:?}, and only {heeded} is supported"));
+        }
+    }
+}

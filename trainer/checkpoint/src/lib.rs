@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod folder;
+mod golden;
+mod keys;
+mod map;
+mod names;
+mod network;
+mod tensors;
+mod tokenizer;
+
+pub use config::{Config, Family};
+pub use error::{Error, Few, Result};
+pub use folder::{Checkpoint, write};
+pub use golden::golden;
+pub use network::{Activation, Network, Pooling};
+pub use tensors::{Tensor, TensorProblem, Tensors};
+pub use tokenizer::{Encoded, Tokenizer, TokenizerFiles};

@@ -1,0 +1,78 @@
+//! The tokenizer's files: they are carried from the checkpoint to the trained model as they are.
+
+use std::collections::BTreeMap;
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::settings::Settings;
+use super::{Tokenizer, vocabulary};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::network::Network;
+
+const NAMES: [&str; 5] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+];
+
+/// The files that a tokenizer is, with a `tokenizer.json` among them.
+#[derive(Debug, Clone)]
+pub struct TokenizerFiles {
+    dir: PathBuf,
+    files: BTreeMap<&'static str, Vec<u8>>,
+    settings: Settings,
+}
+
+impl TokenizerFiles {
+    /// Reads those of a folder that are there. Where there is only the old `vocab.txt`,
+    /// `tokenizer.json` is made of it.
+    pub fn read(dir: &Path, config: &Config) -> Result<Self> {
+        let unreadable = |source| Error::Folder { dir: dir.to_owned(), source };
+        let mut files = BTreeMap::new();
+        for name in NAMES {
+            match fs::read(dir.join(name)) {
+                Ok(bytes) => drop(files.insert(name, bytes)),
+                Err(error) if error.kind() == ErrorKind::NotFound => (),
+                Err(source) => return Err(unreadable(source)),
+            }
+        }
+        let settings = Settings::of(&files, config, dir)?;
+        if !files.contains_key("tokenizer.json") {
+            let path = dir.join("vocab.txt");
+            let unusable = |source| Error::TokenizerFile { path: path.clone(), source };
+            let Some(vocabulary) = files.get("vocab.txt") else {
+                let missing = "there is no tokenizer.json and no vocab.txt";
+                return Err(unreadable(IoError::new(ErrorKind::NotFound, missing)));
+            };
+            let vocabulary =
+                std::str::from_utf8(vocabulary).map_err(|error| unusable(error.into()))?;
+            let made = vocabulary::tokenizer_json(vocabulary, &settings)
+                .map_err(|problem| unusable(problem.into()))?;
+            files.insert("tokenizer.json", made.into_bytes());
+        }
+        Ok(Self { dir: dir.to_owned(), files, settings })
+    }
+
+    /// The tokenizer that `transformers` makes of them.
+    pub fn tokenizer(&self, network: &Network) -> Result<Tokenizer> {
+        let bytes = self.files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).and_then(|mut tokenizer| {
+            self.settings.apply(&mut tokenizer)?;
+            let max_tokens = self.settings.max_tokens.unwrap_or(usize::MAX);
+            let max_tokens = max_tokens.min(network.max_position_embeddings);
+            Tokenizer::new(tokenizer, network.vocab_size, max_tokens, self.settings.direction)
+        });
+        let path = || self.dir.join("tokenizer.json");
+        tokenizer.map_err(|source| Error::TokenizerFile { path: path(), source })
+    }
+
+    /// Names and bytes, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.files.iter().map(|(name, bytes)| (*name, &bytes[..]))
+    }
+}

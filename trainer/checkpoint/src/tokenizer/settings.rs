@@ -1,0 +1,225 @@
+//! What the files beside `tokenizer.json` and `vocab.txt` change of the tokenizer in them.
+//! Source: `PreTrainedTokenizerFast` and `BertTokenizerFast` in `transformers`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer, TruncationDirection};
+
+use super::BoxError;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+
+/// Classes that make their `BertNormalizer` of the settings, whatever `tokenizer.json` says; with
+/// and without `Fast` behind.
+const BERT: [&str; 8] = [
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "MobileBertTokenizer",
+    "ConvBertTokenizer",
+    "SqueezeBertTokenizer",
+    "LxmertTokenizer",
+    "RetriBertTokenizer",
+];
+
+/// Classes that do not read `tokenizer.json` at all.
+const SLOW_ONLY: [&str; 4] =
+    ["BertJapaneseTokenizer", "BertweetTokenizer", "BertGenerationTokenizer", "TapasTokenizer"];
+
+/// Keys of special tokens besides those that [`vocabulary`](super::vocabulary) needs.
+const OTHER_SPECIAL: [&str; 2] = ["bos_token", "eos_token"];
+
+/// Keys of lists of further ones.
+const MORE_SPECIAL: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
+
+/// What the other files say.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// Whether the class is one of BERT's, or not named.
+    is_bert: bool,
+    pub(super) lower_case: bool,
+    pub(super) chinese_chars: bool,
+    /// `None`: as it is with `lower_case`.
+    pub(super) strip_accents: Option<bool>,
+    splits_special: bool,
+    /// The special tokens that are named, by their keys.
+    special: BTreeMap<&'static str, AddedToken>,
+    more_special: Vec<AddedToken>,
+    /// By their numbers.
+    added: BTreeMap<u32, AddedToken>,
+    pub(super) max_tokens: Option<usize>,
+    pub(super) direction: TruncationDirection,
+}
+
+impl Settings {
+    pub(super) fn of(
+        files: &BTreeMap<&'static str, Vec<u8>>,
+        config: &Config,
+        dir: &Path,
+    ) -> Result<Self> {
+        let document = |name: &str| match files.get(name) {
+            Some(bytes) => serde_json::from_slice::<Map<String, Value>>(bytes)
+                .map_err(|source| Error::Document { path: dir.join(name), source }),
+            None => Ok(Map::new()),
+        };
+        let mut own = document("tokenizer_config.json")?;
+        for (key, value) in document("special_tokens_map.json")? {
+            own.entry(key).or_insert(value);
+        }
+        if let (None, Some(class)) =
+            (own.get("tokenizer_class"), config.document.get("tokenizer_class"))
+        {
+            own.insert("tokenizer_class".to_owned(), class.clone());
+        }
+        let mut keys = Keys::of(&own);
+        check_class(&mut keys, files.contains_key("tokenizer.json"));
+        let mut settings = Self::read(&own, &mut keys);
+        let problems = keys.problems;
+        if !problems.is_empty() {
+            return Err(Error::Unsupported { path: dir.join("tokenizer_config.json"), problems });
+        }
+        if settings.added.is_empty() {
+            settings.add_old(document("added_tokens.json")?);
+        }
+        Ok(settings)
+    }
+
+    fn read(own: &Map<String, Value>, keys: &mut Keys<'_>) -> Self {
+        let class = keys.text("tokenizer_class");
+        let direction = match keys.text("truncation_side") {
+            Some("left") => TruncationDirection::Left,
+            _ => TruncationDirection::Right,
+        };
+        keys.only("truncation_side", &["left", "right"]);
+        let special_keys = super::vocabulary::SPECIAL.iter().map(|(key, _)| *key);
+        let special = special_keys
+            .chain(OTHER_SPECIAL)
+            .filter_map(|key| Some((key, special_token(own.get(key)?)?)));
+        let more = MORE_SPECIAL.iter().filter_map(|key| own.get(*key)?.as_array()).flatten();
+        let max_tokens = own.get("model_max_length").and_then(Value::as_f64);
+        let mut settings = Self {
+            is_bert: class.is_none_or(is_bert),
+            lower_case: keys.flag("do_lower_case").unwrap_or(true),
+            chinese_chars: keys.flag("tokenize_chinese_chars").unwrap_or(true),
+            strip_accents: keys.flag("strip_accents"),
+            splits_special: keys.flag("split_special_tokens").unwrap_or(false),
+            special: special.collect(),
+            more_special: more.filter_map(special_token).collect(),
+            added: BTreeMap::new(),
+            max_tokens: max_tokens.filter(|n| *n >= 1.0).map(|n| n as usize),
+            direction,
+        };
+        let added = own.get("added_tokens_decoder").and_then(Value::as_object);
+        for (number, token) in added.into_iter().flatten() {
+            match (number.parse(), serde_json::from_value::<AddedToken>(token.clone())) {
+                (Ok(number), Ok(mut token)) => {
+                    token.special |= settings.is_special(&token.content);
+                    settings.added.insert(number, token);
+                }
+                _ => {
+                    let problem = format!("added_tokens_decoder has {token} for {number}");
+                    keys.problems.push(problem);
+                }
+            }
+        }
+        settings
+    }
+
+    /// The tokens of `added_tokens.json`, which older versions wrote.
+    fn add_old(&mut self, tokens: Map<String, Value>) {
+        let numbered = tokens.into_iter().filter_map(|(content, number)| {
+            let is_special = self.is_special(&content);
+            Some((number.as_u64()?.try_into().ok()?, AddedToken::from(content, is_special)))
+        });
+        self.added = numbered.collect();
+    }
+
+    /// The text of a special token, if the files name it.
+    pub(super) fn special(&self, key: &str) -> Option<&str> {
+        self.special.get(key).map(|token| token.content.as_str())
+    }
+
+    fn is_special(&self, content: &str) -> bool {
+        self.special.values().chain(&self.more_special).any(|token| token.content == content)
+    }
+
+    /// Makes the tokenizer what `transformers` makes of it.
+    pub(super) fn apply(&self, tokenizer: &mut Tokenizer) -> Result<(), BoxError> {
+        if let Some(NormalizerWrapper::BertNormalizer(found)) = tokenizer.get_normalizer()
+            && self.is_bert
+        {
+            let (chinese_chars, lower_case) = (self.chinese_chars, self.lower_case);
+            let (strip_accents, clean_text) = (self.strip_accents, found.clean_text);
+            let named = BertNormalizer::new(clean_text, chinese_chars, strip_accents, lower_case);
+            tokenizer.with_normalizer(Some(named))?;
+        }
+        let known = tokenizer.get_added_tokens_decoder();
+        let is_new = |token: &&AddedToken| {
+            !known.values().chain(self.added.values()).any(|other| other.content == token.content)
+        };
+        let special = self.special.values().chain(&self.more_special).filter(is_new);
+        tokenizer.add_tokens(self.added.values().chain(special).cloned())?;
+        tokenizer.set_encode_special_tokens(self.splits_special);
+        for (number, AddedToken { content, .. }) in &self.added {
+            let found = tokenizer.token_to_id(content);
+            if found != Some(*number) {
+                let found = found.map_or("no number".to_owned(), |found| found.to_string());
+                return Err(format!(
+                    "{content:?} has number {number} in the files beside it, and {found} here"
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what is no tokenizer of BERT's, and what only some of its tokenizers heed.
+fn check_class(keys: &mut Keys<'_>, is_whole: bool) {
+    if let Some(class) = keys.text("tokenizer_class") {
+        let is_supported = match is_whole {
+            true => !SLOW_ONLY.contains(&class),
+            false => is_bert(class),
+        };
+        if !is_supported {
+            keys.problems.push(format!("tokenizer_class is {class:?}, which is not supported"));
+        }
+    }
+    if is_whole {
+        return;
+    }
+    keys.only("wordpieces_prefix", &["##"]);
+    if keys.flag("do_basic_tokenize") == Some(false) {
+        keys.problems.push("do_basic_tokenize is false, which is not supported".to_owned());
+    }
+    if keys.holds("never_split") {
+        keys.problems.push("it has never_split, which is not supported".to_owned());
+    }
+}
+
+fn is_bert(class: &str) -> bool {
+    BERT.contains(&class.strip_suffix("Fast").unwrap_or(class))
+}
+
+/// A special token of the configuration: a text, or an object with one.
+fn special_token(value: &Value) -> Option<AddedToken> {
+    match value {
+        Value::String(content) => Some(AddedToken::from(content.clone(), true)),
+        Value::Object(token) => {
+            let flag = |key: &str| token.get(key).and_then(Value::as_bool).unwrap_or(false);
+            let content = token.get("content")?.as_str()?.to_owned();
+            Some(
+                AddedToken::from(content, true)
+                    .single_word(flag("single_word"))
+                    .lstrip(flag("lstrip"))
+                    .rstrip(flag("rstrip"))
+                    .normalized(flag("normalized")),
+            )
+        }
+        _ => None,
+    }
+}
