@@ -74,9 +74,10 @@ pub(crate) fn run(world: &World, lines: &[String]) -> Vec<Ran> {
 }
 
 fn is_server(line: &str) -> bool {
-    let mut words =
-        line.split_whitespace().skip_while(|word| matches!(*word, "registry" | "hub" | "kit-rs"));
-    line.starts_with("kit-rs ") && words.next() == Some("serve")
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| matches!(*word, "registry" | "hub" | "gitops" | "kit-rs"));
+    line.starts_with("kit-rs ") && matches!(words.next(), Some("serve" | "up"))
 }
 
 fn is_in_background(line: &str) -> bool {
