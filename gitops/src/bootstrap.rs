@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{GitUrl, Name, Tree, flux::format_duration, yaml::scalar};
+use crate::flux::format_duration;
+use crate::yaml::scalar;
+use crate::{GitUrl, Name, Tree};
 
 /// What Flux is to watch: the facts from which [`bootstrap`] makes the files that `flux bootstrap`
 /// commits.

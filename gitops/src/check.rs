@@ -2,12 +2,9 @@
 
 use serde_json::Value;
 
-use crate::{
-    ImageRef, Object, Problem, Problems, Result, Severity, Tree,
-    error::chain,
-    flux::{GitRepository, Kustomization},
-    reconcile,
-};
+use crate::error::chain;
+use crate::flux::{GitRepository, Kustomization};
+use crate::{ImageRef, Object, Problem, Problems, Result, Severity, Tree, reconcile};
 
 /// Finds what would not work once this tree is pushed, so that it is not: all problems at once,
 /// warnings among them.

@@ -1,6 +1,7 @@
 //! What can go wrong, and what can be wrong with a repository.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use crate::ObjectId;
 

@@ -1,12 +1,9 @@
 //! Tables of what a cluster holds, as `flux get` and `kubectl get` print them: Kubernetes' JSON in,
 //! rows of text out.
 
-use std::{
-    fmt,
-    io::Write as _,
-    iter,
-    time::{Duration, SystemTime},
-};
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+use std::{fmt, iter};
 
 use jiff::Timestamp;
 use serde_json::Value;

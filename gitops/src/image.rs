@@ -1,6 +1,7 @@
 //! The name of a container image, as manifests write it.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use crate::{Error, Result};
 

@@ -1,6 +1,7 @@
 //! Names that Kubernetes takes, and URLs that Flux can fetch from.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use crate::{Error, Result};
 

@@ -1,6 +1,7 @@
 //! A Kubernetes object, and what identifies it.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use serde_json::{Map, Value};
 

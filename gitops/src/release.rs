@@ -1,6 +1,7 @@
 //! What is to run: an image, its place and its size.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::{ImageRef, Name};
 

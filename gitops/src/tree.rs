@@ -1,6 +1,8 @@
 //! A repository as a value: text files by their paths.
 
-use std::{collections::BTreeMap, io::Write as _, path::Path};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
 
 use fs_err as fs;
 

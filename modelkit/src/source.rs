@@ -2,8 +2,9 @@
 
 use std::borrow::Borrow;
 
-use crate::kit::ModelKit;
 use registry::Blobs;
+
+use crate::kit::ModelKit;
 
 /// A ModelKit, and what opens its blobs.
 pub struct Source<'a> {

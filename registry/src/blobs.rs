@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use crate::{Layout, Result, content::Descriptor};
+use crate::content::Descriptor;
+use crate::{Layout, Result};
 
 /// Opens blobs: a [`Layout`] does, and so does a repository of a registry (`Client::blobs`).
 ///

@@ -11,11 +11,9 @@
 //! Whoever writes holds a lock on the map, which is to be taken away after the content got its
 //! name: nobody writes into what is finished.
 
-use std::{
-    io::{Read, Seek, SeekFrom, Write},
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;

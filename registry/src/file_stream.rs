@@ -1,11 +1,9 @@
 //! A part of a file as a stream of pieces, for the body of a request or of an answer.
 
-use std::{
-    collections::VecDeque,
-    io,
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use fs_err as fs;

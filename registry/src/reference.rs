@@ -1,13 +1,13 @@
 //! Names of manifests, in KitOps' grammar: `[registry/]repository[:tag][@digest]`.
 
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{
-    Error, Result,
-    content::{self, Digest},
-};
+use crate::content::{self, Digest};
+use crate::{Error, Result};
 
 /// The registry of a reference that names none: the local layout.
 const LOCAL: &str = "localhost";

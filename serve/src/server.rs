@@ -5,15 +5,14 @@ use std::thread;
 
 use axum::Router;
 
-use crate::compute;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::http;
 use crate::model::{Model, ModelIdentity};
 use crate::options::ServeOptions;
 use crate::predictor::{NoModel, Predictor};
 use crate::queue::SelfTest;
 use crate::shared::Shared;
+use crate::{compute, http};
 
 /// Serves a predictor: the routes as a value, and a handle to steer them. Give both to
 /// [`run`](crate::run), or the router to a program of yours.

@@ -1,8 +1,7 @@
 //! What can go wrong between a checkpoint, a dataset and a trained classifier.
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use checkpoint::Few;
 

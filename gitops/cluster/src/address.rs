@@ -1,15 +1,14 @@
 //! Addresses of their own for pods and Services, out of this machine's 127.0.0.0/8.
 
-use std::{
-    collections::hash_map::DefaultHasher,
-    hash::{Hash, Hasher},
-    io,
-    net::{Ipv4Addr, TcpListener},
-    path::Path,
-    sync::Mutex,
-};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::sync::Mutex;
 
-use crate::{Error, Result, changes::locked};
+use crate::changes::locked;
+use crate::{Error, Result};
 
 /// Hands out loopback addresses in a fixed order.
 /// Each cluster has a /16 of its own, chosen by its state folder; never 127.0.0.0/16, where

@@ -1,15 +1,11 @@
 //! What an API server would refuse, and what this stand-in must, before an object is stored.
 
-use gitops::{
-    Object,
-    flux::{GitRepository, Kustomization},
-};
+use gitops::Object;
+use gitops::flux::{GitRepository, Kustomization};
 
-use crate::{
-    Isolation,
-    spec::{self, Container, Deployment, Probe, Service, selects},
-    store::Store,
-};
+use crate::Isolation;
+use crate::spec::{self, Container, Deployment, Probe, Service, selects};
+use crate::store::Store;
 
 /// Kinds that run something, in a way that is not known here.
 const NOT_RUN: [&str; 6] = ["CronJob", "DaemonSet", "Job", "Pod", "ReplicaSet", "StatefulSet"];

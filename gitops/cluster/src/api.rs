@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex};
 use gitops::{Object, ObjectId};
 use serde_json::{Value, json};
 
-use crate::{
-    changes::locked,
-    discovery::{self, Resource},
-    http::Answer,
-    kubelet::Kubelet,
-    pod::Stop,
-    service::Services,
-    store::Store,
-};
+use crate::changes::locked;
+use crate::discovery::{self, Resource};
+use crate::http::Answer;
+use crate::kubelet::Kubelet;
+use crate::pod::Stop;
+use crate::service::Services;
+use crate::store::Store;
 
 /// Answers from the store and the kubelet.
 pub(crate) struct Api {

@@ -1,9 +1,7 @@
 //! How the threads of the cluster wake one another, so that nobody spins and nobody oversleeps.
 
-use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Counts changes; whoever waits is woken by the next one.
 #[derive(Debug, Default)]

@@ -4,7 +4,8 @@
 //! User and mount namespaces make it, which Linux gives to any user where its administrator allows
 //! it. Not made are namespaces for processes and for the network: pods see the machine's.
 
-use std::{io, path::Path};
+use std::io;
+use std::path::Path;
 
 use fs_err as fs;
 
@@ -46,25 +47,22 @@ use linux::try_in;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{
-        ffi::CString,
-        os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
-        path::PathBuf,
-        process::Command,
-    };
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::path::PathBuf;
+    use std::process::Command;
 
-    use rustix::{
-        fs::{Mode, OFlags, open},
-        io::{Errno, write},
-        mount::{
-            MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind,
-            mount_bind_recursive, mount_change, mount_remount, unmount,
-        },
-        process::{chdir, getegid, geteuid, pivot_root},
-        thread::{
-            CapabilitiesSecureBits, UnshareFlags, set_capabilities_secure_bits, set_no_new_privs,
-            unshare_unsafe,
-        },
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::{Errno, write};
+    use rustix::mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+        mount_change, mount_remount, unmount,
+    };
+    use rustix::process::{chdir, getegid, geteuid, pivot_root};
+    use rustix::thread::{
+        CapabilitiesSecureBits, UnshareFlags, set_capabilities_secure_bits, set_no_new_privs,
+        unshare_unsafe,
     };
 
     use super::*;

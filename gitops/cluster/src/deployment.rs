@@ -1,30 +1,26 @@
 //! The Deployment controller: pods of the present template come, those of former ones go, and the
 //! status says how far it is.
 
-use std::{
-    collections::{BTreeMap, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gitops::Object;
 use serde_json::{Value, json};
 
-use crate::{
-    Isolation, Result,
-    address::Addresses,
-    admission,
-    changes::Changes,
-    condition::{self, Condition},
-    error::chain,
-    event::Events,
-    kubelet::Kubelet,
-    pod::{Pod, Stop},
-    rollout::{self, Counts},
-    spec::{self, Deployment, Metadata},
-    store::Store,
-};
+use crate::address::Addresses;
+use crate::changes::Changes;
+use crate::condition::{self, Condition};
+use crate::error::chain;
+use crate::event::Events;
+use crate::kubelet::Kubelet;
+use crate::pod::{Pod, Stop};
+use crate::rollout::{self, Counts};
+use crate::spec::{self, Deployment, Metadata};
+use crate::store::Store;
+use crate::{Isolation, Result, admission};
 
 /// The label by which the pods of one template are told from those of another.
 const HASH: &str = "pod-template-hash";

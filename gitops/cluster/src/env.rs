@@ -1,12 +1,11 @@
 //! The environment of a pod's process: the image's, overlaid with the Deployment's, overlaid with
 //! the pod's own address.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use crate::{
-    RuntimeConfig,
-    spec::{Container, EnvFrom, EnvVar, KeyRef, Labels, Metadata, ValueFrom},
-};
+use crate::RuntimeConfig;
+use crate::spec::{Container, EnvFrom, EnvVar, KeyRef, Labels, Metadata, ValueFrom};
 
 /// The variable by which the demo's server learns its address: what makes a pod of a plain process.
 const HOST: &str = "KIT_RS_HOST";

@@ -1,6 +1,8 @@
 //! What can go wrong in a cluster.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use gitops::BoxError;
 

@@ -1,6 +1,7 @@
 //! What a cluster has to tell while it runs.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 /// Hears what happens, on whatever thread it happens.
 pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;

@@ -1,28 +1,23 @@
 //! The kustomize-controller's part: each Flux Kustomization is reconciled when its source, its spec
 //! or its turn says so, and as soon as the cluster drifts from it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use gitops::{Object, flux::Kustomization};
+use gitops::Object;
+use gitops::flux::Kustomization;
 use serde_json::{Value, json};
 
-use crate::{
-    Result,
-    changes::{Changes, locked},
-    condition::{self, Condition},
-    event::Events,
-    reconcile::{self, Ended, Run},
-    source::{Artifact, Sources},
-    store::Store,
-};
+use crate::Result;
+use crate::changes::{Changes, locked};
+use crate::condition::{self, Condition};
+use crate::event::Events;
+use crate::reconcile::{self, Ended, Run};
+use crate::source::{Artifact, Sources};
+use crate::store::Store;
 
 const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";

@@ -1,17 +1,16 @@
 //! Images: each is unpacked once, and its folder is shared by all pods that run it.
 
-use std::{
-    collections::{BTreeMap, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
-    path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
-
 use gitops::BoxError;
 
-use crate::{Error, Result, changes::locked};
+use crate::changes::locked;
+use crate::{Error, Result};
 
 /// Brings images to this machine: the container runtime's half that knows registries.
 pub trait Images: Send + Sync {

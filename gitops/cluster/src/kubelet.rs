@@ -1,29 +1,25 @@
 //! The node: keeps each pod's process alive, probed, and in the end drained.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
 use fs_err as fs;
 use rustix::process::Signal;
 
-use crate::{
-    Error, Isolation, Result,
-    changes::locked,
-    env::{environment, expand},
-    error::chain,
-    event::Events,
-    image::{ImageStore, Unpacked},
-    pod::{Pod, State, Stop},
-    probe::Probes,
-    process::{Launch, Process, exit_code, tail},
-    spec::{Labels, Metadata, selects},
-    store::Store,
-};
+use crate::changes::locked;
+use crate::env::{environment, expand};
+use crate::error::chain;
+use crate::event::Events;
+use crate::image::{ImageStore, Unpacked};
+use crate::pod::{Pod, State, Stop};
+use crate::probe::Probes;
+use crate::process::{Launch, Process, exit_code, tail};
+use crate::spec::{Labels, Metadata, selects};
+use crate::store::Store;
+use crate::{Error, Isolation, Result};
 
 /// How often a process is looked at.
 const TICK: Duration = Duration::from_millis(50);

@@ -33,25 +33,21 @@ mod changes;
 mod error;
 mod event;
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use gitops::BoxError;
 
-pub use self::{
-    container::Isolation,
-    error::{Error, Result},
-    event::{Event, Listener},
-    flux::KustomizationInfo,
-    image::{Images, RuntimeConfig},
-    pod::PodInfo,
-    running::Cluster,
-};
+pub use self::container::Isolation;
+pub use self::error::{Error, Result};
+pub use self::event::{Event, Listener};
+pub use self::flux::KustomizationInfo;
+pub use self::image::{Images, RuntimeConfig};
+pub use self::pod::PodInfo;
+pub use self::running::Cluster;
 
 /// The name of the one node.
 const NODE: &str = "this-machine";

@@ -1,20 +1,16 @@
 //! A pod: what it runs, where, and how it is. Its life is lived in `kubelet`.
 
-use std::{
-    fmt,
-    net::Ipv4Addr,
-    sync::{Arc, Condvar, Mutex},
-    time::{Duration, Instant, SystemTime},
-};
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use gitops::get::timestamp;
 use serde_json::{Value, json};
 
-use crate::{
-    changes::{Changes, locked},
-    probe::Finding,
-    spec::{Container, Metadata, PodSpec, SecurityContext, Volume},
-};
+use crate::changes::{Changes, locked};
+use crate::probe::Finding;
+use crate::spec::{Container, Metadata, PodSpec, SecurityContext, Volume};
 
 /// A pod of one container.
 #[derive(Debug)]

@@ -1,10 +1,8 @@
 //! Startup, readiness and liveness probes with the kubelet's rules and defaults.
 
-use std::{
-    io::Read as _,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    time::{Duration, Instant},
-};
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use crate::spec::{Container, HttpGet, Probe};
 
@@ -208,7 +206,9 @@ fn ask_http(http: &HttpGet, address: SocketAddr, timeout: Duration) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, net::TcpListener, thread};
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::thread;
 
     use serde_json::json;
 

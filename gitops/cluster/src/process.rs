@@ -1,12 +1,10 @@
 //! One process: started so that it cannot outlive us, ended as a container runtime ends it.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    os::unix::process::{CommandExt, ExitStatusExt},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process_group};

@@ -1,31 +1,23 @@
 //! One reconciliation of a Flux Kustomization, with the store as the cluster that
 //! `gitops::reconcile` works on.
 
-use std::{
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::SystemTime,
-};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
-use gitops::{
-    BoxError, Object, ObjectId,
-    flux::Kustomization,
-    reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome},
-    status::{self, Health},
-};
+use gitops::flux::Kustomization;
+use gitops::reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome};
+use gitops::status::{self, Health};
+use gitops::{BoxError, Object, ObjectId};
 
-use crate::{
-    Result, TICK, admission,
-    changes::Changes,
-    condition::{self, Condition},
-    error::chain,
-    event::Events,
-    source::Artifact,
-    store::Store,
-};
+use crate::changes::Changes;
+use crate::condition::{self, Condition};
+use crate::error::chain;
+use crate::event::Events;
+use crate::source::Artifact;
+use crate::store::Store;
+use crate::{Result, TICK, admission};
 
 /// What a reconciliation works with; it runs in a thread of its own, since it waits for health.
 pub(crate) struct Run {

@@ -1,34 +1,28 @@
 //! The cluster as a whole: its controllers are started, asked, and ended.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use gitops::{Object, ObjectId};
 
-use crate::{
-    Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK,
-    address::Addresses,
-    api::Api,
-    changes::{Changes, locked},
-    deployment::Deployments,
-    error::chain,
-    event::Events,
-    flux::Flux,
-    http::Server,
-    image::ImageStore,
-    kubelet::Kubelet,
-    pod::Stop,
-    service::Services,
-    source::Sources,
-    store::Store,
-};
+use crate::address::Addresses;
+use crate::api::Api;
+use crate::changes::{Changes, locked};
+use crate::deployment::Deployments;
+use crate::error::chain;
+use crate::event::Events;
+use crate::flux::Flux;
+use crate::http::Server;
+use crate::image::ImageStore;
+use crate::kubelet::Kubelet;
+use crate::pod::Stop;
+use crate::service::Services;
+use crate::source::Sources;
+use crate::store::Store;
+use crate::{Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK};
 
 /// A running cluster. Dropping it kills everything; [`Cluster::stop`] drains first.
 pub struct Cluster {

@@ -2,30 +2,24 @@
 //! pods. Like kube-proxy's, it chooses a pod for each connection and knows nothing of what flows
 //! through it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use gitops::Object;
 use serde_json::json;
 
-use crate::{
-    Result,
-    address::Addresses,
-    changes::locked,
-    event::Events,
-    kubelet::Kubelet,
-    spec::{self, Amount, Labels, Service, ServicePort},
-    store::Store,
-};
+use crate::Result;
+use crate::address::Addresses;
+use crate::changes::locked;
+use crate::event::Events;
+use crate::kubelet::Kubelet;
+use crate::spec::{self, Amount, Labels, Service, ServicePort};
+use crate::store::Store;
 
 /// How long a pod may take to accept a connection before another one is tried.
 const CONNECT: Duration = Duration::from_secs(1);

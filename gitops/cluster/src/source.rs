@@ -1,24 +1,21 @@
 //! The source-controller's part: a branch of a bare Git repository becomes a revision and a tree.
 //! Git itself is run for it, and nothing but the repository on this disk is asked.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
-use gitops::{Object, Tree, flux::GitRepository};
+use gitops::flux::GitRepository;
+use gitops::{Object, Tree};
 use serde_json::{Value, json};
 
-use crate::{
-    Error, Result,
-    changes::locked,
-    condition::{self, Condition},
-    error::chain,
-    store::Store,
-};
+use crate::changes::locked;
+use crate::condition::{self, Condition};
+use crate::error::chain;
+use crate::store::Store;
+use crate::{Error, Result};
 
 /// What a GitRepository has at the moment.
 #[derive(Debug)]

@@ -1,21 +1,18 @@
 //! The objects of the cluster, as an API server keeps them: with uid, generation, resourceVersion
 //! and status.
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex},
-    time::SystemTime,
-};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
-use gitops::{Object, ObjectId, get::timestamp};
+use gitops::get::timestamp;
+use gitops::{Object, ObjectId};
 use serde_json::{Value, json};
 
-use crate::{
-    Result,
-    changes::{Changes, locked},
-    spec::Labels,
-};
+use crate::Result;
+use crate::changes::{Changes, locked};
+use crate::spec::Labels;
 
 /// Group, kind, namespace and name: versions are views of one object.
 type Key = (String, String, String, String);

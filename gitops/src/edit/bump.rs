@@ -1,11 +1,11 @@
 //! Points an app of a repository at another image, in every file that names it.
 
-use super::{descend, each_container, image_name, set_kustomize_image, splice::Edits};
-use crate::{
-    Error, ImageRef, Name, Result, Tree,
-    render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, deployment::is_label_value},
-    yaml::{Node, documents},
-};
+use super::splice::Edits;
+use super::{descend, each_container, image_name, set_kustomize_image};
+use crate::render::deployment::is_label_value;
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
+use crate::yaml::{Node, documents};
+use crate::{Error, ImageRef, Name, Result, Tree};
 
 /// A new release of an application that is already in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,11 @@ mod bump;
 mod splice;
 
 pub use bump::{Bump, bump};
-
-use crate::{
-    ImageRef, Result,
-    image::split_tag,
-    yaml::{Data, Node, documents},
-};
 use splice::{Edits, not_editable};
+
+use crate::image::split_tag;
+use crate::yaml::{Data, Node, documents};
+use crate::{ImageRef, Result};
 
 /// Sets the image of containers: those with that container name, or whose image has that name; in a
 /// `kustomization.yaml`, entries of `images` with that name.

@@ -2,10 +2,8 @@
 
 use saphyr_parser::ScalarStyle;
 
-use crate::{
-    Error, Result,
-    yaml::{Data, Node, scalar},
-};
+use crate::yaml::{Data, Node, scalar};
+use crate::{Error, Result};
 
 /// Replacements of scalars in a text.
 pub(super) struct Edits<'a> {

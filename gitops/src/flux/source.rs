@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{kustomization::spec, parse_duration};
+use super::kustomization::spec;
+use super::parse_duration;
 use crate::{Object, Result};
 
 /// A `GitRepository` of `source.toolkit.fluxcd.io/v1`: where Flux fetches from.

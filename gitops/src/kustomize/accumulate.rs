@@ -1,11 +1,9 @@
 //! Collects the objects of a kustomization and of all that it refers to, and transforms them.
 
-use super::{
-    file::{Kustomization, Labels},
-    generate, images, labels, names,
-    patch::Patcher,
-    resource::{Resource, equal},
-};
+use super::file::{Kustomization, Labels};
+use super::patch::Patcher;
+use super::resource::{Resource, equal};
+use super::{generate, images, labels, names};
 use crate::{Error, Object, Result, Tree, tree};
 
 /// How deep kustomizations may refer to others.

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    accumulate,
-    file::{Behavior, Generator, GeneratorOptions, Kustomization},
-    resource::Resource,
-};
+use super::accumulate;
+use super::file::{Behavior, Generator, GeneratorOptions, Kustomization};
+use super::resource::Resource;
 use crate::{Error, Object, Result, Tree, tree};
 
 /// Runs a kustomization's generators over what it has so far.

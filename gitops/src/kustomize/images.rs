@@ -3,8 +3,11 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::{fields, file::Image, resource::Resource};
-use crate::{Error, Result, image::split_tag};
+use super::fields;
+use super::file::Image;
+use super::resource::Resource;
+use crate::image::split_tag;
+use crate::{Error, Result};
 
 /// `images`: every image in a list called `containers` or `initContainers`, wherever it stands, and
 /// image volumes.

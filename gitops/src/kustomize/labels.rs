@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    fields,
-    file::{FieldSpec, Labels},
-    resource::Resource,
-};
+use super::fields;
+use super::file::{FieldSpec, Labels};
+use super::resource::Resource;
 use crate::ObjectId;
 
 /// A place of labels or annotations: API group and kind (empty for any), path, and whether it is

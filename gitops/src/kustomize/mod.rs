@@ -26,10 +26,10 @@ mod resource;
 mod scan;
 mod sort;
 
+use accumulate::Accumulator;
 pub use file::{Image, Patch, PatchOptions, Selector};
 
 use crate::{Error, Object, Result, Tree, tree};
-use accumulate::Accumulator;
 
 /// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with
 /// its own fields.

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::{
-    fields,
-    file::Replicas,
-    resource::{Resource, equal, is_cluster_scoped},
-};
+use super::fields;
+use super::file::Replicas;
+use super::resource::{Resource, equal, is_cluster_scoped};
 use crate::{Error, Result};
 
 /// `namespace`: objects move into it, a Namespace is renamed to it, and what names their namespace

@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use super::{
-    fields,
-    resource::{Resource, is_cluster_scoped, namespace},
-};
+use super::fields;
+use super::resource::{Resource, is_cluster_scoped, namespace};
 use crate::{Error, ObjectId, Result};
 
 /// Kinds with pods, and where their pod's spec stands.

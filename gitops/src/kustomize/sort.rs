@@ -1,9 +1,7 @@
 //! `sortOptions`: the order in which a build prints its objects.
 
-use super::{
-    file::{Order, SortOptions},
-    resource::Resource,
-};
+use super::file::{Order, SortOptions};
+use super::resource::Resource;
 use crate::{Error, ObjectId, Result};
 
 /// Kinds that come first, so that what others need is there before them.

@@ -8,21 +8,16 @@ mod order;
 mod outcome;
 mod plan;
 
-use std::{
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 pub use outcome::{Action, Change, Condition, Outcome, Status};
 pub use plan::{Plan, plan};
 
-use crate::{
-    BoxError, Error, Object, ObjectId, Tree,
-    error::chain,
-    flux::{Kustomization, format_duration},
-    kustomize,
-    status::Health,
-};
+use crate::error::chain;
+use crate::flux::{Kustomization, format_duration};
+use crate::status::Health;
+use crate::{BoxError, Error, Object, ObjectId, Tree, kustomize};
 
 /// Label of every object: the name of the Kustomization that it belongs to.
 pub const OWNER_NAME: &str = "kustomize.toolkit.fluxcd.io/name";

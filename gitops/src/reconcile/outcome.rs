@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::{ObjectId, get::timestamp};
+use crate::ObjectId;
+use crate::get::timestamp;
 
 /// What came of a reconciliation, in the words of Flux' kustomize-controller.
 #[derive(Clone, Debug, PartialEq, Eq)]

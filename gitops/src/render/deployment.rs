@@ -1,7 +1,8 @@
 //! The Deployment of a release: image, probes, sizes, and rights that it has not.
 
 use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, labels};
-use crate::{Release, yaml::scalar};
+use crate::Release;
+use crate::yaml::scalar;
 
 /// How often the startup probe asks, in seconds.
 const STARTUP_PERIOD: u64 = 2;

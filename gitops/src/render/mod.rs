@@ -3,7 +3,9 @@
 
 pub(crate) mod deployment;
 
-use crate::{Release, Tree, flux::format_duration, yaml::scalar};
+use crate::flux::format_duration;
+use crate::yaml::scalar;
+use crate::{Release, Tree};
 
 /// The annotation of a pod that carries the ModelKit's reference.
 pub const MODELKIT_ANNOTATION: &str = "kitops.ml/modelkit";
@@ -143,7 +145,8 @@ spec:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check, flux, kustomize::Overlay};
+    use crate::kustomize::Overlay;
+    use crate::{check, flux};
 
     fn release(app: &str) -> Release {
         Release::new(

@@ -159,7 +159,8 @@ mod tests {
     use expect_test::expect;
     use serde_json::json;
 
-    use super::{super::parse_all, *};
+    use super::super::parse_all;
+    use super::*;
 
     #[test]
     fn objects_look_as_kustomize_prints_them() {

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use saphyr_parser::ScalarStyle;
 use serde_json::{Map, Value};
 
-use super::{
-    node::{Data, Node, documents},
-    resolve,
-};
+use super::node::{Data, Node, documents};
+use super::resolve;
 use crate::{Error, Result};
 
 /// How many nodes all documents of a text may have once aliases are written out.

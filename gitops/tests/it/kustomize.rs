@@ -1,10 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
-use kit_gitops::{
-    Object, Tree,
-    kustomize::{self, Overlay},
-};
+use kit_gitops::kustomize::{self, Overlay};
+use kit_gitops::{Object, Tree};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kustomize")

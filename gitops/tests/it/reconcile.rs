@@ -1,14 +1,10 @@
-use std::{
-    ops::ControlFlow,
-    time::{Duration, SystemTime},
-};
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime};
 
 use expect_test::{Expect, expect};
-use kit_gitops::{
-    BoxError, Object, ObjectId, Tree, flux,
-    reconcile::{Artifact, Cluster, Event, Outcome, reconcile, waits_for},
-    status::Health,
-};
+use kit_gitops::reconcile::{Artifact, Cluster, Event, Outcome, reconcile, waits_for};
+use kit_gitops::status::Health;
+use kit_gitops::{BoxError, Object, ObjectId, Tree, flux};
 
 /// A cluster in memory, whose Deployments become healthy after some looks.
 #[derive(Default)]

@@ -6,11 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use expect_test::expect_file;
-use kit_gitops::{
-    Bootstrap, Object, Release, Tree, bootstrap,
-    kustomize::{self, Overlay},
-    render,
-};
+use kit_gitops::kustomize::{self, Overlay};
+use kit_gitops::{Bootstrap, Object, Release, Tree, bootstrap, render};
 use serde_json::Value;
 
 fn digest(c: char) -> String {

@@ -7,11 +7,11 @@ mod builder;
 
 use std::rc::Rc;
 
+use builder::Builder;
 use saphyr_parser::{Event, Marker, Parser};
 
 use crate::Problem;
 use crate::problem::Position;
-use builder::Builder;
 
 /// The longest text that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;

@@ -8,9 +8,10 @@ mod model;
 
 use std::collections::BTreeMap;
 
-use crate::{Code, Dataset, Doc, Kitfile, McpServer, Package, Prompt};
 use card::Card;
 use kind::Kind;
+
+use crate::{Code, Dataset, Doc, Kitfile, McpServer, Package, Prompt};
 
 /// Up to so many files that nobody knows become layers of their own; more become one layer, the
 /// rest of the folder.

@@ -5,9 +5,9 @@ mod order;
 mod text;
 
 use serde_yaml::{Mapping, Number, Value};
+use text::{Place, fits_block, text};
 
 use crate::Kitfile;
-use text::{Place, fits_block, text};
 
 /// The longest key that stands on its value's line, in bytes.
 const MAX_SIMPLE_KEY: usize = 128;

@@ -13,11 +13,10 @@ mod stream;
 mod write;
 
 pub use entry::{Content, Entry, FileOnDisk};
-pub use extract::{ExtractOptions, Extracted, Limits, extract};
-pub use folder::Folder;
-pub use write::{around, size, write};
-
 pub(crate) use entry::{Stamp, check_name};
 pub(crate) use extract::for_each_file;
+pub use extract::{ExtractOptions, Extracted, Limits, extract};
+pub use folder::Folder;
 pub(crate) use stream::{LastFile, Stream};
 pub(crate) use write::write_content;
+pub use write::{around, size, write};

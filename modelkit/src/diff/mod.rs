@@ -8,16 +8,16 @@ mod tensors;
 
 use std::collections::BTreeMap;
 
+use contents::Contents;
 use kitfile::Section;
-use registry::{Blobs, content::Descriptor};
+use registry::Blobs;
+use registry::content::Descriptor;
 use serde::Serialize;
+pub use tensors::Tensor;
 
 use crate::error::Result;
 use crate::kit::{Layer, ModelKit};
 use crate::source::Source;
-use contents::Contents;
-
-pub use tensors::Tensor;
 
 /// How closely two ModelKits are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -11,7 +11,14 @@ mod plan;
 
 use std::path::Path;
 
+use documents::{Documents, documents};
+use index::PackIndex;
 use kitfile::Kitfile;
+pub use layer::PackedLayer;
+use layer::pack_layers;
+pub use options::{PackOptions, ReadyLayer};
+use plan::plan_without;
+pub use plan::{LayerPlan, Plan, plan};
 use registry::Layout;
 use registry::content::{self, Descriptor, MediaType};
 
@@ -19,14 +26,6 @@ use crate::error::Result;
 use crate::event::Listener;
 use crate::kit::ModelKit;
 use crate::parents::{in_layout, inherited_paths, parents, pin};
-use documents::{Documents, documents};
-use index::PackIndex;
-use layer::pack_layers;
-use plan::plan_without;
-
-pub use layer::PackedLayer;
-pub use options::{PackOptions, ReadyLayer};
-pub use plan::{LayerPlan, Plan, plan};
 
 /// A ModelKit that was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,17 +8,16 @@ mod staging;
 use std::path::Path;
 
 use fs_err as fs;
+use layer::extract_layer;
+pub use place::Existing;
+pub(crate) use place::merge;
+pub use sources::{ChosenLayer, Selection, Sources};
+pub(crate) use staging::Staging;
 
 use crate::archive::Limits;
 use crate::error::{Error, Result};
 use crate::event::{Listener, side_by_side};
 use crate::kit::ModelKit;
-use layer::extract_layer;
-
-pub use place::Existing;
-pub(crate) use place::merge;
-pub use sources::{ChosenLayer, Selection, Sources};
-pub(crate) use staging::Staging;
 
 /// The name under which a Kitfile is unpacked.
 const KITFILE: &str = kitfile::FILE_NAMES[0];

@@ -1,14 +1,13 @@
 //! The ModelKits that are unpacked together, and what of them is meant.
 
 use kitfile::{ContextPath, Dataset, Section};
-use registry::{Layout, Reference};
+use registry::{Blobs, Layout, Reference};
 
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Part, any_concerns, any_matches, any_matches_kitfile};
 use crate::kit::{Layer, ModelKit};
 use crate::parents::{dataset_reference, in_layout, is_of_model, parents};
 use crate::source::Source;
-use registry::Blobs;
 
 /// What of a ModelKit is meant; by default all that it holds itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,21 +1,14 @@
 //! Blobs on their way from a registry.
 
 use bytes::Bytes;
-use reqwest::{
-    Method, Response,
-    header::{CONTENT_LENGTH, RANGE},
-};
+use reqwest::header::{CONTENT_LENGTH, RANGE};
+use reqwest::{Method, Response};
 use url::Url;
 
-use super::{
-    Client, Repository,
-    download::{ResumableDownload, Source},
-    http,
-};
-use crate::{
-    ClientError, ContentError, Error, Reference, Result,
-    content::{self, Descriptor, Digest, Hasher},
-};
+use super::download::{ResumableDownload, Source};
+use super::{Client, Repository, http};
+use crate::content::{self, Descriptor, Digest, Hasher};
+use crate::{ClientError, ContentError, Error, Reference, Result};
 
 impl Client {
     /// Opens a blob of the repository that `from` names. Its end comes only after its content was

@@ -1,15 +1,11 @@
 //! Manifests: what a reference stands for.
 
-use reqwest::{
-    Method, Response,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
-};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, Response};
 
 use super::{Client, Repository, http, upload};
-use crate::{
-    ClientError, ContentError, Reference, Result,
-    content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType},
-};
+use crate::content::{self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType};
+use crate::{ClientError, ContentError, Reference, Result};
 
 /// Every type of manifest that this client can read.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \

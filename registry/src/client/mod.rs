@@ -29,8 +29,6 @@ pub(crate) mod http;
 pub(crate) mod blocking;
 mod event;
 
-use crate::{Error, HttpError, Reference, Result};
-
 pub use auth::{Challenge, Credential, CredentialFile, Credentials};
 pub use blob::Blob;
 pub use event::{Direction, Event, Listener, Outcome};
@@ -38,6 +36,8 @@ pub use options::{ClientCertificate, ClientOptions, Proxy};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
 pub use repository_blobs::RepositoryBlobs;
+
+use crate::{Error, HttpError, Reference, Result};
 
 /// A client of registries. Clones share their connections and tokens.
 #[derive(Clone, Debug)]

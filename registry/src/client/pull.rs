@@ -1,26 +1,20 @@
 //! From a registry into a layout.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io::Write,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{
-    Client, Direction, Event, Listener, Outcome, Repository,
-    blob::Download,
-    blocking::{blocking, in_layout, joined},
-    download::ParallelDownload,
-};
-use crate::{
-    BlobWriter, ClientError, ContentError, Error, HttpError, Layout, Reference, Result,
-    blocks::BLOCK,
-    content::{self, Descriptor, Digest, Document},
-};
+use super::blob::Download;
+use super::blocking::{blocking, in_layout, joined};
+use super::download::ParallelDownload;
+use super::{Client, Direction, Event, Listener, Outcome, Repository};
+use crate::blocks::BLOCK;
+use crate::content::{self, Descriptor, Digest, Document};
+use crate::{BlobWriter, ClientError, ContentError, Error, HttpError, Layout, Reference, Result};
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 8;

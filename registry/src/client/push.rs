@@ -4,13 +4,11 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{
-    Client, Event, Listener, Outcome, Repository, blocking::joined, referrers, upload::push_blob,
-};
-use crate::{
-    ContentError, Layout, Reference, Result,
-    content::{self, Descriptor, Document},
-};
+use super::blocking::joined;
+use super::upload::push_blob;
+use super::{Client, Event, Listener, Outcome, Repository, referrers};
+use crate::content::{self, Descriptor, Document};
+use crate::{ContentError, Layout, Reference, Result};
 
 /// What a push did.
 #[derive(Debug, Clone)]

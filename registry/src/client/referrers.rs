@@ -4,14 +4,10 @@
 use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::{Value, json};
 
-use super::{
-    Client, Repository,
-    http::{self, link},
-};
-use crate::{
-    Error, HttpError, Reference, Result,
-    content::{self, Descriptor, Digest, Document, MAX_DOCUMENT_SIZE, MediaType},
-};
+use super::http::{self, link};
+use super::{Client, Repository};
+use crate::content::{self, Descriptor, Digest, Document, MAX_DOCUMENT_SIZE, MediaType};
+use crate::{Error, HttpError, Reference, Result};
 
 /// How often a list is changed anew because somebody else has changed it meanwhile.
 const MAX_COLLISIONS: usize = 5;

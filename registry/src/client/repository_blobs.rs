@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::Client;
-use crate::{Blobs, Reference, Result, content::Descriptor};
+use crate::content::Descriptor;
+use crate::{Blobs, Reference, Result};
 
 /// The blobs of one repository in a registry; the thread that reads one waits for the network.
 ///

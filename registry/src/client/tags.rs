@@ -5,15 +5,10 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::{
-    Client,
-    http::{self, link},
-    manifest, referrers,
-};
-use crate::{
-    ClientError, HttpError, Reference, Result,
-    content::{Digest, MAX_DOCUMENT_SIZE},
-};
+use super::http::{self, link};
+use super::{Client, manifest, referrers};
+use crate::content::{Digest, MAX_DOCUMENT_SIZE};
+use crate::{ClientError, HttpError, Reference, Result};
 
 /// The largest number of pages that a listing is followed for.
 const MAX_PAGES: usize = 10_000;

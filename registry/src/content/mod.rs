@@ -7,8 +7,6 @@
 mod document;
 mod hash;
 
-use serde::Serialize;
-
 pub(crate) use document::check_document_size;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use document::own_media_type;
@@ -19,6 +17,7 @@ pub use oci_spec::image::{
     HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder,
     ImageManifest, ImageManifestBuilder, MediaType, Os, RootFs, RootFsBuilder,
 };
+use serde::Serialize;
 
 use crate::{ContentError, Error, Result};
 

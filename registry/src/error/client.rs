@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Reference, content::Digest};
+use crate::Reference;
+use crate::content::Digest;
 
 /// An error of another crate, or of this one.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Reference, content::Digest};
+use crate::Reference;
+use crate::content::Digest;
 
 /// What a layout on disk refuses.
 #[derive(Debug, thiserror::Error)]

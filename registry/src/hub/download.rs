@@ -1,32 +1,25 @@
 //! Files on their way from a hub.
 
-use std::{
-    io::{Read, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fs_err as fs;
-use reqwest::{Response, header::RANGE};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use reqwest::Response;
+use reqwest::header::RANGE;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use url::Url;
 
-use super::{
-    Hub, HubFile, Snapshot,
-    refusal::{Wanted, refusal},
-    segments,
-};
-use crate::{
-    ContentError, Error, Event, HubError, Listener, Result,
-    blocks::Blocks,
-    client::{
-        blocking::{blocking, joined},
-        download::{ResumableDownload, Source},
-        http::{Call, Http},
-    },
-    content::{Digest, Hasher},
-    layout::hash_file,
-};
+use super::refusal::{Wanted, refusal};
+use super::{Hub, HubFile, Snapshot, segments};
+use crate::blocks::Blocks;
+use crate::client::blocking::{blocking, joined};
+use crate::client::download::{ResumableDownload, Source};
+use crate::client::http::{Call, Http};
+use crate::content::{Digest, Hasher};
+use crate::layout::hash_file;
+use crate::{ContentError, Error, Event, HubError, Listener, Result};
 
 impl Hub {
     /// Brings a file into a folder, under its path in the repository.

@@ -5,17 +5,13 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-use super::{
-    Hub, HubFile, Snapshot,
-    download::{busy, wrong_digest},
-    segments::{self, overlap},
-};
-use crate::{
-    Digest, Hold, Layout, Listener, Result,
-    blocks::Blocks,
-    client::blocking::blocking,
-    content::{self, Hasher, parse_digest},
-};
+use super::download::{busy, wrong_digest};
+use super::segments::{self, overlap};
+use super::{Hub, HubFile, Snapshot};
+use crate::blocks::Blocks;
+use crate::client::blocking::blocking;
+use crate::content::{self, Hasher, parse_digest};
+use crate::{Digest, Hold, Layout, Listener, Result};
 
 /// What the file that names a whole blob is called by.
 const DIGEST: &str = "digest";

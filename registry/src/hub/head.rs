@@ -2,14 +2,10 @@
 
 use reqwest::header::RANGE;
 
-use super::{
-    Hub, HubFile, Snapshot,
-    refusal::{Wanted, refusal},
-};
-use crate::{
-    HttpError, Result,
-    client::http::{Call, check_first_byte, location},
-};
+use super::refusal::{Wanted, refusal};
+use super::{Hub, HubFile, Snapshot};
+use crate::client::http::{Call, check_first_byte, location};
+use crate::{HttpError, Result};
 
 impl Hub {
     /// Reads the first `most` bytes of a file, or all of one that is shorter; no more than that

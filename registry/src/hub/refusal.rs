@@ -3,7 +3,8 @@
 use reqwest::Response;
 
 use super::RepoId;
-use crate::{Error, HubError, client::http::Http};
+use crate::client::http::Http;
+use crate::{Error, HubError};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]

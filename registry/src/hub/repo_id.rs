@@ -1,6 +1,7 @@
 //! Names of repositories on a hub.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use url::Url;
 

@@ -1,28 +1,20 @@
 //! A large file in parts: several on their way at once, and what is there is saved, so that a
 //! killed download goes on.
 
-use std::{
-    ops::Range,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::RANGE;
 use tokio::task::block_in_place;
 use url::Url;
 
-use super::{
-    Hub, HubFile, Snapshot,
-    refusal::{Wanted, refusal},
-};
-use crate::{
-    Error, HttpError, Listener, Result,
-    blocks::Blocks,
-    client::{
-        blocking::blocking,
-        http::{Call, check_first_byte, location},
-    },
-};
+use super::refusal::{Wanted, refusal};
+use super::{Hub, HubFile, Snapshot};
+use crate::blocks::Blocks;
+use crate::client::blocking::blocking;
+use crate::client::http::{Call, check_first_byte, location};
+use crate::{Error, HttpError, Listener, Result};
 
 /// The most bytes that are asked for at a time.
 pub(super) const PART: u64 = 16 * 1024 * 1024;

@@ -1,26 +1,20 @@
 //! What a repository holds at one revision.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{
-    Response,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use reqwest::Response;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
-use super::{
-    RepoId, RepoKind,
-    refusal::{Wanted, refusal},
-};
-use crate::{
-    Error, HttpError, HubError, Result,
-    client::{
-        ClientOptions,
-        http::{Call, Http, envelope::printable, is_loopback, link, location},
-    },
-};
+use super::refusal::{Wanted, refusal};
+use super::{RepoId, RepoKind};
+use crate::client::ClientOptions;
+use crate::client::http::envelope::printable;
+use crate::client::http::{Call, Http, is_loopback, link, location};
+use crate::{Error, HttpError, HubError, Result};
 
 /// The largest document that is read, in bytes.
 const MAX_DOCUMENT: u64 = 16 * 1024 * 1024;

@@ -6,10 +6,8 @@ use fs_err as fs;
 use serde_json::Value;
 
 use super::Layout;
-use crate::{
-    ContentError, Error, LayoutError, Result,
-    content::{self, Descriptor, Digest, MAX_DOCUMENT_SIZE, MediaType, is_manifest},
-};
+use crate::content::{self, Descriptor, Digest, MAX_DOCUMENT_SIZE, MediaType, is_manifest};
+use crate::{ContentError, Error, LayoutError, Result};
 
 /// What a garbage collection took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 
 use super::Layout;
-use crate::{
-    ContentError, Error, LayoutError, Result,
-    content::{Descriptor, Digest, Document, MediaType, is_manifest},
-};
+use crate::content::{Descriptor, Digest, Document, MediaType, is_manifest};
+use crate::{ContentError, Error, LayoutError, Result};
 
 impl Layout {
     /// Everything that a manifest or an index reaches, each digest once: content before what names

@@ -6,10 +6,8 @@ use fs_err as fs;
 use serde_json::{Map, Value, json};
 
 use super::Layout;
-use crate::{
-    ContentError, Error, LayoutError, Reference, Result,
-    content::{self, Descriptor, Digest, MediaType, REF_NAME},
-};
+use crate::content::{self, Descriptor, Digest, MediaType, REF_NAME};
+use crate::{ContentError, Error, LayoutError, Reference, Result};
 
 impl Layout {
     /// The manifest that a reference names. Of a reference with a digest the repository is not

@@ -26,30 +26,25 @@ mod pieces;
 mod verify;
 mod writer;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
-
-use fs_err as fs;
-use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 pub use collect::Collected;
+use fs_err as fs;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use graph::is_elsewhere;
 pub use lock::Hold;
 #[cfg(feature = "client")]
 pub(crate) use partial::Partial;
 pub use pieces::PieceWriter;
+use serde_json::{Value, json};
 pub use verify::Verified;
 pub use writer::BlobWriter;
 #[cfg(any(feature = "hub", feature = "server"))]
 pub(crate) use writer::hash_file;
 
-use crate::{
-    ContentError, LayoutError, Result,
-    content::{self, Descriptor, Digest, Document, Hasher, MediaType},
-};
+use crate::content::{self, Descriptor, Digest, Document, Hasher, MediaType};
+use crate::{ContentError, LayoutError, Result};
 
 /// A folder of content that is named by its digests, and an index of manifests.
 #[derive(Clone, Debug)]

@@ -4,11 +4,9 @@
 use fs_err as fs;
 
 use super::{Hold, Layout, check_digest};
-use crate::{
-    Result,
-    blocks::Blocks,
-    content::{self, Descriptor, Digest},
-};
+use crate::Result;
+use crate::blocks::Blocks;
+use crate::content::{self, Descriptor, Digest};
 
 /// A blob of which some blocks are here.
 #[derive(Debug)]

@@ -1,15 +1,15 @@
 //! A blob that several threads write at once; the same threads hash it in order.
 
-use std::{collections::BTreeMap, io, sync::Condvar, sync::Mutex, sync::MutexGuard};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
 
 use super::{BlobWriter, Layout};
-use crate::{
-    Result,
-    content::{Digest, Hasher},
-};
+use crate::Result;
+use crate::content::{Digest, Hasher};
 
 /// A blob that is written in pieces, from any thread and in any order; what is hashed is what was
 /// written.

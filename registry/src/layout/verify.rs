@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Layout, check_digest, graph::is_elsewhere, writer::hash_file};
-use crate::{
-    Error, LayoutError, Result,
-    content::{Descriptor, Hasher, is_manifest},
-};
+use super::graph::is_elsewhere;
+use super::writer::hash_file;
+use super::{Layout, check_digest};
+use crate::content::{Descriptor, Hasher, is_manifest};
+use crate::{Error, LayoutError, Result};
 
 /// What a verification found.
 #[derive(Debug, Default)]

@@ -1,18 +1,14 @@
 //! Content on its way in.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
+use std::path::Path;
 
 use fs_err as fs;
 use tempfile::NamedTempFile;
 
 use super::{Hold, Layout, check_digest};
-use crate::{
-    ContentError, Result,
-    content::{Descriptor, Digest, Hasher},
-};
+use crate::content::{Descriptor, Digest, Hasher};
+use crate::{ContentError, Result};
 
 /// A blob that is being written and hashed; nothing of it is visible before
 /// [`commit`](Self::commit), or after a drop.

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::Request,
-    http::{HeaderName, Method, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fs_err as fs;
 use futures_util::TryStreamExt as _;
 
-use super::{
-    Code, Failure, Registry, blocking, header,
-    range::{ByteRange, parse_range},
-};
-use crate::{content::Digest, file_stream};
+use super::range::{ByteRange, parse_range};
+use super::{Code, Failure, Registry, blocking, header};
+use crate::content::Digest;
+use crate::file_stream;
 
 /// Sends a blob or a part of it (end-2; "Pulling blobs").
 pub(super) async fn send(

@@ -2,10 +2,8 @@
 
 use std::error::Error as _;
 
-use axum::{
-    http::{HeaderValue, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::{ContentError, Error, content};

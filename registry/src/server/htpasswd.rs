@@ -1,20 +1,21 @@
 //! Who may come in: the users of a file that `htpasswd -B` writes.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use axum::{extract::Request, http::header::AUTHORIZATION};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use axum::extract::Request;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use tokio::sync::Semaphore;
 
 use super::{Code, Failure, blocking};
-use crate::{Error, Result, content::Hasher};
+use crate::content::Hasher;
+use crate::{Error, Result};
 
 /// How many passwords are checked at once. A check is slow by design; strangers must not fill the
 /// machine with them.

@@ -1,15 +1,16 @@
 //! What a registry does besides answering: it takes away what nobody needs, while it goes on
 //! serving.
 
-use std::{collections::HashSet, sync::PoisonError, time::SystemTime};
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use fs_err as fs;
 
-use super::{
-    Registry, Repository,
-    repository::{age, repositories},
-};
-use crate::{Collected, Result, content::Digest};
+use super::repository::{age, repositories};
+use super::{Registry, Repository};
+use crate::content::Digest;
+use crate::{Collected, Result};
 
 impl Registry {
     /// Takes away what no manifest of a repository names, and the blobs that then belong to no

@@ -1,29 +1,22 @@
 //! Manifests: sent, taken in, and taken away.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use axum::{
-    extract::Request,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::{
-    Code, Failure, Registry, Repository, blocking, header, query, repository::repositories,
-    route::Version,
+use super::repository::repositories;
+use super::route::Version;
+use super::{Code, Failure, Registry, Repository, blocking, header, query};
+use crate::content::{
+    self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
 };
-use crate::{
-    ContentError, Error, LayoutError,
-    content::{
-        self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
-    },
-    layout::is_elsewhere,
-    reference::check_tag,
-};
+use crate::layout::is_elsewhere;
+use crate::reference::check_tag;
+use crate::{ContentError, Error, LayoutError};
 
 /// Sends a manifest, byte for byte as it came (end-3; "Pulling manifests").
 pub(super) async fn send(

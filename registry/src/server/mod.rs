@@ -29,30 +29,22 @@ mod session;
 mod tags;
 mod uploads;
 
-use std::{
-    sync::{Arc, Mutex, RwLock},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::{Method, StatusCode},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
-use self::{
-    failure::{Code, Failure},
-    metrics::Metrics,
-    repository::Repository,
-    route::Route,
-    session::Sessions,
-};
-pub use self::{
-    htpasswd::Htpasswd,
-    run::{ListenOptions, run, tls},
-};
+use self::failure::{Code, Failure};
+pub use self::htpasswd::Htpasswd;
+use self::metrics::Metrics;
+use self::repository::Repository;
+use self::route::Route;
+pub use self::run::{ListenOptions, run, tls};
+use self::session::Sessions;
 use crate::Layout;
 
 /// What the registry allows.

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::Request,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Failure, Registry, blocking, query_first, tags::page};
+use super::tags::page;
+use super::{Failure, Registry, blocking, query_first};
 use crate::content::{self, Descriptor, Digest, MediaType};
 
 /// The most descriptors in one answer: far below the 4 MiB that a client must be able to take.

@@ -1,19 +1,15 @@
 //! A repository on disk: which of the layout's content it was given.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 
 use super::failure::{Code, Failure};
-use crate::{
-    ContentError, Error, Layout, LayoutError, Reference, Result,
-    content::{self, Descriptor, Digest, Document, is_manifest},
-    reference::is_repository,
-};
+use crate::content::{self, Descriptor, Digest, Document, is_manifest};
+use crate::reference::is_repository;
+use crate::{ContentError, Error, Layout, LayoutError, Reference, Result};
 
 /// A repository, by a name that was checked.
 #[derive(Clone, Debug)]

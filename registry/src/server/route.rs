@@ -1,10 +1,8 @@
 //! Paths of the distribution protocol (distribution-spec, "Endpoints").
 
-use crate::{
-    content::{self, Digest},
-    reference::{check_tag, is_repository},
-    server::failure::{Code, Failure},
-};
+use crate::content::{self, Digest};
+use crate::reference::{check_tag, is_repository};
+use crate::server::failure::{Code, Failure};
 
 /// What a path names. Names, digests, tags and upload ids were checked: each can become a part of a
 /// file's path.

@@ -4,17 +4,13 @@
 //! not kept out by a request that still waits for its next byte. A file survives a restart; its
 //! hash is then computed anew.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    io::{self, Write},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -22,16 +18,12 @@ use fs_err as fs;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 
-use super::{
-    Registry, blocking,
-    failure::{Code, Failure},
-    metrics::Metrics,
-};
-use crate::{
-    Layout,
-    content::{Digest, DigestAlgorithm, Hasher},
-    layout::hash_file,
-};
+use super::failure::{Code, Failure};
+use super::metrics::Metrics;
+use super::{Registry, blocking};
+use crate::Layout;
+use crate::content::{Digest, DigestAlgorithm, Hasher};
+use crate::layout::hash_file;
 
 /// How many pieces of a body may wait for the disk: memory stays constant whatever the size of a
 /// blob.

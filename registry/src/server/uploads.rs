@@ -2,19 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use axum::{
-    extract::Request,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use fs_err as fs;
 
-use super::{
-    Code, Failure, Registry, blocking, header, query_first,
-    range::{parse_content_range, uploaded},
-    repository::repositories,
-    session::{self, Upload},
-};
+use super::range::{parse_content_range, uploaded};
+use super::repository::repositories;
+use super::session::{self, Upload};
+use super::{Code, Failure, Registry, blocking, header, query_first};
 use crate::content::{self, Digest, DigestAlgorithm};
 
 /// Starts an upload: mounts a blob (end-11), takes it whole (end-4b), or opens a session (end-4a,

@@ -1,19 +1,18 @@
 //! The hub's client against the hub's server, and against hubs that mean harm.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Mutex};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Mutex;
 
-use axum::{
-    Json, Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use kit_registry::{
-    Error, Event, HubError, Layout, content,
-    hub::{self, Hub, HubFile, RepoId, Snapshot},
-};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use kit_registry::hub::{self, Hub, HubFile, RepoId, Snapshot};
+use kit_registry::{Error, Event, HubError, Layout, content};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

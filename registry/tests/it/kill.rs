@@ -5,31 +5,21 @@
 //! seed is printed. The same with fifty points and the real program is `cargo xtask interop --only
 //! kill`.
 
-use std::{
-    io::{Read, Write},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use kit_registry::{
-    Client, ClientOptions, Descriptor, Layout, pull, push,
-    server::{ListenOptions, Registry, ServerOptions, run},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use kit_registry::server::{ListenOptions, Registry, ServerOptions, run};
+use kit_registry::{Client, ClientOptions, Descriptor, Layout, pull, push};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::{
-    client::{deaf, reference},
-    layout::{new_layout, put_image},
-};
+use crate::client::{deaf, reference};
+use crate::layout::{new_layout, put_image};
 
 const SIZE: usize = 40 * 1024 * 1024;
 /// What may be lost: blocks that were not whole, and what lay in the buffers of the sockets, of the

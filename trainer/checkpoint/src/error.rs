@@ -1,9 +1,8 @@
 //! What can go wrong between a folder and its values.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use crate::tensors::TensorProblem;
 

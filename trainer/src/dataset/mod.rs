@@ -10,10 +10,9 @@ mod split;
 use std::path::Path;
 
 use fs_err as fs;
+pub use rows::{Columns, RowProblem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-
-pub use rows::{Columns, RowProblem};
 pub use split::Split;
 
 use crate::error::{Error, Result};

@@ -14,13 +14,12 @@ mod fused;
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
 
+pub(crate) use batch::Batch;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
 use checkpoint::{Activation, Network, Pooling};
-
-pub(crate) use batch::Batch;
 pub(crate) use dropout::Dropout;
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.

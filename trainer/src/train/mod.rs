@@ -12,6 +12,13 @@ mod threads;
 
 use std::ops::ControlFlow;
 
+pub use config::TrainConfig;
+use learner::Learner;
+pub use loss::ClassWeights;
+pub use state::Keep;
+use state::StateFolder;
+use task::Task;
+
 use crate::classifier::Classifier;
 use crate::dataset::Split;
 use crate::distilbert::DistilBertClassifier;
@@ -19,12 +26,6 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::isa::instruction_set;
 use crate::report::{DataSummary, EpochReport, Measured, Report, versions};
-pub use config::TrainConfig;
-use learner::Learner;
-pub use loss::ClassWeights;
-pub use state::Keep;
-use state::StateFolder;
-use task::Task;
 
 /// What happens while training.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@ use std::fmt;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use checkpoint::Tensors;
-
 pub(crate) use raw::{values, with_values};
 pub(crate) use save::saved;
 

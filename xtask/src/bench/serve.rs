@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use crate::build;
 use crate::e2e::say;
-use crate::measure;
 use crate::peers::Peers;
 use crate::serving::load::{Client, closed_loop, request};
 use crate::serving::server::Server;
 use crate::serving::{self, texts};
+use crate::{build, measure};
 
 /// Serve the same model with kit-rs, the tutorial's FastAPI app and ONNX Runtime, under the same
 /// load

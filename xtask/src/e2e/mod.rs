@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-
 use lesson::Lesson;
 use memory::Meter;
 use stage::Stage;

@@ -12,11 +12,11 @@ mod transformers;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use transformers::PACKAGES;
+
 use crate::build;
 use crate::peers::Peers;
 use crate::report::Report;
-
-pub(crate) use transformers::PACKAGES;
 
 /// Show that the real programs on the other side understand us, and we them
 #[derive(clap::Args)]

@@ -11,14 +11,13 @@ mod large;
 use std::path::Path;
 
 use anyhow::Context as _;
+pub(crate) use args::Args;
+use args::Tool;
+use brought::Brought;
 use kitfile::{InitOptions, Kitfile};
 use modelkit::PackOptions;
 use registry::Reference;
 use serde_json::{Value, json};
-
-pub(crate) use args::Args;
-use args::Tool;
-use brought::Brought;
 
 use crate::env;
 use crate::failure::asked_wrongly;

@@ -20,8 +20,7 @@ use self::follow::Follower;
 use self::loader::Loader;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::steps::listen;
-use crate::steps::model;
+use crate::steps::{listen, model};
 use crate::ui::Ui;
 
 /// Serve a model over HTTP

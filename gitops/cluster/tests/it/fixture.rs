@@ -1,16 +1,12 @@
 //! A repository, a cluster that follows it, and somebody who asks its Service.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use fs_err as fs;
 use kit_cluster::{Cluster, Options};

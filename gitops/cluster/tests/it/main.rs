@@ -4,7 +4,10 @@
 mod fixture;
 mod server;
 
-use std::{io, net::TcpStream, path::Path, sync::Arc};
+use std::io;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
 
 use gitops::ObjectId;
 use kit_cluster::{Cluster, Isolation};

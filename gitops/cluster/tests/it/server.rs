@@ -1,14 +1,11 @@
 //! The program inside the tests' images: this very test binary, which serves instead of testing
 //! when its environment says so.
 
-use std::{
-    env,
-    io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+use std::{env, thread};
 
 use fs_err as fs;
 use kit_cluster::{BoxError, Images, RuntimeConfig};

@@ -6,10 +6,8 @@ mod strategic;
 
 use serde_json::{Map, Value};
 
-use super::{
-    file::{Patch, PatchOptions},
-    resource::{Resource, equal},
-};
+use super::file::{Patch, PatchOptions};
+use super::resource::{Resource, equal};
 use crate::{Error, Object, ObjectId, Result, Tree, tree, yaml};
 
 /// Applies the patches of one kustomization.

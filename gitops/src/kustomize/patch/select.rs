@@ -4,13 +4,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::wrong;
-use crate::{
-    Result,
-    kustomize::{
-        file::Selector,
-        resource::{Resource, namespace},
-    },
-};
+use crate::Result;
+use crate::kustomize::file::Selector;
+use crate::kustomize::resource::{Resource, namespace};
 
 /// The places of the objects that a selector means. Names and namespaces may be those from before
 /// the build or those of now.

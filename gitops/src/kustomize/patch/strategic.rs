@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::wrong;
-use crate::{ObjectId, Result, kustomize::resource::is_builtin};
+use crate::kustomize::resource::is_builtin;
+use crate::{ObjectId, Result};
 
 /// Merges a strategic merge patch into an object; none when the patch deletes it.
 ///

@@ -9,24 +9,16 @@ mod token;
 
 use std::collections::HashMap;
 
-use reqwest::{
-    Response,
-    header::{AUTHORIZATION, WWW_AUTHENTICATE},
-};
+use reqwest::Response;
+use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use tokio::sync::Mutex;
 
 use self::authorization::Authorization;
-pub use self::{
-    challenge::Challenge,
-    credentials::{Credential, CredentialFile, Credentials},
-};
-use crate::{
-    AuthError, Error, Result,
-    client::{
-        Registry,
-        http::{self, location},
-    },
-};
+pub use self::challenge::Challenge;
+pub use self::credentials::{Credential, CredentialFile, Credentials};
+use crate::client::Registry;
+use crate::client::http::{self, location};
+use crate::{AuthError, Error, Result};
 
 /// What is known of the registries so far. The lock is held while a token is fetched: the others
 /// wait for it and take it.

@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    Method, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, Response};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::{authorization::Authorization, realm};
-use crate::{
-    AuthError, Error, HttpError, Result,
-    client::{
-        Challenge, Credential, Registry,
-        http::{self, location, resolver},
-    },
-};
+use super::authorization::Authorization;
+use super::realm;
+use crate::client::http::{self, location, resolver};
+use crate::client::{Challenge, Credential, Registry};
+use crate::{AuthError, Error, HttpError, Result};
 
 /// The largest answer of a token service that is read, in bytes.
 const MAX_ANSWER: u64 = 1024 * 1024;

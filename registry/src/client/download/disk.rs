@@ -1,26 +1,20 @@
 //! The disk's side of a download: pieces are written where they belong, and the whole is hashed
 //! from its start to its end.
 
-use std::{
-    io::{Read, Seek, SeekFrom},
-    ops::Range,
-    path::Path,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
-};
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use bytes::Bytes;
 use fs_err as fs;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::{
-    Result,
-    content::{Digest, Hasher},
-    layout::Partial,
-};
+use crate::Result;
+use crate::content::{Digest, Hasher};
+use crate::layout::Partial;
 
 /// How many pieces are written before the hash gets them: as many as have come, so that its thread
 /// is woken seldom.

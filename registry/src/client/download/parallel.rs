@@ -1,35 +1,26 @@
 //! A blob on its way into a layout: over one connection while that is fast enough, over several
 //! when it is not, and from where the last attempt ended, even when that was another process.
 
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use reqwest::{
-    Response,
-    header::{CONTENT_RANGE, RANGE},
-};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use reqwest::Response;
+use reqwest::header::{CONTENT_RANGE, RANGE};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{
-    disk::{BATCH, Piece, write_and_hash},
-    progress::Progress,
-    resumable::is_broken,
-};
-use crate::{
-    ContentError, Error, HttpError, Layout, Result,
-    client::{
-        Event, Listener, Repository,
-        blocking::{in_layout, joined},
-        http::{self, location},
-    },
-    content::{Descriptor, Hasher},
-    layout::Partial,
-};
+use super::disk::{BATCH, Piece, write_and_hash};
+use super::progress::Progress;
+use super::resumable::is_broken;
+use crate::client::blocking::{in_layout, joined};
+use crate::client::http::{self, location};
+use crate::client::{Event, Listener, Repository};
+use crate::content::{Descriptor, Hasher};
+use crate::layout::Partial;
+use crate::{ContentError, Error, HttpError, Layout, Result};
 
 /// How often it is asked whether another connection would help.
 const TICK: Duration = Duration::from_millis(100);

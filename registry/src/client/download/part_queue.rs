@@ -1,6 +1,7 @@
 //! Which connection brings which part of a blob.
 
-use std::{collections::VecDeque, ops::Range};
+use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::blocks::BLOCK;
 

@@ -1,14 +1,11 @@
 //! How far a blob is, for all the connections that bring it.
 
-use std::{
-    ops::Range,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{disk::Memory, part_queue::PartQueue};
+use super::disk::Memory;
+use super::part_queue::PartQueue;
 
 /// What the connections of one blob share.
 pub(super) struct Progress {

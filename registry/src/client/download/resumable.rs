@@ -3,10 +3,8 @@
 use bytes::Bytes;
 use reqwest::Response;
 
-use crate::{
-    ContentError, Error, HttpError, Result,
-    client::http::{Http, check_first_byte, location},
-};
+use crate::client::http::{Http, check_first_byte, location};
+use crate::{ContentError, Error, HttpError, Result};
 
 /// A transfer that moves on by this many bytes has earned new patience.
 const PROGRESS: u64 = 1024 * 1024;

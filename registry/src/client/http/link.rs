@@ -1,6 +1,7 @@
 //! The next page of a listing, from the header `Link` (RFC 8288).
 
-use reqwest::{Response, header::LINK};
+use reqwest::Response;
+use reqwest::header::LINK;
 use url::Url;
 
 use super::location;

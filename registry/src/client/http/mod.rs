@@ -11,28 +11,22 @@ mod retry;
 mod tls;
 mod warning;
 
-use std::{
-    collections::BTreeSet,
-    error::Error as StdError,
-    io,
-    net::{Ipv4Addr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
-};
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use reqwest::{
-    Method, Response,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RETRY_AFTER},
-};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 pub(crate) use self::call::{Call, Payload};
-use crate::{
-    ContentError, Error, HttpError, Result,
-    client::{ClientOptions, Proxy},
-};
+use crate::client::{ClientOptions, Proxy};
+use crate::{ContentError, Error, HttpError, Result};
 
 const MAX_REDIRECTS: usize = 5;
 /// The largest error document that is read, in bytes.

@@ -1,10 +1,8 @@
 //! When to ask again, and how long to wait before.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher,
-    time::{Duration, SystemTime},
-};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 

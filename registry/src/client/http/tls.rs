@@ -1,18 +1,16 @@
 //! Who is trusted, and who this client says it is.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::{
-    Error, Result,
-    client::{ClientCertificate, ClientOptions},
-};
+use crate::client::{ClientCertificate, ClientOptions};
+use crate::{Error, Result};
 
 /// Builds the TLS side of a client: the system's roots where there are any, the built-in ones (an
 /// image made from nothing has none), and those that the options name.

@@ -1,16 +1,13 @@
 //! A blob on its way to a registry: is it there, does an earlier upload go on, can it be had from a
 //! neighbour, and else it is sent.
 
-use super::{
-    resumable::ResumableUpload,
-    saved_session::SavedSession,
-    session::{Begun, Session, Status, Upload},
-};
-use crate::{
-    ClientError, Layout, Result,
-    client::{Direction, Event, Listener, Outcome, Repository, blocking::in_layout},
-    content::Descriptor,
-};
+use super::resumable::ResumableUpload;
+use super::saved_session::SavedSession;
+use super::session::{Begun, Session, Status, Upload};
+use crate::client::blocking::in_layout;
+use crate::client::{Direction, Event, Listener, Outcome, Repository};
+use crate::content::Descriptor;
+use crate::{ClientError, Layout, Result};
 
 /// A blob of at least this many bytes is worth being taken up by the next process, when this one is
 /// killed.

@@ -1,30 +1,19 @@
 //! The content of a blob on its way: whole in one request, and only if that does not work, in
 //! another way.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use reqwest::{
-    Method, Response,
-    header::{CONTENT_RANGE, CONTENT_TYPE, RANGE},
-};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use reqwest::{Method, Response};
 
-use super::{
-    saved_session::SavedSession,
-    session::{Begun, Session, Status, Upload, location_of, same_digest},
-};
-use crate::{
-    Error, HttpError, Result,
-    client::{
-        Event,
-        http::{self, body::FileBody, location},
-    },
-};
+use super::saved_session::SavedSession;
+use super::session::{Begun, Session, Status, Upload, location_of, same_digest};
+use crate::client::Event;
+use crate::client::http::body::FileBody;
+use crate::client::http::{self, location};
+use crate::{Error, HttpError, Result};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);

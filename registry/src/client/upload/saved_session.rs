@@ -5,11 +5,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use fs_err as fs;
 use url::Url;
 
-use crate::{
-    Layout, Result,
-    client::{Repository, http::location},
-    content::{self, Digest},
-};
+use crate::client::Repository;
+use crate::client::http::location;
+use crate::content::{self, Digest};
+use crate::{Layout, Result};
 
 /// The longest address that is taken from a file, in bytes.
 const MAX_ADDRESS: u64 = 16 * 1024;

@@ -1,20 +1,14 @@
 //! Sessions of uploads, as a registry begins, continues and ends them.
 
-use reqwest::{
-    Method, Response,
-    header::{LOCATION, RANGE},
-};
+use reqwest::header::{LOCATION, RANGE};
+use reqwest::{Method, Response};
 use url::Url;
 
-use crate::{
-    HttpError, Layout, Result,
-    client::{
-        Listener, Repository,
-        http::{self, location},
-        quirks::Quirks,
-    },
-    content::{Descriptor, Digest},
-};
+use crate::client::http::{self, location};
+use crate::client::quirks::Quirks;
+use crate::client::{Listener, Repository};
+use crate::content::{Descriptor, Digest};
+use crate::{HttpError, Layout, Result};
 
 /// A blob that goes to one repository.
 pub(super) struct Upload<'a> {

@@ -1,18 +1,17 @@
 //! The folder that is served.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::Read,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::route::Repo;
-use crate::{Result, content::Hasher};
+use crate::Result;
+use crate::content::Hasher;
 
 /// Files from this size on are listed with their SHA-256, like those that hold a zero byte.
 const LARGE: u64 = 1024 * 1024;

@@ -13,20 +13,17 @@ mod folder;
 mod route;
 mod send;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::{Request, State},
-    http::{Method, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use self::{
-    folder::{Commit, Folder},
-    route::{Route, What},
-};
+use self::folder::{Commit, Folder};
+use self::route::{Route, What};
 
 /// Entries on a page of a listing.
 const PAGE: usize = 1000;

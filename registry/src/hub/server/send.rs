@@ -1,21 +1,15 @@
 //! Sends a file, whole or in part.
 
-use axum::{
-    body::Body,
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-use super::{
-    Refusal,
-    folder::{Commit, File, Folder},
-    route::Repo,
-};
-use crate::{
-    file_stream,
-    server::range::{ByteRange, parse_range},
-};
+use super::Refusal;
+use super::folder::{Commit, File, Folder};
+use super::route::Repo;
+use crate::file_stream;
+use crate::server::range::{ByteRange, parse_range};
 
 /// Sends a file of a repository. Only what is listed is looked for on the disk.
 pub(super) async fn file(

@@ -1,19 +1,16 @@
 //! What registries are shown who ask, and what they are not.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::{
-    Json, Router,
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, Uri},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kit_registry::{AuthError, Client, ClientOptions, Credential, Error, HttpError, pull, push};
 use serde_json::json;
 

@@ -1,6 +1,8 @@
 //! Docker's `config.json`, and programs that keep credentials.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use kit_registry::{Credential, CredentialFile, Credentials};
 

@@ -1,12 +1,17 @@
 //! The client against another registry: `docker-registry`, the one that most others are measured
 //! by.
 
-use std::{fs, io::Write as _, net::TcpListener, process::Stdio, time::Duration};
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
 
 use kit_registry::{ClientError, Error, pull, push};
 use tokio::process::{Child, Command};
 
-use super::{Log, Registry, client, deaf, reference, referrers::check_referrers, resume};
+use super::referrers::check_referrers;
+use super::{Log, Registry, client, deaf, reference, resume};
 use crate::layout::{new_layout, put_image};
 
 /// Starts the program on a port that was free a moment ago, and waits until it answers; `None`, and

@@ -1,18 +1,15 @@
 //! Registries that lie.
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::Request,
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use kit_registry::content::{self};
 use kit_registry::{
-    Blobs, Client, ClientError, ContentError, Descriptor, Error, HttpError, MediaType,
-    content::{self},
-    pull, push,
+    Blobs, Client, ClientError, ContentError, Descriptor, Error, HttpError, MediaType, pull, push,
 };
 
 use super::{Registry, client, deaf, reference, serve};

@@ -11,23 +11,17 @@ mod referrers;
 mod resume;
 mod tls;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderMap, Method},
-    middleware::{self, Next},
-};
-use kit_registry::{
-    Client, ClientOptions, Credential, Event, Layout, Reference,
-    server::{self, ServerOptions},
-};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::{self, Next};
+use kit_registry::server::{self, ServerOptions};
+use kit_registry::{Client, ClientOptions, Credential, Event, Layout, Reference};
 use tempfile::TempDir;
 
 /// Serves a router on a port of the system's choice.

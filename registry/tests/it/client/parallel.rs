@@ -1,14 +1,13 @@
 //! One big blob over several connections, and what is left of it for the next process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::Request,
-    middleware::{self, Next},
-    response::Response,
-};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use futures_util::StreamExt;
 use kit_registry::{Client, ClientOptions, Layout, MediaType, pull, push};
 

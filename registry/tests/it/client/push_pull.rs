@@ -1,11 +1,11 @@
 //! What travels, and how often.
 
-use std::{io::Read, sync::Mutex};
+use std::io::Read;
+use std::sync::Mutex;
 
+use kit_registry::content::{self, ImageIndexBuilder};
 use kit_registry::{
-    Blobs, ClientError, ContentError, Error, Event, HttpError, MediaType, Outcome,
-    content::{self, ImageIndexBuilder},
-    pull, push,
+    Blobs, ClientError, ContentError, Error, Event, HttpError, MediaType, Outcome, pull, push,
 };
 
 use super::{Registry, client, deaf};

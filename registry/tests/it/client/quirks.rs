@@ -1,18 +1,14 @@
 //! Registries that are known not to do all that the specification says. Each is played by a server
 //! that behaves like it, behind a proxy: so the client speaks to the real name.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::Request,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use kit_registry::{Client, ClientOptions, Proxy, push};
 
 use super::{Log, deaf, options, reference, serve};

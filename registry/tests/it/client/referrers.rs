@@ -1,17 +1,12 @@
 //! Lists of referrers, with registries that keep them and that do not.
 
-use axum::{
-    Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
-use kit_registry::{
-    Descriptor, Layout, MediaType,
-    content::{self, ImageManifestBuilder},
-    push,
-};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use kit_registry::content::{self, ImageManifestBuilder};
+use kit_registry::{Descriptor, Layout, MediaType, push};
 
 use super::{Registry, client, deaf};
 use crate::layout::{new_layout, put_image};

@@ -3,20 +3,16 @@
 
 mod proxy;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit_registry::{
-    Client, ClientOptions, Descriptor, Error, Layout,
-    content::{DigestAlgorithm, Hasher},
-    pull, push,
-};
+use kit_registry::content::{DigestAlgorithm, Hasher};
+use kit_registry::{Client, ClientOptions, Descriptor, Error, Layout, pull, push};
 
 use self::proxy::{Fault, Harm, stand_before};
-use crate::{
-    client::{Registry, deaf, reference},
-    layout::{new_layout, put_image},
-};
+use crate::client::{Registry, deaf, reference};
+use crate::layout::{new_layout, put_image};
 
 /// The digest of the configuration, which is no target of faults.
 const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";

@@ -1,20 +1,14 @@
 //! A proxy that harms what goes through it: between a client and a registry, on the level of HTTP.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
 use crate::client::serve;
@@ -201,13 +195,12 @@ fn harmed(
 mod upstream {
     use std::net::SocketAddr;
 
-    use axum::{
-        body::{Body, Bytes},
-        http::{HeaderMap, Method, Request, StatusCode},
-    };
+    use axum::body::{Body, Bytes};
+    use axum::http::{HeaderMap, Method, Request, StatusCode};
     use futures_util::stream;
     use http_body_util::BodyExt;
-    use hyper_util::{client::legacy, rt::TokioExecutor};
+    use hyper_util::client::legacy;
+    use hyper_util::rt::TokioExecutor;
 
     #[derive(Clone)]
     pub(super) struct Client(legacy::Client<legacy::connect::HttpConnector, Body>);

@@ -2,10 +2,8 @@
 
 use std::io::Write;
 
-use kit_registry::{
-    ContentError, Descriptor, Digest, Error, Layout, LayoutError, MediaType,
-    content::{self, Hasher, MAX_DOCUMENT_SIZE},
-};
+use kit_registry::content::{self, Hasher, MAX_DOCUMENT_SIZE};
+use kit_registry::{ContentError, Descriptor, Digest, Error, Layout, LayoutError, MediaType};
 
 use super::{files, layer, new_layout, put_image, put_index};
 

@@ -7,10 +7,8 @@ mod sharing;
 
 use std::path::Path;
 
-use kit_registry::{
-    Descriptor, Layout, MediaType,
-    content::{self, ImageIndexBuilder, ImageManifestBuilder},
-};
+use kit_registry::content::{self, ImageIndexBuilder, ImageManifestBuilder};
+use kit_registry::{Descriptor, Layout, MediaType};
 use tempfile::TempDir;
 
 /// Makes a layout in a folder of its own.

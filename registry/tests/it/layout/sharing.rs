@@ -1,11 +1,9 @@
 //! Several threads and processes at one layout, and some of them killed.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kit_registry::Layout;
 use tempfile::TempDir;

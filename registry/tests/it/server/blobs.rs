@@ -1,6 +1,7 @@
 //! Every way to push a blob, and to read it again.
 
-use kit_registry::{content, server::ServerOptions};
+use kit_registry::content;
+use kit_registry::server::ServerOptions;
 
 use super::{ALGORITHMS, Api, digest_by};
 

@@ -1,12 +1,11 @@
 //! Whose content is whose, what the registry does not do, and the layout beneath it.
 
-use kit_registry::{
-    Layout, content,
-    server::{Registry, ServerOptions},
-};
+use kit_registry::server::{Registry, ServerOptions};
+use kit_registry::{Layout, content};
 use serde_json::json;
 
-use super::{super::layout::put_image, Api};
+use super::super::layout::put_image;
+use super::Api;
 
 #[tokio::test]
 async fn a_repository_serves_only_what_it_was_given() {

@@ -1,9 +1,7 @@
 //! Every kind of manifest, pushed, read and deleted.
 
-use kit_registry::{
-    Descriptor, MediaType,
-    content::{self, DigestAlgorithm},
-};
+use kit_registry::content::{self, DigestAlgorithm};
+use kit_registry::{Descriptor, MediaType};
 use serde_json::{Value, json};
 
 use super::{Api, digest_by, image, index};

@@ -10,13 +10,13 @@ mod tags;
 #[cfg(feature = "client")]
 mod users;
 
-use axum::{Router, body::Body, http::HeaderMap};
+use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
 use http_body_util::BodyExt;
-use kit_registry::{
-    Descriptor, Digest, Layout, MediaType,
-    content::{self, DigestAlgorithm, Hasher},
-    server::{Registry, ServerOptions},
-};
+use kit_registry::content::{self, DigestAlgorithm, Hasher};
+use kit_registry::server::{Registry, ServerOptions};
+use kit_registry::{Descriptor, Digest, Layout, MediaType};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;

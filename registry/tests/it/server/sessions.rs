@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
-use kit_registry::{content, server::ServerOptions};
+use kit_registry::content;
+use kit_registry::server::ServerOptions;
 
 use super::Api;
 

@@ -1,12 +1,14 @@
 //! Who may come in, over which connection, and what is taken away meanwhile.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use kit_registry::{
-    Client, ClientOptions, Error, LayoutError,
-    server::{Htpasswd, ListenOptions, Registry, ServerOptions, run, tls},
-};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kit_registry::server::{Htpasswd, ListenOptions, Registry, ServerOptions, run, tls};
+use kit_registry::{Client, ClientOptions, Error, LayoutError};
 
 use super::{ALGORITHMS, Api, digest_by, image};
 use crate::client::{deaf, options, reference};

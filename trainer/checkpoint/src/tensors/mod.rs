@@ -11,10 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memmap2::Mmap;
+pub use problem::TensorProblem;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorInfo};
-
-pub use problem::TensorProblem;
 pub use tensor::Tensor;
 
 use crate::config::Family;

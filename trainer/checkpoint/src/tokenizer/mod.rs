@@ -4,9 +4,8 @@ mod files;
 mod settings;
 mod vocabulary;
 
-use tokenizers::{TruncationDirection, TruncationParams};
-
 pub use files::TokenizerFiles;
+use tokenizers::{TruncationDirection, TruncationParams};
 
 use crate::error::{Error, Result};
 

@@ -19,7 +19,6 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Shape, Tensor, TensorData};
-
 pub(super) use edges::{dense, layer_norm};
 pub(super) use layer::{Kept, LayerSpec};
 use layer::{Saved, TENSORS};

@@ -1,6 +1,7 @@
 //! An entry of `auths` in Docker's `config.json`.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::Credential;

@@ -1,18 +1,13 @@
 //! Docker's `config.json`, which most tools of this field share.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde_json::{Map, Value};
 
-use super::{
-    Credential, Credentials,
-    entry::{self, Entry},
-    helper,
-};
+use super::entry::{self, Entry};
+use super::{Credential, Credentials, helper};
 use crate::{ContentError, Error, Result};
 
 /// A file of credentials with the schema of Docker's `config.json`, and further ones that are only

@@ -1,12 +1,10 @@
 //! Programs that keep credentials: `docker-credential-NAME get|store|erase`.
 
-use std::{
-    io::{Read, Write},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! What registries are shown who ask.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+use std::fmt;
 
 mod entry;
 mod file;
