@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use contents::Contents;
 use kitfile::Section;
-use registry::Blobs;
 use registry::content::Descriptor;
 use serde::Serialize;
 pub use tensors::Tensor;
