@@ -251,5 +251,5 @@ fn kubectl_reads_what_is_printed() {
 #[expect(clippy::disallowed_methods, reason = "CI says by a variable that it is CI")]
 fn skipped(what: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}: {why}");
-    writeln!(std::io::stderr(), "NOT CHECKED: {what}: {why}").unwrap();
+    let _ = writeln!(std::io::stderr(), "NOT CHECKED: {what}: {why}");
 }
