@@ -78,7 +78,7 @@ pub(crate) fn hf_token() -> Option<String> {
 }
 
 /// A folder for files that live as long as the process.
-#[cfg(any(feature = "full", feature = "serve"))]
+#[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("kit-rs-").tempdir()
 }

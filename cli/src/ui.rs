@@ -149,6 +149,7 @@ impl Ui {
     }
 
     /// Runs a server, which ends by itself when the user wants it to.
+    #[cfg(any(feature = "servers", feature = "serve"))]
     pub(crate) fn serve<T>(
         &self,
         work: impl Future<Output = anyhow::Result<T>>,

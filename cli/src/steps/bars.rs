@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use crate::ui::Ui;
 
 /// Moves a bar on with the file of a hub that it stands for.
+#[cfg(feature = "full")]
 pub(crate) fn move_on(bar: &ProgressBar) -> impl Fn(registry::Event) + Sync {
     |event| {
         if let registry::Event::FileProgress { bytes, .. } = event {

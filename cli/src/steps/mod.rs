@@ -9,7 +9,7 @@ pub(crate) mod front_matter;
 pub(crate) mod hub;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod listen;
-#[cfg(any(feature = "full", feature = "serve"))]
+#[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod model;
 pub(crate) mod project;
 pub(crate) mod survey;

@@ -23,6 +23,7 @@ use crate::ui::Ui;
 const MANIFEST: &str = "modelkit.json";
 
 /// A folder with the hub's file names, and the documents that say which model it is.
+#[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "only a server tells them"))]
 pub(crate) struct ModelFolder {
     /// The folder with config.json, model.safetensors and tokenizer.json.
     pub(crate) dir: PathBuf,
