@@ -1,13 +1,4 @@
-//! Text in, predictions out: an HTTP server around any classifier, and the engine that makes it
-//! fast. It never knows burn, OCI, or where the model came from.
-//!
-//! ```rust
-#![doc = include_str!("../examples/closure.rs")]
-//! ```
-//!
-//! [`server`] makes a router and a [`Handle`] of a [`Predictor`]; [`run`] serves them until a shutdown, and drains.
-//! The routes: `POST /predict` as the tutorial's FastAPI app and as text-embeddings-inference have it, the Open Inference Protocol under `/v2`
-//! and KServe's first one under `/v1/models`, `/livez`, `/startupz`, `/readyz`, `/metrics`, `/v1/provenance`, and for people `/ui` and `/docs`.
+#![doc = include_str!("../README.md")]
 
 mod budget;
 mod classify;

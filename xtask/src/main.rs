@@ -7,7 +7,6 @@ mod bench;
 mod build;
 mod client;
 mod conformance;
-mod dist;
 mod e2e;
 mod interop;
 mod measure;
@@ -15,6 +14,7 @@ mod peers;
 mod process;
 mod registries;
 mod report;
+mod scratch;
 mod serving;
 
 use std::path::Path;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Task::Interop(args) => interop::run(&args, workspace),
         Task::Bench(bench) => bench::run(&bench, workspace),
         Task::Dist => {
-            dist::build(workspace).map(|runtime| e2e::say(&runtime.display().to_string()))
+            build::dist(workspace).map(|runtime| e2e::say(&runtime.display().to_string()))
         }
     };
     match result {

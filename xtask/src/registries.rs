@@ -128,11 +128,8 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// An empty folder.
+    /// A folder, made where it is not there.
     pub(crate) fn open(dir: PathBuf, kit: PathBuf) -> anyhow::Result<Self> {
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
         fs::create_dir_all(&dir)?;
         Ok(Self { dir: fs::canonicalize(dir)?, kit })
     }

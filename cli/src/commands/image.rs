@@ -1,6 +1,6 @@
 //! `kit-rs image`: runtime images, without Docker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use modelkit::image::{self, Binary, ImageOptions};
@@ -69,7 +69,7 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
     let kit = ModelKit::read(&layout, &descriptor)?;
     let options = ImageOptions {
-        binary: runtime(args.runtime)?,
+        binary: runtime(args.runtime, &env::program().context("where kit-rs lies is unknown")?)?,
         include: args.include,
         reference: Some(reference.to_string()),
         created: env::source_date_epoch()?,
@@ -91,18 +91,17 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
 
 /// The static program: the one given, the lean one beside this program, or this program itself
 /// where it can serve and needs nothing but a kernel.
-fn runtime(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+fn runtime(given: Option<PathBuf>, program: &Path) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
         ensure!(path.is_file(), "there is no program at {}", path.display());
         return Ok(path);
     }
-    let program = env::program().context("where kit-rs lies is unknown")?;
     let lean = program.with_file_name(RUNTIME);
     if lean.is_file() {
         return Ok(lean);
     }
-    if cfg!(feature = "serve") && Binary::read(&program)?.is_static {
-        return Ok(program);
+    if cfg!(feature = "serve") && Binary::read(program)?.is_static {
+        return Ok(program.to_owned());
     }
     Err(anyhow::anyhow!("an image needs a static program that serves, which this kit-rs is not"))
         .hint(format!(
@@ -131,4 +130,32 @@ fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
         "labels": config.labels,
     });
     ui.answer(args.dir.display(), &document)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::failure::Report;
+
+    #[test]
+    fn the_runtime_is_the_one_named_then_the_lean_one_beside_then_the_program_if_static() {
+        let dir = tempfile::tempdir().unwrap();
+        // This test is a program that needs a loader, so it is none for an image.
+        let program = dir.path().join("kit-rs");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let report = Report::new(&runtime(None, &program).unwrap_err());
+        assert!(report.hint.unwrap().contains("--runtime kit-rs-runtime/bin/kit-rs"));
+
+        let lean = dir.path().join(RUNTIME);
+        fs::write(&lean, "static").unwrap();
+        assert_eq!(runtime(None, &program).unwrap(), lean);
+
+        let named = dir.path().join("named");
+        let absent = runtime(Some(named.clone()), &program).unwrap_err().to_string();
+        assert!(absent.contains("there is no program at"), "{absent}");
+        fs::write(&named, "static").unwrap();
+        assert_eq!(runtime(Some(named.clone()), &program).unwrap(), named);
+    }
 }

@@ -14,8 +14,8 @@ use crate::build;
 use crate::e2e::say;
 use crate::measure::{Cost, Side, alternate, machine, run as measured};
 use crate::peers::{KIT, Peers, run_quietly};
+use crate::scratch::{MIB, Scratch};
 
-const MIB: u64 = 1 << 20;
 const SHA256: &str = "openssl dgst -sha256";
 
 /// Pack and unpack a large project, side by side with `kit` and plain tools
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// The `kit-rs` to measure, if it is built already
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Where the project is made
+    /// Where everything lies, in a folder of its own
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -78,7 +78,6 @@ const SMALL: [&str; 10] = [
 /// Runs the benchmark.
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
-    let root = args.dir.clone().unwrap_or_else(|| workspace.join("target/bench/pack"));
     let ours = match &args.program {
         Some(program) => fs::canonicalize(program)?,
         None => build::optimised(workspace)?,
@@ -86,7 +85,9 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let kit = peers.kit()?;
     // Its SHA-256 uses the processor's own instructions, which that of coreutils often does not.
     peers.debian("openssl", "openssl")?;
-    remove_leftovers(&root);
+    let dir = args.dir.clone().unwrap_or_else(|| workspace.join("target/bench"));
+    let scratch = Scratch::new(&dir.join("kit-rs-bench-pack"), bytes(args))?;
+    let root = scratch.path().to_owned();
     let project = root.join("project");
     make_project(&project, args)?;
     let setup = Setup { kit, ours, root, project, n_rounds: args.rounds };
@@ -103,7 +104,6 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         tables.push(setup.measure(part, "unpack", &mut setup.unpack_sides(part))?);
     }
     let again = setup.second_pack()?;
-    remove_leftovers(&setup.root);
     let document = json!({ "machine": machine(), "kit": KIT, "rounds": args.rounds, "tables": tables, "again": again });
     let path = workspace.join("target/bench/pack.json");
     fs::create_dir_all(path.parent().context("a file has a folder")?)?;
@@ -112,22 +112,15 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes what a run leaves besides the project: some 30 GB in the midst of one of full size.
-fn remove_leftovers(root: &Path) {
-    for folder in ["aside", "out", "kit-home", "our-home"] {
-        let _ = fs::remove_dir_all(root.join(folder));
-    }
+/// The most that lies there at a time: the project, both homes, what was unpacked, and the small
+/// files that were put aside, of three sides in one part and two in another.
+fn bytes(args: &Args) -> u64 {
+    let small = args.small * 11 * 1024;
+    4 * (args.large * MIB + args.medium * 10 * MIB + small) + 5 * args.rounds as u64 * small
 }
 
-/// Makes the project, unless it is there with these sizes already.
+/// Makes the project.
 fn make_project(project: &Path, args: &Args) -> anyhow::Result<()> {
-    let wanted = format!("{} {} {}", args.large, args.medium, args.small);
-    if fs::read_to_string(project.join("sizes")).is_ok_and(|found| found == wanted) {
-        return Ok(());
-    }
-    if project.exists() {
-        fs::remove_dir_all(project)?;
-    }
     say(&format!(
         "making {} MiB + {} × 10 MiB + {} small files",
         args.large, args.medium, args.small
@@ -153,7 +146,6 @@ fn make_project(project: &Path, args: &Args) -> anyhow::Result<()> {
             format!("manifestVersion: 1.0.0\ndatasets:\n{entries}"),
         )?;
     }
-    fs::write(project.join("sizes"), wanted)?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::e2e::say;
 use crate::peers::Peers;
+use crate::scratch::{GIB, Scratch};
 use crate::serving::load::{Client, closed_loop, request};
 use crate::serving::server::Server;
 use crate::serving::{self, texts};
@@ -51,7 +52,8 @@ const POINTS: [(Option<usize>, usize); 11] = [
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let python = serving::python(&peers)?;
-    let model = serving::model(&python, workspace)?;
+    let scratch = Scratch::new(&workspace.join("target/bench/serve"), GIB)?;
+    let model = serving::model(&python, workspace, scratch.path())?;
     let kit_rs = build::optimised(workspace)?;
     let sides = Sides { workspace: workspace.to_owned(), python, model, kit_rs };
     say(&measure::machine());

@@ -12,6 +12,7 @@ use crate::e2e::say;
 use crate::interop::PACKAGES;
 use crate::measure::{self, Cost};
 use crate::peers::{Peers, run_quietly};
+use crate::scratch::Scratch;
 
 /// Fine-tuning, side by side with PyTorch and transformers
 #[derive(clap::Args)]
@@ -59,9 +60,11 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         None => build::optimised_for_training(workspace)?,
     };
     let python = peers.python("transformers", &PACKAGES)?;
-    let dir = workspace.join("target/bench/train");
-    fs::create_dir_all(&dir)?;
-    let dataset = subset(args, &dir)?;
+    // The kept state holds the weights and what AdamW remembers of each.
+    let weights = fs::metadata(args.model.join("model.safetensors"))?.len();
+    let scratch = Scratch::new(&workspace.join("target/bench/train"), 8 * weights)?;
+    let dir = scratch.path();
+    let dataset = subset(args, dir)?;
     let script = workspace.join("trainer/testdata/peer.py");
     let torch = |batch: usize, fixed: usize| {
         let mut command = Command::new(&python);
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     type Side<'a> = (&'a str, Box<dyn Fn() -> anyhow::Result<Step> + 'a>);
     let fixed = if args.full { 128 } else { 0 };
     let mut sides: Vec<Side<'_>> = vec![
-        ("kit-rs, flex", Box::new(|| ours(&program, args, &dataset, &dir))),
+        ("kit-rs, flex", Box::new(|| ours(&program, args, &dataset, dir))),
         ("PyTorch", Box::new(|| torch(args.batch_size, fixed))),
     ];
     if args.tutorial {

@@ -21,6 +21,7 @@ use crate::e2e::say;
 use crate::measure::{Cost, Side, alternate, machine, run};
 use crate::peers::{Peers, run_quietly};
 use crate::registries::{Registry, Shop, distribution_config, noise};
+use crate::scratch::{MIB, Scratch};
 
 /// How much content is made at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -40,8 +41,8 @@ pub(crate) struct Args {
     /// How often each side runs
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Where everything lies
-    #[arg(long, default_value = "/dev/shm/kit-rs-bench")]
+    /// Where everything lies, in a folder of its own
+    #[arg(long, default_value = "/dev/shm")]
     dir: PathBuf,
     /// How many pulls run at once in the end
     #[arg(long, default_value_t = 500)]
@@ -69,7 +70,11 @@ struct Artifact {
 pub(crate) fn measure(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let kit = build::optimised(workspace)?;
-    let shop = Shop::open(args.dir.clone(), kit)?;
+    // Both as layouts; one of them in a registry and on its way into it, and at two clients.
+    let (big, many) = (args.big, args.blobs * args.small);
+    let bytes = (big + many + 4 * big.max(many)) as u64 * MIB;
+    let scratch = Scratch::new(&args.dir.join("kit-rs-bench-transfer"), bytes)?;
+    let shop = Shop::open(scratch.path().to_owned(), kit)?;
     peers.debian("openssl", "openssl")?;
     let kitops = peers.kit()?;
     let oras = peers.go("oras.land/oras/cmd/oras", "v1.3.6", "oras")?;
@@ -90,7 +95,6 @@ pub(crate) fn measure(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let out = workspace.join("target/bench/transfer.md");
     fs::create_dir_all(out.parent().context("a file has a folder")?)?;
     fs::write(&out, &bench.table)?;
-    fs::remove_dir_all(&bench.shop.dir)?;
     say(&format!("written to {}", out.display()));
     Ok(())
 }

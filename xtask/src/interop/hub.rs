@@ -22,15 +22,12 @@ pub(super) fn run(
     peers: &Peers,
     kit_rs: &Path,
     workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let dir = workspace.join("target/interop/hub");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
     let models = dir.join("models");
     fs::create_dir_all(&models)?;
-    let place = Place { kit_rs: kit_rs.to_owned(), dir };
+    let place = Place { kit_rs: kit_rs.to_owned(), dir: dir.to_owned() };
     let script = workspace.join("registry/tests/testdata/hub/official_client.py");
     match peers.python("transformers", &PACKAGES) {
         Err(error) => report.skip("huggingface_hub", "the official client", &format!("{error:#}")),

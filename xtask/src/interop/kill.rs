@@ -27,10 +27,10 @@ const SLACK: u64 = 16 << 20;
 pub(super) fn run(
     program: &Path,
     seed: Option<u64>,
-    workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let shop = Shop::open(workspace.join("target/interop/kill"), program.to_owned())?;
+    let shop = Shop::open(dir.to_owned(), program.to_owned())?;
     let seed = seed.map_or_else(
         || Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()),
         Ok::<_, anyhow::Error>,

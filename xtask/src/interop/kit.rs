@@ -116,7 +116,7 @@ struct Bench {
 pub(super) fn run(
     peers: &Peers,
     program: &Path,
-    workspace: &Path,
+    root: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let peer = format!("kit {KIT}");
@@ -127,17 +127,12 @@ pub(super) fn run(
             return Ok(());
         }
     };
-    let root = workspace.join("target/interop/kit");
-    if root.exists() {
-        fs::remove_dir_all(&root)?;
-    }
-    fs::create_dir_all(&root)?;
     let registry = Registry::ours(program, &root.join("registry"), "127.0.0.1:0", &[])?;
     let bench = Bench {
         kit: Tool::new(&kit, root.join("kit-home"))?,
         ours: Tool::new(program, root.join("our-home"))?,
         registry,
-        root,
+        root: root.to_owned(),
     };
     for project in &PROJECTS {
         let folder = project.write(&bench.root.join("projects"))?;

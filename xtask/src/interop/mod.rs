@@ -12,11 +12,14 @@ mod transformers;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use clap::ValueEnum as _;
 pub(crate) use transformers::PACKAGES;
 
 use crate::build;
 use crate::peers::Peers;
 use crate::report::Report;
+use crate::scratch::{GIB, Scratch};
 
 /// Show that the real programs on the other side understand us, and we them
 #[derive(clap::Args)]
@@ -69,6 +72,15 @@ impl Topic {
     fn needs_all(self) -> bool {
         matches!(self, Self::Transformers | Self::Hub | Self::Resume)
     }
+
+    /// The most that its folder holds at a time.
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Kit | Self::Modctl | Self::Resume => GIB / 2,
+            Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
+            Self::Hub => 2 * GIB,
+        }
+    }
 }
 
 /// Runs every proof.
@@ -84,15 +96,19 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             None if topic.needs_all() => build::kit_rs(workspace)?,
             None => build::optimised(workspace)?,
         };
+        let value = topic.to_possible_value().context("each topic has a name")?;
+        let name = value.get_name();
+        let scratch = Scratch::new(&workspace.join("target/interop").join(name), topic.bytes())?;
+        let dir = scratch.path();
         match topic {
-            Topic::Kit => kit::run(&peers, &program, workspace, &mut report),
-            Topic::Modctl => modelpack::run(&peers, &program, workspace, &mut report),
-            Topic::Registries => registries::run(&peers, &program, workspace, &mut report),
-            Topic::Kill => kill::run(&program, args.seed, workspace, &mut report),
-            Topic::Transformers => transformers::run(&peers, &program, workspace, &mut report),
-            Topic::Hub => hub::run(&peers, &program, workspace, &mut report),
-            Topic::Resume => resume::run(&peers, &program, workspace, &mut report),
-            Topic::Serve => serve::run(&peers, &program, workspace, &mut report),
+            Topic::Kit => kit::run(&peers, &program, dir, &mut report),
+            Topic::Modctl => modelpack::run(&peers, &program, dir, &mut report),
+            Topic::Registries => registries::run(&peers, &program, dir, &mut report),
+            Topic::Kill => kill::run(&program, args.seed, dir, &mut report),
+            Topic::Transformers => transformers::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Hub => hub::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
         }?;
     }
     report.end(&workspace.join("target/interop/report.json"))

@@ -71,17 +71,17 @@ struct Bench {
 pub(super) fn run(
     peers: &Peers,
     program: &Path,
-    workspace: &Path,
+    root: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let root = workspace.join("target/interop/modelpack");
-    if root.exists() {
-        fs::remove_dir_all(&root)?;
-    }
-    fs::create_dir_all(&root)?;
     let registry = Registry::ours(program, &root.join("registry"), "127.0.0.1:0", &[])?;
     let reference = format!("{}/demo/modelpack:v1", registry.address);
-    let bench = Bench { ours: Tool::new(program, root.join("home"))?, registry, root, reference };
+    let bench = Bench {
+        ours: Tool::new(program, root.join("home"))?,
+        registry,
+        root: root.to_owned(),
+        reference,
+    };
     let folder = PROJECT.write(&bench.root)?.display().to_string();
     bench.ours.run(&["pack", &folder, "-t", &bench.reference, "--use-model-pack"])?;
     bench.ours.run(&["push", &bench.reference])?;

@@ -19,13 +19,9 @@ pub(super) fn run(
     peers: &Peers,
     kit_rs: &Path,
     workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let dir = workspace.join("target/interop/resume");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir_all(&dir)?;
     let text = |n: usize| {
         format!("sentence {n} is {} and number {}", ["good", "bad"][n % 2], n * 7919 % 1000)
     };
@@ -34,7 +30,7 @@ pub(super) fn run(
     let runs = Runs {
         kit_rs: kit_rs.to_owned(),
         model: workspace.join("trainer/testdata/tiny-bert"),
-        dir,
+        dir: dir.to_owned(),
     };
     report.claim(
         "kit-rs train",

@@ -41,14 +41,10 @@ pub(super) fn run(
     peers: &Peers,
     kit_rs: &Path,
     workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let testdata = workspace.join("trainer/testdata");
-    let dir = workspace.join("target/interop/transformers");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir_all(&dir)?;
     let python = match peers.python("transformers", &PACKAGES) {
         Ok(python) => python,
         Err(error) => {
@@ -56,7 +52,12 @@ pub(super) fn run(
             return Ok(());
         }
     };
-    let bench = Bench { python, kit_rs: kit_rs.to_owned(), script: testdata.join("peer.py"), dir };
+    let bench = Bench {
+        python,
+        kit_rs: kit_rs.to_owned(),
+        script: testdata.join("peer.py"),
+        dir: dir.to_owned(),
+    };
     let texts = bench.dir.join("awkward.json");
     bench.peer(&["texts", shown(&texts)?, "5000"])?;
     for (name, folder) in [("DistilBERT", "tiny-distilbert"), ("BERT", "tiny-bert")] {

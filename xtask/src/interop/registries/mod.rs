@@ -13,10 +13,9 @@ use crate::report::Report;
 pub(super) fn run(
     peers: &Peers,
     program: &Path,
-    workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let dir = workspace.join("target/interop/registries");
-    theirs::run(report, peers, program, &dir)?;
-    ours::run(report, peers, program, &dir)
+    theirs::run(report, peers, program, dir)?;
+    ours::run(report, peers, program, dir)
 }

