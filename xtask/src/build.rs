@@ -65,7 +65,7 @@ pub(crate) fn dist(workspace: &Path) -> anyhow::Result<PathBuf> {
 /// look at it (`ring`'s) would compile their library anew each time.
 fn cargo(workspace: &Path, words: &str) -> anyhow::Result<()> {
     say(&format!("$ cargo {words}"));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new("cargo");
     for (name, _) in std::env::vars_os() {
         let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
         if name.to_str().is_some_and(|name| told.iter().any(|it| name.starts_with(it))) {

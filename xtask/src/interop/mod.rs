@@ -1,5 +1,6 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
+mod attack;
 mod hub;
 mod kill;
 mod kit;
@@ -54,10 +55,12 @@ enum Topic {
     Resume,
     /// The inference server, with its clients, beside its peers, and under abuse
     Serve,
+    /// Hostile peers, with memory and descriptors limited
+    Attack,
 }
 
 impl Topic {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -66,6 +69,7 @@ impl Topic {
         Self::Hub,
         Self::Resume,
         Self::Serve,
+        Self::Attack,
     ];
 
     /// Trains or imports, which only the whole program does.
@@ -79,6 +83,7 @@ impl Topic {
             Self::Kit | Self::Modctl | Self::Resume => GIB / 2,
             Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub => 2 * GIB,
+            Self::Attack => 4 * GIB,
         }
     }
 }
@@ -109,6 +114,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Hub => hub::run(&peers, &program, workspace, dir, &mut report),
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
         }?;
     }
     report.end(&workspace.join("target/interop/report.json"))
