@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! <content>    as long as the whole, with holes
-//! <map>        which blocks are there: a head, and a byte for each block
+//! <map>        which blocks are there: a head, and a byte for each block up to the last one
 //! ```
+//!
+//! Sizes are somebody's word: what is held in memory and written to the map grows with what has
+//! come, never with what was announced.
 //!
 //! A block is marked after it was written, so that a process that is killed leaves no mark too
 //! many. When the machine itself stops, a mark can be on the disk before its block is: the digest
@@ -11,7 +14,8 @@
 //! Whoever writes holds a lock on the map, which is to be taken away after the content got its
 //! name: nobody writes into what is finished.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -37,8 +41,10 @@ pub(crate) struct Blocks {
     size: u64,
     file: fs::File,
     map: fs::File,
-    /// How many bytes of each block are here.
-    filled: Vec<u64>,
+    /// The blocks that are here whole.
+    whole: Spans,
+    /// How many bytes of other blocks are here.
+    begun: BTreeMap<u64, u64>,
 }
 
 impl Blocks {
@@ -47,18 +53,20 @@ impl Blocks {
         let Some(mut map) = lock(&map_path)? else { return Ok(None) };
         let known =
             read_map(&mut map, size)?.filter(|_| path.metadata().is_ok_and(|it| it.len() == size));
-        let filled = known.clone().unwrap_or_else(|| vec![0; n_blocks(size)]);
+        let is_new = known.is_none();
         let file = fs::OpenOptions::new()
             .create(true)
             .read(true)
             .write(true)
             .truncate(false)
             .open(&path)?;
-        let mut blocks = Self { path, map_path, size, file, map, filled };
-        if known.is_none() {
-            blocks.reset()?;
+        let (whole, begun) = (known.unwrap_or_default(), BTreeMap::new());
+        let mut blocks = Self { path, map_path, size, file, map, whole, begun };
+        match if is_new { blocks.reset() } else { Ok(()) } {
+            Ok(()) => Ok(Some(blocks)),
+            // A file system that has no place for it keeps nothing of it.
+            Err(error) => blocks.discard().and(Err(error)),
         }
-        Ok(Some(blocks))
     }
 
     /// Where the content is on its way.
@@ -68,35 +76,30 @@ impl Blocks {
 
     /// Forgets everything that is here.
     pub(crate) fn reset(&mut self) -> Result<()> {
-        self.filled = vec![0; n_blocks(self.size)];
+        (self.whole, self.begun) = (Spans::default(), BTreeMap::new());
         self.map.set_len(0)?;
         self.map.seek(SeekFrom::Start(0))?;
         self.map.write_all(&head(self.size))?;
-        self.map.set_len(HEAD + self.filled.len() as u64)?;
         self.file.set_len(0)?;
         Ok(self.file.set_len(self.size)?)
     }
 
     /// The spans that are not here, in their order; each begins at a block's start.
     pub(crate) fn missing(&self) -> Vec<Range<u64>> {
-        let mut missing: Vec<Range<u64>> = Vec::new();
-        for block in (0..self.filled.len()).filter(|block| !self.has(*block)) {
-            let (start, end) = (block as u64 * BLOCK, self.end_of(block));
-            match missing.last_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => missing.push(start..end),
-            }
+        let mut missing = Vec::new();
+        let mut start = 0;
+        for (first, end) in &self.whole.0 {
+            missing.push(start..self.start_of(*first));
+            start = self.start_of(*end);
         }
+        missing.push(start..self.size);
+        missing.retain(|span| !span.is_empty());
         missing
     }
 
     /// The end of what is here without a hole from `start` on.
     pub(crate) fn contiguous_from(&self, start: u64) -> u64 {
-        let mut end = start;
-        while end < self.size && self.has((end / BLOCK) as usize) {
-            end = self.end_of((end / BLOCK) as usize);
-        }
-        end
+        self.whole.end_from(start / BLOCK).map_or(start, |end| self.start_of(end))
     }
 
     /// Writes a piece; no byte is written twice. Blocks that are whole then are marked.
@@ -104,13 +107,17 @@ impl Blocks {
         self.file.write_all_at(piece, offset)?;
         let (mut at, end) = (offset, offset + piece.len() as u64);
         while at < end {
-            let block = (at / BLOCK) as usize;
-            let part = end.min(self.end_of(block)) - at;
-            self.filled[block] += part;
+            let block = at / BLOCK;
+            let block_end = self.start_of(block + 1);
+            let part = end.min(block_end) - at;
+            let here = self.begun.remove(&block).unwrap_or(0) + part;
             at += part;
-            if self.has(block) {
-                self.map.write_all_at(&[1], HEAD + block as u64)?;
+            if here < block_end - block * BLOCK {
+                self.begun.insert(block, here);
+                continue;
             }
+            self.whole.add(block);
+            self.map.write_all_at(&[1], HEAD + block)?;
         }
         Ok(())
     }
@@ -149,17 +156,32 @@ impl Blocks {
         Ok(fs::remove_file(&self.map_path)?)
     }
 
-    fn has(&self, block: usize) -> bool {
-        self.filled[block] == self.end_of(block) - block as u64 * BLOCK
-    }
-
-    fn end_of(&self, block: usize) -> u64 {
-        ((block as u64 + 1) * BLOCK).min(self.size)
+    /// Where a block begins; those behind the end begin there.
+    fn start_of(&self, block: u64) -> u64 {
+        block.saturating_mul(BLOCK).min(self.size)
     }
 }
 
-fn n_blocks(size: u64) -> usize {
-    size.div_ceil(BLOCK) as usize
+/// Numbers without the holes between them: from the first of each run to the one behind it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Spans(BTreeMap<u64, u64>);
+
+impl Spans {
+    /// The end of the run that has this number.
+    fn end_from(&self, number: u64) -> Option<u64> {
+        let (_, end) = self.0.range(..=number).next_back()?;
+        (number < *end).then_some(*end)
+    }
+
+    fn add(&mut self, number: u64) {
+        if self.end_from(number).is_some() {
+            return;
+        }
+        let end = self.0.remove(&(number + 1)).unwrap_or(number + 1);
+        let before = self.0.range(..number).next_back().map(|(first, end)| (*first, *end));
+        let first = before.filter(|(_, end)| *end == number).map_or(number, |(first, _)| first);
+        self.0.insert(first, end);
+    }
 }
 
 fn head(size: u64) -> [u8; HEAD as usize] {
@@ -201,16 +223,24 @@ fn is_at(_: &fs::File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Reads how much of each block is here; `None` when the map is of another size, or of nothing.
-fn read_map(map: &mut fs::File, size: u64) -> Result<Option<Vec<u64>>> {
-    let mut bytes = Vec::new();
-    map.take(HEAD + n_blocks(size) as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != HEAD + n_blocks(size) as u64 || bytes[..HEAD as usize] != head(size) {
+/// Reads which blocks are here; `None` when the map is of another size, or of nothing.
+fn read_map(map: &mut fs::File, size: u64) -> Result<Option<Spans>> {
+    let n_blocks = size.div_ceil(BLOCK);
+    let length = map.metadata()?.len();
+    let mut bytes = BufReader::new(map).bytes();
+    let is_of_it = head(size)
+        .iter()
+        .all(|expected| bytes.next().is_some_and(|found| found.is_ok_and(|it| it == *expected)));
+    if !is_of_it || length > HEAD + n_blocks {
         return Ok(None);
     }
-    let length = |block: usize| ((block as u64 + 1) * BLOCK).min(size) - block as u64 * BLOCK;
-    let marks = bytes[HEAD as usize..].iter().enumerate();
-    Ok(Some(marks.map(|(block, mark)| if *mark == 1 { length(block) } else { 0 }).collect()))
+    let mut whole = Spans::default();
+    for (block, mark) in (0..).zip(bytes) {
+        if mark? == 1 {
+            whole.add(block);
+        }
+    }
+    Ok(Some(whole))
 }
 
 #[cfg(test)]
@@ -260,5 +290,39 @@ mod tests {
         fs::write(dir.path().join("content"), "short").expect("it writes");
         assert_eq!(open(dir.path(), SIZE).expect("nobody else is at it").missing(), vec![0..SIZE]);
         assert_eq!(open(dir.path(), 7).expect("nobody else is at it").missing(), vec![0..7]);
+    }
+
+    #[test]
+    fn an_announced_size_costs_nothing() {
+        let dir = tempfile::tempdir().expect("there is a place for temporary files");
+        // More than the file systems of today take; those that take it keep only what is written.
+        for size in [1 << 40, 1 << 53, i64::MAX as u64, u64::MAX] {
+            let Ok(Some(mut blocks)) =
+                Blocks::open(dir.path().join("content"), dir.path().join("map"), size)
+            else {
+                continue;
+            };
+            assert_eq!(blocks.missing(), vec![0..size]);
+            blocks.write_at(&[7; 10], size - size % BLOCK - 10).expect("a hole costs nothing");
+            blocks.write_at(&[0; BLOCK as usize], 3 * BLOCK).expect("it writes");
+            assert_eq!(blocks.missing(), vec![0..3 * BLOCK, 4 * BLOCK..size]);
+            assert!(dir.path().join("map").metadata().expect("it is there").len() < 100);
+            drop(blocks);
+            let again = open(dir.path(), size).expect("nobody else is at it");
+            assert_eq!(again.missing(), vec![0..3 * BLOCK, 4 * BLOCK..size]);
+        }
+    }
+
+    #[test]
+    fn spans_grow_together_in_any_order() {
+        let mut spans = Spans::default();
+        for number in [5, 1, 3, 2, 9, 4, 3, 0] {
+            spans.add(number);
+        }
+        assert_eq!(spans.0, BTreeMap::from([(0, 6), (9, 10)]));
+        assert_eq!(
+            [0, 5, 6, 9].map(|number| spans.end_from(number)),
+            [Some(6), Some(6), None, Some(10)]
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! `kit-rs hub`.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use registry::Reference;
 use registry::server::ListenOptions;
@@ -35,6 +36,10 @@ pub(crate) struct Serve {
     /// HOST:PORT to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     addr: String,
+    /// Answer to this name too; repeatable. Addresses and localhost are known, and on a network
+    /// names without a dot
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     #[command(flatten)]
     network: Network,
 }
@@ -44,44 +49,43 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     if let Some(root) = args.root.as_ref().filter(|root| !root.is_dir()) {
         return Err(asked_wrongly(format!("{} is not a folder", root.display())));
     }
-    if args.modelkits.is_empty()
-        && let Some(root) = &args.root
-    {
-        return serve(&args.addr, root, ui);
-    }
     let offered = Offered::new(&args, ui)?;
-    serve(&args.addr, offered.root.path(), ui)
+    let options = ListenOptions {
+        grace: Duration::from_secs(10),
+        names: Some(args.allow_host),
+        ..ListenOptions::default()
+    };
+    let router = registry::hub::router_with(&offered.root, offered.models);
+    listen::serve(&args.addr, router, options, std::future::pending(), ui)
 }
 
-fn serve(address: &str, root: &Path, ui: &Ui) -> anyhow::Result<()> {
-    let options = ListenOptions { tls: None, grace: Duration::from_secs(10) };
-    listen::serve(address, registry::hub::router(root), options, std::future::pending(), ui)
-}
-
-/// A folder of links to what is offered.
+/// What is offered: a folder, and what lies elsewhere.
 struct Offered {
-    root: TempDir,
-    /// What was unpacked lives as long as this.
-    _sources: Vec<ModelFolder>,
+    root: PathBuf,
+    models: BTreeMap<String, PathBuf>,
+    /// What was unpacked lives as long as this, and so does an empty root.
+    _sources: (Vec<ModelFolder>, Option<TempDir>),
 }
 
 impl Offered {
     fn new(args: &Serve, ui: &Ui) -> anyhow::Result<Self> {
-        let root = env::temporary_folder()?;
-        let mut sources = Vec::new();
+        let empty = if args.root.is_none() { Some(env::temporary_folder()?) } else { None };
+        let root = args.root.clone().or(empty.as_ref().map(|it| it.path().to_owned()));
+        let root = root.context("one of the two is there")?;
+        let (mut models, mut sources) = (BTreeMap::new(), Vec::new());
         for reference in &args.modelkits {
             let source = model::open(&reference.to_string(), &args.network, ui)?;
             let name = name(reference);
-            link(&fs::canonicalize(&source.dir)?, &root.path().join(&name))
-                .with_context(|| format!("two ModelKits are called {name}"))?;
+            ensure!(!root.join(&name).exists(), "two models are called {name}");
+            let place = fs::canonicalize(&source.dir)?;
+            ensure!(
+                models.insert(name.clone(), place).is_none(),
+                "two ModelKits are called {name}"
+            );
             ui.note(format_args!("{reference} is offered as {name}"));
             sources.push(source);
         }
-        for (name, dir) in args.root.as_deref().map(folders).transpose()?.unwrap_or_default() {
-            link(&fs::canonicalize(dir)?, &root.path().join(&name))
-                .with_context(|| format!("two models are called {name}"))?;
-        }
-        Ok(Self { root, _sources: sources })
+        Ok(Self { root, models, _sources: (sources, empty) })
     }
 }
 
@@ -91,33 +95,4 @@ fn name(reference: &Reference) -> String {
     let mut parts: Vec<&str> = repository.rsplit('/').take(2).collect();
     parts.reverse();
     parts.join("/")
-}
-
-/// The repositories of a folder: `org/name`, or `name` where it holds files itself.
-fn folders(root: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        if !path.is_dir() || name.starts_with('.') {
-            continue;
-        }
-        let inside: Vec<PathBuf> = fs::read_dir(&path)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        if name == "datasets" || inside.iter().any(|path| path.is_file()) {
-            found.push((name, path));
-            continue;
-        }
-        found.extend(inside.into_iter().filter(|path| path.is_dir()).map(|path| {
-            let last = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (format!("{name}/{last}"), path)
-        }));
-    }
-    Ok(found)
-}
-
-fn link(target: &Path, place: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(place.parent().context("it has a parent")?)?;
-    Ok(std::os::unix::fs::symlink(target, place)?)
 }

@@ -50,6 +50,10 @@ pub(crate) struct Serve {
     /// digest can read the blob
     #[arg(long)]
     anonymous_mount: bool,
+    /// Without users and without TLS: answer to this name too; repeatable. Addresses and localhost
+    /// are known, and on a network names without a dot
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Collect garbage every so many seconds; 0 never does
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
     gc_interval: u64,
@@ -103,7 +107,11 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
         }
         std::future::pending::<()>().await;
     };
-    let options = ListenOptions { tls, grace: GRACE };
+    // A page in a browser that was led here by a name of its own (DNS rebinding) has no password,
+    // and does not get past the certificate.
+    let is_open = args.htpasswd.is_none() && tls.is_none();
+    let names = is_open.then(|| args.allow_host.clone());
+    let options = ListenOptions { tls, grace: GRACE, names, ..ListenOptions::default() };
     listen::serve(&args.addr, registry.router(), options, tidying, ui)
 }
 

@@ -41,8 +41,14 @@ pub(crate) fn check_document_size(descriptor: &Descriptor) -> Result<()> {
 /// What a manifest calls itself, for when nobody says what it is.
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
-    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    Some(document.get("mediaType")?.as_str()?.into())
+    // Everything else is passed over, not kept: a tree of a document is many times its size.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        media_type: String,
+    }
+    let named: Named = serde_json::from_slice(bytes).ok()?;
+    Some(named.media_type.as_str().into())
 }
 
 /// A manifest or an index, reduced to what it links to: the view that push, pull, garbage

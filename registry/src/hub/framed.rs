@@ -78,7 +78,8 @@ struct Framed {
 
 impl Framed {
     fn size(&self) -> u64 {
-        (self.frame.before.len() + self.frame.after.len()) as u64 + self.file.size
+        // A size that overflows has no place on any disk: opening the blocks says so.
+        ((self.frame.before.len() + self.frame.after.len()) as u64).saturating_add(self.file.size)
     }
 
     /// A place for what belongs to this content with this around it, and to nothing else.

@@ -25,6 +25,6 @@ pub use framed::Frame;
 #[cfg(feature = "hub")]
 pub use repo_id::{RepoId, RepoKind};
 #[cfg(feature = "server")]
-pub use server::router;
+pub use server::{router, router_with};
 #[cfg(feature = "hub")]
 pub use snapshot::{Hub, HubFile, Snapshot};

@@ -6,6 +6,7 @@ use fs_err as fs;
 use serde_json::{Map, Value, json};
 
 use super::Layout;
+use super::scan::take_name;
 use crate::content::{self, Descriptor, Digest, MediaType, REF_NAME};
 use crate::{ContentError, Error, LayoutError, Reference, Result};
 
@@ -13,13 +14,18 @@ impl Layout {
     /// The manifest that a reference names. Of a reference with a digest the repository is not
     /// asked.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor> {
-        let entries = self.read_index()?.entries()?;
-        let found = entries.into_iter().find(|entry| match reference.digest() {
-            Some(digest) => entry.descriptor.digest() == digest,
-            None => entry.reference.as_ref() == Some(reference),
-        });
+        let mut found = None;
+        self.each_entry(|name, descriptor| {
+            let is_it = match reference.digest() {
+                Some(digest) => descriptor.digest() == digest,
+                None => name.as_ref() == Some(reference),
+            };
+            if is_it && found.is_none() {
+                found = Some(descriptor);
+            }
+        })?;
         match found {
-            Some(entry) => Ok(entry.descriptor),
+            Some(descriptor) => Ok(descriptor),
             None => Err(LayoutError::UnknownReference {
                 reference: Box::new(reference.clone()),
                 root: self.root.clone(),
@@ -30,19 +36,21 @@ impl Layout {
 
     /// Every tag with its manifest, sorted.
     pub fn tags(&self) -> Result<Vec<(Reference, Descriptor)>> {
-        let entries = self.read_index()?.entries()?;
-        let tagged =
-            entries.into_iter().filter_map(|entry| Some((entry.reference?, entry.descriptor)));
-        let mut tags: Vec<_> = tagged.collect();
+        let mut tags = Vec::new();
+        self.each_entry(|name, descriptor| tags.extend(name.map(|name| (name, descriptor))))?;
         tags.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(tags)
     }
 
     /// Every manifest of the index once, tagged or not.
     pub fn manifests(&self) -> Result<Vec<Descriptor>> {
-        let mut seen = HashSet::new();
-        let descriptors = self.read_index()?.entries()?.into_iter().map(|entry| entry.descriptor);
-        Ok(descriptors.filter(|descriptor| seen.insert(descriptor.digest().clone())).collect())
+        let (mut seen, mut manifests) = (HashSet::new(), Vec::new());
+        self.each_entry(|_, descriptor| {
+            if seen.insert(descriptor.digest().clone()) {
+                manifests.push(descriptor);
+            }
+        })?;
+        Ok(manifests)
     }
 
     /// Gives a manifest a tag, and takes the tag from the manifest that had it, which stays without
@@ -90,7 +98,7 @@ impl Layout {
         }
     }
 
-    fn index_path(&self) -> std::path::PathBuf {
+    pub(crate) fn index_path(&self) -> std::path::PathBuf {
         self.root.join("index.json")
     }
 
@@ -141,14 +149,10 @@ impl Index {
         self.manifests.iter().map(|value| self.entry(value)).collect()
     }
 
-    /// Parses an entry. A name that is no reference of ours belongs to another tool: the entry
-    /// counts as untagged.
     fn entry(&self, value: &Value) -> Result<Entry> {
         let mut descriptor: Descriptor = serde_json::from_value(value.clone())
             .map_err(|source| ContentError::InvalidDocument { what: self.what.clone(), source })?;
-        let mut annotations = descriptor.annotations().clone().unwrap_or_default();
-        let reference = annotations.remove(REF_NAME).and_then(|name| name.parse().ok());
-        descriptor.set_annotations(Some(annotations).filter(|it| !it.is_empty()));
+        let reference = take_name(&mut descriptor);
         Ok(Entry { descriptor, reference })
     }
 

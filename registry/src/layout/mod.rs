@@ -23,6 +23,7 @@ mod lock;
 #[cfg(feature = "client")]
 mod partial;
 mod pieces;
+mod scan;
 mod verify;
 mod writer;
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::limits::MAX_MESSAGE;
 use crate::{ContentError, Error, content};
 
 /// An answer other than success: a status, a body in the specification's form, and further headers.
@@ -40,6 +41,8 @@ pub(super) enum Code {
     TagInvalid,
     /// No user, or not the right password.
     Unauthorized,
+    /// More at once than is borne.
+    TooMany,
     /// A request that the registry does not understand.
     BadRequest,
     NoRoute,
@@ -69,6 +72,7 @@ impl Code {
             Self::SizeInvalid => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
             Self::TagInvalid => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
             Self::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),
@@ -81,6 +85,11 @@ impl Code {
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), headers: Vec::new() }
+    }
+
+    /// More at once than is borne: the client is to come again.
+    pub(super) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(Code::TooMany, message).with_header("retry-after", "1")
     }
 
     pub(super) fn is(&self, code: Code) -> bool {
@@ -138,8 +147,9 @@ impl From<Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, code) = self.code.parts();
-        let body =
-            content::encode(&json!({ "errors": [{ "code": code, "message": self.message }] }));
+        // A message may quote what the client sent, and that may be anything of any length.
+        let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE)];
+        let body = content::encode(&json!({ "errors": [{ "code": code, "message": message }] }));
         let mut response = (status, [("content-type", "application/json")], body).into_response();
         for (name, value) in self.headers {
             let value = HeaderValue::from_str(&value).expect("our headers are printable ASCII");

@@ -44,7 +44,8 @@ impl Registry {
     }
 
     /// Throws away the uploads that nobody has touched for
-    /// [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many.
+    /// [`upload_expiry`](super::ServerOptions::upload_expiry); returns how many. Whoever serves a
+    /// registry does so now and then.
     pub fn expire_uploads(&self) -> Result<usize> {
         let mut n_expired = 0;
         for repository in repositories(&self.layout)? {
@@ -54,7 +55,7 @@ impl Registry {
         Ok(n_expired)
     }
 
-    pub(super) fn expire_in(&self, repository: &Repository) -> Result<usize> {
+    fn expire_in(&self, repository: &Repository) -> Result<usize> {
         let now = SystemTime::now();
         let mut n_expired = 0;
         for file in repository.uploads()? {

@@ -1,22 +1,28 @@
 //! Manifests: sent, taken in, and taken away.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use fs_err as fs;
 use futures_util::StreamExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
-use super::repository::repositories;
+use super::limits::{MAX_IN_MEMORY, MAX_INDEX, MAX_MEDIA_TYPE, MAX_MESSAGE};
+use super::repository::{referrer, repositories};
 use super::route::Version;
 use super::{Code, Failure, Registry, Repository, blocking, header, query};
 use crate::content::{
     self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
 };
-use crate::layout::is_elsewhere;
+use crate::layout::{hash_file, is_elsewhere};
 use crate::reference::check_tag;
-use crate::{ContentError, Error, LayoutError};
+use crate::{ContentError, Error, Layout, LayoutError, file_stream};
 
 /// Sends a manifest, byte for byte as it came (end-3; "Pulling manifests").
 pub(super) async fn send(
@@ -27,16 +33,33 @@ pub(super) async fn send(
     blocking(move || {
         let repository = registry.repository(&name)?;
         let descriptor = find(&repository, &version)?;
-        let bytes = registry.layout.read(&descriptor)?;
+        let body = verified(&registry.layout, &descriptor)?;
         let headers = [
-            ("content-length", bytes.len().to_string()),
+            ("content-length", descriptor.size().to_string()),
             ("content-type", descriptor.media_type().to_string()),
             ("docker-content-digest", descriptor.digest().to_string()),
             ("etag", format!("\"{}\"", descriptor.digest())),
         ];
-        Ok((StatusCode::OK, headers, bytes).into_response())
+        Ok((StatusCode::OK, headers, body).into_response())
     })
     .await
+}
+
+/// The bytes of a manifest, whose digest was verified. Large ones stay on the disk, and come from
+/// there as the client takes them.
+fn verified(layout: &Layout, descriptor: &Descriptor) -> Result<Body, Failure> {
+    if descriptor.size() <= MAX_IN_MEMORY {
+        return Ok(layout.read(descriptor)?.into());
+    }
+    let file = layout.open(descriptor)?;
+    let mut hasher = Hasher::new(descriptor.digest().algorithm())?;
+    hash_file(file.path(), &mut hasher)?;
+    let found = hasher.finish();
+    if found != *descriptor.digest() {
+        let (what, expected) = (file.path().display().to_string(), descriptor.digest().clone());
+        return Err(Error::from(ContentError::WrongDigest { what, expected, found }).into());
+    }
+    Ok(Body::from_stream(file_stream::stream(file, 0..descriptor.size())))
 }
 
 fn find(repository: &Repository, version: &Version) -> Result<Descriptor, Failure> {
@@ -65,8 +88,9 @@ pub(super) async fn put(
     for tag in &tags {
         check_tag(tag).map_err(|reason| Failure::new(Code::TagInvalid, reason))?;
     }
-    let bytes = read_body(request, registry.options.stall_timeout).await?;
+    let (bytes, permit) = read_body(request, &registry).await?;
     blocking(move || {
+        let _one_of_few = permit;
         let media_type = media_type
             .or_else(|| content::own_media_type(&bytes))
             .unwrap_or(MediaType::Other(String::new()));
@@ -77,13 +101,20 @@ pub(super) async fn put(
         let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let _hold = registry.layout.hold()?;
         check_children(&repository, &document)?;
+        check_referrer(&descriptor, &document)?;
+        check_index(&registry)?;
         keep(&registry, &repository, &descriptor, &document, &bytes, &tags)?;
         Ok(created(&repository, &descriptor, &document, version, &tags))
     })
     .await
 }
 
-async fn read_body(request: Request, stall_timeout: Duration) -> Result<Vec<u8>, Failure> {
+/// Reads a manifest. A large one comes into memory only when all of it has come, and only few at
+/// once, which is what the permit is for: its parsed form is larger still.
+async fn read_body(
+    request: Request,
+    registry: &Arc<Registry>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Failure> {
     let too_large = || Failure::new(Code::ManifestTooLarge, "a manifest may have 4 MiB");
     let announced =
         header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
@@ -91,17 +122,42 @@ async fn read_body(request: Request, stall_timeout: Duration) -> Result<Vec<u8>,
         return Err(too_large());
     }
     let mut pieces = request.into_body().into_data_stream();
-    let mut bytes = Vec::new();
+    let (mut bytes, mut on_disk, mut size) = (Vec::new(), None, 0);
     let broken = || Failure::new(Code::ManifestInvalid, "the request broke off");
     while let Some(piece) =
-        tokio::time::timeout(stall_timeout, pieces.next()).await.map_err(|_| broken())?
+        timeout(registry.options.stall_timeout, pieces.next()).await.map_err(|_| broken())?
     {
-        bytes.extend_from_slice(&piece.map_err(|_| broken())?);
-        if bytes.len() as u64 > MAX_DOCUMENT_SIZE {
+        let piece = piece.map_err(|_| broken())?;
+        size += piece.len() as u64;
+        if size > MAX_DOCUMENT_SIZE {
             return Err(too_large());
         }
+        bytes.extend_from_slice(&piece);
+        if size > MAX_IN_MEMORY {
+            let (registry, file) = (registry.clone(), on_disk.take());
+            let come = std::mem::take(&mut bytes);
+            on_disk = Some(blocking(move || append(&registry, file, &come)).await?);
+        }
     }
-    Ok(bytes)
+    let Some(mut file) = on_disk else { return Ok((bytes, None)) };
+    let permit = registry.large_manifests.clone().acquire_owned().await;
+    let permit = permit.map_err(|error| Failure::internal(&error))?;
+    blocking(move || {
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes, Some(permit)))
+    })
+    .await
+}
+
+/// Adds to a file without a name, which goes with its last handle.
+fn append(registry: &Registry, file: Option<File>, bytes: &[u8]) -> Result<File, Failure> {
+    let mut file = match file {
+        Some(file) => file,
+        None => tempfile::tempfile_in(registry.layout.root().join("ingest"))?,
+    };
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 fn without_parameters(content_type: &str) -> &str {
@@ -135,6 +191,36 @@ fn check_children(repository: &Repository, document: &Document) -> Result<(), Fa
         }
     }
     Ok(())
+}
+
+/// Checks that a manifest with a subject can be listed: with all its annotations, in one answer
+/// that every client takes.
+fn check_referrer(descriptor: &Descriptor, document: &Document) -> Result<(), Failure> {
+    let Some(referrer) = referrer(descriptor, document) else { return Ok(()) };
+    let type_length = document.artifact_type.as_ref().map_or(0, |it| it.as_ref().len());
+    if type_length > MAX_MEDIA_TYPE {
+        let message = format!("the type of an artifact may have {MAX_MEDIA_TYPE} bytes");
+        return Err(Failure::new(Code::ManifestInvalid, message));
+    }
+    match content::encode(&referrer).len() as u64 + MAX_MESSAGE as u64 > MAX_DOCUMENT_SIZE {
+        true => Err(Failure::new(
+            Code::ManifestTooLarge,
+            "with all its annotations it does not fit into a list of referrers, which may have 4 MiB",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Checks that there is room for another entry in the index: every change writes all of it anew.
+fn check_index(registry: &Registry) -> Result<(), Failure> {
+    let size = fs::metadata(registry.layout.index_path()).map_or(0, |it| it.len());
+    match size > MAX_INDEX {
+        true => Err(Failure::new(
+            Code::NoSpace,
+            "the registry has as many manifests and tags as it can keep: delete some",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Content first, then the repository's link, then the index: whoever finds the manifest finds it
@@ -220,10 +306,14 @@ fn delete_manifest(
 ) -> Result<(), Failure> {
     let layout = &registry.layout;
     let digest = descriptor.digest();
-    for (tag, tagged) in repository.tags()? {
+    let mut tags = Vec::new();
+    repository.each_tag(|tag, tagged| {
         if tagged.digest() == digest {
-            layout.untag(&repository.reference(&tag)?)?;
+            tags.push(tag.to_owned());
         }
+    })?;
+    for tag in tags {
+        layout.untag(&repository.reference(&tag)?)?;
     }
     repository.unlink_manifest(descriptor)?;
     if !is_needed(registry, digest)? {
@@ -234,7 +324,11 @@ fn delete_manifest(
 
 /// Says whether a tag or another repository has this manifest.
 fn is_needed(registry: &Registry, digest: &Digest) -> Result<bool, Failure> {
-    if registry.layout.tags()?.iter().any(|(_, tagged)| tagged.digest() == digest) {
+    let mut is_tagged = false;
+    registry.layout.each_entry(|tag, tagged| {
+        is_tagged |= tag.is_some() && tagged.digest() == digest;
+    })?;
+    if is_tagged {
         return Ok(true);
     }
     for repository in repositories(&registry.layout)? {

@@ -1,10 +1,10 @@
 //! The embedded registry: a layout served over HTTP, by an [`axum::Router`].
 //!
-//! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, and of its 1.2 drafts the
-//! cancelling of uploads and the `tag` parameter. Content lies once in the layout but belongs to
+//! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, of its 1.2 drafts the
+//! cancelling of uploads and the `tag` parameter, and the catalog of repositories. Content lies once in the layout but belongs to
 //! repositories: what a repository was not given it does not serve. `GET /metrics` has counters for
 //! Prometheus. A file of users can guard all of it; who of them may do what is for a
-//! layer around the router.
+//! layer around the router. What clients can make it hold is bounded in `limits`.
 //!
 //! ```text
 //! <root>/…                                                 the layout; a tag is the reference `<name>:<tag>`
@@ -15,8 +15,14 @@
 //! ```
 
 mod blobs;
+mod browser;
+mod catalog;
+mod checks;
+mod connections;
 mod failure;
 mod htpasswd;
+pub(crate) mod limits;
+mod listing;
 mod maintenance;
 mod manifests;
 mod metrics;
@@ -28,6 +34,7 @@ mod run;
 mod session;
 mod tags;
 mod uploads;
+mod watched;
 
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -37,9 +44,11 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use self::failure::{Code, Failure};
 pub use self::htpasswd::Htpasswd;
+use self::htpasswd::Login;
 use self::metrics::Metrics;
 use self::repository::Repository;
 use self::route::Route;
@@ -89,6 +98,8 @@ pub struct Registry {
     changing: Mutex<()>,
     /// Shared by what gives content to repositories, held alone by garbage collection.
     tidying: RwLock<()>,
+    /// What a manifest needs that is large in memory.
+    large_manifests: Arc<Semaphore>,
 }
 
 impl Registry {
@@ -118,6 +129,7 @@ impl Registry {
             metrics: Arc::default(),
             changing: Mutex::default(),
             tidying: RwLock::default(),
+            large_manifests: Arc::new(Semaphore::new(limits::MAX_LARGE_MANIFESTS)),
         })
     }
 
@@ -132,7 +144,7 @@ impl Registry {
 }
 
 async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -> Response {
-    if let Err(failure) = user_of(&registry, htpasswd::basic(&request)).await {
+    if let Err(failure) = login(&registry, htpasswd::basic(&request)).await {
         return failure.into_response();
     }
     let page = registry.metrics.render(registry.sessions.len());
@@ -140,12 +152,12 @@ async fn show_metrics(State(registry): State<Arc<Registry>>, request: Request) -
 }
 
 /// Who sends a request, where the registry asks for that.
-async fn user_of(
+async fn login(
     registry: &Registry,
     shown: Option<(String, String)>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Login>, Failure> {
     let Some(users) = &registry.options.users else { return Ok(None) };
-    users.user_of(shown).await.map(Some).inspect_err(|_| {
+    users.login(shown).await.map(Some).inspect_err(|_| {
         registry.metrics.refused_logins.inc();
     })
 }
@@ -154,10 +166,15 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (metrics, began) = (registry.metrics.clone(), Instant::now());
     let _in_flight = metrics.begin_request();
-    let user = user_of(&registry, htpasswd::basic(&request)).await;
-    let name = user.as_ref().ok().cloned().flatten().unwrap_or_else(|| "-".to_owned());
-    let answer = match user {
-        Ok(_) => dispatch(registry, request).await,
+    let login = login(&registry, htpasswd::basic(&request)).await;
+    let name = login.as_ref().ok().and_then(|it| Some(it.as_ref()?.user.clone()));
+    let name = name.unwrap_or_else(|| "-".to_owned());
+    let answer = match login {
+        Ok(None) => dispatch(registry, request).await,
+        Ok(Some(login)) => {
+            let request = request.map(|body| login.clone().guard(body));
+            dispatch(registry, request).await.map(|it| it.map(|body| login.guard(body)))
+        }
         Err(failure) => Err(failure),
     };
     let response = answer.unwrap_or_else(IntoResponse::into_response);
@@ -181,6 +198,7 @@ async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response,
     }
     match (request.method().as_str(), route) {
         ("GET" | "HEAD", Route::Base) => Ok(base()),
+        ("GET" | "HEAD", Route::Catalog) => catalog::list(registry, request).await,
         ("GET" | "HEAD", Route::Blob { name, digest }) => {
             blobs::send(registry, name, digest, request).await
         }

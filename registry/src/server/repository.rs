@@ -1,10 +1,12 @@
 //! A repository on disk: which of the layout's content it was given.
 
 use std::collections::HashSet;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
+use serde::Deserialize;
 
 use super::failure::{Code, Failure};
 use crate::content::{self, Descriptor, Digest, Document, is_manifest};
@@ -32,11 +34,19 @@ impl Repository {
         &self.name
     }
 
-    /// Says whether it was ever given anything.
-    pub(super) fn is_known(&self) -> Result<bool> {
-        let made =
-            ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists());
-        Ok(made || !self.tags()?.is_empty())
+    /// Says whether anything was ever pushed to it.
+    pub(super) fn is_begun(&self) -> bool {
+        ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists())
+    }
+
+    /// Says whether it has a manifest.
+    pub(super) fn has_manifests(&self) -> Result<bool> {
+        for algorithm in files_in(&self.dir.join("_manifests"))? {
+            if !is_empty(&algorithm)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     // Blobs.
@@ -112,13 +122,12 @@ impl Repository {
     /// Manifests with Subject").
     pub(super) fn link_manifest(&self, descriptor: &Descriptor, document: &Document) -> Result<()> {
         let _hold = self.layout.hold()?;
-        self.layout
-            .replace(&self.manifest_link(descriptor.digest()), &content::encode(descriptor))?;
+        let mut typed = descriptor.clone();
+        typed.set_artifact_type(document.artifact_type.clone());
+        self.layout.replace(&self.manifest_link(descriptor.digest()), &content::encode(&typed))?;
         let Some(subject) = &document.subject else { return Ok(()) };
+        let Some(referrer) = referrer(descriptor, document) else { return Ok(()) };
         content::check_algorithm(subject.digest())?;
-        let mut referrer = descriptor.clone();
-        referrer.set_artifact_type(document.artifact_type.clone());
-        referrer.set_annotations(document.annotations.clone());
         let link = self.referrer_link(subject.digest(), descriptor.digest());
         self.layout.replace(&link, &content::encode(&referrer))
     }
@@ -132,15 +141,29 @@ impl Repository {
         remove_if_there(&self.manifest_link(descriptor.digest()))
     }
 
-    /// The manifests that have this subject, sorted by digest.
-    pub(super) fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+    /// Looks at every manifest that has this subject, in any order.
+    pub(super) fn each_referrer(
+        &self,
+        subject: &Digest,
+        mut look: impl FnMut(Referrer) -> Result<()>,
+    ) -> Result<()> {
         let dir = digest_path(&self.dir.join("_referrers"), subject);
-        let mut found = Vec::new();
-        for file in files_in(&dir)? {
-            found.extend(read_descriptor(&file)?);
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().replacen('-', ":", 1);
+            let Ok(digest) = content::parse_digest(&name) else { continue };
+            let size = match entry.metadata() {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                metadata => metadata?.len(),
+            };
+            let link = self.manifest_link(&digest);
+            look(Referrer { digest, path: entry.path(), size, link })?;
         }
-        found.sort_by(|a, b| a.digest().as_ref().cmp(b.digest().as_ref()));
-        Ok(found)
+        Ok(())
     }
 
     // Tags.
@@ -172,14 +195,14 @@ impl Repository {
         Ok(())
     }
 
-    /// Its tags with their manifests, sorted.
-    pub(super) fn tags(&self) -> Result<Vec<(String, Descriptor)>> {
-        let all = self.layout.tags()?.into_iter();
-        let mine = all
-            .filter(|(reference, _)| reference.is_local() && reference.repository() == self.name);
-        Ok(mine
-            .filter_map(|(reference, descriptor)| Some((reference.tag()?.to_owned(), descriptor)))
-            .collect())
+    /// Looks at every tag, in any order.
+    pub(super) fn each_tag(&self, mut look: impl FnMut(&str, &Descriptor)) -> Result<()> {
+        self.layout.each_entry(|reference, descriptor| {
+            let mine = reference.filter(|it| it.is_local() && it.repository() == self.name);
+            if let Some(tag) = mine.as_ref().and_then(Reference::tag) {
+                look(tag, &descriptor);
+            }
+        })
     }
 
     /// The files of its uploads.
@@ -208,6 +231,50 @@ impl Repository {
     fn referrer_link(&self, subject: &Digest, digest: &Digest) -> PathBuf {
         let name = format!("{}-{}", digest.algorithm(), digest.digest());
         digest_path(&self.dir.join("_referrers"), subject).join(name)
+    }
+}
+
+/// A manifest as the list of its subject's referrers shows it; `None` without a subject.
+pub(super) fn referrer(descriptor: &Descriptor, document: &Document) -> Option<Descriptor> {
+    document.subject.as_ref()?;
+    let mut referrer = descriptor.clone();
+    referrer.set_artifact_type(document.artifact_type.clone());
+    referrer.set_annotations(document.annotations.clone());
+    Some(referrer)
+}
+
+/// A manifest that has another one as its subject: its descriptor lies in a file.
+pub(super) struct Referrer {
+    pub(super) digest: Digest,
+    pub(super) path: PathBuf,
+    /// The size of the descriptor in bytes.
+    pub(super) size: u64,
+    /// The manifest's own file, which has its type too, and is never large.
+    link: PathBuf,
+}
+
+impl Referrer {
+    /// Says whether it is of a type of artifact. Where only the descriptor tells, because another
+    /// version wrote it, all that is not its type is passed over: it may be large.
+    pub(super) fn is_of(&self, artifact_type: Option<&str>) -> Result<bool> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Typed {
+            artifact_type: Option<String>,
+        }
+        let Some(wanted) = artifact_type else { return Ok(true) };
+        let found = read_descriptor(&self.link)?.and_then(|link| link.artifact_type().clone());
+        if let Some(found) = found {
+            return Ok(found.as_ref() == wanted);
+        }
+        let file = match fs::File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            file => BufReader::new(file?),
+        };
+        let typed: Typed = serde_json::from_reader(file).map_err(|source| {
+            ContentError::InvalidDocument { what: self.path.display().to_string(), source }
+        })?;
+        Ok(typed.artifact_type.as_deref() == Some(wanted))
     }
 }
 
@@ -262,6 +329,10 @@ pub(super) fn age(path: &Path) -> Duration {
         .ok()
         .and_then(|touched| SystemTime::now().duration_since(touched).ok())
         .unwrap_or_default()
+}
+
+fn is_empty(dir: &Path) -> Result<bool> {
+    Ok(fs::read_dir(dir)?.next().transpose()?.is_none())
 }
 
 fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {

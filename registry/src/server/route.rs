@@ -9,6 +9,7 @@ use crate::server::failure::{Code, Failure};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Base,
+    Catalog,
     Blob { name: String, digest: Digest },
     Manifest { name: String, version: Version },
     Uploads { name: String },
@@ -38,6 +39,9 @@ impl Route {
     pub(super) fn parse(path: &str) -> Result<Self, Failure> {
         if path == "/v2/" || path == "/v2" {
             return Ok(Self::Base);
+        }
+        if path == "/v2/_catalog" {
+            return Ok(Self::Catalog);
         }
         let segments: Vec<_> =
             path.strip_prefix("/v2/").map(|rest| rest.split('/').collect()).unwrap_or_default();
@@ -102,6 +106,7 @@ mod tests {
         let name = |name: &str| name.to_owned();
         let cases = [
             ("/v2/".to_owned(), Route::Base),
+            ("/v2/_catalog".into(), Route::Catalog),
             ("/v2/a/blobs/uploads/".into(), Route::Uploads { name: name("a") }),
             ("/v2/a/b/blobs/uploads".into(), Route::Uploads { name: name("a/b") }),
             (format!("/v2/a/blobs/uploads/{id}"), Route::Upload { name: name("a"), id: name(id) }),

@@ -10,31 +10,40 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use fs_err as fs;
 use futures_util::StreamExt;
-use tokio::sync::{OwnedMutexGuard, mpsc, watch};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::failure::{Code, Failure};
+use super::limits::{MAX_SESSIONS, MAX_WAITING, MAX_WAITING_KIB};
 use super::metrics::Metrics;
 use super::{Registry, blocking};
 use crate::Layout;
 use crate::content::{Digest, DigestAlgorithm, Hasher};
 use crate::layout::hash_file;
 
-/// How many pieces of a body may wait for the disk: memory stays constant whatever the size of a
-/// blob.
-const MAX_WAITING: usize = 16;
-
 /// The uploads that this process has seen, by their files.
-#[derive(Default)]
 pub(super) struct Sessions {
     open: Mutex<HashMap<PathBuf, Arc<Session>>>,
+    /// What pieces of all uploads may wait for the disk: memory stays constant whatever the number
+    /// and the sizes of blobs, in KiB.
+    waiting: Arc<Semaphore>,
     ids: RandomState,
     n_ids: AtomicU64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING_KIB)),
+            ids: RandomState::new(),
+            n_ids: AtomicU64::new(0),
+        }
+    }
 }
 
 struct Session {
@@ -84,6 +93,9 @@ impl Sessions {
 
     fn overtake(&self, path: &Path) -> (Arc<Session>, watch::Receiver<()>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= MAX_SESSIONS && !open.contains_key(path) {
+            make_room(&mut open);
+        }
         let session = open.entry(path.to_owned()).or_insert_with(|| {
             Arc::new(Session { progress: Arc::default(), newest: watch::Sender::new(()) })
         });
@@ -100,6 +112,21 @@ impl Sessions {
     pub(super) fn forget(&self, path: &Path) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
+}
+
+/// Forgets the smaller half of the uploads that no request has in hands: they go on, but are hashed
+/// from their files again.
+fn make_room(open: &mut HashMap<PathBuf, Arc<Session>>) {
+    let size = |session: &Session| {
+        let progress = session.progress.try_lock().ok()?;
+        Some(progress.as_ref().map_or(0, |progress| progress.size))
+    };
+    let idle = open.iter().filter(|(_, session)| Arc::strong_count(session) == 1);
+    let mut idle: Vec<_> =
+        idle.filter_map(|(path, session)| Some((size(session)?, path.clone()))).collect();
+    idle.sort_unstable();
+    idle.truncate(idle.len().div_ceil(2));
+    idle.iter().for_each(|(_, path)| drop(open.remove(path)));
 }
 
 impl Progress {
@@ -141,7 +168,7 @@ impl Upload {
         // next request.
         let writing = tokio::task::spawn_blocking(move || self.write(receiver, &metrics));
         let fed = tokio::select! {
-            fed = feed(body, length, sender, registry.options.stall_timeout) => fed,
+            fed = feed(body, length, sender, registry) => fed,
             _ = overtaken.changed() => Err(taken()),
         };
         let (mut upload, written) = writing.await.map_err(|error| Failure::internal(&error))?;
@@ -159,14 +186,14 @@ impl Upload {
 
     fn write(
         mut self,
-        mut pieces: mpsc::Receiver<Bytes>,
+        mut pieces: mpsc::Receiver<Piece>,
         metrics: &Metrics,
     ) -> (Self, Result<(), Failure>) {
         let path = self.path.clone();
         let Some(progress) = self.progress.as_mut() else { return (self, Err(unknown())) };
         let written = (|| {
             let mut file = fs::OpenOptions::new().append(true).open(path)?;
-            while let Some(piece) = pieces.blocking_recv() {
+            while let Some((piece, _share)) = pieces.blocking_recv() {
                 file.write_all(&piece)?;
                 progress.hasher.update(&piece);
                 progress.size += piece.len() as u64;
@@ -209,13 +236,17 @@ impl Upload {
     }
 }
 
+/// A piece of a body, with its share of the memory.
+type Piece = (Bytes, OwnedSemaphorePermit);
+
 /// Hands a body to the writer, piece by piece.
 async fn feed(
     body: Body,
     length: Option<u64>,
-    sender: mpsc::Sender<Bytes>,
-    stall_timeout: Duration,
+    sender: mpsc::Sender<Piece>,
+    registry: &Registry,
 ) -> Result<(), Failure> {
+    let stall_timeout = registry.options.stall_timeout;
     let wrong_size =
         || Failure::new(Code::SizeInvalid, "the body has another length than its `Content-Range`");
     let mut pieces = body.into_data_stream();
@@ -227,7 +258,10 @@ async fn feed(
         if let Some(left) = &mut left {
             *left = left.checked_sub(piece.len() as u64).ok_or_else(wrong_size)?;
         }
-        if sender.send(piece).await.is_err() {
+        let share = piece.len().div_ceil(1024).min(MAX_WAITING_KIB) as u32;
+        let share = registry.sessions.waiting.clone().acquire_many_owned(share).await;
+        let share = share.map_err(|error| Failure::internal(&error))?;
+        if sender.send((piece, share)).await.is_err() {
             return Ok(()); // the writer has failed, and says why
         }
     }

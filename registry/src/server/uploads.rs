@@ -78,12 +78,12 @@ fn try_mount(
     Ok(Some(created(name, digest)))
 }
 
-/// Makes the file of a new upload, and throws away those that nobody has touched for long.
+/// Makes the file of a new upload. Old ones are not looked for here: that would grow with their
+/// number ([`Registry::expire_uploads`]).
 async fn open(registry: Arc<Registry>, name: String) -> Result<String, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
         fs::create_dir_all(repository.uploads_dir())?;
-        registry.expire_in(&repository)?;
         let id = registry.sessions.new_id();
         fs::OpenOptions::new().write(true).create_new(true).open(repository.upload_path(&id))?;
         Ok(id)

@@ -14,31 +14,34 @@ const PART: u64 = 32 * BLOCK;
 /// connections write in one.
 #[derive(Debug)]
 pub(super) struct PartQueue {
+    /// Spans that are cut only as they are taken: a blob's size is somebody's word.
     waiting: VecDeque<Range<u64>>,
     /// What each taker has still to bring.
     taken: Vec<Range<u64>>,
 }
 
 impl PartQueue {
-    /// Cuts what is missing into parts.
+    /// Begins with what is missing.
     pub(super) fn new(missing: &[Range<u64>]) -> Self {
-        let mut waiting = VecDeque::new();
-        for span in missing {
-            let mut start = span.start;
-            while start < span.end {
-                let end = span.end.min((start / PART + 1) * PART);
-                waiting.push_back(start..end);
-                start = end;
-            }
-        }
-        Self { waiting, taken: Vec::new() }
+        Self { waiting: missing.iter().cloned().collect(), taken: Vec::new() }
     }
 
     /// Takes the first part that nobody has; returns the taker's number.
     pub(super) fn take(&mut self) -> Option<usize> {
-        let part = self.waiting.pop_front()?;
+        let part = self.cut()?;
         self.taken.push(part);
         Some(self.taken.len() - 1)
+    }
+
+    /// Cuts off the first part that waits.
+    fn cut(&mut self) -> Option<Range<u64>> {
+        let span = self.waiting.front_mut()?;
+        let part = span.start..span.end.min((span.start / PART + 1).saturating_mul(PART));
+        span.start = part.end;
+        if span.is_empty() {
+            self.waiting.pop_front();
+        }
+        Some(part)
     }
 
     /// Takes the second half of the longest part that somebody has, when there is no other: so
@@ -59,7 +62,7 @@ impl PartQueue {
     /// Gives a taker the part behind its own too, when that one waits: the connection goes on.
     pub(super) fn extend(&mut self, taker: usize) -> bool {
         let is_next = self.waiting.front().is_some_and(|next| next.start == self.taken[taker].end);
-        if is_next && let Some(next) = self.waiting.pop_front() {
+        if is_next && let Some(next) = self.cut() {
             self.taken[taker].end = next.end;
         }
         is_next
@@ -129,6 +132,13 @@ mod tests {
         assert_eq!((brought[0].start, brought.last().map(|it| it.end)), (0, Some(size)));
         let only = PartQueue::new(&[0..10]);
         assert!(only.has_waiting());
+    }
+
+    #[test]
+    fn an_announced_size_costs_nothing() {
+        let mut queue = PartQueue::new(&[0..u64::MAX]);
+        let first = queue.take().expect("there is work");
+        assert_eq!((queue.rest(first), queue.waiting.len()), (0..PART, 1));
     }
 
     #[test]

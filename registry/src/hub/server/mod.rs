@@ -9,11 +9,16 @@
 //! binary files are listed with their SHA-256, as files in Git LFS are. Everything is served from
 //! here: no redirects, no other stores.
 
+mod catalog;
 mod folder;
+mod pages;
+mod query;
 mod route;
 mod send;
+mod time;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -21,16 +26,22 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use self::folder::{Commit, Folder};
-use self::route::{Route, What};
+use self::query::Query;
+use self::route::{Repo, Route, What};
+use crate::server::limits::{HUB_BODY_TIMEOUT, MAX_HUB_BODY, MAX_HUB_PATHS};
 
-/// Entries on a page of a listing.
-const PAGE: usize = 1000;
-
-/// Serves a folder of models: what the official client, and ours, ask of a hub.
+/// Serves a folder of models: what the official client, and ours, ask of a hub. A link that leads
+/// out of the folder is not followed.
 pub fn router(dir: &Path) -> Router {
-    Router::new().fallback(serve).with_state(Arc::new(Folder::new(dir)))
+    router_with(dir, BTreeMap::new())
+}
+
+/// Serves a folder of models, and models that lie elsewhere, by their names.
+pub fn router_with(dir: &Path, elsewhere: BTreeMap<String, PathBuf>) -> Router {
+    Router::new().fallback(serve).with_state(Arc::new(Folder::new(dir, elsewhere)))
 }
 
 /// Why something is not given.
@@ -38,6 +49,8 @@ pub fn router(dir: &Path) -> Router {
 enum Refusal {
     /// The code and the words that the official client knows.
     Unknown(&'static str, String),
+    /// A request that makes no sense here, or too much of it.
+    Asked(String),
     Method,
     Failed(crate::Error),
 }
@@ -52,6 +65,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
             Self::Unknown(code, message) => (StatusCode::NOT_FOUND, code, message),
+            Self::Asked(why) => (StatusCode::BAD_REQUEST, "", why),
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "", "this hub is read only".to_owned())
             }
@@ -77,87 +91,101 @@ async fn serve(State(folder): State<Arc<Folder>>, request: Request) -> Response 
 }
 
 async fn answer(folder: Arc<Folder>, request: Request) -> Result<Response, Refusal> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Refusal::Method);
+    let query = Query::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if let Some(is_dataset) = route::list(request.uri().path()).filter(|_| reads) {
+        let asked = query.clone();
+        let listing = move || catalog::list(&folder, is_dataset, &asked);
+        let listing = tokio::task::spawn_blocking(listing).await;
+        let all = listing.expect("reading a folder does not panic")?;
+        return Ok(pages::page(&all, Value::clone, &query, &request));
     }
     let unknown = || Refusal::Unknown("RepoNotFound", "Repository not found".to_owned());
-    let route = Route::parse(request.uri().path()).ok_or_else(unknown)?;
-    let Route { repo, revision, what } = route;
-    let commit = {
-        let (folder, repo) = (folder.clone(), repo.clone());
-        let reading = tokio::task::spawn_blocking(move || folder.commit(&repo));
-        reading.await.expect("reading a folder does not panic")?.ok_or_else(unknown)?
-    };
+    let route = Route::parse(request.uri().path());
+    let asks = matches!(&route, Some(route) if route.what == What::PathsInfo);
+    if !(reads && !asks || asks && *request.method() == Method::POST) {
+        return Err(Refusal::Method);
+    }
+    let Route { repo, revision, what } = route.ok_or_else(unknown)?;
+    let commit = folder.clone().commit(&repo).await?.ok_or_else(unknown)?;
     if !matches!(revision.as_str(), "main" | "HEAD") && revision != commit.sha {
         return Err(Refusal::Unknown("RevisionNotFound", format!("Invalid rev id: {revision}")));
     }
     match what {
-        What::Info => Ok(Json(info(&repo.name, &commit)).into_response()),
-        What::Tree { path } => Ok(page(tree(&commit, &path, is_recursive(&request))?, &request)),
+        What::Info => Ok(info(&repo, commit, query.asks("blobs"))),
+        What::Tree { path } => {
+            let entries = pages::tree(&commit, &path, query.asks("recursive"))?;
+            let is_expanded = query.asks("expand");
+            Ok(pages::page(&entries, |entry| entry.shown(&commit, is_expanded), &query, &request))
+        }
+        What::PathsInfo => paths_info(&commit, request).await,
+        What::Refs => Ok(Json(refs(&commit, query.asks("include_prs"))).into_response()),
+        What::Commits => Ok(Json(json!([history(&commit)])).into_response()),
         What::File { path } => send::file(&folder, &repo, &commit, &path, request).await,
     }
 }
 
-/// A page of a listing, with the address of the next one where there is more: as the hub does, in a
-/// `Link` header.
-fn page(mut entries: Vec<Value>, request: &Request) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    let asked: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let number = |name: &str| {
-        asked.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok())
-    };
-    let from = number("cursor").unwrap_or(0).min(entries.len());
-    let to = (from + number("limit").unwrap_or(PAGE).clamp(1, PAGE)).min(entries.len());
-    let is_last = to == entries.len();
-    let entries: Vec<Value> = entries.drain(from..to).collect();
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
-    let (Some(host), false) = (host, is_last) else { return Json(entries).into_response() };
-    let mut next = url::form_urlencoded::Serializer::new(String::new());
-    next.extend_pairs(asked.iter().filter(|(key, _)| key != "cursor"))
-        .append_pair("cursor", &to.to_string());
-    // No certificate of this server's own: whoever puts TLS before it knows to change the scheme.
-    let link = format!("<http://{host}{}?{}>; rel=\"next\"", request.uri().path(), next.finish());
-    ([("link", link)], Json(entries)).into_response()
+/// The repository with all its files, and with sizes and digests of these where they are asked for.
+fn info(repo: &Repo, commit: Arc<Commit>, has_blobs: bool) -> Response {
+    let mut info = catalog::about(repo);
+    info["_id"] = commit.sha.as_str().into();
+    info["sha"] = commit.sha.as_str().into();
+    info["lastModified"] = time::written(commit.modified).into();
+    send::info(&info, commit, has_blobs)
 }
 
-fn is_recursive(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    url::form_urlencoded::parse(query.as_bytes())
-        .any(|(key, value)| key == "recursive" && matches!(&*value, "true" | "True" | "1"))
+/// The one branch that there is.
+fn refs(commit: &Commit, has_pull_requests: bool) -> Value {
+    let main = json!({ "name": "main", "ref": "refs/heads/main", "targetCommit": commit.sha });
+    let mut refs = json!({ "branches": [main], "converts": [], "tags": [] });
+    if has_pull_requests {
+        refs["pullRequests"] = json!([]);
+    }
+    refs
 }
 
-fn info(name: &str, commit: &Commit) -> Value {
-    let siblings: Vec<Value> =
-        commit.files.keys().map(|path| json!({ "rfilename": path })).collect();
+/// The one commit that there is: the folder as it lies there.
+fn history(commit: &Commit) -> Value {
+    let (title, message) = (folder::TITLE, "");
     json!({
-        "_id": commit.sha, "id": name, "modelId": name, "sha": commit.sha,
-        "private": false, "gated": false, "disabled": false, "downloads": 0, "likes": 0, "tags": [],
-        "siblings": siblings,
+        "id": commit.sha, "title": title, "message": message, "authors": [],
+        "date": time::written(commit.modified),
+        "formatted": { "title": title, "message": message },
     })
 }
 
-/// Lists what lies beneath a path; without recursion only what lies directly in it, folders among
-/// them.
-fn tree(commit: &Commit, path: &str, is_recursive: bool) -> Result<Vec<Value>, Refusal> {
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let (mut entries, mut folders) = (Vec::new(), std::collections::BTreeSet::new());
-    for (path, file) in &commit.files {
-        let Some(rest) = path.strip_prefix(&prefix) else { continue };
-        let below: Vec<usize> = rest.match_indices('/').map(|(at, _)| at).collect();
-        let shown = if is_recursive { below.as_slice() } else { &below[..below.len().min(1)] };
-        folders.extend(shown.iter().map(|at| format!("{prefix}{}", &rest[..*at])));
-        if is_recursive || below.is_empty() {
-            entries.push(file.entry(path));
+/// What lies at the paths that a form, or a JSON document, names; those that are not there are left
+/// out, as the hub does.
+async fn paths_info(commit: &Commit, request: Request) -> Result<Response, Refusal> {
+    let content_type = request.headers().get("content-type").and_then(|it| it.to_str().ok());
+    let is_json = content_type.is_some_and(|it| it.starts_with("application/json"));
+    let wrong = || Refusal::Asked(format!("a body names `paths`, in {MAX_HUB_BODY} bytes"));
+    let body = axum::body::to_bytes(request.into_body(), MAX_HUB_BODY);
+    let body = timeout(HUB_BODY_TIMEOUT, body).await.ok().and_then(Result::ok).ok_or_else(wrong)?;
+    let (mut paths, is_expanded) = match is_json {
+        true => {
+            #[derive(serde::Deserialize)]
+            struct Asked {
+                paths: Vec<String>,
+                #[serde(default)]
+                expand: bool,
+            }
+            let asked: Asked = serde_json::from_slice(&body).map_err(|_| wrong())?;
+            (asked.paths, asked.expand)
         }
+        false => {
+            let form = Query::parse(&body);
+            let paths = form.pairs().filter(|(key, _)| *key == "paths");
+            (paths.map(|(_, path)| path.to_owned()).collect(), form.asks("expand"))
+        }
+    };
+    if paths.len() > MAX_HUB_PATHS {
+        return Err(Refusal::Asked(format!("{MAX_HUB_PATHS} paths at a time")));
     }
-    if entries.is_empty() && folders.is_empty() && !path.is_empty() {
-        return Err(Refusal::Unknown(
-            "EntryNotFound",
-            format!("{path} does not exist on \"main\""),
-        ));
-    }
-    let folders = folders
-        .into_iter()
-        .map(|path| json!({ "type": "directory", "oid": commit.sha, "size": 0, "path": path }));
-    Ok(folders.chain(entries).collect())
+    paths.iter_mut().for_each(|path| path.truncate(path.trim_end_matches('/').len()));
+    paths.sort_unstable();
+    paths.dedup();
+    let found = paths.iter().filter_map(|path| pages::at(commit, path));
+    Ok(Json(found.map(|entry| entry.shown(commit, is_expanded)).collect::<Vec<_>>())
+        .into_response())
 }

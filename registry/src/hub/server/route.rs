@@ -28,6 +28,34 @@ pub(super) enum What {
     File {
         path: String,
     },
+    /// Some of its paths, which the body names.
+    PathsInfo,
+    /// Its branches and tags.
+    Refs,
+    /// Its history.
+    Commits,
+}
+
+impl Repo {
+    /// The name of a repository becomes a path, so that its parts are plain words.
+    pub(super) fn new(name: &str, is_dataset: bool) -> Option<Self> {
+        let parts: Vec<&str> = name.split('/').collect();
+        repo(&parts, is_dataset)
+    }
+
+    /// Whose it is, where it says.
+    pub(super) fn author(&self) -> Option<&str> {
+        self.name.split_once('/').map(|(author, _)| author)
+    }
+}
+
+/// Says whether a path asks for the list of models, or with true for that of datasets.
+pub(super) fn list(path: &str) -> Option<bool> {
+    match path.trim_end_matches('/') {
+        "/api/models" => Some(false),
+        "/api/datasets" => Some(true),
+        _ => None,
+    }
 }
 
 impl Route {
@@ -50,16 +78,24 @@ fn decoded(part: &str) -> Option<String> {
     Some(percent_decode_str(part).decode_utf8().ok()?.into_owned())
 }
 
+/// What can be asked of a repository, between its name and a revision.
+const VERBS: [&str; 5] = ["revision", "tree", "paths-info", "commits", "refs"];
+
 fn api(parts: &[&str], is_dataset: bool) -> Option<Route> {
-    let verb =
-        parts.iter().skip(1).position(|part| matches!(*part, "revision" | "tree")).map(|at| at + 1);
+    let is_verb = |part: &&str| VERBS.contains(part);
+    let verb = parts.iter().skip(1).position(is_verb).map(|at| at + 1);
     let repo = repo(&parts[..verb.unwrap_or(parts.len())], is_dataset)?;
     let Some(verb) = verb else {
         return Some(Route { repo, revision: "main".into(), what: What::Info });
     };
+    if parts[verb..] == ["refs"] {
+        return Some(Route { repo, revision: "main".into(), what: What::Refs });
+    }
     let (revision, rest) = parts[verb + 1..].split_first()?;
     let what = match (parts[verb], rest) {
         ("revision", []) => What::Info,
+        ("paths-info", []) => What::PathsInfo,
+        ("commits", []) => What::Commits,
         ("tree", rest) => What::Tree { path: rest.join("/").trim_end_matches('/').to_owned() },
         _ => return None,
     };
@@ -114,6 +150,9 @@ mod tests {
             "/api/datasets/o/n/revision/refs%2Fpr%2F1",
             Some(("datasets:o/n", "refs/pr/1", What::Info)),
         );
+        check("/api/models/o/n/paths-info/main", Some(("o/n", "main", What::PathsInfo)));
+        check("/api/models/n/refs", Some(("n", "main", What::Refs)));
+        check("/api/datasets/o/n/commits/main", Some(("datasets:o/n", "main", What::Commits)));
         check("/api/models/o/n/tree/abc", Some(("o/n", "abc", What::Tree { path: String::new() })));
         check(
             "/api/models/o/n/tree/main/a/b",

@@ -1,15 +1,24 @@
 //! Sends a file, whole or in part.
 
+use std::convert::Infallible;
+use std::ops::Bound;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::Value;
 
 use super::Refusal;
 use super::folder::{Commit, File, Folder};
 use super::route::Repo;
-use crate::file_stream;
 use crate::server::range::{ByteRange, parse_range};
+use crate::{content, file_stream};
+
+/// How much of a description is made at a time, in bytes.
+const PIECE: usize = 32 * 1024;
 
 /// Sends a file of a repository. Only what is listed is looked for on the disk.
 pub(super) async fn file(
@@ -42,12 +51,43 @@ pub(super) async fn file(
     let body = match *request.method() == Method::HEAD {
         true => Body::empty(),
         false => {
-            let opened =
-                fs_err::File::open(folder.dir(repo).join(path)).map_err(crate::Error::from)?;
+            let dir = folder.dir(repo).ok_or_else(unknown)?;
+            let opened = fs_err::File::open(dir.join(path)).map_err(crate::Error::from)?;
             Body::from_stream(file_stream::stream(opened, start..end))
         }
     };
     Ok((status, headers, body).into_response())
+}
+
+/// Sends a description with all files of a repository, piece by piece: those who do not read share
+/// the one list that there is.
+pub(super) fn info(description: &Value, commit: Arc<Commit>, has_blobs: bool) -> Response {
+    let mut before = content::encode(description);
+    before.pop();
+    before.extend_from_slice(b",\"siblings\":[");
+    let pieces = stream::unfold(Some((before, None::<String>)), move |state| {
+        let commit = commit.clone();
+        async move {
+            let (mut piece, mut last) = state?;
+            let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut files = commit.files.range::<str, _>((from, Bound::Unbounded));
+            let mut path = None;
+            while piece.len() < PIECE {
+                let Some((next, file)) = files.next() else {
+                    piece.extend_from_slice(b"]}");
+                    return Some((Ok::<_, Infallible>(piece), None));
+                };
+                if path.is_some() || last.is_some() {
+                    piece.push(b',');
+                }
+                piece.extend_from_slice(&content::encode(&file.sibling(next, has_blobs)));
+                path = Some(next);
+            }
+            last = path.cloned().or(last);
+            Some((Ok(piece), Some((Vec::new(), last))))
+        }
+    });
+    ([("content-type", "application/json")], Body::from_stream(pieces)).into_response()
 }
 
 /// The headers by which the official client names and checks what it gets.

@@ -214,6 +214,26 @@ async fn a_size_that_no_disk_has_is_only_a_number() {
 }
 
 #[tokio::test]
+async fn a_layer_of_a_size_that_no_disk_has_is_refused_and_costs_nothing() {
+    for size in [1 << 53, i64::MAX as u64, u64::MAX] {
+        let layer = Descriptor::new(MediaType::ImageLayer, size, content::digest(b"x"));
+        let config = content::descriptor(MediaType::EmptyJSON, b"{}");
+        let manifest = content::encode(&serde_json::json!({
+            "schemaVersion": 2, "mediaType": MediaType::ImageManifest, "config": config, "layers": [layer],
+        }));
+        // The manifest is what it serves for blobs, too.
+        let address =
+            manifest_server("application/vnd.oci.image.manifest.v1+json", None, manifest).await;
+        let (dir, layout) = new_layout();
+        let from = reference(address, "demo/kit:v1");
+        let error = pull(&client(), &from, &layout, &deaf).await.unwrap_err();
+        assert!(matches!(error, Error::Client(_)), "{error:?}");
+        assert_eq!(layout.tags().unwrap(), []);
+        assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0, "{size}");
+    }
+}
+
+#[tokio::test]
 async fn redirects_end() {
     let round =
         async |request: Request| (StatusCode::FOUND, [("location", request.uri().to_string())]);

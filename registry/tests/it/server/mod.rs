@@ -1,6 +1,7 @@
 //! The embedded registry, called as a value: a port of the list that the official conformance suite
 //! checks, and what it does not.
 
+mod attack;
 mod blobs;
 mod isolation;
 mod manifests;

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt as _;
 use kit_registry::server::{Htpasswd, ListenOptions, Registry, ServerOptions, run, tls};
 use kit_registry::{Client, ClientOptions, Error, LayoutError};
+use tower::ServiceExt as _;
 
 use super::{ALGORITHMS, Api, digest_by, image};
 use crate::client::{deaf, options, reference};
@@ -46,12 +49,73 @@ async fn only_users_come_in() {
     }
     let metrics = ask(&api, "/metrics", Some("user:secret")).await.expect(200).text();
     assert!(metrics.contains("kit_rs_registry_refused_logins_total 18\n"), "{metrics}");
-    // A user who is taken out of the file is out, a broken file changes nothing.
-    fs::write(&path, "no user").unwrap();
+    // A user who is taken out of the file is out, whatever else is in it; so are all while it is
+    // away.
+    fs::write(&path, format!("{USER}\nno user\nother:$2y$04$short\n")).unwrap();
     ask(&api, "/v2/", Some("user:secret")).await.expect(200);
+    fs::write(&path, "no user").unwrap();
+    ask(&api, "/v2/", Some("user:secret")).await.expect(401);
+    fs::write(&path, USER).unwrap();
+    ask(&api, "/v2/", Some("user:secret")).await.expect(200);
+    fs::remove_file(&path).unwrap();
+    ask(&api, "/v2/", Some("user:secret")).await.expect(401);
     fs::write(&path, USER.replace("user:", "other:")).unwrap();
     ask(&api, "/v2/", Some("user:secret")).await.expect(401);
     ask(&api, "/v2/", Some("other:secret")).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_user_has_under_way_ends_with_the_user() {
+    let (_dir, path, options) = users();
+    let api = Api::with(options);
+    let login = format!("Basic {}", STANDARD.encode("user:secret"));
+    let headers = [("authorization", login.as_str())];
+    let large = vec![b'x'; 8_000_000];
+    let digest = digest_by(&ALGORITHMS[0], &large);
+    let to = format!("/v2/a/blobs/uploads/?digest={digest}");
+    api.ask("POST", &to, &headers, large).await.expect(201);
+    // A download that is read slowly, and an upload that goes on for ever.
+    let request = axum::http::Request::get(format!("/v2/a/blobs/{digest}"));
+    let request = request.header("authorization", &login).body(Body::empty()).unwrap();
+    let mut download = api.router.clone().oneshot(request).await.unwrap().into_body();
+    download.frame().await.unwrap().unwrap();
+    let began = api.ask("POST", "/v2/a/blobs/uploads/", &headers, "").await.expect(202);
+    let mut n_pieces = 0;
+    let pieces = futures_util::stream::repeat_with(move || {
+        n_pieces += 1;
+        if n_pieces == 10 {
+            fs::write(&path, USER.replace("user:", "other:")).unwrap();
+        }
+        Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b"x"))
+    });
+    let answer = api.ask("PATCH", began.header("location"), &headers, Body::from_stream(pieces));
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("it ends");
+    answer.expect_error(400, "BLOB_UPLOAD_INVALID");
+    let rest = download.collect().await;
+    assert!(rest.is_err(), "the download went on");
+    ask(&api, "/v2/", Some("user:secret")).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_logins_keeps_no_user_out() {
+    let (_dir, _path, options) = users();
+    let api = Arc::new(Api::with(options));
+    let flood: Vec<_> = (0..200)
+        .map(|n| {
+            let api = api.clone();
+            tokio::spawn(
+                async move { ask(&api, "/v2/", Some(&format!("u{n}:wrong"))).await.status },
+            )
+        })
+        .collect();
+    // On this one thread all of them begin to wait before the user comes.
+    tokio::task::yield_now().await;
+    ask(&api, "/v2/", Some("user:secret")).await.expect(200);
+    let n_waiting = flood.iter().filter(|it| !it.is_finished()).count();
+    assert!(n_waiting > 50, "the user came after {} of the flood", 200 - n_waiting);
+    for answer in flood {
+        assert!(matches!(answer.await.unwrap(), 401 | 429));
+    }
 }
 
 #[test]
@@ -81,6 +145,7 @@ async fn transfers_go_over_tls_and_end_before_the_registry_does() {
     let listen = ListenOptions {
         tls: Some(tls(&file("server.pem"), &file("server.key")).unwrap()),
         grace: Duration::from_secs(20),
+        ..ListenOptions::default()
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving =

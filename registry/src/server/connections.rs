@@ -1,0 +1,167 @@
+//! Which connections there are, and which of them goes when there are too many.
+//!
+//! A new connection is let in when there is room, or when one that brings little can be closed for
+//! it: so whoever opens many and neither reads nor writes keeps nobody out. One peer never has all
+//! of them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::task::{AbortHandle, Id};
+
+use super::limits::{DESCRIPTORS_APART, SLOW, YOUNG};
+
+/// The connections that are open.
+pub(super) struct Connections {
+    open: HashMap<Id, Connection>,
+    most: usize,
+    most_of_peer: usize,
+}
+
+struct Connection {
+    peer: IpAddr,
+    since: Instant,
+    /// Bytes in both directions.
+    moved: Arc<AtomicU64>,
+    task: AbortHandle,
+}
+
+impl Connection {
+    /// How much it moves, in bytes a second.
+    fn rate(&self) -> u64 {
+        let seconds = self.since.elapsed().as_secs_f64().max(YOUNG.as_secs_f64());
+        (self.moved.load(Ordering::Relaxed) as f64 / seconds) as u64
+    }
+
+    fn is_slow(&self) -> bool {
+        self.since.elapsed() >= YOUNG && self.rate() < SLOW
+    }
+}
+
+impl Connections {
+    /// Of so many at most, and of no more than the process may open files for.
+    pub(super) fn new(most: usize) -> Self {
+        let descriptors = descriptors().saturating_sub(DESCRIPTORS_APART);
+        // Each of two fifths needs one for itself and one for what it sends or takes in; those that
+        // wait need one each.
+        let most = most.min(descriptors / 5 * 2).max(2);
+        Self { open: HashMap::new(), most, most_of_peer: (most * 3 / 4).max(1) }
+    }
+
+    /// How many may wait to be let in.
+    pub(super) fn max_waiting(&self) -> usize {
+        self.most / 2
+    }
+
+    /// Says whether a connection of this peer may come in; closes another one for it, if need be.
+    pub(super) fn has_room(&mut self, peer: IpAddr) -> bool {
+        let peer = network(peer);
+        let n_of_peer = self.open.values().filter(|it| it.peer == peer).count();
+        let is_at_its_most = n_of_peer >= self.most_of_peer;
+        if !is_at_its_most && self.open.len() < self.most {
+            return true;
+        }
+        let candidates =
+            self.open.iter().filter(|(_, it)| (!is_at_its_most || it.peer == peer) && it.is_slow());
+        let Some((id, slowest)) = candidates.min_by_key(|(_, it)| it.rate()) else { return false };
+        tracing::debug!(peer = %slowest.peer, rate = slowest.rate(), "a slow connection makes room");
+        slowest.task.abort();
+        let id = *id;
+        self.open.remove(&id);
+        true
+    }
+
+    pub(super) fn add(&mut self, peer: IpAddr, moved: Arc<AtomicU64>, task: AbortHandle) {
+        let connection =
+            Connection { peer: network(peer), since: Instant::now(), moved, task: task.clone() };
+        self.open.insert(task.id(), connection);
+    }
+
+    pub(super) fn remove(&mut self, id: Id) {
+        self.open.remove(&id);
+    }
+}
+
+/// How many file descriptors the process may have. What it may raise itself it raises, as other
+/// servers do.
+fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let most = if raised.is_ok() { limit.maximum } else { limit.current };
+    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
+}
+
+/// What counts as one peer: an IPv4 address, or the 64 bits that an IPv6 host is given by its
+/// network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u8) -> IpAddr {
+        [127, 0, 0, n].into()
+    }
+
+    /// Adds a connection that is as old as a slow one must be, and has moved so many bytes.
+    fn add(connections: &mut Connections, n: u8, bytes: u64) -> tokio::task::JoinHandle<()> {
+        let task = tokio::spawn(std::future::pending());
+        connections.add(peer(n), Arc::new(AtomicU64::new(bytes)), task.abort_handle());
+        let connection = connections.open.get_mut(&task.id()).expect("it was added");
+        connection.since -= YOUNG;
+        task
+    }
+
+    #[tokio::test]
+    async fn the_slowest_makes_room_and_who_moves_bytes_stays() {
+        let mut connections = Connections::new(4);
+        let [fast, slow, slowest, fourth] =
+            [(1, 1 << 30), (1, 100), (1, 10), (2, 1 << 30)].map(|(n, bytes)| {
+                assert!(connections.has_room(peer(n)));
+                add(&mut connections, n, bytes)
+            });
+        assert!(connections.has_room(peer(3)));
+        assert!(slowest.await.is_err_and(|error| error.is_cancelled()));
+        let fifth = add(&mut connections, 3, 1 << 30);
+        assert!(connections.has_room(peer(1)));
+        assert!(slow.await.is_err_and(|error| error.is_cancelled()));
+        let sixth = add(&mut connections, 1, 10);
+        connections.open.get_mut(&sixth.id()).expect("it was added").since = Instant::now();
+        assert!(!connections.has_room(peer(3)), "all are fast, or too young to say");
+        for task in [fast, fourth, fifth, sixth] {
+            assert!(!task.is_finished());
+            task.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn one_peer_never_has_all() {
+        let mut connections = Connections::new(4);
+        let tasks: Vec<_> = (0..3).map(|_| add(&mut connections, 1, 1 << 30)).collect();
+        assert!(!connections.has_room(peer(1)));
+        assert!(connections.has_room(peer(2)));
+        connections.remove(tasks[0].id());
+        assert!(connections.has_room(peer(1)));
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_a_network() {
+        let of = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_eq!(of("2001:db8::1:2:3:4"), of("2001:db8::5"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
+    }
+}
