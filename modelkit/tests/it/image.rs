@@ -289,3 +289,13 @@ fn a_layer_that_would_change_the_image_itself_is_refused() {
         assert!(chain(&error).ends_with(problem), "{}", chain(&error));
     }
 }
+
+#[test]
+fn a_modelkit_is_no_image() {
+    let (project, _) = project();
+    let packed = project.pack(TEXT);
+    let error = image::unpack(&project.layout, &packed.descriptor, &project.path("root"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.ends_with("is not an image: it is a ModelKit"), "{error}");
+    assert!(!project.path("root").exists());
+}

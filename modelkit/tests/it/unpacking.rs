@@ -271,3 +271,27 @@ fn layers_that_have_no_room_are_told_before_anything_is_written() {
     assert!(matches!(error, modelkit::Error::NoRoom { .. }), "{error}");
     assert!(!into.exists());
 }
+
+#[test]
+fn filters_that_mean_nothing_are_named() {
+    let project = Project::with(&["m", "d1", "d2"]);
+    let text = "model:\n  path: m\ndatasets:\n  - name: train\n    path: d1\n  - path: ./d2\n";
+    let packed = project.pack(text);
+    let options = UnpackOptions { existing: Existing::Replace, ..Default::default() };
+    for (filters, expected) in [
+        (
+            ["datasets:trian"].as_slice(),
+            vec!["filter `datasets:trian`: nothing is called `trian`; there is train, ./d2"],
+        ),
+        (
+            &["datasets:train,d2"],
+            vec!["filter `datasets:train,d2`: nothing is called `d2`; there is train, ./d2"],
+        ),
+        (&["docs", "model"], vec!["filter `docs`: there is no docs"]),
+        (&["!model:*.bin"], vec!["filter `!model:*.bin`: nothing is called `*.bin`; there is m"]),
+        (&["model,datasets:train", "kitfile", "!datasets:./d2"], vec![]),
+        (&[], vec![]),
+    ] {
+        assert_eq!(project.try_unpack(&packed, filters, &options).unwrap().warnings, expected);
+    }
+}
