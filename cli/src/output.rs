@@ -18,6 +18,12 @@ pub(crate) fn human_size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
+/// A number of things: `1 file`, `2 files`.
+pub(crate) fn counted(n: impl Into<u128>, thing: &str) -> String {
+    let n = n.into();
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Rows with a header, columns padded to their widest cell.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(2);
@@ -39,6 +45,12 @@ pub(crate) fn select<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_several() {
+        let said = [0u64, 1, 2].map(|n| counted(n, "file"));
+        assert_eq!(said, ["0 files", "1 file", "2 files"]);
+    }
 
     #[test]
     fn a_table_has_no_trailing_spaces() {

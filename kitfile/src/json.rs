@@ -7,7 +7,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Number, Value};
 
+use crate::schema::{self, Shape};
 use crate::{Error, Kitfile, Result};
+
+/// The fields that a layer's digests stand in; they are in the JSON form only.
+const OF_LAYERS: [&str; 2] = ["digest", "diffId"];
 
 impl Kitfile {
     /// The JSON form, as it stands in a ModelKit's config blob: equal Kitfiles give equal bytes,
@@ -22,6 +26,43 @@ impl Kitfile {
     /// Reads the JSON form. Fields that this version does not know are passed over, as kit does.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json).map_err(Error::FromJson)
+    }
+}
+
+/// The fields of a JSON form that this version does not know, such as `datasets[1].seed`, in their
+/// order: [`Kitfile::from_json`] passes over them.
+///
+/// ```
+/// let json = br#"{"manifestVersion":"1.0.0","agents":[],"model":{"path":"m","mood":1}}"#;
+/// assert_eq!(kitfile::unknown_fields(json), ["agents", "model.mood"]);
+/// ```
+pub fn unknown_fields(json: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice(json) {
+        unknown(&value, schema::KITFILE, "", &mut found);
+    }
+    found
+}
+
+fn unknown(value: &Value, shape: Shape, path: &str, found: &mut Vec<String>) {
+    match (value, shape) {
+        (Value::Object(map), Shape::Section(fields)) => {
+            let has_layer = fields.iter().any(|(name, _)| *name == "path");
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match fields.iter().find(|(name, _)| name == key) {
+                    Some((_, shape)) => unknown(value, *shape, &path, found),
+                    None if has_layer && OF_LAYERS.contains(&&**key) => {}
+                    None => found.push(path),
+                }
+            }
+        }
+        (Value::Array(items), Shape::Sections(fields)) => {
+            for (index, item) in items.iter().enumerate() {
+                unknown(item, Shape::Section(fields), &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -50,7 +50,8 @@ impl Findings {
     }
 
     fn version(&mut self, version: &str) {
-        if version != "1.0.0" {
+        // KitOps' own pages write it with a `v`.
+        if !matches!(version, "1.0.0" | "v1.0.0") {
             let written =
                 if version.is_empty() { "no version".to_owned() } else { format!("`{version}`") };
             let message = format!("{written} is read as 1.0.0, the only version there is");

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use registry::content::{Descriptor, Digest, DigestAlgorithm, Hasher};
 use registry::{BlobWriter, Blobs};
 
-use crate::archive::Limits;
+use crate::archive::Budget;
 use crate::error::{Error, Refused, Result, is_cancelled};
 use crate::hashing::HashingReader;
 use crate::media_type::Compression;
@@ -139,7 +139,7 @@ pub(crate) struct Blob<'a> {
     pub(crate) descriptor: &'a Descriptor,
     pub(crate) compression: Compression,
     pub(crate) diff_id: Option<&'a Digest>,
-    pub(crate) limits: &'a Limits,
+    pub(crate) budget: &'a Budget,
 }
 
 impl Blob<'_> {
@@ -173,7 +173,8 @@ impl Blob<'_> {
         consume: impl FnOnce(&mut dyn BufRead) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         if self.compression == Compression::None {
-            return consume(blob).map_err(limit_within);
+            self.budget.take_bytes(self.descriptor.size())?;
+            return consume(blob);
         }
         let decoder: Box<dyn Read + '_> = match self.compression {
             Compression::Zstd => {
@@ -183,11 +184,9 @@ impl Blob<'_> {
             }
             _ => Box::new(MultiGzDecoder::new(blob)),
         };
-        let grown = self.descriptor.size().saturating_mul(self.limits.max_ratio);
-        let limit = grown.max(self.limits.free_bytes);
         let algorithm =
             self.diff_id.map_or(DigestAlgorithm::Sha256, |diff_id| diff_id.algorithm().clone());
-        let bytes = Limited { inner: decoder, left: limit, limit };
+        let bytes = Limited { inner: decoder, budget: self.budget };
         let mut bytes = HashingReader::new(bytes, &algorithm).map_err(io::Error::other)?;
         let consumed = consume(&mut bytes).map_err(limit_within)?;
         io::copy(&mut bytes, &mut io::sink()).map_err(Refused::from).map_err(limit_within)?;
@@ -233,24 +232,15 @@ fn limit_within(refused: Refused) -> Refused {
 }
 
 /// Fails at the first byte beyond a limit.
-struct Limited<R> {
+struct Limited<'a, R> {
     inner: R,
-    left: u64,
-    limit: u64,
+    budget: &'a Budget,
 }
 
-impl<R: Read> Read for Limited<R> {
+impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n_read = self.inner.read(buffer)?;
-        match self.left.checked_sub(n_read as u64) {
-            Some(left) => self.left = left,
-            None => {
-                return Err(io::Error::other(Refused::Limit {
-                    what: "its size in bytes",
-                    limit: self.limit,
-                }));
-            }
-        }
+        self.budget.take_bytes(n_read as u64).map_err(io::Error::other)?;
         Ok(n_read)
     }
 }

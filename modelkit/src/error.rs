@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use registry::Reference;
 use registry::content::Digest;
 
+use crate::kit::IndexMember;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -39,6 +41,17 @@ pub enum Error {
         path: String,
         /// The context folder.
         context: PathBuf,
+    },
+
+    /// There is not a single file for an entry of the Kitfile.
+    #[error("{kitfile_path}: there are no files in `{path}`{}", passed_over(passed))]
+    EmptyEntry {
+        /// Where in the Kitfile the path stands, such as `code[0].path`.
+        kitfile_path: String,
+        /// The path as written.
+        path: String,
+        /// The symbolic links and special files that are there.
+        passed: Vec<String>,
     },
 
     /// A layer's path is something that no layer can hold.
@@ -145,6 +158,17 @@ pub enum Error {
         problem: String,
     },
 
+    /// A manifest is that of an index, whose members are artifacts of their own.
+    #[error("{digest} is an index of {} {}, not one itself", members.len(), if *of_modelkits { "ModelKits" } else { "manifests" })]
+    Index {
+        /// The index's digest.
+        digest: Digest,
+        /// Whether it is KitOps' own kind of index.
+        of_modelkits: bool,
+        /// What it lists.
+        members: Vec<IndexMember>,
+    },
+
     /// A document does not parse.
     #[error("cannot parse the {what} {digest}")]
     Document {
@@ -193,6 +217,52 @@ pub enum Error {
         found: &'static str,
         /// What it would have to be.
         expected: &'static str,
+    },
+
+    /// The Kitfile that is there says something else, and is to stay.
+    #[error("{path} is there, and says something else than the ModelKit's own")]
+    OtherKitfile {
+        /// The Kitfile in the target folder.
+        path: PathBuf,
+    },
+
+    /// Files would come into a Git repository's own folder, where some are programs that Git runs.
+    #[error("{path} is a Git repository's own folder, and the ModelKit has files for it")]
+    Repository {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// What a process that was killed has begun to place in a folder cannot be taken back.
+    #[error(
+        "what an interrupted command has begun to place is kept in {path}, and cannot be taken back"
+    )]
+    Unfinished {
+        /// The folder in which the rest of it is.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<Self>,
+    },
+
+    /// The context holds what a process that was killed has begun to place in it.
+    #[error(
+        "{path} is of an unpacking that was interrupted while it placed its files: some of them are there"
+    )]
+    HalfPlaced {
+        /// The folder in which the rest of it is.
+        path: PathBuf,
+    },
+
+    /// There is less room on the disk than the layers need.
+    #[error("the layers need {needed} bytes on the disk of {path}, where {free} are free")]
+    NoRoom {
+        /// The target folder.
+        path: PathBuf,
+        /// How many bytes are needed at least.
+        needed: u64,
+        /// How many there are.
+        free: u64,
     },
 
     /// A ModelKit that this one builds on is not in the layout.
@@ -256,12 +326,21 @@ pub enum Refused {
         problem: &'static str,
     },
 
+    /// An entry lies where its layer was not announced.
+    #[error("the entry `{name}` lies outside of `{path}`, which is all that the layer may hold")]
+    Outside {
+        /// The name, escaped.
+        name: String,
+        /// The path that the Kitfile, or the manifest, has for the layer.
+        path: String,
+    },
+
     /// The stream is not a tar archive that all readers read alike.
     #[error("the archive is not well-formed: {0}")]
     Malformed(&'static str),
 
     /// More came out than the limits allow.
-    #[error("the layer is larger than allowed: {what} is limited to {limit}")]
+    #[error("more comes out than is allowed: {what} is limited to {limit}")]
     Limit {
         /// What was counted.
         what: &'static str,
@@ -307,4 +386,18 @@ pub(crate) fn go_on(answer: ControlFlow<()>) -> io::Result<()> {
 /// Whether an error is a listener's `Break` that came through a reader or a writer.
 pub(crate) fn is_cancelled(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+}
+
+/// Says what lay where files were looked for.
+fn passed_over(passed: &[String]) -> String {
+    match passed {
+        [] => String::new(),
+        [first, others @ ..] => {
+            let others = match others.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            format!(", only what is no file: {first}{others}")
+        }
+    }
 }

@@ -7,6 +7,11 @@ use kitfile::Section;
 
 use crate::error::{Error, Result};
 use crate::ignore::Glob;
+use crate::kit::{Layer, ModelKit};
+use crate::parents::is_of_model;
+
+/// So many names are shown where one means nothing.
+const MAX_SHOWN: usize = 10;
 
 const NAMES: [(&str, Part); 7] = [
     ("kitfile", Part::Kitfile),
@@ -138,6 +143,66 @@ fn together(filters: &[Filter], matches: impl Fn(&Filter) -> bool) -> bool {
         filters.iter().partition(|filter| filter.takes_away);
     let is_wanted = wanted.is_empty() || wanted.into_iter().any(&matches);
     is_wanted && !away.into_iter().any(matches)
+}
+
+/// Says which parts and names of filters mean nothing in a ModelKit. `parents` are those that its
+/// model comes from.
+pub fn idle<'a>(
+    filters: &[Filter],
+    kit: &ModelKit,
+    parents: impl Iterator<Item = &'a ModelKit>,
+) -> Vec<String> {
+    let own =
+        kit.kitfile().entries().map(|entry| Named::new(entry.section, entry.name, entry.path));
+    let inherited: Vec<Layer<'_>> =
+        parents.flat_map(ModelKit::layers).filter(is_of_model).collect();
+    let inherited =
+        inherited.iter().map(|layer| Named::new(layer.section, layer.name, layer.written_path));
+    let remote = kit.kitfile().datasets.iter().filter(|dataset| !dataset.remote_path.is_empty());
+    let remote = remote.map(|it| Named::new(Section::Dataset, Some(&it.name), &it.path));
+    let entries: Vec<Named> = own.chain(inherited).chain(remote).collect();
+    filters.iter().flat_map(|filter| filter.idle(&entries, kit.has_kitfile())).collect()
+}
+
+/// An entry, as a filter sees it.
+struct Named {
+    part: Part,
+    name: Option<String>,
+    path: String,
+}
+
+impl Named {
+    fn new(section: Section, name: Option<&str>, path: &str) -> Self {
+        Self { part: Part::of(section), name: name.map(str::to_owned), path: path.to_owned() }
+    }
+
+    fn shown(&self) -> &str {
+        self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.path)
+    }
+}
+
+impl Filter {
+    fn idle(&self, entries: &[Named], has_kitfile: bool) -> Vec<String> {
+        let of_parts: Vec<&Named> =
+            entries.iter().filter(|entry| self.parts.contains(&entry.part)).collect();
+        let is_there = |part: &Part| match part {
+            Part::Kitfile => has_kitfile,
+            part => of_parts.iter().any(|entry| entry.part == *part),
+        };
+        let parts = self.parts.iter().filter(|part| !is_there(part));
+        let parts = parts.map(|part| format!("filter `{self}`: there is no {}", part.name()));
+        let is_meant = |name: &Name| {
+            of_parts.iter().any(|entry| name.matches(entry.name.as_deref(), &entry.path))
+        };
+        let names = self.names.iter().filter(|name| !of_parts.is_empty() && !is_meant(name));
+        let names = names.map(|name| {
+            let there: Vec<&str> = of_parts.iter().take(MAX_SHOWN).map(|it| it.shown()).collect();
+            let more = if of_parts.len() > there.len() { ", …" } else { "" };
+            let (text, there) = (&name.text, there.join(", "));
+            format!("filter `{self}`: nothing is called `{text}`; there is {there}{more}")
+        });
+        parts.chain(names).collect()
+    }
 }
 
 impl FromStr for Filter {

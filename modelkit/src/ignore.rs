@@ -14,6 +14,16 @@ use crate::error::{Error, Result};
 /// The ignore file's name.
 pub const FILE_NAME: &str = ".kitignore";
 
+/// What is left out whatever the ignore file says.
+fn always() -> impl Iterator<Item = &'static str> {
+    kitfile::FILE_NAMES.into_iter().chain([FILE_NAME])
+}
+
+/// Whether a path is left out whatever the ignore file says.
+pub(crate) fn is_always(path: &str) -> bool {
+    always().any(|name| name == path)
+}
+
 /// The patterns of one ignore file, followed by those that always hold.
 ///
 /// ```
@@ -55,8 +65,7 @@ impl Ignore {
                 .map_err(|problem| (index + 1, line.trim().to_owned(), problem))?;
             patterns.push(pattern);
         }
-        let always = kitfile::FILE_NAMES.into_iter().chain([FILE_NAME]);
-        patterns.extend(always.map(Pattern::literal));
+        patterns.extend(always().map(Pattern::literal));
         Ok(Self { patterns })
     }
 

@@ -10,6 +10,8 @@ mod source;
 
 mod unpack;
 
+mod staging;
+
 mod rebuild;
 
 mod filter;
@@ -33,11 +35,14 @@ mod time;
 
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
-pub use filter::{Filter, Part, any_matches, any_matches_kitfile};
-pub use kit::{Layer, ModelKit, config_descriptor};
+pub use filter::{Filter, Part, any_matches, any_matches_kitfile, idle};
+pub use kit::{IndexMember, Layer, ModelKit, config_descriptor};
 pub use media_type::{Compression, Family, Format};
 pub use pack::{LayerPlan, PackOptions, Packed, PackedLayer, Plan, ReadyLayer, digest, pack, plan};
-pub use parents::{in_layout, parents};
+pub use parents::{builds_on, in_layout, local_references, parents};
 pub use rebuild::{Likeness, Rebuilt, RebuiltLayer, rebuild};
 pub use source::Source;
-pub use unpack::{ChosenLayer, Existing, Selection, Sources, UnpackOptions, Unpacked, unpack};
+pub use staging::{Existing, write_file};
+pub use unpack::{
+    ChosenLayer, Preview, PreviewFile, Selection, Sources, UnpackOptions, Unpacked, preview, unpack,
+};

@@ -20,6 +20,10 @@ pub const MODELPACK_CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
 pub const FILEPATH: &str = "org.cncf.model.filepath";
 /// The annotation with a file's name as `oras`, `podman` and CRI-O read it.
 pub const TITLE: &str = "org.opencontainers.image.title";
+/// The artifact type of KitOps' index of ModelKits.
+pub const INDEX: &str = "application/vnd.kitops.modelkit.index.v1+json";
+/// The annotation of an index's entry with the tag that the ModelKit had.
+pub const ORIGINAL_TAG: &str = "ml.kitops.modelkit.original-tag";
 /// The annotation with the time of packing.
 pub const CREATED: &str = "org.opencontainers.image.created";
 /// The annotation with the mode and size of a raw layer's file, as JSON.

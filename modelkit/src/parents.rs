@@ -4,6 +4,7 @@
 use std::borrow::Borrow;
 
 use kitfile::{ContextPath, Dataset, Kitfile, Section};
+use registry::content::Digest;
 use registry::{Layout, Reference};
 
 use crate::error::{Error, Result};
@@ -50,6 +51,21 @@ pub fn in_layout(layout: &Layout) -> impl Fn(&Reference) -> Result<ModelKit> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The other ModelKits that a Kitfile names and that are in no registry: what builds on them is of
+/// use on this machine only.
+pub fn local_references(kitfile: &Kitfile) -> Vec<Reference> {
+    let datasets = kitfile.datasets.iter().map(dataset_reference);
+    let all = std::iter::once(reference(kitfile)).chain(datasets);
+    all.filter_map(Result::ok).flatten().filter(Reference::is_local).collect()
+}
+
+/// Whether a Kitfile names this ModelKit as one that its own builds on.
+pub fn builds_on(kitfile: &Kitfile, digest: &Digest) -> bool {
+    let datasets = kitfile.datasets.iter().map(dataset_reference);
+    let mut all = std::iter::once(reference(kitfile)).chain(datasets).filter_map(Result::ok);
+    all.any(|named| named.is_some_and(|named| named.digest() == Some(digest)))
 }
 
 /// The reference that the model's path is, if it is one.

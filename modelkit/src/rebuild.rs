@@ -144,6 +144,7 @@ fn options(kit: &ModelKit) -> PackOptions {
         },
         created: kit.created().and_then(seconds),
         index: false,
+        follow: None,
         ready: Vec::new(),
     }
 }

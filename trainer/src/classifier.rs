@@ -70,7 +70,7 @@ impl Classifier {
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(unwritten)?;
-        let beside = tempfile::Builder::new().prefix(".training-").tempdir_in(parent);
+        let beside = tempfile::Builder::new().prefix(".kit-rs-training-").tempdir_in(parent);
         let beside = beside.map_err(unwritten)?;
         let [fresh, replaced] = ["model", "replaced"].map(|name| beside.path().join(name));
         checkpoint::write(&fresh, &self.config, &self.files, weights::saved(&self.network))?;

@@ -6,7 +6,7 @@ use registry::Reference;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::human_size;
-use crate::steps::found::{Found, Place, find};
+use crate::steps::found::{Found, Place, find, warn_of_unknown};
 use crate::ui::Ui;
 
 /// Show how two ModelKits differ: their layers, files and tensors
@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let a = side(&args.a, &args.network, ui)?;
     let b = side(&args.b, &args.network, ui)?;
+    [&a, &b].into_iter().for_each(|side| warn_of_unknown(&side.kit, ui));
     let diff = modelkit::diff::diff(&a.into_source(), &b.into_source(), depth)?;
     ui.answer(text(&diff, [&args.a, &args.b]).join("\n"), &diff)
 }

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use modelkit::image::{self, Binary, ImageOptions};
+use modelkit::image::{self, Binary, ImageConfig, ImageOptions};
 use modelkit::{Filter, ModelKit};
 use registry::Reference;
+use registry::content::Digest;
 use serde_json::json;
 
 use crate::env;
 use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::output::pinned;
-use crate::steps::found::here_or_pulled;
+use crate::steps::found::{explained, here, here_or_pulled, warn_of_unknown};
 use crate::ui::Ui;
 
 /// Name of the lean static program that goes into images.
@@ -47,7 +48,7 @@ pub(crate) struct Build {
 /// Write the file system of an image into a folder, and show how it is started
 #[derive(clap::Args)]
 pub(crate) struct Unpack {
-    /// The image; pulled when it is not in the local layout
+    /// The image; streamed from its registry when it is not in the local layout
     reference: Reference,
     /// The folder; made when it is not there
     #[arg(short, long, value_name = "DIR")]
@@ -67,7 +68,12 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let reference = args.reference.or_latest();
     let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
-    let kit = ModelKit::read(&layout, &descriptor)?;
+    let kit = explained(ModelKit::read(&layout, &descriptor), &reference)?;
+    warn_of_unknown(&kit, ui);
+    let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;
+    for warning in modelkit::idle(&args.include, &kit, parents.iter()) {
+        ui.warn(warning);
+    }
     let options = ImageOptions {
         binary: runtime(args.runtime, &env::program().context("where kit-rs lies is unknown")?)?,
         include: args.include,
@@ -76,7 +82,7 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
         ..ImageOptions::default()
     };
     let hold = layout.hold()?;
-    let descriptor = image::build(&kit, &layout, &options)
+    let descriptor = explained(image::build(&kit, &layout, &options), &reference)
         .with_context(|| format!("cannot make an image of {reference}"))?;
     drop(hold);
     let target = args.tag.or_latest();
@@ -115,13 +121,28 @@ fn runtime(given: Option<PathBuf>, program: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
-    let layout = ui.layout()?;
     let reference = args.reference.or_latest();
-    let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
-    let config = image::unpack(&layout, &descriptor, &args.dir)
-        .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
+    let (digest, config) = match here(&reference, ui)? {
+        Some((layout, descriptor)) => {
+            (descriptor.digest().clone(), image::unpack(&layout, &descriptor, &args.dir))
+        }
+        None => streamed(&reference, &args.dir, &args.network, ui)?,
+    };
+    let next = match config.as_ref().err() {
+        Some(modelkit::Error::NotAnImage { problem, .. }) if problem.ends_with("a ModelKit") => {
+            Some(format!("kit-rs unpack {reference} -d {}", args.dir.display()))
+        }
+        _ => None,
+    };
+    let config = explained(config, &reference);
+    let config = match next {
+        Some(next) => config.hint(next),
+        None => config,
+    };
+    let config =
+        config.with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
     let document = json!({
-        "digest": descriptor.digest().to_string(),
+        "digest": digest.to_string(),
         "dir": args.dir,
         "entrypoint": config.entrypoint,
         "env": config.env,
@@ -130,6 +151,28 @@ fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
         "labels": config.labels,
     });
     ui.answer(args.dir.display(), &document)
+}
+
+/// Unpacks an image of a registry, of which nothing is kept.
+fn streamed(
+    reference: &Reference,
+    dir: &Path,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<(Digest, modelkit::Result<ImageConfig>)> {
+    let client = network.client(ui)?;
+    let (descriptor, manifest, config) = ui
+        .block_on(async {
+            let (descriptor, manifest) = client.manifest(reference).await?;
+            let config = explained(modelkit::config_descriptor(&manifest), reference)?;
+            let config = client.read_blob(reference, &config).await?;
+            Ok((descriptor, manifest, config))
+        })
+        .with_context(|| format!("cannot read {reference}"))?;
+    // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
+    let digest = descriptor.digest().clone();
+    let blobs = client.blobs(&reference.with_digest(digest.clone()), ui.handle());
+    Ok((digest, image::unpack_from(&blobs, &descriptor, &manifest, &config, dir)))
 }
 
 #[cfg(test)]

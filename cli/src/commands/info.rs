@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::select;
-use crate::steps::found::{Place, find};
+use crate::steps::found::{Place, find, warn_of_unknown};
 use crate::ui::Ui;
 
 /// Show a ModelKit's Kitfile
@@ -27,6 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
+    warn_of_unknown(&kit, ui);
     let document: Value = serde_json::from_str(&kit.kitfile().to_json())?;
     match &args.filter {
         None => ui.answer(kit.kitfile().to_yaml().trim_end(), &document),

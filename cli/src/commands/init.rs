@@ -2,16 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use fs_err as fs;
 use kitfile::{FileInfo, InitOptions};
+use modelkit::Existing;
 use serde_json::Value;
 
 use crate::env;
 use crate::failure::asked_wrongly;
+use crate::output::counted;
 #[cfg(feature = "full")]
 use crate::steps::hub::Remote;
-use crate::steps::survey;
+#[cfg(feature = "full")]
+use crate::steps::survey::survey_remote;
+use crate::steps::survey::{Surveyed, survey_following};
 use crate::ui::Ui;
+
+/// So many names are shown of what is passed over.
+const MAX_SHOWN: usize = 8;
 
 /// Write a Kitfile for the files of a folder, or of a repository on a hub
 #[derive(clap::Args)]
@@ -34,6 +42,10 @@ pub(crate) struct Args {
     /// raw layers
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     depth: i64,
+    /// Take symbolic links that end below this folder for what they lead to, as `pack` does; without
+    /// it they are passed over
+    #[arg(long, value_name = "ROOT")]
+    follow_links: Option<PathBuf>,
     /// Where the Kitfile is written; `-`: only to stdout [default: PATH/Kitfile; with --remote:
     /// `-`]
     #[arg(short, long, value_name = "FILE")]
@@ -90,10 +102,45 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let yaml = kitfile.to_yaml();
     if !is_stdout(&output) {
-        fs::write(&output, &yaml)?;
+        write(&output, yaml.as_bytes(), args.force)?;
         ui.note(format_args!("wrote {}", output.display()));
     }
     ui.answer(yaml.trim_end(), &serde_json::from_str::<Value>(&kitfile.to_json())?)
+}
+
+/// Writes the Kitfile as a whole; into what is no file as into a pipe.
+fn write(output: &Path, yaml: &[u8], force: bool) -> anyhow::Result<()> {
+    let output = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
+    if output.exists() && !output.is_file() {
+        return Ok(fs::write(output, yaml)?);
+    }
+    let existing = if force { Existing::Replace } else { Existing::Refuse };
+    modelkit::write_file(&output, yaml, existing)
+        .with_context(|| format!("cannot write {}", output.display()))
+}
+
+/// Says what the guess knows nothing of.
+fn warn_of_passed(dir: &Path, found: &Surveyed, ui: &Ui) {
+    let shown = |names: &[&str]| {
+        let more = if names.len() > MAX_SHOWN { ", …" } else { "" };
+        format!("{}{more}", names[..names.len().min(MAX_SHOWN)].join(", "))
+    };
+    let links: Vec<&str> = found.links.iter().map(String::as_str).collect();
+    if !links.is_empty() {
+        ui.warn(format_args!(
+            "{} passed over: {}; --follow-links ROOT takes those that end below ROOT for what they lead to",
+            counted(links.len() as u64, "symbolic link"),
+            shown(&links)
+        ));
+    }
+    let hidden = kitfile::passed_over(&found.files);
+    if !hidden.is_empty() {
+        let n = counted(hidden.len() as u64, "hidden file");
+        ui.warn(format_args!("{n} passed over: {}", shown(&hidden)));
+    }
+    if found.files.is_empty() {
+        ui.warn(format_args!("there are no files in {}: the Kitfile names none", dir.display()));
+    }
 }
 
 fn is_stdout(output: &Path) -> bool {
@@ -110,19 +157,20 @@ fn check_free(output: &Path, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-#[cfg_attr(not(feature = "full"), expect(unused_variables, reason = "only a hub is worth a word"))]
 fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
     #[cfg(feature = "full")]
     if args.remote.remote {
         let OfHub { revision, token, .. } = &args.remote;
         let remote =
             Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref())?;
-        let files = survey::survey_remote(&remote, ui)?;
+        let files = survey_remote(&remote, ui)?;
         return Ok(Subject { name: remote.id.name().to_owned(), files, output: "-".into() });
     }
     if !args.path.is_dir() {
         return Err(asked_wrongly(format!("{} is not a folder", args.path.display())));
     }
     let name = env::folder_name(&args.path).unwrap_or_default();
-    Ok(Subject { name, files: survey::survey(&args.path)?, output: args.path.join("Kitfile") })
+    let found = survey_following(&args.path, args.follow_links.as_deref())?;
+    warn_of_passed(&args.path, &found, ui);
+    Ok(Subject { name, files: found.files, output: args.path.join("Kitfile") })
 }

@@ -28,12 +28,21 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
     let manifest: Value = serde_json::from_slice(kit.manifest_bytes())?;
-    let document = json!({
+    // As it came, with what this version does not know.
+    let source: Value = serde_json::from_slice(kit.source())?;
+    let (kitfile, config) = match kit.has_kitfile() {
+        true => (source, None),
+        false => (serde_json::from_str(&kit.kitfile().to_json())?, Some(source)),
+    };
+    let mut document = json!({
         "digest": kit.digest().to_string(),
         "cliVersion": manifest.pointer("/annotations/ml.kitops.modelkit.cli-version"),
-        "kitfile": serde_json::from_str::<Value>(&kit.kitfile().to_json())?,
+        "kitfile": kitfile,
         "manifest": manifest,
     });
+    if let Some(config) = config {
+        document["config"] = config;
+    }
     let part = match &args.filter {
         None => &document,
         Some(path) => select(&document, path)

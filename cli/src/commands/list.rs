@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use modelkit::{Filter, ModelKit};
+use registry::content::Descriptor;
 use registry::{Client, Layout, Reference};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::{human_size, table};
+use crate::steps::found::{is_damage, repair};
 use crate::ui::Ui;
 
 /// List the ModelKits of the local layout, or of a repository in a registry
@@ -46,6 +48,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
                 repository,
                 args.network.concurrency(),
                 &args.filter,
+                ui,
             ))
             .with_context(|| format!("cannot list {}", self::repository(repository)))?;
     }
@@ -59,19 +62,24 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 
 fn local(args: &Args, ui: &Ui) -> anyhow::Result<Vec<Listed>> {
     let layout = ui.layout_if_there()?;
-    let mut found = layout.map_or_else(|| Ok(Vec::new()), |layout| kits(&layout, &args.filter))?;
+    let mut found = match layout {
+        Some(layout) => kits(&layout, &args.filter, ui)?,
+        None => Vec::new(),
+    };
     if let Some(only) = &args.repository {
         found.retain(|kit| kit.repository == repository(only));
     }
     Ok(found)
 }
 
-/// The ModelKits behind a repository's tags; what is none is not listed.
+/// The ModelKits behind a repository's tags; what is none is not listed, and what cannot be read is
+/// told.
 async fn remote(
     client: Client,
     repository: &Reference,
     concurrency: usize,
     filters: &[Filter],
+    ui: &Ui,
 ) -> anyhow::Result<Vec<Listed>> {
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(concurrency));
@@ -80,17 +88,30 @@ async fn remote(
             (client.clone(), Arc::clone(&permits), repository.with_tag(&tag)?);
         tasks.spawn(async move {
             let _permit = permits.acquire_owned().await?;
-            let (descriptor, manifest) = client.manifest(&reference).await?;
-            let Ok(config) = modelkit::config_descriptor(&manifest) else {
-                return anyhow::Ok(None);
+            let read = async {
+                let (descriptor, manifest) = client.manifest(&reference).await?;
+                let config = modelkit::config_descriptor(&manifest)?;
+                let config = client.read_blob(&reference, &config).await?;
+                anyhow::Ok(ModelKit::parse(descriptor, manifest, &config)?)
             };
-            let config = client.read_blob(&reference, &config).await?;
-            Ok(ModelKit::parse(descriptor, manifest, &config).ok().map(|kit| (tag, kit)))
+            anyhow::Ok((tag, read.await))
         });
     }
-    let mut kits: Vec<(String, ModelKit)> = Vec::new();
+    let (mut kits, mut failures) = (Vec::new(), Vec::new());
     while let Some(task) = tasks.join_next().await {
-        kits.extend(task??);
+        match task?? {
+            (tag, Ok(kit)) => kits.push((tag, kit)),
+            (_, Err(error)) if error.downcast_ref().is_some_and(is_no_kit) => {}
+            (tag, Err(error)) => failures.push((tag, error)),
+        }
+    }
+    failures.sort_by(|(a, _), (b, _)| a.cmp(b));
+    // Where nothing can be read, it is not the tags.
+    if kits.is_empty() && !failures.is_empty() {
+        return Err(failures.swap_remove(0).1);
+    }
+    for (tag, error) in &failures {
+        ui.warn(format_args!("{}:{tag} cannot be read: {error:#}", self::repository(repository)));
     }
     kits.sort_by(|(a, _), (b, _)| a.cmp(b));
     let name = self::repository(repository);
@@ -103,6 +124,19 @@ async fn remote(
         }
     }
     Ok(found)
+}
+
+/// Whether it is not that a ModelKit is broken, but that there is none.
+fn is_no_kit(error: &modelkit::Error) -> bool {
+    use modelkit::Error;
+    // A manifest that names no config is some other artifact's.
+    let is_other = |what: &str| what == "manifest";
+    match error {
+        Error::NotAModelKit { problem, .. } => problem.starts_with("its config is of type"),
+        Error::Index { .. } => true,
+        Error::Document { what, .. } => is_other(what),
+        _ => false,
+    }
 }
 
 fn is_wanted(kit: &ModelKit, filters: &[Filter]) -> bool {
@@ -153,11 +187,18 @@ impl Listed {
 
 /// Every ModelKit, one line for each repository that it has a tag in; images and other artifacts
 /// are not listed.
-fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
+fn kits(layout: &Layout, filters: &[Filter], ui: &Ui) -> anyhow::Result<Vec<Listed>> {
     let tags = layout.tags()?;
     let mut found: Vec<Listed> = Vec::new();
     for descriptor in layout.manifests()? {
-        let Ok(kit) = ModelKit::read(layout, &descriptor) else { continue };
+        let kit = match ModelKit::read(layout, &descriptor) {
+            Ok(kit) => kit,
+            Err(error) if is_no_kit(&error) => continue,
+            Err(error) => {
+                warn_of_broken(&descriptor, &tags, error, ui);
+                continue;
+            }
+        };
         if !is_wanted(&kit, filters) {
             continue;
         }
@@ -186,6 +227,23 @@ fn kits(layout: &Layout, filters: &[Filter]) -> anyhow::Result<Vec<Listed>> {
     }
     found.sort_by(|a, b| (&a.repository, &a.tags).cmp(&(&b.repository, &b.tags)));
     Ok(found)
+}
+
+fn warn_of_broken(
+    descriptor: &Descriptor,
+    tags: &[(Reference, Descriptor)],
+    error: modelkit::Error,
+    ui: &Ui,
+) {
+    let digest = descriptor.digest();
+    let named = tags.iter().find(|(_, tagged)| tagged.digest() == digest);
+    let next = match named {
+        Some((reference, _)) if is_damage(&error) => format!("; {}", repair(reference)),
+        None if is_damage(&error) => format!("; `kit-rs remove {digest}` takes it away"),
+        _ => String::new(),
+    };
+    let name = named.map_or_else(|| digest.to_string(), |(reference, _)| reference.to_string());
+    ui.warn(format_args!("{name} cannot be read: {:#}{next}", anyhow::Error::from(error)));
 }
 
 fn describe(kit: &ModelKit) -> Listed {

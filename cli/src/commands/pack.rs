@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use kitfile::Kitfile;
+use modelkit::archive::Content;
 use modelkit::{Compression, Family, Format, ModelKit, PackOptions};
 use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::env;
-use crate::failure::asked_wrongly;
+use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::output::{human_size, pinned, table};
 use crate::steps::bars::LayerBars;
-use crate::steps::found::here_or_pulled;
+use crate::steps::found::{explained, here_or_pulled};
 use crate::steps::project::read_kitfile;
 use crate::ui::Ui;
 
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// Read every file, also in layers that have not changed since they were packed last
     #[arg(long)]
     no_index: bool,
+    /// Pack symbolic links that end below this folder as what they lead to; without it links are
+    /// left out
+    #[arg(long, value_name = "ROOT")]
+    follow_links: Option<PathBuf>,
     /// Show the layers and their files, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -83,7 +88,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let hold = layout.hold()?;
     let packed = {
         let bars = LayerBars::new(ui);
-        modelkit::pack(&kitfile, &args.context, &layout, &options, &|event| bars.show(event))
+        let packed =
+            modelkit::pack(&kitfile, &args.context, &layout, &options, &|event| bars.show(event));
+        hinted(packed)
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
     for reference in &references {
@@ -107,6 +114,21 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "reused": packed.layers.iter().filter(|layer| layer.is_reused).count(),
     });
     ui.answer(name, &document)
+}
+
+/// Says what to try next where files are not what they should be.
+fn hinted<T>(done: modelkit::Result<T>) -> anyhow::Result<T> {
+    use modelkit::Error;
+    let next = match done.as_ref().err() {
+        Some(Error::EmptyEntry { passed, .. }) if !passed.is_empty() => {
+            "--follow-links ROOT takes links that end below ROOT for what they lead to"
+        }
+        Some(Error::HalfPlaced { .. }) => {
+            "unpack the same again: that takes back what was begun, and then does it"
+        }
+        _ => return Ok(done?),
+    };
+    done.hint(next)
 }
 
 /// Packs again without writing, and compares.
@@ -158,6 +180,7 @@ fn options(args: &Args) -> anyhow::Result<PackOptions> {
         family,
         created: env::source_date_epoch()?,
         index: !args.no_index,
+        follow: args.follow_links.clone(),
         ready: Vec::new(),
     })
 }
@@ -170,9 +193,14 @@ fn pull_parents(
     ui: &Ui,
 ) -> anyhow::Result<()> {
     modelkit::parents(kitfile, |reference| {
-        ModelKit::read(layout, &here_or_pulled(reference, layout, network, ui)?)
-            .map_err(anyhow::Error::from)
+        let kit = ModelKit::read(layout, &here_or_pulled(reference, layout, network, ui)?);
+        explained(kit, reference)
     })?;
+    for local in modelkit::local_references(kitfile) {
+        ui.warn(format_args!(
+            "{local}, which this ModelKit builds on, is only in the local layout: nobody else can unpack what is packed; push it, and name it with its registry"
+        ));
+    }
     Ok(())
 }
 
@@ -191,34 +219,35 @@ fn dry_run(
     options: &PackOptions,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    let plan = modelkit::plan(kitfile, context, layout, options)?;
+    let plan = hinted(modelkit::plan(kitfile, context, layout, options))?;
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    let rows: Vec<Vec<String>> = plan
-        .layers
-        .iter()
-        .map(|layer| {
-            vec![
-                layer.section.to_string(),
-                layer.path.to_string(),
-                layer.n_files.to_string(),
-                human_size(layer.bytes),
-            ]
-        })
-        .collect();
-    let document: Vec<_> = plan
-        .layers
-        .iter()
-        .map(|layer| {
-            json!({
-                "section": layer.section.to_string(),
-                "path": layer.path.to_string(),
-                "mediaType": layer.media_type,
-                "files": layer.n_files,
-                "bytes": layer.bytes,
-            })
-        })
-        .collect();
+    let (mut rows, mut document) = (Vec::new(), Vec::new());
+    for layer in &plan.layers {
+        rows.push(vec![
+            layer.section.to_string(),
+            layer.path.to_string(),
+            layer.n_files.to_string(),
+            human_size(layer.bytes),
+        ]);
+        let files = || layer.files.iter().filter(|file| file.content != Content::Folder);
+        rows.extend(files().map(|file| {
+            let size = human_size(file.content.size());
+            vec![String::new(), format!("  {}", file.path), String::new(), size]
+        }));
+        let content = files().map(|file| {
+            let (bytes, executable) = (file.content.size(), file.content.is_executable());
+            json!({ "path": file.path, "bytes": bytes, "executable": executable })
+        });
+        document.push(json!({
+            "section": layer.section.to_string(),
+            "path": layer.path.to_string(),
+            "mediaType": layer.media_type,
+            "files": layer.n_files,
+            "bytes": layer.bytes,
+            "content": content.collect::<Vec<_>>(),
+        }));
+    }
     ui.answer(table(&["SECTION", "PATH", "FILES", "SIZE"], &rows), &document)
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;
 
-use crate::failure::asked_wrongly;
+use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::output::pinned;
 use crate::steps::bars::BlobBars;
@@ -31,6 +31,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let layout = ui.layout()?;
     let descriptor = layout.resolve(&source)?;
+    refuse_local_parents(&layout, &descriptor, &target)?;
     let client = args.network.client(ui)?;
     let bars = BlobBars::new(ui);
     let pushed = ui
@@ -53,4 +54,21 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         pushed.uploaded, pushed.uploaded_bytes, pushed.mounted, pushed.existing
     ));
     ui.answer(&name, &document)
+}
+
+/// What builds on a ModelKit of this machine is of use nowhere else.
+fn refuse_local_parents(
+    layout: &registry::Layout,
+    descriptor: &registry::content::Descriptor,
+    target: &Reference,
+) -> anyhow::Result<()> {
+    let Ok(kit) = modelkit::ModelKit::read(layout, descriptor) else { return Ok(()) };
+    let Some(parent) = modelkit::local_references(kit.kitfile()).into_iter().next() else {
+        return Ok(());
+    };
+    Err(anyhow::anyhow!("it builds on {parent}, which is in no registry: nobody could unpack it"))
+        .hint(format!(
+            "push {parent} as {}/NAME:TAG, name it so in the Kitfile, and pack again",
+            target.registry()
+        ))
 }

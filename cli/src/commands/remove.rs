@@ -1,12 +1,15 @@
 //! `kit-rs remove`.
 
 use anyhow::Context as _;
-use registry::Reference;
+use modelkit::ModelKit;
+use registry::content::Digest;
+use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::output::human_size;
+use crate::output::{counted, human_size};
+use crate::steps::found;
 use crate::ui::Ui;
 
 /// Remove a ModelKit, by tag or digest
@@ -38,20 +41,36 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn local(reference: &Reference, force: bool, ui: &Ui) -> anyhow::Result<()> {
-    let layout = ui.layout()?;
-    let descriptor = layout.resolve(reference)?;
+    let (layout, descriptor) = found::local(reference, ui)?;
     let digest = descriptor.digest();
     let names = layout.tags()?.iter().filter(|(_, tagged)| tagged.digest() == digest).count();
     if reference.digest().is_none() && names > 1 && !force {
         layout.untag(reference)?;
     } else {
         layout.remove(digest)?;
+        warn_of_orphans(digest, &layout, ui)?;
     }
     finish(vec![reference.to_string()], &layout, ui)
 }
 
+/// Says which ModelKits that stay build on one that is gone.
+fn warn_of_orphans(gone: &Digest, layout: &Layout, ui: &Ui) -> anyhow::Result<()> {
+    for descriptor in layout.manifests()? {
+        let Ok(kit) = ModelKit::read(layout, &descriptor) else { continue };
+        if modelkit::builds_on(kit.kitfile(), gone) {
+            let names = layout.tags()?;
+            let name = names.iter().find(|(_, tagged)| tagged.digest() == kit.digest());
+            let name = name.map_or_else(|| kit.digest().to_string(), |(name, _)| name.to_string());
+            ui.warn(format_args!("{name} builds on {gone}, which is gone: it cannot be unpacked before that is pulled or packed again"));
+        }
+    }
+    Ok(())
+}
+
 fn all(force: bool, ui: &Ui) -> anyhow::Result<()> {
-    let layout = ui.layout()?;
+    let Some(layout) = ui.layout_if_there()? else {
+        return ui.answer("", &json!({ "removed": [], "freed_bytes": 0 }));
+    };
     let tags = layout.tags()?;
     let mut removed = Vec::new();
     for descriptor in layout.manifests()? {
@@ -62,12 +81,16 @@ fn all(force: bool, ui: &Ui) -> anyhow::Result<()> {
             removed.push(digest.to_string());
         }
     }
+    for digest in &removed {
+        warn_of_orphans(&registry::content::parse_digest(digest)?, &layout, ui)?;
+    }
     finish(removed, &layout, ui)
 }
 
-fn finish(removed: Vec<String>, layout: &registry::Layout, ui: &Ui) -> anyhow::Result<()> {
+fn finish(removed: Vec<String>, layout: &Layout, ui: &Ui) -> anyhow::Result<()> {
     let collected = layout.collect_garbage([])?;
-    ui.note(format_args!("freed {} in {} blobs", human_size(collected.bytes), collected.blobs));
+    let blobs = counted(collected.blobs as u64, "blob");
+    ui.note(format_args!("freed {} in {blobs}", human_size(collected.bytes)));
     ui.answer(removed.join("\n"), &json!({ "removed": removed, "freed_bytes": collected.bytes }))
 }
 

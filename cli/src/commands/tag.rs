@@ -3,6 +3,7 @@
 use registry::Reference;
 use serde_json::json;
 
+use crate::steps::found::local;
 use crate::ui::Ui;
 
 /// Give a local ModelKit a further name
@@ -15,8 +16,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let layout = ui.layout()?;
-    let descriptor = layout.resolve(&args.source.or_latest())?;
+    let (layout, descriptor) = local(&args.source.or_latest(), ui)?;
     let target = args.target.or_latest();
     layout.tag(&descriptor, &target)?;
     let digest = descriptor.digest();

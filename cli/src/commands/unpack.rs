@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use modelkit::{Existing, Filter, Selection, Sources, UnpackOptions};
+use modelkit::{Error, Existing, Filter, Preview, Selection, Sources, UnpackOptions};
 use registry::Reference;
 use serde_json::json;
 
+use crate::failure::WithHint as _;
 use crate::network::Network;
-use crate::output::{human_size, table};
+use crate::output::{counted, human_size, table};
 use crate::steps::bars::LayerBars;
-use crate::steps::found::{Place, find, together};
+use crate::steps::found::{Place, explained, find, is_damage, repair, together};
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -35,7 +36,8 @@ pub(crate) struct Args {
     /// Unpack datasets that are kept in other ModelKits, too
     #[arg(long)]
     include_remote: bool,
-    /// Show what would be unpacked, and write nothing
+    /// Show every file that would be written, and write nothing; the layers are read for it, and
+    /// verified
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -43,17 +45,38 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let reference = args.reference.or_latest();
+    let reference = args.reference.clone().or_latest();
     let itself = find(&reference, Place::Anywhere, &args.network, ui)?;
     if let Some(remote) = itself.remote() {
         ui.note(format_args!("{remote} is not in the local layout: its layers are streamed"));
     }
-    let selection =
-        Selection { filters: args.filter.clone(), remote_datasets: args.include_remote };
-    let sources = together(itself, selection, &args.network, ui)?;
-    if args.dry_run {
-        return dry_run(&sources, &args.filter, ui);
+    let is_here = itself.remote().is_none();
+    let pinned = reference.with_digest(itself.kit.digest().clone());
+    let sources = together(itself, selection(&args), &args.network, ui)?;
+    match attempt(&sources, &args, ui) {
+        // Nothing was written: the registry may have what the layout has lost.
+        Err(error) if is_here && !reference.is_local() && is_damage(&error) => {
+            ui.warn(format_args!("{}; its layers are streamed", repair(&reference)));
+            let itself =
+                find(&pinned, Place::Remote, &args.network, ui).hint(repair(&reference))?;
+            let sources = together(itself, selection(&args), &args.network, ui)?;
+            show(attempt(&sources, &args, ui), &reference, &sources, &args, ui)
+        }
+        done => show(done, &reference, &sources, &args, ui),
     }
+}
+
+fn selection(args: &Args) -> Selection {
+    Selection { filters: args.filter.clone(), remote_datasets: args.include_remote }
+}
+
+/// What was written, or would be.
+enum Done {
+    Unpacked(modelkit::Unpacked),
+    Previewed(Preview),
+}
+
+fn attempt(sources: &Sources<'_>, args: &Args, ui: &Ui) -> modelkit::Result<Done> {
     let existing = match (args.overwrite, args.ignore_existing) {
         (true, _) => Existing::Replace,
         (_, true) => Existing::Keep,
@@ -61,8 +84,32 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let options = UnpackOptions { existing, ..UnpackOptions::default() };
     let bars = LayerBars::new(ui);
-    let unpacked = modelkit::unpack(&sources, &args.dir, &options, &|event| bars.show(event))
-        .with_context(|| format!("cannot unpack {reference} into {}", args.dir.display()))?;
+    let on = &|event| bars.show(event);
+    match args.dry_run {
+        true => modelkit::preview(sources, &options, on).map(Done::Previewed),
+        false => modelkit::unpack(sources, &args.dir, &options, on).map(Done::Unpacked),
+    }
+}
+
+fn show(
+    done: modelkit::Result<Done>,
+    reference: &Reference,
+    sources: &Sources<'_>,
+    args: &Args,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let next = done.as_ref().err().and_then(next);
+    let done = explained(done, reference);
+    let done = match next {
+        Some(next) => done.hint(next),
+        None => done,
+    };
+    let what = if args.dry_run { "read" } else { "unpack" };
+    let into = if args.dry_run { String::new() } else { format!(" into {}", args.dir.display()) };
+    let unpacked = match done.with_context(|| format!("cannot {what} {reference}{into}"))? {
+        Done::Previewed(preview) => return show_preview(sources, &preview, ui),
+        Done::Unpacked(unpacked) => unpacked,
+    };
     for warning in &unpacked.warnings {
         ui.warn(warning);
     }
@@ -72,39 +119,60 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "files": unpacked.files,
         "bytes": unpacked.bytes,
     });
-    ui.note(format_args!("{} files, {}", unpacked.files, human_size(unpacked.bytes)));
+    ui.note(format_args!("{}, {}", counted(unpacked.files, "file"), human_size(unpacked.bytes)));
     ui.answer(args.dir.display(), &document)
 }
 
-fn dry_run(sources: &Sources<'_>, filters: &[Filter], ui: &Ui) -> anyhow::Result<()> {
+/// What to try when something is in the way.
+fn next(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Exists { .. } => {
+            Some("-o replaces files that are there, -i keeps them, -d takes another folder")
+        }
+        Error::OtherKitfile { .. } => Some(
+            "-i keeps no other Kitfile, which would say what is not so: -f '!kitfile' leaves the ModelKit's own out, -o replaces the one that is there",
+        ),
+        Error::Repository { .. } => Some("-d takes another folder, -o writes there all the same"),
+        _ => None,
+    }
+}
+
+fn show_preview(sources: &Sources<'_>, preview: &Preview, ui: &Ui) -> anyhow::Result<()> {
+    for warning in &preview.warnings {
+        ui.warn(warning);
+    }
     let chosen = sources.layers();
-    let rows: Vec<Vec<String>> = chosen
-        .iter()
-        .map(|chosen| {
-            let layer = &chosen.layer;
-            let (name, size) =
-                (layer.name.unwrap_or_default().to_owned(), human_size(layer.descriptor.size()));
-            vec![
-                layer.section.to_string(),
-                name,
-                chosen.path.to_string(),
-                size,
-                layer.descriptor.digest().to_string(),
-            ]
-        })
-        .collect();
-    let layers: Vec<_> = chosen
-        .iter()
-        .map(|chosen| {
-            json!({
-                "section": chosen.layer.section.to_string(),
-                "name": chosen.layer.name,
-                "path": chosen.path.to_string(),
-                "bytes": chosen.layer.descriptor.size(),
-                "digest": chosen.layer.descriptor.digest().to_string(),
-            })
-        })
-        .collect();
-    let document = json!({ "kitfile": modelkit::any_matches_kitfile(filters), "layers": layers });
+    let mut rows = Vec::new();
+    let mut layers = Vec::new();
+    if preview.kitfile {
+        rows.push(vec!["kitfile".to_owned(), String::new(), "Kitfile".to_owned()]);
+    }
+    for (chosen, files) in chosen.iter().zip(&preview.layers) {
+        let (layer, digest) = (&chosen.layer, chosen.layer.descriptor.digest().to_string());
+        let size = layer.descriptor.size();
+        rows.push(vec![
+            layer.section.to_string(),
+            layer.name.unwrap_or_default().to_owned(),
+            chosen.path.to_string(),
+            human_size(size),
+            digest.clone(),
+        ]);
+        rows.extend(files.iter().map(|file| {
+            let empty = String::new;
+            vec![empty(), empty(), format!("  {}", file.path), human_size(file.bytes)]
+        }));
+        let content = files.iter().map(
+            |file| json!({ "path": file.path, "bytes": file.bytes, "executable": file.executable }),
+        );
+        layers.push(json!({
+            "section": layer.section.to_string(),
+            "name": layer.name,
+            "path": chosen.path.to_string(),
+            "bytes": size,
+            "digest": digest,
+            "content": content.collect::<Vec<_>>(),
+        }));
+    }
+    let document = json!({ "kitfile": preview.kitfile, "layers": layers });
     ui.answer(table(&["SECTION", "NAME", "PATH", "SIZE", "DIGEST"], &rows), &document)
 }

@@ -7,7 +7,9 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
-use crate::output::{human_size, pinned};
+use crate::failure::WithHint as _;
+use crate::output::{counted, human_size, pinned};
+use crate::steps::found::{local, repair};
 use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::ui::Ui;
 
@@ -24,22 +26,24 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let reference = args.reference.or_latest();
-    let layout = ui.layout()?;
-    let descriptor = layout.resolve(&reference)?;
+    let (layout, descriptor) = local(&reference, ui)?;
     let verified = layout.verify(&descriptor)?;
     for problem in &verified.problems {
         ui.warn(problem);
     }
     if !verified.problems.is_empty() {
-        bail!(
-            "{reference} is damaged: {} of its blobs are not what they should be",
-            verified.problems.len()
-        );
+        let n = verified.problems.len();
+        return Err(anyhow::anyhow!(
+            "{reference} is damaged: {n} of its blobs {} not what {} should be",
+            if n == 1 { "is" } else { "are" },
+            if n == 1 { "it" } else { "they" },
+        ))
+        .hint(repair(&reference));
     }
     let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
     ui.note(format_args!(
-        "{} blobs, {}: all are what their digests say",
-        verified.checked.len(),
+        "{}, {}: all are what their digests say",
+        counted(verified.checked.len() as u64, "blob"),
         human_size(bytes)
     ));
     let mut document = json!({

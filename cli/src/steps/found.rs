@@ -9,7 +9,7 @@ use registry::content::Descriptor;
 use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
 use super::bars::BlobBars;
-use crate::failure::asked_wrongly;
+use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -67,10 +67,82 @@ pub(crate) fn here(reference: &Reference, ui: &Ui) -> anyhow::Result<Option<(Lay
     }
 }
 
-fn local(reference: &Reference, ui: &Ui) -> anyhow::Result<(Layout, Descriptor)> {
-    let layout = ui.layout()?;
+/// What the local layout has under a reference; none is made only to look into it.
+pub(crate) fn local(reference: &Reference, ui: &Ui) -> anyhow::Result<(Layout, Descriptor)> {
+    let layout = existing_layout(reference, ui)?;
     let descriptor = layout.resolve(reference)?;
     Ok((layout, descriptor))
+}
+
+/// The layout that a reference must be in.
+pub(crate) fn existing_layout(reference: &Reference, ui: &Ui) -> anyhow::Result<Layout> {
+    ui.layout_if_there()?.ok_or_else(|| {
+        let (reference, root) = (Box::new(reference.clone()), ui.home().storage());
+        Error::Layout(LayoutError::UnknownReference { reference, root }).into()
+    })
+}
+
+/// Says of an index how one of its members is named, and of a damaged layout what repairs it.
+pub(crate) fn explained<T>(found: modelkit::Result<T>, reference: &Reference) -> anyhow::Result<T> {
+    let error = match found {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let next = match &error {
+        modelkit::Error::Index { members, .. } => Some(name_one(members, reference)),
+        error if is_damage(error) => Some(repair(reference)),
+        _ => None,
+    };
+    match next {
+        Some(next) => Err(error).hint(next),
+        None => Err(error.into()),
+    }
+}
+
+/// The members of an index by the names that commands take.
+fn name_one(members: &[modelkit::IndexMember], reference: &Reference) -> String {
+    let line = |member: &modelkit::IndexMember| {
+        let labels = member.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let about: Vec<String> = member.tag.clone().into_iter().chain(labels).collect();
+        let name = reference.with_digest(member.digest.clone());
+        if about.is_empty() {
+            format!("\n{name}")
+        } else {
+            format!("\n{name} ({})", about.join(", "))
+        }
+    };
+    let lines: String = members.iter().map(line).collect();
+    format!("name one of its members by its digest:{lines}")
+}
+
+/// Whether content of the layout is missing or is not what its digest says.
+pub(crate) fn is_damage(error: &modelkit::Error) -> bool {
+    use modelkit::Refused;
+    match error {
+        modelkit::Error::Layout(error) => is_damaged(error),
+        modelkit::Error::Layer { source: Refused::Digest { what, .. }, .. } => *what == "digest",
+        modelkit::Error::Layer { source: Refused::Size { .. }, .. } => true,
+        _ => false,
+    }
+}
+
+fn is_damaged(error: &Error) -> bool {
+    use registry::ContentError;
+    matches!(
+        error,
+        Error::Layout(LayoutError::MissingBlob { .. })
+            | Error::Content(ContentError::WrongSize { .. } | ContentError::WrongDigest { .. })
+    )
+}
+
+/// The command that makes the layout whole again.
+pub(crate) fn repair(reference: &Reference) -> String {
+    match reference.is_local() {
+        true => format!(
+            "the local layout is damaged: `kit-rs verify {reference}` names every blob that is; pack it again, or pull it from where it was pushed"
+        ),
+        false => format!("the local layout is damaged: `kit-rs pull {reference}` repairs it"),
+    }
 }
 
 /// What a reference names in the layout, where it is pulled to when it is not there.
@@ -126,14 +198,24 @@ pub(crate) fn find(
         Place::Remote => None,
     };
     if let Some((layout, descriptor)) = is_here {
-        let kit = ModelKit::read(&layout, &descriptor)?;
-        return Ok(Found { kit, blobs: Opener::Local(layout) });
+        match ModelKit::read(&layout, &descriptor) {
+            // The registry has the documents, too.
+            Err(error) if is_damage(&error) && can_be_remote(reference, place) => {
+                ui.warn(repair(reference));
+                let pinned = reference.with_digest(descriptor.digest().clone());
+                return find(&pinned, Place::Remote, network, ui).hint(repair(reference));
+            }
+            kit => {
+                let kit = explained(kit, reference)?;
+                return Ok(Found { kit, blobs: Opener::Local(layout) });
+            }
+        }
     }
     let client = network.client(ui)?;
     let kit = ui
         .block_on(async {
             let (descriptor, manifest) = client.manifest(reference).await?;
-            let config = modelkit::config_descriptor(&manifest)?;
+            let config = explained(modelkit::config_descriptor(&manifest), reference)?;
             let config = client.read_blob(reference, &config).await?;
             Ok(ModelKit::parse(descriptor, manifest, &config)?)
         })
@@ -141,6 +223,15 @@ pub(crate) fn find(
     // Resolved once: its blobs are those of the digest, whatever becomes of the tag.
     let reference = reference.with_digest(kit.digest().clone());
     Ok(Found { kit, blobs: Opener::Remote(client.blobs(&reference, ui.handle())) })
+}
+
+fn can_be_remote(reference: &Reference, place: Place) -> bool {
+    place == Place::Anywhere && !reference.is_local()
+}
+
+/// Warns of what in a ModelKit this version has no use for.
+pub(crate) fn warn_of_unknown(kit: &ModelKit, ui: &Ui) {
+    kit.left_out().into_iter().for_each(|what| ui.warn(what));
 }
 
 /// Finds all that is needed for what is meant of a ModelKit.

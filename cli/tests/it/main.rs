@@ -9,6 +9,7 @@
 
 mod guide;
 mod image;
+mod packaging;
 mod session;
 mod transcript;
 mod verbs;

@@ -69,6 +69,16 @@ impl World {
         command
     }
 
+    /// Another program, in the same environment.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        environment(program, self.dir.path(), self.address)
+    }
+
+    /// The registry's address, as it is typed.
+    pub(crate) fn typed_registry(&self) -> String {
+        registry(self.address)
+    }
+
     /// A shell that runs a script, for as long as a session may take.
     pub(crate) fn bash(&self, script: &Path) -> Command {
         let mut command = environment("timeout", self.dir.path(), self.address);

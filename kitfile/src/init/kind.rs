@@ -27,6 +27,27 @@ const IGNORED: [&str; 5] = ["kitfile", "thumbs.db", "ehthumbs.db", "desktop.ini"
 /// Folders that tools keep for themselves.
 const IGNORED_FOLDERS: [&str; 2] = ["__pycache__", "node_modules"];
 
+/// Hidden files and folders that nobody misses in a ModelKit.
+const IDLE: [&str; 17] = [
+    ".applesingle",
+    ".appledouble",
+    ".cache",
+    ".ds_store",
+    ".git",
+    ".gitattributes",
+    ".gitignore",
+    ".gitmodules",
+    ".huggingface",
+    ".idea",
+    ".ipynb_checkpoints",
+    ".kitfile",
+    ".kitignore",
+    ".lsoverride",
+    ".spotlight-v100",
+    ".trashes",
+    ".vscode",
+];
+
 const PROMPTS: [&str; 3] = ["agents.md", "skill.md", "claude.md"];
 
 const CODE_NAMES: [&str; 6] = [
@@ -73,6 +94,7 @@ const SUFFIXES: [(Kind, &[&str]); 6] = [
             ".mlmodel",
             ".engine",
             ".plan",
+            ".bin",
         ],
     ),
     (
@@ -126,6 +148,16 @@ const SUFFIXES: [(Kind, &[&str]); 6] = [
     ),
 ];
 
+/// Whether a file is passed over without a loss.
+pub(super) fn is_idle(path: &str) -> bool {
+    path.to_lowercase().split('/').any(|part| {
+        IDLE.contains(&part)
+            || IGNORED.contains(&part)
+            || IGNORED_FOLDERS.contains(&part)
+            || part.starts_with(".kit-rs-")
+    })
+}
+
 impl Kind {
     pub(super) fn of(file: &FileInfo) -> Self {
         let (folders, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
@@ -154,10 +186,11 @@ impl Kind {
         if Weights::of(file).is_some() {
             return Some(Self::Model);
         }
-        let is_pytorch = name.ends_with(".bin")
-            && (name.contains("pytorch_model") || file.head.starts_with(b"PK\x03\x04"));
         let is_table = file.head.starts_with(b"PAR1") || file.head.starts_with(b"ARROW1");
-        is_pytorch.then_some(Self::Model).or(is_table.then_some(Self::Dataset))
+        // Everything may be called so, weights mostly.
+        let is_bin = name.ends_with(".bin") && !name.contains("pytorch_model");
+        let is_code = is_bin && (is_program(&file.head) || is_text(&file.head));
+        is_table.then_some(Self::Dataset).or(is_code.then_some(Self::Unknown))
     }
 
     fn by_suffix(name: &str) -> Self {
@@ -178,4 +211,25 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// Whether a file is something to run.
+fn is_program(head: &[u8]) -> bool {
+    const MAGIC: [&[u8]; 6] =
+        [b"\x7fELF", b"MZ", b"#!", b"\xfe\xed\xfa\xcf", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+    MAGIC.iter().any(|magic| head.starts_with(magic))
+}
+
+/// Whether a file is for people to read.
+fn is_text(head: &[u8]) -> bool {
+    let is_shown = |c: char| !c.is_control() || c.is_ascii_whitespace();
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The beginning may end within a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.len() > 16 && text.chars().all(is_shown)
 }

@@ -81,6 +81,15 @@ pub fn init(name: &str, files: &[FileInfo], options: &InitOptions) -> Kitfile {
     guess.finish(package)
 }
 
+/// The files that a guess says nothing of because of their names, hidden ones mostly; what no model
+/// is made of is not among them, such as a repository's own files. As parts of a folder they may be
+/// packed all the same.
+pub fn passed_over(files: &[FileInfo]) -> Vec<&str> {
+    let is_passed =
+        |file: &&FileInfo| Kind::of(file) == Kind::Ignored && !kind::is_idle(&file.path);
+    files.iter().filter(is_passed).map(|file| &*file.path).collect()
+}
+
 /// The Kitfile of a folder that is a skill as a whole.
 fn whole_skill(mut package: Package, card: Card) -> Kitfile {
     let Card { name, description, license, .. } = card;

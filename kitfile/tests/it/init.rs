@@ -500,3 +500,38 @@ fn folders_are_gone_through_to_the_depth_that_is_asked_for() {
         assert_eq!(paths, expected, "{depth}");
     }
 }
+
+/// faster-whisper, OpenVINO, ggml and fastText call their weights so; so do others what they run.
+#[test]
+fn bin_files_are_weights_unless_they_say_otherwise() {
+    let model = |head: &[u8]| {
+        let kitfile = init("n", &[file("model.bin", 1000, head)]);
+        (kitfile.model.is_some(), kitfile.code.len())
+    };
+    for weights in [
+        &b"\x06\0\0\0\x0b\0\0\0WhisperSpec\0"[..],
+        b"lmgg\x01\0\0\0",
+        b"\xba\x16\x4f\x2f\x0c\0\0\0",
+        b"PK\x03\x04",
+        b"\0\0\x80\x3f\0\0\0\x40",
+        b"",
+    ] {
+        assert_eq!(model(weights), (true, 0), "{weights:?}");
+    }
+    for other in [&b"\x7fELF\x02\x01\x01"[..], b"#!/bin/sh\necho\n", b"just a few lines of text\n"]
+    {
+        assert_eq!(model(other), (false, 1), "{other:?}");
+    }
+    let table = init("n", &[file("data.bin", 1000, "PAR1")]);
+    assert_eq!(table.datasets.len(), 1);
+    let files = [file("openvino_model.bin", 9, [0, 1]), file("openvino_model.xml", 9, "<net/>")];
+    let openvino = init("n", &files);
+    let model = openvino.model.unwrap();
+    assert_eq!((&*model.path, &*model.parts[0].path), ("openvino_model.bin", "openvino_model.xml"));
+}
+
+#[test]
+fn what_a_guess_passes_over_is_named() {
+    let files = names(&[".env", ".git/config", ".DS_Store", "a/.secret/x", "a/b.csv", "Kitfile"]);
+    assert_eq!(kitfile::passed_over(&files), [".env", "a/.secret/x"]);
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -62,7 +63,7 @@ enum Place {
 }
 
 /// What tells a file that was changed from one that was not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// In bytes.
     pub(crate) size: u64,

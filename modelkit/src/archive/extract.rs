@@ -1,36 +1,22 @@
 //! Extracts archives without trusting them.
 
 use std::io::{BufRead, Write as _};
-use std::ops::ControlFlow;
+use std::ops::{AddAssign, ControlFlow};
 use std::sync::Arc;
+
+use kitfile::ContextPath;
 
 use super::entry::Kind;
 use super::folder::Folder;
+use super::limits::{Budget, Limits};
 use super::read::{Archive, Found};
 use super::small::{SMALL, SmallFiles};
 use crate::error::{Refused, go_on};
 
-/// How much may come out of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes that a compressed layer may grow to, as a multiple of its size …
-    pub max_ratio: u64,
-    /// … where it grows beyond this many bytes; every layer may grow that far.
-    pub free_bytes: u64,
-    /// Entries that one archive may have.
-    pub max_entries: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_ratio: 200, free_bytes: 256 << 20, max_entries: 10_000_000 }
-    }
-}
-
 /// How to extract an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtractOptions {
-    /// How much may come out of it.
+    /// How many entries it may have; its size is the stream's, which the caller has an eye on.
     pub limits: Limits,
     /// How many threads write small files; with one, whoever reads also writes.
     pub n_threads: usize,
@@ -51,6 +37,13 @@ pub struct Extracted {
     pub bytes: u64,
 }
 
+impl AddAssign for Extracted {
+    fn add_assign(&mut self, more: Self) {
+        self.n_files += more.n_files;
+        self.bytes += more.bytes;
+    }
+}
+
 /// Extracts a tar archive beneath a folder, reading the stream to its end.
 ///
 /// Only files and folders come out, with mode 0755 or 0644 by their x bit (less the umask); every
@@ -65,39 +58,85 @@ pub fn extract(
     options: &ExtractOptions,
     on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Extracted, Refused> {
-    let mut small = SmallFiles::new(options.n_threads);
-    let extracted = entries(stream, into, &options.limits, &mut small, on);
+    let budget = Budget::of_entries(options.limits.max_entries);
+    extract_by(&Rules::new(&budget, &ContextPath::root()), stream, into, options.n_threads, on)
+}
+
+/// What an archive is held to, beside being one.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// How much may come out of it, and of others at the same time.
+    pub(crate) budget: &'a Budget,
+    /// The only path at which it may have files, as was announced; folders also on the way there.
+    pub(crate) within: &'a ContextPath,
+    /// What is wrong with a path, if anything.
+    pub(crate) refuse: fn(&str) -> Option<&'static str>,
+}
+
+impl<'a> Rules<'a> {
+    pub(crate) fn new(budget: &'a Budget, within: &'a ContextPath) -> Self {
+        Self { budget, within, refuse: |_| None }
+    }
+
+    /// Holds an entry to what was announced.
+    fn check(&self, found: &Found) -> Result<(), Refused> {
+        // A name that is no path in the context would have been refused before.
+        let is_announced = self.within.is_root()
+            || found.path.parse::<ContextPath>().is_ok_and(|path| {
+                let is_on_the_way = found.kind == Kind::Folder && self.within.is_within(&path);
+                path.is_within(self.within) || is_on_the_way
+            });
+        let name = || found.path.escape_debug().to_string();
+        if !is_announced {
+            return Err(Refused::Outside { name: name(), path: self.within.to_string() });
+        }
+        match (self.refuse)(&found.path) {
+            Some(problem) => Err(Refused::Entry { name: name(), problem }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Extracts an archive that is held to rules.
+pub(crate) fn extract_by(
+    rules: &Rules<'_>,
+    stream: &mut dyn BufRead,
+    into: &Folder,
+    n_threads: usize,
+    on: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Extracted, Refused> {
+    let mut small = SmallFiles::new(n_threads);
+    let extracted = entries(rules, stream, into, &mut small, on);
     // What a writer met may be what made the reader stop.
     small.finish()?;
     extracted
 }
 
 fn entries(
+    rules: &Rules<'_>,
     stream: &mut dyn BufRead,
     into: &Folder,
-    limits: &Limits,
     small: &mut SmallFiles,
     on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Extracted, Refused> {
     let mut archive = Archive::new(stream);
     let mut extracted = Extracted::default();
     let mut parent: Option<(String, Arc<Folder>)> = None;
-    let mut n_entries = 0;
+    let make = |path: &str| {
+        let (folder, n_made) = into.create_folders_counted(path)?;
+        rules.budget.take_folders(n_made)?;
+        Ok::<_, Refused>(folder)
+    };
     while let Some(found) = archive.next()? {
-        n_entries += 1;
-        if n_entries > limits.max_entries {
-            return Err(Refused::Limit {
-                what: "the number of entries",
-                limit: limits.max_entries,
-            });
-        }
+        rules.check(&found)?;
         if found.kind == Kind::Folder {
-            into.create_folders(&found.path)?;
+            make(&found.path)?;
             continue;
         }
+        rules.budget.take_entry()?;
         let folder = found.path.rsplit_once('/').map_or(".", |(folder, _)| folder);
         if parent.as_ref().is_none_or(|(path, _)| path != folder) {
-            parent = Some((folder.to_owned(), Arc::new(into.create_folders(folder)?)));
+            parent = Some((folder.to_owned(), Arc::new(make(folder)?)));
         }
         let (_, folder) = parent.as_ref().expect("set above");
         if found.size <= SMALL {
@@ -115,19 +154,17 @@ fn entries(
 /// Takes a file: its path, its x bit, its content.
 pub(crate) type EachFile<'a> = dyn FnMut(&str, bool, &mut dyn BufRead) -> Result<(), Refused> + 'a;
 
-/// Goes through an archive, reading the stream to its end; `each` takes every file.
+/// Goes through an archive that is held to rules, reading the stream to its end; `each` takes every
+/// file.
 pub(crate) fn for_each_file(
+    rules: &Rules<'_>,
     stream: &mut dyn BufRead,
-    max_entries: u64,
     each: &mut EachFile<'_>,
 ) -> Result<(), Refused> {
     let mut archive = Archive::new(stream);
-    let mut n_entries = 0;
     while let Some(found) = archive.next()? {
-        n_entries += 1;
-        if n_entries > max_entries {
-            return Err(Refused::Limit { what: "the number of entries", limit: max_entries });
-        }
+        rules.check(&found)?;
+        rules.budget.take_entry()?;
         if found.kind != Kind::Folder {
             each(&found.path, found.kind == Kind::Executable, &mut archive)?;
         }

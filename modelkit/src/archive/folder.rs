@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::Refused;
+use crate::staging::fault;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
@@ -34,6 +35,7 @@ impl Folder {
 
     /// Opens a folder beneath this one; a symbolic link anywhere on the way is an error.
     pub fn folder(&self, path: &str) -> io::Result<Self> {
+        fault::point()?;
         let full = self.path.join(path);
         match open_beneath(&self.fd, path) {
             Ok(fd) => Ok(Self { fd, path: full }),
@@ -43,31 +45,41 @@ impl Folder {
 
     /// Opens a folder beneath this one, and makes it and its parents where they are missing.
     pub fn create_folders(&self, path: &str) -> io::Result<Self> {
+        Ok(self.create_folders_counted(path)?.0)
+    }
+
+    /// Does so, and says how many were missing.
+    pub(super) fn create_folders_counted(&self, path: &str) -> io::Result<(Self, u64)> {
         match self.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
+            opened => return Ok((opened?, 0)),
         }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         let mut folder = None;
+        let mut n_made = 0;
         for end in ends {
             let (parent, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
             let within = folder.as_ref().unwrap_or(self);
             debug_assert!(parent.is_empty() || within.path.ends_with(parent));
-            within.create_folder(name)?;
+            n_made += u64::from(within.create_folder(name)?);
             folder = Some(within.folder(name)?);
         }
-        folder.map_or_else(|| self.folder("."), Ok)
+        Ok((folder.map_or_else(|| self.folder("."), Ok)?, n_made))
     }
 
-    fn create_folder(&self, name: &str) -> io::Result<()> {
+    /// Makes a folder, and says whether it was missing.
+    fn create_folder(&self, name: &str) -> io::Result<bool> {
+        fault::point()?;
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
             Err(error) => Err(named("make folder", &self.path.join(name), error)),
         }
     }
 
     /// Makes a file in this folder; it must not be there yet.
     pub fn create_file(&self, name: &str, executable: bool) -> io::Result<std::fs::File> {
+        fault::point()?;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
@@ -95,8 +107,18 @@ impl Folder {
 
     /// What lies under a name in this folder, if anything; links are not followed.
     pub fn kind(&self, name: &str) -> io::Result<Option<FileType>> {
+        Ok(self.look_at(name)?.map(|stat| FileType::from_raw_mode(stat.st_mode)))
+    }
+
+    /// What tells that which lies under a name from everything else: its device and its inode.
+    pub(crate) fn identity(&self, name: &str) -> io::Result<Option<(u64, u64)>> {
+        Ok(self.look_at(name)?.map(|stat| (stat.st_dev, stat.st_ino)))
+    }
+
+    fn look_at(&self, name: &str) -> io::Result<Option<rustix::fs::Stat>> {
+        fault::point()?;
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(named("look at", &self.path.join(name), error)),
         }
@@ -104,9 +126,66 @@ impl Folder {
 
     /// Moves an entry of another folder here, in place of a file of that name or as a new name.
     pub fn take(&self, from: &Self, name: &str) -> io::Result<()> {
-        rustix::fs::renameat(&from.fd, name, &self.fd, name)
+        self.take_as(from, name, name)
+    }
+
+    /// Does so under another name.
+    pub(crate) fn take_as(&self, from: &Self, old_name: &str, name: &str) -> io::Result<()> {
+        fault::point()?;
+        rustix::fs::renameat(&from.fd, old_name, &self.fd, name)
             .map_err(|error| named("move into place", &self.path.join(name), error))
     }
+
+    /// Moves an entry of another folder here as a new name, which nobody may have taken meanwhile.
+    pub(crate) fn take_new(&self, from: &Self, old_name: &str, name: &str) -> io::Result<()> {
+        fault::point()?;
+        match rename_new(&from.fd, old_name, &self.fd, name) {
+            Ok(()) => Ok(()),
+            // File systems that cannot promise it are looked at first.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match self.kind(name)? {
+                None => self.take_as(from, old_name, name),
+                Some(_) => Err(named("move into place", &self.path.join(name), Errno::EXIST)),
+            },
+            Err(error) => Err(named("move into place", &self.path.join(name), error)),
+        }
+    }
+
+    /// Gives a file of another folder a second name here, or, where file systems have no such
+    /// thing, a copy.
+    pub(crate) fn keep(&self, from: &Self, old_name: &str, name: &str) -> io::Result<()> {
+        fault::point()?;
+        match rustix::fs::linkat(&from.fd, old_name, &self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(()),
+            Err(_) => self.copy(from, old_name, name),
+        }
+    }
+
+    /// Copies a file of another folder here, as a new name.
+    pub(crate) fn copy(&self, from: &Self, old_name: &str, name: &str) -> io::Result<()> {
+        fault::point()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let source = rustix::fs::openat(&from.fd, old_name, flags, Mode::empty())
+            .map_err(|error| named("read", &from.path.join(old_name), error))?;
+        let mode = rustix::fs::fstat(&source)?.st_mode;
+        let mut copy = self.create_file(name, mode & 0o100 != 0)?;
+        io::copy(&mut std::fs::File::from(source), &mut copy)?;
+        Ok(rustix::fs::fchmod(&copy, Mode::from_raw_mode(mode & 0o777))?)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn rename_new(from: &OwnedFd, old: &str, to: &OwnedFd, new: &str) -> rustix::io::Result<()> {
+    rustix::fs::renameat_with(from, old, to, new, rustix::fs::RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn rename_new(_: &OwnedFd, _: &str, _: &OwnedFd, _: &str) -> rustix::io::Result<()> {
+    Err(Errno::NOSYS)
 }
 
 /// Puts a path into an error of the operating system.

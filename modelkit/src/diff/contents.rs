@@ -7,7 +7,7 @@ use registry::content::Hasher;
 
 use super::FileInfo;
 use super::tensors::{self, Tensors};
-use crate::archive::{Limits, for_each_file};
+use crate::archive::{Budget, Limits, Rules, for_each_file};
 use crate::compress::Blob;
 use crate::error::{Refused, Result};
 use crate::kit::Layer;
@@ -19,13 +19,13 @@ pub(super) type Contents = BTreeMap<String, (FileInfo, Option<Tensors>)>;
 
 /// The files of all layers but those whose digest is one of `known`.
 pub(super) fn of(source: &Source<'_>, known: &[String], with_tensors: bool) -> Result<Contents> {
+    let is_new =
+        |layer: &Layer<'_>| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref());
+    let layers: Vec<Layer<'_>> = source.kit.layers().filter(is_new).collect();
+    let budget = Budget::of(&Limits::default(), layers.iter().map(|layer| layer.descriptor));
     let mut contents = Contents::new();
-    for layer in source
-        .kit
-        .layers()
-        .filter(|layer| !known.iter().any(|known| *known == layer.descriptor.digest().as_ref()))
-    {
-        add(&layer, source, with_tensors, &mut contents)?;
+    for layer in &layers {
+        add(layer, source, &budget, with_tensors, &mut contents)?;
     }
     Ok(contents)
 }
@@ -33,27 +33,22 @@ pub(super) fn of(source: &Source<'_>, known: &[String], with_tensors: bool) -> R
 fn add(
     layer: &Layer<'_>,
     source: &Source<'_>,
+    budget: &Budget,
     with_tensors: bool,
     contents: &mut Contents,
 ) -> Result<()> {
     let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
-    let limits = Limits::default();
-    let blob = Blob {
-        blobs: &*source.blobs,
-        descriptor,
-        compression,
-        diff_id: layer.diff_id,
-        limits: &limits,
-    };
+    let blob =
+        Blob { blobs: &*source.blobs, descriptor, compression, diff_id: layer.diff_id, budget };
+    let within = layer.path_in_archive();
+    let rules = Rules::new(budget, &within);
     blob.read(|stream| match layer.layer_type.format {
-        Format::Tar => {
-            for_each_file(stream, limits.max_entries, &mut |path, executable, content| {
-                let path = format!("{}/{path}", layer.beneath);
-                let path = path.trim_start_matches("./").to_owned();
-                contents.insert(path.clone(), file(&path, executable, content, with_tensors)?);
-                Ok(())
-            })
-        }
+        Format::Tar => for_each_file(&rules, stream, &mut |path, executable, content| {
+            let path = format!("{}/{path}", layer.beneath);
+            let path = path.trim_start_matches("./").to_owned();
+            contents.insert(path.clone(), file(&path, executable, content, with_tensors)?);
+            Ok(())
+        }),
         Format::Raw => {
             let path = layer.path.to_string();
             let found = file(&path, layer.is_executable(), stream, with_tensors)?;

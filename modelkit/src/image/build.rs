@@ -12,8 +12,8 @@ use registry::content::{
     ImageManifestBuilder, MediaType, Os, RootFsBuilder,
 };
 
-use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST};
-use crate::archive::{self, Content, Entry, Limits};
+use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST, WHITEOUT};
+use crate::archive::{self, Budget, Content, Entry, Limits, Rules, for_each_file};
 use crate::compress::{Blob, Encoder, Sink, WrittenBlob};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Part};
@@ -71,8 +71,10 @@ pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<
         include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path))
     };
     let parents = parents(kit.kitfile(), in_layout(layout))?;
-    for layer in inherited(&parents).chain(kit.layers()).filter(is_wanted) {
-        layers.push(model_layer(layout, &layer)?);
+    let wanted: Vec<_> = inherited(&parents).chain(kit.layers()).filter(is_wanted).collect();
+    let budget = Budget::of(&Limits::default(), wanted.iter().map(|layer| layer.descriptor));
+    for layer in &wanted {
+        layers.push(model_layer(layout, layer, &budget)?);
     }
     let config = configuration(kit, options, &layers)?;
     let config = layout.put(MediaType::ImageConfig, &content::encode(&config))?;
@@ -111,8 +113,9 @@ fn write_layer(layout: &Layout, entries: &[Entry]) -> Result<ImageLayer> {
     Ok(ImageLayer { descriptor: Descriptor::new(MediaType::ImageLayer, size, digest), diff_id })
 }
 
-/// The ModelKit's blob as it is, under the media type of an image's layer.
-fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
+/// The ModelKit's blob as it is, under the media type of an image's layer, where whoever runs it
+/// unpacks it over the layers before: so it is read, and holds the model and nothing else.
+fn model_layer(layout: &Layout, layer: &Layer<'_>, budget: &Budget) -> Result<ImageLayer> {
     let (digest, path) = (layer.descriptor.digest().clone(), layer.path.to_string());
     if layer.layer_type.format == Format::Raw {
         let problem = "it is a single file, not an archive; pack it with tar layers";
@@ -122,6 +125,16 @@ fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
         let problem = "its archive does not say where it belongs; pack it again";
         return Err(Error::ImageLayer { digest, path, problem });
     }
+    let within = layer.path_in_archive();
+    let rules = Rules { refuse: is_of_the_image, ..Rules::new(budget, &within) };
+    let blob = Blob {
+        blobs: layout,
+        descriptor: layer.descriptor,
+        compression: layer.layer_type.compression,
+        diff_id: layer.diff_id,
+        budget,
+    };
+    blob.read(|stream| for_each_file(&rules, stream, &mut |_, _, _| Ok(())))?;
     let media_type = match layer.layer_type.compression {
         Compression::None => MediaType::ImageLayer,
         Compression::Gzip | Compression::GzipFastest => MediaType::ImageLayerGzip,
@@ -138,13 +151,23 @@ fn model_layer(layout: &Layout, layer: &Layer<'_>) -> Result<ImageLayer> {
     })
 }
 
+/// What would take the place of the image's own files, or would take files away.
+fn is_of_the_image(path: &str) -> Option<&'static str> {
+    let own = [BINARY, MANIFEST, kitfile::FILE_NAMES[0]];
+    if path.split('/').next().is_some_and(|first| own.contains(&first)) {
+        return Some("has the name of a file of the image's own");
+    }
+    let is_whiteout = path.split('/').any(|name| name.starts_with(WHITEOUT));
+    is_whiteout.then_some("would take a file of the image away")
+}
+
 fn measured_diff_id(
     layout: &Layout,
     descriptor: &Descriptor,
     compression: Compression,
 ) -> Result<Digest> {
-    let limits = Limits::default();
-    let blob = Blob { blobs: layout, descriptor, compression, diff_id: None, limits: &limits };
+    let budget = Budget::of(&Limits::default(), [descriptor]);
+    let blob = Blob { blobs: layout, descriptor, compression, diff_id: None, budget: &budget };
     blob.read(|stream| {
         let mut hasher = Hasher::default();
         let mut chunk = vec![0; 256 * 1024];

@@ -11,7 +11,7 @@ pub use binary::Binary;
 pub use build::{ImageOptions, build};
 pub use config::ImageConfig;
 pub use runtime::Runtime;
-pub use unpack::unpack;
+pub use unpack::{unpack, unpack_from};
 
 /// The label with the digest of the ModelKit's manifest.
 pub const MODELKIT_DIGEST: &str = "ml.kitops.modelkit.digest";
@@ -22,3 +22,5 @@ const BINARY: &str = "kit-rs";
 const MODELKIT: &str = "KIT_RS_MODELKIT";
 /// The name of the ModelKit's manifest in an image.
 const MANIFEST: &str = "modelkit.json";
+/// How the names begin by which a layer takes files of those below away.
+const WHITEOUT: &str = ".wh.";

@@ -5,36 +5,53 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use fs_err as fs;
-use registry::Layout;
+use kitfile::ContextPath;
 use registry::content::{self, Descriptor, Digest, ImageConfiguration, ImageManifest, MediaType};
+use registry::{Blobs, Layout};
 
-use super::ImageConfig;
-use crate::archive::{ExtractOptions, Folder, extract};
+use super::{ImageConfig, WHITEOUT};
+use crate::archive::{Budget, Limits, Rules, extract_by};
 use crate::compress::Blob;
 use crate::error::{Error, Result};
 use crate::event::side_by_side;
-use crate::kit::parse_manifest;
-use crate::media_type::Compression;
-use crate::unpack::{Existing, Staging, merge};
+use crate::kit::{config_descriptor, parse_manifest};
+use crate::media_type::{self, Compression};
+use crate::staging::{Existing, Staging, merge};
+use crate::unpack::check_room;
 
-const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
 /// Unpacks an image's layers in their order into a folder, and says how to start it.
 ///
-/// Every layer is held to its digest and its diff_id before any file appears. Images with links or
-/// devices are refused; nothing that is in the folder already is replaced.
+/// Every layer is held to its digest and its diff_id before any file appears, and all of them
+/// appear or none. Images with links or devices are refused; nothing that is in the folder already
+/// is replaced.
 pub fn unpack(layout: &Layout, descriptor: &Descriptor, into: &Path) -> Result<ImageConfig> {
+    check_kind(descriptor)?;
+    let manifest = layout.read(descriptor)?;
+    let config = layout.read(&config_descriptor(&manifest)?)?;
+    unpack_from(layout, descriptor, &manifest, &config, into)
+}
+
+/// Unpacks an image whose documents are here and verified, and whose layers are wherever they are.
+pub fn unpack_from(
+    blobs: &dyn Blobs,
+    descriptor: &Descriptor,
+    manifest: &[u8],
+    config: &[u8],
+    into: &Path,
+) -> Result<ImageConfig> {
     let not_one = |problem: &str| Error::NotAnImage {
         digest: descriptor.digest().clone(),
         problem: problem.into(),
     };
-    if *descriptor.media_type() == MediaType::ImageIndex {
-        return Err(not_one("it is an index of images"));
+    check_kind(descriptor)?;
+    let manifest = parse_manifest(descriptor.digest(), manifest)?;
+    let config_type = manifest.config().media_type().to_string();
+    if config_type == media_type::CONFIG || media_type::is_modelpack(&config_type) {
+        return Err(not_one("it is a ModelKit"));
     }
-    let manifest = parse_manifest(descriptor.digest(), &layout.read(descriptor)?)?;
-    let config = layout.read(manifest.config())?;
-    let config: ImageConfiguration = serde_json::from_slice(&config).map_err(|source| {
+    let config: ImageConfiguration = serde_json::from_slice(config).map_err(|source| {
         let digest = manifest.config().digest().clone();
         Error::Document { what: "image config", digest, source }
     })?;
@@ -47,38 +64,44 @@ pub fn unpack(layout: &Layout, descriptor: &Descriptor, into: &Path) -> Result<I
     if diff_ids.len() != manifest.layers().len() {
         return Err(not_one("its config and its manifest have different numbers of layers"));
     }
-    let is_new = !into.exists();
-    fs::create_dir_all(into)?;
-    let unpacked = unpack_layers(layout, descriptor, &manifest, &diff_ids, into);
-    if unpacked.is_err() && is_new {
-        // Fails, as it should, if there is something in it by now.
-        let _ = fs::remove_dir(into);
+    unpack_layers(blobs, descriptor, &manifest, &diff_ids, into)?;
+    Ok(ImageConfig::from(&config))
+}
+
+fn check_kind(descriptor: &Descriptor) -> Result<()> {
+    if *descriptor.media_type() == MediaType::ImageIndex {
+        let digest = descriptor.digest().clone();
+        return Err(Error::NotAnImage { digest, problem: "it is an index of images".into() });
     }
-    unpacked.map(|()| ImageConfig::from(&config))
+    Ok(())
 }
 
 fn unpack_layers(
-    layout: &Layout,
+    blobs: &dyn Blobs,
     image: &Descriptor,
     manifest: &ImageManifest,
     diff_ids: &[Digest],
     into: &Path,
 ) -> Result<()> {
-    let (layers, options) = (manifest.layers(), ExtractOptions::default());
+    let layers = manifest.layers();
     let staging = Staging::beneath(into)?;
+    let mut budget = Budget::of(&Limits::default(), layers);
+    if let Some(room) = staging.room() {
+        check_room(layers.iter(), room, into)?;
+        budget = budget.with_room(room);
+    }
+    // An image's layers may lie anywhere in it.
+    let anywhere = ContextPath::root();
+    let rules = Rules::new(&budget, &anywhere);
     let sizes: Vec<u64> = layers.iter().map(Descriptor::size).collect();
     side_by_side(&sizes, &|_| ControlFlow::Continue(()), |index, reporter| {
         let compression = compression(image, layers[index].media_type())?;
         let diff_id = Some(&diff_ids[index]);
-        let blob = Blob {
-            blobs: layout,
-            descriptor: &layers[index],
-            compression,
-            diff_id,
-            limits: &options.limits,
-        };
-        let folder = staging.folder(index + 1)?;
-        blob.read(|stream| extract(stream, &folder, &options, &|bytes| reporter.progress(bytes)))
+        let blob =
+            Blob { blobs, descriptor: &layers[index], compression, diff_id, budget: &budget };
+        let (folder, n_threads) = (staging.folder(index + 1)?, reporter.n_threads);
+        let on = &|bytes| reporter.progress(bytes);
+        blob.read(|stream| extract_by(&rules, stream, &folder, n_threads, on))
     })?;
     let root = staging.folder(0)?;
     for index in 1..=layers.len() {
@@ -86,7 +109,7 @@ fn unpack_layers(
         make_way(layer.path(), root.path())?;
         merge(&layer, &root, Existing::Replace)?;
     }
-    merge(&root, &Folder::open(into)?, Existing::Refuse)?;
+    staging.place(0, Existing::Refuse)?;
     Ok(())
 }
 

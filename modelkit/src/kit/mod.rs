@@ -1,8 +1,12 @@
 //! A ModelKit as it lies in a layout.
 
+mod index;
 mod links;
 mod modelpack;
 
+use std::collections::HashSet;
+
+pub use index::IndexMember;
 use kitfile::{ContextPath, Kitfile, Section};
 use registry::Layout;
 use registry::content::{self, Descriptor, Digest, Hasher, ImageManifest};
@@ -21,6 +25,8 @@ pub struct ModelKit {
     manifest_bytes: Vec<u8>,
     kitfile: Kitfile,
     has_kitfile: bool,
+    /// The JSON that the Kitfile was read from, or the config that it was guessed with.
+    source: Vec<u8>,
     links: Vec<Link>,
 }
 
@@ -59,6 +65,13 @@ pub struct Layer<'a> {
 }
 
 impl Layer<'_> {
+    /// Where all its files lie, as its archive names them.
+    pub(crate) fn path_in_archive(&self) -> ContextPath {
+        // What leads to the path is left out, so that its last part is left.
+        let last = self.path.file_name().filter(|_| !self.beneath.is_root());
+        last.and_then(|name| name.parse().ok()).unwrap_or_else(|| self.path.clone())
+    }
+
     /// Whether a raw layer says that its file may be executed.
     pub(crate) fn is_executable(&self) -> bool {
         let annotations = self.descriptor.annotations().as_ref();
@@ -97,30 +110,33 @@ impl ModelKit {
         hold("manifest", &manifest_bytes, digest)?;
         let manifest = parse_manifest(digest, &manifest_bytes)?;
         hold("config", config, manifest.config().digest())?;
-        let kitfile_of = |json| {
-            Kitfile::from_json(json)
-                .map_err(|source| Error::Config { digest: digest.clone(), source })
+        let kitfile_of = |json: &[u8]| {
+            let kitfile = Kitfile::from_json(json)
+                .map_err(|source| Error::Config { digest: digest.clone(), source })?;
+            Ok::<_, Error>((kitfile, true, json.to_vec()))
         };
         let config_type = manifest.config().media_type().to_string();
         let artifact_type =
             manifest.artifact_type().as_ref().map(ToString::to_string).unwrap_or_default();
-        let (kitfile, has_kitfile) = if config_type == media_type::CONFIG
+        let (kitfile, has_kitfile, source) = if config_type == media_type::CONFIG
             || artifact_type == media_type::MANIFEST
         {
-            (kitfile_of(config)?, true)
+            kitfile_of(config)?
         } else if media_type::is_modelpack(&config_type) || media_type::is_modelpack(&artifact_type)
         {
             let annotations = manifest.annotations().as_ref();
             match annotations.and_then(|annotations| annotations.get(media_type::KITFILE_JSON)) {
-                Some(json) => (kitfile_of(json.as_bytes())?, true),
-                None => (modelpack::kitfile(&descriptor, &manifest, config)?, false),
+                Some(json) => kitfile_of(json.as_bytes())?,
+                None => {
+                    (modelpack::kitfile(&descriptor, &manifest, config)?, false, config.to_vec())
+                }
             }
         } else {
             let problem = format!("its config is of type {config_type}");
             return Err(Error::NotAModelKit { digest: digest.clone(), problem });
         };
         let links = links::links(digest, &manifest, &kitfile)?;
-        Ok(Self { descriptor, manifest, manifest_bytes, kitfile, has_kitfile, links })
+        Ok(Self { descriptor, manifest, manifest_bytes, kitfile, has_kitfile, source, links })
     }
 
     /// The manifest's descriptor.
@@ -151,6 +167,40 @@ impl ModelKit {
     /// Whether the Kitfile came with the ModelKit, and was not guessed from its layers.
     pub fn has_kitfile(&self) -> bool {
         self.has_kitfile
+    }
+
+    /// The JSON that the Kitfile came in, with all that this version does not know; or, where none
+    /// came, the config that it was guessed with.
+    pub fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    /// What is in the ModelKit that this version has no use for, in words: fields of its Kitfile,
+    /// and layers that belong to no entry. All of it goes wherever the ModelKit goes.
+    pub fn left_out(&self) -> Vec<String> {
+        let unknown =
+            if self.has_kitfile { kitfile::unknown_fields(&self.source) } else { Vec::new() };
+        let linked: HashSet<&Digest> =
+            self.links.iter().map(|link| self.manifest.layers()[link.layer].digest()).collect();
+        let layers = self.manifest.layers().iter().filter(|layer| !linked.contains(layer.digest()));
+        let layers: Vec<String> =
+            layers.map(|layer| format!("{} ({})", layer.digest(), layer.media_type())).collect();
+        let fields = (!unknown.is_empty()).then(|| {
+            let names = unknown.join(", ");
+            format!(
+                "{} of its Kitfile that this version does not know: {names}",
+                counted(unknown.len(), "field")
+            )
+        });
+        let layers = (!layers.is_empty()).then(|| {
+            let names = layers.join(", ");
+            format!(
+                "{} that no entry of its Kitfile names: {names}",
+                counted(layers.len(), "layer")
+            )
+        });
+        let say = |what| format!("{} has {what}", self.digest());
+        fields.into_iter().chain(layers).map(say).collect()
     }
 
     /// The layers that belong to entries of the Kitfile, in its order.
@@ -200,5 +250,15 @@ pub(crate) fn parse_manifest(digest: &Digest, bytes: &[u8]) -> Result<ImageManif
     if let Some(layers @ Value::Null) = value.get_mut("layers") {
         *layers = Value::Array(Vec::new());
     }
+    if value.get("config").is_none()
+        && let Some((of_modelkits, members)) = index::members(&value)
+    {
+        return Err(Error::Index { digest: digest.clone(), of_modelkits, members });
+    }
     serde_json::from_value(value).map_err(document)
+}
+
+/// A number of things, in words.
+pub(crate) fn counted(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }

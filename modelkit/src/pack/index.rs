@@ -5,6 +5,9 @@
 //! and x bit. The time at which a file's metadata last changed is part of it: no program can set
 //! that one back. A file that was changed just before it was packed could change again without a
 //! clock showing it, so such layers are not remembered (Git calls them "racy").
+//!
+//! Nor is the layout's own blob trusted because it is there: by its size and times it is the one
+//! that was hashed, or it is hashed again. So one that was damaged is packed anew, and mended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use registry::Layout;
-use registry::content::{self, Digest, Hasher};
+use registry::content::{self, Descriptor, Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use super::plan::LayerPlan;
@@ -23,6 +26,8 @@ use crate::error::Result;
 
 /// The file in the layout's folder.
 const FILE: &str = "pack-index.json";
+/// What a blob is that is only to be hashed.
+const BLOB: &str = "application/octet-stream";
 /// So many layers are remembered.
 const MAX_LAYERS: usize = 10_000;
 /// How far apart two changes must be for a file's time to differ, with room to spare …
@@ -45,6 +50,8 @@ struct Known {
     digest: String,
     size: u64,
     diff_id: String,
+    /// The blob's file when it was hashed, unless it was too new then.
+    blob: Option<Stamp>,
 }
 
 impl<'a> PackIndex<'a> {
@@ -61,21 +68,44 @@ impl<'a> PackIndex<'a> {
         let digest = content::parse_digest(&known.digest).ok()?;
         let diff_id = content::parse_digest(&known.diff_id).ok()?;
         let size = known.size;
-        (self.layout.size(&digest) == Some(size)).then_some(WrittenBlob { digest, size, diff_id })
+        let stamp = self.stamp(&digest).filter(|stamp| stamp.size == size)?;
+        if known.blob != Some(stamp) {
+            let found = self.layout.verify(&Descriptor::new(BLOB.into(), size, digest.clone()));
+            found.ok().filter(|found| found.problems.is_empty())?;
+            let known = Known { blob: self.is_older(&stamp).then_some(stamp), ..known.clone() };
+            self.new.lock().expect("no holder panics").insert(key(plan), known);
+        }
+        Some(WrittenBlob { digest, size, diff_id })
+    }
+
+    /// What tells the file of a blob from what may come to be there.
+    fn stamp(&self, digest: &Digest) -> Option<Stamp> {
+        let metadata = fs::metadata(self.layout.blob_path(digest).ok()?).ok()?;
+        metadata.is_file().then(|| Stamp::of(&metadata))
     }
 
     /// Remembers a layer, unless one of its files is too new.
     pub(crate) fn note(&self, plan: &LayerPlan, blob: &WrittenBlob) {
         if self.is_settled(plan) {
             let (digest, diff_id) = (blob.digest.to_string(), blob.diff_id.to_string());
-            let known = Known { digest, size: blob.size, diff_id };
+            // Its file is too new to be known by its times.
+            let known = Known { digest, size: blob.size, diff_id, blob: None };
             self.new.lock().expect("no holder panics").insert(key(plan), known);
         }
     }
 
     fn is_settled(&self, plan: &LayerPlan) -> bool {
-        let Ok(began) = self.began.duration_since(SystemTime::UNIX_EPOCH) else { return false };
         let times = || stamps(plan).flat_map(|stamp| [stamp.modified, stamp.changed]);
+        self.are_older(times)
+    }
+
+    fn is_older(&self, stamp: &Stamp) -> bool {
+        self.are_older(|| [stamp.modified, stamp.changed].into_iter())
+    }
+
+    /// Whether all these times lie so far back that a change of today shows.
+    fn are_older<I: Iterator<Item = i64>>(&self, times: impl Fn() -> I) -> bool {
+        let Ok(began) = self.began.duration_since(SystemTime::UNIX_EPOCH) else { return false };
         let is_fine = times().any(|time| time % 1_000_000_000 != 0);
         let tick = if is_fine { TICK } else { COARSE_TICK };
         let Ok(limit) = i64::try_from(began.saturating_sub(tick).as_nanos()) else { return false };

@@ -1,5 +1,7 @@
 //! How to pack.
 
+use std::path::PathBuf;
+
 use kitfile::ContextPath;
 use registry::content::Digest;
 
@@ -21,6 +23,9 @@ pub struct PackOptions {
     /// Takes a layer from the layout without reading its files again, if none of them has changed
     /// since it was packed: by path, size, times and inode, which the layout remembers.
     pub index: bool,
+    /// Symbolic links that end in this folder are packed as what they lead to; without it they are
+    /// left out.
+    pub follow: Option<PathBuf>,
     /// Layers that are in the layout before they are packed; the content of their files is not
     /// read.
     pub ready: Vec<ReadyLayer>,

@@ -6,32 +6,37 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 
 use super::sources::ChosenLayer;
-use crate::archive::{ExtractOptions, Extracted, Folder, Limits, extract};
+use crate::archive::{Budget, Extracted, Folder, Rules, extract_by};
 use crate::compress::Blob;
 use crate::error::{Refused, Result, go_on};
 use crate::event::Reporter;
 use crate::kit::Layer;
 use crate::media_type::{FILE_METADATA, Format};
 
-/// Extracts a layer beneath a folder, and holds it to its digests.
+/// Extracts a layer beneath a folder, and holds it to its digests and to its path.
 pub(super) fn extract_layer(
     chosen: &ChosenLayer<'_>,
     into: &Folder,
-    limits: &Limits,
+    budget: &Budget,
     reporter: &Reporter<'_>,
 ) -> Result<Extracted> {
     let layer = &chosen.layer;
-    let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
-    let blob =
-        Blob { blobs: chosen.blobs, descriptor, compression, diff_id: layer.diff_id, limits };
     let into =
         into.create_folders(chosen.beneath.as_str())?.create_folders(layer.beneath.as_str())?;
-    let options = ExtractOptions { limits: *limits, n_threads: reporter.n_threads };
     let on = &|bytes| reporter.progress(bytes);
-    blob.read(|stream| match layer.layer_type.format {
-        Format::Tar => extract(stream, &into, &options, on),
+    let within = layer.path_in_archive();
+    let rules = Rules::new(budget, &within);
+    blob(chosen, budget).read(|stream| match layer.layer_type.format {
+        Format::Tar => extract_by(&rules, stream, &into, reporter.n_threads, on),
         Format::Raw => raw(layer, stream, &into, on),
     })
+}
+
+/// The blob of a layer.
+pub(super) fn blob<'a>(chosen: &'a ChosenLayer<'_>, budget: &'a Budget) -> Blob<'a> {
+    let layer = &chosen.layer;
+    let (descriptor, compression) = (layer.descriptor, layer.layer_type.compression);
+    Blob { blobs: chosen.blobs, descriptor, compression, diff_id: layer.diff_id, budget }
 }
 
 /// What the annotation of a raw layer says of its file.
@@ -69,7 +74,7 @@ fn raw(
     }
 }
 
-fn copy(
+pub(super) fn copy(
     from: &mut dyn BufRead,
     to: &mut impl Write,
     on: &dyn Fn(u64) -> ControlFlow<()>,

@@ -1,23 +1,23 @@
 //! Unpacks: layers into files, of which none is seen before all are verified.
 
 mod layer;
-mod place;
+mod preview;
 mod sources;
-mod staging;
 
+use std::io::Write as _;
 use std::path::Path;
 
 use fs_err as fs;
 use layer::extract_layer;
-pub use place::Existing;
-pub(crate) use place::merge;
+pub use preview::{Preview, PreviewFile, preview};
+use registry::content::Descriptor;
 pub use sources::{ChosenLayer, Selection, Sources};
-pub(crate) use staging::Staging;
 
-use crate::archive::Limits;
+use crate::archive::{Budget, Limits};
 use crate::error::{Error, Result};
 use crate::event::{Listener, side_by_side};
 use crate::kit::ModelKit;
+use crate::staging::{Existing, Staging};
 
 /// The name under which a Kitfile is unpacked.
 const KITFILE: &str = kitfile::FILE_NAMES[0];
@@ -27,7 +27,7 @@ const KITFILE: &str = kitfile::FILE_NAMES[0];
 pub struct UnpackOptions {
     /// What becomes of files that are there already.
     pub existing: Existing,
-    /// How much may come out of a layer.
+    /// How much may come out of all layers together.
     pub limits: Limits,
 }
 
@@ -45,43 +45,33 @@ pub struct Unpacked {
 /// Unpacks what is meant of a ModelKit into a folder, which is made where it is missing. Only the
 /// blobs that are meant are opened.
 ///
-/// Each layer is verified (size, digest, diffId) while it is extracted into a temporary folder
-/// within `into`; only when all of them are what they should be do files appear, by rename. Of a
-/// ModelKit that is refused nothing stays behind. Symbolic links that are in `into` are not
-/// followed.
+/// Each layer is verified (size, digest, diffId) and held to the path that it was announced with,
+/// while it is extracted into a folder of ours within `into`; only when all of them are what they
+/// should be do files appear, by rename: all of them or none, even when the process is killed and
+/// another one unpacks there. Symbolic links that are in `into` are not followed.
 pub fn unpack(
     sources: &Sources<'_>,
     into: &Path,
     options: &UnpackOptions,
     on: Listener<'_>,
 ) -> Result<Unpacked> {
-    let is_new = !into.exists();
-    fs::create_dir_all(into)?;
-    let unpacked = unpack_into(sources, into, options, on);
-    if unpacked.is_err() && is_new {
-        // Fails, as it should, if there is something in it by now.
-        let _ = fs::remove_dir(into);
-    }
-    unpacked
-}
-
-fn unpack_into(
-    sources: &Sources<'_>,
-    into: &Path,
-    options: &UnpackOptions,
-    on: Listener<'_>,
-) -> Result<Unpacked> {
+    let staging = Staging::beneath(into)?;
     let new_kitfile = match sources.has_kitfile() {
         true => new_kitfile(sources.kit(), into, options.existing)?,
         false => None,
     };
     let layers = sources.layers();
-    let staging = Staging::beneath(into)?;
-    let sizes: Vec<u64> = layers.iter().map(|chosen| chosen.layer.descriptor.size()).collect();
+    let blobs = || layers.iter().map(|chosen| chosen.layer.descriptor);
+    let mut budget = Budget::of(&options.limits, blobs());
+    if let Some(room) = staging.room() {
+        check_room(blobs(), room, into)?;
+        budget = budget.with_room(room);
+    }
+    let sizes: Vec<u64> = blobs().map(Descriptor::size).collect();
     let extracted = side_by_side(&sizes, on, |index, reporter| {
         let chosen = &layers[index];
         reporter.started(chosen.layer.section, &chosen.path, sizes[index]);
-        let extracted = extract_layer(chosen, &staging.folder(index)?, &options.limits, reporter)?;
+        let extracted = extract_layer(chosen, &staging.folder(index)?, &budget, reporter)?;
         reporter.done(chosen.layer.descriptor);
         Ok(extracted)
     })?;
@@ -91,14 +81,28 @@ fn unpack_into(
         unpacked.bytes += layer.bytes;
     }
     if let Some(text) = new_kitfile {
-        fs::write(staging.path(layers.len()).join(KITFILE), &text)?;
+        let mut file = staging.folder(layers.len())?.create_file(KITFILE, false)?;
+        file.write_all(text.as_bytes())?;
         unpacked.files += 1;
         unpacked.bytes += text.len() as u64;
     }
-    let skipped = staging.place(layers.len(), into, options.existing)?;
+    let skipped = staging.place(layers.len(), options.existing)?;
     unpacked.files -= skipped.n_files;
     unpacked.bytes -= skipped.bytes;
     Ok(unpacked)
+}
+
+/// What is known to be too much is told before anything is written.
+pub(crate) fn check_room<'a>(
+    layers: impl Iterator<Item = &'a Descriptor>,
+    free: u64,
+    into: &Path,
+) -> Result<()> {
+    let needed = layers.map(Descriptor::size).fold(0, u64::saturating_add);
+    match needed > free {
+        true => Err(Error::NoRoom { path: into.to_owned(), needed, free }),
+        false => Ok(()),
+    }
 }
 
 /// The Kitfile's text, unless it is there already.
@@ -110,7 +114,7 @@ fn new_kitfile(kit: &ModelKit, into: &Path, existing: Existing) -> Result<Option
         return Ok(None);
     }
     if is_file && existing == Existing::Keep {
-        return Err(Error::Exists { path });
+        return Err(Error::OtherKitfile { path });
     }
     Ok(Some(text))
 }

@@ -4,7 +4,7 @@ use kitfile::{ContextPath, Dataset, Section};
 use registry::{Blobs, Layout, Reference};
 
 use crate::error::{Error, Result};
-use crate::filter::{Filter, Part, any_concerns, any_matches, any_matches_kitfile};
+use crate::filter::{self, Filter, Part, any_concerns, any_matches, any_matches_kitfile};
 use crate::kit::{Layer, ModelKit};
 use crate::parents::{dataset_reference, in_layout, is_of_model, parents};
 use crate::source::Source;
@@ -100,8 +100,19 @@ impl<'a> Sources<'a> {
         chosen
     }
 
-    /// Says which datasets are meant, kept elsewhere, and not among the sources.
+    /// Says what of the ModelKits is not unpacked without anybody having asked for that, and what was
+    /// asked for and is not there.
     pub(super) fn left_out(&self) -> Vec<String> {
+        let parents = || self.parents.iter().map(|parent| &parent.kit);
+        let others = self.datasets.iter().map(|(_, source)| &source.kit);
+        let kits = std::iter::once(self.kit()).chain(parents()).chain(others);
+        let unknown = kits.flat_map(ModelKit::left_out);
+        let idle = filter::idle(&self.selection.filters, self.kit(), parents());
+        unknown.chain(idle).chain(self.elsewhere()).collect()
+    }
+
+    /// Says which datasets are meant, kept elsewhere, and not among the sources.
+    fn elsewhere(&self) -> Vec<String> {
         let say = |dataset: &Dataset| {
             let (path, remote) = (&dataset.path, &dataset.remote_path);
             format!("dataset `{path}` is kept at {remote} and is not unpacked")

@@ -28,14 +28,7 @@ impl Hostile {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::init(&folder.path().join("layout")).unwrap();
-        Self {
-            folder,
-            layout,
-            suffix: "tar",
-            path: "model",
-            diff_id: None,
-            limits: Limits::default(),
-        }
+        Self { folder, layout, suffix: "tar", path: ".", diff_id: None, limits: Limits::default() }
     }
 
     fn kit(&self, layers: &[Vec<u8>]) -> modelkit::Result<ModelKit> {
@@ -84,6 +77,48 @@ impl Hostile {
             .collect();
         assert_eq!(left, ["layout"]);
         chain(&error)
+    }
+
+    /// A ModelKit that names one blob as so many layers, each at a path of its own: of the archives
+    /// among them only that of `part1` has something there.
+    fn named(&self, blob: &[u8], n: usize) -> ModelKit {
+        let media_type = format!("application/vnd.kitops.modelkit.dataset.v1.{}", self.suffix);
+        let layer = self.layout.put(media_type.as_str(), blob).unwrap();
+        let dataset = json!({"path": "part1", "digest": layer.digest().to_string()});
+        // The paths are those of datasets in other ModelKits, so that each goes somewhere else.
+        let config = json!({"manifestVersion": "1.0.0", "package": {}, "datasets": [dataset]});
+        let put = |config: &serde_json::Value, layers: &[&Descriptor]| {
+            let config = self
+                .layout
+                .put("application/vnd.kitops.modelkit.config.v1+json", &content::encode(config))
+                .unwrap();
+            let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+            let bytes = content::encode(&manifest);
+            self.layout.put_manifest(MediaType::ImageManifest, &bytes).unwrap()
+        };
+        let one = put(&config, &[&layer]);
+        self.layout.tag(&one, &"localhost/one:v1".parse().unwrap()).unwrap();
+        let dataset = |index: usize| json!({"path": format!("at{index}"), "remotePath": format!("localhost/one@{}", one.digest())});
+        let datasets: Vec<_> = (0..n).map(dataset).collect();
+        let config = json!({"manifestVersion": "1.0.0", "package": {}, "datasets": datasets});
+        ModelKit::read(&self.layout, &put(&config, &[])).unwrap()
+    }
+
+    fn unpack_named(&self, blob: &[u8], n: usize) -> modelkit::Result<modelkit::Unpacked> {
+        let options = UnpackOptions { limits: self.limits, ..Default::default() };
+        let kit = self.named(blob, n);
+        let selection = modelkit::Selection { remote_datasets: true, ..selection(&["datasets"]) };
+        unpack(kit, &self.layout, selection, &self.folder.path().join("out"), &options)
+    }
+
+    fn refused_named(&self, blob: &[u8], n: usize) -> String {
+        let error = self.unpack_named(blob, n).expect_err("this must be refused");
+        assert!(!self.folder.path().join("out").exists());
+        chain(&error)
+    }
+
+    fn accepted_named(&self, blob: &[u8], n: usize) -> u64 {
+        self.unpack_named(blob, n).map_err(|error| chain(&error)).unwrap().files
     }
 
     fn unpack(&self, kit: &ModelKit) -> modelkit::Result<modelkit::Unpacked> {
@@ -384,9 +419,10 @@ fn a_file_that_is_there_twice_is_refused() {
     check(Tar::default().file("a", b"1").file("./a", b"2"), "the entry `a` is there twice");
     let text = Hostile::new().refused(&[Tar::default().file("a", b"1").file("a/b", b"2").end()]);
     assert!(text.ends_with("the entry `a` is there twice"), "{text}");
-    let text = Hostile::new()
-        .refused(&[Tar::default().file("a", b"1").end(), Tar::default().file("a", b"2").end()]);
-    assert!(text.ends_with("out/a already exists"), "{text}");
+    let twice =
+        [Tar::default().file("part1/a", b"1").end(), Tar::default().file("part1/a", b"2").end()];
+    let text = Hostile::new().refused(&twice);
+    assert!(text.ends_with("out/part1/a already exists"), "{text}");
 }
 
 #[test]
@@ -447,17 +483,119 @@ fn decompression_bombs_are_refused_cve_2024_12886() {
         let text =
             Hostile { suffix, limits, ..Hostile::new() }.refused(std::slice::from_ref(&blob));
         assert!(
-            text.contains("the layer is larger than allowed: its size in bytes is limited to"),
+            text.contains("more comes out than is allowed: the size of all layers together, in bytes, is limited to"),
             "{text}"
         );
         let members = vec![blob.clone(); 4].concat();
         assert!(
             Hostile { suffix, limits, ..Hostile::new() }
                 .refused(&[members])
-                .contains("larger than allowed")
+                .contains("more comes out than is allowed")
         );
         assert_eq!(Hostile { suffix, ..Hostile::new() }.accepted(&[blob]), ["bomb"]);
     }
+}
+
+/// What a layer may hold was announced: its path, and the folders that lead there.
+#[test]
+fn files_outside_of_the_path_of_their_layer_are_refused() {
+    let hook = ".git/hooks/pre-commit";
+    let good = || Tar::default().entry(b'5', b"a", b"").entry(b'5', b"a/code", b"");
+    let outside = |name: &str| {
+        format!("the entry `{name}` lies outside of `a/code`, which is all that the layer may hold")
+    };
+    for (archive, name) in [
+        (good().file("a/code/x", b"1").file(hook, b"#!/bin/sh"), hook),
+        (good().file(&format!("./{hook}"), b"#!/bin/sh"), hook),
+        (good().pax(b'x', &[("path", hook.as_bytes())]).file("a/code/x", b"1"), hook),
+        (good().entry(b'5', b".git/hooks/", b""), ".git/hooks"),
+        (good().file("a/code-v2/x", b"1"), "a/code-v2/x"),
+        (good().file("a/other", b"1"), "a/other"),
+        (good().entry(b'5', b"a/other/", b""), "a/other"),
+        (Tar::default().file("a", b"1"), "a"),
+    ] {
+        let hostile = Hostile { path: "a/code", ..Hostile::new() };
+        let text = hostile.refused(&[archive.end()]);
+        assert!(text.ends_with(&outside(name)), "{text}");
+        for suffix in ["tar+gzip", "tar+zstd"] {
+            let hostile = Hostile { path: "a/code", suffix, ..Hostile::new() };
+            let archive = good().file(hook, b"#!/bin/sh").end();
+            let blob = if suffix == "tar+gzip" { gzip(&archive) } else { zstd(&archive) };
+            assert!(hostile.refused(&[blob]).ends_with(&outside(hook)));
+        }
+    }
+    let hostile = Hostile { path: "a/code", ..Hostile::new() };
+    assert_eq!(hostile.accepted(&[good().file("a/code/x", b"1").end()]), ["a/code/x"]);
+    let hostile = Hostile { path: "a/code", ..Hostile::new() };
+    assert_eq!(hostile.accepted(&[Tar::default().file("a/code", b"1").end()]), ["a/code"]);
+}
+
+/// Git runs what lies there, whatever the ModelKit says of it.
+#[test]
+fn a_repository_that_is_there_gets_no_hooks() {
+    let archive = Tar::default().file(".git/hooks/pre-commit", b"#!/bin/sh").end();
+    let hostile = Hostile::new();
+    let kit = hostile.kit(std::slice::from_ref(&archive)).unwrap();
+    let out = hostile.folder.path().join("out");
+    fs::create_dir_all(out.join(".git/hooks")).unwrap();
+    let error = hostile.unpack(&kit).unwrap_err();
+    assert!(matches!(&error, modelkit::Error::Repository { path } if path.ends_with(".git")));
+    assert!(files(&tree(&out)).is_empty());
+    // A ModelKit may well be a whole repository.
+    assert_eq!(Hostile::new().accepted(&[archive]), [".git/hooks/pre-commit"]);
+}
+
+/// A preview tells every file, and refuses what unpacking would refuse.
+#[test]
+fn a_preview_hides_nothing() {
+    let preview = |path: &'static str, archive: Vec<u8>| {
+        let hostile = Hostile { path, ..Hostile::new() };
+        let kit = hostile.kit(&[archive]).unwrap();
+        let sources =
+            modelkit::Sources::local(kit, &hostile.layout, selection(&["model"])).unwrap();
+        let preview =
+            modelkit::preview(&sources, &UnpackOptions::default(), &crate::project::quiet);
+        preview.map(|preview| preview.layers).map_err(|error| chain(&error))
+    };
+    let archive = || Tar::default().file("code/x", b"12").file(".git/hooks/pre-commit", b"3").end();
+    let files = preview(".", archive()).unwrap().concat();
+    let paths: Vec<_> = files.iter().map(|file| (&*file.path, file.bytes)).collect();
+    assert_eq!(paths, [("code/x", 2), (".git/hooks/pre-commit", 1)]);
+    assert!(preview("code", archive()).unwrap_err().contains("lies outside of `code`"));
+}
+
+/// One blob that is named as many layers is as many files, of which all count.
+#[test]
+fn layers_are_bounded_together_however_often_a_blob_is_named() {
+    let archive = Tar::default().file("part1/zeros", &vec![0; 4 << 20]).end();
+    let limits = Limits { free_bytes: 10 << 20, ..Default::default() };
+    for (suffix, blob) in [("tar+gzip", gzip(&archive)), ("tar+zstd", zstd(&archive))] {
+        assert!(blob.len() < 16 << 10);
+        let hostile = Hostile { suffix, limits, ..Hostile::new() };
+        let text = hostile.refused_named(&blob, 3);
+        assert!(
+            text.contains("the size of all layers together, in bytes, is limited to"),
+            "{text}"
+        );
+        assert_eq!(Hostile { suffix, limits, ..Hostile::new() }.accepted_named(&blob, 2), 2);
+    }
+    // Nothing needs to be compressed for that.
+    let limits = Limits { free_bytes: 1 << 20, max_ratio: 2, ..Default::default() };
+    let text = Hostile { limits, ..Hostile::new() }.refused_named(&archive, 3);
+    assert!(text.contains("the size of all layers together, in bytes, is limited to"), "{text}");
+}
+
+/// A few bytes of an archive name thousands of folders, of which each takes a block of the disk.
+#[test]
+fn folders_on_the_way_to_a_file_count() {
+    let path = "d/".repeat(1500) + "x";
+    let archive = Tar::default().pax(b'x', &[("path", path.as_bytes())]).file("x", b"").end();
+    let limits = Limits { max_entries: 1000, ..Default::default() };
+    let text = Hostile { limits, ..Hostile::new() }.refused(std::slice::from_ref(&archive));
+    assert!(text.ends_with("the number of entries is limited to 1000"), "{text}");
+    let limits = Limits { free_bytes: 1 << 20, max_ratio: 1, ..Default::default() };
+    let text = Hostile { limits, ..Hostile::new() }.refused(&[archive]);
+    assert!(text.contains("the size of all layers together"), "{text}");
 }
 
 #[test]

@@ -262,3 +262,40 @@ fn nothing_that_is_there_already_is_replaced() {
     assert!(image::unpack(&project.layout, &image, &project.path("root")).is_err());
     assert_eq!(files(&tree(&project.path("root"))), ["b"]);
 }
+
+/// Whoever runs the image unpacks the layers over one another: the last one wins.
+#[test]
+fn a_layer_that_would_change_the_image_itself_is_refused() {
+    for (path, name, problem) in [
+        (".", "kit-rs", "the entry `kit-rs` has the name of a file of the image's own"),
+        (
+            ".",
+            "modelkit.json",
+            "the entry `modelkit.json` has the name of a file of the image's own",
+        ),
+        (".", ".wh.kit-rs", "the entry `.wh.kit-rs` would take a file of the image away"),
+        (
+            "model",
+            "model/.wh.w.bin",
+            "the entry `model/.wh.w.bin` would take a file of the image away",
+        ),
+    ] {
+        let project = Project::with(&[name, "model/w.bin"]);
+        let binary = project.path("binary");
+        fs::write(&binary, "the binary").unwrap();
+        let packed = project.pack(&format!("model:\n  path: {path}\n"));
+        let kit = project.kit(&packed);
+        let error = image::build(&kit, &project.layout, &options(&binary)).unwrap_err();
+        assert!(chain(&error).ends_with(problem), "{}", chain(&error));
+    }
+}
+
+#[test]
+fn a_modelkit_is_no_image() {
+    let (project, _) = project();
+    let packed = project.pack(TEXT);
+    let error = image::unpack(&project.layout, &packed.descriptor, &project.path("root"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.ends_with("is not an image: it is a ModelKit"), "{error}");
+    assert!(!project.path("root").exists());
+}

@@ -226,3 +226,16 @@ fn a_layer_that_says_no_path_is_refused() {
     let error = foreign(&project, "cncf", &[("weight.v1.raw", "other", "a")]).unwrap_err();
     assert!(chain(&error).ends_with("has no path"), "{}", chain(&error));
 }
+
+#[test]
+fn folders_that_single_files_cannot_hold_are_named() {
+    let project = Project::with(&["m/w.safetensors"]);
+    fs_err::create_dir_all(project.context().join("m/empty/deeper")).unwrap();
+    let options =
+        PackOptions { format: Format::Raw, family: Family::ModelPack, ..PackOptions::default() };
+    let packed = project.try_pack("model:\n  path: m\n", &options).unwrap();
+    assert_eq!(
+        packed.warnings,
+        ["a ModelPack of single files has no place for folders without files: m/empty/deeper"]
+    );
+}

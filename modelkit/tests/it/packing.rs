@@ -144,6 +144,83 @@ fn a_layer_path_that_is_or_crosses_a_link_is_an_error() {
     }
 }
 
+/// A snapshot in the cache of Hugging Face's hub: links to files that lie beside it.
+fn snapshot() -> Project {
+    let project = Project::with(&["blobs/abc", "blobs/def", "snapshots/1/README.md"]);
+    project.link("snapshots/1/model.safetensors", "../../blobs/abc");
+    fs::create_dir(project.context().join("snapshots/1/sub")).unwrap();
+    project.link("snapshots/1/sub/config.json", "../../../blobs/def");
+    project.link("snapshots/1/around", ".");
+    project.link("snapshots/1/broken", "nowhere");
+    fs::write(project.path("outside"), "secret").unwrap();
+    project.link("snapshots/1/passwd", "../../../outside");
+    project
+}
+
+#[test]
+fn links_are_followed_to_what_lies_below_a_named_folder() {
+    let project = snapshot();
+    let options = PackOptions { follow: Some(project.context()), ..Default::default() };
+    let plan = |path: &str| {
+        let text = kitfile(&format!("model:\n  path: {path}\n"));
+        let context = project.context().join("snapshots/1");
+        modelkit::pack(&text, &context, &project.layout, &options, &quiet)
+    };
+    let packed = plan(".").unwrap();
+    let out = project.unpack(&packed, &["model"]);
+    assert_eq!(crate::project::files(&out), ["README.md", "model.safetensors", "sub/config.json"]);
+    assert_eq!(out["model.safetensors"], b"blobs/abc");
+    let context = fs::canonicalize(project.context()).unwrap();
+    let left_out = |name: &str| {
+        let root = context.display();
+        format!("{name} is a symbolic link that does not end in {root} and is left out")
+    };
+    assert_eq!(packed.warnings, ["around", "broken", "passwd"].map(left_out));
+    let alone = plan("model.safetensors").unwrap();
+    assert_eq!(alone.layers[0].n_files, 1);
+    // A file instead of the link is the same ModelKit.
+    let copy = Project::with(&["model.safetensors"]);
+    copy.file("model.safetensors", b"blobs/abc");
+    assert_eq!(copy.pack("model:\n  path: model.safetensors\n").descriptor, alone.descriptor);
+    let error = plan("passwd").unwrap_err();
+    assert!(error.to_string().contains("leads through the symbolic link"), "{error}");
+}
+
+#[test]
+fn an_entry_without_any_file_is_an_error() {
+    let project = snapshot();
+    fs::create_dir(project.context().join("empty")).unwrap();
+    project.link("empty/link", "../blobs/abc");
+    fs::create_dir(project.context().join("void")).unwrap();
+    let error =
+        |text: &str| project.try_pack(text, &PackOptions::default()).unwrap_err().to_string();
+    assert_eq!(
+        error("model:\n  path: empty\n"),
+        "model.path: there are no files in `empty`, only what is no file: empty/link"
+    );
+    assert_eq!(error("code:\n  - path: void\n"), "code[0].path: there are no files in `void`");
+    // All that is there belongs to another entry.
+    let packed = project
+        .pack("code:\n  - path: blobs\ndatasets:\n  - path: blobs/abc\n  - path: blobs/def\n");
+    assert_eq!(packed.warnings, ["code[0]: there are no files in `blobs`"]);
+    // A Kitfile is no content.
+    let project = Project::with(&["Kitfile"]);
+    let error = project.try_pack("model:\n  path: .\n", &PackOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "model.path: there are no files in `.`");
+}
+
+#[test]
+fn what_a_command_of_ours_left_is_no_content() {
+    let project = Project::with(&["a", "d/b", ".kit-rs-staging-x/0/m", "d/.kit-rs-other"]);
+    let packed = project.pack("code:\n  - path: .\n");
+    assert_eq!(packed.layers[0].n_files, 2);
+    assert_eq!(packed.warnings.len(), 2);
+    // Files that are half placed cannot be told from others.
+    project.file(".kit-rs-staging-x/journal", b"{}");
+    let error = project.try_pack("code:\n  - path: .\n", &PackOptions::default()).unwrap_err();
+    assert!(matches!(&error, modelkit::Error::HalfPlaced { .. }), "{error}");
+}
+
 #[test]
 fn names_that_unpacking_refuses_are_not_packed() {
     for name in [r"a\b", "a\nb"] {

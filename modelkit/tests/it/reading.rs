@@ -194,3 +194,73 @@ fn what_is_no_modelkit_is_refused_with_the_reason() {
         assert!(text.contains(expected), "{text:?} does not contain {expected:?}");
     }
 }
+
+#[test]
+fn what_this_version_does_not_know_is_named_and_kept() {
+    let project = Project::new();
+    let code = "application/vnd.kitops.modelkit.code.v1.tar";
+    let known = layer(&project, code, Some("c"), &archive(&["c/x"]));
+    let agent = "application/vnd.kitops.modelkit.agent.v1.tar";
+    let unknown = layer(&project, agent, Some("agent"), &archive(&["agent/a"]));
+    let config = json!({
+        "manifestVersion": "1.0.0", "package": {"name": "n", "mood": "fine"},
+        "code": [{"path": "c", "digest": known.digest(), "diffId": known.digest(), "seed": 1}],
+        "agents": [{"path": "agent", "digest": unknown.digest()}],
+    });
+    let layers = json!({"layers": [known, unknown]});
+    let descriptor = manifest(&project, KITOPS, &config, layers);
+    let kit = ModelKit::read(&project.layout, &descriptor).unwrap();
+    let digest = kit.digest().clone();
+    let mut warnings = kit.left_out();
+    assert_eq!(
+        warnings.pop().unwrap(),
+        format!(
+            "{digest} has 1 layer that no entry of its Kitfile names: {} ({agent})",
+            unknown.digest()
+        )
+    );
+    let fields = warnings.pop().unwrap();
+    let (said, names) = fields.rsplit_once(": ").unwrap();
+    assert_eq!(
+        said,
+        format!("{digest} has 3 fields of its Kitfile that this version does not know")
+    );
+    let mut names: Vec<_> = names.split(", ").collect();
+    names.sort_unstable();
+    assert_eq!(names, ["agents", "code[0].seed", "package.mood"]);
+    assert_eq!(serde_json::from_slice::<Value>(kit.source()).unwrap(), config);
+    let out = project.path("out");
+    let (expected, options) = (kit.left_out(), UnpackOptions::default());
+    let unpacked =
+        project::unpack(kit, &project.layout, Selection::default(), &out, &options).unwrap();
+    assert_eq!(unpacked.warnings, expected);
+    assert_eq!(files(&tree(&out)), ["Kitfile", "c/x"]);
+}
+
+#[test]
+fn an_index_says_what_it_lists() {
+    let project = Project::with(&["a"]);
+    let member = project.pack("code:\n  - path: a\n").descriptor;
+    let entry = json!({
+        "mediaType": member.media_type(), "digest": member.digest(), "size": member.size(),
+        "annotations": {"ml.kitops.modelkit.original-tag": "int8"},
+        "modelMetadata": {"quant": "int8", "gpu": false},
+    });
+    let index = |artifact_type: &str| {
+        let index = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+            "artifactType": artifact_type, "manifests": [entry],
+        });
+        let bytes = content::encode(&index);
+        let index = project.layout.put_manifest(MediaType::ImageIndex, &bytes).unwrap();
+        ModelKit::read(&project.layout, &index).unwrap_err()
+    };
+    let error = index("application/vnd.kitops.modelkit.index.v1+json");
+    assert!(error.to_string().ends_with(" is an index of 1 ModelKits, not one itself"), "{error}");
+    let modelkit::Error::Index { members, .. } = error else { panic!("{error}") };
+    assert_eq!((&members[0].digest, members[0].tag.as_deref()), (member.digest(), Some("int8")));
+    let labels: Vec<_> = members[0].labels.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(labels, [("gpu", "false"), ("quant", "int8")]);
+    let error = index("application/vnd.example.other");
+    assert!(error.to_string().contains(" is an index of 1 manifests"), "{error}");
+}

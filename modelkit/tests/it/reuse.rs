@@ -56,7 +56,16 @@ fn layers_that_have_not_changed_are_not_read_again() {
 fn a_second_pack_leaves_the_layout_as_it_is() {
     let project = Project::with(&["m/w", "c/a"]);
     until_settled(&project, &with_index());
-    let before = content(&project);
+    // The blobs are known by their times, too, as soon as these are old enough.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let before = loop {
+        let before = content(&project);
+        until_settled(&project, &with_index());
+        if content(&project) == before {
+            break before;
+        }
+        assert!(Instant::now() < deadline, "the layout never comes to rest");
+    };
     for options in [with_index(), PackOptions::default()] {
         project.try_pack(TEXT, &options).unwrap();
         assert!(content(&project) == before);
@@ -87,6 +96,24 @@ fn a_layer_that_the_layout_lost_is_packed_again() {
     }
     fs::remove_file(&blob).unwrap();
     assert_eq!(reused(&project.try_pack(TEXT, &with_index()).unwrap()), [false, true]);
+}
+
+#[test]
+fn a_layer_that_was_damaged_in_the_layout_is_packed_anew() {
+    let project = Project::with(&["m/w", "c/a"]);
+    let settled = until_settled(&project, &with_index());
+    let blob = project.layout.blob_path(settled.layers[0].descriptor.digest()).unwrap();
+    let whole = fs::read(&blob).unwrap();
+    let mut damaged = whole.clone();
+    damaged[700] ^= 1;
+    fs::write(&blob, damaged).unwrap();
+    let packed = project.try_pack(TEXT, &with_index()).unwrap();
+    assert_eq!(reused(&packed), [false, true]);
+    assert_eq!(packed.descriptor, settled.descriptor);
+    assert_eq!(fs::read(&blob).unwrap(), whole);
+    // One that only got other times is the same.
+    fs::write(&blob, whole).unwrap();
+    assert_eq!(reused(&project.try_pack(TEXT, &with_index()).unwrap()), [true, true]);
 }
 
 #[test]

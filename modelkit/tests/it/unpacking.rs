@@ -102,7 +102,11 @@ fn the_same_kitfile_may_exist_and_another_may_not() {
         [UnpackOptions::default(), UnpackOptions { existing: Existing::Keep, ..Default::default() }]
     {
         let error = project.try_unpack(&packed, &[], &options).unwrap_err();
-        assert!(error.to_string().ends_with("Kitfile already exists"), "{error}");
+        let said = match options.existing {
+            Existing::Keep => "Kitfile is there, and says something else than the ModelKit's own",
+            _ => "Kitfile already exists",
+        };
+        assert!(error.to_string().ends_with(said), "{error}");
         assert_eq!(files(&tree(&project.path("out"))), ["Kitfile"]);
     }
     project
@@ -216,4 +220,78 @@ fn damage(project: &Project, blob: &Descriptor, change: impl FnOnce(&mut Vec<u8>
     let mut bytes = fs::read(&path).unwrap();
     change(&mut bytes);
     fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn several_folders_that_are_missing_come_at_once_and_go_with_a_failure() {
+    let project = Project::with(&["m/a"]);
+    let packed = project.pack("model:\n  path: m\n");
+    let sources =
+        || Sources::local(project.kit(&packed), &project.layout, Selection::default()).unwrap();
+    let into = project.path("x/y/z");
+    let options = UnpackOptions::default();
+    let blob = &packed.layers[0].descriptor;
+    damage(&project, blob, |bytes| bytes[600] ^= 1);
+    modelkit::unpack(&sources(), &into, &options, &crate::project::quiet).unwrap_err();
+    assert!(!project.path("x").exists());
+    damage(&project, blob, |bytes| bytes[600] ^= 1);
+    modelkit::unpack(&sources(), &into, &options, &crate::project::quiet).unwrap();
+    assert_eq!(files(&tree(&project.path("x"))), ["y/z/Kitfile", "y/z/m/a"]);
+    let left = |path: &str| fs::read_dir(project.path(path)).unwrap().count();
+    assert_eq!((left("x"), left("x/y")), (1, 1));
+}
+
+#[test]
+fn layers_that_have_no_room_are_told_before_anything_is_written() {
+    let project = Project::new();
+    let mut huge = Descriptor::new(
+        "application/vnd.kitops.modelkit.code.v1.tar".into(),
+        1 << 60,
+        registry::content::digest(b"huge"),
+    );
+    huge.set_annotations(None);
+    let config = serde_json::json!({
+        "manifestVersion": "1.0.0", "package": {},
+        "code": [{"path": "a", "digest": huge.digest()}],
+    });
+    let config = registry::content::encode(&config);
+    let config_type = "application/vnd.kitops.modelkit.config.v1+json";
+    let manifest = registry::content::encode(&serde_json::json!({
+        "schemaVersion": 2,
+        "config": registry::content::descriptor(config_type, &config),
+        "layers": [huge],
+    }));
+    let descriptor =
+        registry::content::descriptor(registry::content::MediaType::ImageManifest, &manifest);
+    let kit = modelkit::ModelKit::parse(descriptor, manifest, &config).unwrap();
+    let sources = Sources::local(kit, &project.layout, Selection::default()).unwrap();
+    let options = UnpackOptions::default();
+    let into = project.path("out");
+    let error = modelkit::unpack(&sources, &into, &options, &crate::project::quiet).unwrap_err();
+    assert!(matches!(error, modelkit::Error::NoRoom { .. }), "{error}");
+    assert!(!into.exists());
+}
+
+#[test]
+fn filters_that_mean_nothing_are_named() {
+    let project = Project::with(&["m", "d1", "d2"]);
+    let text = "model:\n  path: m\ndatasets:\n  - name: train\n    path: d1\n  - path: ./d2\n";
+    let packed = project.pack(text);
+    let options = UnpackOptions { existing: Existing::Replace, ..Default::default() };
+    for (filters, expected) in [
+        (
+            ["datasets:trian"].as_slice(),
+            vec!["filter `datasets:trian`: nothing is called `trian`; there is train, ./d2"],
+        ),
+        (
+            &["datasets:train,d2"],
+            vec!["filter `datasets:train,d2`: nothing is called `d2`; there is train, ./d2"],
+        ),
+        (&["docs", "model"], vec!["filter `docs`: there is no docs"]),
+        (&["!model:*.bin"], vec!["filter `!model:*.bin`: nothing is called `*.bin`; there is m"]),
+        (&["model,datasets:train", "kitfile", "!datasets:./d2"], vec![]),
+        (&[], vec![]),
+    ] {
+        assert_eq!(project.try_unpack(&packed, filters, &options).unwrap().warnings, expected);
+    }
 }

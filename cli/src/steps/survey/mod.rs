@@ -4,7 +4,9 @@ mod folder;
 #[cfg(feature = "full")]
 mod remote;
 
+#[cfg(feature = "full")]
 pub(crate) use folder::survey;
+pub(crate) use folder::{Surveyed, survey_following};
 #[cfg(feature = "full")]
 pub(crate) use remote::{head, survey_remote};
 

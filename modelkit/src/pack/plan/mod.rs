@@ -56,7 +56,9 @@ pub struct LayerPlan {
 ///
 /// The context is walked once, in the order of `kit pack`: the names of a folder sorted by their
 /// bytes, a folder before what is in it. Each layer begins with the folders that lead to its path.
-/// Symbolic links and special files are left out, with a warning.
+/// Symbolic links are left out, with a warning, unless they are followed; special files always. An
+/// entry for which there is not a single file is an error, unless what is there is ignored or
+/// belongs to other entries.
 ///
 /// Where the model comes from another ModelKit, that one must be in the layout: what it holds is
 /// not packed again.
@@ -86,21 +88,29 @@ pub(crate) fn plan_without(
     let others = remote.chain(elsewhere.iter().cloned()).filter(|path| !own.contains(path));
     let paths: Vec<_> = own.iter().cloned().chain(others).collect();
     let ignore = Ignore::read(context)?;
-    let walked = walk::walk(context, &paths, &ignore)?;
+    let walked = walk::walk(context, &paths, &ignore, options.follow.as_deref())?;
+    let is_empty = |files: &[Entry]| !files.iter().any(|file| file.content != Content::Folder);
+    let is_claimed = |path: &ContextPath| {
+        let others = paths.iter().zip(&walked.files).filter(|(other, _)| *other != path);
+        others.into_iter().any(|(other, files)| other.is_within(path) && !is_empty(files))
+    };
     let mut warnings = walked.warnings;
-    let mut layers = Vec::new();
-    for ((entry, path), (files, found)) in
-        items.into_iter().zip(walked.files.into_iter().zip(walked.found))
-    {
-        if !found {
-            warnings.push(missing(&entry, &path, context, &ignore)?);
-        }
-        let is_empty = !files.iter().any(|file| file.content != Content::Folder);
-        if found && is_empty {
+    for (index, (entry, path)) in items.iter().enumerate() {
+        if !walked.found[index] {
+            warnings.push(missing(entry, path, context, &ignore)?);
+        } else if is_empty(&walked.files[index]) {
+            if !walked.ignored[index] && !is_claimed(path) {
+                return Err(Error::EmptyEntry {
+                    kitfile_path: format!("{}.path", entry.place()),
+                    path: entry.path.to_owned(),
+                    passed: walked.passed[index].clone(),
+                });
+            }
             warnings.push(format!("{}: there are no files in `{}`", entry.place(), entry.path));
         }
-        layers.push((entry, path, files));
     }
+    let layers = items.into_iter().zip(walked.files);
+    let layers: Vec<_> = layers.map(|((entry, path), files)| (entry, path, files)).collect();
     check_family(kitfile, options)?;
     if options.family == Family::ModelPack && options.format == Format::Raw {
         let (kitfile, layers) = per_file::split(kitfile, layers, &mut warnings)?;

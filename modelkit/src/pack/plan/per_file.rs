@@ -3,6 +3,8 @@
 //!
 //! So `kit` and other readers find exactly one layer for each entry.
 
+use std::collections::HashSet;
+
 use kitfile::{Code, ContextPath, Dataset, Doc, Kitfile, Model, ModelPart, Prompt, Section};
 
 use super::LayerPlan;
@@ -40,6 +42,14 @@ pub(super) fn split(
     warnings: &mut Vec<String>,
 ) -> Result<(Kitfile, Vec<LayerPlan>)> {
     let mut split = Split { kitfile: emptied(kitfile), layers: Vec::new() };
+    let empty = empty_folders(&items);
+    if let [first, others @ ..] = empty.as_slice() {
+        let others =
+            if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        warnings.push(format!(
+            "a ModelPack of single files has no place for folders without files: {first}{others}"
+        ));
+    }
     for (entry, path, files) in items {
         let mut files: Vec<Entry> =
             files.into_iter().filter(|file| file.content != Content::Folder).collect();
@@ -55,6 +65,17 @@ pub(super) fn split(
         }
     }
     Ok((split.kitfile, split.layers))
+}
+
+/// The folders in which nothing is packed.
+fn empty_folders(items: &[Item<'_>]) -> Vec<String> {
+    let entries = || items.iter().flat_map(|(_, _, files)| files);
+    let around: HashSet<&str> = entries()
+        .flat_map(|entry| entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]))
+        .collect();
+    let is_empty =
+        |entry: &&Entry| entry.content == Content::Folder && !around.contains(entry.path.as_str());
+    entries().filter(is_empty).map(|entry| entry.path.clone()).collect()
 }
 
 /// The Kitfile without the entries that have layers.

@@ -1,0 +1,193 @@
+//! What is moved to where, done and undone.
+
+use std::path::Path;
+
+use super::held::Held;
+use super::journal::{Done, Journal};
+use super::merge::{check_kind, for_each};
+use super::mount::Mount;
+use super::{Existing, STAGING, sweep};
+use crate::archive::{Extracted, Folder};
+use crate::error::{Error, Result};
+
+/// All that is to be done in a target.
+pub(super) struct Moves {
+    moves: Vec<Move>,
+    /// Our folder in the target.
+    staging: Folder,
+    /// Those in file systems that are mounted within the target.
+    elsewhere: Vec<Held>,
+    /// What stays behind because something is there already.
+    pub(super) skipped: Extracted,
+    journal: Journal,
+}
+
+/// A file or a folder that gets its place.
+struct Move {
+    /// The folder of ours that it waits in.
+    from: Folder,
+    /// The folder of the target that it belongs in, as a path in the target.
+    to: String,
+    name: String,
+    /// Takes the place of a file.
+    replaces: bool,
+}
+
+/// Where the plan is: a folder of ours, its place in the target, and the file system of both.
+struct Place<'a> {
+    from: &'a Folder,
+    to: &'a Folder,
+    path: &'a str,
+    mount: Mount,
+}
+
+impl Moves {
+    /// Looks at everything first, so that what stands in the way of one file stops all of them.
+    pub(super) fn plan(
+        tree: &Folder,
+        target: &Folder,
+        staging: &Path,
+        existing: Existing,
+    ) -> Result<Self> {
+        let mut moves = Self {
+            moves: Vec::new(),
+            staging: Folder::open(staging)?,
+            elsewhere: Vec::new(),
+            skipped: Extracted::default(),
+            journal: Journal::default(),
+        };
+        let mount = Mount::of(target)?;
+        moves.add(&Place { from: tree, to: target, path: "", mount }, existing)?;
+        Ok(moves)
+    }
+
+    fn add(&mut self, place: &Place<'_>, existing: Existing) -> Result<()> {
+        for_each(place.from, |name, is_folder, source| {
+            let path = place.to.path().join(name);
+            let found = place.to.kind(name)?;
+            match found {
+                Some(found) => check_kind(&path, found, is_folder)?,
+                None => return self.note(place, name, false),
+            }
+            if is_folder {
+                // What lies in there is run by whoever works in the repository.
+                let is_repository = name.eq_ignore_ascii_case(".git");
+                if is_repository && existing != Existing::Replace {
+                    return Err(Error::Repository { path });
+                }
+                return self.add_beneath(place, name, existing);
+            }
+            match existing {
+                Existing::Refuse => Err(Error::Exists { path }),
+                Existing::Keep => {
+                    self.skipped.n_files += 1;
+                    self.skipped.bytes += fs_err::symlink_metadata(source)?.len();
+                    Ok(())
+                }
+                Existing::Replace => self.note(place, name, true),
+            }
+        })
+    }
+
+    /// Plans for a folder that is there; one of another file system gets a folder of ours, and a
+    /// copy of what belongs there.
+    fn add_beneath(&mut self, place: &Place<'_>, name: &str, existing: Existing) -> Result<()> {
+        let (from, to) = (place.from.folder(name)?, place.to.folder(name)?);
+        let path = join(place.path, name);
+        let mount = Mount::of(&to)?;
+        if mount == place.mount {
+            return self.add(&Place { from: &from, to: &to, path: &path, mount }, existing);
+        }
+        sweep(to.path())?;
+        let held = Held::make(to.path())?;
+        let copy = Folder::open(held.path())?.create_folders("0")?;
+        self.elsewhere.push(held);
+        copy_all(&from, &copy)?;
+        self.add(&Place { from: &copy, to: &to, path: &path, mount }, existing)
+    }
+
+    fn note(&mut self, place: &Place<'_>, name: &str, replaces: bool) -> Result<()> {
+        let (from, to) = (place.from.folder(".")?, place.path.to_owned());
+        self.moves.push(Move { from, to, name: name.to_owned(), replaces });
+        Ok(())
+    }
+
+    /// Does it all. After an error [`undo`](Self::undo) it.
+    pub(super) fn carry_out(&mut self, target: &Folder) -> Result<()> {
+        // One rename is done or not.
+        if self.moves.len() > 1 {
+            self.write_down(target)?;
+        }
+        for Move { from, to, name, replaces } in &self.moves {
+            let folder = target.folder(or_dot(to))?;
+            match replaces {
+                true => folder.take_as(from, name, name)?,
+                false => folder.take_new(from, name, name)?,
+            }
+        }
+        Ok(self.journal.end(self.staging.path())?)
+    }
+
+    /// Notes what will be done, and keeps what will be replaced.
+    fn write_down(&mut self, target: &Folder) -> Result<()> {
+        for (number, Move { from, to, name, replaces }) in self.moves.iter().enumerate() {
+            let mut kept = None;
+            if *replaces {
+                // It stays in its own file system, beside what replaces it.
+                let (beside, as_name) = (from.folder(".")?, format!("{STAGING}{number}"));
+                beside.keep(&target.folder(or_dot(to))?, name, &as_name)?;
+                kept = Some(as_name);
+            }
+            let identity = from.identity(name)?.ok_or_else(left)?;
+            let from = within(from.path(), target.path())?;
+            self.journal.moves.push(Done {
+                from,
+                to: to.clone(),
+                name: name.clone(),
+                identity,
+                kept,
+            });
+        }
+        let elsewhere = self.elsewhere.iter().map(Held::path);
+        self.journal.elsewhere =
+            elsewhere.map(|path| within(path, target.path())).collect::<Result<_>>()?;
+        Ok(self.journal.write(self.staging.path())?)
+    }
+
+    /// Takes back what was done.
+    pub(super) fn undo(&self, target: &Folder) -> Result<()> {
+        self.journal.undo(target)
+    }
+
+    /// Leaves everything as it is, for the next that comes here.
+    pub(super) fn stay(&mut self) {
+        self.elsewhere.iter_mut().for_each(Held::stay);
+    }
+}
+
+/// Copies what is in a folder of our own to another file system.
+fn copy_all(from: &Folder, to: &Folder) -> Result<()> {
+    for_each(from, |name, is_folder, _| match is_folder {
+        true => copy_all(&from.folder(name)?, &to.create_folders(name)?),
+        false => Ok(to.copy(from, name, name)?),
+    })
+}
+
+/// A path in the target, relative to it.
+fn within(path: &Path, target: &Path) -> Result<String> {
+    let relative = path.strip_prefix(target).ok().and_then(Path::to_str);
+    Ok(relative.map(str::to_owned).ok_or_else(left)?)
+}
+
+/// For what is no longer where it was put.
+fn left() -> std::io::Error {
+    std::io::Error::other("somebody else moves files in the folder")
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+pub(super) fn or_dot(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
