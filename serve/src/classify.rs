@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     Failed,
     /// A text is too long, and was asked not to be cut.
     TooLong,
+    /// Long texts were asked to be cut at the end that the model keeps.
+    OtherSide,
 }
 
 /// What one request wants to know.
@@ -49,7 +51,16 @@ pub(crate) struct Question {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overlong {
     Cut,
+    /// Cut at this side, or refused where the model cuts at the other.
+    CutAt(Side),
     Refuse,
+}
+
+/// The end of a text, as its reader goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Beginning,
+    End,
 }
 
 /// The logits of all texts of one request, all from one model.
@@ -83,6 +94,10 @@ pub(crate) async fn classify(
     let choice = shared.traffic.load().choose(request_id.as_bytes());
     if choice.model.predictor.labels().is_empty() {
         return Err(Refusal::NoModel);
+    }
+    let side = if choice.model.predictor.cuts_beginning() { Side::Beginning } else { Side::End };
+    if matches!(overlong, Overlong::CutAt(asked) if asked != side) {
+        return Err(Refusal::OtherSide);
     }
     shared.queue.admits(deadline).map_err(|shed| busy(shared, &shed))?;
     let started = Instant::now();

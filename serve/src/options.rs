@@ -11,6 +11,9 @@ use tokio::sync::Semaphore;
 pub struct ServeOptions {
     /// What the Open Inference Protocol calls the model.
     pub model_name: String,
+    /// Origins whose pages may ask (`https://app.example`), or `*` for all; by default none but the
+    /// server's own.
+    pub cors_origins: Vec<String>,
     /// Tokens that may wait; a request beyond them is refused with 429.
     pub max_queue_tokens: usize,
     /// How long a request may have to wait by what the server has learnt of its speed; beyond it
@@ -72,6 +75,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             model_name: "model".to_owned(),
+            cors_origins: Vec::new(),
             max_queue_tokens: 16_384,
             max_queue_wait: Duration::from_secs(1),
             max_batch_tokens: 1024,

@@ -28,6 +28,16 @@ pub trait Predictor: Send + Sync + 'static {
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
         Vec::new()
     }
+
+    /// Tokens of the longest text that is not cut, where that is known.
+    fn max_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether of a longer text the beginning is cut off, and not the end.
+    fn cuts_beginning(&self) -> bool {
+        false
+    }
 }
 
 /// One text after [`Predictor::prepare`].
@@ -37,7 +47,7 @@ pub struct Prepared<I> {
     pub input: I,
     /// What the text costs, in tokens; the queue is counted in them.
     pub n_tokens: usize,
-    /// Whether the end of the text was cut off.
+    /// Whether a part of the text was cut off.
     pub truncated: bool,
 }
 
@@ -54,6 +64,8 @@ pub(crate) trait AnyPredictor: Send + Sync {
     fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError>;
     fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError>;
     fn golden(&self) -> Vec<(String, Vec<f32>)>;
+    fn max_tokens(&self) -> Option<usize>;
+    fn cuts_beginning(&self) -> bool;
 }
 
 impl<P: Predictor> AnyPredictor for P {
@@ -79,6 +91,14 @@ impl<P: Predictor> AnyPredictor for P {
 
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
         Predictor::golden(self)
+    }
+
+    fn max_tokens(&self) -> Option<usize> {
+        Predictor::max_tokens(self)
+    }
+
+    fn cuts_beginning(&self) -> bool {
+        Predictor::cuts_beginning(self)
     }
 }
 

@@ -20,9 +20,15 @@ pub(crate) fn top(logits: &[f32]) -> Top {
 
 /// Softmax; for a single logit its sigmoid, as `transformers` does.
 pub(crate) fn scores(logits: &[f32]) -> Vec<f32> {
-    if let [logit] = logits {
-        return vec![1.0 / (1.0 + (-logit).exp())];
-    }
+    if logits.len() == 1 { sigmoid(logits) } else { softmax(logits) }
+}
+
+/// Each logit for itself.
+pub(crate) fn sigmoid(logits: &[f32]) -> Vec<f32> {
+    logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+}
+
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     // The greatest logit is subtracted, not the one of greatest magnitude: no exponential is above
     // 1.
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use kit_trainer::{Classifier, Columns, Dataset, DeviceKind, Event, TrainConfig};
+use kit_trainer::{Classifier, Dataset, DeviceKind, Event, ReadOptions, TrainConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-distilbert");
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ]}"#,
     )?;
 
-    let dataset = Dataset::read(&file, &Columns::default())?;
+    let dataset = Dataset::read(&file, &ReadOptions::default())?;
     let start =
         Classifier::load(&checkpoint, DeviceKind::Flex)?.with_labels(dataset.labels.clone(), 42);
     let split = dataset.aligned_to(start.labels())?.split(0.25, 42)?;

@@ -11,7 +11,7 @@ use checkpoint::{Checkpoint, Config, Tokenizer, TokenizerFiles};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
-use crate::dataset::are_numbers;
+use crate::dataset::labels::{are_bare, are_of};
 use crate::device::DeviceKind;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
 use crate::error::{Error, Result};
@@ -87,23 +87,24 @@ impl Classifier {
         moved.map_err(unwritten)
     }
 
-    /// A classifier for these labels.
-    /// Where they are those that it has, in whatever order, it stays as it is, with its own order;
-    /// as many labels of which one side's are bare numbers (`LABEL_0`) are taken for the same, and
-    /// the other side's names count. Otherwise a new head is drawn from the seed.
+    /// A classifier for these labels, which are a dataset's.
+    /// Where each is one of its own, it stays as it is, with its own order and those that are not
+    /// among them; numbers from 0 and names are the same where they are as many, and the names
+    /// count. Otherwise a new head is drawn from the seed.
     /// [`Dataset::aligned_to`](crate::Dataset::aligned_to) numbers examples as the classifier does.
     #[must_use]
     pub fn with_labels(mut self, labels: Vec<String>, seed: u64) -> Self {
-        let has_head =
-            self.network.classifier.is_some() && labels.len() == self.config.labels.len();
-        let are_bare = are_numbers(&labels);
+        let known = &self.config.labels;
+        let has_head = self.network.classifier.is_some();
         if labels.is_empty() {
             self.network.classifier = None;
-        } else if has_head
-            && (are_bare || labels.iter().all(|label| self.config.labels.contains(label)))
-        {
+        } else if has_head && are_of(known, &labels) {
             return self;
-        } else if !has_head || !are_numbers(&self.config.labels) {
+        } else if !(has_head
+            && are_bare(known)
+            && !are_bare(&labels)
+            && labels.len() == known.len())
+        {
             self.draw_head(labels.len(), seed);
         }
         self.config.labels = labels;
@@ -116,6 +117,12 @@ impl Classifier {
         &self.config.labels
     }
 
+    /// Tokens of the longest text that is not cut, special ones included.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.tokenizer.max_tokens()
+    }
+
     /// The number of weights.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
@@ -126,7 +133,7 @@ impl Classifier {
     /// Token ids: one row a text, special tokens included, cut to the longest that the network
     /// takes.
     pub fn tokenize<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
-        Ok(self.tokenizer.encode_all(texts)?)
+        Ok(self.tokenizer.encode_all(texts)?.into_iter().map(|encoded| encoded.ids).collect())
     }
 
     /// Logits: one row a text, in the order of the labels.
@@ -142,7 +149,7 @@ impl Classifier {
         on: Listener<'_, usize>,
     ) -> Result<Vec<Vec<f32>>> {
         self.check_head()?;
-        let rows = self.tokenizer.encode_all(texts)?;
+        let rows = self.tokenize(texts)?;
         let device = self.kind.device();
         let mut n_done = 0;
         let logits = in_batches(&rows, |rows| {

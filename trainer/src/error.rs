@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use checkpoint::Few;
+use checkpoint::{Clipped, Few};
 
 use crate::dataset::RowProblem;
 
@@ -56,6 +56,16 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The dataset has no column, or key, of a name.
+    #[error("the dataset {} has no column {name:?}, only {}", path.display(), Names(found))]
+    DatasetColumn {
+        /// The file.
+        path: PathBuf,
+        /// What it should have.
+        name: String,
+        /// What it has.
+        found: Vec<String>,
+    },
     /// The dataset has rows that cannot be used.
     #[error("the dataset {} has rows that cannot be used: {}{}", path.display(), Few(problems), Lines(problems))]
     DatasetRows {
@@ -65,7 +75,7 @@ pub enum Error {
         problems: Vec<RowProblem>,
     },
     /// The examples' labels are not the classifier's.
-    #[error("the dataset's label {label:?} is none of the classifier's: {}", known.join(", "))]
+    #[error("the dataset's label {label:?} is none of the classifier's: {}", Names(known))]
     UnknownLabel {
         /// The label that the classifier does not have.
         label: String,
@@ -90,7 +100,7 @@ pub enum Error {
     #[error("the checkpoint has no labels yet: give it some before it classifies")]
     NoLabels,
     /// With a single label every text is right.
-    #[error("there is only one label, {label:?}: nothing can be learned")]
+    #[error("there is only one label, {label:?}: there is nothing to tell apart")]
     OneLabel {
         /// The label.
         label: String,
@@ -154,14 +164,29 @@ pub enum Error {
     Cancelled,
 }
 
-/// Names the lines of those problems that [`Few`] leaves out.
+/// The first of some names of the data, and of each no more than an error has room for.
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = Few::<String>::SHOWN;
+        for (n, name) in self.0.iter().take(SHOWN).enumerate() {
+            let separator = if n == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", Clipped(name))?;
+        }
+        if self.0.len() > SHOWN { write!(f, ", …") } else { Ok(()) }
+    }
+}
+
+/// Names the first lines of those problems that [`Few`] leaves out.
 struct Lines<'a>(&'a [RowProblem]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.0.iter().skip(Few::<RowProblem>::SHOWN).enumerate() {
+        const SHOWN: usize = Few::<RowProblem>::SHOWN;
+        for (n, problem) in self.0.iter().skip(SHOWN).take(SHOWN).enumerate() {
             write!(f, "{}{}", if n == 0 { ", in lines " } else { ", " }, problem.line)?;
         }
-        Ok(())
+        if self.0.len() > 2 * SHOWN { write!(f, ", …") } else { Ok(()) }
     }
 }

@@ -114,8 +114,10 @@ pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<
     if examples.is_empty() {
         return Err(Error::NoExamples);
     }
-    if labels.is_empty() {
-        return Err(Error::NoLabels);
+    match labels {
+        [] => return Err(Error::NoLabels),
+        [label] => return Err(Error::OneLabel { label: label.clone() }),
+        _ => (),
     }
     match examples.iter().find(|example| example.label >= labels.len()) {
         Some(example) => Err(Error::UnknownLabel {

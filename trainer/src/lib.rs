@@ -15,9 +15,9 @@ mod weights;
 
 pub use checkpoint::TensorProblem;
 pub use classifier::{Classifier, is_replaceable};
-pub use dataset::{Columns, Dataset, Example, RowProblem, Split};
+pub use dataset::{Columns, Dataset, Example, ReadOptions, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
 pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
-pub use report::{DataSummary, EpochReport, Measured, Report};
+pub use report::{About, DataSummary, EpochReport, Measured, Report};
 pub use train::{ClassWeights, Event, Keep, Listener, TrainConfig, train};

@@ -3,13 +3,15 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use fs_err as fs;
+use serde::Serialize;
 use serde_json::json;
-use trainer::{Classifier, Columns, Dataset, DeviceKind};
+use trainer::{Classifier, Dataset, DeviceKind, Evaluation};
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::steps::dataset::{DatasetArgs, tell_labels};
 use crate::steps::model;
 use crate::steps::project::parent;
 use crate::ui::Ui;
@@ -22,12 +24,6 @@ pub(crate) struct Args {
     model: String,
     /// JSON, JSON lines, CSV or TSV, as `train` takes it
     dataset: PathBuf,
-    /// Column, or key, of the text
-    #[arg(long, default_value = "text", value_name = "NAME")]
-    text_column: String,
-    /// Column, or key, of the label
-    #[arg(long, default_value = "label", value_name = "NAME")]
-    label_column: String,
     /// What computes: flex, ndarray, and in builds with these features cuda and wgpu
     #[arg(long, default_value = "flex")]
     device: DeviceKind,
@@ -38,7 +34,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
     #[command(flatten)]
+    reading: DatasetArgs,
+    #[command(flatten)]
     network: Network,
+}
+
+/// As JSON.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    /// Rows of the dataset that were left out.
+    n_skipped: usize,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
@@ -51,21 +58,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
     }
     let source = model::open(&args.model, &args.network, ui)?;
-    let classifier = Classifier::load(&source.dir, args.device)
-        .with_context(|| format!("cannot load the model in {}", source.dir.display()))?;
-    let columns = Columns { text: args.text_column, label: args.label_column };
-    let dataset = Dataset::read(&args.dataset, &columns)?;
-    if dataset.labels.len() <= classifier.labels().len()
-        && dataset.labels[..] != classifier.labels()[..dataset.labels.len()]
-        && dataset.labels.first().is_some_and(|label| label == "LABEL_0")
-    {
-        let meant =
-            classifier.labels().iter().enumerate().map(|(n, label)| format!("{n} = {label}"));
-        ui.note(format_args!(
-            "the dataset's labels are numbers: {}",
-            meant.collect::<Vec<_>>().join(", ")
-        ));
-    }
+    let classifier =
+        Classifier::load(&source.dir, args.device).map_err(|error| source.unusable(error))?;
+    let dataset = args.reading.read(&args.dataset, ui)?;
+    tell_labels(&dataset, classifier.labels(), ui)?;
+    let n_skipped = dataset.skipped.len();
     let dataset = dataset.aligned_to(classifier.labels())?;
     let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
     let (evaluation, logits) = trainer::evaluate(&classifier, &dataset.examples, &|n_done| {
@@ -80,7 +77,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let n = dataset.examples.len();
     ui.answer(
         format_args!("accuracy {accuracy:.4}  macro F1 {f1:.4}  on {n} examples"),
-        &evaluation,
+        &Answer { evaluation, n_skipped },
     )?;
     if let Some(least) = args.min_accuracy {
         ensure!(accuracy >= least, "accuracy {accuracy:.4} is below the {least} asked for");

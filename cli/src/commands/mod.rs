@@ -54,7 +54,7 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     Import(import::Args),
     #[cfg(feature = "full")]
-    Train(train::Args),
+    Train(Box<train::Args>),
     #[cfg(feature = "full")]
     Evaluate(evaluate::Args),
     #[cfg(feature = "serve")]
@@ -94,7 +94,7 @@ impl Command {
             #[cfg(feature = "full")]
             Self::Import(args) => import::run(args, ui),
             #[cfg(feature = "full")]
-            Self::Train(args) => train::run(args, ui),
+            Self::Train(args) => train::run(*args, ui),
             #[cfg(feature = "full")]
             Self::Evaluate(args) => evaluate::run(args, ui),
             #[cfg(feature = "serve")]

@@ -2,6 +2,8 @@
 //! without touching another.
 
 pub(crate) mod bars;
+#[cfg(feature = "full")]
+pub(crate) mod dataset;
 pub(crate) mod found;
 #[cfg(feature = "full")]
 pub(crate) mod front_matter;

@@ -49,8 +49,36 @@ pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Mod
     let reference: Reference = name.parse().map_err(|error| {
         asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}"))
     })?;
+    let is_of_a_hub = reference.is_local() && name.split('/').count() == 2 && !name.contains(':');
+    let elsewhere = match is_of_a_hub {
+        true => format!(", and kit-rs import {name} brings one from the hub"),
+        false => String::new(),
+    };
     from_modelkit(&reference.or_latest(), network, ui)
-        .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
+        .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones{elsewhere}"))
+}
+
+impl ModelFolder {
+    /// Says why the model cannot be used, in the words of whoever named it: what was unpacked lies
+    /// where nobody looks.
+    pub(crate) fn unusable(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let error = error.into();
+        let Some(reference) = &self.reference else {
+            return error.context(format!("cannot load the model in {}", self.dir.display()));
+        };
+        let dir = self.dir.display().to_string();
+        let causes = error
+            .chain()
+            .map(|cause| cause.to_string().replace(&format!("{dir}/"), "").replace(&dir, reference))
+            .collect::<Vec<_>>();
+        let inner = causes.into_iter().rev().fold(None, |below: Option<anyhow::Error>, cause| {
+            Some(match below {
+                Some(below) => below.context(cause),
+                None => anyhow::Error::msg(cause),
+            })
+        });
+        inner.unwrap_or(error).context(format!("cannot load the model of {reference}"))
+    }
 }
 
 /// What the Kitfile of a folder calls its package, if there is one that can be read.
@@ -73,7 +101,7 @@ fn from_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
         Err(error) => return Err(error.into()),
     };
     Ok(ModelFolder {
-        dir: model_folder(dir, kitfile.as_ref())?,
+        dir: model_folder(dir, kitfile.as_ref(), &dir.display().to_string())?,
         digest: manifest.as_deref().map(|bytes| registry::content::digest(bytes).to_string()),
         reference: None,
         kitfile: kitfile.map(|kitfile| serde_json::from_str(&kitfile.to_json())).transpose()?,
@@ -102,7 +130,7 @@ pub(crate) fn unpacked(
     modelkit::unpack(&sources, folder.path(), &UnpackOptions::default(), &|_| flow())?;
     let kit = sources.kit();
     Ok(ModelFolder {
-        dir: model_folder(folder.path(), Some(kit.kitfile()))?,
+        dir: model_folder(folder.path(), Some(kit.kitfile()), &reference.to_string())?,
         digest: Some(kit.digest().to_string()),
         reference: Some(reference.to_string()),
         kitfile: Some(serde_json::from_str(&kit.kitfile().to_json())?),
@@ -112,8 +140,8 @@ pub(crate) fn unpacked(
 }
 
 /// The folder of the model's files: the Kitfile's model path, or the folder that holds it when it
-/// names a single file.
-fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBuf> {
+/// names a single file. `shown`: what the user calls the root.
+fn model_folder(root: &Path, kitfile: Option<&Kitfile>, shown: &str) -> anyhow::Result<PathBuf> {
     let path = kitfile
         .and_then(|kitfile| kitfile.model.as_ref())
         .and_then(|model| model.path.parse().ok());
@@ -126,8 +154,7 @@ fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBu
     let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
     found.with_context(|| {
         format!(
-            "there is no model in {}: neither it nor its Kitfile's model path holds a config.json",
-            root.display()
+            "there is no model in {shown}: neither it nor its Kitfile's model path holds a config.json"
         )
     })
 }

@@ -103,6 +103,14 @@ impl Predictor for Engine {
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
         self.golden.clone()
     }
+
+    fn max_tokens(&self) -> Option<usize> {
+        Some(self.tokenizer.max_tokens())
+    }
+
+    fn cuts_beginning(&self) -> bool {
+        self.tokenizer.keeps_end()
+    }
 }
 
 impl std::fmt::Debug for Engine {

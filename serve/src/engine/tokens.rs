@@ -7,10 +7,10 @@ use crate::predictor::{BoxError, Prepared};
 /// Bytes of text per possible token that are looked at first; long texts are mostly cut off unseen.
 const BYTES_PER_TOKEN: usize = 16;
 
-/// Tokenises one text. Only so much of it is looked at as fills the model's length: a prefix that
-/// ends at whitespace has the same tokens as the whole text has there.
+/// Tokenises one text. Where the tokenizer takes what stands between blanks for itself, only so
+/// much of it is looked at as fills the model's length.
 pub(super) fn prepare(tokenizer: &Tokenizer, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
-    let mut n_bytes = match tokenizer.keeps_end() {
+    let mut n_bytes = match tokenizer.keeps_end() || !tokenizer.splits_at_blanks() {
         true => text.len(),
         false => tokenizer.max_tokens() * BYTES_PER_TOKEN,
     };
@@ -37,7 +37,59 @@ fn prefix(text: &str, n_bytes: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use checkpoint::{Checkpoint, TokenizerFiles};
+    use serde_json::json;
+
     use super::*;
+
+    /// A tiny checkpoint's tokenizer with another part; its ids of a text in one piece.
+    fn check(part: &str, value: serde_json::Value, splits: bool) {
+        let tiny =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/testdata/tiny-distilbert");
+        let config = Checkpoint::open(&tiny).expect("a checkpoint").config;
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(tiny.join("tokenizer.json")).expect("readable"))
+                .expect("JSON");
+        if !part.is_empty() {
+            document[part] = value;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("tokenizer.json"), document.to_string())
+            .expect("written");
+        let files = TokenizerFiles::read(folder.path(), &config).expect("readable");
+        let tokenizer = files.tokenizer(&config.network).expect("usable");
+        assert_eq!(tokenizer.splits_at_blanks(), splits, "{part}");
+        for between in [
+            " ", "\t", "\n", "\r\n", "\u{c}", "\u{a0}", "\u{3000}", "\u{2028}", "\u{0} ",
+            " \u{301}", "",
+        ] {
+            // Longer than what is looked at first, in words that are longer than a token's bytes.
+            let text = format!("film{between}plot{between}wonderfulwonderful{between}").repeat(200);
+            let whole = tokenizer.encode(&text).expect("tokenized");
+            let Prepared { input, truncated, .. } = prepare(&tokenizer, &text).expect("tokenized");
+            assert_eq!((input, truncated), (whole.ids, whole.is_cut), "{part} {between:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_after_tokenizing_whatever_the_tokenizer_does_with_blanks() {
+        check("", json!(null), true);
+        let dropped = json!({"type": "Replace", "pattern": {"String": " "}, "content": ""});
+        check(
+            "normalizer",
+            json!({"type": "Sequence", "normalizers": [{"type": "Lowercase"}, dropped]}),
+            false,
+        );
+        check(
+            "normalizer",
+            json!({"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": ""}),
+            false,
+        );
+        check("pre_tokenizer", json!({"type": "Punctuation", "behavior": "Isolated"}), false);
+        check("pre_tokenizer", json!(null), false);
+    }
 
     #[test]
     fn a_prefix_ends_at_whitespace_or_with_the_text() {

@@ -20,6 +20,8 @@ use super::request_id::RequestId;
 use super::tensors::{self, Infer};
 use crate::classify::{Classified, Overlong, Question, classify};
 use crate::lifecycle::Lifecycle;
+use crate::queue::Computed;
+use crate::scores::scores;
 use crate::shared::Shared;
 
 type Answer = Result<Response, Response>;
@@ -149,18 +151,55 @@ pub(crate) async fn predict_v1(
         let deadline = deadline(request.headers(), &shared)
             .map_err(|problem| error(StatusCode::BAD_REQUEST, problem))?;
         let body = read(&shared, request).await?;
-        let texts = instances(&body, shared.options.max_texts)
-            .map_err(|message| error(StatusCode::BAD_REQUEST, &message))?;
+        let bad = |message: String| error(StatusCode::BAD_REQUEST, &message);
+        let texts = instances(&body, shared.options.max_texts).map_err(bad)?;
+        let with_all = returns_probabilities(&body).map_err(bad)?;
         let classified = ask(&shared, &id, texts, deadline).await?;
-        let one = |(label, best): (&str, crate::scores::Top)| {
-            format!("{{\"label\":{},\"score\":{}}}", Quoted(label), float(f64::from(best.score)))
+        let labels = classified.model.predictor.labels();
+        let one = |((label, best), row): ((&str, crate::scores::Top), &Computed)| {
+            let all = if with_all { probabilities(labels, &row.logits) } else { String::new() };
+            let (label, score) = (Quoted(label), float(f64::from(best.score)));
+            format!("{{\"label\":{label},\"score\":{score}{all}}}")
         };
-        let predictions = classified.best().map(one).collect::<Vec<_>>().join(",");
+        let predictions: Vec<String> = classified.best().zip(&classified.rows).map(one).collect();
+        let predictions = predictions.join(",");
         Answer::Ok(
             classified.onto(json(StatusCode::OK, format!("{{\"predictions\":[{predictions}]}}"))),
         )
     };
     answer.await.unwrap_or_else(|refusal| refusal)
+}
+
+/// Whether the scores of all labels are asked for: by `return_probabilities`, which KServe's own
+/// runtime takes as an argument, in the body or among its parameters.
+fn returns_probabilities(body: &Json) -> Result<bool, String> {
+    const NAME: &str = "return_probabilities";
+    if let Some(unknown) = body.unknown(&["instances", "parameters", NAME]) {
+        return Err(format!("{unknown:?} is unknown"));
+    }
+    let parameters = body.field("parameters").filter(|parameters| **parameters != Json::Null);
+    if let Some(parameters) = parameters {
+        match parameters {
+            Json::Object(_) => (),
+            _ => return Err("\"parameters\" is not an object".to_owned()),
+        }
+        if let Some(unknown) = parameters.unknown(&[NAME]) {
+            return Err(format!("the parameter {unknown:?} is unknown"));
+        }
+    }
+    match body.field(NAME).or_else(|| parameters?.field(NAME)) {
+        None | Some(Json::Null) => Ok(false),
+        Some(Json::Bool(asked)) => Ok(*asked),
+        Some(_) => Err(format!("{NAME:?} is neither true nor false")),
+    }
+}
+
+/// The score of each label, by its name.
+fn probabilities(labels: &[String], logits: &[f32]) -> String {
+    let one =
+        |(label, score): (&String, f32)| format!("{}:{}", Quoted(label), float(f64::from(score)));
+    let all: Vec<String> = labels.iter().zip(scores(logits)).map(one).collect();
+    format!(",\"probabilities\":{{{}}}", all.join(","))
 }
 
 /// A model is only asked about, and its verb only done.
@@ -182,7 +221,10 @@ fn instances(body: &Json, max_texts: usize) -> Result<Vec<String>, String> {
     let text = |(n, instance): (usize, &Json)| match instance {
         Json::String(text) => Ok(text.clone()),
         object => match object.field("text") {
-            Some(Json::String(text)) => Ok(text.clone()),
+            Some(Json::String(text)) => match object.unknown(&["text"]) {
+                Some(unknown) => Err(format!("instance {n} has {unknown:?}, which is unknown")),
+                None => Ok(text.clone()),
+            },
             _ => Err(format!("instance {n} is neither a text nor an object with a \"text\"")),
         },
     };

@@ -86,7 +86,7 @@ fn tell(shared: &Shared, exchange: &Exchange) {
     let usage = usage.unwrap_or_default();
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     // Probes come every second; they are only shown to whoever wants to see everything.
-    if matches!(route.as_str(), "/livez" | "/startupz" | "/readyz" | "/metrics") {
+    if matches!(route.as_str(), "/livez" | "/startupz" | "/readyz" | "/health" | "/metrics") {
         tracing::trace!(method, route, status, duration_ms = millis(*duration), "answered");
     } else {
         tracing::info!(

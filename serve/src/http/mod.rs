@@ -1,6 +1,7 @@
 //! The routes. HTTP only parses, checks and tokenises; the compute thread does the rest.
 
 mod body;
+mod cors;
 mod json;
 mod kserve;
 mod middleware;
@@ -27,12 +28,14 @@ use self::request_id::RequestIds;
 use crate::shared::Shared;
 
 /// Paths that stand as they are in the table below.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 19] = [
     "/",
     "/livez",
     "/startupz",
     "/readyz",
     "/metrics",
+    "/health",
+    "/info",
     "/v1/provenance",
     "/v1/models",
     "/v2",
@@ -58,6 +61,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/startupz", only("GET", get(probes::startupz)))
         .route("/readyz", only("GET", get(probes::readyz)))
         .route("/metrics", only("GET", get(probes::metrics)))
+        .route("/health", only("GET", get(tei::health)))
+        .route("/info", only("GET", get(tei::info)))
         .route("/v1/provenance", only("GET", get(probes::provenance)))
         .route("/v1/models", only("GET", get(kserve::models_v1)))
         .route(
@@ -83,6 +88,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ui/ui.js", only("GET", get(pages::ui_script)))
         .route("/ui/page.css", only("GET", get(pages::style)))
         .fallback(elsewhere)
+        .layer(from_fn_with_state(Arc::clone(shared), cors::cors))
         .layer(from_fn_with_state(around, middleware::around))
         .with_state(Arc::clone(shared))
 }

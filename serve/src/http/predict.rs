@@ -42,6 +42,10 @@ pub(crate) async fn predict(
     if parsed.field("text").is_none() && parsed.field("inputs").is_some() {
         return tei::predict(&shared, &id, &parsed, deadline).await;
     }
+    let foreign = foreign(&parsed);
+    if !foreign.is_empty() {
+        return unprocessable(&foreign);
+    }
     let (texts, form) = match texts(&parsed, shared.options.max_texts) {
         Ok(texts) => texts,
         Err(problems) => return unprocessable(&problems),
@@ -84,6 +88,16 @@ fn parse(body: &[u8], is_json: bool) -> Result<Json, Response> {
         Json::Object(_) => Ok(json),
         other => Err(unprocessable(&[Problem::not_an_object(&other)])),
     }
+}
+
+/// Options of the other form, which would change its answer: this one has none. Keys that mean
+/// nothing anywhere are passed over, as the tutorial's app does.
+fn foreign(body: &Json) -> Vec<Problem> {
+    if body.field("text").is_none() {
+        return Vec::new();
+    }
+    let names = tei::OPTIONS.into_iter().chain(["inputs", "top_k", "function_to_apply"]);
+    names.filter_map(|name| Some(Problem::not_permitted(name, body.field(name)?))).collect()
 }
 
 /// Checks an object as the tutorial's `text: str` does; our extension is that a list of texts is

@@ -52,6 +52,12 @@ impl Problem {
         Self::new("missing", "[\"body\",\"text\"]", "Field required", body)
     }
 
+    /// A key that would change the answer, if it were heeded.
+    pub(crate) fn not_permitted(name: &str, value: &Json) -> Self {
+        let place = format!("[\"body\",{}]", Quoted(name));
+        Self::new("extra_forbidden", place, "Extra inputs are not permitted", value)
+    }
+
     /// The `text`, or the text at `index` of the list, is not a string.
     pub(crate) fn not_a_string(index: Option<usize>, value: &Json) -> Self {
         let place = index.map_or("[\"body\",\"text\"]".to_owned(), |index| {

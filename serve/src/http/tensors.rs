@@ -18,6 +18,12 @@ pub(super) struct Infer {
 
 impl Infer {
     pub(super) fn check(body: &Json, max_texts: usize) -> Result<Self, String> {
+        if let Some(unknown) =
+            body.unknown(&["id", "inputs", "outputs", "parameters", "model_name"])
+        {
+            return Err(format!("{unknown:?} is unknown"));
+        }
+        check_parameters(body)?;
         let id = match body.field("id") {
             None | Some(Json::Null) => None,
             Some(Json::String(id)) => Some(id.clone()),
@@ -85,7 +91,26 @@ pub(super) fn outputs(n_labels: usize) -> String {
     OUTPUTS.map(one).join(",")
 }
 
+/// Parameters of a request, an input or an output, such as the classification extension's, which is
+/// not announced. What is asked of binary data changes the form of an answer and not what it says.
+fn check_parameters(of: &Json) -> Result<(), String> {
+    match of.field("parameters") {
+        None | Some(Json::Null) => Ok(()),
+        Some(parameters @ Json::Object(_)) => {
+            match parameters.unknown(&["binary_data", "binary_data_output"]) {
+                Some(unknown) => Err(format!("the parameter {unknown:?} is not supported")),
+                None => Ok(()),
+            }
+        }
+        Some(_) => Err("\"parameters\" is not an object".to_owned()),
+    }
+}
+
 fn texts(input: &Json, max_texts: usize) -> Result<(Vec<String>, Vec<usize>), String> {
+    if let Some(unknown) = input.unknown(&["name", "datatype", "shape", "data", "parameters"]) {
+        return Err(format!("the input's {unknown:?} is unknown"));
+    }
+    check_parameters(input)?;
     match input.field("name") {
         Some(Json::String(_)) => {}
         _ => return Err("the input has no \"name\"".to_owned()),
@@ -148,6 +173,12 @@ fn outputs_asked_for(body: &Json) -> Result<Vec<&'static str>, String> {
         Some(Json::Array(asked)) => asked,
         Some(_) => return Err("\"outputs\" is not a list of tensors".to_owned()),
     };
+    for output in asked {
+        if let Some(unknown) = output.unknown(&["name", "parameters", "datatype", "shape"]) {
+            return Err(format!("an output's {unknown:?} is unknown"));
+        }
+        check_parameters(output)?;
+    }
     let name = |output: &Json| match output.field("name") {
         Some(Json::String(name)) => OUTPUTS
             .into_iter()

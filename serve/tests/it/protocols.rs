@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use kit_serve::{Lifecycle, ModelIdentity, ServeOptions};
+use kit_serve::{BoxError, Lifecycle, ModelIdentity, Predictor, Prepared, ServeOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FirstNumber, ask, get, predict, ready};
@@ -55,8 +55,22 @@ async fn tei_says_no_in_its_own_words() {
         (long, 422, "Validation"),
         (json!({ "inputs": "a", "truncation_direction": "Left" }), 422, "Validation"),
         (json!({ "inputs": "a", "truncation_direction": "Up" }), 422, "Validation"),
-        (json!({ "inputs": "a", "parameters": { "top_k": 1 } }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": { "top_k": 0 } }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": { "top_k": "2" } }), 422, "Validation"),
+        (
+            json!({ "inputs": "a", "parameters": { "function_to_apply": "tanh" } }),
+            422,
+            "Validation",
+        ),
+        (json!({ "inputs": "a", "parameters": { "return_all_scores": true } }), 422, "Validation"),
         (json!({ "inputs": "a", "parameters": 1 }), 422, "Validation"),
+        (
+            json!({ "inputs": "a", "raw_scores": true, "parameters": { "function_to_apply": "softmax" } }),
+            422,
+            "Validation",
+        ),
+        (json!({ "inputs": "a", "top_k": 1 }), 422, "Validation"),
+        (json!({ "inputs": "a", "options": { "temperature": 1 } }), 422, "Validation"),
     ] {
         let (given, answer) = post(&router, "/predict", &body).await;
         assert_eq!(
@@ -253,9 +267,223 @@ async fn tei_takes_options_that_ask_for_what_is_done_anyway() {
     }
 }
 
+/// The right values are those of the text-classification pipeline of transformers for the logits 0
+/// and 2.
+#[tokio::test]
+async fn parameters_of_the_hubs_api_are_done() {
+    let router = server().await;
+    for (parameters, expected) in [
+        (json!({ "top_k": 1 }), json!([["positive", 0.880_797]])),
+        (json!({ "top_k": 9 }), json!([["positive", 0.880_797], ["negative", 0.119_203]])),
+        (
+            json!({ "function_to_apply": "sigmoid" }),
+            json!([["positive", 0.880_797], ["negative", 0.5]]),
+        ),
+        (
+            json!({ "function_to_apply": "softmax" }),
+            json!([["positive", 0.880_797], ["negative", 0.119_203]]),
+        ),
+        (json!({ "function_to_apply": "none", "top_k": 1 }), json!([["positive", 2.0]])),
+    ] {
+        let body = json!({ "inputs": "2", "parameters": parameters, "options": { "wait_for_model": true } });
+        let (status, answer) = post(&router, "/predict", &body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let found = answer.as_array().expect("labels");
+        assert_eq!(found.len(), expected.as_array().expect("labels").len(), "{body}");
+        for (found, expected) in found.iter().zip(expected.as_array().expect("labels")) {
+            let difference =
+                found["score"].as_f64().expect("a score") - expected[1].as_f64().expect("a score");
+            assert!(found["label"] == expected[0] && difference.abs() < 1e-6, "{body}: {found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_key_that_would_change_an_answer_is_swallowed() {
+    let router = server().await;
+    for (key, value) in [
+        ("raw_scores", json!(true)),
+        ("parameters", json!({ "top_k": 2 })),
+        ("truncation_direction", json!("Left")),
+        ("inputs", json!("b")),
+        ("top_k", json!(2)),
+    ] {
+        let (status, answer) = post(&router, "/predict", &json!({ "text": "a", key: value })).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{key}");
+        assert_eq!(
+            (&answer["detail"][0]["type"], &answer["detail"][0]["loc"]),
+            (&json!("extra_forbidden"), &json!(["body", key]))
+        );
+    }
+    let infer = "/v2/models/sentiment/infer";
+    let mut top = tensor(&[1], json!(["a"]));
+    top["outputs"] = json!([{ "name": "label", "parameters": { "classification": 2 } }]);
+    let mut priority = tensor(&[1], json!(["a"]));
+    priority["parameters"] = json!({ "priority": 7 });
+    let mut of_input = tensor(&[1], json!(["a"]));
+    of_input["inputs"][0]["parameters"] = json!({ "content_type": "np" });
+    let mut raw = tensor(&[1], json!(["a"]));
+    raw["raw"] = json!(true);
+    let predict = "/v1/models/sentiment:predict";
+    for (path, body, key) in [
+        (infer, top, "classification"),
+        (infer, priority, "priority"),
+        (infer, of_input, "content_type"),
+        (infer, raw, "raw"),
+        (predict, json!({ "instances": ["a"], "signature_name": "x" }), "signature_name"),
+        (predict, json!({ "instances": ["a"], "parameters": { "top_k": 1 } }), "top_k"),
+        (predict, json!({ "instances": [{ "text": "a", "pair": "b" }] }), "pair"),
+        (predict, json!({ "instances": ["a"], "return_probabilities": 1 }), "return_probabilities"),
+    ] {
+        let (status, answer) = post(&router, path, &body).await;
+        let said = answer["error"].as_str().unwrap_or_default();
+        assert!(
+            status == StatusCode::BAD_REQUEST && said.contains(key),
+            "{body}: {status} {answer}"
+        );
+    }
+    let mut binary = tensor(&[1], json!(["a"]));
+    binary["parameters"] = json!({ "binary_data_output": true });
+    assert_eq!(
+        post(&router, infer, &binary).await.0,
+        StatusCode::OK,
+        "Triton's client always says so"
+    );
+}
+
+#[tokio::test]
+async fn kserves_first_protocol_tells_all_scores_when_asked() {
+    let router = server().await;
+    for asked in [
+        json!({ "return_probabilities": true }),
+        json!({ "parameters": { "return_probabilities": true } }),
+    ] {
+        let mut body = json!({ "instances": ["2"] });
+        body.as_object_mut()
+            .expect("an object")
+            .extend(asked.as_object().expect("an object").clone());
+        let (status, answer) = post(&router, "/v1/models/sentiment:predict", &body).await;
+        let expected = json!({ "predictions": [{ "label": "positive", "score": 0.880_797_028_541_564_9,
+            "probabilities": { "negative": 0.119_202_919_304_370_88, "positive": 0.880_797_028_541_564_9 } }] });
+        assert_eq!((status, answer), (StatusCode::OK, expected));
+    }
+}
+
+#[tokio::test]
+async fn tei_tells_of_health_and_of_the_model() {
+    let router = server().await;
+    let health = get(&router, "/health").await;
+    assert_eq!((health.status, health.body.as_str()), (StatusCode::OK, ""));
+    let info: Value = serde_json::from_str(&get(&router, "/info").await.body).expect("JSON");
+    assert_eq!(
+        (&info["model_id"], &info["model_sha"]),
+        (&json!("localhost/first:1"), &json!("sha256:first"))
+    );
+    let classifier = &info["model_type"]["classifier"];
+    assert_eq!(classifier["id2label"], json!({ "0": "negative", "1": "positive" }));
+    assert_eq!(classifier["label2id"], json!({ "negative": 0, "positive": 1 }));
+    assert_eq!(info["max_client_batch_size"], 4);
+    let (early, _handle) = kit_serve::server_without_model(ServeOptions::default());
+    let health = get(&early, "/health").await;
+    assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(health.body, r#"{"error":"unhealthy","error_type":"unhealthy"}"#);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_need_leave() {
+    let serving = async |origins: &[&str]| {
+        let cors_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        ready(ServeOptions { cors_origins, ..Default::default() }).await.1
+    };
+    let ask_from = async |router: &Router, method: &str, origin: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri("/predict")
+            .header("origin", origin)
+            .header("content-type", "application/json")
+            .header("access-control-request-method", "POST")
+            .body(Body::from(r#"{"text":"1"}"#));
+        ask(router, request.expect("a request")).await
+    };
+    let app = "https://app.example";
+    let router = serving(&[app]).await;
+    let before = ask_from(&router, "OPTIONS", app).await;
+    assert_eq!(
+        (before.status, before.header("access-control-allow-origin")),
+        (StatusCode::NO_CONTENT, app)
+    );
+    assert!(before.header("access-control-allow-headers").contains("content-type"));
+    let answer = ask_from(&router, "POST", app).await;
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (StatusCode::OK, app)
+    );
+    assert!(answer.header("access-control-expose-headers").contains("x-modelkit-digest"));
+    for method in ["OPTIONS", "POST"] {
+        let other = ask_from(&router, method, "https://app.example.evil").await;
+        assert_eq!(
+            (other.header("access-control-allow-origin"), other.header("vary")),
+            ("", "origin"),
+            "{method}"
+        );
+    }
+    assert_eq!(
+        ask_from(&serving(&["*"]).await, "POST", app).await.header("access-control-allow-origin"),
+        "*"
+    );
+    let closed = ask_from(&serving(&[]).await, "OPTIONS", app).await;
+    assert_eq!(
+        (closed.status, closed.header("access-control-allow-origin")),
+        (StatusCode::METHOD_NOT_ALLOWED, "")
+    );
+}
+
+/// A model that keeps the end of long texts.
+struct KeepsEnd(FirstNumber);
+
+impl Predictor for KeepsEnd {
+    type Input = String;
+
+    fn labels(&self) -> &[String] {
+        self.0.labels()
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared<String>, BoxError> {
+        self.0.prepare(text)
+    }
+
+    fn predict(&self, inputs: &[String]) -> Result<Vec<Vec<f32>>, BoxError> {
+        self.0.predict(inputs)
+    }
+
+    fn cuts_beginning(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn the_side_that_is_cut_is_the_models() {
+    let model = KeepsEnd(FirstNumber::new(["negative", "positive"]));
+    let (router, handle) =
+        kit_serve::server(model, ModelIdentity::default(), ServeOptions::default());
+    assert_eq!(handle.started().await, Lifecycle::Ready);
+    for (side, status) in [("Left", 200), ("left", 200), ("Right", 422)] {
+        let body = json!({ "inputs": "2", "truncation_direction": side });
+        assert_eq!(post(&router, "/predict", &body).await.0, status, "{side}");
+    }
+}
+
 #[tokio::test]
 async fn names_of_any_text_are_safe_wherever_they_are_said() {
-    for name in ["two\nlines", "\"quoted\\\"", "VERSION", "MAX_TEXTS", "</script>\u{1}é"] {
+    for name in [
+        "org/name",
+        "../..",
+        "two\nlines",
+        "\"quoted\\\"",
+        "VERSION",
+        "MAX_TEXTS",
+        "</script>\u{1}é",
+    ] {
         let predictor = FirstNumber::new([name, "positive"]);
         let identity = ModelIdentity {
             digest: Some(format!("sha256:{name}")),
@@ -274,6 +502,9 @@ async fn names_of_any_text_are_safe_wherever_they_are_said() {
         assert_eq!(model["schema"]["enum"], json!([name]));
         assert_eq!(read("/v1/models").await["models"], json!([name]));
         assert_eq!(read("/v1/provenance").await["reference"], json!(name));
+        assert_eq!(read("/info").await["model_type"]["classifier"]["id2label"]["0"], json!(name));
+        let path: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(read(&format!("/v2/models/{path}")).await["name"], json!(name));
         let (_, answer) = post(&router, "/predict", &json!({ "text": "-1" })).await;
         assert_eq!(answer[0]["label"], json!(name));
         let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");

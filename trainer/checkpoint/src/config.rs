@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::network::Network;
+use crate::tensors::{IS_LFS_POINTER, LFS_POINTER};
 
 /// What is known of a checkpoint without its tensors, and the document that it came from.
 #[derive(Debug, Clone)]
@@ -39,6 +40,9 @@ impl Config {
         let path = dir.join("config.json");
         let bytes =
             fs::read(&path).map_err(|source| Error::Folder { dir: dir.to_owned(), source })?;
+        if bytes.starts_with(LFS_POINTER) {
+            return Err(Error::Unsupported { path, problems: vec![IS_LFS_POINTER.to_owned()] });
+        }
         let document = serde_json::from_slice(&bytes)
             .map_err(|source| Error::Document { path: path.clone(), source })?;
         Self::of(document).map_err(|problems| Error::Unsupported { path, problems })
@@ -101,6 +105,11 @@ impl Config {
             }
         }
         format!("{:#}\n", sorted(Value::Object(document)))
+    }
+
+    /// How many labels it says there are; their names say it too.
+    pub(crate) fn n_labels(&self) -> Option<u64> {
+        self.document.get("num_labels").and_then(Value::as_u64)
     }
 
     /// The classes that the checkpoint was saved from.

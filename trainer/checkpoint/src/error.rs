@@ -1,6 +1,7 @@
 //! What can go wrong between a folder and its values.
 
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -32,7 +33,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A file says what is not supported, or what cannot be.
-    #[error("cannot use {}: {}", path.display(), problems.join("; "))]
+    #[error("cannot use {}: {}", path.display(), Few(problems))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -105,11 +106,41 @@ impl<T: fmt::Display> fmt::Display for Few<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, problem) in self.0.iter().take(Self::SHOWN).enumerate() {
             let separator = if n == 0 { "" } else { "; " };
-            write!(f, "{separator}{problem}")?;
+            write!(f, "{separator}{}", Clipped(&problem.to_string()))?;
         }
         match self.0.len().saturating_sub(Self::SHOWN) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
+    }
+}
+
+/// Shows the beginning of a text that may be of any length and hold anything: what would steer a
+/// terminal is not passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Clipped<'a>(pub &'a str);
+
+impl fmt::Display for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 200;
+        let mut chars = self.0.chars();
+        for c in chars.by_ref().take(SHOWN) {
+            f.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })?;
+        }
+        if chars.next().is_some() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_bounded_and_plain() {
+        let names: Vec<String> =
+            (0..1000).map(|n| format!("{n}\u{1b}[2J\u{9b}1m\n{}", "x".repeat(9999))).collect();
+        let shown = Few(&names).to_string();
+        assert!(shown.chars().count() < 20 * 210 && shown.ends_with("; and 980 more"), "{shown}");
+        assert!(!shown.contains(char::is_control), "{shown:?}");
     }
 }

@@ -94,6 +94,9 @@ fn head(config: &mut Config, tensors: &Tensors) -> Result<Head, String> {
     if let [n_labels, dim] = *classifier.shape()
         && dim == config.network.dim
     {
+        if let Some(named) = config.n_labels().filter(|named| *named != n_labels as u64) {
+            return Err(format!("num_labels is {named}, but the classifier has {n_labels} labels"));
+        }
         match config.labels.len() {
             0 => config.labels = (0..n_labels).map(|n| format!("LABEL_{n}")).collect(),
             named if named != n_labels => {
@@ -169,7 +172,7 @@ mod tests {
                 fs::write(dir.join("model.safetensors"), pointer).expect("written");
             },
             expect![
-                "cannot use DIR/model.safetensors: it is a pointer of Git LFS and not the weights: `git lfs pull` fetches them"
+                "cannot use DIR/model.safetensors: it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it"
             ],
         );
         check(
@@ -193,6 +196,29 @@ mod tests {
             ]],
         );
         check(
+            |_, dir| {
+                for name in ["tf_model.h5", "training_args.bin", "pytorch_model-00001-of-00002.bin"]
+                {
+                    fs::write(dir.join(name), "").expect("written");
+                }
+                fs::remove_file(dir.join("model.safetensors")).expect("removed");
+            },
+            expect![
+                "cannot use DIR/pytorch_model-00001-of-00002.bin: only safetensors are read: save the model with transformers 4.35 or newer"
+            ],
+        );
+        check(
+            |_, dir| {
+                fs::remove_file(dir.join("model.safetensors")).expect("removed");
+                let index = json!({"weight_map": {"classifier.bias": null}});
+                fs::write(dir.join("model.safetensors.index.json"), index.to_string())
+                    .expect("written");
+            },
+            expect![
+                "cannot use DIR/model.safetensors.index.json: weight_map has null for classifier.bias"
+            ],
+        );
+        check(
             |_, dir| fs::write(dir.join("model.safetensors"), "").expect("written"),
             expect!["cannot parse the weights DIR/model.safetensors: header too small"],
         );
@@ -209,6 +235,10 @@ mod tests {
         check(
             |config, _| config["id2label"] = json!(["one"]),
             expect!["cannot use DIR/config.json: id2label has 1 labels, but the classifier has 2"],
+        );
+        check(
+            |config, _| config["num_labels"] = json!(3),
+            expect!["cannot use DIR/config.json: num_labels is 3, but the classifier has 2 labels"],
         );
     }
 

@@ -26,6 +26,17 @@ impl<'a> Keys<'a> {
         Some(first)
     }
 
+    /// A key without which nothing is known, and that says nothing.
+    fn refuse_null(&mut self, names: &[&'static str]) {
+        let found: Vec<(&&str, &Value)> =
+            names.iter().filter_map(|name| Some((name, self.document.get(*name)?))).collect();
+        if let Some((name, _)) =
+            found.first().filter(|_| found.iter().all(|(_, value)| value.is_null()))
+        {
+            self.problems.push(format!("{name} is null"));
+        }
+    }
+
     /// What a key has, where that is of the right kind.
     fn typed<T>(
         &mut self,
@@ -43,6 +54,7 @@ impl<'a> Keys<'a> {
 
     /// A whole number that is at least 1.
     pub(crate) fn size(&mut self, names: &[&'static str], default: usize) -> usize {
+        self.refuse_null(names);
         let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
         let size = self.typed(names, "a whole number", whole).unwrap_or(default);
         if size == 0 {
@@ -57,6 +69,14 @@ impl<'a> Keys<'a> {
         self.typed(&[name], "from 0 to below 1", share).unwrap_or(default)
     }
 
+    /// A number of tokens under the first of its names that is there; none where that is `null`.
+    pub(crate) fn length(&mut self, names: &[&'static str]) -> Option<usize> {
+        let name = names.iter().find(|name| self.document.contains_key(**name))?;
+        // Tokenizers without a limit say 1e30.
+        let length = |value: &Value| value.as_f64().filter(|n| *n >= 1.0).map(|n| n as usize);
+        self.typed(&[name], "a number from 1", length)
+    }
+
     /// A number.
     pub(crate) fn number(&mut self, name: &'static str, default: f64) -> f64 {
         self.typed(&[name], "a number", Value::as_f64).unwrap_or(default)
@@ -65,6 +85,12 @@ impl<'a> Keys<'a> {
     /// A text.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<&'a str> {
         self.typed(&[name], "a text", Value::as_str)
+    }
+
+    /// A text that may be missing, but not be `null`.
+    pub(crate) fn named(&mut self, name: &'static str) -> Option<&'a str> {
+        self.refuse_null(&[name]);
+        self.text(name)
     }
 
     /// Yes or no.

@@ -12,7 +12,7 @@ mod tensors;
 mod tokenizer;
 
 pub use config::{Config, Family};
-pub use error::{Error, Few, Result};
+pub use error::{Clipped, Error, Few, Result};
 pub use folder::{Checkpoint, write};
 pub use golden::golden;
 pub use network::{Activation, Network, Pooling};

@@ -131,7 +131,7 @@ impl Network {
 
 /// `gelu_python` is the same function, written out.
 fn activation(keys: &mut Keys<'_>, name: &'static str) -> Activation {
-    match keys.text(name) {
+    match keys.named(name) {
         None | Some("gelu" | "gelu_python") => Activation::Gelu,
         Some("relu") => Activation::Relu,
         Some(other) => {

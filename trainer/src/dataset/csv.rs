@@ -3,15 +3,18 @@
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
+use super::Unread;
 use super::rows::{Cell, Columns, Row};
 
 /// What separates the cells: a comma, or a tab in `.tsv`.
-pub(super) fn parse(text: &str, separator: u8, columns: &Columns) -> Result<Vec<Row>, String> {
+pub(super) fn parse(text: &str, separator: u8, columns: &Columns) -> Result<Vec<Row>, Unread> {
     let mut builder = ReaderBuilder::new();
     builder.delimiter(separator).flexible(true).has_headers(false);
     let mut records =
         Records { reader: builder.from_reader(text.as_bytes()), text, separator: separator.into() };
-    let Some((_, header)) = records.next() else { return Err("it has no header".to_owned()) };
+    let Some((_, header)) = records.next() else {
+        return Err("it has no header".to_owned().into());
+    };
     let header = header?;
     let place = |name: &str| {
         let mut places = header
@@ -21,18 +24,14 @@ pub(super) fn parse(text: &str, separator: u8, columns: &Columns) -> Result<Vec<
             .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(place), None) => Ok(place),
-            (Some(_), Some(_)) => Err(format!("it has two columns {name:?}")),
-            (None, _) => {
-                let hint = if header.len() == 1 && header[0].contains(';') {
-                    ": is it separated by semicolons?"
-                } else {
-                    ""
-                };
-                Err(format!(
-                    "it has no column {name:?}, only {}{hint}",
-                    header.iter().collect::<Vec<_>>().join(", ")
-                ))
-            }
+            (Some(_), Some(_)) => Err(Unread::Form(format!("it has two columns {name:?}"))),
+            (None, _) => Err(match other_separator(&header, separator) {
+                Some(problem) => Unread::Form(format!("it has no column {name:?}: {problem}")),
+                None => {
+                    let found = header.iter().map(str::to_owned).collect();
+                    Unread::Column { name: name.to_owned(), found }
+                }
+            }),
         }
     };
     let places = [place(&columns.text)?, place(&columns.label)?];
@@ -47,9 +46,22 @@ fn cells(record: &StringRecord, places: [usize; 2], n_columns: usize) -> Result<
         return Err(format!("it has {} cells, and the header has {n_columns}", record.len()));
     }
     let [text, label] = places.map(|place| record[place].to_owned());
-    let label = label.trim().to_owned();
-    let is_number = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
-    Ok([Cell::Text(text), if is_number { Cell::Number(label) } else { Cell::Text(label) }])
+    Ok([Cell::Text(text), Cell::Text(label)])
+}
+
+/// What a header of a single column says of how the others are separated.
+fn other_separator(header: &StringRecord, separator: u8) -> Option<&'static str> {
+    let [whole] = header.iter().collect::<Vec<_>>()[..] else { return None };
+    match separator {
+        b',' if whole.contains('\t') => {
+            Some("it is separated by tabs, and the name of such a file ends in .tsv")
+        }
+        b'\t' if whole.contains(',') => {
+            Some("it is separated by commas, and the name of such a file ends in .csv")
+        }
+        _ if whole.contains(';') => Some("it is separated by semicolons: separate it by commas"),
+        _ => None,
+    }
 }
 
 /// Records, each with the line that it begins in, from 1. Empty lines are none.

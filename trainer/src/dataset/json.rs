@@ -1,17 +1,21 @@
 //! Rows of JSON: a list, `{"samples": […]}`, or one object a line.
 
-use std::path::Path;
-
+use checkpoint::Few;
 use serde_json::{Map, Value};
 
+use super::Unread;
 use super::rows::{Cell, Columns, Row};
 
-/// Finds the rows of a document.
-pub(super) fn parse(text: &str, path: &Path, columns: &Columns) -> serde_json::Result<Vec<Row>> {
-    let is_lines =
-        path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
-    if is_lines {
-        return Ok(lines(text, columns));
+/// Finds the rows of a document; `extension`: that of the file's name, in small letters.
+pub(super) fn parse(text: &str, extension: &str, columns: &Columns) -> Result<Vec<Row>, Unread> {
+    match extension {
+        "jsonl" | "ndjson" => return Ok(lines(text, columns)),
+        "json" => (),
+        _ if text.trim_start().starts_with(['{', '[']) => (),
+        _ => {
+            let problem = "its name does not tell what it is: it ends in .json, .jsonl, .ndjson, .csv, .tsv or .parquet";
+            return Err(problem.to_owned().into());
+        }
     }
     match serde_json::from_str(text) {
         Ok(Value::Array(rows)) => Ok(listed(text, rows, columns)),
@@ -19,13 +23,13 @@ pub(super) fn parse(text: &str, path: &Path, columns: &Columns) -> serde_json::R
             Some(Value::Array(rows)) => Ok(listed(text, rows, columns)),
             // One line is a file of one line; over several lines it is a document of another kind.
             _ if text.trim().lines().count() > 1 => {
-                Err(serde::de::Error::custom("it has no list at `samples`"))
+                Err(Unread::Json(serde::de::Error::custom("it has no list at `samples`")))
             }
             _ => Ok(lines(text, columns)),
         },
         Ok(_) => Ok(lines(text, columns)),
         Err(_) if has_lines(text) => Ok(lines(text, columns)),
-        Err(error) => Err(error),
+        Err(error) => Err(Unread::Json(error)),
     }
 }
 
@@ -42,7 +46,18 @@ fn lines(text: &str, columns: &Columns) -> Vec<Row> {
 }
 
 fn line_cells(line: &str, columns: &Columns) -> Result<[Cell; 2], String> {
-    cells(serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?, columns)
+    let row = serde_json::from_str(line).map_err(|error| {
+        // Its line is always the first.
+        let error = error.to_string().replace(" at line 1 column ", " at column ");
+        let half = ["unexpected end of hex escape", "lone leading surrogate in hex escape"];
+        let is_half = line.contains("\\ud") || line.contains("\\uD");
+        let error = half
+            .iter()
+            .filter(|_| is_half)
+            .fold(error, |error, words| error.replace(words, "a surrogate without its other half"));
+        format!("no JSON: {error}")
+    });
+    cells(row?, columns)
 }
 
 /// Text and label of one row; other fields are not ours.
@@ -50,11 +65,18 @@ fn cells(row: Value, columns: &Columns) -> Result<[Cell; 2], String> {
     let Value::Object(mut row) = row else {
         return Err("no object with text and label".to_owned());
     };
+    let others: Vec<String> =
+        match row.contains_key(&columns.text) && row.contains_key(&columns.label) {
+            true => Vec::new(),
+            false => row.keys().take(Few::<String>::SHOWN).cloned().collect(),
+        };
     Ok([&columns.text, &columns.label].map(|name| match row.remove(name) {
         Some(Value::String(text)) => Cell::Text(text),
-        Some(Value::Number(number)) => Cell::Number(number.to_string()),
+        Some(Value::Number(number)) => Cell::Plain(number.to_string()),
+        Some(Value::Bool(truth)) => Cell::Plain(truth.to_string()),
+        Some(Value::Null) => Cell::Missing,
         Some(_) => Cell::Other,
-        None => Cell::Missing,
+        None => Cell::Absent(others.clone()),
     }))
 }
 

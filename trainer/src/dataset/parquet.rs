@@ -10,13 +10,14 @@ use parquet::record::Field;
 use parquet::schema::types::Type;
 use serde_json::Value;
 
+use super::Unread;
 use super::rows::{Cell, Columns, Row};
 
 /// The key of the metadata in which `datasets` writes what its columns mean.
 const FEATURES: &str = "huggingface";
 
 /// Reads two columns; a row's place is its number, from 1.
-pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, String> {
+pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, Unread> {
     let shown = |error: ParquetError| error.to_string();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let reader = SerializedFileReader::new(file).map_err(shown)?;
@@ -38,19 +39,19 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, String> {
 }
 
 /// The schema of the two columns alone, so that no other one is read.
-fn projection(metadata: &FileMetaData, columns: &Columns) -> Result<Type, String> {
+fn projection(metadata: &FileMetaData, columns: &Columns) -> Result<Type, Unread> {
     let all = metadata.schema().get_fields();
     let wanted = [&columns.text, &columns.label];
     if let Some(missing) =
         wanted.iter().find(|name| !all.iter().any(|field| field.name() == name.as_str()))
     {
-        let names: Vec<&str> = all.iter().map(|field| field.name()).collect();
-        return Err(format!("it has no column {missing:?}, only {}", names.join(", ")));
+        let found = all.iter().map(|field| field.name().to_owned()).collect();
+        return Err(Unread::Column { name: (*missing).clone(), found });
     }
     let fields = all.iter().filter(|field| wanted.iter().any(|name| field.name() == name.as_str()));
     let fields = fields.map(Arc::clone).collect();
     let schema = Type::group_type_builder(metadata.schema().name()).with_fields(fields).build();
-    schema.map_err(|error| error.to_string())
+    schema.map_err(|error| error.to_string().into())
 }
 
 fn cell(field: &Field) -> Cell {
@@ -62,14 +63,17 @@ fn cell(field: &Field) -> Cell {
             Ok(text) => Cell::Text(text.to_owned()),
             Err(_) => Cell::Other,
         },
-        Field::Byte(n) => Cell::Number(n.to_string()),
-        Field::Short(n) => Cell::Number(n.to_string()),
-        Field::Int(n) => Cell::Number(n.to_string()),
-        Field::Long(n) => Cell::Number(n.to_string()),
-        Field::UByte(n) => Cell::Number(n.to_string()),
-        Field::UShort(n) => Cell::Number(n.to_string()),
-        Field::UInt(n) => Cell::Number(n.to_string()),
-        Field::ULong(n) => Cell::Number(n.to_string()),
+        Field::Bool(truth) => Cell::Plain(truth.to_string()),
+        Field::Byte(n) => Cell::Plain(n.to_string()),
+        Field::Short(n) => Cell::Plain(n.to_string()),
+        Field::Int(n) => Cell::Plain(n.to_string()),
+        Field::Long(n) => Cell::Plain(n.to_string()),
+        Field::UByte(n) => Cell::Plain(n.to_string()),
+        Field::UShort(n) => Cell::Plain(n.to_string()),
+        Field::UInt(n) => Cell::Plain(n.to_string()),
+        Field::ULong(n) => Cell::Plain(n.to_string()),
+        Field::Float(n) => Cell::Plain(n.to_string()),
+        Field::Double(n) => Cell::Plain(n.to_string()),
         _ => Cell::Other,
     }
 }
@@ -77,7 +81,7 @@ fn cell(field: &Field) -> Cell {
 /// A number becomes the name that the file has for it.
 fn named(cell: Cell, names: &[String]) -> Cell {
     match &cell {
-        Cell::Number(digits) if !names.is_empty() => {
+        Cell::Plain(digits) if !names.is_empty() => {
             let name = digits.parse::<usize>().ok().and_then(|number| names.get(number));
             name.map_or(cell, |name| Cell::Text(name.clone()))
         }

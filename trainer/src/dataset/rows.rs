@@ -1,15 +1,10 @@
 //! Rows become examples, or problems with their place.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
 
-use super::{Dataset, Example, numbered};
-
-/// More labels than this are a mistake: the number in the row is no label.
-const MOST_LABELS: u64 = 10_000;
-
-/// Numbers below this may be labels however few of them occur.
-const FREELY_NUMBERED: usize = 1000;
+use super::labels::{self, Kind};
+use super::{Dataset, Example, ReadOptions, Unread, short};
 
 /// Which columns, or keys, hold the text and the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,124 +48,121 @@ impl Row {
     pub(super) fn new(line: usize, cells: Result<[Cell; 2], String>) -> Self {
         Self { line, cells }
     }
+
+    /// The names of what the row has in place of its text, or of its label.
+    fn others(&self, cell: usize) -> Option<&[String]> {
+        match self.cells.as_ref().ok()?.get(cell)? {
+            Cell::Absent(others) => Some(others),
+            _ => None,
+        }
+    }
 }
 
 /// What a row has at a place, whatever the file's format.
 pub(super) enum Cell {
     Text(String),
-    /// Its digits, as the file has them.
-    Number(String),
+    /// A number or a truth value, as the file writes it.
+    Plain(String),
     Other,
+    /// Nothing, where something could be.
     Missing,
+    /// There is no such place, only these.
+    Absent(Vec<String>),
 }
 
-/// A label as the row has it.
-enum Label {
-    Name(String),
-    Number(u64),
+/// An example before its label has a number.
+struct Found {
+    line: usize,
+    text: String,
+    label: String,
 }
 
 /// Makes examples of rows; all problems are found, in the order of the rows.
-pub(super) fn collect(rows: Vec<Row>, columns: &Columns) -> Result<Dataset, Vec<RowProblem>> {
-    let mut problems = Vec::new();
-    let mut found: Vec<(usize, String, Label)> = Vec::new();
+pub(super) fn collect(rows: Vec<Row>, options: &ReadOptions) -> Result<Dataset, Unread> {
+    check_columns(&rows, &options.columns)?;
+    let (mut problems, mut found) = (Vec::new(), Vec::new());
     for Row { line, cells } in rows {
-        let example = cells.and_then(|cells| example(cells, columns)).and_then(|(text, label)| {
-            match (&label, found.first()) {
-                (Label::Name(_), Some((_, _, Label::Number(_)))) => {
-                    Err("its label is a text, and the first one's is a number")
-                }
-                (Label::Number(_), Some((_, _, Label::Name(_)))) => {
-                    Err("its label is a number, and the first one's is a text")
-                }
-                _ => Ok((text, label)),
-            }
-            .map_err(str::to_owned)
-        });
-        match example {
-            Ok((text, label)) => found.push((line, text, label)),
+        match cells.and_then(|cells| example(cells, &options.columns)) {
+            Ok((text, label)) => found.push(Found { line, text, label }),
             Err(problem) => problems.push(RowProblem { line, problem }),
         }
     }
-    problems.extend(stray(&found));
+    if !options.labels_are_names {
+        found = of_one_kind(found, &mut problems);
+    }
     problems.sort_by_key(|problem| problem.line);
-    if problems.is_empty() {
-        Ok(dataset(found.into_iter().map(|(_, text, label)| (text, label)).collect()))
+    if problems.is_empty() || options.skip_bad_rows {
+        Ok(Dataset { skipped: problems, ..dataset(found, options.labels_are_names) })
     } else {
-        Err(problems)
+        Err(Unread::Rows(problems))
     }
 }
 
-/// Numbers so far above all others that they are no labels: every number below would be one too.
-fn stray(found: &[(usize, String, Label)]) -> Vec<RowProblem> {
-    let numbers: BTreeSet<usize> =
-        found.iter().filter_map(|(_, _, label)| label.number()).collect();
-    let most = (10 * numbers.len()).max(FREELY_NUMBERED);
-    let is_stray = |label: &Label| label.number().filter(|number| *number >= most);
-    let problem = |(line, _, label): &(usize, String, Label)| {
-        let number = is_stray(label)?;
-        let problem = format!(
-            "its label {number} is far above the {} different ones that there are",
-            numbers.len()
-        );
-        Some(RowProblem { line: *line, problem })
-    };
-    found.iter().filter_map(problem).collect()
+/// A key that no row has is no row's fault.
+fn check_columns(rows: &[Row], columns: &Columns) -> Result<(), Unread> {
+    for (cell, column) in [&columns.text, &columns.label].into_iter().enumerate() {
+        if let Some(others) = rows.first().and_then(|row| row.others(cell))
+            && rows.iter().all(|row| row.others(cell).is_some())
+        {
+            return Err(Unread::Column { name: column.clone(), found: others.to_vec() });
+        }
+    }
+    Ok(())
+}
+
+/// Numbers or names: what fewer rows have is a problem of theirs.
+fn of_one_kind(found: Vec<Found>, problems: &mut Vec<RowProblem>) -> Vec<Found> {
+    let kinds: Vec<Kind> = found.iter().map(|found| labels::kind(&found.label)).collect();
+    let count = |kind| kinds.iter().filter(|found| **found == kind).count();
+    let (n_whole, n_names) = (count(Kind::Whole), count(Kind::Name));
+    let first_is_whole = kinds.iter().find(|kind| **kind != Kind::Fraction) == Some(&Kind::Whole);
+    let are_numbers = n_whole > n_names || (n_whole == n_names && first_is_whole);
+    let mut kept = Vec::new();
+    for (row, kind) in found.into_iter().zip(kinds) {
+        let label = short(&row.label);
+        let problem = match kind {
+            Kind::Fraction => format!("its label {label} is no whole number"),
+            Kind::Name if are_numbers => {
+                format!("its label {label} is a text, and the others are numbers")
+            }
+            Kind::Whole if !are_numbers => {
+                format!("its label {label} is a number, and the others are texts")
+            }
+            Kind::Whole | Kind::Name => {
+                kept.push(row);
+                continue;
+            }
+        };
+        problems.push(RowProblem { line: row.line, problem });
+    }
+    kept
 }
 
 /// Numbers the labels.
-fn dataset(found: Vec<(String, Label)>) -> Dataset {
-    let names: BTreeSet<String> = found.iter().filter_map(|(_, label)| label.name()).collect();
-    let highest = found.iter().filter_map(|(_, label)| label.number()).max();
-    let labels: Vec<String> = match highest {
-        Some(highest) => (0..=highest).map(numbered).collect(),
-        None => names.into_iter().collect(),
-    };
-    let place = |label: &Label| match label {
-        Label::Number(number) => *number as usize,
-        Label::Name(name) => labels.binary_search(name).expect("every name is among the labels"),
-    };
-    let examples = found.into_iter().map(|(text, label)| Example { text, label: place(&label) });
-    Dataset { examples: examples.collect(), labels }
+fn dataset(found: Vec<Found>, are_names: bool) -> Dataset {
+    let (labels, places) = labels::numbered(found.iter().map(|found| &found.label), are_names);
+    let places: HashMap<&str, usize> =
+        places.iter().enumerate().map(|(place, label)| (label.as_str(), place)).collect();
+    let place = |label: &str| *places.get(label).expect("every label was numbered");
+    let examples = found.into_iter().map(|Found { text, label, .. }| {
+        let label = place(&label);
+        Example { text, label }
+    });
+    Dataset { examples: examples.collect(), labels, skipped: Vec::new() }
 }
 
-impl Label {
-    fn name(&self) -> Option<String> {
-        match self {
-            Self::Name(name) => Some(name.clone()),
-            Self::Number(_) => None,
-        }
-    }
-
-    fn number(&self) -> Option<usize> {
-        match self {
-            Self::Name(_) => None,
-            Self::Number(number) => Some(*number as usize),
-        }
-    }
-}
-
-fn example([text, label]: [Cell; 2], columns: &Columns) -> Result<(String, Label), String> {
+fn example([text, label]: [Cell; 2], columns: &Columns) -> Result<(String, String), String> {
     let text = match text {
         Cell::Text(text) if text.trim().is_empty() => return Err("its text is empty".to_owned()),
         Cell::Text(text) => text,
-        Cell::Number(_) | Cell::Other => return Err("its text is not a string".to_owned()),
-        Cell::Missing => return Err(format!("it has no {:?}", columns.text)),
+        Cell::Plain(_) | Cell::Other => return Err("its text is not a string".to_owned()),
+        Cell::Missing | Cell::Absent(_) => return Err(format!("it has no {:?}", columns.text)),
     };
     let label = match label {
-        Cell::Text(name) if name.trim().is_empty() => return Err("its label is empty".to_owned()),
-        Cell::Text(name) => Label::Name(name),
-        Cell::Number(digits) => match digits.parse().ok().filter(|number| *number < MOST_LABELS) {
-            Some(number) => Label::Number(number),
-            None => {
-                return Err(format!(
-                    "its label {digits} is no whole number from 0 to {}",
-                    MOST_LABELS - 1
-                ));
-            }
-        },
+        Cell::Text(label) if label.trim().is_empty() => return Err("its label is empty".to_owned()),
+        Cell::Text(label) | Cell::Plain(label) => labels::written(&label).to_owned(),
         Cell::Other => return Err("its label is neither a text nor a number".to_owned()),
-        Cell::Missing => return Err(format!("it has no {:?}", columns.label)),
+        Cell::Missing | Cell::Absent(_) => return Err(format!("it has no {:?}", columns.label)),
     };
     Ok((text, label))
 }

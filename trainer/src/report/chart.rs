@@ -27,34 +27,42 @@ pub(super) struct Chart<'a> {
     title: &'static str,
     lines: &'a [Line],
     x: (f64, f64),
-    y: (f64, f64),
+    y: Axis,
+}
+
+/// An axis with round marks.
+#[derive(Debug, Clone, PartialEq)]
+struct Axis {
+    from: f64,
+    to: f64,
+    step: f64,
 }
 
 impl<'a> Chart<'a> {
-    /// The axes hold all points.
+    /// The axes hold all points; marks are round numbers.
     pub(super) fn new(title: &'static str, lines: &'a [Line]) -> Self {
         let points = || lines.iter().flat_map(|line| &line.points);
         let x = range(points().map(|(x, _)| *x));
-        let y = range(points().map(|(_, y)| *y));
+        let y = Axis::around(range(points().map(|(_, y)| *y)));
         Self { title, lines, x, y }
     }
 
     /// The axes hold these ranges.
     pub(super) fn within(self, x: (f64, f64), y: (f64, f64)) -> Self {
-        Self { x, y, ..self }
+        Self { x, y: Axis::around(y), ..self }
     }
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let [left, right, top, bottom] = MARGINS;
         let share = |value: f64, (from, to): (f64, f64)| (value - from) / (to - from);
         let across = left + share(x, self.x) * (WIDTH - left - right);
-        (across, HEIGHT - bottom - share(y, self.y) * (HEIGHT - top - bottom))
+        let y = share(y, (self.y.from, self.y.to));
+        (across, HEIGHT - bottom - y * (HEIGHT - top - bottom))
     }
 }
 
 impl fmt::Display for Chart<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MARKS: usize = 4;
         writeln!(f, "<figure><figcaption>{}", escaped(self.title))?;
         for line in self.lines {
             write!(
@@ -69,9 +77,7 @@ impl fmt::Display for Chart<'_> {
             "</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escaped(self.title)
         )?;
-        for mark in 0..=MARKS {
-            let share = mark as f64 / MARKS as f64;
-            let value = self.y.0 + share * (self.y.1 - self.y.0);
+        for (value, shown) in self.y.marks() {
             let (left, height) = self.place((self.x.0, value));
             let (right, _) = self.place((self.x.1, value));
             write!(f, "<path class=\"grid\" d=\"M{left:.1} {height:.1}H{right:.1}\"/>")?;
@@ -80,11 +86,11 @@ impl fmt::Display for Chart<'_> {
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 left - 6.0,
                 height + 4.0,
-                number(value)
+                shown
             )?;
         }
         for (at, anchor) in [(self.x.0, "start"), (self.x.1, "end")] {
-            let (across, _) = self.place((at, self.y.0));
+            let (across, _) = self.place((at, self.y.from));
             writeln!(
                 f,
                 "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
@@ -126,13 +132,62 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     }
 }
 
-/// As many digits as a mark needs.
+impl Axis {
+    /// A range that holds another one, from a multiple of a round step to another: 1, 2 or 5 times
+    /// a power of ten.
+    fn around((least, largest): (f64, f64)) -> Self {
+        const MOST_STEPS: f64 = 5.0;
+        let rough = (largest - least) / MOST_STEPS;
+        let power = 10_f64.powf(rough.log10().floor());
+        let round = [1.0, 2.0, 5.0].into_iter().find(|round| round * power >= rough);
+        let step = round.unwrap_or(10.0) * power;
+        // What differs from a multiple by less is one.
+        let slack = step * 1e-9;
+        let from = ((least + slack) / step).floor() * step;
+        Self { from, to: ((largest - slack) / step).ceil() * step, step }
+    }
+
+    /// The multiples of the step, with as many digits as it has.
+    fn marks(&self) -> Vec<(f64, String)> {
+        let n_steps = ((self.to - self.from) / self.step).round() as usize;
+        let n_digits = (-self.step.log10().floor()).max(0.0) as usize;
+        let mark = |n: usize| {
+            let value = self.from + n as f64 * self.step;
+            // Neither -0 nor more zeros than anybody counts.
+            let value = if value.abs() < self.step / 2.0 { 0.0 } else { value };
+            let shown = match value {
+                0.0 => "0".to_owned(),
+                _ if n_digits > 4 => format!("{value:.0e}"),
+                _ => format!("{value:.n_digits$}"),
+            };
+            (value, shown)
+        };
+        (0..=n_steps).map(mark).collect()
+    }
+}
+
+/// A step, or an epoch.
 fn number(value: f64) -> String {
-    match value.abs() {
-        // Steps and epochs.
-        size if size.fract() == 0.0 => format!("{value:.0}"),
-        size if size < 1e-3 => format!("{value:.1e}"),
-        size if size < 10.0 => format!("{value:.3}"),
-        _ => format!("{value:.0}"),
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_round_and_hold_the_range() {
+        let check = |from: f64, to: f64, expected: &str| {
+            let axis = Axis::around((from, to));
+            assert!(axis.from <= from && axis.to >= to, "{axis:?} holds {from} to {to}");
+            let marks: Vec<String> = axis.marks().into_iter().map(|(_, shown)| shown).collect();
+            assert_eq!(marks.join(" "), expected, "{from} to {to}");
+        };
+        check(0.0, 1.0, "0 0.2 0.4 0.6 0.8 1.0");
+        check(0.6690, 0.7131, "0.66 0.67 0.68 0.69 0.70 0.71 0.72");
+        check(0.0605, 0.71, "0 0.2 0.4 0.6 0.8");
+        check(3.0, 300_681.0, "0 100000 200000 300000 400000");
+        check(0.0, 5e-5, "0 1e-5 2e-5 3e-5 4e-5 5e-5");
+        check(-0.5, 0.5, "-0.6 -0.4 -0.2 0 0.2 0.4 0.6");
     }
 }

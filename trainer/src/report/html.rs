@@ -3,21 +3,25 @@
 use std::fmt::{self, Write as _};
 
 use super::chart::{Chart, Line};
-use super::{Measured, Report};
+use super::{About, Measured, Report};
 use crate::evaluate::{Calibration, Evaluation, Mistake};
 
 /// How the page looks; colours follow the reader's own light or dark.
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: light-dark(#1c1f24, #e6e6e6); --quiet: light-dark(#667, #99a); --line: light-dark(#d5d8de, #3a3f47);
-  --one: light-dark(#2457c5, #7aa5ff); --two: light-dark(#c2571a, #ff9d5c); --cell: 36, 87, 197; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --ink: light-dark(#1c1f24, #e6e6e6); --quiet: light-dark(#555d68, #a9b1bc); --line: light-dark(#d5d8de, #3a3f47);
+  --one: light-dark(#2457c5, #7aa5ff); --two: light-dark(#b04a10, #ff9d5c); --cell: 36, 87, 197; --paper: light-dark(#fff, #16181b); }
+* { box-sizing: border-box }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem } figure { margin: 0 } figcaption { color: var(--quiet) }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1.5rem }
-.numbers { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0 } .numbers b { display: block; font-size: 1.8rem; font-weight: 600 }
-table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } code { overflow-wrap: anywhere }
+p, td, th { overflow-wrap: anywhere }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 1.5rem; align-items: start }
+.numbers { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1rem 0 } .numbers b { display: block; font-size: 1.8rem; font-weight: 600 }
+.wide { overflow-x: auto } .wide:focus-visible { outline: 2px solid var(--one) }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal } code { overflow-wrap: anywhere }
+.confusion { width: auto } .confusion th, .confusion td { padding: .15rem .35rem; font-size: .8rem } .confusion th:first-child { min-width: 7rem; max-width: 16rem }
 svg { width: 100%; height: auto } svg text { font-size: 11px; fill: var(--quiet) } svg .grid { stroke: var(--line) }
-svg .line { fill: none; stroke-width: 2 } svg .one { stroke: var(--one) } svg .two { stroke: var(--two) } svg .dot { fill: var(--one) } svg .bar { fill: var(--one); opacity: .75 }
+svg .line { fill: none; stroke-width: 2 } svg .one { stroke: var(--one) } svg .two { stroke: var(--two) }
 ";
 
 impl Report {
@@ -45,6 +49,19 @@ impl Report {
             self.best_epoch,
             self.epochs.len()
         )?;
+        if let Some(About { model, checkpoint, dataset, validation, day }) = &self.about {
+            let [model, checkpoint, dataset] =
+                [model, checkpoint, dataset].map(|name| escaped(name));
+            write!(
+                page,
+                "<p><b>{model}</b>, trained on {} from <b>{checkpoint}</b> with <b>{dataset}</b>",
+                escaped(day)
+            )?;
+            if let Some(validation) = validation {
+                write!(page, ", held out <b>{}</b>", escaped(validation))?;
+            }
+            writeln!(page, ".")?;
+        }
         write!(page, "<div class=\"numbers\">")?;
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
         let numbers = [
@@ -140,30 +157,33 @@ fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
         }
         writeln!(page)?;
     }
-    writeln!(page, "</table>\n<h2>Confusion</h2>\n<table>\n<tr><th>has ↓ given →")?;
-    for label in &best.labels {
-        write!(page, "<th class=\"n\">{}", escaped(&label.label))?;
+    writeln!(
+        page,
+        "</table>\n<h2>Confusion</h2>\n<p>A row for each label that examples have, a column for each that they were given, by its number.\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion\"><table class=\"confusion\">\n<tr><th>has ↓ given →"
+    )?;
+    for (n, label) in best.labels.iter().enumerate() {
+        write!(page, "<th class=\"n\" title=\"{}\">{}", escaped(&label.label), n + 1)?;
     }
-    for (label, row) in best.labels.iter().zip(&best.confusion) {
-        write!(page, "\n<tr><th>{}", escaped(&label.label))?;
+    for (n, (label, row)) in best.labels.iter().zip(&best.confusion).enumerate() {
+        write!(page, "\n<tr><th>{} {}", n + 1, escaped(&label.label))?;
         let all = row.iter().sum::<usize>().max(1);
         for count in row {
-            let depth = *count as f64 / all as f64 * 0.5;
+            let depth = *count as f64 / all as f64 * 0.35;
             write!(
                 page,
                 "<td class=\"n\" style=\"background: rgba(var(--cell), {depth:.3})\">{count}"
             )?;
         }
     }
-    writeln!(page, "\n</table>")
+    writeln!(page, "\n</table></div>")
 }
 
 fn write_calibration(page: &mut String, calibration: &Calibration) -> fmt::Result {
     let found = calibration.bins.iter().filter(|bin| bin.n_examples > 0);
     let points = found.map(|bin| (bin.confidence, bin.accuracy)).collect();
     let lines = [
-        Line::new("as sure as right", "two", vec![(0.0, 0.0), (1.0, 1.0)]),
-        Line::new("found", "one", points),
+        Line::new("were it as right as it is sure", "two", vec![(0.0, 0.0), (1.0, 1.0)]),
+        Line::new("measured", "one", points),
     ];
     writeln!(
         page,

@@ -20,6 +20,9 @@ const BURN: &str = "0.22.1";
 /// Everything needed to tell how a model came to be, and how good it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// What people call all that is meant here, where whoever trained has told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
     /// The labels, in the order of the logits.
     pub labels: Vec<String>,
     /// The number of weights.
@@ -54,6 +57,22 @@ pub struct Report {
     pub learning_rates: Vec<f64>,
     /// How long it all took.
     pub seconds: f64,
+}
+
+/// What people call a model and what it was made of; digests say the same for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The model that came to be.
+    pub model: String,
+    /// The checkpoint that it began as.
+    pub checkpoint: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The dataset that was held out, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+    /// The day on which the training ended: `2026-11-28`.
+    pub day: String,
 }
 
 /// Some examples, in short.

@@ -41,6 +41,8 @@ pub enum Event {
         n_steps: usize,
         /// Steps that were done before, by the training that this one goes on with.
         n_done: usize,
+        /// Texts of both that are longer than they may be, and are cut.
+        n_cut: usize,
     },
     /// A step is done.
     Step {
@@ -107,7 +109,8 @@ pub fn train(
     }
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
     let n_done = run.learner.losses.len();
-    tell(on, Event::Started { n_train, n_validation, n_steps: task.n_steps(), n_done })?;
+    let (n_steps, n_cut) = (task.n_steps(), task.n_cut);
+    tell(on, Event::Started { n_train, n_validation, n_steps, n_done, n_cut })?;
     while !run.is_over(config) {
         run = task.train_epoch(run, state.as_ref(), on)?;
         let measured = task.measure_epoch(&mut run, on);
@@ -127,6 +130,7 @@ pub fn train(
     let trained = Classifier { network: best.network, ..start };
     let n_labels = trained.labels().len();
     let report = Report {
+        about: None,
         labels: trained.labels().to_vec(),
         n_parameters: trained.n_parameters(),
         base_weights: trained.loaded.clone(),

@@ -25,6 +25,8 @@ pub(super) struct Task<'a> {
     /// Texts that the epochs are measured on, as long as a server would take them.
     measured: Texts<'a>,
     pub(super) measured_on: Measured,
+    /// Texts that are longer than they may be, of both.
+    pub(super) n_cut: usize,
 }
 
 /// Examples and their token ids.
@@ -40,8 +42,9 @@ impl<'a> Task<'a> {
         config: &'a TrainConfig,
     ) -> Result<Self> {
         check_examples(&data.train, start.labels())?;
-        if let [label] = start.labels() {
-            return Err(Error::OneLabel { label: label.clone() });
+        let first = data.train[0].label;
+        if data.train.iter().all(|example| example.label == first) {
+            return Err(Error::OneLabel { label: start.labels()[first].clone() });
         }
         let (measured, measured_on) = if data.validation.is_empty() {
             (&data.train, Measured::Train)
@@ -50,18 +53,25 @@ impl<'a> Task<'a> {
         };
         check_examples(measured, start.labels())?;
         let tokenizer = &start.tokenizer;
-        let texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
+        let mut n_cut = 0;
+        let mut texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
             let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-            Ok::<_, Error>(Texts { examples, rows: tokenizer.encode_all(&texts)? })
+            let encoded = tokenizer.encode_all(&texts)?;
+            n_cut += encoded.iter().filter(|encoded| encoded.is_cut).count();
+            let rows = encoded.into_iter().map(|encoded| encoded.ids).collect();
+            Ok::<_, Error>(Texts { examples, rows })
         };
+        let train = texts(&data.train, &tokenizer.cut_to(config.max_length)?)?;
+        let measured = texts(measured, tokenizer)?;
         Ok(Self {
             config,
             model: start.config.clone(),
             device: start.kind.device(),
             threads: Threads::new(config.threads)?,
-            train: texts(&data.train, &tokenizer.cut_to(config.max_length)?)?,
-            measured: texts(measured, tokenizer)?,
+            train,
+            measured,
             measured_on,
+            n_cut,
         })
     }
 

@@ -1,17 +1,22 @@
 //! Datasets in all their forms, and what is wrong with them.
 
 use expect_test::{Expect, expect};
-use kit_trainer::{Columns, Dataset};
+use kit_trainer::{Columns, Dataset, ReadOptions};
 
 /// Reads a dataset of this name and content, and shows it, or what is wrong with it.
-fn read(name: &str, content: &str) -> String {
+fn read(name: &str, content: impl AsRef<[u8]>) -> String {
+    read_with(name, content, &ReadOptions::default())
+}
+
+fn read_with(name: &str, content: impl AsRef<[u8]>, options: &ReadOptions) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs_err::write(folder.path().join(name), content).expect("written");
-    match Dataset::read(&folder.path().join(name), &Columns::default()) {
-        Ok(Dataset { examples, labels }) => {
+    match Dataset::read(&folder.path().join(name), options) {
+        Ok(Dataset { examples, labels, skipped }) => {
             let examples: Vec<_> =
                 examples.iter().map(|e| format!("{}={}", e.text, e.label)).collect();
-            format!("{} of {}", examples.join(" "), labels.join(" "))
+            let skipped: Vec<_> = skipped.iter().map(|problem| format!("; {problem}")).collect();
+            format!("{} of {}{}", examples.join(" "), labels.join(" "), skipped.concat())
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -21,7 +26,7 @@ fn read(name: &str, content: &str) -> String {
     }
 }
 
-fn check(name: &str, content: &str, expect: Expect) {
+fn check(name: &str, content: impl AsRef<[u8]>, expect: Expect) {
     expect.assert_eq(&read(name, content));
 }
 
@@ -29,8 +34,8 @@ fn check(name: &str, content: &str, expect: Expect) {
 fn every_form_gives_the_same_examples() {
     let expected = "x=1 y=0 of LABEL_0 LABEL_1";
     let rows = r#"{"text": "x", "label": 1}, {"text": "y", "label": 0, "id": 7}"#;
-    assert_eq!(read("a.json", &format!(r#"{{"samples": [{rows}], "about": "us"}}"#)), expected);
-    assert_eq!(read("a.json", &format!("[{rows}]")), expected);
+    assert_eq!(read("a.json", format!(r#"{{"samples": [{rows}], "about": "us"}}"#)), expected);
+    assert_eq!(read("a.json", format!("[{rows}]")), expected);
     let lines = rows.replace("}, {", "}\n\n{");
     assert_eq!(read("a.jsonl", &lines), expected);
     assert_eq!(read("a.json", &lines), expected);
@@ -76,28 +81,169 @@ fn a_document_of_another_kind_is_told_as_a_whole() {
     );
 }
 
+/// The right values are those of `run_classification.py` in transformers: a class for each
+/// different label, sorted.
 #[test]
-fn a_number_far_above_all_others_is_no_label() {
+fn every_format_takes_the_same_for_a_label() {
+    for (labels, expected) in [
+        (["101", "910", "205"], "t0=0 t1=2 t2=1 of 101 205 910"),
+        (["1", "3", "2"], "t0=0 t1=2 t2=1 of 1 2 3"),
+        (["1", "-1", "0"], "t0=2 t1=0 t2=1 of -1 0 1"),
+        (["2024", "2023", "2024"], "t0=1 t1=0 t2=1 of 2023 2024"),
+        (["1", "0", "2"], "t0=1 t1=0 t2=2 of LABEL_0 LABEL_1 LABEL_2"),
+        (["1.0", "0.0", "1.0"], "t0=1 t1=0 t2=1 of LABEL_0 LABEL_1"),
+        (["10", "9", "8"], "t0=2 t1=1 t2=0 of 8 9 10"),
+    ] {
+        let rows = |label: &dyn Fn(&str) -> String, separator: &str| {
+            let rows = labels
+                .iter()
+                .enumerate()
+                .map(|(n, one)| label(one).replace("TEXT", &format!("t{n}")));
+            rows.collect::<Vec<_>>().join(separator)
+        };
+        let number = rows(&|label| format!(r#"{{"text": "TEXT", "label": {label}}}"#), "\n");
+        let text = rows(&|label| format!(r#"{{"text": "TEXT", "label": "{label}"}}"#), ",");
+        let cells = rows(&|label| format!("TEXT,{label}"), "\n");
+        assert_eq!(read("a.jsonl", number), expected, "{labels:?}");
+        assert_eq!(read("a.json", format!("[{text}]")), expected, "{labels:?}");
+        assert_eq!(read("a.csv", format!("text,label\n{cells}")), expected, "{labels:?}");
+        let cells = cells.replace(',', "\t");
+        assert_eq!(read("a.tsv", format!("text\tlabel\n{cells}")), expected, "{labels:?}");
+    }
+}
+
+#[test]
+fn labels_are_names_where_that_is_said() {
+    let names = ReadOptions { labels_are_names: true, ..ReadOptions::default() };
+    let content = "text,label\nx,1\ny,0\nz,3.8\nv,no\n";
+    assert_eq!(read_with("a.csv", content, &names), "x=1 y=0 z=2 v=3 of 0 1 3.8 no");
     check(
         "a.csv",
-        "text,label\nx,0\ny,1\nz,2999\n",
+        content,
+        expect![[
+            r#"the dataset /a.csv has rows that cannot be used: line 4: its label "3.8" is no whole number; line 5: its label "no" is a text, and the others are numbers"#
+        ]],
+    );
+}
+
+#[test]
+fn rows_that_are_left_out_are_counted() {
+    let skip = ReadOptions { skip_bad_rows: true, ..ReadOptions::default() };
+    let found = read_with("a.csv", "text,label\nlabel,text\nx,1\n,1\ny,0\nz\n", &skip);
+    expect![[r#"x=1 y=0 of LABEL_0 LABEL_1; line 2: its label "text" is a text, and the others are numbers; line 4: its text is empty; line 6: it has 1 cells, and the header has 2"#]].assert_eq(&found);
+    let found = read_with(
+        "a.jsonl",
+        "{\"text\": \"x\", \"label\": 1}\n{\"text\": \"\\ud83d\", \"label\": 1}",
+        &skip,
+    );
+    expect!["x=0 of 1; line 2: no JSON: a surrogate without its other half at column 17"]
+        .assert_eq(&found);
+}
+
+#[test]
+fn files_of_another_kind_are_told_what_they_are() {
+    check(
+        "a.csv",
+        "text\tlabel\nx\t1\n",
+        expect![[
+            r#"cannot read the dataset /a.csv: it has no column "text": it is separated by tabs, and the name of such a file ends in .tsv"#
+        ]],
+    );
+    check(
+        "a.csv",
+        "text;label\nx;1\n",
+        expect![[
+            r#"cannot read the dataset /a.csv: it has no column "text": it is separated by semicolons: separate it by commas"#
+        ]],
+    );
+    check(
+        "a.txt",
+        "I love it\t1\n",
         expect![
-            "the dataset /a.csv has rows that cannot be used: line 4: its label 2999 is far above the 3 different ones that there are"
+            "cannot read the dataset /a.txt: its name does not tell what it is: it ends in .json, .jsonl, .ndjson, .csv, .tsv or .parquet"
+        ],
+    );
+    check(
+        "a.csv.gz",
+        b"\x1f\x8b\x08\x00rest",
+        expect![
+            "cannot read the dataset /a.csv.gz: it is compressed: unpack it first, with gunzip"
         ],
     );
     check(
         "a.csv",
-        "text,label\nx,0\ny,5\n",
-        expect!["x=0 y=5 of LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5"],
+        b"\xff\xfet\0e\0x\0t\0",
+        expect![
+            "cannot read the dataset /a.csv: it is UTF-16: save it as UTF-8, or iconv -f UTF-16 -t UTF-8"
+        ],
+    );
+    check(
+        "a.jsonl",
+        b"{\0\"\0t\0e\0",
+        expect![
+            "cannot read the dataset /a.jsonl: it is UTF-16: save it as UTF-8, or iconv -f UTF-16 -t UTF-8"
+        ],
+    );
+    check(
+        "a.csv",
+        b"text,label\nx,1\ncaf\xe9,0\n",
+        expect![
+            "cannot read the dataset /a.csv: line 3 is not UTF-8, it has a byte 0xe9: save it as UTF-8, or, if it is Latin-1, iconv -f LATIN1 -t UTF-8"
+        ],
+    );
+    check(
+        "a.csv",
+        "review,stars\nx,1\n",
+        expect![[r#"the dataset /a.csv has no column "text", only review, stars"#]],
+    );
+    check(
+        "a.jsonl",
+        "{\"review\": \"x\", \"label\": 1}\n{\"review\": \"y\", \"label\": 0}",
+        expect![[r#"the dataset /a.jsonl has no column "text", only label, review"#]],
+    );
+}
+
+/// As pandas reads them.
+#[test]
+fn carriage_returns_alone_end_lines_too() {
+    assert_eq!(read("a.csv", "text,label\rx,1\ry,0\r"), "x=1 y=0 of LABEL_0 LABEL_1");
+    let lines = "{\"text\": \"x\", \"label\": 1}\r{\"text\": \"y\", \"label\": 0}\r";
+    assert_eq!(read("a.jsonl", lines), "x=1 y=0 of LABEL_0 LABEL_1");
+}
+
+#[test]
+fn what_is_told_of_a_dataset_is_bounded() {
+    let lines =
+        (0..20_000).map(|_| "{}\n").collect::<String>() + "{\"text\": \"x\", \"label\": \"y\"}";
+    let wide = "x".repeat(1 << 20);
+    let wide_label = format!("text,label\nx,1\ny,2\nz,{wide}\n");
+    let header =
+        format!("{}\n", (0..9999).map(|n| format!("column{n}")).collect::<Vec<_>>().join(","));
+    for (name, content) in [
+        ("a.jsonl", lines),
+        ("a.csv", wide_label),
+        ("a.csv", format!("{wide}\n")),
+        ("a.csv", header),
+    ] {
+        let told = read(name, content);
+        assert!(told.len() < 2000, "{} bytes: {}", told.len(), &told[..200]);
+    }
+    let many = (0..10_001).map(|n| format!("x,{n}\n")).collect::<String>();
+    check(
+        "a.csv",
+        format!("text,label\n{many}"),
+        expect![[
+            r#"cannot read the dataset /a.csv: it has 10001 different labels, and at most 10000 are taken: is "label" their column?"#
+        ]],
     );
 }
 
 #[test]
 fn the_lines_of_all_bad_rows_are_told() {
-    let content = "{}\n".repeat(30);
+    let content = "{\"text\": \"x\"}\n".repeat(30) + "{\"label\": \"y\"}";
     let told = read("a.jsonl", &content);
     assert!(
-        told.ends_with("; and 10 more, in lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30"),
+        told.ends_with("; and 11 more, in lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"),
         "{told}"
     );
 }
@@ -107,14 +253,19 @@ fn a_share_is_from_zero_to_below_one() {
     for share in [-0.1, 1.0, 20.0, f64::NAN] {
         assert!(uneven().split(share, 1).is_err(), "{share}");
     }
+    let mut once_each = uneven();
+    once_each.examples = [0, 1].map(|label| once_each.examples[2 - 2 * label].clone()).to_vec();
+    let error = once_each.split(0.2, 1).expect_err("nothing can be held out").to_string();
+    assert!(error.contains("no label has two examples"), "{error}");
+    assert_eq!(once_each.split(0.0, 1).expect("nothing is asked for").train.len(), 2);
 }
 
 #[test]
 fn labels_of_another_kind_are_told_by_the_one_that_is_unknown() {
     let known = ["bad", "good"].map(str::to_owned);
     let numbered = |n: usize| Dataset {
-        examples: Vec::new(),
         labels: (0..n).map(|n| format!("LABEL_{n}")).collect(),
+        ..Dataset::default()
     };
     let error = numbered(3).aligned_to(&known).expect_err("three labels are too many").to_string();
     assert!(error.contains("\"LABEL_2\""), "{error}");
@@ -127,16 +278,16 @@ fn every_bad_row_is_named() {
     check(
         "a.json",
         r#"[{"text": "x", "label": 1}, {"label": 1}, {"text": "y"}, 3, {"text": " ", "label": 0},
-            {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": null}]"#,
-        expect![
-            "the dataset /a.json has rows that cannot be used: line 1: it has no \"text\"; line 1: it has no \"label\"; line 1: no object with text and label; line 1: its text is empty; line 2: its label -1 is no whole number from 0 to 9999; line 2: its text is not a string; line 2: its label is a text, and the first one's is a number; line 2: its label is neither a text nor a number"
-        ],
+            {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": [1]}]"#,
+        expect![[
+            r#"the dataset /a.json has rows that cannot be used: line 1: it has no "text"; line 1: it has no "label"; line 1: no object with text and label; line 1: its text is empty; line 2: its text is not a string; line 2: its label is neither a text nor a number; line 2: its label "no" is a text, and the others are numbers"#
+        ]],
     );
     check(
         "a.jsonl",
         "{\"text\": \"x\", \"label\": 1}\n\n{\"text\": \"y\", \"label\": 1",
         expect![
-            "the dataset /a.jsonl has rows that cannot be used: line 3: no JSON: EOF while parsing an object at line 1 column 24"
+            "the dataset /a.jsonl has rows that cannot be used: line 3: no JSON: EOF while parsing an object at column 24"
         ],
     );
 }
@@ -149,7 +300,8 @@ fn csv_has_quotes_lines_and_named_columns() {
         "\u{feff}id,Review,stars\r\n1,\"good, \"\"really\"\"\n good\",pos\r\n\r\n2,bad,neg\r\n";
     fs_err::write(&path, content).expect("written");
     let columns = Columns { text: "Review".to_owned(), label: "stars".to_owned() };
-    let dataset = Dataset::read(&path, &columns).expect("readable");
+    let options = ReadOptions { columns, ..ReadOptions::default() };
+    let dataset = Dataset::read(&path, &options).expect("readable");
     let rows: Vec<(&str, usize)> =
         dataset.examples.iter().map(|e| (e.text.as_str(), e.label)).collect();
     assert_eq!(rows, [("good, \"really\"\n good", 1), ("bad", 0)]);
@@ -162,15 +314,15 @@ fn bad_rows_of_csv_are_named_by_their_line() {
     check(
         "a.csv",
         "text,stars\nx,1\n",
-        expect![[r#"cannot read the dataset /a.csv: it has no column "label", only text, stars"#]],
+        expect![[r#"the dataset /a.csv has no column "label", only text, stars"#]],
     );
     check("a.csv", "", expect!["cannot read the dataset /a.csv: it has no header"]);
     check(
         "a.csv",
         "text,label\n\"two\nlines\",1\nx\n,0\n\"y\"z,1\nw,no\nx,1,2\n\"v,1\n",
-        expect![
-            "the dataset /a.csv has rows that cannot be used: line 4: it has 1 cells, and the header has 2; line 5: its text is empty; line 6: there is text after a closing quote; line 7: its label is a text, and the first one's is a number; line 8: it has 3 cells, and the header has 2; line 9: a quote is never closed"
-        ],
+        expect![[
+            r#"the dataset /a.csv has rows that cannot be used: line 4: it has 1 cells, and the header has 2; line 5: its text is empty; line 6: there is text after a closing quote; line 7: its label "no" is a text, and the others are numbers; line 8: it has 3 cells, and the header has 2; line 9: a quote is never closed"#
+        ]],
     );
 }
 
@@ -190,7 +342,7 @@ fn uneven() -> Dataset {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.jsonl");
     fs_err::write(&path, rows.collect::<Vec<_>>().join("\n")).expect("written");
-    Dataset::read(&path, &Columns::default()).expect("readable")
+    Dataset::read(&path, &ReadOptions::default()).expect("readable")
 }
 
 #[test]
@@ -250,7 +402,7 @@ mod parquet {
     #[test]
     fn class_labels_have_their_names() {
         let Dataset { examples, labels } =
-            Dataset::read(&testdata("named.parquet"), &Columns::default()).expect("it is read");
+            Dataset::read(&testdata("named.parquet"), &ReadOptions::default()).expect("it is read");
         assert_eq!(labels, ["negative", "positive"]);
         let examples: Vec<_> =
             examples.iter().map(|example| (example.text.as_str(), example.label)).collect();
@@ -263,18 +415,19 @@ mod parquet {
     #[test]
     fn rows_and_columns_that_are_missing_are_named() {
         let columns = Columns { text: "review".to_owned(), label: "stars".to_owned() };
+        let options = ReadOptions { columns, ..ReadOptions::default() };
         let error =
-            Dataset::read(&testdata("plain.parquet"), &columns).expect_err("a label is missing");
+            Dataset::read(&testdata("plain.parquet"), &options).expect_err("a label is missing");
         assert!(error.to_string().contains("line 2: it has no \"stars\""), "{error}");
-        let error = Dataset::read(&testdata("plain.parquet"), &Columns::default())
+        let error = Dataset::read(&testdata("plain.parquet"), &ReadOptions::default())
             .expect_err("there is no such column");
         assert!(
-            error.to_string().contains("it has no column \"text\", only review, stars"),
+            error.to_string().contains("has no column \"text\", only review, stars"),
             "{error}"
         );
         let broken = tempfile::tempdir().expect("a temporary folder");
         let path = broken.path().join("a.parquet");
         fs_err::write(&path, b"PAR1 and no more").expect("written");
-        Dataset::read(&path, &Columns::default()).expect_err("it is no Parquet file");
+        Dataset::read(&path, &ReadOptions::default()).expect_err("it is no Parquet file");
     }
 }

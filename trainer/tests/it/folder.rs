@@ -165,6 +165,9 @@ fn labels_that_are_known_keep_the_head_and_its_order() {
     let others = tiny.clone().with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
     assert_ne!(logits(&others), logits(&tiny), "a head for other labels is drawn");
     assert_eq!(others.labels(), ["no", "yes"]);
+    // One of the checkpoint's own is enough, whatever its case; the others stay.
+    let one = tiny.clone().with_labels(vec![tiny.labels()[1].to_uppercase()], 1);
+    assert_eq!((one.labels(), logits(&one)), (tiny.labels(), logits(&tiny)));
     // Numbers are given names.
     let folder =
         edited(|_, config| drop(config.as_object_mut().expect("an object").remove("id2label")));

@@ -1,9 +1,10 @@
 //! Training teaches.
 
-use kit_trainer::{Example, Report, Split, TrainConfig, evaluate, train};
+use kit_trainer::{About, Error, Example, Report, Split, TrainConfig, evaluate, train};
+use serde_json::json;
 use sha2::Digest as _;
 
-use crate::fixture::{base, go_on, load, read_tensors, sentences, split, tiny};
+use crate::fixture::{base, edited, go_on, load, read_tensors, sentences, split, tiny};
 
 #[test]
 fn a_base_checkpoint_learns_a_hundred_sentences() {
@@ -80,7 +81,32 @@ fn one_label_cannot_be_learned() {
         validation: Vec::new(),
     };
     let error = train(start, &data, &TrainConfig::default(), None, &go_on).expect_err("refused");
-    assert_eq!(error.to_string(), "there is only one label, \"good\": nothing can be learned");
+    assert_eq!(
+        error.to_string(),
+        "there is only one label, \"good\": there is nothing to tell apart"
+    );
+}
+
+/// A head of one number says yes to everything: sigmoid's accuracy would be 1 on any text.
+#[test]
+fn a_single_logit_is_not_measured() {
+    let folder = edited(|tensors, config| {
+        for (name, row) in [("classifier.weight", 32), ("classifier.bias", 1)] {
+            let (_, shape, bytes) = tensors.get_mut(name).expect("a head");
+            (shape[0], *bytes) = (1, bytes[..4 * row].to_vec());
+        }
+        config["id2label"] = json!({"0": "score"});
+    });
+    let error = evaluate(&load(folder.path()), &sentences(4)[..1], &go_on).expect_err("refused");
+    let expected = "there is only one label, \"score\": there is nothing to tell apart";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn examples_of_one_label_teach_nothing() {
+    let data = Split { train: vec![sentences(1)[0].clone(); 4], validation: Vec::new() };
+    let error = train(load(&tiny()), &data, &TrainConfig::default(), None, &go_on);
+    assert!(matches!(error, Err(Error::OneLabel { .. })), "{error:?}");
 }
 
 #[test]
@@ -156,7 +182,7 @@ fn the_page_shows_everything_and_loads_nothing() {
             Example { text: "<i>x".to_owned(), label: 1 },
         ],
     };
-    let (_, report) = train(
+    let (_, mut report) = train(
         load(&tiny()),
         &data,
         &TrainConfig { epochs: 2, ..TrainConfig::default() },
@@ -164,7 +190,17 @@ fn the_page_shows_everything_and_loads_nothing() {
         &go_on,
     )
     .expect("trained");
+    report.about = Some(About {
+        model: "<b>mine".to_owned(),
+        checkpoint: "a&b".to_owned(),
+        dataset: "data.csv".to_owned(),
+        validation: None,
+        day: "2026-11-28".to_owned(),
+    });
     let page = report.to_html();
+    let about =
+        "<b>&lt;b&gt;mine</b>, trained on 2026-11-28 from <b>a&amp;b</b> with <b>data.csv</b>.";
+    assert!(page.contains(about), "{page}");
     for part in [
         "Loss by step",
         "Learning rate by step",

@@ -4,6 +4,7 @@ mod cancel;
 mod dataset;
 mod fixture;
 mod folder;
+mod keys;
 mod learning;
 mod parity;
 mod repeat;

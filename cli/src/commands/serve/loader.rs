@@ -36,6 +36,14 @@ impl Predictor for Loaded {
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
         self.engine.golden()
     }
+
+    fn max_tokens(&self) -> Option<usize> {
+        self.engine.max_tokens()
+    }
+
+    fn cuts_beginning(&self) -> bool {
+        self.engine.cuts_beginning()
+    }
 }
 
 /// Loads the model of a folder. `known_by` is the reference where the folder does not tell it.
@@ -44,8 +52,7 @@ pub(super) fn load(
     known_by: Option<String>,
     options: &EngineOptions,
 ) -> anyhow::Result<(Loaded, ModelIdentity)> {
-    let engine = Engine::load(&folder.dir, options)
-        .with_context(|| format!("cannot load the model in {}", folder.dir.display()))?;
+    let engine = Engine::load(&folder.dir, options).map_err(|error| folder.unusable(error))?;
     let identity = ModelIdentity {
         digest: folder.digest.clone(),
         reference: folder.reference.clone().or(known_by),

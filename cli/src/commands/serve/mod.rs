@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;
 use serve::engine::EngineOptions;
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
+    /// Let pages of this origin ask, such as https://app.example, or of any with * (repeatable)
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors_origin: Vec<String>,
     /// Where spans go, as OTLP over HTTP (JSON), for example http://127.0.0.1:4318
     #[cfg(feature = "otel")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
@@ -126,12 +129,25 @@ fn canary(text: &str) -> Result<(Reference, f64), String> {
     Ok((reference.or_latest(), share))
 }
 
+/// An origin as a browser says it: without a path, and in small letters.
+fn origin(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_origin = rest.is_some_and(|host| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    });
+    match text == "*" || is_origin {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("an origin is a scheme and a host, such as https://app.example".to_owned()),
+    }
+}
+
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     check(&args)?;
     // Bound first, so that probes are answered while the model is still on its way.
     let mut args = args;
     let name = args.model_name.take().or_else(|| model::package_name(Path::new(&args.model)));
-    let options = serve_options(&args.limits, name);
+    let cors_origins = std::mem::take(&mut args.cors_origin);
+    let options = ServeOptions { cors_origins, ..serve_options(&args.limits, name) };
     let (handle, address, running) = ui.serve(start(&args, options, ui))?;
     let folder = model::open(&args.model, &args.network, ui)?;
     let engine = EngineOptions { n_threads: args.limits.threads, pin: args.limits.pin };
@@ -214,7 +230,10 @@ fn check(args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.limits.threads == Some(0) {
-        bail!("--threads 0 could not compute anything");
+        return Err(asked_wrongly("--threads 0 could not compute anything"));
+    }
+    if args.model_name.as_ref().is_some_and(String::is_empty) {
+        return Err(asked_wrongly("--model-name is empty"));
     }
     Ok(())
 }

@@ -4,24 +4,22 @@ use std::path::PathBuf;
 
 use trainer::{ClassWeights, DeviceKind, TrainConfig};
 
+use crate::network::Network;
+use crate::steps::dataset::DatasetArgs;
+
 /// Fine-tune a classifier on labelled text
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The checkpoint (DistilBERT or BERT): a folder with the hub's file names
-    #[arg(long, value_name = "DIR")]
-    pub(super) model: PathBuf,
+    /// The checkpoint (DistilBERT or BERT): a folder with the hub's file names, a folder with a
+    /// Kitfile, or a ModelKit (pulled when it is not local)
+    #[arg(long, value_name = "REF|DIR")]
+    pub(super) model: String,
     /// JSON ({"samples": [{"text", "label"}]}, or a list), JSON lines, CSV or TSV
     #[arg(long, value_name = "FILE")]
     pub(super) dataset: PathBuf,
     /// A dataset to measure each epoch on, in place of held-out examples
     #[arg(long, value_name = "FILE", conflicts_with = "validation_fraction")]
     pub(super) validation: Option<PathBuf>,
-    /// Column, or key, of the text
-    #[arg(long, default_value = "text", value_name = "NAME")]
-    pub(super) text_column: String,
-    /// Column, or key, of the label
-    #[arg(long, default_value = "label", value_name = "NAME")]
-    pub(super) label_column: String,
     /// The fine-tuned model's folder; one that is there is replaced at the end
     #[arg(long, value_name = "DIR")]
     pub(super) output: PathBuf,
@@ -43,7 +41,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) keep_every: usize,
     #[command(flatten)]
+    pub(super) reading: DatasetArgs,
+    #[command(flatten)]
     pub(super) options: Options,
+    #[command(flatten)]
+    pub(super) network: Network,
 }
 
 #[derive(clap::Args)]

@@ -2,21 +2,10 @@
 //! of the model.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use fs_err as fs;
 use trainer::{Measured, Report};
 
 use crate::steps::front_matter::{FrontMatter, quoted};
-
-/// What the checkpoint's own card says.
-pub(super) fn front_matter(checkpoint: &Path) -> anyhow::Result<FrontMatter> {
-    match fs::read(checkpoint.join("README.md")) {
-        Ok(bytes) => Ok(FrontMatter::of(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(FrontMatter::default()),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// Writes the card. Licence and language are those of the checkpoint's own.
 pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
@@ -56,7 +45,7 @@ pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
     ));
     line(format_args!("| label | examples | precision | recall | F1 |\n|---|---|---|---|---|\n"));
     for score in &best.labels {
-        let label = plain(&score.label);
+        let label = format!("`{}`", plain(&score.label));
         let (precision, recall, f1) = (score.precision, score.recall, score.f1);
         line(format_args!(
             "| {label} | {} | {precision:.4} | {recall:.4} | {f1:.4} |\n",
@@ -83,7 +72,7 @@ pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
     card
 }
 
-/// A label inside of a table, whatever it holds.
+/// A label inside of a table's code, where nothing is markup, whatever it holds.
 fn plain(label: &str) -> String {
     label.chars().map(|c| if c == '|' || c == '`' || c.is_control() { ' ' } else { c }).collect()
 }

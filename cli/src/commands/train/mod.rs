@@ -2,7 +2,9 @@
 //! model card out.
 
 mod args;
+mod base;
 mod card;
+mod day;
 mod places;
 mod show;
 mod written;
@@ -10,15 +12,19 @@ mod written;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use fs_err as fs;
 use serde_json::json;
-use trainer::{Classifier, Columns, Dataset, Keep, Split};
+use trainer::{About, Dataset, Example, Keep, Report, Split, TrainConfig};
 
 pub(crate) use self::args::Args;
 use self::args::config;
+use self::base::Base;
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::steps::dataset::{shown, some, tell_labels};
 use crate::ui::Ui;
+
+/// A training whose loss is so many times that of guessing has not learned.
+const DIVERGED: f64 = 2.0;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let keep =
@@ -36,33 +42,49 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ));
         return Err(refused).hint("--resume goes on with it; remove the folder to begin anew");
     }
-    let theirs = card::front_matter(&args.model)?;
+    let base = Base::find(&args.model, &args.network, ui)?;
     let (seed, config) = (args.options.seed, config(&args.options));
-    let columns = Columns { text: args.text_column.clone(), label: args.label_column.clone() };
-    let dataset = Dataset::read(&args.dataset, &columns)?;
-    let loaded = Classifier::load(&args.model, args.options.device)
-        .with_context(|| format!("cannot load the model in {}", args.model.display()))?;
+    let dataset = args.reading.read(&args.dataset, ui)?;
+    let loaded = base.load(args.options.device)?;
     let known = loaded.labels().to_vec();
     let start = loaded.with_labels(dataset.labels.clone(), seed);
-    if known.first().is_some_and(|label| label != "LABEL_0") && known != start.labels() {
-        ui.note(format_args!(
-            "the checkpoint's labels are {}: those of the dataset get a new head",
-            known.join(", ")
-        ));
-    }
-    let dataset = match dataset.examples.is_empty() {
-        true => return Err(trainer::Error::NoExamples.into()),
-        false => dataset.aligned_to(start.labels())?,
-    };
+    tell_head(&dataset, &known, start.labels(), ui)?;
+    let mut n_skipped = dataset.skipped.len();
     let split = match &args.validation {
         Some(path) => {
-            let validation = Dataset::read(path, &columns)?.aligned_to(start.labels())?;
-            Split { train: dataset.examples, validation: validation.examples }
+            let validation = args.reading.read(path, ui)?;
+            n_skipped += validation.skipped.len();
+            if validation.is_matched_by_place(&dataset.labels) {
+                return Err(asked_wrongly(format!(
+                    "the labels of {} are numbers, and those of {} are names",
+                    path.display(),
+                    args.dataset.display()
+                )));
+            }
+            // A number means there what it means here.
+            let validation = match dataset.is_matched_by_place(start.labels()) {
+                true => validation.aligned_to(&dataset.labels)?,
+                false => validation,
+            };
+            let validation = validation.aligned_to(start.labels())?.examples;
+            Split { train: dataset.aligned_to(start.labels())?.examples, validation }
         }
-        None => dataset.split(args.options.validation_fraction, seed).map_err(of_option)?,
+        None => dataset
+            .aligned_to(start.labels())?
+            .split(args.options.validation_fraction, seed)
+            .map_err(of_option)?,
     };
+    if config.max_length > start.max_tokens()
+        && config.max_length != TrainConfig::default().max_length
+    {
+        ui.warn(format_args!(
+            "--max-length {}: the network takes {} tokens, and longer texts are cut there",
+            config.max_length,
+            start.max_tokens()
+        ));
+    }
     let show = show::Show::new(ui);
-    ui.note(labels_of(&split, start.labels()));
+    tell_counts(&split, start.labels(), ui);
     let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
     let n_known =
         split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
@@ -77,20 +99,27 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let trained = trainer::train(start, &split, &config, Some(&keep), &|event| show.event(event));
     show.end();
-    let (classifier, report) = match trained {
+    let (classifier, mut report) = match trained {
         Err(error @ trainer::Error::Cancelled) => {
             Err(error).hint("the same command with --resume goes on with it")?
         }
+        Err(error @ trainer::Error::Diverged { .. }) => {
+            // From the state that is kept it would diverge again, and nothing else may use it.
+            keep.remove()?;
+            return Err(error.into());
+        }
         other => other.map_err(of_option)?,
     };
-    classifier.save(&args.output, Some(&card::text(&theirs, &report)))?;
+    warn_of_divergence(&report, ui);
+    report.about = Some(about(&args)?);
+    classifier.save(&args.output, Some(&card::text(&base.card, &report)))?;
     let page_path = report_path.with_extension("html");
     fs::write(&report_path, report.to_json())?;
     fs::write(&page_path, report.to_html())?;
     ui.note(format_args!("report: {} and {}", report_path.display(), page_path.display()));
     let kitfile = match args.no_kitfile {
         true => None,
-        false => Some(written::write(&args, &theirs, &report, ui)?),
+        false => Some(written::write(&args, &base, &report, ui)?),
     };
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
@@ -103,6 +132,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     );
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
+        "n_skipped": n_skipped,
     });
     ui.answer(text, &document)
 }
@@ -118,15 +148,75 @@ fn of_option(error: trainer::Error) -> anyhow::Error {
     }
 }
 
-/// Which labels there are, and how often.
-fn labels_of(split: &Split, labels: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let mut counts = vec![0_usize; labels.len()];
-    split.train.iter().chain(&split.validation).for_each(|example| counts[example.label] += 1);
-    let shown =
-        labels.iter().zip(counts).take(SHOWN).map(|(label, count)| format!("{label} ({count})"));
-    let more = if labels.len() > SHOWN { ", …" } else { "" };
-    format!("{} labels: {}{more}", labels.len(), shown.collect::<Vec<_>>().join(", "))
+/// Says which of the checkpoint's labels the dataset's are, or that they get a new head.
+fn tell_head(dataset: &Dataset, known: &[String], now: &[String], ui: &Ui) -> anyhow::Result<()> {
+    if known == now {
+        return tell_labels(dataset, known, ui);
+    }
+    let is_named =
+        known.len() == now.len() && known.first().is_some_and(|label| label == "LABEL_0");
+    match known {
+        [] => (),
+        _ if is_named => ui.note(format_args!(
+            "the checkpoint's labels have no names: they get those of the dataset, LABEL_0 = {} and so on",
+            shown(&now[0])
+        )),
+        _ => ui.note(format_args!(
+            "the checkpoint's labels are {}: those of the dataset get a new head",
+            some(known.iter().map(|label| shown(label)))
+        )),
+    }
+    Ok(())
+}
+
+/// Says which labels there are, and how often; warns of those that nothing is learned of.
+fn tell_counts(split: &Split, labels: &[String], ui: &Ui) {
+    let count = |examples: &[Example]| {
+        let mut counts = vec![0_usize; labels.len()];
+        examples.iter().for_each(|example| counts[example.label] += 1);
+        counts
+    };
+    let (learned, held_out) = (count(&split.train), count(&split.validation));
+    let all = labels.iter().zip(learned.iter().zip(&held_out));
+    let told = all
+        .map(|(label, (learned, held_out))| format!("{} ({})", shown(label), learned + held_out));
+    ui.note(format_args!("{} labels: {}", labels.len(), some(told)));
+    let absent: Vec<&String> = labels
+        .iter()
+        .zip(&learned)
+        .filter(|(_, count)| **count == 0)
+        .map(|(label, _)| label)
+        .collect();
+    if !absent.is_empty() {
+        ui.warn(format_args!(
+            "there is no example to learn {} labels from: {}",
+            absent.len(),
+            some(absent.iter().map(|label| shown(label)))
+        ));
+    }
+}
+
+/// What the user calls it all.
+fn about(args: &Args) -> anyhow::Result<About> {
+    let path = |path: &Path| path.display().to_string();
+    Ok(About {
+        model: path(&args.output),
+        checkpoint: args.model.clone(),
+        dataset: path(&args.dataset),
+        validation: args.validation.as_deref().map(path),
+        day: day::today()?,
+    })
+}
+
+/// A loss above that of guessing says that nothing was learned, however finite it is.
+fn warn_of_divergence(report: &Report, ui: &Ui) {
+    let guessing = (report.labels.len() as f64).ln();
+    let loss = report.epochs.last().map_or(0.0, |epoch| epoch.train_loss);
+    if loss > DIVERGED * guessing {
+        ui.warn(format_args!(
+            "the training has diverged: the last epoch's loss is {loss:.4}, and that of guessing {guessing:.4}; try a smaller --learning-rate"
+        ));
+    }
 }
 
 /// `fine_tuned_model` → `fine_tuned_model-report.json`.

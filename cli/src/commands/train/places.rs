@@ -38,10 +38,10 @@ fn check_replaced(args: &Args) -> anyhow::Result<()> {
         return Err(refused).hint("it would be replaced: name another one, or move it away");
     }
     let place = fs::canonicalize(output)?;
-    let here = PathBuf::from(".");
+    let [here, model] = [".", &args.model].map(PathBuf::from);
     let needed = [
         Some(&here),
-        Some(&args.model),
+        Some(&model),
         Some(&args.dataset),
         args.validation.as_ref(),
         args.kitfile.as_ref(),

@@ -26,10 +26,15 @@ impl<'a> Show<'a> {
 
     pub(super) fn event(&self, event: Event) -> ControlFlow<()> {
         match event {
-            Event::Started { n_train, n_validation, n_steps, n_done } => {
+            Event::Started { n_train, n_validation, n_steps, n_done, n_cut } => {
                 self.ui.note(format_args!(
                     "{n_train} examples to learn from, {n_validation} held out, {n_steps} steps"
                 ));
+                if n_cut > 0 {
+                    self.ui.note(format_args!(
+                        "{n_cut} texts are cut: --max-length while learning, what the network takes while measuring"
+                    ));
+                }
                 if n_done > 0 {
                     self.ui.note(format_args!("going on after step {n_done}"));
                 }

@@ -9,40 +9,30 @@ use serde_json::{Value, json};
 use trainer::Report;
 
 use super::args::Args;
+use super::base::Base;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
-use crate::steps::front_matter::FrontMatter;
 use crate::steps::project::{kitfile_in, parent};
 use crate::ui::Ui;
 
 /// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one;
 /// returns its path.
-pub(super) fn write(
-    args: &Args,
-    theirs: &FrontMatter,
-    report: &Report,
-    ui: &Ui,
-) -> anyhow::Result<PathBuf> {
+pub(super) fn write(args: &Args, base: &Base, report: &Report, ui: &Ui) -> anyhow::Result<PathBuf> {
     let path = place(args);
     let context = parent(&path);
     let model_path = model_path(context, &args.output)?;
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return fresh(&path, &model_path, args, theirs, report, ui);
+            return fresh(&path, &model_path, args, base, report, ui);
         }
         Err(error) => return Err(error.into()),
     };
     let before =
         Kitfile::parse(&text).with_context(|| format!("{} is not valid", path.display()))?.kitfile;
-    let checkpoint = within(context, &args.model);
-    let model = updated(
-        before.model.unwrap_or_default(),
-        &model_path,
-        checkpoint.as_deref(),
-        theirs,
-        report,
-    );
+    let checkpoint = within(context, Path::new(&args.model));
+    let model =
+        updated(before.model.unwrap_or_default(), &model_path, checkpoint.as_deref(), base, report);
     let after = kitfile::edit::set_model(&text, &model)
         .with_context(|| format!("cannot bring {} up to date", path.display()))?;
     fs::write(&path, after)?;
@@ -76,7 +66,7 @@ fn fresh(
     path: &Path,
     model_path: &str,
     args: &Args,
-    theirs: &FrontMatter,
+    base: &Base,
     report: &Report,
     ui: &Ui,
 ) -> anyhow::Result<PathBuf> {
@@ -85,7 +75,7 @@ fn fresh(
     kitfile.package.name = env::folder_name(context).unwrap_or_else(|| model_path.to_owned());
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
     kitfile.model =
-        Some(updated(Model { name, ..Model::default() }, model_path, None, theirs, report));
+        Some(updated(Model { name, ..Model::default() }, model_path, None, base, report));
     if let Some(dataset) = within(context, &args.dataset).filter(|path| !path.is_empty()) {
         let name = args
             .dataset
@@ -111,7 +101,7 @@ fn updated(
     before: Model,
     path: &str,
     checkpoint: Option<&str>,
-    theirs: &FrontMatter,
+    base: &Base,
     report: &Report,
 ) -> Model {
     let before_path = Path::new(before.path.trim_start_matches("./"));
@@ -126,8 +116,8 @@ fn updated(
         path: if is_same { before.path } else { path.to_owned() },
         framework: or(before.framework, "transformers"),
         format: "safetensors".to_owned(),
-        license: or(before.license, theirs.license.as_deref().unwrap_or_default()),
-        parameters: parameters(before.parameters, of_checkpoint, report),
+        license: or(before.license, base.card.license.as_deref().unwrap_or_default()),
+        parameters: parameters(before.parameters, of_checkpoint, base, report),
         digest: None,
         diff_id: None,
         ..before
@@ -139,13 +129,14 @@ const GUESSED: [&str; 3] = ["architectures", "dtype", "torch_dtype"];
 
 /// What led to the model, and how good it is. It says no times, so that the same training gives the
 /// same Kitfile.
-fn parameters(before: Value, of_checkpoint: bool, report: &Report) -> Value {
+fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) -> Value {
     let mut parameters = match before {
         Value::Object(before) => before,
         _ => serde_json::Map::new(),
     };
     // What was found in the checkpoint is not of this model; where it came from is.
-    let source = parameters.remove("source").filter(|_| of_checkpoint).or_else(|| {
+    let of_its_own = parameters.remove("source").filter(|_| of_checkpoint);
+    let source = base.source.clone().or(of_its_own).or_else(|| {
         let base = parameters
             .get("base_model")
             .filter(|base| base["weights"] == report.base_weights.as_str());

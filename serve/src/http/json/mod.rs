@@ -39,6 +39,14 @@ impl Json {
         let Self::Object(entries) = self else { return None };
         entries.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
+
+    /// The first key of an object that is none of these and has a value.
+    pub(crate) fn unknown(&self, known: &[&str]) -> Option<&str> {
+        let Self::Object(entries) = self else { return None };
+        let is_unknown =
+            |(key, value): &&(String, Self)| !known.contains(&key.as_str()) && *value != Self::Null;
+        entries.iter().find(is_unknown).map(|(key, _)| key.as_str())
+    }
 }
 
 /// Compact and in UTF-8, as FastAPI answers.

@@ -7,10 +7,45 @@ function make(name, text, className) {
   return made;
 }
 
-/** The first example of a request's body. */
-function example(operation) {
-  const content = operation.requestBody && operation.requestBody.content["application/json"];
-  return content && content.examples && Object.values(content.examples)[0].value;
+/** Prose, in which backticks stand around code. */
+function prose(name, text) {
+  const made = make(name);
+  made.append(...text.split("`").map((part, n) => (n % 2 ? make("code", part) : part)));
+  return made;
+}
+
+/** What is in a body, and its examples. */
+function json(holder) {
+  return (holder && holder.content && holder.content["application/json"]) || {};
+}
+
+function examples(operation) {
+  return Object.entries(json(operation.requestBody).examples || {}).map(([name, { value }]) => [name, JSON.stringify(value)]);
+}
+
+/** A schema in the words of types: `{ text: string | string[] }`. */
+function outline(schema, resolve, indent = "") {
+  const at = resolve(schema);
+  if (!at || typeof at !== "object") return "any";
+  const one = (inner) => outline(inner, resolve, indent);
+  if (at.anyOf || at.oneOf) return [...new Set((at.anyOf || at.oneOf).map(one))].join(" | ");
+  if (at.enum) return at.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (Array.isArray(at.type)) return at.type.map((type) => one({ ...at, type })).join(" | ");
+  if (at.type === "array") {
+    const items = at.items ? one(at.items) : "any";
+    return (items.includes(" | ") ? "(" + items + ")" : items) + "[]" + (at.maxItems > 1 ? " (at most " + at.maxItems + ")" : "");
+  }
+  if (at.type !== "object") return at.type || "any";
+  const deeper = indent + "  ";
+  const keys = Object.entries(at.properties || {}).map(([key, inner]) => {
+    const mark = (at.required || []).includes(key) ? "" : "?";
+    const { description } = resolve(inner);
+    return deeper + key + mark + ": " + outline(inner, resolve, deeper) + (description ? "  // " + description : "");
+  });
+  if (at.additionalProperties && at.additionalProperties.type !== "null") {
+    keys.push(deeper + "[name]: " + outline(at.additionalProperties, resolve, deeper));
+  }
+  return keys.length ? "{\n" + keys.join("\n") + "\n" + indent + "}" : "object";
 }
 
 /** The path with the values that its parameters have on this server. */
@@ -22,17 +57,26 @@ function filled(path, operation) {
 /** A form that sends the request and shows what comes back. */
 function tryIt(method, path, operation) {
   const form = make("form");
-  const body = example(operation);
+  const known = examples(operation);
+  const body = known.length ? known[0][1] : undefined;
   const input = make("textarea");
   if (body !== undefined) {
-    input.value = JSON.stringify(body);
+    const choices = make("div", undefined, "bar");
+    for (const [name, value] of known.length > 1 ? known : []) {
+      const choice = make("button", name, "choice");
+      choice.type = "button";
+      choice.addEventListener("click", () => { input.value = value; });
+      choices.append(choice);
+    }
+    input.value = body;
     input.setAttribute("aria-label", "Request body");
-    form.append(input);
+    form.append(choices, input);
   }
   const bar = make("div", undefined, "bar");
   const button = make("button", "Send");
+  button.type = "submit";
   bar.append(button, make("code", method.toUpperCase() + " " + filled(path, operation)));
-  const output = make("pre");
+  const output = make("pre", undefined, "answer");
   output.hidden = true;
   form.append(bar, output);
   form.addEventListener("submit", async (event) => {
@@ -50,17 +94,28 @@ function tryIt(method, path, operation) {
   return form;
 }
 
-function show(method, path, operation) {
-  const details = make("details");
-  const summary = make("summary");
-  summary.append(make("span", method.toUpperCase(), "method"), make("code", path), " " + (operation.summary || ""));
-  details.append(summary);
-  if (operation.description) details.append(make("p", operation.description));
+/** What a request, and each answer, holds. */
+function bodies(operation, resolve) {
+  const made = [];
+  const request = json(operation.requestBody).schema;
+  if (request) made.push(make("h3", "Body"), make("pre", outline(request, resolve)));
   const answers = make("dl");
-  for (const [status, { description }] of Object.entries(operation.responses)) {
-    answers.append(make("dt", status), make("dd", description || ""));
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const told = prose("dd", response.description || "");
+    const { schema } = json(response);
+    if (schema && status.startsWith("2")) told.append(make("pre", outline(schema, resolve)));
+    answers.append(make("dt", status), told);
   }
-  details.append(answers, tryIt(method, path, operation));
+  return [...made, make("h3", "Answers"), answers];
+}
+
+function show(method, path, operation, resolve) {
+  const details = make("details", undefined, "route");
+  const summary = make("summary", undefined, "head");
+  summary.append(make("span", method.toUpperCase(), "method"), make("code", path), make("span", operation.summary || ""));
+  details.append(summary);
+  if (operation.description) details.append(prose("p", operation.description));
+  details.append(...bodies(operation, resolve), make("h3", "Try it"), tryIt(method, path, operation));
   return details;
 }
 
@@ -69,13 +124,13 @@ async function main() {
   // References are few and point into this document.
   const resolve = (value) => (value && value.$ref ? value.$ref.slice(2).split("/").reduce((at, key) => at[key], description) : value);
   document.getElementById("title").textContent = description.info.title + " " + description.info.version;
-  document.getElementById("about").textContent = description.info.description;
+  document.getElementById("about").append(...prose("p", description.info.description).childNodes);
   const operations = [];
   for (const [path, item] of Object.entries(description.paths)) {
     for (const [method, operation] of Object.entries(item)) {
       const responses = Object.fromEntries(Object.entries(operation.responses).map(([status, response]) => [status, resolve(response)]));
       const parameters = (operation.parameters || []).map(resolve);
-      operations.push(show(method, path, { ...operation, responses, parameters }));
+      operations.push(show(method, path, { ...operation, responses, parameters }, resolve));
     }
   }
   document.getElementById("operations").replaceChildren(...operations);

@@ -10,18 +10,30 @@ function make(name, text, className) {
   return made;
 }
 
+/** So many labels are shown at once; the others can be unfolded. */
+const SHOWN = 5;
+
+function showScore({ label, score }, place) {
+  const row = make("div", undefined, place === 0 ? "score best" : "score");
+  const bar = make("progress");
+  bar.max = 1;
+  bar.value = score;
+  bar.setAttribute("aria-label", label);
+  row.append(make("span", label, "label"), bar, make("span", (100 * score).toFixed(1) + " %", "number"));
+  return row;
+}
+
 function showResult(text, scores) {
   const result = make("div", undefined, "result");
-  result.append(make("blockquote", text || "(empty)"));
-  scores.forEach(({ label, score }, place) => {
-    const row = make("div", undefined, place === 0 ? "score best" : "score");
-    const bar = make("progress");
-    bar.max = 1;
-    bar.value = score;
-    bar.setAttribute("aria-label", label);
-    row.append(make("span", label, "label"), bar, make("span", (100 * score).toFixed(1) + " %", "number"));
-    result.append(row);
-  });
+  const rows = scores.map(showScore);
+  // One more is as short as the line that unfolds it.
+  const n_shown = rows.length > SHOWN + 1 ? SHOWN : rows.length;
+  result.append(make("blockquote", text || "(empty)"), ...rows.slice(0, n_shown));
+  if (n_shown < rows.length) {
+    const others = make("details");
+    others.append(make("summary", rows.length - n_shown + " more labels"), ...rows.slice(n_shown));
+    result.append(others);
+  }
   return result;
 }
 
@@ -40,18 +52,30 @@ async function showProvenance() {
   showModel([["Name", name], ["Reference", reference], ["ModelKit", digest || "a plain folder, without a digest"]]);
 }
 
-/** Asks for all scores of all texts. */
-async function classify(texts) {
-  const began = performance.now();
+/** Asks for all scores of some texts, no more than one request may have. */
+async function ask(texts) {
   const answer = await fetch("predict", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ inputs: texts.map((text) => [text]) }),
   });
-  const took = performance.now() - began;
   const body = await answer.json();
   if (!answer.ok) throw new Error(answer.status + ": " + (body.error || JSON.stringify(body.detail)));
-  return { answers: body, headers: answer.headers, took };
+  return { answers: body, tokens: Number(answer.headers.get("x-tokens")), isCut: answer.headers.has("x-truncated") };
+}
+
+/** Asks as often as it takes. */
+async function classify(texts) {
+  const most = (await (await fetch("info")).json()).max_client_batch_size;
+  const began = performance.now();
+  const all = { answers: [], tokens: 0, isCut: false };
+  for (let n = 0; n < texts.length; n += most) {
+    const { answers, tokens, isCut } = await ask(texts.slice(n, n + most));
+    all.answers.push(...answers);
+    all.tokens += tokens;
+    all.isCut ||= isCut;
+  }
+  return { ...all, took: performance.now() - began };
 }
 
 element("form").addEventListener("submit", async (event) => {
@@ -63,10 +87,10 @@ element("form").addEventListener("submit", async (event) => {
   state.className = "soft";
   state.textContent = "…";
   try {
-    const { answers, headers, took } = await classify(texts.length ? texts : [" "]);
+    const { answers, tokens, isCut, took } = await classify(texts.length ? texts : [" "]);
     element("results").replaceChildren(...answers.map((scores, n) => showResult(texts[n], scores)));
-    const cut = headers.get("x-truncated") ? ", the end was cut off" : "";
-    state.textContent = took.toFixed(0) + " ms (" + headers.get("server-timing") + ")" + cut;
+    state.textContent = answers.length + (answers.length === 1 ? " text" : " texts") + ", " + tokens + " tokens, " + took.toFixed(0) + " ms"
+      + (isCut ? "; what was too long was cut" : "");
   } catch (error) {
     state.className = "error";
     state.textContent = String(error.message || error);

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use files::{IS_LFS_POINTER, LFS_POINTER};
 use memmap2::Mmap;
 pub use problem::TensorProblem;
 use safetensors::SafeTensors;

@@ -11,6 +11,7 @@ use super::{Tokenizer, vocabulary};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::tensors::{IS_LFS_POINTER, LFS_POINTER};
 
 const NAMES: [&str; 5] = [
     "tokenizer.json",
@@ -36,6 +37,10 @@ impl TokenizerFiles {
         let mut files = BTreeMap::new();
         for name in NAMES {
             match fs::read(dir.join(name)) {
+                Ok(bytes) if bytes.starts_with(LFS_POINTER) => {
+                    let problems = vec![IS_LFS_POINTER.to_owned()];
+                    return Err(Error::Unsupported { path: dir.join(name), problems });
+                }
                 Ok(bytes) => drop(files.insert(name, bytes)),
                 Err(error) if error.kind() == ErrorKind::NotFound => (),
                 Err(source) => return Err(unreadable(source)),
@@ -65,7 +70,9 @@ impl TokenizerFiles {
             self.settings.apply(&mut tokenizer)?;
             let max_tokens = self.settings.max_tokens.unwrap_or(usize::MAX);
             let max_tokens = max_tokens.min(network.max_position_embeddings);
-            Tokenizer::new(tokenizer, network.vocab_size, max_tokens, self.settings.direction)
+            let of_its_own = || tokenizer.get_truncation().map(|cut| cut.direction);
+            let direction = self.settings.direction.or_else(of_its_own).unwrap_or_default();
+            Tokenizer::new(tokenizer, network.vocab_size, max_tokens, direction)
         });
         let path = || self.dir.join("tokenizer.json");
         tokenizer.map_err(|source| Error::TokenizerFile { path: path(), source })

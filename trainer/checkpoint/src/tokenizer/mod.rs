@@ -5,7 +5,9 @@ mod settings;
 mod vocabulary;
 
 pub use files::TokenizerFiles;
-use tokenizers::{TruncationDirection, TruncationParams};
+use tokenizers::{
+    ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, TruncationDirection, TruncationParams,
+};
 
 use crate::error::{Error, Result};
 
@@ -22,6 +24,7 @@ pub struct Tokenizer {
     /// How many it adds to a text.
     n_special: usize,
     direction: TruncationDirection,
+    splits_at_blanks: bool,
 }
 
 /// A text as tokens.
@@ -56,7 +59,8 @@ impl Tokenizer {
             );
             return Err(problem.into());
         }
-        let whole = Self { inner, vocab_size, max_tokens, n_special, direction };
+        let splits_at_blanks = splits_at_blanks(&inner);
+        let whole = Self { inner, vocab_size, max_tokens, n_special, direction, splits_at_blanks };
         let tokenizer = whole.cut_to(max_tokens)?;
         tokenizer.encode("")?;
         Ok(tokenizer)
@@ -91,24 +95,30 @@ impl Tokenizer {
         self.direction == TruncationDirection::Left
     }
 
+    /// Whether what stands before a blank (a space, a tab or a line end) has the same tokens
+    /// whatever follows, so that the rest of a long text need not be looked at.
+    #[must_use]
+    pub fn splits_at_blanks(&self) -> bool {
+        self.splits_at_blanks
+    }
+
     /// Tokenizes one text.
     pub fn encode(&self, text: &str) -> Result<Encoded> {
         let encoding = self.inner.encode_fast(text, true);
-        let encoding = encoding.map_err(|source| Error::Tokenization { source })?;
-        let is_cut = !encoding.get_overflowing().is_empty();
-        Ok(Encoded { ids: self.checked(encoding.get_ids())?, is_cut })
+        self.encoded(&encoding.map_err(|source| Error::Tokenization { source })?)
     }
 
-    /// One row of ids a text; the texts are shared between all threads.
-    pub fn encode_all<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
+    /// Tokenizes texts, which are shared between all threads.
+    pub fn encode_all<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Encoded>> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let encodings = self.inner.encode_batch_fast(texts, true);
         let encodings = encodings.map_err(|source| Error::Tokenization { source })?;
-        encodings.iter().map(|encoding| self.checked(encoding.get_ids())).collect()
+        encodings.iter().map(|encoding| self.encoded(encoding)).collect()
     }
 
     /// A template may put in what no vocabulary has.
-    fn checked(&self, ids: &[u32]) -> Result<Vec<u32>> {
+    fn encoded(&self, encoding: &tokenizers::Encoding) -> Result<Encoded> {
+        let ids = encoding.get_ids();
         match ids.iter().find(|id| **id as usize >= self.vocab_size) {
             Some(id) => {
                 let problem = format!(
@@ -117,9 +127,23 @@ impl Tokenizer {
                 );
                 Err(Error::Tokenization { source: problem.into() })
             }
-            None => Ok(ids.to_vec()),
+            None => {
+                Ok(Encoded { ids: ids.to_vec(), is_cut: !encoding.get_overflowing().is_empty() })
+            }
         }
     }
+}
+
+/// That of BERT does: it drops and rewrites what stands between blanks and no blank, splits at them
+/// first, and takes one word at a time. Added tokens could hold a blank, or get some from the
+/// normalizer.
+fn splits_at_blanks(tokenizer: &tokenizers::Tokenizer) -> bool {
+    let normalizer = tokenizer.get_normalizer();
+    let is_plain = |content: &str| content.bytes().all(|byte| byte.is_ascii_graphic());
+    matches!(normalizer, None | Some(NormalizerWrapper::BertNormalizer(_)))
+        && matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)))
+        && matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_))
+        && tokenizer.get_added_tokens_decoder().values().all(|token| is_plain(&token.content))
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -158,12 +182,11 @@ mod tests {
         }
         for (file, document) in files {
             let (mut file, mut document) = (file.as_str(), document.clone());
-            if file == "normalizer" {
-                file = "tokenizer.json";
-                let whole = fs::read(folder.path().join(file)).expect("readable");
+            if !file.contains('.') {
+                let whole = fs::read(folder.path().join("tokenizer.json")).expect("readable");
                 let mut whole: Value = serde_json::from_slice(&whole).expect("JSON");
-                whole["normalizer"] = document;
-                document = whole;
+                whole[file] = document;
+                (file, document) = ("tokenizer.json", whole);
             }
             fs::write(folder.path().join(file), document.to_string()).expect("written");
         }
@@ -196,7 +219,9 @@ mod tests {
         let Golden { texts, cases } = serde_json::from_slice(golden).expect("JSON");
         for Case { name, checkpoint, files, input_ids } in cases {
             let tokenizer = with(&checkpoint, &files).expect("usable");
-            assert_eq!(tokenizer.encode_all(&texts).expect("tokenized"), input_ids, "{name}");
+            let found = tokenizer.encode_all(&texts).expect("tokenized");
+            let found: Vec<Vec<u32>> = found.into_iter().map(|encoded| encoded.ids).collect();
+            assert_eq!(found, input_ids, "{name}");
         }
     }
 
@@ -227,6 +252,11 @@ mod tests {
             ("never_split", json!(["x"])),
             ("wordpieces_prefix", json!("@@")),
             ("truncation_side", json!("up")),
+            ("model_max_length", json!("8")),
+            ("max_len", json!(0)),
+            ("cls_token", json!(5)),
+            ("additional_special_tokens", json!(7)),
+            ("extra_special_tokens", json!([{"token": "<new>"}])),
             ("do_lower_case", json!("no")),
         ] {
             refused("tiny-bert", settings(json!({ key: value })), key);
@@ -240,6 +270,9 @@ mod tests {
         let more = json!({"<new>": 318, "<newer>": 319});
         let expected = r#"token "<newer>" has number 319, and config.json's vocab_size is 319"#;
         refused("tiny-bert", one("added_tokens.json", more), expected);
+        let no_number = json!({"<new>": "318"});
+        let expected = r#""<new>" has "318" for a number"#;
+        refused("tiny-bert", one("added_tokens.json", no_number), expected);
         let unknown = json!({"unk_token": "<unk>"});
         refused("tiny-bert", one("special_tokens_map.json", unknown), "vocab.txt has no <unk>");
     }

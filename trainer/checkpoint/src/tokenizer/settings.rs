@@ -52,7 +52,8 @@ pub(super) struct Settings {
     /// By their numbers.
     added: BTreeMap<u32, AddedToken>,
     pub(super) max_tokens: Option<usize>,
-    pub(super) direction: TruncationDirection,
+    /// `None`: as `tokenizer.json` has it.
+    pub(super) direction: Option<TruncationDirection>,
 }
 
 impl Settings {
@@ -78,12 +79,15 @@ impl Settings {
         let mut keys = Keys::of(&own);
         check_class(&mut keys, files.contains_key("tokenizer.json"));
         let mut settings = Self::read(&own, &mut keys);
-        let problems = keys.problems;
-        if !problems.is_empty() {
-            return Err(Error::Unsupported { path: dir.join("tokenizer_config.json"), problems });
+        let unsupported =
+            |name, problems| Err(Error::Unsupported { path: dir.join(name), problems });
+        if !keys.problems.is_empty() {
+            return unsupported("tokenizer_config.json", keys.problems);
         }
-        if settings.added.is_empty() {
-            settings.add_old(document("added_tokens.json")?);
+        if settings.added.is_empty()
+            && let Err(problem) = settings.add_old(document("added_tokens.json")?)
+        {
+            return unsupported("added_tokens.json", vec![problem]);
         }
         Ok(settings)
     }
@@ -91,26 +95,39 @@ impl Settings {
     fn read(own: &Map<String, Value>, keys: &mut Keys<'_>) -> Self {
         let class = keys.text("tokenizer_class");
         let direction = match keys.text("truncation_side") {
-            Some("left") => TruncationDirection::Left,
-            _ => TruncationDirection::Right,
+            Some("left") => Some(TruncationDirection::Left),
+            Some(_) => Some(TruncationDirection::Right),
+            None => None,
         };
         keys.only("truncation_side", &["left", "right"]);
         let special_keys = super::vocabulary::SPECIAL.iter().map(|(key, _)| *key);
-        let special = special_keys
-            .chain(OTHER_SPECIAL)
-            .filter_map(|key| Some((key, special_token(own.get(key)?)?)));
-        let more = MORE_SPECIAL.iter().filter_map(|key| own.get(*key)?.as_array()).flatten();
-        let max_tokens = own.get("model_max_length").and_then(Value::as_f64);
+        let (mut special, mut more_special) = (BTreeMap::new(), Vec::new());
+        for key in special_keys.chain(OTHER_SPECIAL) {
+            let value = own.get(key).filter(|value| !value.is_null());
+            if let Some(token) = value.and_then(|value| token_of(key, value, keys)) {
+                special.insert(key, token);
+            }
+        }
+        for key in MORE_SPECIAL {
+            let more: Vec<&Value> = match own.get(key) {
+                None | Some(Value::Null) => continue,
+                Some(Value::Array(items)) => items.iter().collect(),
+                Some(Value::Object(named)) => named.values().collect(),
+                Some(other) => vec![other],
+            };
+            more_special.extend(more.into_iter().filter_map(|value| token_of(key, value, keys)));
+        }
+        let max_tokens = keys.length(&["model_max_length", "max_len"]);
         let mut settings = Self {
             is_bert: class.is_none_or(is_bert),
             lower_case: keys.flag("do_lower_case").unwrap_or(true),
             chinese_chars: keys.flag("tokenize_chinese_chars").unwrap_or(true),
             strip_accents: keys.flag("strip_accents"),
             splits_special: keys.flag("split_special_tokens").unwrap_or(false),
-            special: special.collect(),
-            more_special: more.filter_map(special_token).collect(),
+            special,
+            more_special,
             added: BTreeMap::new(),
-            max_tokens: max_tokens.filter(|n| *n >= 1.0).map(|n| n as usize),
+            max_tokens,
             direction,
         };
         let added = own.get("added_tokens_decoder").and_then(Value::as_object);
@@ -130,12 +147,15 @@ impl Settings {
     }
 
     /// The tokens of `added_tokens.json`, which older versions wrote.
-    fn add_old(&mut self, tokens: Map<String, Value>) {
-        let numbered = tokens.into_iter().filter_map(|(content, number)| {
+    fn add_old(&mut self, tokens: Map<String, Value>) -> Result<(), String> {
+        let numbered = tokens.into_iter().map(|(content, value)| {
+            let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+            let number = number.ok_or_else(|| format!("{content:?} has {value} for a number"))?;
             let is_special = self.is_special(&content);
-            Some((number.as_u64()?.try_into().ok()?, AddedToken::from(content, is_special)))
+            Ok((number, AddedToken::from(content, is_special)))
         });
-        self.added = numbered.collect();
+        self.added = numbered.collect::<Result<_, String>>()?;
+        Ok(())
     }
 
     /// The text of a special token, if the files name it.
@@ -203,6 +223,15 @@ fn check_class(keys: &mut Keys<'_>, is_whole: bool) {
 
 fn is_bert(class: &str) -> bool {
     BERT.contains(&class.strip_suffix("Fast").unwrap_or(class))
+}
+
+/// A special token, or the problem that its key has another value.
+fn token_of(key: &str, value: &Value, keys: &mut Keys<'_>) -> Option<AddedToken> {
+    let token = special_token(value);
+    if token.is_none() {
+        keys.problems.push(format!("{key} has {value}, and should have a token"));
+    }
+    token
 }
 
 /// A special token of the configuration: a text, or an object with one.

@@ -3,8 +3,8 @@
 
 usage: make.py            (needs: pip install transformers; made with transformers 5.24, tokenizers 0.23)
 
-Each case is one of the two tiny checkpoints of ../../../testdata, some files beside its tokenizer (or another normalizer in it),
-and the ids of all texts.
+Each case is one of the two tiny checkpoints of ../../../testdata, some files beside its tokenizer (or another part of it),
+and the ids of all texts; none where `transformers` refuses them.
 """
 import json, pathlib, shutil, tempfile
 
@@ -26,6 +26,8 @@ def settings(**keys) -> dict:
 
 
 CASED = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": False}
+CUT = {"direction": "Right", "max_length": 6, "strategy": "LongestFirst", "stride": 0}
+PARTS = ["normalizer", "truncation"]
 WHOLE, VOCABULARY = "tiny-distilbert", "tiny-bert"
 CASES = {
     "cased": (WHOLE, settings(do_lower_case=False)),
@@ -38,6 +40,14 @@ CASES = {
     "a word is added": (WHOLE, settings(**added("film", 0, single_word=True))),
     "special tokens are text": (WHOLE, settings(split_special_tokens=True)),
     "the end is kept": (WHOLE, settings(truncation_side="left", model_max_length=8)),
+    "the end is kept, by the tokenizer's own file": (WHOLE, {"truncation": {**CUT, "direction": "Left"}, **settings(model_max_length=8)}),
+    "the file is overruled": (WHOLE, {"truncation": {**CUT, "direction": "Left"}, **settings(truncation_side="right", model_max_length=8)}),
+    "the file's own length is nobody's": (WHOLE, {"truncation": CUT}),
+    "the longest text in the words of old": (WHOLE, settings(max_len=8)),
+    "the longest text in both words": (WHOLE, settings(max_len=5, model_max_length=8)),
+    "the longest text is null in one": (WHOLE, settings(max_len=8, model_max_length=None)),
+    "no longest text": (WHOLE, settings(model_max_length=1000000000000000019884624838656)),
+    "further special tokens by name": (WHOLE, settings(extra_special_tokens={"new_token": "<new>"})),
     "a vocabulary alone": (VOCABULARY, {}),
     "a cased vocabulary": (VOCABULARY, settings(do_lower_case=False, strip_accents=None)),
     "a vocabulary with old added tokens": (VOCABULARY, {"added_tokens.json": {"<new>": 318}}),
@@ -53,9 +63,9 @@ def ids(checkpoint: str, files: dict) -> list:
             if (CHECKPOINTS / checkpoint / file).exists():
                 shutil.copy(CHECKPOINTS / checkpoint / file, folder / file)
         for file, document in files.items():
-            if file == "normalizer":
+            if file in PARTS:
                 whole = json.loads((folder / "tokenizer.json").read_text())
-                file, document = "tokenizer.json", {**whole, "normalizer": document}
+                file, document = "tokenizer.json", {**whole, file: document}
             (folder / file).write_text(json.dumps(document))
         tokenizer = AutoTokenizer.from_pretrained(folder)
         longest = min(tokenizer.model_max_length, 64)

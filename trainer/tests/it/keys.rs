@@ -1,0 +1,113 @@
+//! Each key of `config.json` means what it means to transformers, or is refused:
+//! `testdata/keys/make.py` wrote down what it computes.
+
+use std::path::PathBuf;
+
+use expect_test::expect;
+use fs_err as fs;
+use kit_trainer::{Classifier, DeviceKind};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+struct Golden {
+    texts: Vec<String>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    checkpoint: String,
+    set: Map<String, Value>,
+    removed: Vec<String>,
+    labels: Option<Vec<String>>,
+    /// None where transformers refuses it.
+    logits: Option<Vec<Vec<f32>>>,
+}
+
+fn testdata(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+fn golden() -> Golden {
+    let text = fs::read(testdata("keys/golden.json")).expect("readable");
+    serde_json::from_slice(&text).expect("golden.json")
+}
+
+impl Case {
+    fn load(&self) -> Result<Classifier, kit_trainer::Error> {
+        let (from, folder) =
+            (testdata(&self.checkpoint), tempfile::tempdir().expect("a temporary folder"));
+        for name in ["model.safetensors", "tokenizer.json", "vocab.txt"] {
+            if from.join(name).exists() {
+                fs::copy(from.join(name), folder.path().join(name)).expect("copied");
+            }
+        }
+        let config = fs::read(from.join("config.json")).expect("readable");
+        let mut config: Map<String, Value> = serde_json::from_slice(&config).expect("an object");
+        config.extend(self.set.clone());
+        self.removed.iter().for_each(|key| drop(config.remove(key)));
+        let config = Value::Object(config).to_string();
+        fs::write(folder.path().join("config.json"), config).expect("written");
+        Classifier::load(folder.path(), DeviceKind::Flex)
+    }
+
+    /// What transformers makes of it; of what it refuses, the only other right thing.
+    fn expected(&self, cases: &[Self]) -> Vec<Vec<f32>> {
+        let plain =
+            cases.iter().find(|case| case.name == "as it is" && case.checkpoint == self.checkpoint);
+        let plain = plain.and_then(|case| case.logits.clone()).expect("the plain case");
+        self.logits.clone().unwrap_or(plain)
+    }
+}
+
+#[test]
+fn keys_mean_what_they_mean_to_transformers() {
+    let Golden { texts, cases } = golden();
+    let mut refused = Vec::new();
+    for case in &cases {
+        let shown = format!("{}: {}", case.checkpoint, case.name);
+        let Ok(classifier) = case.load() else {
+            refused.extend(case.logits.is_some().then_some(shown));
+            continue;
+        };
+        let found = classifier.classify(&texts).expect("classified");
+        for (row, expected) in found.iter().zip(case.expected(&cases)) {
+            let is_near = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-6;
+            assert!(
+                row.len() == expected.len() && row.iter().zip(&expected).all(is_near),
+                "{shown}: {row:?} {expected:?}"
+            );
+        }
+        if let Some(labels) = &case.labels {
+            assert_eq!(classifier.labels(), labels, "{shown}");
+        }
+    }
+    // What transformers 5 computes, and is refused here: what older versions compute otherwise, what
+    // contradicts itself, and what is of another task.
+    expect![[r#"
+        tiny-distilbert: in BERT's words
+        tiny-distilbert: the tanh form of gelu
+        tiny-distilbert: another number of heads in BERT's words
+        tiny-distilbert: a decoder
+        tiny-distilbert: cross attention
+        tiny-distilbert: relative positions
+        tiny-distilbert: one layer less
+        tiny-distilbert: a negative padding token
+        tiny-distilbert: a name that is missing
+        tiny-distilbert: regression
+        tiny-distilbert: several labels at once
+        tiny-distilbert: an unknown problem
+        tiny-distilbert: heads that were pruned
+        tiny-bert: the tanh form of gelu
+        tiny-bert: a decoder
+        tiny-bert: relative positions
+        tiny-bert: one layer less
+        tiny-bert: a negative padding token
+        tiny-bert: regression
+        tiny-bert: several labels at once
+        tiny-bert: an unknown problem
+        tiny-bert: heads that were pruned"#]]
+    .assert_eq(&refused.join("\n"));
+}
