@@ -7,6 +7,8 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
+use crate::failure::failure;
+use crate::kind::Kind;
 use crate::output::{human_size, pinned};
 use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::ui::Ui;
@@ -31,10 +33,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.warn(problem);
     }
     if !verified.problems.is_empty() {
-        bail!(
-            "{reference} is damaged: {} of its blobs are not what they should be",
-            verified.problems.len()
-        );
+        let n = verified.problems.len();
+        return Err(failure(
+            Kind::Damaged,
+            format!("{reference} is damaged: {n} of its blobs are not what they should be"),
+        ));
     }
     let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
     ui.note(format_args!(

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use super::found::here_or_pulled;
 use super::project::kitfile_in;
 use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::Kind;
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -50,7 +51,7 @@ pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Mod
         asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}"))
     })?;
     from_modelkit(&reference.or_latest(), network, ui)
-        .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
+        .hint_if(&[Kind::NotFound], format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones"))
 }
 
 /// What the Kitfile of a folder calls its package, if there is one that can be read.
@@ -124,10 +125,9 @@ fn model_folder(root: &Path, kitfile: Option<&Kitfile>) -> anyhow::Result<PathBu
         Some(root.to_owned()),
     ];
     let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
-    found.with_context(|| {
-        format!(
-            "there is no model in {}: neither it nor its Kitfile's model path holds a config.json",
-            root.display()
-        )
+    found.ok_or_else(|| {
+        let root = root.display();
+        let lacks = "neither it nor its Kitfile's model path holds a config.json";
+        failure(Kind::NotFound, format!("there is no model in {root}: {lacks}"))
     })
 }

@@ -8,8 +8,13 @@
 //! coreutils, git and curl.
 
 mod guide;
+mod hostile;
 mod image;
+mod peer;
+mod programs;
 mod session;
+mod terminal;
 mod transcript;
+mod unheard;
 mod verbs;
 mod world;
