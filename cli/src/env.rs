@@ -98,6 +98,18 @@ pub(crate) fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
+/// The words of the command line; what is not UTF-8 is replaced.
+pub(crate) fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Whether a command line that cannot be read as a whole asks for JSON.
+pub(crate) fn asks_for_json() -> bool {
+    let words: Vec<_> = words().into_iter().skip(1).take_while(|word| word != "--").collect();
+    let in_two = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    in_two || words.iter().any(|word| word == "--format=json")
+}
+
 /// The running program.
 #[cfg(feature = "full")]
 pub(crate) fn program() -> std::io::Result<PathBuf> {

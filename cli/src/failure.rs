@@ -1,22 +1,28 @@
-//! What went wrong, in three parts: the error, its causes, and the next command.
+//! What went wrong, in parts: the error, its causes, the next command; and for programs its kind and
+//! what it was about.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// The command was understood, but asks for something that cannot be: exit code 2.
+use serde::Serialize;
+
+use crate::about;
+use crate::kind::{self, Kind, of_registry};
+
+/// An error of which the command itself knows the kind.
 #[derive(Debug)]
-pub(crate) struct AskedWrongly(String);
+struct Failure {
+    kind: Kind,
+    message: String,
+}
 
 /// An error with the next command to try.
 #[derive(Debug)]
 pub(crate) struct Hint(String);
 
-/// Ctrl-C.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
-
-impl fmt::Display for AskedWrongly {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -26,45 +32,72 @@ impl fmt::Display for Hint {
     }
 }
 
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted")
-    }
+impl std::error::Error for Failure {}
+
+/// An error of a kind.
+pub(crate) fn failure(kind: Kind, message: impl Into<String>) -> anyhow::Error {
+    Failure { kind, message: message.into() }.into()
 }
 
-impl std::error::Error for AskedWrongly {}
-impl std::error::Error for Interrupted {}
-
-/// An error for a command that was asked wrongly.
+/// An error for a command that was understood, but asks for something that cannot be: exit code 2.
 pub(crate) fn asked_wrongly(message: impl Into<String>) -> anyhow::Error {
-    AskedWrongly(message.into()).into()
+    failure(Kind::Usage, message)
+}
+
+/// Ctrl-C.
+pub(crate) fn interrupted() -> anyhow::Error {
+    failure(Kind::Interrupted, "interrupted")
+}
+
+/// The kind that the command itself gave the error.
+pub(crate) fn said(error: &anyhow::Error) -> Option<Kind> {
+    error.downcast_ref::<Failure>().map(|failure| failure.kind)
 }
 
 /// Adds the next command to an error.
 pub(crate) trait WithHint<T> {
-    /// Attaches what to try next.
+    /// Attaches what to try next, whatever went wrong.
     fn hint(self, next: impl Into<String>) -> anyhow::Result<T>;
+
+    /// Attaches what to try next where the error is of one of these kinds.
+    fn hint_if(self, kinds: &[Kind], next: impl Into<String>) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     fn hint(self, next: impl Into<String>) -> anyhow::Result<T> {
         self.map_err(|error| error.into().context(Hint(next.into())))
     }
+
+    fn hint_if(self, kinds: &[Kind], next: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            match kinds.contains(&kind::of(&error)) {
+                true => error.context(Hint(next.into())),
+                false => error,
+            }
+        })
+    }
 }
 
-/// An error, taken apart for showing.
+/// An error, taken apart for showing; as JSON it is the document that programs read.
+#[derive(Serialize)]
 pub(crate) struct Report {
+    pub(crate) kind: Kind,
+    #[serde(rename = "message")]
     pub(crate) error: String,
     pub(crate) causes: Vec<String>,
     pub(crate) hint: Option<String>,
-    pub(crate) exit: u8,
+    pub(crate) about: BTreeMap<&'static str, String>,
+    /// Warnings that nobody has seen yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Report {
     /// Takes an error apart; a cause that only repeats what the line above says is left out.
     pub(crate) fn new(error: &anyhow::Error) -> Self {
         let given = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
-        let hint = given.or_else(|| error.chain().find_map(|cause| advice(of_registry(cause)?)));
+        let hint = given.or_else(|| kind::causes(error.as_ref()).find_map(advice));
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
             let line = cause.to_string();
@@ -73,20 +106,47 @@ impl Report {
                 lines.push(line);
             }
         }
-        let exit = if error.downcast_ref::<AskedWrongly>().is_some() { 2 } else { 1 };
-        let error = if lines.is_empty() { "unknown error".to_owned() } else { lines.remove(0) };
-        Self { error, causes: lines, hint, exit }
+        let message = if lines.is_empty() { "unknown error".to_owned() } else { lines.remove(0) };
+        Self {
+            kind: kind::of(error),
+            error: message,
+            causes: lines,
+            hint,
+            about: about::of(error),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What is told of a command line that was not understood.
+    pub(crate) fn of_usage(error: String, hint: Option<String>) -> Self {
+        let (causes, about, warnings) = Default::default();
+        Self { kind: Kind::Usage, error, causes, hint, about, warnings }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> u8 {
+        match self.kind {
+            Kind::Usage => 2,
+            // As a shell says it of what Ctrl-C ended.
+            Kind::Interrupted => 130,
+            _ => 1,
+        }
     }
 }
 
-/// An error of the registry's, which may stand boxed in another one of its own.
-fn of_registry<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a registry::Error> {
-    let boxed = || cause.downcast_ref::<Box<registry::Error>>().map(AsRef::as_ref);
-    cause.downcast_ref().or_else(boxed)
+/// What to try next, by what went wrong.
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = of_registry(cause) {
+        return of_transfer(error);
+    }
+    match cause.downcast_ref::<std::io::Error>()?.kind() {
+        std::io::ErrorKind::StorageFull => Some("make room, and run the same command again".into()),
+        _ => None,
+    }
 }
 
 /// What to try next after an error of the local layout or a registry.
-fn advice(error: &registry::Error) -> Option<String> {
+fn of_transfer(error: &registry::Error) -> Option<String> {
     use registry::{AuthError, ClientError, Error, HttpError, LayoutError};
     let next = match error {
         Error::Layout(LayoutError::UnknownReference { .. }) => {
@@ -95,12 +155,17 @@ fn advice(error: &registry::Error) -> Option<String> {
         Error::Layout(LayoutError::InUse { .. }) => {
             "another program is adding content: try again when it is done"
         }
-        Error::Auth(AuthError::NotLoggedIn { .. } | AuthError::Denied { .. }) => {
-            "kit-rs login HOST keeps a credential for the registry"
+        Error::Auth(AuthError::NotLoggedIn { registry } | AuthError::Denied { registry, .. }) => {
+            return Some(format!("kit-rs login {registry} keeps a credential for the registry"));
         }
-        Error::Http(HttpError::Request { .. }) => {
-            "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
+        Error::Auth(AuthError::UntrustedRealm { registry, realm }) => {
+            let host = realm.split_once("://").map_or(realm.as_str(), |(_, rest)| rest);
+            let host = host.split('/').next().unwrap_or(host);
+            return Some(format!(
+                "if it is the registry's own, let it see the credential: --token-host {registry}={host}"
+            ));
         }
+        Error::Http(error @ HttpError::Request { .. }) => of_request(error),
         Error::Client(ClientError::WrongBlob { .. }) => {
             "it was damaged or tampered with; nothing of it was kept"
         }
@@ -109,15 +174,38 @@ fn advice(error: &registry::Error) -> Option<String> {
     Some(next.to_owned())
 }
 
-/// Whether the reader of stdout went away, which is how `kit-rs … | head` ends.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let broken = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    // Only our own writing to stdout fails bare: a library's broken pipe has a context above it.
-    broken(error.root_cause()) && error.chain().count() == 1
+/// What to try next after a request that got no answer.
+fn of_request(error: &registry::HttpError) -> &'static str {
+    use std::io::ErrorKind;
+
+    use rustls::CertificateError;
+    if let Some(why) = kind::certificate(error) {
+        return match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired: whoever runs it has to renew it"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name: ask under that one"
+            }
+            _ => "--tls-cert FILE trusts a further certificate authority",
+        };
+    }
+    let tls = kind::causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidMessage(_)) = tls {
+        return "it does not speak TLS: --plain-http asks without";
+    }
+    let refused = kind::causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    match refused.map(std::io::Error::kind).find(|kind| *kind != ErrorKind::Other) {
+        Some(ErrorKind::ConnectionRefused) => {
+            "nothing listens there: check the address and the port, and whether it runs"
+        }
+        Some(ErrorKind::TimedOut) => {
+            "it does not answer: check the address and the network, and try again"
+        }
+        _ => {
+            "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
+        }
+    }
 }
 
 #[cfg(test)]
@@ -136,11 +224,55 @@ mod tests {
         assert_eq!(report.error, "cannot read Kitfile");
         assert_eq!(report.causes, ["no such file"]);
         assert_eq!(report.hint.as_deref(), Some("kit-rs init ."));
-        assert_eq!(report.exit, 1);
+        assert_eq!((report.kind, report.exit()), (Kind::Failed, 1));
     }
 
     #[test]
     fn asking_wrongly_exits_with_two() {
-        assert_eq!(Report::new(&asked_wrongly("a tag is needed").context("cannot tag")).exit, 2);
+        let report = Report::new(&asked_wrongly("a tag is needed").context("cannot tag"));
+        assert_eq!((report.kind.name(), report.exit()), ("usage", 2));
+        assert_eq!(Report::new(&interrupted()).exit(), 130);
+    }
+
+    #[test]
+    fn a_hint_goes_by_the_cause() {
+        let hint = |error: anyhow::Error| Report::new(&error.context("cannot push")).hint;
+        let denied = || registry::AuthError::NotLoggedIn { registry: "r.example".into() };
+        let wrapped = registry::ClientError::Upload {
+            digest: registry::content::digest(b"content"),
+            repository: "r.example/a".into(),
+            source: Box::new(registry::Error::from(denied())),
+        };
+        let wrapped = registry::Error::from(wrapped);
+        let login = "kit-rs login r.example keeps a credential for the registry";
+        assert_eq!(hint(wrapped.into()).as_deref(), Some(login));
+        let realm = registry::AuthError::UntrustedRealm {
+            registry: "r.example".into(),
+            realm: "https://auth.example:8443/token".into(),
+        };
+        let realm = hint(registry::Error::from(realm).into()).expect("a hint");
+        assert!(realm.ends_with("--token-host r.example=auth.example:8443"), "{realm}");
+        let request = |source: std::io::Error| {
+            let error = registry::HttpError::Request {
+                method: "GET".into(),
+                url: "https://r.example/v2/".into(),
+                source: Box::new(source),
+            };
+            hint(registry::Error::from(error).into()).expect("a hint")
+        };
+        let refused = request(std::io::ErrorKind::ConnectionRefused.into());
+        assert!(refused.starts_with("nothing listens there"), "{refused}");
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(request(std::io::Error::other(unknown)).starts_with("--tls-cert FILE"));
+    }
+
+    #[test]
+    fn a_hint_that_does_not_fit_is_not_given() {
+        let given = |error: anyhow::Error| {
+            let error = Err::<(), _>(error).hint_if(&[Kind::NotFound], "look elsewhere");
+            Report::new(&error.unwrap_err()).hint
+        };
+        assert_eq!(given(failure(Kind::NotFound, "gone")).as_deref(), Some("look elsewhere"));
+        assert_eq!(given(failure(Kind::Damaged, "broken")), None);
     }
 }

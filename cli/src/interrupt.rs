@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::failure::Interrupted;
+use crate::failure::interrupted;
 
 /// Whether the user wants the command to end.
 #[derive(Clone, Default)]
@@ -21,11 +21,13 @@ impl Interrupt {
     pub(crate) fn listen(runtime: &tokio::runtime::Runtime) -> Self {
         let interrupt = Self::default();
         let heard = interrupt.clone();
+        // Heard from here on, not only when the task has its turn.
+        let mut signals = runtime.block_on(async { Signals::listen() });
         runtime.spawn(async move {
-            signal().await;
+            signals.next().await;
             heard.asked.store(true, Ordering::SeqCst);
             heard.notify.notify_waiters();
-            signal().await;
+            signals.next().await;
             std::process::exit(130);
         });
         interrupt
@@ -47,7 +49,7 @@ impl Interrupt {
     ) -> anyhow::Result<T> {
         tokio::select! {
             biased;
-            () = self.wait() => Err(Interrupted.into()),
+            () = self.wait() => Err(interrupted()),
             result = work => result,
         }
     }
@@ -63,19 +65,40 @@ impl Interrupt {
     }
 }
 
+/// SIGINT and SIGTERM, where they can be listened for.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = terminate.recv() => (),
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let mut comes = self.0.iter_mut().map(|signal| signal.poll_recv(context).is_ready());
+            match comes.any(|comes| comes) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

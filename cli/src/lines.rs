@@ -1,9 +1,10 @@
 //! Progress where there is no terminal: a line a second, and nothing is taken back.
-#![expect(clippy::print_stderr, reason = "a part of the door to the terminal")]
 
 use std::io;
 
 use indicatif::TermLike;
+
+use crate::streams;
 
 /// Writes what would be drawn as lines of their own.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl TermLike for Lines {
     fn write_str(&self, text: &str) -> io::Result<()> {
         let line = text.trim();
         if !line.is_empty() {
-            eprintln!("{line}");
+            streams::say(line);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(crate) struct Network {
     #[arg(long, help_heading = "Network")]
     plain_http: bool,
     /// Whether TLS certificates are checked
-    #[arg(long, help_heading = "Network", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, help_heading = "Network", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     tls_verify: bool,
     /// A further certificate authority (PEM file; repeatable)
     #[arg(long, help_heading = "Network", value_name = "FILE")]

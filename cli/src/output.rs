@@ -8,6 +8,8 @@ use registry::content::Digest;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
+use crate::shown;
+
 /// `name@digest`: what an artifact is called once it is resolved.
 pub(crate) fn pinned(reference: &Reference, digest: &Digest) -> String {
     reference.with_digest(digest.clone()).to_string()
@@ -27,10 +29,30 @@ pub(crate) fn counted(n: impl Into<u128>, thing: &str) -> String {
 /// Rows with a header, columns padded to their widest cell.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(2);
-    let body = rows.iter().map(|row| row.join("\t"));
+    let cells = |row: &Vec<String>| {
+        row.iter().map(|cell| shown::line(cell).into_owned()).collect::<Vec<_>>()
+    };
+    let body = rows.iter().map(|row| cells(row).join("\t"));
     let lines: Vec<String> = iter::once(header.join("\t")).chain(body).collect();
     table.write_all(lines.join("\n").as_bytes()).expect("memory takes everything");
     String::from_utf8(table.into_inner().expect("it is flushed")).expect("cells are texts")
+}
+
+/// Lines, each of which stays one.
+pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> String {
+    let shown: Vec<String> =
+        lines.into_iter().map(|line| shown::line(line.as_ref()).into_owned()).collect();
+    shown.join("\n")
+}
+
+/// A document as YAML; where that would have to be written out to be shown, as JSON, which is YAML
+/// too and says the same in characters that can be seen.
+pub(crate) fn yaml(yaml: &str, document: &Value) -> anyhow::Result<String> {
+    let yaml = yaml.trim_end();
+    if shown::is_plain(yaml) {
+        return Ok(yaml.to_owned());
+    }
+    Ok(shown::json(&serde_json::to_string_pretty(document)?).into_owned())
 }
 
 /// What stands at a dotted path; numbers count the items of a list from 0.
@@ -59,5 +81,24 @@ mod tests {
             &[vec!["model".into(), "1".into()], vec!["a".into(), "200".into()]],
         );
         assert_eq!(text, "NAME   SIZE\nmodel  1\na      200");
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_place() {
+        let row = vec!["a\tb\nc\u{1b}[2J".into(), "1".into()];
+        let text = table(&["NAME", "SIZE"], &[row]);
+        assert_eq!(text.lines().nth(1), Some("a\\tb\\nc\\u{1b}[2J  1"));
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(lines(["a\nb", "c"]), "a\\nb\nc");
+    }
+
+    #[test]
+    fn yaml_that_cannot_be_shown_is_json() {
+        let document = serde_json::json!({ "name": "a\u{202e}b" });
+        let text = yaml("name: a\u{202e}b\n", &document).expect("it becomes JSON");
+        let read: Value = serde_yaml::from_str(&text).expect("JSON is YAML");
+        assert_eq!(read, document);
+        assert!(shown::is_plain(&text), "{text}");
+        assert_eq!(yaml("name: a\n", &document).expect("it is plain"), "name: a");
     }
 }

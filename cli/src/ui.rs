@@ -1,29 +1,51 @@
 //! The door to the user: stdout carries the answer, stderr the talk.
-#![expect(clippy::print_stderr, reason = "this is the room's door to the terminal")]
+//!
+//! With `--format json` both are for programs: warnings stand in the answer, a failure is one JSON
+//! document in a line of stderr, and what is only said on the side goes to the log.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use registry::Layout;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::env::{self, Home};
-use crate::failure::{Report, is_broken_pipe};
+use crate::failure::{Report, failure};
 use crate::interrupt::Interrupt;
+use crate::kind::Kind;
 use crate::lines::Lines;
+use crate::template::Template;
+use crate::{shown, streams};
 
 /// The form of the answer on stdout.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.
-    #[default]
     Text,
     /// One JSON document.
     Json,
+    /// For each row of a list, what a template makes of it.
+    Template(Template),
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            // kit's word for it.
+            "text" | "table" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            template if template.contains("{{") => template.parse().map(Self::Template),
+            _ => Err("it is text, json, or for `list` a template such as {{.Repo}}".to_owned()),
+        }
+    }
 }
 
 /// When progress bars are drawn.
@@ -31,6 +53,7 @@ pub(crate) enum Format {
 pub(crate) enum Progress {
     /// When stderr is a terminal.
     #[default]
+    #[value(alias = "fancy")]
     Auto,
     /// Never.
     None,
@@ -38,18 +61,41 @@ pub(crate) enum Progress {
     Plain,
 }
 
+/// How a command speaks with its user.
+pub(crate) struct Manner {
+    pub(crate) format: Format,
+    pub(crate) progress: Progress,
+    /// Whether a warning is an error.
+    pub(crate) strict: bool,
+}
+
 /// What a command needs to speak with its user, and where the user's things live.
 pub(crate) struct Ui {
     format: Format,
+    strict: bool,
+    warnings: Mutex<Warnings>,
+    /// Whether somebody reads the answers.
+    is_heard: AtomicBool,
     bars: MultiProgress,
     home: Home,
     runtime: tokio::runtime::Runtime,
     interrupt: Interrupt,
 }
 
+/// What was warned of.
+#[derive(Default)]
+struct Warnings {
+    /// How many there were.
+    n: usize,
+    /// Those that wait for a JSON document to stand in.
+    waiting: Vec<String>,
+    /// Whether the answer was given: no document will come any more.
+    is_late: bool,
+}
+
 impl Ui {
-    pub(crate) fn new(format: Format, progress: Progress, home: Home) -> Self {
-        let target = match (progress, env::stderr_is_terminal()) {
+    pub(crate) fn new(manner: Manner, home: Home) -> Self {
+        let target = match (manner.progress, env::stderr_is_terminal()) {
             (Progress::None, _) | (Progress::Auto, false) => ProgressDrawTarget::hidden(),
             (Progress::Auto | Progress::Plain, true) => ProgressDrawTarget::stderr(),
             (Progress::Plain, false) => ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1),
@@ -59,35 +105,130 @@ impl Ui {
             .build()
             .expect("threads can be started");
         let interrupt = Interrupt::listen(&runtime);
-        Self { format, bars: MultiProgress::with_draw_target(target), home, runtime, interrupt }
+        Self {
+            format: manner.format,
+            strict: manner.strict,
+            warnings: Mutex::default(),
+            is_heard: AtomicBool::new(true),
+            bars: MultiProgress::with_draw_target(target),
+            home,
+            runtime,
+            interrupt,
+        }
     }
 
-    /// Shows the answer of the command: one line or table for people, or one JSON document.
+    /// Shows the answer of the command: one line or table for people, or one JSON document of ours,
+    /// in which the warnings stand.
     pub(crate) fn answer(
         &self,
         text: impl Display,
         document: &impl Serialize,
     ) -> anyhow::Result<()> {
+        self.give(&text, document, true)
+    }
+
+    /// Shows a document that is somebody else's: as JSON it is what it is, and warnings stand in a
+    /// document of their own on stderr.
+    pub(crate) fn show(&self, text: impl Display, document: &impl Serialize) -> anyhow::Result<()> {
+        self.give(&text, document, false)
+    }
+
+    fn give(
+        &self,
+        text: &dyn Display,
+        document: &impl Serialize,
+        is_ours: bool,
+    ) -> anyhow::Result<()> {
+        self.no_warnings()?;
         // Bars go before the answer: on a terminal they would be cleared together with its lines.
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
-        let mut stdout = std::io::stdout().lock();
-        match self.format {
-            Format::Text => writeln!(stdout, "{text}")?,
-            Format::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(document)?)?,
-        }
-        stdout.flush()?;
+        let line = match self.format {
+            Format::Json => self.with_warnings(serde_json::to_string_pretty(document)?, is_ours)?,
+            _ => shown::text(&text.to_string()).into_owned(),
+        };
+        let is_heard = streams::answer(&line).context("cannot write the answer")?;
+        self.is_heard.fetch_and(is_heard, Ordering::Relaxed);
+        self.say_late();
         Ok(())
+    }
+
+    /// The document, with the warnings that wait, where it has a place for them.
+    fn with_warnings(&self, document: String, is_ours: bool) -> anyhow::Result<String> {
+        let mut warnings = self.warnings();
+        let body = document.strip_suffix("\n}").filter(|_| is_ours && !warnings.waiting.is_empty());
+        let Some(body) = body else { return Ok(shown::json(&document).into_owned()) };
+        let list = serde_json::to_string_pretty(&std::mem::take(&mut warnings.waiting))?;
+        let document = format!("{body},\n  \"warnings\": {}\n}}", list.replace('\n', "\n  "));
+        Ok(shown::json(&document).into_owned())
+    }
+
+    /// Says the warnings for which no document came, as one of their own.
+    fn say_late(&self) {
+        let mut warnings = self.warnings();
+        warnings.is_late = true;
+        if !warnings.waiting.is_empty() {
+            let document = json!({ "warnings": std::mem::take(&mut warnings.waiting) });
+            streams::say(&shown::json(&document.to_string()));
+        }
+    }
+
+    /// The template for the rows of a list, if there is one.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        match &self.format {
+            Format::Template(template) => Some(template),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody reads the answers: nobody needs a further one where not.
+    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only watching answers twice"))]
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
     }
 
     /// Says something on the side.
     pub(crate) fn note(&self, line: impl Display) {
-        self.bars.suspend(|| eprintln!("{line}"));
+        match self.format {
+            Format::Json => tracing::info!("{line}"),
+            _ => self.bars.suspend(|| streams::say(&shown::message(&line.to_string()))),
+        }
     }
 
     /// Warns.
     pub(crate) fn warn(&self, line: impl Display) {
-        self.note(format_args!("{} {line}", paint("warning:", "33;1")));
+        let line = line.to_string();
+        let mut warnings = self.warnings();
+        warnings.n += 1;
+        if self.format == Format::Json {
+            warnings.waiting.push(line);
+            let is_late = warnings.is_late;
+            drop(warnings);
+            if is_late {
+                self.say_late();
+            }
+            return;
+        }
+        drop(warnings);
+        let line = format!("{} {}", paint("warning:", "33;1"), shown::message(&line));
+        self.bars.suspend(|| streams::say(&line));
+    }
+
+    /// With `--strict`, fails where something was warned of. The answer waits for it; a command that
+    /// knows its warnings before it writes asks then.
+    pub(crate) fn no_warnings(&self) -> anyhow::Result<()> {
+        match (self.strict, self.warnings().n) {
+            (false, _) | (true, 0) => Ok(()),
+            (true, 1) => Err(failure(Kind::Strict, "there was a warning, and --strict takes none")),
+            (true, n) => Err(failure(
+                Kind::Strict,
+                format!("there were {n} warnings, and --strict takes none"),
+            )),
+        }
+    }
+
+    fn warnings(&self) -> std::sync::MutexGuard<'_, Warnings> {
+        self.warnings.lock().expect("no holder panics")
     }
 
     /// A bar over bytes; `length` in bytes.
@@ -107,7 +248,7 @@ impl Ui {
         let style = ProgressStyle::with_template(style).expect("the templates above are valid");
         let bar = ProgressBar::new(length)
             .with_style(style.progress_chars("━╸─"))
-            .with_prefix(label.to_owned());
+            .with_prefix(shown::line(label).into_owned());
         self.bars.add(bar)
     }
 
@@ -160,23 +301,41 @@ impl Ui {
     /// Shows how the command ended, and turns that into the exit code.
     pub(crate) fn end(self, result: anyhow::Result<()>) -> ExitCode {
         let _ = self.bars.clear();
+        let Err(error) = result.and_then(|()| self.no_warnings()) else {
+            self.say_late();
+            self.shut_down();
+            return ExitCode::SUCCESS;
+        };
+        let mut report = Report::new(&error);
+        if self.interrupt.flow().is_break() {
+            report.kind = Kind::Interrupted;
+        }
+        let is_json = self.format == Format::Json;
+        report.warnings = std::mem::take(&mut self.warnings().waiting);
+        self.shut_down();
+        show(&report, is_json);
+        ExitCode::from(report.exit())
+    }
+
+    fn shut_down(self) {
         // A blocking write that was cut short must not hold up the end.
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
-        let Err(error) = result else { return ExitCode::SUCCESS };
-        let is_interrupted = self.interrupt.flow().is_break();
-        if is_broken_pipe(&error) {
-            return ExitCode::SUCCESS;
-        }
-        let report = Report::new(&error);
-        eprintln!("{} {}", paint("error:", "31;1"), report.error);
-        for cause in &report.causes {
-            eprintln!("{} {cause}", paint("caused by:", "1"));
-        }
-        if let Some(hint) = &report.hint {
-            eprintln!("{} {hint}", paint("hint:", "36;1"));
-        }
-        // As a shell says it of what Ctrl-C ended.
-        ExitCode::from(if is_interrupted { 130 } else { report.exit })
+    }
+}
+
+/// Shows a failure: in lines for people, or as one JSON document in a line.
+pub(crate) fn show(report: &Report, is_json: bool) {
+    if is_json {
+        let document = serde_json::to_string(report).expect("texts become JSON");
+        return streams::say(&shown::json(&document));
+    }
+    let line = |what: &str, code: &str, text: &str| {
+        streams::say(&format!("{} {}", paint(what, code), shown::message(text)));
+    };
+    line("error:", "31;1", &report.error);
+    report.causes.iter().for_each(|cause| line("caused by:", "1", cause));
+    if let Some(hint) = &report.hint {
+        line("hint:", "36;1", hint);
     }
 }
 

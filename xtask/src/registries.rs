@@ -30,16 +30,26 @@ impl Registry {
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(kit);
         command.args(["registry", "serve", "--addr", address, "--root"]).arg(root).args(flags);
+        Self::serving(command, root)
+    }
+
+    /// Starts `kit-rs hub serve` over a folder of models: it is as good as a registry to start and
+    /// end.
+    pub(crate) fn hub(kit: &Path, root: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(kit);
+        command.args(["hub", "serve", "--addr", "127.0.0.1:0", "--root"]).arg(root);
+        Self::serving(command, root)
+    }
+
+    /// Starts a program that says its address when it listens.
+    fn serving(mut command: Command, root: &Path) -> anyhow::Result<Self> {
         let mut child = spawn(command.stdout(Stdio::piped()), &root.with_extension("log"))?;
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;
         let Some((_, address)) = url.trim().split_once("://") else {
             let _ = child.wait();
-            bail!(
-                "the registry does not start: {}",
-                fs::read_to_string(root.with_extension("log"))?
-            );
+            bail!("it does not start: {}", fs::read_to_string(root.with_extension("log"))?);
         };
         Ok(Self { address: address.to_owned(), child })
     }

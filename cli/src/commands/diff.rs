@@ -5,7 +5,7 @@ use registry::Reference;
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::output::human_size;
+use crate::output::{human_size, lines};
 use crate::steps::found::{Found, Place, find, warn_of_unknown};
 use crate::ui::Ui;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let b = side(&args.b, &args.network, ui)?;
     [&a, &b].into_iter().for_each(|side| warn_of_unknown(&side.kit, ui));
     let diff = modelkit::diff::diff(&a.into_source(), &b.into_source(), depth)?;
-    ui.answer(text(&diff, [&args.a, &args.b]).join("\n"), &diff)
+    ui.answer(lines(text(&diff, [&args.a, &args.b])), &diff)
 }
 
 fn side(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Found> {

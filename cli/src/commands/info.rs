@@ -1,11 +1,11 @@
 //! `kit-rs info`.
 
 use registry::Reference;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::output::select;
+use crate::output::{select, yaml};
 use crate::steps::found::{Place, find, warn_of_unknown};
 use crate::ui::Ui;
 
@@ -18,8 +18,9 @@ pub(crate) struct Args {
     #[arg(short, long)]
     remote: bool,
     /// Only this part, as a dotted path such as `model.parameters.accuracy` or `datasets.0.path`
+    /// (repeatable: several parts are shown under their paths)
     #[arg(short, long, value_name = "PATH")]
-    filter: Option<String>,
+    filter: Vec<String>,
     #[command(flatten)]
     network: Network,
 }
@@ -29,15 +30,23 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
     warn_of_unknown(&kit, ui);
     let document: Value = serde_json::from_str(&kit.kitfile().to_json())?;
-    match &args.filter {
-        None => ui.answer(kit.kitfile().to_yaml().trim_end(), &document),
-        Some(path) => {
-            let part = select(&document, path)
-                .ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))?;
-            let text = part
-                .as_str()
-                .map_or_else(|| serde_yaml::to_string(part), |text| Ok(text.to_owned()))?;
-            ui.answer(text.trim_end(), part)
+    let part = |path: &String| {
+        select(&document, path).ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))
+    };
+    match &args.filter[..] {
+        [] => ui.show(yaml(&kit.kitfile().to_yaml(), &document)?, &document),
+        [path] => {
+            let part = part(path)?;
+            match part.as_str() {
+                Some(text) => ui.show(text.trim_end(), part),
+                None => ui.show(yaml(&serde_yaml::to_string(part)?, part)?, part),
+            }
+        }
+        paths => {
+            let parts: anyhow::Result<Map<_, _>> =
+                paths.iter().map(|path| Ok((path.clone(), part(path)?.clone()))).collect();
+            let parts = Value::Object(parts?);
+            ui.show(yaml(&serde_yaml::to_string(&parts)?, &parts)?, &parts)
         }
     }
 }

@@ -100,12 +100,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some(author) = args.author {
         kitfile.package.authors = vec![author];
     }
+    ui.no_warnings()?;
     let yaml = kitfile.to_yaml();
     if !is_stdout(&output) {
         write(&output, yaml.as_bytes(), args.force)?;
         ui.note(format_args!("wrote {}", output.display()));
     }
-    ui.answer(yaml.trim_end(), &serde_json::from_str::<Value>(&kitfile.to_json())?)
+    let document: Value = serde_json::from_str(&kitfile.to_json())?;
+    ui.show(crate::output::yaml(&yaml, &document)?, &document)
 }
 
 /// Writes the Kitfile as a whole; into what is no file as into a pipe.

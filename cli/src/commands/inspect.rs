@@ -48,5 +48,5 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         Some(path) => select(&document, path)
             .ok_or_else(|| asked_wrongly(format!("there is no `{path}` to inspect")))?,
     };
-    ui.answer(serde_json::to_string_pretty(part)?, part)
+    ui.show(crate::shown::json(&serde_json::to_string_pretty(part)?), part)
 }

@@ -14,6 +14,7 @@ use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::output::{human_size, table};
 use crate::steps::found::{is_damage, repair};
+use crate::template::Template;
 use crate::ui::Ui;
 
 /// List the ModelKits of the local layout, or of a repository in a registry
@@ -54,6 +55,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let rows: Vec<Vec<String>> = found.iter().map(Listed::row).collect();
     let document: Vec<_> = found.iter().map(Listed::document).collect();
+    if let Some(template) = ui.template() {
+        let lines: Vec<_> = found.iter().map(|kit| kit.fill(template)).collect::<Result<_, _>>()?;
+        return ui.answer(lines.join("\n"), &document);
+    }
     ui.answer(
         table(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"], &rows),
         &document,
@@ -170,6 +175,20 @@ impl Listed {
             human_size(self.bytes),
             self.digest.clone(),
         ]
+    }
+
+    /// A row by `kit`'s names of its fields.
+    fn fill(&self, template: &Template) -> anyhow::Result<String> {
+        let row = |field: &str| match field {
+            "Repo" => json!(self.repository),
+            "Tags" => json!(self.tags),
+            "Digest" => json!(self.digest),
+            "ModelName" => json!(self.name),
+            "Author" => json!(self.author),
+            "Bytes" => json!(self.bytes),
+            _ => json!(human_size(self.bytes)),
+        };
+        template.fill(&row).map_err(|error| asked_wrongly(format!("--format: {error}")))
     }
 
     fn document(&self) -> serde_json::Value {

@@ -7,17 +7,19 @@ use anyhow::Context as _;
 use registry::{Credential, Credentials};
 use serde_json::json;
 
-use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::kind::Kind;
 use crate::network::{Network, credentials};
 use crate::ui::Ui;
+use crate::{env, prompt};
 
 /// Check a credential with a registry and keep it
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// HOST or HOST:PORT
     registry: String,
-    /// User name; without one, the password is an identity token
+    /// User name, asked for on a terminal; without one, a password that is not asked for is an
+    /// identity token
     #[arg(short, long)]
     username: Option<String>,
     /// Password (seen by other users of the machine: prefer --password-stdin)
@@ -40,17 +42,18 @@ impl Credentials for Tried {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let credential = credential(&args)?;
+    let credential = credential(&args, ui)?;
     let client = args.network.client_with(Arc::new(Tried(credential.clone())))?;
     ui.block_on(async { Ok(client.ping(&args.registry).await?) })
-        .with_context(|| format!("{} does not accept the credential", args.registry))
-        .hint("check the user name and the password, and whether the registry speaks TLS (--plain-http if not)")?;
+        .with_context(|| format!("cannot log in to {}", args.registry))
+        .hint_if(&[Kind::Refused], "check the user name and the password")?;
     crate::network::show_warnings(&client, ui);
+    ui.no_warnings()?;
     credentials(ui).store(&args.registry, &credential)?;
     ui.answer(format_args!("logged in to {}", args.registry), &json!({ "registry": args.registry }))
 }
 
-fn credential(args: &Args) -> anyhow::Result<Credential> {
+fn credential(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {
     let password = match (&args.password, args.password_stdin) {
         (Some(password), _) => password.clone(),
         (None, true) => {
@@ -61,7 +64,7 @@ fn credential(args: &Args) -> anyhow::Result<Credential> {
                 .context("cannot read the password from stdin")?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
-        (None, false) => prompt()?,
+        (None, false) => return ask(args.username.clone(), ui),
     };
     Ok(match &args.username {
         Some(username) => Credential::Basic { username: username.clone(), password },
@@ -69,9 +72,20 @@ fn credential(args: &Args) -> anyhow::Result<Credential> {
     })
 }
 
-fn prompt() -> anyhow::Result<String> {
+/// Asks for what is missing, as `kit` and `docker` do.
+fn ask(username: Option<String>, ui: &Ui) -> anyhow::Result<Credential> {
     if !env::stdin_is_terminal() {
         return Err(asked_wrongly("no password given: pipe it in with --password-stdin"));
     }
-    rpassword::prompt_password("Password: ").context("cannot read the password")
+    let username = match username {
+        Some(username) => username,
+        None => prompt::line("Username: ", ui)?.trim().to_owned(),
+    };
+    if username.is_empty() {
+        let refused = asked_wrongly("no user name given");
+        return Err(refused).hint(
+            "an identity token has none: pipe it in with --password-stdin, without --username",
+        );
+    }
+    Ok(Credential::Basic { username, password: prompt::unseen("Password: ", ui)? })
 }

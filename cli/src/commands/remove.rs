@@ -17,8 +17,8 @@ use crate::ui::Ui;
 pub(crate) struct Args {
     /// A tag removes the name, and the ModelKit with its last name; a digest removes the ModelKit
     /// with all its names
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    reference: Option<Reference>,
+    #[arg(value_name = "REFERENCE[,TAG…]", value_parser = names, required_unless_present = "all", conflicts_with = "all")]
+    references: Option<Names>,
     /// Remove all that have no name; with --force, everything
     #[arg(short, long, conflicts_with = "remote")]
     all: bool,
@@ -33,24 +33,46 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    match args.reference {
-        Some(reference) if args.remote => remote(&reference.or_latest(), &args.network, ui),
-        Some(reference) => local(&reference.or_latest(), args.force, ui),
+    match args.references {
+        Some(Names(references)) if args.remote => remote(&references, &args.network, ui),
+        Some(Names(references)) => local(&references, args.force, ui),
         None => all(args.force, ui),
     }
 }
 
-fn local(reference: &Reference, force: bool, ui: &Ui) -> anyhow::Result<()> {
-    let (layout, descriptor) = found::local(reference, ui)?;
-    let digest = descriptor.digest();
-    let names = layout.tags()?.iter().filter(|(_, tagged)| tagged.digest() == digest).count();
-    if reference.digest().is_none() && names > 1 && !force {
-        layout.untag(reference)?;
-    } else {
-        layout.remove(digest)?;
+/// Several names of one repository; never none.
+#[derive(Clone)]
+struct Names(Vec<Reference>);
+
+fn names(text: &str) -> Result<Names, String> {
+    let references = Reference::parse_list(text).map_err(|error| error.to_string())?;
+    Ok(Names(references.into_iter().map(Reference::or_latest).collect()))
+}
+
+fn local(references: &[Reference], force: bool, ui: &Ui) -> anyhow::Result<()> {
+    let layout = found::existing_layout(&references[0], ui)?;
+    // All are there, or none is removed.
+    let found: Vec<_> = references
+        .iter()
+        .map(|reference| Ok((reference, layout.resolve(reference)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let mut gone: Vec<&Digest> = Vec::new();
+    for (reference, digest) in found.iter().map(|(reference, found)| (reference, found.digest())) {
+        let names = layout.tags()?.iter().filter(|(_, tagged)| tagged.digest() == digest).count();
+        if gone.contains(&digest) {
+            continue;
+        }
+        if reference.digest().is_none() && names > 1 && !force {
+            layout.untag(reference)?;
+        } else {
+            layout.remove(digest)?;
+            gone.push(digest);
+        }
+    }
+    for digest in gone {
         warn_of_orphans(digest, &layout, ui)?;
     }
-    finish(vec![reference.to_string()], &layout, ui)
+    finish(references.iter().map(ToString::to_string).collect(), &layout, ui)
 }
 
 /// Says which ModelKits that stay build on one that is gone.
@@ -94,13 +116,17 @@ fn finish(removed: Vec<String>, layout: &Layout, ui: &Ui) -> anyhow::Result<()> 
     ui.answer(removed.join("\n"), &json!({ "removed": removed, "freed_bytes": collected.bytes }))
 }
 
-fn remote(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<()> {
-    if reference.is_local() {
-        return Err(asked_wrongly(format!("`{reference}` names no registry")));
+fn remote(references: &[Reference], network: &Network, ui: &Ui) -> anyhow::Result<()> {
+    if let Some(local) = references.iter().find(|reference| reference.is_local()) {
+        return Err(asked_wrongly(format!("`{local}` names no registry")));
     }
     let client = network.client(ui)?;
-    ui.block_on(async { Ok(client.delete(reference).await?) })
-        .with_context(|| format!("cannot remove {reference} from its registry"))?;
+    let mut removed = Vec::new();
+    for reference in references {
+        ui.block_on(async { Ok(client.delete(reference).await?) })
+            .with_context(|| format!("cannot remove {reference} from its registry"))?;
+        removed.push(reference.to_string());
+    }
     crate::network::show_warnings(&client, ui);
-    ui.answer(reference, &json!({ "removed": [reference.to_string()] }))
+    ui.answer(removed.join("\n"), &json!({ "removed": removed }))
 }

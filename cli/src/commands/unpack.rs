@@ -33,6 +33,8 @@ pub(crate) struct Args {
     /// (`datasets:train*`), `!` leaves out
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<Filter>,
+    #[command(flatten)]
+    only: Only,
     /// Unpack datasets that are kept in other ModelKits, too
     #[arg(long)]
     include_remote: bool,
@@ -44,7 +46,45 @@ pub(crate) struct Args {
     network: Network,
 }
 
-pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+/// `kit`'s older flags for the same.
+#[derive(clap::Args)]
+struct Only {
+    /// As --filter kitfile
+    #[arg(long, conflicts_with = "filter")]
+    kitfile: bool,
+    /// As --filter model
+    #[arg(long, conflicts_with = "filter")]
+    model: bool,
+    /// As --filter code
+    #[arg(long, conflicts_with = "filter")]
+    code: bool,
+    /// As --filter datasets
+    #[arg(long, conflicts_with = "filter")]
+    datasets: bool,
+    /// As --filter docs
+    #[arg(long, conflicts_with = "filter")]
+    docs: bool,
+}
+
+impl Only {
+    fn filters(&self) -> impl Iterator<Item = Filter> {
+        let Self { kitfile, model, code, datasets, docs } = *self;
+        let flags = [
+            (kitfile, "kitfile"),
+            (model, "model"),
+            (code, "code"),
+            (datasets, "datasets"),
+            (docs, "docs"),
+        ];
+        flags
+            .into_iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, word)| word.parse().expect("kit's own word"))
+    }
+}
+
+pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
+    args.filter.extend(args.only.filters());
     let reference = args.reference.clone().or_latest();
     let itself = find(&reference, Place::Anywhere, &args.network, ui)?;
     if let Some(remote) = itself.remote() {

@@ -7,7 +7,8 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
-use crate::failure::WithHint as _;
+use crate::failure::{WithHint as _, failure};
+use crate::kind::Kind;
 use crate::output::{counted, human_size, pinned};
 use crate::steps::found::{local, repair};
 use crate::steps::project::{kitfile_in, read_kitfile};
@@ -33,12 +34,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     if !verified.problems.is_empty() {
         let n = verified.problems.len();
-        return Err(anyhow::anyhow!(
-            "{reference} is damaged: {n} of its blobs {} not what {} should be",
-            if n == 1 { "is" } else { "are" },
-            if n == 1 { "it" } else { "they" },
-        ))
-        .hint(repair(&reference));
+        let are = if n == 1 { "is not what it" } else { "are not what they" };
+        let damaged = format!("{reference} is damaged: {n} of its blobs {are} should be");
+        return Err(failure(Kind::Damaged, damaged)).hint(repair(&reference));
     }
     let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
     ui.note(format_args!(

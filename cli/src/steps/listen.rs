@@ -10,6 +10,7 @@ use registry::server::{ListenOptions, run};
 use tokio::net::TcpListener;
 
 use crate::failure::WithHint as _;
+use crate::kind::Kind;
 #[cfg(feature = "servers")]
 use crate::ui::Ui;
 
@@ -22,7 +23,7 @@ pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
-        .hint("choose another port; port 0 takes a free one")
+        .hint_if(&[Kind::Busy], "choose another port; port 0 takes a free one")
 }
 
 /// Serves a router until Ctrl-C, and does something beside it; the URL is the answer, so that port

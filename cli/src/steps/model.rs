@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use super::found::here_or_pulled;
 use super::project::kitfile_in;
 use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::{self, Kind};
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -55,7 +56,10 @@ pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Mod
         false => String::new(),
     };
     from_modelkit(&reference.or_latest(), network, ui)
-        .hint(format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones{elsewhere}"))
+        .hint_if(
+            &[Kind::NotFound],
+            format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones{elsewhere}"),
+        )
 }
 
 impl ModelFolder {
@@ -63,6 +67,7 @@ impl ModelFolder {
     /// where nobody looks.
     pub(crate) fn unusable(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
         let error = error.into();
+        let kind = kind::of(&error);
         let Some(reference) = &self.reference else {
             return error.context(format!("cannot load the model in {}", self.dir.display()));
         };
@@ -74,7 +79,7 @@ impl ModelFolder {
         let inner = causes.into_iter().rev().fold(None, |below: Option<anyhow::Error>, cause| {
             Some(match below {
                 Some(below) => below.context(cause),
-                None => anyhow::Error::msg(cause),
+                None => failure(kind, cause),
             })
         });
         inner.unwrap_or(error).context(format!("cannot load the model of {reference}"))
@@ -152,9 +157,8 @@ fn model_folder(root: &Path, kitfile: Option<&Kitfile>, shown: &str) -> anyhow::
         Some(root.to_owned()),
     ];
     let found = candidates.into_iter().flatten().find(|dir| dir.join("config.json").is_file());
-    found.with_context(|| {
-        format!(
-            "there is no model in {shown}: neither it nor its Kitfile's model path holds a config.json"
-        )
+    found.ok_or_else(|| {
+        let lacks = "neither it nor its Kitfile's model path holds a config.json";
+        failure(Kind::NotFound, format!("there is no model in {shown}: {lacks}"))
     })
 }

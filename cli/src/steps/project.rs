@@ -8,7 +8,8 @@ use fs_err as fs;
 use kitfile::Kitfile;
 
 use crate::env;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::Kind;
 use crate::ui::Ui;
 
 /// Reads, checks and warns.
@@ -29,6 +30,7 @@ pub(crate) fn read_kitfile(
     for warning in &parsed.warnings {
         ui.warn(format_args!("{name}:{warning}"));
     }
+    ui.no_warnings()?;
     Ok(parsed.kitfile)
 }
 
@@ -43,7 +45,7 @@ fn find_kitfile(dir: &Path) -> anyhow::Result<PathBuf> {
         return Err(asked_wrongly(format!("{} is not a folder", dir.display())));
     }
     kitfile_in(dir)
-        .with_context(|| format!("there is no Kitfile in {}", dir.display()))
+        .ok_or_else(|| failure(Kind::NotFound, format!("there is no Kitfile in {}", dir.display())))
         .hint(format!("kit-rs init {}", dir.display()))
 }
 

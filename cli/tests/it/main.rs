@@ -8,9 +8,14 @@
 //! coreutils, git and curl.
 
 mod guide;
+mod hostile;
 mod image;
 mod packaging;
+mod peer;
+mod programs;
 mod session;
+mod terminal;
 mod transcript;
+mod unheard;
 mod verbs;
 mod world;

@@ -120,6 +120,7 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let peer = format!("kit {KIT}");
+    super::sdk::run(peers, program, workspace, report)?;
     let kit = match peers.kit() {
         Ok(kit) => kit,
         Err(error) => {

@@ -8,6 +8,7 @@ mod modelpack;
 mod project;
 mod registries;
 mod resume;
+mod sdk;
 mod serve;
 mod transformers;
 
@@ -74,7 +75,7 @@ impl Topic {
 
     /// Trains or imports, which only the whole program does.
     fn needs_all(self) -> bool {
-        matches!(self, Self::Transformers | Self::Hub | Self::Resume)
+        matches!(self, Self::Kit | Self::Transformers | Self::Hub | Self::Resume)
     }
 
     /// The most that its folder holds at a time.

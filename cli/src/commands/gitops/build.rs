@@ -23,5 +23,5 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let objects = kustomize::build(&tree, &args.path, &Overlay::default())
         .with_context(|| format!("cannot build {}", args.path))?;
     let values: Vec<_> = objects.iter().map(gitops::Object::value).collect();
-    ui.answer(gitops::Object::to_yaml_all(&objects).trim_end(), &values)
+    ui.show(gitops::Object::to_yaml_all(&objects).trim_end(), &values)
 }

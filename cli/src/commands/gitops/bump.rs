@@ -8,6 +8,7 @@ use gitops::{Name, Tree};
 use registry::Reference;
 
 use crate::failure::WithHint as _;
+use crate::kind::Kind;
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -37,7 +38,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     let changed = gitops::edit::bump(&tree, &bump)
         .with_context(|| format!("cannot point apps/{} at {}", bump.app, bump.image))
-        .hint("run this in the repository that `kit-rs gitops render` wrote to, or name it with --dir")?;
+        .hint_if(&[Kind::NotFound], "run this in the repository that `kit-rs gitops render` wrote to, or name it with --dir")?;
     if changed.is_empty() {
         ui.note("it is there already");
     }

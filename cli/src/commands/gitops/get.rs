@@ -9,6 +9,7 @@ use gitops::get::Table;
 use serde_json::Value;
 
 use crate::failure::WithHint as _;
+use crate::kind;
 use crate::ui::Ui;
 
 /// How often `--watch` looks.
@@ -65,11 +66,11 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let list = fetch(&args, &http, ui)?;
     let mut shown = args.kind.table(&list, SystemTime::now());
-    ui.answer(shown.to_string().trim_end(), &list)?;
+    ui.show(shown.to_string().trim_end(), &list)?;
     if !args.watch {
         return Ok(());
     }
-    loop {
+    while ui.is_heard() {
         let pause = ui.block_on(async {
             tokio::time::sleep(PERIOD).await;
             Ok(())
@@ -80,10 +81,11 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         let list = fetch(&args, &http, ui)?;
         let table = args.kind.table(&list, SystemTime::now());
         for line in changes(&shown, &table) {
-            ui.answer(line, &list)?;
+            ui.show(line, &list)?;
         }
         shown = table;
     }
+    Ok(())
 }
 
 /// The lines of the rows that are new or other than before; that time goes by is no change.
@@ -116,9 +118,10 @@ fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> 
 
 async fn from_server(http: &reqwest::Client, url: String) -> anyhow::Result<Value> {
     let ask = async { http.get(&url).send().await?.error_for_status()?.json::<Value>().await };
-    ask.await
-        .with_context(|| format!("cannot read {url}"))
-        .hint("`kit-rs gitops up` runs a cluster on this machine, and prints its address")
+    ask.await.with_context(|| format!("cannot read {url}")).hint_if(
+        &[kind::Kind::Unreachable],
+        "`kit-rs gitops up` runs a cluster on this machine, and prints its address",
+    )
 }
 
 fn from_kubectl(path: &str) -> anyhow::Result<Value> {

@@ -74,5 +74,5 @@ fn check(rendered: &Tree, dir: &std::path::Path, ui: &Ui) -> anyhow::Result<()> 
     for warning in warnings {
         ui.warn(warning);
     }
-    Ok(())
+    ui.no_warnings()
 }

@@ -1,5 +1,7 @@
 //! What is to be imported.
 
+use std::path::PathBuf;
+
 use registry::Reference;
 
 use super::glob::Glob;
@@ -19,6 +21,19 @@ pub(crate) struct Args {
     /// Name of the ModelKit [default: org/name:latest, in lower case]
     #[arg(short, long, value_name = "REFERENCE")]
     pub(super) tag: Option<Reference>,
+    /// The Kitfile to pack with, in place of the repository's own or a guessed one (`-`: from stdin)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Where the Kitfile is guessed: so many levels of folders become entries file by file; a
+    /// negative number: all of them
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        conflicts_with = "file"
+    )]
+    pub(super) depth: i64,
     /// What brings the files [default: git for addresses that end with .git or lie at a forge, else
     /// hf]
     #[arg(long, value_enum)]
@@ -74,6 +89,8 @@ pub(super) mod tests {
             revision: None,
             token: None,
             tag: None,
+            file: None,
+            depth: 0,
             tool: None,
             include: Vec::new(),
             exclude: Vec::new(),

@@ -12,6 +12,7 @@ use super::brought::Brought;
 use super::folder::{Folder, GOES_ON};
 use super::large::{self, Large};
 use crate::failure::WithHint as _;
+use crate::kind::Kind;
 use crate::steps::bars::move_on;
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
@@ -39,10 +40,14 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
     let brought = ui
         .block_on(bringing)
         .with_context(|| format!("cannot import {repository} from {endpoint}"));
-    let (folder, commit, large) = brought.hint(match ui.interrupt().flow().is_break() {
-        true => GOES_ON,
-        false => "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co",
-    })?;
+    let brought = match ui.interrupt().flow().is_break() {
+        true => brought.hint(GOES_ON),
+        false => brought.hint_if(
+            &[Kind::NotFound, Kind::Refused],
+            "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co",
+        ),
+    };
+    let (folder, commit, large) = brought?;
     Ok(Brought { folder, name: repository.name().to_owned(), commit, large: Some(large) })
 }
 

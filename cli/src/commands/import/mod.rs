@@ -24,12 +24,14 @@ use crate::failure::asked_wrongly;
 use crate::output::pinned;
 use crate::steps::front_matter::FrontMatter;
 use crate::steps::hub::Remote;
-use crate::steps::project::kitfile_in;
+use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::steps::survey::survey;
 use crate::ui::Ui;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    // A name that cannot be is told before anything is fetched.
+    // A Kitfile that is none, and a name that cannot be, are told before anything is fetched.
+    let given = args.file.as_deref().map(|file| read_kitfile(Path::new("."), Some(file), ui));
+    let given = given.transpose()?;
     let (target, brought) = match args.tool.unwrap_or_else(|| tool_of(&args.repository)) {
         Tool::Git => {
             let repository = git::Repository::new(&args)?;
@@ -42,7 +44,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         }
     };
     ui.note(format_args!("{} at {}", brought.name, brought.commit));
-    let kitfile = kitfile_of(brought.folder.path(), &brought)?;
+    ui.no_warnings()?;
+    let kitfile = match given {
+        Some(kitfile) => kitfile,
+        None => kitfile_of(brought.folder.path(), &brought, args.depth)?,
+    };
     let layout = ui.layout()?;
     let hold = layout.hold()?;
     let mut options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
@@ -91,14 +97,15 @@ fn target(tag: Option<&Reference>, name: &str) -> anyhow::Result<Reference> {
 }
 
 /// The repository's own Kitfile, or one guessed from its files.
-fn kitfile_of(dir: &Path, brought: &Brought) -> anyhow::Result<Kitfile> {
+fn kitfile_of(dir: &Path, brought: &Brought, depth: i64) -> anyhow::Result<Kitfile> {
     if let Some(path) = kitfile_in(dir) {
         let text = fs_err::read_to_string(&path)?;
         return Ok(Kitfile::parse(&text)
             .with_context(|| format!("the repository's {} is not valid", path.display()))?
             .kitfile);
     }
-    let mut kitfile = kitfile::init(&brought.name, &survey(dir)?, &InitOptions::default());
+    let options = InitOptions { depth: usize::try_from(depth).unwrap_or(usize::MAX) };
+    let mut kitfile = kitfile::init(&brought.name, &survey(dir)?, &options);
     let card = FrontMatter::of(&fs_err::read_to_string(dir.join("README.md")).unwrap_or_default());
     if let Some(model) = &mut kitfile.model {
         let mut parameters = model.parameters.as_object().cloned().unwrap_or_default();

@@ -94,6 +94,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             split.validation.len()
         ));
     }
+    ui.no_warnings()?;
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
     }
