@@ -274,7 +274,7 @@ fn watch(stage: &Stage<'_>) -> anyhow::Result<()> {
     let (status, said) =
         order(admin, "POST", "/admin/reload", &json!({ "reference": "demo/kit:broken" }))?;
     ensure!(
-        status == 502 && said["error"].to_string().contains("tokenizer.json"),
+        status == 502 && said["error"].to_string().contains("model.safetensors"),
         "{status} {said}"
     );
     ensure!(served(&mut client)? == digest_of_two, "the old one does not keep serving");
