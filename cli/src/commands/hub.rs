@@ -36,8 +36,7 @@ pub(crate) struct Serve {
     /// HOST:PORT to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     addr: String,
-    /// Answer to this name too; repeatable. Addresses and localhost are known, and on a network
-    /// names without a dot
+    /// Answer to this name too; repeatable. Addresses, localhost and a network's own names are known
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     #[command(flatten)]

@@ -50,8 +50,8 @@ pub(crate) struct Serve {
     /// digest can read the blob
     #[arg(long)]
     anonymous_mount: bool,
-    /// Without users and without TLS: answer to this name too; repeatable. Addresses and localhost
-    /// are known, and on a network names without a dot
+    /// Without users and without TLS: answer to this name too; repeatable. Addresses, localhost and
+    /// a network's own names are known
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     /// Collect garbage every so many seconds; 0 never does

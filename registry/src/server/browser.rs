@@ -69,10 +69,16 @@ impl Names {
         address.parse::<IpAddr>().is_ok()
             || name == "localhost"
             || name.ends_with(".localhost")
-            // One that has no dot is a network's own: nobody outside can make it an address.
-            || (!self.is_loopback && !name.contains('.'))
+            || (!self.is_loopback && is_of_a_network(&name))
             || known.iter().any(|known| self::name(known).as_deref() == Some(&*name))
     }
+}
+
+/// Says whether only a network's own owner can make this name stand for an address: it has no dot,
+/// or is below a domain that is given to nobody (RFC 6761, RFC 6762, RFC 8375, and `internal`).
+fn is_of_a_network(name: &str) -> bool {
+    const DOMAINS: [&str; 4] = [".internal", ".local", ".test", ".home.arpa"];
+    !name.contains('.') || DOMAINS.iter().any(|domain| name.ends_with(domain))
 }
 
 /// The name in `name:port`.
@@ -133,7 +139,12 @@ mod tests {
         );
         assert_eq!(refusal(&names, "GET", &[]), None, "no browser");
         let on_a_network = Names { is_loopback: false, ..names.clone() };
-        assert_eq!(refusal(&on_a_network, "GET", &[("host", "registry:5000")]), None);
+        for ours in ["registry:5000", "host.docker.internal:5000", "kits.default.svc.cluster.local"]
+        {
+            assert_eq!(refusal(&on_a_network, "GET", &[("host", ours)]), None, "{ours}");
+            assert!(refusal(&names, "GET", &[("host", ours)]).is_some(), "{ours}");
+        }
+        assert!(refusal(&on_a_network, "GET", &[("host", "evil.example")]).is_some());
         let anything = Names { known: None, ..names };
         assert_eq!(refusal(&anything, "GET", &[("host", "evil.example")]), None);
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tokio::task::{AbortHandle, Id};
 
-use super::limits::{DESCRIPTORS_APART, SLOW, YOUNG};
+use super::limits::{DESCRIPTORS_APART, MEASURE, SLOW};
 
 /// The connections that are open.
 pub(super) struct Connections {
@@ -23,21 +23,33 @@ pub(super) struct Connections {
 
 struct Connection {
     peer: IpAddr,
-    since: Instant,
     /// Bytes in both directions.
     moved: Arc<AtomicU64>,
+    /// When it was last measured, and what it had moved then.
+    measured: (Instant, u64),
+    /// How much it moved between the last two times, in bytes a second; what came before does not
+    /// count: the system takes megabytes for whoever does not read.
+    rate: Option<u64>,
     task: AbortHandle,
 }
 
 impl Connection {
-    /// How much it moves, in bytes a second.
-    fn rate(&self) -> u64 {
-        let seconds = self.since.elapsed().as_secs_f64().max(YOUNG.as_secs_f64());
-        (self.moved.load(Ordering::Relaxed) as f64 / seconds) as u64
+    /// Measures it, when enough time has gone by. What was measured long ago says nothing now.
+    fn measure(&mut self) {
+        let (since, before) = self.measured;
+        let elapsed = since.elapsed();
+        if elapsed < MEASURE {
+            return;
+        }
+        let moved = self.moved.load(Ordering::Relaxed);
+        let rate = || ((moved - before) as f64 / elapsed.as_secs_f64()) as u64;
+        self.rate = (elapsed < 2 * MEASURE).then(rate);
+        self.measured = (Instant::now(), moved);
     }
 
-    fn is_slow(&self) -> bool {
-        self.since.elapsed() >= YOUNG && self.rate() < SLOW
+    /// How much it moves, if that is little.
+    fn slow_rate(&self) -> Option<u64> {
+        self.rate.filter(|rate| *rate < SLOW)
     }
 }
 
@@ -64,10 +76,11 @@ impl Connections {
         if !is_at_its_most && self.open.len() < self.most {
             return true;
         }
-        let candidates =
-            self.open.iter().filter(|(_, it)| (!is_at_its_most || it.peer == peer) && it.is_slow());
-        let Some((id, slowest)) = candidates.min_by_key(|(_, it)| it.rate()) else { return false };
-        tracing::debug!(peer = %slowest.peer, rate = slowest.rate(), "a slow connection makes room");
+        self.open.values_mut().for_each(Connection::measure);
+        let may_go = self.open.iter().filter(|(_, it)| !is_at_its_most || it.peer == peer);
+        let slow = may_go.filter_map(|(id, it)| Some((it.slow_rate()?, id, it)));
+        let Some((rate, id, slowest)) = slow.min_by_key(|(rate, ..)| *rate) else { return false };
+        tracing::debug!(peer = %slowest.peer, rate, "a slow connection makes room");
         slowest.task.abort();
         let id = *id;
         self.open.remove(&id);
@@ -75,9 +88,8 @@ impl Connections {
     }
 
     pub(super) fn add(&mut self, peer: IpAddr, moved: Arc<AtomicU64>, task: AbortHandle) {
-        let connection =
-            Connection { peer: network(peer), since: Instant::now(), moved, task: task.clone() };
-        self.open.insert(task.id(), connection);
+        let (peer, id, measured) = (network(peer), task.id(), (Instant::now(), 0));
+        self.open.insert(id, Connection { peer, moved, measured, rate: None, task });
     }
 
     pub(super) fn remove(&mut self, id: Id) {
@@ -115,12 +127,12 @@ mod tests {
         [127, 0, 0, n].into()
     }
 
-    /// Adds a connection that is as old as a slow one must be, and has moved so many bytes.
+    /// Adds a connection that can be measured, and has moved so many bytes.
     fn add(connections: &mut Connections, n: u8, bytes: u64) -> tokio::task::JoinHandle<()> {
         let task = tokio::spawn(std::future::pending());
         connections.add(peer(n), Arc::new(AtomicU64::new(bytes)), task.abort_handle());
         let connection = connections.open.get_mut(&task.id()).expect("it was added");
-        connection.since -= YOUNG;
+        connection.measured.0 -= MEASURE;
         task
     }
 
@@ -138,9 +150,17 @@ mod tests {
         assert!(connections.has_room(peer(1)));
         assert!(slow.await.is_err_and(|error| error.is_cancelled()));
         let sixth = add(&mut connections, 1, 10);
-        connections.open.get_mut(&sixth.id()).expect("it was added").since = Instant::now();
+        connections.open.get_mut(&sixth.id()).expect("it was added").measured.0 = Instant::now();
         assert!(!connections.has_room(peer(3)), "all are fast, or too young to say");
-        for task in [fast, fourth, fifth, sixth] {
+        // One that was fast, and moves nothing now.
+        let connection = connections.open.get_mut(&fast.id()).expect("it was added");
+        connection.measured.0 -= 3 * MEASURE;
+        assert!(!connections.has_room(peer(3)), "what it did meanwhile is not known");
+        let connection = connections.open.get_mut(&fast.id()).expect("it was added");
+        connection.measured.0 -= MEASURE;
+        assert!(connections.has_room(peer(3)));
+        assert!(fast.await.is_err_and(|error| error.is_cancelled()));
+        for task in [fourth, fifth, sixth] {
             assert!(!task.is_finished());
             task.abort();
         }

@@ -13,10 +13,10 @@ pub(super) const DESCRIPTORS_APART: usize = 64;
 /// request.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long whoever reads an answer may stand still.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that is older than this, and slower than [`SLOW`], makes room for a new one when
-/// there is no other.
-pub(super) const YOUNG: Duration = Duration::from_secs(1);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that is slower than [`SLOW`] for so long makes room for a new one when there is no
+/// other.
+pub(super) const MEASURE: Duration = Duration::from_secs(1);
 /// Bytes a second, in both directions together.
 pub(super) const SLOW: u64 = 8 * 1024;
 /// How much is read from, and kept for, a connection at a time, in bytes: below what the C library
