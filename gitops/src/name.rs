@@ -60,8 +60,11 @@ impl FromStr for GitUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse =
-            |reason| Error::Grammar { what: "Git URL for Flux", text: text.to_owned(), reason };
+        let refuse = |reason| Error::Grammar {
+            what: "Git URL for Flux",
+            text: without_secret(text),
+            reason,
+        };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(refuse("Flux wants a scheme: write ssh://git@host/path for git@host:path"));
         };
@@ -86,6 +89,13 @@ impl FromStr for GitUrl {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// The address without what stands before its host, which may be a password.
+fn without_secret(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{scheme}://{}{path}", host.rsplit_once('@').map_or(host, |(_, host)| host))
 }
 
 impl fmt::Display for GitUrl {
@@ -128,5 +138,7 @@ mod tests {
         }
         let error = "file:///srv/r.git".parse::<GitUrl>().unwrap_err().to_string();
         assert!(error.contains("Flux takes no file://"), "{error}");
+        let error = "https://user:secret@host/r".parse::<GitUrl>().unwrap_err().to_string();
+        assert!(error.contains("https://host/r") && !error.contains("secret"), "{error}");
     }
 }

@@ -22,13 +22,13 @@ pub use blobs::Blobs;
 #[cfg(feature = "client")]
 pub use client::{
     Client, ClientCertificate, ClientOptions, Credential, CredentialFile, Credentials, Direction,
-    Event, Listener, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, pull, push,
+    Event, Listener, OnWait, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
 #[cfg(feature = "hub")]
 pub use error::HubError;
 #[cfg(feature = "client")]
 pub use error::{AuthError, ClientError, HttpError};
-pub use error::{ContentError, Error, LayoutError, Result};
+pub use error::{ContentError, Error, LayoutError, Result, without_userinfo};
 pub use layout::{BlobWriter, Collected, Hold, Layout, PieceWriter, Verified};
 pub use reference::Reference;

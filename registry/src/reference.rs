@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::content::{self, Digest};
+use crate::error::without_userinfo;
 use crate::{Error, Result};
 
 /// The registry of a reference that names none: the local layout.
@@ -140,6 +141,11 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if text.contains("://") {
+            let shown = without_userinfo(text);
+            let name = shown.split_once("://").map_or("", |(_, name)| name);
+            return Err(refuse(text, format!("a reference has no scheme: write {name}")));
+        }
         if text.split_once(':').is_some_and(|(first, _)| ALGORITHMS.contains(&first)) {
             let version = Version::Digest(content::parse_digest(text)?);
             return Ok(Self { registry: LOCAL.into(), repository: NAMELESS.into(), version });
@@ -224,7 +230,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
 }
 
 fn refuse(text: &str, reason: impl Into<String>) -> Error {
-    Error::InvalidReference { text: text.into(), reason: reason.into() }
+    Error::InvalidReference { text: without_userinfo(text), reason: reason.into() }
 }
 
 impl fmt::Display for Reference {

@@ -1,5 +1,7 @@
 //! Which of the files is the model, and what is to be said of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::FileInfo;
@@ -52,6 +54,7 @@ pub(super) fn model(name: &str, weights: &[&FileInfo], metadata: &[&FileInfo]) -
         .map_or_else(|| format_by_name(&main.path), |header| header.format)
         .to_owned();
     parameters.extend(header.map(|header| header.parameters).unwrap_or_default());
+    count_shards(main, weights, &mut parameters);
     let others = weights.iter().filter(|file| file.path != main.path).chain(metadata);
     Model {
         name: model_name(name, main, weights.len()),
@@ -104,6 +107,38 @@ fn main_file<'a>(weights: &[&'a FileInfo]) -> &'a FileInfo {
     large
         .or_else(|| weights.iter().filter(same_stem).min_by_key(rank).filter(|_| twins))
         .unwrap_or(&weights[0])
+}
+
+/// Makes the figures of one shard those of the model: as many numbers as all shards hold together,
+/// of all their types. Where a shard is missing, or does not say, nobody knows.
+fn count_shards(main: &FileInfo, weights: &[&FileInfo], parameters: &mut Map<String, Value>) {
+    let Some((model, n_shards)) = shard(&main.path) else { return };
+    let of_model = |file: &&&FileInfo| shard(&file.path) == Some((model, n_shards));
+    let headers: Vec<_> =
+        weights.iter().filter(of_model).filter_map(|file| Weights::of(file)).collect();
+    let counts: Vec<u64> =
+        headers.iter().filter_map(|it| it.parameters.get("num_parameters")?.as_u64()).collect();
+    if counts.len() != n_shards {
+        parameters.remove("num_parameters");
+        return;
+    }
+    let types: BTreeSet<&str> = headers
+        .iter()
+        .filter_map(|it| it.parameters.get("dtype")?.as_str())
+        .flat_map(|types| types.split(", "))
+        .collect();
+    let total = counts.into_iter().fold(0, u64::saturating_add);
+    parameters.insert("num_parameters".to_owned(), total.into());
+    parameters.insert("dtype".to_owned(), Vec::from_iter(types).join(", ").into());
+}
+
+/// Of `dir/model-00001-of-00003.safetensors` the part before the number, and how many there are.
+fn shard(path: &str) -> Option<(&str, usize)> {
+    let (stem, _) = path.rsplit_once('.')?;
+    let (first, n_shards) = stem.rsplit_once("-of-")?;
+    let (model, number) = first.rsplit_once('-')?;
+    number.parse::<usize>().ok()?;
+    Some((model, n_shards.parse().ok()?))
 }
 
 fn model_name(name: &str, main: &FileInfo, n_weights: usize) -> String {

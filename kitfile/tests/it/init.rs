@@ -202,6 +202,21 @@ fn a_gguf_file_tells_what_it_is() {
 }
 
 #[test]
+fn the_figures_of_a_model_in_shards_are_those_of_all_of_them() {
+    let shard = |n: usize, dtype: &str, rows: usize| {
+        let header = format!(r#"{{"t{n}":{{"dtype":"{dtype}","shape":[{rows},10]}}}}"#);
+        file(&format!("model-0000{n}-of-00003.safetensors"), 1000, safetensors(&header))
+    };
+    let mut shards = vec![shard(1, "BF16", 1), shard(2, "F32", 2), shard(3, "BF16", 4)];
+    let parameters = |files: &[FileInfo]| init("org/x", files).model.expect("a model").parameters;
+    let of_all = parameters(&shards);
+    assert_eq!((&of_all["num_parameters"], &of_all["dtype"]), (&70.into(), &"BF16, F32".into()));
+    // Who has only some of them does not know.
+    shards.pop();
+    assert_eq!(parameters(&shards).get("num_parameters"), None);
+}
+
+#[test]
 fn headers_that_lie_are_not_believed() {
     let huge = [&u64::MAX.to_le_bytes(), b"{".as_slice()].concat();
     let list = [&u64::MAX.to_le_bytes(), b"GGUF".as_slice()].concat();

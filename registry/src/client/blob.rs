@@ -121,18 +121,26 @@ impl Download {
 
 impl Repository {
     /// Says whether the repository has a blob. The size is compared where the registry says one.
+    /// One that does not answer the question has not said yes.
     pub(super) async fn has_blob(&self, descriptor: &Descriptor, actions: &str) -> Result<bool> {
-        let call =
-            http::Call::new(Method::HEAD, self.url(&format!("blobs/{}", descriptor.digest()))?);
-        let response = self.send(call, actions).await?;
-        match response.status().as_u16() {
-            404 => Ok(false),
-            _ => {
-                let response = self.http().expect(response, &[200]).await?;
-                let size = response.headers().get(CONTENT_LENGTH);
-                let size = size.and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
-                Ok(size.is_none_or(|size| size == descriptor.size()))
-            }
-        }
+        let response = self.send(self.head(descriptor)?, actions).await?;
+        Ok(is_there(&response, descriptor))
     }
+
+    /// Says whether the repository has a blob, where that is easily found out.
+    pub(super) async fn seems_to_have(&self, descriptor: &Descriptor) -> bool {
+        let Ok(call) = self.head(descriptor) else { return false };
+        self.send(call.once(), "pull").await.is_ok_and(|response| is_there(&response, descriptor))
+    }
+
+    fn head(&self, descriptor: &Descriptor) -> Result<http::Call> {
+        let url = self.url(&format!("blobs/{}", descriptor.digest()))?;
+        Ok(http::Call::new(Method::HEAD, url))
+    }
+}
+
+fn is_there(response: &Response, descriptor: &Descriptor) -> bool {
+    let size = response.headers().get(CONTENT_LENGTH);
+    let size = size.and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
+    response.status() == 200 && size.is_none_or(|size| size == descriptor.size())
 }

@@ -18,21 +18,14 @@ impl Client {
         let repository = self.repository(reference)?;
         let call = manifest_call(&repository, Method::HEAD, target(reference))?;
         let response = repository.send(call, "pull").await?;
-        if response.status() == 404 {
-            return Err(
-                ClientError::UnknownManifest { reference: Box::new(reference.clone()) }.into()
-            );
+        let is_meant =
+            |found: &Descriptor| reference.digest().is_none_or(|digest| digest == found.digest());
+        if let Some(found) = described(&response).filter(is_meant) {
+            return Ok(found);
         }
-        if !response.status().is_success() {
-            // An answer to HEAD has no body, so that the reasons are in the answer to GET.
-            return self.manifest(reference).await.map(|(descriptor, _)| descriptor);
-        }
-        match described(&response) {
-            Some(found) if reference.digest().is_none_or(|digest| digest == found.digest()) => {
-                Ok(found)
-            }
-            _ => self.manifest(reference).await.map(|(descriptor, _)| descriptor),
-        }
+        // An answer to HEAD has no body, so that the reasons are in the answer to GET; and some
+        // registries know no HEAD.
+        self.manifest(reference).await.map(|(descriptor, _)| descriptor)
     }
 
     /// Reads the manifest that a reference stands for, and verifies it: against the digest that was
@@ -57,10 +50,13 @@ fn manifest_call(repository: &Repository, method: Method, target: &str) -> Resul
     Ok(http::Call::new(method, url).with(ACCEPT, ACCEPTED))
 }
 
-/// The media type without its parameters.
+/// The media type without its parameters, unless it could be said of anything: servers that do not
+/// know better, and proxies, say `application/json` or `text/plain`.
 fn media_type(response: &Response) -> Option<MediaType> {
     let header = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(MediaType::from(header.split(';').next().unwrap_or_default().trim()))
+    let media_type = header.split(';').next().unwrap_or_default().trim();
+    let says_what = media_type.starts_with("application/vnd.");
+    says_what.then(|| MediaType::from(media_type))
 }
 
 fn stated_digest(response: &Response) -> Option<Digest> {
@@ -70,6 +66,9 @@ fn stated_digest(response: &Response) -> Option<Digest> {
 
 /// Reads a descriptor from the headers alone.
 fn described(response: &Response) -> Option<Descriptor> {
+    if !response.status().is_success() {
+        return None;
+    }
     let size = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
     let media_type = media_type(response).filter(content::is_manifest)?;
     Some(Descriptor::new(media_type, size, stated_digest(response)?))
@@ -84,7 +83,7 @@ impl Repository {
         }
         let response = self.http().expect(response, &[200]).await?;
         let (media_type, stated) = (media_type(&response), stated_digest(&response));
-        let bytes = self.http().read(response, MAX_DOCUMENT_SIZE).await?;
+        let bytes = self.http().read_document(response, MAX_DOCUMENT_SIZE).await?;
         let requested = content::parse_digest(target).ok();
         let digest = self.verified(requested.as_ref().or(stated.as_ref()), &bytes)?;
         if let Some(stated) = &stated {
@@ -92,7 +91,7 @@ impl Repository {
         }
         let media_type = media_type
             .or_else(|| content::own_media_type(&bytes))
-            .unwrap_or(MediaType::ImageManifest);
+            .unwrap_or_else(|| content::media_type_by_links(&bytes));
         // Two readings of one document are refused here (CVE-2021-41190).
         Document::parse(&media_type, &bytes)?;
         Ok(Some((Descriptor::new(media_type, bytes.len() as u64, digest), bytes)))
@@ -132,7 +131,7 @@ impl Repository {
             .with(CONTENT_TYPE, descriptor.media_type().as_ref())
             .carrying(http::Payload::Bytes(bytes.to_vec().into()));
         let response = self.send(call, "pull,push").await?;
-        let response = self.http().expect(response, &[201]).await?;
+        let response = self.http().expect(response, &upload::FINISHED).await?;
         upload::same_digest(&response, descriptor.digest())?;
         Ok(response.headers().contains_key("oci-subject"))
     }

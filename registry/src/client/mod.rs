@@ -32,11 +32,12 @@ mod event;
 pub use auth::{Challenge, Credential, CredentialFile, Credentials};
 pub use blob::Blob;
 pub use event::{Direction, Event, Listener, Outcome};
-pub use options::{ClientCertificate, ClientOptions, Proxy};
+pub use options::{ClientCertificate, ClientOptions, OnWait, Proxy};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
 pub use repository_blobs::RepositoryBlobs;
 
+use crate::error::without_userinfo;
 use crate::{Error, HttpError, Reference, Result};
 
 /// A client of registries. Clones share their connections and tokens.
@@ -58,17 +59,24 @@ impl Client {
     }
 
     /// Asks a registry whether it speaks the protocol and takes the credentials there are for it.
-    pub async fn ping(&self, registry: &str) -> Result<()> {
+    /// Returns whether it has asked for any: one that does not has checked nothing.
+    pub async fn ping(&self, registry: &str) -> Result<bool> {
         let registry = self.registry(registry)?;
         let call = http::Call::new(reqwest::Method::GET, registry.url("/v2/")?);
         let response = registry.send(call, &[]).await?;
-        self.0.http.expect(response, &[200]).await.map(drop)
+        self.0.http.expect(response, &[200]).await?;
+        Ok(self.0.authenticator.has_answered(&registry).await)
     }
 
-    /// Returns the warnings that registries have sent since this was last asked, without
-    /// repetitions. A push or a pull tells them as events itself.
+    /// Returns the warnings that there were since this was last asked, mostly those that registries
+    /// have sent, without repetitions. A push or a pull tells them as events itself.
     pub fn take_warnings(&self) -> Vec<String> {
         self.0.http.take_warnings()
+    }
+
+    /// Keeps a warning for whoever asks.
+    fn warn(&self, text: String) {
+        self.0.http.warn(text);
     }
 
     fn registry(&self, host: &str) -> Result<Registry> {
@@ -91,15 +99,22 @@ impl Client {
         })
     }
 
-    /// Returns the address of a registry. Loopback is spoken to in plain HTTP, unless certificates
-    /// are given.
+    /// Returns the address of a registry.
     fn base(&self, host: &str) -> Result<Url> {
         let api_host = if host == "docker.io" || host == "index.docker.io" {
             "registry-1.docker.io"
         } else {
             host
         };
-        let invalid = || Error::from(HttpError::InvalidAddress { text: host.to_owned() });
+        let shown = without_userinfo(host);
+        if let Some((_, host)) = shown.split_once("://") {
+            let host = host.trim_end_matches('/').to_owned();
+            return Err(HttpError::HasScheme { text: shown.clone(), host }.into());
+        }
+        let invalid = || {
+            let text = host.rsplit_once('@').map_or(host, |(_, host)| host).to_owned();
+            Error::from(HttpError::InvalidAddress { text })
+        };
         let mut url = Url::parse(&format!("https://{api_host}/")).map_err(|_| invalid())?;
         if url.path() != "/"
             || url.query().is_some()
@@ -108,9 +123,7 @@ impl Client {
         {
             return Err(invalid());
         }
-        let options = &self.0.options;
-        let has_certificates = !options.tls_certs.is_empty() || options.client_cert.is_some();
-        if options.plain_http || (http::is_loopback(&url) && !has_certificates) {
+        if self.0.options.is_plain(&url) {
             // Parsed anew: a URL that was parsed as `https` has dropped the port 443.
             url = Url::parse(&format!("http://{api_host}/")).map_err(|_| invalid())?;
         }

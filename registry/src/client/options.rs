@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::Credentials;
+use super::http::is_loopback;
 
 /// How a [`Client`](super::Client) connects.
 #[derive(Clone)]
 pub struct ClientOptions {
-    /// Speaks plain HTTP to every registry. Loopback hosts are spoken to in plain HTTP anyway,
-    /// unless certificates are given.
-    pub plain_http: bool,
+    /// Whether registries are spoken to in plain HTTP. Unless it is said, loopback hosts are and
+    /// others are not; and where something else is said of TLS (certificates, or that they are not
+    /// verified), no host is.
+    pub plain_http: Option<bool>,
     /// Verifies the certificates of servers.
     pub tls_verify: bool,
     /// Files with further root certificates, in PEM.
@@ -42,7 +46,14 @@ pub struct ClientOptions {
     pub retries: u32,
     /// The wait before the first repetition; it doubles with each.
     pub backoff: Duration,
+    /// Is told, from any thread, before a wait that somebody may notice: why (in the server's own
+    /// words where it has some), and how long. A server that asks to be left alone for more than a
+    /// minute is not waited for.
+    pub on_wait: OnWait,
 }
+
+/// Hears why a client waits, and how long.
+pub type OnWait = Arc<dyn Fn(&str, Duration) + Send + Sync>;
 
 /// The files of a client's certificate, in PEM.
 #[derive(Clone, Debug)]
@@ -68,7 +79,7 @@ pub enum Proxy {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            plain_http: false,
+            plain_http: None,
             tls_verify: true,
             tls_certs: Vec::new(),
             client_cert: None,
@@ -82,7 +93,16 @@ impl Default for ClientOptions {
             stall_timeout: Duration::from_secs(60),
             retries: 5,
             backoff: Duration::from_millis(250),
+            on_wait: Arc::new(|_, _| ()),
         }
+    }
+}
+
+impl ClientOptions {
+    /// Says whether a host is spoken to in plain HTTP.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        let says_tls = !self.tls_certs.is_empty() || self.client_cert.is_some() || !self.tls_verify;
+        self.plain_http.unwrap_or_else(|| is_loopback(url) && !says_tls)
     }
 }
 

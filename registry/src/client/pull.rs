@@ -14,7 +14,9 @@ use super::download::ParallelDownload;
 use super::{Client, Direction, Event, Listener, Outcome, Repository};
 use crate::blocks::BLOCK;
 use crate::content::{self, Descriptor, Digest, Document};
-use crate::{BlobWriter, ClientError, ContentError, Error, HttpError, Layout, Reference, Result};
+use crate::{
+    BlobWriter, ClientError, ContentError, Error, HttpError, Layout, LayoutError, Reference, Result,
+};
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 8;
@@ -40,8 +42,9 @@ pub struct Pulled {
 /// reference has a tag.
 ///
 /// The reference is resolved once. A blob that an earlier pull did not bring to its end goes on
-/// from there. Every blob is verified by size and digest before it is visible, manifests come after
-/// what they name, and the tag comes last.
+/// from there. Every blob is verified by size and digest before it is visible, and so is every one
+/// that the layout has already: one that is damaged there is brought anew. Manifests come after what
+/// they name, and the tag comes last.
 ///
 /// ```no_run
 /// use kit_registry::{Client, ClientOptions, Event, Layout, pull};
@@ -70,7 +73,7 @@ pub async fn pull(
     let repository = client.repository(from)?;
     let (root, bytes) = client.manifest(from).await?;
     on(Event::Resolved { reference: from.clone(), descriptor: root.clone() });
-    let mut found = Found::walk(&repository, layout, root.clone(), bytes).await?;
+    let mut found = Found::walk(&repository, layout, root.clone(), bytes, on).await?;
     let downloaded = AtomicU64::new(found.downloaded);
     let existing = AtomicUsize::new(0);
     let options = &client.0.options;
@@ -121,6 +124,7 @@ impl Found {
         layout: &Layout,
         root: Descriptor,
         bytes: Vec<u8>,
+        on: Listener<'_>,
     ) -> Result<Self> {
         let mut found = Self { downloaded: bytes.len() as u64, ..Self::default() };
         let mut seen: HashSet<Digest> = HashSet::from([root.digest().clone()]);
@@ -138,7 +142,8 @@ impl Found {
                 {
                     match content::is_manifest(child.media_type()) {
                         true => {
-                            next.push((child.clone(), found.read(repository, layout, child).await?))
+                            let bytes = found.read(repository, layout, child, on).await?;
+                            next.push((child.clone(), bytes));
                         }
                         false => found.blobs.push(child.clone()),
                     }
@@ -166,10 +171,12 @@ impl Found {
         repository: &Repository,
         layout: &Layout,
         descriptor: &Descriptor,
+        on: Listener<'_>,
     ) -> Result<Vec<u8>> {
-        if layout.contains(descriptor.digest()) {
-            let descriptor = descriptor.clone();
-            return in_layout(layout, move |layout| layout.read(&descriptor)).await;
+        let here = descriptor.clone();
+        match in_layout(layout, move |layout| layout.read(&here)).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => tell_damage(descriptor, &error, on),
         }
         let Some((found, bytes)) = repository.manifest(descriptor.digest().as_ref()).await? else {
             let (digest, repository) = (descriptor.digest().clone(), repository.shown());
@@ -197,10 +204,14 @@ async fn pull_blob(
 ) -> Result<()> {
     let (descriptor, on) = (download.descriptor, download.on);
     let digest = descriptor.digest();
-    if layout.size(digest) == Some(descriptor.size()) {
-        existing.fetch_add(1, Ordering::Relaxed);
-        on(Event::BlobDone { digest: digest.clone(), outcome: Outcome::Existing });
-        return Ok(());
+    let here = descriptor.clone();
+    match in_layout(layout, move |layout| layout.check_content(&here)).await {
+        Ok(()) => {
+            existing.fetch_add(1, Ordering::Relaxed);
+            on(Event::BlobDone { digest: digest.clone(), outcome: Outcome::Existing });
+            return Ok(());
+        }
+        Err(error) => tell_damage(descriptor, &error, on),
     }
     if crate::layout::is_elsewhere(descriptor) {
         return Ok(());
@@ -211,6 +222,14 @@ async fn pull_blob(
         .map_err(|source| explain(source, descriptor, download.repository))?;
     on(Event::BlobDone { digest: digest.clone(), outcome: Outcome::Transferred });
     Ok(())
+}
+
+/// Says that content which is here cannot be used, and why; that it is not here is no damage.
+fn tell_damage(descriptor: &Descriptor, error: &Error, on: Listener<'_>) {
+    if !matches!(error, Error::Layout(LayoutError::MissingBlob { .. })) {
+        let digest = descriptor.digest();
+        on(Event::Warning(format!("{digest} is damaged here and comes anew: {error}")));
+    }
 }
 
 /// Says of which blob an error speaks, and whether its content was wrong or only did not come.

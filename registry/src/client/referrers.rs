@@ -5,7 +5,7 @@ use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::{Value, json};
 
 use super::http::{self, link};
-use super::{Client, Repository};
+use super::{Client, Repository, upload};
 use crate::content::{self, Descriptor, Digest, Document, MAX_DOCUMENT_SIZE, MediaType};
 use crate::{Error, HttpError, Reference, Result};
 
@@ -56,7 +56,11 @@ impl Repository {
         for _ in 0..MAX_PAGES {
             let Some(url) = page else { return Ok(Some(found)) };
             let response = self.send(http::Call::get(url.clone()), "pull").await?;
-            if response.status() == 404 && found.is_empty() {
+            // 404 is what the specification says; what does not know the address may say it
+            // otherwise, or show a page for people.
+            let is_unknown = matches!(response.status().as_u16(), 400 | 404 | 405 | 501)
+                || (response.status() == 200 && http::is_page(&response));
+            if is_unknown && found.is_empty() {
                 return Ok(None);
             }
             let response = self.http().expect(response, &[200]).await?;
@@ -209,5 +213,5 @@ async fn write(
     if response.status() == 412 {
         return Ok(false);
     }
-    repository.http().expect(response, &[201]).await.map(|_| true)
+    repository.http().expect(response, &upload::FINISHED).await.map(|_| true)
 }

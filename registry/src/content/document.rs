@@ -51,6 +51,16 @@ pub(crate) fn own_media_type(bytes: &[u8]) -> Option<MediaType> {
     Some(named.media_type.as_str().into())
 }
 
+/// What a manifest is that nothing else is said of: an index has `manifests`.
+#[cfg(feature = "client")]
+pub(crate) fn media_type_by_links(bytes: &[u8]) -> MediaType {
+    let document: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match document.get("manifests") {
+        Some(_) => MediaType::ImageIndex,
+        None => MediaType::ImageManifest,
+    }
+}
+
 /// A manifest or an index, reduced to what it links to: the view that push, pull, garbage
 /// collection and the registry share.
 #[derive(Clone, Debug)]

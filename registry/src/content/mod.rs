@@ -8,6 +8,8 @@ mod document;
 mod hash;
 
 pub(crate) use document::check_document_size;
+#[cfg(feature = "client")]
+pub(crate) use document::media_type_by_links;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use document::own_media_type;
 pub use document::{Document, MAX_DOCUMENT_SIZE, is_index, is_manifest};

@@ -19,6 +19,15 @@ pub enum HttpError {
         text: String,
     },
 
+    /// A registry is named by an address.
+    #[error("`{text}` has a scheme, and a registry is named without one: write {host}")]
+    HasScheme {
+        /// The text as given.
+        text: String,
+        /// What follows the scheme.
+        host: String,
+    },
+
     /// A client could not be made: mostly, the proxy's address is wrong.
     #[error("cannot set up the client")]
     Setup {
@@ -35,6 +44,16 @@ pub enum HttpError {
         /// The address, without its query.
         url: String,
         /// What went wrong.
+        #[source]
+        source: Cause,
+    },
+
+    /// A server shows a certificate that nobody vouches for, or that is not its own.
+    #[error("the certificate that {url} shows is not trusted")]
+    UntrustedCertificate {
+        /// The address, without its query.
+        url: String,
+        /// Why not.
         #[source]
         source: Cause,
     },
@@ -58,7 +77,7 @@ pub enum HttpError {
     },
 
     /// A server answered with an error.
-    #[error("{url} answered {status}{}{reasons}", if reasons.is_empty() { "" } else { ": " })]
+    #[error("{url} answered {status}{}{reasons}{}", if reasons.is_empty() { "" } else { ": " }, later(*retry_after))]
     Status {
         /// The address, without its query.
         url: String,
@@ -87,6 +106,14 @@ pub enum HttpError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// When a server wants to be asked again.
+fn later(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|wait| wait.as_secs()).filter(|seconds| *seconds > 0) {
+        Some(seconds) => format!(" (it asks to be left alone for {seconds} s)"),
+        None => String::new(),
+    }
 }
 
 impl HttpError {
@@ -170,6 +197,16 @@ pub enum ClientError {
     UnknownManifest {
         /// The reference asked for.
         reference: Box<Reference>,
+    },
+
+    /// A registry deletes nothing, neither by tag nor by digest.
+    #[error("{reference} cannot be deleted: its registry does not allow it")]
+    Undeletable {
+        /// What should have been deleted.
+        reference: Box<Reference>,
+        /// What the registry answered.
+        #[source]
+        source: Cause,
     },
 
     /// A registry lacks something that one of its manifests names.

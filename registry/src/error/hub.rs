@@ -47,6 +47,17 @@ pub enum HubError {
         revision: String,
     },
 
+    /// A hub, mostly a mirror of one, says too little of a repository to take it over.
+    #[error("{endpoint} says too little of {repo}: {what}")]
+    SaysTooLittle {
+        /// The hub.
+        endpoint: String,
+        /// The repository.
+        repo: String,
+        /// What is missing.
+        what: String,
+    },
+
     /// A repository has no such file.
     #[error("{repo} has no file `{path}`")]
     UnknownFile {

@@ -6,6 +6,7 @@ mod content;
 #[cfg(feature = "hub")]
 mod hub;
 mod layout;
+mod userinfo;
 
 use std::io;
 
@@ -15,6 +16,7 @@ pub use content::ContentError;
 #[cfg(feature = "hub")]
 pub use hub::HubError;
 pub use layout::LayoutError;
+pub use userinfo::without_userinfo;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

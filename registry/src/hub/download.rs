@@ -1,6 +1,6 @@
 //! Files on their way from a hub.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,22 +11,21 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use url::Url;
 
+use super::content_name::{Content, wrong_file};
 use super::refusal::{Wanted, refusal};
 use super::{Hub, HubFile, Snapshot, segments};
 use crate::blocks::Blocks;
 use crate::client::blocking::{blocking, joined};
 use crate::client::download::{ResumableDownload, Source};
 use crate::client::http::{Call, Http};
-use crate::content::{Digest, Hasher};
-use crate::layout::hash_file;
 use crate::{ContentError, Error, Event, HubError, Listener, Result};
 
 impl Hub {
     /// Brings a file into a folder, under its path in the repository.
     ///
     /// The content goes into `….incomplete` beside its place, where a later call goes on; it gets
-    /// its name after its size, and its SHA-256 where the hub says one, were verified. Large files
-    /// come in several ranges at once. `on` is told [`Event::FileProgress`].
+    /// its name after its size, and its content by what the hub calls it, were verified. Large
+    /// files come in several ranges at once. `on` is told [`Event::FileProgress`].
     pub async fn download(
         &self,
         snapshot: &Snapshot,
@@ -41,18 +40,19 @@ impl Hub {
         if file.size > segments::PART && self.download_parts(snapshot, file, &place, on).await? {
             return Ok(());
         }
-        let opening = place.clone();
-        let writer = blocking(move || Writer::open(&opening)).await?;
+        let (opening, opened) = (place.clone(), file.clone());
+        let writer = blocking(move || Writer::open(&opening, opened)).await?;
         let source =
             FileSource { hub: self, snapshot, file, url: self.file_url(snapshot, &file.path)? };
         let transfer = ResumableDownload::new(source, file.size, writer.size);
         let start = writer.size;
         let (sender, receiver) = mpsc::channel(16);
-        let writing = spawn_blocking(move || writer.run(receiver));
+        let verified = snapshot.clone();
+        let writing = spawn_blocking(move || writer.run(receiver, &verified));
         let outcome = receive(transfer, start, sender, file, on).await;
-        let found = joined(writing).await?;
+        let wrong = joined(writing).await?;
         let wrong = match outcome {
-            Ok(()) => wrong_digest(snapshot, file, &found),
+            Ok(()) => wrong,
             Err(error @ Error::Content(ContentError::WrongSize { .. })) => {
                 Some(wrong_file(snapshot, file, error.to_string()))
             }
@@ -83,8 +83,9 @@ impl Hub {
         };
         let (place, file, snapshot) = (place.clone(), file.clone(), snapshot.clone());
         blocking(move || {
-            let found = blocks.hash(Hasher::default())?.finish();
-            match wrong_digest(&snapshot, &file, &found) {
+            let mut content = Content::of(&file);
+            content.read(blocks.path(), 0..file.size)?;
+            match content.verify(&snapshot) {
                 None => blocks.publish(&place.path).map(|()| true),
                 Some(error) => blocks.discard().and(Err(error)),
             }
@@ -97,33 +98,11 @@ impl HubFile {
     pub(super) fn progress(&self, bytes: u64) -> Event {
         Event::FileProgress { path: self.path.clone(), bytes }
     }
-
-    /// Says whether a file on disk is this one, by its size and, where the hub says one, its
-    /// SHA-256.
-    pub fn is_at(&self, path: &Path) -> Result<bool> {
-        if !fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == self.size) {
-            return Ok(false);
-        }
-        let Some(sha256) = &self.sha256 else { return Ok(true) };
-        let mut hasher = Hasher::default();
-        hash_file(path, &mut hasher)?;
-        Ok(hasher.finish().digest() == sha256)
-    }
 }
 
 /// The error for a file that somebody else is bringing to the same place.
 pub(super) fn busy(snapshot: &Snapshot, file: &HubFile) -> Error {
     HubError::DownloadUnderWay { repo: snapshot.repo.to_string(), path: file.path.clone() }.into()
-}
-
-/// What is wrong with a file whose digest is this one, if anything.
-pub(super) fn wrong_digest(snapshot: &Snapshot, file: &HubFile, found: &Digest) -> Option<Error> {
-    let is_wrong = file.sha256.as_deref().is_some_and(|sha256| sha256 != found.digest());
-    is_wrong.then(|| wrong_file(snapshot, file, format!("it is {found}")))
-}
-
-fn wrong_file(snapshot: &Snapshot, file: &HubFile, reason: String) -> Error {
-    HubError::WrongFile { repo: snapshot.repo.to_string(), path: file.path.clone(), reason }.into()
 }
 
 /// Hands on what arrives, to its end or until nobody takes it any more.
@@ -157,14 +136,9 @@ struct Place {
 
 impl Place {
     fn new(snapshot: &Snapshot, file: &HubFile, into: &Path) -> Result<Self> {
-        let oid: String = file
-            .sha256
-            .as_ref()
-            .unwrap_or(&file.oid)
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(16)
-            .collect();
+        // Of content without a name only the commit tells that it is still the same.
+        let name = file.name().unwrap_or(&snapshot.sha);
+        let oid: String = name.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         snapshot.check_path(file)?;
         let path = into.join(&file.path);
         let mut partial = path.clone().into_os_string();
@@ -180,40 +154,40 @@ impl Place {
     }
 }
 
-/// Appends to the partial file and hashes it.
+/// Appends to the partial file.
 struct Writer {
-    file: fs::File,
-    hasher: Hasher,
+    partial: fs::File,
+    file: HubFile,
     size: u64,
 }
 
 impl Writer {
-    /// Opens the partial file and hashes what is there. What cannot be a beginning is thrown away.
-    fn open(place: &Place) -> Result<Self> {
-        let mut file =
+    /// Opens the partial file. What cannot be a beginning is thrown away.
+    fn open(place: &Place, file: HubFile) -> Result<Self> {
+        let partial =
             fs::OpenOptions::new().create(true).read(true).append(true).open(&place.partial)?;
-        let mut hasher = Hasher::default();
-        let mut size = file.metadata()?.len();
+        let mut size = partial.metadata()?.len();
         if size > place.size {
-            file.set_len(0)?;
+            partial.set_len(0)?;
             size = 0;
         }
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(Self { file, hasher, size }),
-                n => hasher.update(&buffer[..n]),
-            }
-        }
+        Ok(Self { partial, file, size })
     }
 
-    fn run(mut self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Digest> {
+    /// Writes what comes, and says what is wrong with the whole, if anything.
+    fn run(
+        mut self,
+        mut pieces: mpsc::Receiver<Bytes>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Error>> {
+        let mut content = Content::of(&self.file);
+        content.read(self.partial.path(), 0..self.size)?;
         while let Some(piece) = pieces.blocking_recv() {
-            self.file.write_all(&piece)?;
-            self.hasher.update(&piece);
+            self.partial.write_all(&piece)?;
+            content.update(&piece);
         }
-        self.file.sync_data()?;
-        Ok(self.hasher.finish())
+        self.partial.sync_data()?;
+        Ok(content.verify(snapshot))
     }
 }
 

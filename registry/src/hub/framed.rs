@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-use super::download::{busy, wrong_digest};
+use super::content_name::Content;
+use super::download::busy;
 use super::segments::{self, overlap};
 use super::{Hub, HubFile, Snapshot};
 use crate::blocks::Blocks;
 use crate::client::blocking::blocking;
 use crate::content::{self, Hasher, parse_digest};
-use crate::{Digest, Hold, Layout, Listener, Result};
+use crate::{Descriptor, Digest, Hold, Layout, Listener, MediaType, Result};
 
 /// What the file that names a whole blob is called by.
 const DIGEST: &str = "digest";
@@ -30,7 +31,7 @@ impl Hub {
     /// digest and size, or `None` where the host knows no ranges.
     ///
     /// What is there survives the process, until the layout's next garbage collection; a blob that
-    /// is whole is not fetched again. The file is verified by its SHA-256 where the hub says one.
+    /// is whole is not fetched again. The file is verified by what the hub calls its content.
     /// `on` is told [`Event::FileProgress`](crate::Event::FileProgress). Whoever goes on with the blob holds the
     /// layout from before this.
     pub async fn download_framed(
@@ -85,7 +86,7 @@ impl Framed {
     /// A place for what belongs to this content with this around it, and to nothing else.
     fn beside(&self, suffix: &str) -> PathBuf {
         let Self { frame: Frame { before, after }, file, .. } = self;
-        let oid = file.sha256.as_ref().unwrap_or(&file.oid);
+        let oid = file.name().unwrap_or_default();
         let name = content::digest(&[oid.as_bytes(), b"\n", before, b"\n", after].concat());
         self.layout.root().join("ingest").join(format!("framed-{}.{suffix}", name.digest()))
     }
@@ -93,7 +94,8 @@ impl Framed {
     /// The blob that an earlier download came to.
     fn whole(&self) -> Option<Digest> {
         let digest = parse_digest(&fs::read_to_string(self.beside(DIGEST)).ok()?).ok()?;
-        (self.layout.size(&digest) == Some(self.size())).then_some(digest)
+        let blob = Descriptor::new(MediaType::Other(String::new()), self.size(), digest.clone());
+        self.layout.check_content(&blob).is_ok().then_some(digest)
     }
 
     /// Takes up what is here, and writes the frame where it is missing.
@@ -122,9 +124,9 @@ impl Framed {
     /// Verifies the file, and gives the blob its name.
     fn finish(&self, blocks: Blocks, hold: Hold, snapshot: &Snapshot) -> Result<(Digest, u64)> {
         let start = self.frame.before.len() as u64;
-        let mut bare = Hasher::default();
-        blocks.hash_span(start..start + self.file.size, &mut bare)?;
-        if let Some(error) = wrong_digest(snapshot, &self.file, &bare.finish()) {
+        let mut bare = Content::of(&self.file);
+        bare.read(blocks.path(), start..start + self.file.size)?;
+        if let Some(error) = bare.verify(snapshot) {
             return blocks.discard().and(Err(error));
         }
         let digest = blocks.hash(Hasher::default())?.finish();

@@ -4,11 +4,16 @@
 //! as well as to ours.
 
 #[cfg(feature = "hub")]
+mod content_name;
+#[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
 mod framed;
+mod git_blob;
 #[cfg(feature = "hub")]
 mod head;
+#[cfg(feature = "hub")]
+mod listing;
 #[cfg(feature = "hub")]
 mod refusal;
 #[cfg(feature = "hub")]

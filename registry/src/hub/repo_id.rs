@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::{Error, HubError};
+use crate::{Error, HubError, without_userinfo};
 
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl FromStr for RepoId {
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| {
             Error::from(HubError::InvalidRepoId {
-                text: text.to_owned(),
+                text: without_userinfo(text),
                 reason: reason.to_owned(),
             })
         };

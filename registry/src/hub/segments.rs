@@ -13,7 +13,7 @@ use super::refusal::{Wanted, refusal};
 use super::{Hub, HubFile, Snapshot};
 use crate::blocks::Blocks;
 use crate::client::blocking::blocking;
-use crate::client::http::{Call, check_first_byte, location};
+use crate::client::http::{Call, check_first_byte, check_plain, location};
 use crate::{Error, HttpError, Listener, Result};
 
 /// The most bytes that are asked for at a time.
@@ -98,7 +98,10 @@ impl Parts<'_> {
             let call = Call::get(self.url.clone()).with(RANGE, &format!("bytes={first}-{last}"));
             let mut response = self.hub.get(call).await?;
             match response.status().as_u16() {
-                206 => check_first_byte(&response, first)?,
+                206 => {
+                    check_first_byte(&response, first)?;
+                    check_plain(&response, span.end - from)?;
+                }
                 200 => return Ok(false),
                 _ => {
                     return Err(refusal(
@@ -131,7 +134,7 @@ impl Parts<'_> {
                 }
             };
             failures = if from > before { 1 } else { failures + 1 };
-            if !http.pause(failures, None).await {
+            if !http.pause(failures, &error).await {
                 return Err(error);
             }
         }

@@ -41,7 +41,7 @@ pub use pieces::PieceWriter;
 use serde_json::{Value, json};
 pub use verify::Verified;
 pub use writer::BlobWriter;
-#[cfg(any(feature = "hub", feature = "server"))]
+#[cfg(feature = "server")]
 pub(crate) use writer::hash_file;
 
 use crate::content::{self, Descriptor, Digest, Document, Hasher, MediaType};

@@ -162,13 +162,58 @@ fn listing(entries: Value) -> Router {
 #[tokio::test]
 async fn a_listing_cannot_name_files_outside() {
     for path in ["../up", "/etc/passwd", "a/../../b", "a\\b", "C:\\x"] {
-        let entries = json!([{ "type": "file", "path": path, "size": 1, "oid": "1" }]);
+        let entries = json!([
+            { "type": "file", "path": path, "size": 1, "oid": "1" },
+            { "type": "file", "path": "12:30.json", "size": 1, "oid": "1" },
+        ]);
         let hub = client(serve(listing(entries)).await, None);
-        let refused = hub.files(&repo("org/model"), "main").await;
+        let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+        assert_eq!(snapshot.unwritable, [path]);
+        let [file] = &snapshot.files[..] else { panic!("{snapshot:?}") };
+        assert_eq!(file.path, "12:30.json");
+        // Whoever makes such a file himself is refused.
+        let into = tempfile::tempdir().unwrap();
+        let file = HubFile { path: path.into(), ..file.clone() };
+        let refused = hub.download(&snapshot, &file, into.path(), &|_| {}).await;
         assert!(
             matches!(refused, Err(Error::Hub(HubError::UnsafePath { .. }))),
             "{path}: {refused:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn every_file_is_compared_with_what_the_hub_calls_its_content() {
+    let small = Router::new().fallback(async || "{}");
+    // What `git hash-object` says of `{}`, and of `[]`.
+    for (oid, is_right) in [
+        ("9e26dfeeb6e641a33dae4961196235bdb965b21b", true),
+        ("0637a088a01e8ddab3bf3fa98dbe804cbde1a0dc", false),
+    ] {
+        let entries = json!([{ "type": "file", "path": "config.json", "size": 2, "oid": oid }]);
+        let hub = client(serve(listing(entries).merge(small.clone())).await, None);
+        let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+        let [file] = &snapshot.files[..] else { panic!("one file") };
+        assert!(file.is_named());
+        let into = tempfile::tempdir().unwrap();
+        let downloaded = hub.download(&snapshot, file, into.path(), &|_| {}).await;
+        match is_right {
+            true => downloaded.unwrap(),
+            false => {
+                let error = downloaded.unwrap_err();
+                assert!(matches!(error, Error::Hub(HubError::WrongFile { .. })), "{error:?}");
+                assert!(names(into.path()).is_empty());
+            }
+        }
+    }
+    // Where there is no name, that can be said.
+    for entry in [
+        json!({ "type": "file", "path": "a", "size": 2 }),
+        json!({ "type": "file", "path": "a", "size": 2, "oid": "0".repeat(40), "lfs": { "size": 2 } }),
+    ] {
+        let hub = client(serve(listing(json!([entry]))).await, None);
+        let snapshot = hub.files(&repo("org/model"), "main").await.unwrap();
+        assert!(!snapshot.files[0].is_named());
     }
 }
 
@@ -234,7 +279,7 @@ async fn the_token_stays_with_the_hub_when_a_file_lies_elsewhere() {
 async fn a_file_with_another_content_is_refused_and_taken_away() {
     let sha256 = content::digest(b"weights").digest().to_owned();
     for (body, cause) in
-        [("WEIGHTS", "it is sha256:"), ("short", "7 bytes"), ("much longer", "7 bytes")]
+        [("WEIGHTS", "its sha256 should be"), ("short", "7 bytes"), ("much longer", "7 bytes")]
     {
         let entries = json!([{
             "type": "file", "path": "model.bin", "size": 7, "oid": "1", "lfs": { "oid": sha256, "size": 7 },

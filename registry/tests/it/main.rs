@@ -9,6 +9,8 @@ mod hub;
 #[cfg(all(feature = "client", feature = "server"))]
 mod kill;
 mod layout;
+#[cfg(all(feature = "hub", feature = "server"))]
+mod quirks;
 
 #[cfg(feature = "server")]
 mod server;

@@ -75,6 +75,11 @@ fn refused(registry: &Registry, authorization: &Authorization, reasons: String) 
 }
 
 impl Authenticator {
+    /// Says whether a registry has asked for anything, and got it.
+    pub(super) async fn has_answered(&self, registry: &Registry) -> bool {
+        self.0.lock().await.keys().any(|(host, _)| *host == registry.host)
+    }
+
     async fn known(&self, registry: &Registry, scopes: &[String]) -> Option<Authorization> {
         let known = self.0.lock().await;
         let for_all = (registry.host.clone(), basic_key(registry));

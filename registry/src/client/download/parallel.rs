@@ -50,6 +50,9 @@ impl ParallelDownload<'_> {
         let missing = partial.blocks.missing();
         let is_resumed = missing.first().is_none_or(|first| *first != (0..self.descriptor.size()));
         let progress = Progress::new(&missing, self.descriptor.size());
+        if is_resumed {
+            self.tell(progress.present);
+        }
         match self.attempt(partial, progress).await {
             // Parts of different content, or a server that is wrong about ranges: fetched whole it
             // may be right.
@@ -209,7 +212,7 @@ impl ParallelDownload<'_> {
                 at = rest.start,
                 "download broke off"
             );
-            if !self.repository.http().pause(failures, None).await {
+            if !self.repository.http().pause(failures, &error).await {
                 return Err(error);
             }
         }
@@ -241,7 +244,7 @@ impl ParallelDownload<'_> {
             }
             _ => {
                 if let Some(found) = response.content_length().filter(|found| *found != size) {
-                    return Err(self.wrong_size(found));
+                    return Err(http::wrong_size(&response, size, found));
                 }
                 if rest.start > 0 && !is_alone {
                     progress.is_whole.store(true, Ordering::Relaxed);
@@ -306,8 +309,12 @@ impl ParallelDownload<'_> {
         let before = progress.received.fetch_add(n, Ordering::Relaxed);
         let bytes = progress.present + before + n;
         if bytes / REPORT > (bytes - n) / REPORT || bytes == self.descriptor.size() {
-            (self.on)(Event::BlobProgress { digest: self.descriptor.digest().clone(), bytes });
+            self.tell(bytes);
         }
+    }
+
+    fn tell(&self, bytes: u64) {
+        (self.on)(Event::BlobProgress { digest: self.descriptor.digest().clone(), bytes });
     }
 
     fn wrong_size(&self, found: u64) -> Error {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::Response;
 
-use crate::client::http::{Http, check_first_byte, location};
+use crate::client::http::{Http, check_first_byte, location, wrong_size};
 use crate::{ContentError, Error, HttpError, Result};
 
 /// A transfer that moves on by this many bytes has earned new patience.
@@ -99,7 +99,7 @@ impl<S: Source + Sync> ResumableDownload<S> {
             .content_length()
             .map(|length| if is_rest { length.saturating_add(from) } else { length });
         if let Some(found) = whole.filter(|found| *found != self.size) {
-            return Err(self.wrong_size(found));
+            return Err(wrong_size(&response, self.size, found));
         }
         self.skip = if is_rest { 0 } else { from };
         Ok(response)
@@ -116,7 +116,7 @@ impl<S: Source + Sync> ResumableDownload<S> {
             received = self.received,
             "download broke off"
         );
-        match self.source.http().pause(self.failures, None).await {
+        match self.source.http().pause(self.failures, &error).await {
             true => Ok(()),
             false => Err(error),
         }

@@ -1,37 +1,32 @@
 //! The reasons a registry gives for a refusal (distribution-spec, "Error Codes").
 
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Envelope {
-    errors: Vec<Reason>,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: Option<String>,
-}
+use serde_json::Value;
 
 /// Returns the reasons in one line, `CODE: message`, or nothing when the body is not an error
-/// document.
+/// document. What other servers write, `{"error": "…"}` or `{"message": "…"}`, is understood too.
 ///
 /// Control characters are dropped, and long texts are cut: the line ends in a terminal.
 pub(crate) fn reasons(body: &[u8]) -> String {
-    let Ok(Envelope { errors }) = serde_json::from_slice(body) else { return String::new() };
-    let reasons: Vec<String> = errors.iter().take(5).map(reason).collect();
+    let Ok(document) = serde_json::from_slice::<Value>(body) else { return String::new() };
+    let reasons: Vec<String> = match document["errors"].as_array() {
+        Some(errors) => errors.iter().take(5).map(reason).collect(),
+        None => ["error", "message"].map(|key| text(&document[key])).to_vec(),
+    };
+    let reasons: Vec<String> = reasons.into_iter().filter(|reason| !reason.is_empty()).collect();
     reasons.join("; ")
 }
 
-fn reason(Reason { code, message }: &Reason) -> String {
-    let code = printable(code);
-    match message.as_deref().map(printable) {
-        Some(message) if !message.is_empty() && !code.is_empty() => format!("{code}: {message}"),
-        Some(message) if code.is_empty() => message,
+fn reason(error: &Value) -> String {
+    let (code, message) = (text(&error["code"]), text(&error["message"]));
+    match (code.is_empty(), message.is_empty()) {
+        (false, false) => format!("{code}: {message}"),
+        (true, false) => message,
         _ => code,
     }
+}
+
+fn text(value: &Value) -> String {
+    printable(value.as_str().unwrap_or_default())
 }
 
 /// Returns a foreign text as one short line.
@@ -54,6 +49,14 @@ mod tests {
         assert_eq!(reasons(b"<html>"), "");
         assert_eq!(reasons(b"{}"), "");
         assert_eq!(reasons(br#"{"errors":"x"}"#), "");
+        assert_eq!(reasons(br#"[1]"#), "");
+    }
+
+    #[test]
+    fn other_servers_give_reasons_too() {
+        assert_eq!(reasons(br#"{"error":"Invalid token"}"#), "Invalid token");
+        assert_eq!(reasons(br#"{"errors":[{"status":403,"message":"no"}]}"#), "no");
+        assert_eq!(reasons(br#"{"errors":[{"code":403,"message":"no"},{}]}"#), "no");
     }
 
     #[test]

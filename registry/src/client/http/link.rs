@@ -7,15 +7,29 @@ use url::Url;
 use super::location;
 use crate::{HttpError, Result};
 
-/// Finds the next page of a listing. It must be of the same origin and another page than this one.
+/// Finds the next page of a listing: another one than this, and of the same origin.
 pub(crate) fn next_page(response: &Response, page: &Url) -> Result<Option<Url>> {
-    let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
-    let Some(target) = link.and_then(|link| next(link, page)) else { return Ok(None) };
-    if location::is_same_origin(&target, page) && target != *page {
+    let links = response.headers().get_all(LINK).into_iter().filter_map(|link| link.to_str().ok());
+    let Some(target) = links.filter_map(|link| next(link, page)).next() else { return Ok(None) };
+    let target = at_home(target, page);
+    if target != *page {
         return Ok(Some(target));
     }
-    let reason = "the next page is the same one, or somewhere else";
-    Err(HttpError::protocol(location::shown(page), reason).into())
+    Err(HttpError::protocol(location::shown(page), "the next page is the same one").into())
+}
+
+/// A server behind a proxy may not know by which name, scheme or path it is spoken to: what it says
+/// is looked for where this page was, and nowhere else.
+fn at_home(target: Url, page: &Url) -> Url {
+    if location::is_same_origin(&target, page) {
+        return target;
+    }
+    let mut home = page.clone();
+    if !page.path().ends_with(target.path()) {
+        home.set_path(target.path());
+    }
+    home.set_query(target.query());
+    home
 }
 
 /// Returns the target of `rel="next"`, resolved against the address of this page.
@@ -70,6 +84,23 @@ mod tests {
         check(
             r#"<https://x.test/1>; rel="prev"; title="a,b", <https://x.test/3>; rel="last next""#,
             Some("https://x.test/3"),
+        );
+    }
+
+    #[test]
+    fn a_page_elsewhere_is_looked_for_here() {
+        let check = |target: &str, page: &str, expected: &str| {
+            let [target, page] = [target, page].map(|it| Url::parse(it).expect("well formed"));
+            assert_eq!(at_home(target, &page).as_str(), expected);
+        };
+        check("https://r.test/v2/p/1?x", "https://r.test/v2/a", "https://r.test/v2/p/1?x");
+        check("http://r.test/v2/a?last=b", "https://r.test/v2/a?n=1", "https://r.test/v2/a?last=b");
+        check("http://inside:5000/v2/p/1", "https://r.test/v2/a?n=1", "https://r.test/v2/p/1");
+        // A mirror beneath a path hands on what the hub said.
+        check(
+            "https://hub.test/api/x?cursor=1",
+            "https://mirror.test/hf/api/x?recursive=true",
+            "https://mirror.test/hf/api/x?cursor=1",
         );
     }
 

@@ -44,6 +44,12 @@ pub(crate) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// Returns the host and port of an address that [`shown`] gave.
+pub(crate) fn host_of(shown: &str) -> &str {
+    let rest = shown.split_once("://").map_or(shown, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
 /// Reads the last byte of an upload's `Range: 0-END` and returns how many bytes the server has.
 /// Some servers write the unit `bytes=` that the specification leaves out; `0-0` may mean one byte
 /// or none, so that it says nothing.

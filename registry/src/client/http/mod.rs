@@ -1,6 +1,7 @@
 //! Sends requests: through the proxy or not, with patience, repetitions and redirects that leak
 //! nothing.
 
+mod answer;
 pub(crate) mod body;
 mod call;
 pub(crate) mod envelope;
@@ -9,6 +10,7 @@ pub(crate) mod location;
 pub(crate) mod resolver;
 mod retry;
 mod tls;
+mod waits;
 mod warning;
 
 use std::collections::BTreeSet;
@@ -19,12 +21,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue,
+    LOCATION, RETRY_AFTER,
+};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+#[cfg(feature = "hub")]
+pub(crate) use self::answer::check_plain;
+pub(crate) use self::answer::{is_page, wrong_size};
 pub(crate) use self::call::{Call, Payload};
+use self::waits::Waits;
 use crate::client::{ClientOptions, Proxy};
 use crate::{ContentError, Error, HttpError, Result};
 
@@ -38,8 +47,7 @@ pub(crate) struct Http {
     outside: reqwest::Client,
     loopback: reqwest::Client,
     stall_timeout: Duration,
-    retries: u32,
-    backoff: Duration,
+    waits: Waits,
     warnings: Mutex<BTreeSet<String>>,
 }
 
@@ -57,8 +65,7 @@ impl Http {
             outside: outside.build().map_err(setup)?,
             loopback: base(options, &tls).no_proxy().build().map_err(setup)?,
             stall_timeout: options.stall_timeout,
-            retries: options.retries,
-            backoff: options.backoff,
+            waits: Waits::new(options),
             warnings: Mutex::default(),
         })
     }
@@ -93,12 +100,18 @@ impl Http {
                 Ok(response) => retry::is_transient(response.status()),
                 Err(error) => is_passing(error, &call.url),
             };
-            if !may_pass || attempt == self.retries || !call.is_repeatable() {
+            attempt += 1;
+            let is_too_long = outcome
+                .as_ref()
+                .is_ok_and(|response| retry_after(response).is_some_and(retry::is_too_long));
+            if !may_pass || is_too_long || !self.waits.lasts(attempt) || !call.is_repeatable() {
                 return outcome;
             }
-            attempt += 1;
-            let asked = outcome.ok().and_then(|response| retry_after(&response));
-            tokio::time::sleep(retry::wait(attempt, self.backoff, asked)).await;
+            let error = match outcome {
+                Ok(response) => self.status_error(response).await,
+                Err(error) => error,
+            };
+            self.waits.wait(attempt, &error).await;
         }
     }
 
@@ -120,14 +133,14 @@ impl Http {
         Err(refused(&call.url, "it is one redirect too many"))
     }
 
-    /// Waits as the number of failures says, or as the server has `asked`; false when there were
-    /// too many.
-    pub(crate) async fn pause(&self, failures: u32, asked: Option<Duration>) -> bool {
-        if failures > self.retries {
-            return false;
+    /// Waits as the number of failures says, or as the server has asked with this error; false when
+    /// there were too many, or it asks for too much.
+    pub(crate) async fn pause(&self, failures: u32, error: &Error) -> bool {
+        let goes_on = self.waits.goes_on(failures, error);
+        if goes_on {
+            self.waits.wait(failures, error).await;
         }
-        tokio::time::sleep(retry::wait(failures, self.backoff, asked)).await;
-        true
+        goes_on
     }
 
     /// Reads the next piece of a body; the end is `None`.
@@ -138,8 +151,14 @@ impl Http {
         }
     }
 
-    /// Reads a whole body that has `limit` bytes at most.
-    pub(crate) async fn read(&self, mut response: Response, limit: u64) -> Result<Vec<u8>> {
+    /// Reads a whole body that has `limit` bytes at most, and undoes a coding that nobody asked
+    /// for.
+    pub(crate) async fn read(&self, response: Response, limit: u64) -> Result<Vec<u8>> {
+        let (coding, url) = (answer::coding(&response), location::shown(response.url()));
+        answer::decoded(self.read_raw(response, limit).await?, coding, url, limit)
+    }
+
+    async fn read_raw(&self, mut response: Response, limit: u64) -> Result<Vec<u8>> {
         let too_large = |response: &Response, size| {
             Error::from(ContentError::TooLarge {
                 what: location::shown(response.url()),
@@ -160,6 +179,16 @@ impl Http {
         Ok(read)
     }
 
+    /// Reads a JSON document that has `limit` bytes at most, as its bytes.
+    pub(crate) async fn read_document(&self, response: Response, limit: u64) -> Result<Vec<u8>> {
+        let url = location::shown(response.url());
+        let body = self.read(response, limit).await?;
+        match answer::looks_like_a_page(&body) {
+            true => Err(answer::page(url)),
+            false => Ok(body),
+        }
+    }
+
     /// Reads a JSON document that has `limit` bytes at most.
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
@@ -167,7 +196,7 @@ impl Http {
         limit: u64,
     ) -> Result<T> {
         let what = location::shown(response.url());
-        let body = self.read(response, limit).await?;
+        let body = self.read_document(response, limit).await?;
         serde_json::from_slice(&body)
             .map_err(|source| ContentError::InvalidDocument { what, source }.into())
     }
@@ -177,18 +206,14 @@ impl Http {
     pub(crate) async fn expect(&self, response: Response, statuses: &[u16]) -> Result<Response> {
         match statuses.contains(&response.status().as_u16()) {
             true => Ok(response),
-            false => {
-                let (url, status) = (location::shown(response.url()), response.status().as_u16());
-                let retry_after = retry_after(&response);
-                Err(HttpError::Status {
-                    url,
-                    status,
-                    retry_after,
-                    reasons: self.reasons(response).await,
-                }
-                .into())
-            }
+            false => Err(self.status_error(response).await),
         }
+    }
+
+    async fn status_error(&self, response: Response) -> Error {
+        let (url, status) = (location::shown(response.url()), response.status().as_u16());
+        let retry_after = retry_after(&response);
+        HttpError::Status { url, status, retry_after, reasons: self.reasons(response).await }.into()
     }
 
     pub(crate) async fn reasons(&self, response: Response) -> String {
@@ -202,6 +227,10 @@ impl Http {
     pub(crate) fn stalled(&self, url: &Url) -> Error {
         HttpError::Stalled { url: location::shown(url), seconds: self.stall_timeout.as_secs_f32() }
             .into()
+    }
+
+    pub(crate) fn warn(&self, text: String) {
+        self.lock_warnings().insert(text);
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
@@ -230,7 +259,10 @@ impl Http {
 }
 
 fn base(options: &ClientOptions, tls: &rustls::ClientConfig) -> reqwest::ClientBuilder {
+    // Without the header a server may choose a coding; content is named by its bytes as they are.
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     reqwest::Client::builder()
+        .default_headers(headers)
         .tls_backend_preconfigured(tls.clone())
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
@@ -243,6 +275,10 @@ fn setup(source: reqwest::Error) -> Error {
 }
 
 fn request_error(method: &Method, url: &Url, source: reqwest::Error) -> Error {
+    if let Some(reason @ rustls::Error::InvalidCertificate(_)) = tls_error(&source) {
+        let (url, source) = (location::shown(url), Box::new(reason.clone()));
+        return HttpError::UntrustedCertificate { url, source }.into();
+    }
     // The address stands in the error already, without the query, which may be a secret.
     HttpError::Request {
         method: method.to_string(),
@@ -292,7 +328,9 @@ fn is_passing(error: &Error, url: &Url) -> bool {
             match source.downcast_ref::<reqwest::Error>() {
                 // Nothing listens on this machine, or the certificate is wrong: that does not pass in
                 // seconds.
-                Some(error) if error.is_connect() => !is_loopback(url) && !is_tls(error),
+                Some(error) if error.is_connect() => {
+                    !is_loopback(url) && tls_error(error).is_none()
+                }
                 Some(error) => !error.is_builder(),
                 None => false,
             }
@@ -301,12 +339,17 @@ fn is_passing(error: &Error, url: &Url) -> bool {
     }
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
+/// Finds what went wrong with TLS, if that is why a request failed.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.any(|cause| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    causes.find_map(tls_error_in)
+}
+
+/// An error of TLS may lie in an error of input and output, and that in another; neither calls it
+/// its source.
+fn tls_error_in<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let inner = || cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.downcast_ref().or_else(|| tls_error_in(inner()?))
 }
 
 /// Says whether a URL leads to this machine.

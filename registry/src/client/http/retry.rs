@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 
-/// The longest wait, whatever a server asks for.
+/// The longest wait. Who asks for a longer one is not waited for at all.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Says whether a status may pass by itself.
@@ -14,10 +14,15 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
+/// Says whether a server asks to be left alone for longer than anybody waits.
+pub(crate) fn is_too_long(asked: Duration) -> bool {
+    asked > LONGEST
+}
+
 /// Returns how long to wait before attempt number `attempt` (1 is the first repetition).
 ///
 /// The wait doubles each time and is spread by a quarter, so that clients do not come back
-/// together. A server's `Retry-After` is honoured up to a minute.
+/// together. A server's `Retry-After` is honoured up to a minute; see [`is_too_long`].
 pub(crate) fn wait(attempt: u32, backoff: Duration, retry_after: Option<Duration>) -> Duration {
     if let Some(asked) = retry_after {
         return asked.min(LONGEST);

@@ -6,4 +6,4 @@ mod saved_session;
 mod session;
 
 pub(super) use push_blob::push_blob;
-pub(super) use session::same_digest;
+pub(super) use session::{FINISHED, same_digest};

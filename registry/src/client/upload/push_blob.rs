@@ -49,13 +49,11 @@ impl Upload<'_> {
         let mut saved = self.saved().await?;
         let session = match self.recall(&mut saved).await {
             Some(session) => session,
-            None => {
-                let sibling = self.find_sibling(siblings).await;
-                match self.begin(sibling).await? {
-                    Begun::Session(session) => session,
-                    Begun::Mounted => return Ok((Outcome::Mounted, 0)),
-                }
-            }
+            None => match self.mount_from_any(siblings).await? {
+                Some(Begun::Mounted) => return Ok((Outcome::Mounted, 0)),
+                Some(Begun::Session(session)) => session,
+                None => self.begin().await?,
+            },
         };
         Ok((Outcome::Transferred, ResumableUpload::new(self, session, saved).run().await?))
     }
@@ -84,16 +82,16 @@ impl Upload<'_> {
         }
     }
 
-    /// Finds a repository that has the blob. Not being allowed to look is not an error: the blob is
-    /// then sent.
-    async fn find_sibling<'s>(&self, siblings: &'s [String]) -> Option<&'s str> {
+    /// Asks for the blob from a repository that has it. Not being allowed to look, or to take it, is
+    /// not an error: the blob is then sent.
+    async fn mount_from_any(&self, siblings: &[String]) -> Result<Option<Begun>> {
         for name in siblings.iter().take(3) {
             let sibling =
                 Repository { registry: self.repository.registry.clone(), name: name.clone() };
-            if sibling.has_blob(self.descriptor, "pull").await.unwrap_or(false) {
-                return Some(name);
+            if sibling.seems_to_have(self.descriptor).await {
+                return self.mount(name).await;
             }
         }
-        None
+        Ok(None)
     }
 }

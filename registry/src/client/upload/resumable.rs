@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Method, Response};
 
 use super::saved_session::SavedSession;
-use super::session::{Begun, Session, Status, Upload, location_of, same_digest};
+use super::session::{FINISHED, Session, Status, Upload, location_of, same_digest};
 use crate::client::Event;
 use crate::client::http::body::FileBody;
 use crate::client::http::{self, location};
@@ -58,6 +58,9 @@ impl<'a> ResumableUpload<'a> {
     /// Sends until the registry has the blob; returns how many bytes that took.
     pub(super) async fn run(mut self) -> Result<u64> {
         self.note()?;
+        if self.session.offset > 0 {
+            self.tell(self.session.offset);
+        }
         loop {
             let before = self.session.offset;
             let error = match self.step().await {
@@ -110,7 +113,7 @@ impl<'a> ResumableUpload<'a> {
     }
 
     async fn ended(&self, response: Response) -> Result<()> {
-        let response = self.upload.repository.http().expect(response, &[201, 204]).await?;
+        let response = self.upload.repository.http().expect(response, &FINISHED).await?;
         same_digest(&response, self.upload.descriptor.digest())
     }
 
@@ -126,8 +129,8 @@ impl<'a> ResumableUpload<'a> {
             .with(CONTENT_RANGE, &format!("{offset}-{}", end - 1))
             .carrying(http::Payload::File(file.clone()));
         let response = self.watch(patch, &file).await?;
-        // Amazon says 201.
-        let response = self.upload.repository.http().expect(response, &[201, 202]).await?;
+        // Amazon says 201, Pulp 204.
+        let response = self.upload.repository.http().expect(response, &FINISHED).await?;
         // One that says no new location keeps the old one.
         self.session.url = location_of(&response).unwrap_or_else(|_| self.session.url.clone());
         let taken = response
@@ -161,15 +164,16 @@ impl<'a> ResumableUpload<'a> {
             let patience = if sent - start < file.remaining() { stall } else { stall * DIGESTION };
             if sent != last.0 {
                 last = (sent, Instant::now());
-                let (digest, bytes) = (
-                    self.upload.descriptor.digest().clone(),
-                    file.end.min(file.offset + sent - start),
-                );
-                (self.upload.on)(Event::BlobProgress { digest, bytes });
+                self.tell(file.end.min(file.offset + sent - start));
             } else if last.1.elapsed() > patience {
                 return Err(self.upload.repository.http().stalled(&url));
             }
         }
+    }
+
+    fn tell(&self, bytes: u64) {
+        let digest = self.upload.descriptor.digest().clone();
+        (self.upload.on)(Event::BlobProgress { digest, bytes });
     }
 
     /// Finds out how to go on after an error; true when the registry has the blob after all. An
@@ -185,9 +189,11 @@ impl<'a> ResumableUpload<'a> {
             self.begin_anew().await?;
             return Ok(false);
         }
-        let Some(asked) = is_passing(&error) else { return Err(error) };
+        if !is_passing(&error) {
+            return Err(error);
+        }
         self.failures += 1;
-        if !self.upload.repository.http().pause(self.failures, asked).await {
+        if !self.upload.repository.http().pause(self.failures, &error).await {
             return Err(error);
         }
         match self.upload.status(&self.session.url).await {
@@ -214,9 +220,7 @@ impl<'a> ResumableUpload<'a> {
 
     async fn begin_anew(&mut self) -> Result<()> {
         self.upload.cancel(&self.session.url).await;
-        if let Begun::Session(session) = self.upload.begin(None).await? {
-            self.session = session;
-        }
+        self.session = self.upload.begin().await?;
         Ok(())
     }
 
@@ -242,32 +246,31 @@ impl<'a> ResumableUpload<'a> {
     /// Ends an upload that cannot be brought to its end. One that only the way was bad for may go
     /// on another day.
     async fn give_up(mut self, error: Error) -> Error {
-        if is_passing(&error).is_none() || self.saved.is_none() {
+        if !is_passing(&error) || self.saved.is_none() {
             self.upload.cancel(&self.session.url).await;
             if let Some(Err(error)) = self.saved.take().map(SavedSession::forget) {
                 return error;
             }
         }
-        error
+        // A registry that finds other content than it should be may be right.
+        let is_damaged = match is_wrong_content(&error) {
+            true => self.upload.check_content().await.err(),
+            false => None,
+        };
+        is_damaged.unwrap_or(error)
     }
 }
 
-/// Says whether an error may pass, and when.
-#[expect(
-    clippy::option_option,
-    reason = "whether it passes, and the wait that the server may ask for"
-)]
-fn is_passing(error: &Error) -> Option<Option<Duration>> {
+/// Says whether an error may pass.
+fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Http(HttpError::Request { .. } | HttpError::Stalled { .. }) => Some(None),
+        Error::Http(HttpError::Request { .. } | HttpError::Stalled { .. }) => true,
         // 404 and 416: the session is gone, or is not where this client thinks; 409: another
         // request has it.
-        Error::Http(HttpError::Status {
-            status: 404 | 408 | 409 | 416 | 429 | 500 | 502 | 503 | 504,
-            retry_after,
-            ..
-        }) => Some(*retry_after),
-        _ => None,
+        Error::Http(HttpError::Status { status, .. }) => {
+            matches!(status, 404 | 408 | 409 | 416 | 429 | 500 | 502 | 503 | 504)
+        }
+        _ => false,
     }
 }
 

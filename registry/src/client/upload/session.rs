@@ -4,10 +4,11 @@ use reqwest::header::{LOCATION, RANGE};
 use reqwest::{Method, Response};
 use url::Url;
 
+use crate::client::blocking::in_layout;
 use crate::client::http::{self, location};
 use crate::client::quirks::Quirks;
 use crate::client::{Listener, Repository};
-use crate::content::{Descriptor, Digest};
+use crate::content::{self, Descriptor, Digest};
 use crate::{HttpError, Layout, Result};
 
 /// A blob that goes to one repository.
@@ -42,31 +43,54 @@ pub(super) enum Status {
     Gone,
 }
 
+/// What says that a request was done. Of these the specification names one for each request;
+/// registries differ.
+pub(crate) const FINISHED: [u16; 4] = [200, 201, 202, 204];
+
 impl Upload<'_> {
-    /// Asks for a session, or for the blob to be taken from a sibling (distribution-spec, end-4a
-    /// and end-11).
-    pub(super) async fn begin(&self, sibling: Option<&str>) -> Result<Begun> {
+    /// Asks for a session (distribution-spec, end-4a).
+    pub(super) async fn begin(&self) -> Result<Session> {
+        let call = http::Call::new(Method::POST, self.repository.url("blobs/uploads/")?);
+        let response = self.repository.send(call, "pull,push").await?;
+        let response = self.repository.http().expect(response, &FINISHED).await?;
+        self.session(&response)
+    }
+
+    /// Asks for the blob to be taken from a sibling (distribution-spec, end-11). Whatever keeps the
+    /// registry from it, the blob can still be sent: `None`.
+    pub(super) async fn mount(&self, sibling: &str) -> Result<Option<Begun>> {
         let mut url = self.repository.url("blobs/uploads/")?;
-        let mut scopes = vec![self.repository.scope("pull,push")];
-        if let Some(sibling) = sibling {
-            url.query_pairs_mut()
-                .append_pair("mount", self.descriptor.digest().as_ref())
-                .append_pair("from", sibling);
-            scopes.push(format!("repository:{sibling}:pull"));
-        }
-        let response =
-            self.repository.registry.send(http::Call::new(Method::POST, url), &scopes).await?;
-        let expected: &[u16] = if sibling.is_some() { &[201, 202] } else { &[202] };
-        let response = self.repository.http().expect(response, expected).await?;
-        if response.status() == 201 {
-            return Ok(Begun::Mounted);
-        }
+        url.query_pairs_mut()
+            .append_pair("mount", self.descriptor.digest().as_ref())
+            .append_pair("from", sibling);
+        let scopes = [self.repository.scope("pull,push"), format!("repository:{sibling}:pull")];
+        let call = http::Call::new(Method::POST, url).once();
+        let refused = match self.repository.registry.send(call, &scopes).await {
+            Ok(response) if response.status() == 201 => return Ok(Some(Begun::Mounted)),
+            Ok(response) if response.status() == 202 => match self.session(&response) {
+                Ok(session) => return Ok(Some(Begun::Session(session))),
+                Err(error) => error.to_string(),
+            },
+            Ok(response) => response.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(sibling, refused, "the blob cannot be mounted, and is sent");
+        Ok(None)
+    }
+
+    fn session(&self, response: &Response) -> Result<Session> {
         let said = response
             .headers()
             .get("oci-chunk-min-length")
             .and_then(|it| it.to_str().ok()?.parse().ok());
         let min_chunk = said.unwrap_or(0).max(self.quirks().min_chunk);
-        Ok(Begun::Session(Session { url: location_of(&response)?, offset: 0, min_chunk }))
+        Ok(Session { url: location_of(response)?, offset: 0, min_chunk })
+    }
+
+    /// Hashes the blob as it lies here.
+    pub(super) async fn check_content(&self) -> Result<()> {
+        let descriptor = self.descriptor.clone();
+        in_layout(self.layout, move |layout| layout.check_content(&descriptor)).await
     }
 
     /// Asks how many bytes of a session the registry has (distribution-spec, end-13).
@@ -119,7 +143,13 @@ pub(super) fn location_of(response: &Response) -> Result<Url> {
 pub(crate) fn same_digest(response: &Response, expected: &Digest) -> Result<()> {
     let stored =
         response.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
-    match stored.filter(|stored| *stored != expected.as_ref()) {
+    // A name by another algorithm says nothing of this one.
+    let is_other = |stored: &&str| {
+        !stored.is_empty()
+            && !stored.eq_ignore_ascii_case(expected.as_ref())
+            && !content::parse_digest(stored).is_ok_and(|it| it.algorithm() != expected.algorithm())
+    };
+    match stored.filter(is_other) {
         None => Ok(()),
         Some(stored) => Err(HttpError::protocol(
             location::shown(response.url()),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::route::Repo;
 use crate::Result;
 use crate::content::Hasher;
+use crate::hub::git_blob::GitBlob;
 
 /// Files from this size on are listed with their SHA-256, like those that hold a zero byte.
 const LARGE: u64 = 1024 * 1024;
@@ -53,13 +54,16 @@ pub(super) struct File {
     pub(super) size: u64,
     /// In hex.
     pub(super) sha256: String,
+    /// What Git calls the content, in hex.
+    git_blob: String,
     pub(super) is_large: bool,
 }
 
 impl File {
-    /// The name of the content. Only what Git would make of it differs: clients take it as it is.
+    /// The name of the content, as Git has it. That of a large file should be of what stands in its
+    /// place in Git; there is none, and clients take its SHA-256.
     pub(super) fn oid(&self) -> &str {
-        &self.sha256[..40]
+        &self.git_blob
     }
 
     /// The entry of a description of the whole repository.
@@ -224,6 +228,7 @@ impl Folder {
 
 fn hash(path: &Path) -> Result<File> {
     let mut reader = fs::File::open(path)?;
+    let mut blob = GitBlob::new(reader.metadata()?.len());
     let (mut hasher, mut size, mut has_zero) = (Hasher::default(), 0, false);
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -234,11 +239,13 @@ fn hash(path: &Path) -> Result<File> {
         // Where Git looks too.
         has_zero |= size == 0 && buffer[..n.min(8000)].contains(&0);
         hasher.update(&buffer[..n]);
+        blob.update(&buffer[..n]);
         size += n as u64;
     }
     Ok(File {
         size,
         sha256: hasher.finish().digest().to_owned(),
+        git_blob: blob.finish(),
         is_large: size >= LARGE || has_zero,
     })
 }

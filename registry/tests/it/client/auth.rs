@@ -324,5 +324,5 @@ async fn only_the_headers_that_are_needed_are_sent() {
     client().ping(&registry.address.to_string()).await.unwrap();
     let names: Vec<String> =
         registry.log.seen()[0].headers.keys().map(ToString::to_string).collect();
-    assert_eq!(names, ["accept", "user-agent", "host"]);
+    assert_eq!(names, ["accept", "accept-encoding", "user-agent", "host"]);
 }

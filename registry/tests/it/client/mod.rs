@@ -123,8 +123,12 @@ impl Registry {
     }
 
     /// Starts one behind something else.
-    async fn start_with(wrap: impl FnOnce(Router) -> Router) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) async fn start_with(wrap: impl FnOnce(Router) -> Router) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), wrap).await
+    }
+
+    /// Starts one with its layout in this folder.
+    pub(crate) async fn start_in(dir: TempDir, wrap: impl FnOnce(Router) -> Router) -> Self {
         let router =
             server::Registry::new(Layout::init(dir.path()).unwrap(), ServerOptions::default())
                 .router();

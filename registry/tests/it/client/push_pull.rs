@@ -230,3 +230,104 @@ async fn a_push_to_another_digest_is_refused() {
     ));
     assert!(registry.log.seen().is_empty());
 }
+
+/// Changes one byte of a blob in a layout.
+fn damage(layout: &kit_registry::Layout, digest: &kit_registry::Digest) {
+    let path = layout.blob_path(digest).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn pull_brings_anew_what_is_damaged_or_missing_in_the_layout() {
+    let registry = Registry::start().await;
+    let (_from, layout) = new_layout();
+    let (_to, other) = new_layout();
+    let big = "x".repeat(3_000_000);
+    let index = ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests([put_image(&layout, &["one", &big]), put_image(&layout, &["two"])])
+        .build()
+        .unwrap();
+    let index = layout.put_manifest(MediaType::ImageIndex, &content::encode(&index)).unwrap();
+    let tag = registry.reference("demo/kit:v1");
+    push(&layout, &index, &tag, &client(), &deaf).await.unwrap();
+    pull(&client(), &tag, &other, &deaf).await.unwrap();
+    let all = other.graph(&index).unwrap();
+    for descriptor in &all {
+        damage(&other, descriptor.digest());
+        let warnings = Mutex::new(Vec::new());
+        let on = |event| {
+            if let Event::Warning(text) = event {
+                warnings.lock().unwrap().push(text);
+            }
+        };
+        pull(&client(), &tag, &other, &on).await.unwrap();
+        assert!(other.verify(&index).unwrap().problems.is_empty());
+        // The index itself is asked for anyway.
+        let is_told = warnings
+            .into_inner()
+            .unwrap()
+            .iter()
+            .any(|it| it.contains(descriptor.digest().digest()));
+        assert_eq!(is_told, descriptor != &index);
+    }
+    for descriptor in &all {
+        std::fs::remove_file(other.blob_path(descriptor.digest()).unwrap()).unwrap();
+    }
+    pull(&client(), &tag, &other, &deaf).await.unwrap();
+    assert!(other.verify(&index).unwrap().problems.is_empty());
+}
+
+#[tokio::test]
+async fn a_push_of_what_is_damaged_says_that_it_is_here() {
+    let registry = Registry::start().await;
+    let (_dir, layout) = new_layout();
+    let image = put_image(&layout, &["one"]);
+    let layer = content::descriptor("text/plain", b"one");
+    damage(&layout, layer.digest());
+    let tag = registry.reference("demo/kit:v1");
+    let error = push(&layout, &image, &tag, &client(), &deaf).await.unwrap_err();
+    let Error::Client(ClientError::Upload { source, .. }) = error else { panic!("{error:?}") };
+    let source = source.downcast::<Error>().unwrap();
+    let here = layout.blob_path(layer.digest()).unwrap().display().to_string();
+    assert!(source.to_string().contains(&here), "{source}");
+}
+
+#[tokio::test]
+async fn waits_are_told_in_the_registrys_own_words() {
+    let busy = axum::Router::new().fallback(async || {
+        let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;
+        (axum::http::StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")], body)
+    });
+    let address = super::serve(busy).await;
+    let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let telling = told.clone();
+    let options = kit_registry::ClientOptions {
+        on_wait: std::sync::Arc::new(move |why: &str, wait| {
+            telling.lock().unwrap().push((why.to_owned(), wait.as_secs()));
+        }),
+        retries: 2,
+        ..super::options()
+    };
+    let client = kit_registry::Client::new(options).unwrap();
+    client.ping(&address.to_string()).await.unwrap_err();
+    let why = format!("{address} answered 429: TOOMANYREQUESTS: slow down");
+    assert_eq!(*told.lock().unwrap(), [(why.clone(), 0), (why, 0)]);
+}
+
+#[tokio::test]
+async fn names_with_a_scheme_are_refused_with_the_right_words() {
+    let error = client().ping("https://user:secret@r.test/").await.unwrap_err().to_string();
+    assert!(error.contains("write r.test") && !error.contains("secret"), "{error}");
+    for (text, right) in
+        [("https://r.test/a:v1", "r.test/a:v1"), ("http://r.test:5000/a", "r.test:5000/a")]
+    {
+        let error = text.parse::<kit_registry::Reference>().unwrap_err().to_string();
+        assert!(error.ends_with(&format!("a reference has no scheme: write {right}")), "{error}");
+    }
+    let error = client().ping("user:secret@r.test").await.unwrap_err().to_string();
+    assert!(!error.contains("secret"), "{error}");
+}

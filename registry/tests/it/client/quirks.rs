@@ -112,7 +112,7 @@ fn answer(
 async fn push_to(name: &str, play_of: Play, size: usize) -> Vec<usize> {
     let (proxy, state, log) = play(play_of).await;
     let options = ClientOptions {
-        plain_http: true,
+        plain_http: Some(true),
         proxy: Proxy::Url(format!("http://{proxy}")),
         ..options()
     };

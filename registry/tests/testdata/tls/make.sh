@@ -16,3 +16,19 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.
 sign server serverAuth IP:127.0.0.1
 sign client clientAuth DNS:client
 rm ca.key
+
+# As many pages tell people to make one for their registry: it signs itself, and is an authority.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -days 36500 -subj "/CN=own" \
+    -addext "basicConstraints=critical,CA:TRUE" -addext "subjectAltName=IP:127.0.0.1" -out own.pem
+# The same of another name, and the same of two years ago.
+openssl req -x509 -key own.key -days 36500 -subj "/CN=elsewhere" \
+    -addext "basicConstraints=critical,CA:TRUE" -addext "subjectAltName=DNS:elsewhere.test" -out elsewhere.pem
+work=$(mktemp -d)
+touch "$work/index"
+printf '[ca]\ndefault_ca=it\n[it]\ndatabase=%s/index\nrand_serial=yes\ndefault_md=sha256\npolicy=any\nnew_certs_dir=%s\n[any]\ncommonName=supplied\n' \
+    "$work" "$work" > "$work/config"
+printf 'basicConstraints=critical,CA:TRUE\nsubjectAltName=IP:127.0.0.1\n' > "$work/extensions"
+openssl req -new -key own.key -subj "/CN=old" -out "$work/request"
+openssl ca -batch -notext -selfsign -config "$work/config" -keyfile own.key -in "$work/request" \
+    -startdate 20240101000000Z -enddate 20240102000000Z -extfile "$work/extensions" -out old.pem
+rm -r "$work"
