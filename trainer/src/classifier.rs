@@ -138,18 +138,20 @@ impl Classifier {
 
     /// Logits: one row a text, in the order of the labels.
     pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
-        self.classify_heard(texts, &|_| ControlFlow::Continue(()))
+        Ok(self.classify_heard(texts, &|_| ControlFlow::Continue(()))?.0)
     }
 
-    /// The same; `on` hears after each batch how many texts are done, and ends it with
+    /// The same, and how many texts were cut; `on` hears after each batch how many texts are done, and ends it with
     /// [`Error::Cancelled`] when it answers `Break`.
     pub(crate) fn classify_heard<T: AsRef<str>>(
         &self,
         texts: &[T],
         on: Listener<'_, usize>,
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<(Vec<Vec<f32>>, usize)> {
         self.check_head()?;
-        let rows = self.tokenize(texts)?;
+        let encoded = self.tokenizer.encode_all(texts)?;
+        let n_cut = encoded.iter().filter(|encoded| encoded.is_cut).count();
+        let rows: Vec<Vec<u32>> = encoded.into_iter().map(|encoded| encoded.ids).collect();
         let device = self.kind.device();
         let mut n_done = 0;
         let logits = in_batches(&rows, |rows| {
@@ -159,7 +161,7 @@ impl Classifier {
         })?;
         match logits.iter().position(|row| !row.iter().all(|logit| logit.is_finite())) {
             Some(text) => Err(Error::NotFinite { text: text + 1 }),
-            None => Ok(logits),
+            None => Ok((logits, n_cut)),
         }
     }
 

@@ -82,6 +82,12 @@ pub enum Error {
         /// Those that it has.
         known: Vec<String>,
     },
+    /// The classifier calls two of its labels alike.
+    #[error("the classifier has two labels {label:?}: which of them is meant cannot be told")]
+    SameLabels {
+        /// What it calls them.
+        label: String,
+    },
     /// The weights, or a text, give something else than numbers.
     #[error(
         "the classifier answers text {text} with what is no finite number: its weights are damaged"

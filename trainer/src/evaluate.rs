@@ -12,6 +12,9 @@ use crate::train::Listener;
 pub struct Evaluation {
     /// The examples that were classified.
     pub n_examples: usize,
+    /// Those of which a part was cut off, because the network takes no longer texts.
+    #[serde(default)]
+    pub n_cut: usize,
     /// The share whose label was found, from 0 to 1.
     pub accuracy: f64,
     /// The mean over all labels of the harmonic mean of precision and recall; labels that neither
@@ -105,8 +108,8 @@ pub fn evaluate(
 ) -> Result<(Evaluation, Vec<Vec<f32>>)> {
     check_examples(examples, classifier.labels())?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-    let logits = classifier.classify_heard(&texts, on)?;
-    Ok((measure(&logits, examples, classifier.labels()), logits))
+    let (logits, n_cut) = classifier.classify_heard(&texts, on)?;
+    Ok((measure(&logits, n_cut, examples, classifier.labels()), logits))
 }
 
 /// There are examples, and each has a label that is known.
@@ -128,8 +131,13 @@ pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<
     }
 }
 
-/// Compares logits with labels.
-pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[String]) -> Evaluation {
+/// Compares logits with labels; `n_cut`: texts that were too long.
+pub(crate) fn measure(
+    logits: &[Vec<f32>],
+    n_cut: usize,
+    examples: &[Example],
+    labels: &[String],
+) -> Evaluation {
     let n = labels.len();
     let mut confusion = vec![vec![0; n]; n];
     let mut loss = 0.0;
@@ -148,6 +156,7 @@ pub(crate) fn measure(logits: &[Vec<f32>], examples: &[Example], labels: &[Strin
     let f1s: Vec<f64> = counted.map(|(_, score)| score.f1).collect();
     Evaluation {
         n_examples: examples.len(),
+        n_cut,
         accuracy: found as f64 / examples.len() as f64,
         macro_f1: f1s.iter().sum::<f64>() / f1s.len() as f64,
         loss: loss / examples.len() as f64,
@@ -238,7 +247,7 @@ mod tests {
         let examples = [example(0), example(0), example(1), example(1)];
         let logits =
             [vec![2.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 3.0, 0.0], vec![0.0, 5.0, 1.0]];
-        let evaluation = measure(&logits, &examples, &labels);
+        let evaluation = measure(&logits, 0, &examples, &labels);
         assert_eq!(evaluation.accuracy, 0.75);
         assert_eq!(evaluation.confusion, [[1, 1, 0], [0, 2, 0], [0, 0, 0]]);
         assert_eq!(evaluation.labels[0].precision, 1.0);

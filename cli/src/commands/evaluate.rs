@@ -70,6 +70,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.interrupt().flow()
     })?;
     bar.finish_and_clear();
+    if evaluation.n_cut > 0 {
+        ui.warn(format_args!(
+            "{} of the {} texts are longer than the {} tokens that the network takes, and are cut",
+            evaluation.n_cut,
+            evaluation.n_examples,
+            classifier.max_tokens()
+        ));
+    }
     if let Some(path) = &args.predictions {
         write_predictions(path, &classifier, &dataset, logits)?;
     }

@@ -58,6 +58,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("tokenizer.json"), document.to_string())
             .expect("written");
+        let settings = json!({"tokenizer_class": "PreTrainedTokenizerFast"}).to_string();
+        std::fs::write(folder.path().join("tokenizer_config.json"), settings).expect("written");
         let files = TokenizerFiles::read(folder.path(), &config).expect("readable");
         let tokenizer = files.tokenizer(&config.network).expect("usable");
         assert_eq!(tokenizer.splits_at_blanks(), splits, "{part}");

@@ -187,10 +187,14 @@ fn returns_probabilities(body: &Json) -> Result<bool, String> {
             return Err(format!("the parameter {unknown:?} is unknown"));
         }
     }
-    match body.field(NAME).or_else(|| parameters?.field(NAME)) {
-        None | Some(Json::Null) => Ok(false),
-        Some(Json::Bool(asked)) => Ok(*asked),
+    let asked = |of: Option<&Json>| match of.and_then(|of| of.field(NAME)) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Bool(asked)) => Ok(Some(*asked)),
         Some(_) => Err(format!("{NAME:?} is neither true nor false")),
+    };
+    match (asked(Some(body))?, asked(parameters)?) {
+        (Some(own), Some(other)) if own != other => Err(format!("{NAME:?} is both true and false")),
+        (own, other) => Ok(own.or(other).unwrap_or(false)),
     }
 }
 

@@ -55,10 +55,13 @@ pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Response {
     let template = Json::parse(include_str!("pages/openapi.json"));
     let mut description = template.expect("openapi.json is JSON, which a test reads");
     let (options, model) = (&shared.options, shared.stable());
+    let side = if model.predictor.cuts_beginning() { "Left" } else { "Right" };
     fill(&mut description, &|place| match place {
         "VERSION" => Some(Json::String(env!("CARGO_PKG_VERSION").to_owned())),
         "MODEL_NAME" => Some(Json::String(options.model_name.clone())),
         "MODEL_VERSION" => Some(Json::String(model.version_name().to_owned())),
+        "TRUNCATION_SIDE" => Some(Json::String(side.to_owned())),
+        "truncation_side" => Some(Json::String(side.to_ascii_lowercase())),
         "MAX_TEXTS" => Some(Json::Number(options.max_texts.to_string())),
         _ => None,
     });

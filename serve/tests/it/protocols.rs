@@ -57,6 +57,8 @@ async fn tei_says_no_in_its_own_words() {
         (json!({ "inputs": "a", "truncation_direction": "Up" }), 422, "Validation"),
         (json!({ "inputs": "a", "parameters": { "top_k": 0 } }), 422, "Validation"),
         (json!({ "inputs": "a", "parameters": { "top_k": "2" } }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": { "top_k": -1 } }), 422, "Validation"),
+        (json!({ "inputs": "a", "parameters": { "top_k": 1.5 } }), 422, "Validation"),
         (
             json!({ "inputs": "a", "parameters": { "function_to_apply": "tanh" } }),
             422,
@@ -275,6 +277,8 @@ async fn parameters_of_the_hubs_api_are_done() {
     for (parameters, expected) in [
         (json!({ "top_k": 1 }), json!([["positive", 0.880_797]])),
         (json!({ "top_k": 9 }), json!([["positive", 0.880_797], ["negative", 0.119_203]])),
+        (json!({ "top_k": u64::MAX }), json!([["positive", 0.880_797], ["negative", 0.119_203]])),
+        (json!({ "top_k": 1.0 }), json!([["positive", 0.880_797]])),
         (
             json!({ "function_to_apply": "sigmoid" }),
             json!([["positive", 0.880_797], ["negative", 0.5]]),
@@ -334,6 +338,16 @@ async fn no_key_that_would_change_an_answer_is_swallowed() {
         (predict, json!({ "instances": ["a"], "parameters": { "top_k": 1 } }), "top_k"),
         (predict, json!({ "instances": [{ "text": "a", "pair": "b" }] }), "pair"),
         (predict, json!({ "instances": ["a"], "return_probabilities": 1 }), "return_probabilities"),
+        (
+            predict,
+            json!({ "instances": ["a"], "return_probabilities": true, "parameters": { "return_probabilities": {} } }),
+            "return_probabilities",
+        ),
+        (
+            predict,
+            json!({ "instances": ["a"], "return_probabilities": true, "parameters": { "return_probabilities": false } }),
+            "both true and false",
+        ),
     ] {
         let (status, answer) = post(&router, path, &body).await;
         let said = answer["error"].as_str().unwrap_or_default();

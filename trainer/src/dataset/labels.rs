@@ -88,10 +88,10 @@ pub(super) fn places<'a>(own: &'a [String], known: &[String]) -> Result<Vec<usiz
     }
     let numbers: Option<Vec<i64>> = own.iter().map(|label| number(label)).collect();
     let Some(numbers) = numbers else {
-        return own
-            .iter()
-            .map(|label| exactly(label).or_else(|| folded(label, known)).ok_or(label))
-            .collect();
+        let folded: Vec<String> = known.iter().map(|label| label.trim().to_lowercase()).collect();
+        let loosely = |label: &String| only(&label.to_lowercase(), &folded);
+        let place = |label| exactly(label).or_else(|| loosely(label)).ok_or(label);
+        return own.iter().map(place).collect();
     };
     match numbers_in(known) {
         Some(theirs) => {
@@ -122,10 +122,9 @@ pub(super) fn are_places(own: &[String], known: &[String]) -> bool {
     are_bare(own) && numbers_in(known).is_none()
 }
 
-fn folded(label: &str, known: &[String]) -> Option<usize> {
-    let lower = label.to_lowercase();
-    let mut found =
-        known.iter().enumerate().filter(|(_, other)| other.trim().to_lowercase() == lower);
+/// Where a label is, if it is there once.
+fn only(label: &str, known: &[String]) -> Option<usize> {
+    let mut found = known.iter().enumerate().filter(|(_, other)| *other == label);
     match (found.next(), found.next()) {
         (Some((place, _)), None) => Some(place),
         _ => None,

@@ -9,6 +9,7 @@ mod rows;
 mod split;
 mod text;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -146,6 +147,10 @@ impl Dataset {
     pub fn matched_to(&self, labels: &[String]) -> Result<Vec<usize>> {
         if labels.is_empty() {
             return Err(Error::NoLabels);
+        }
+        let mut seen = HashSet::new();
+        if let Some(label) = labels.iter().find(|label| !seen.insert(*label)) {
+            return Err(Error::SameLabels { label: label.clone() });
         }
         labels::places(&self.labels, labels)
             .map_err(|label| Error::UnknownLabel { label: label.clone(), known: labels.to_vec() })

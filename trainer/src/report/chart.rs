@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::html::escaped;
 
-const WIDTH: f64 = 460.0;
-const HEIGHT: f64 = 240.0;
+/// As wide as a third of the page, so that its numbers are as large as they should be.
+const WIDTH: f64 = 320.0;
+const HEIGHT: f64 = 190.0;
 /// Room for the axes' numbers: left, right, top, bottom.
-const MARGINS: [f64; 4] = [52.0, 12.0, 10.0, 24.0];
+const MARGINS: [f64; 4] = [46.0, 10.0, 10.0, 22.0];
 
 /// One line of a chart.
 pub(super) struct Line {

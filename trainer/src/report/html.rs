@@ -13,13 +13,14 @@ const STYLE: &str = "
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem } figure { margin: 0 } figcaption { color: var(--quiet) }
-p, td, th { overflow-wrap: anywhere }
+p, td, th { overflow-wrap: anywhere } td:not(.n), th:not(.n) { min-width: 5.5rem }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 1.5rem; align-items: start }
 .numbers { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1rem 0 } .numbers b { display: block; font-size: 1.8rem; font-weight: 600 }
 .wide { overflow-x: auto } .wide:focus-visible { outline: 2px solid var(--one) }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal } code { overflow-wrap: anywhere }
-.confusion { width: auto } .confusion th, .confusion td { padding: .15rem .35rem; font-size: .8rem } .confusion th:first-child { min-width: 7rem; max-width: 16rem }
+.origin th { white-space: nowrap } .confusion { width: auto } .confusion th, .confusion td { padding: .15rem .35rem; font-size: .8rem } .confusion th:first-child { min-width: 7rem; max-width: 14rem }
+@media (max-width: 36rem) { th, td { padding-right: .35rem; font-size: .85rem } }
 svg { width: 100%; height: auto } svg text { font-size: 11px; fill: var(--quiet) } svg .grid { stroke: var(--line) }
 svg .line { fill: none; stroke-width: 2 } svg .one { stroke: var(--one) } svg .two { stroke: var(--two) }
 ";
@@ -119,7 +120,7 @@ impl Report {
     }
 
     fn write_origin(&self, page: &mut String) -> fmt::Result {
-        writeln!(page, "<h2>Origin</h2>\n<table>")?;
+        writeln!(page, "<h2>Origin</h2>\n<table class=\"origin\">")?;
         let mut row = |name: &str, value: &dyn fmt::Display| {
             writeln!(page, "<tr><th>{name}<td><code>{}</code>", escaped(&value.to_string()))
         };

@@ -109,7 +109,7 @@ pub fn train(
     }
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
     let n_done = run.learner.losses.len();
-    let (n_steps, n_cut) = (task.n_steps(), task.n_cut);
+    let (n_steps, n_cut) = (task.n_steps(), task.n_cut());
     tell(on, Event::Started { n_train, n_validation, n_steps, n_done, n_cut })?;
     while !run.is_over(config) {
         run = task.train_epoch(run, state.as_ref(), on)?;

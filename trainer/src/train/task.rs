@@ -25,14 +25,14 @@ pub(super) struct Task<'a> {
     /// Texts that the epochs are measured on, as long as a server would take them.
     measured: Texts<'a>,
     pub(super) measured_on: Measured,
-    /// Texts that are longer than they may be, of both.
-    pub(super) n_cut: usize,
 }
 
 /// Examples and their token ids.
 struct Texts<'a> {
     examples: &'a [Example],
     rows: Vec<Vec<u32>>,
+    /// Texts that are longer than they may be.
+    n_cut: usize,
 }
 
 impl<'a> Task<'a> {
@@ -53,13 +53,12 @@ impl<'a> Task<'a> {
         };
         check_examples(measured, start.labels())?;
         let tokenizer = &start.tokenizer;
-        let mut n_cut = 0;
-        let mut texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
+        let texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
             let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
             let encoded = tokenizer.encode_all(&texts)?;
-            n_cut += encoded.iter().filter(|encoded| encoded.is_cut).count();
+            let n_cut = encoded.iter().filter(|encoded| encoded.is_cut).count();
             let rows = encoded.into_iter().map(|encoded| encoded.ids).collect();
-            Ok::<_, Error>(Texts { examples, rows })
+            Ok::<_, Error>(Texts { examples, rows, n_cut })
         };
         let train = texts(&data.train, &tokenizer.cut_to(config.max_length)?)?;
         let measured = texts(measured, tokenizer)?;
@@ -71,8 +70,12 @@ impl<'a> Task<'a> {
             train,
             measured,
             measured_on,
-            n_cut,
         })
+    }
+
+    /// Texts that are longer than they may be, of those that are learned from and measured on.
+    pub(super) fn n_cut(&self) -> usize {
+        self.train.n_cut + self.measured.n_cut
     }
 
     /// Steps of all epochs.
@@ -134,7 +137,8 @@ impl<'a> Task<'a> {
             tell(on, Event::Measure { epoch: run.epoch, n_done, n_texts })?;
             Ok(self.threads.run(|| logits(&network, &self.model, rows, &self.device)))
         })?;
-        let evaluation = measure(&logits, self.measured.examples, &self.model.labels);
+        let evaluation =
+            measure(&logits, self.measured.n_cut, self.measured.examples, &self.model.labels);
         if !evaluation.loss.is_finite() {
             return Err(Error::Diverged { step: run.learner.losses.len() });
         }

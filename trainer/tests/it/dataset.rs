@@ -270,6 +270,9 @@ fn labels_of_another_kind_are_told_by_the_one_that_is_unknown() {
     let error = numbered(3).aligned_to(&known).expect_err("three labels are too many").to_string();
     assert!(error.contains("\"LABEL_2\""), "{error}");
     assert!(numbered(2).aligned_to(&[]).is_err());
+    let twice = ["bad", "bad"].map(str::to_owned);
+    let error = numbered(2).aligned_to(&twice).expect_err("which is which?").to_string();
+    assert!(error.contains("two labels \"bad\""), "{error}");
     assert_eq!(numbered(2).aligned_to(&known).expect("two numbers").labels, known);
 }
 
@@ -401,7 +404,7 @@ mod parquet {
 
     #[test]
     fn class_labels_have_their_names() {
-        let Dataset { examples, labels } =
+        let Dataset { examples, labels, .. } =
             Dataset::read(&testdata("named.parquet"), &ReadOptions::default()).expect("it is read");
         assert_eq!(labels, ["negative", "positive"]);
         let examples: Vec<_> =

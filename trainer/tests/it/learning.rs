@@ -1,6 +1,6 @@
 //! Training teaches.
 
-use kit_trainer::{About, Error, Example, Report, Split, TrainConfig, evaluate, train};
+use kit_trainer::{About, Error, Event, Example, Report, Split, TrainConfig, evaluate, train};
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -100,6 +100,29 @@ fn a_single_logit_is_not_measured() {
     let error = evaluate(&load(folder.path()), &sentences(4)[..1], &go_on).expect_err("refused");
     let expected = "there is only one label, \"score\": there is nothing to tell apart";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn texts_that_are_cut_are_counted() {
+    let long = Example { text: "a film ".repeat(100), label: 1 };
+    let data = Split { train: vec![long.clone(), sentences(2)[0].clone()], validation: vec![long] };
+    let n_cut = std::cell::Cell::new(0);
+    let (_, report) = train(
+        load(&tiny()),
+        &data,
+        &TrainConfig { epochs: 1, ..TrainConfig::default() },
+        None,
+        &|event| {
+            if let Event::Started { n_cut: n, .. } = event {
+                n_cut.set(n);
+            }
+            go_on(event)
+        },
+    )
+    .expect("trained");
+    assert_eq!((n_cut.get(), report.best().n_cut), (2, 1));
+    let (evaluation, _) = evaluate(&load(&tiny()), &data.train, &go_on).expect("evaluated");
+    assert_eq!((evaluation.n_cut, evaluation.n_examples), (1, 2));
 }
 
 #[test]

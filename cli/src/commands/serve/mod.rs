@@ -256,6 +256,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        assert_eq!(origin("https://App.example:8443").unwrap(), "https://app.example:8443");
+        assert_eq!(origin("*").unwrap(), "*");
+        for bad in ["", "app.example", "https://", "https://app.example/", "ftp://app.example"] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_canary_is_a_reference_and_a_share() {
         let (reference, share) = canary("localhost:5000/demo/sentiment:v2=5%").unwrap();
         assert_eq!(

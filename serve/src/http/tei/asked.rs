@@ -79,8 +79,8 @@ impl Parameters {
                         }
                     });
                 }
-                ("top_k", Json::Number(number)) if number.parse().is_ok_and(|n: usize| n > 0) => {
-                    found.n_best = number.parse().ok();
+                ("top_k", Json::Number(number)) if size(number).is_some() => {
+                    found.n_best = size(number);
                 }
                 ("function_to_apply" | "top_k", _) => {
                     return Err(format!("`{name}` cannot be {value}"));
@@ -90,6 +90,13 @@ impl Parameters {
         }
         Ok(found)
     }
+}
+
+/// A whole number from 1, which may be written with a point; more than fits is all there is.
+fn size(number: &str) -> Option<usize> {
+    let digits = number.strip_suffix(".0").unwrap_or(number);
+    let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit()) && digits != "0";
+    is_whole.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 /// What the hub's API is told of waiting and caching changes no answer, and nothing else is known.

@@ -67,11 +67,13 @@ impl TokenizerFiles {
     pub fn tokenizer(&self, network: &Network) -> Result<Tokenizer> {
         let bytes = self.files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
         let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).and_then(|mut tokenizer| {
+            let of_its_own = tokenizer.get_truncation().map(|cut| cut.direction);
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None)?;
             self.settings.apply(&mut tokenizer)?;
             let max_tokens = self.settings.max_tokens.unwrap_or(usize::MAX);
             let max_tokens = max_tokens.min(network.max_position_embeddings);
-            let of_its_own = || tokenizer.get_truncation().map(|cut| cut.direction);
-            let direction = self.settings.direction.or_else(of_its_own).unwrap_or_default();
+            let direction = self.settings.direction.or(of_its_own).unwrap_or_default();
             Tokenizer::new(tokenizer, network.vocab_size, max_tokens, direction)
         });
         let path = || self.dir.join("tokenizer.json");

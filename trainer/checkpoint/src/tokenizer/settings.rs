@@ -6,29 +6,34 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use tokenizers::normalizers::BertNormalizer;
-use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer, TruncationDirection};
+use tokenizers::{
+    AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer,
+    TruncationDirection,
+};
 
 use super::BoxError;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 
-/// Classes that make their `BertNormalizer` of the settings, whatever `tokenizer.json` says; with
-/// and without `Fast` behind.
-const BERT: [&str; 8] = [
+/// Classes that are BERT's tokenizer, whatever `tokenizer.json` says besides the vocabulary; with and
+/// without `Fast` behind. No class is one of them: it is what the family has.
+const BERT: [&str; 6] = [
     "BertTokenizer",
     "DistilBertTokenizer",
     "ElectraTokenizer",
     "MobileBertTokenizer",
-    "ConvBertTokenizer",
     "SqueezeBertTokenizer",
     "LxmertTokenizer",
-    "RetriBertTokenizer",
 ];
 
-/// Classes that do not read `tokenizer.json` at all.
-const SLOW_ONLY: [&str; 4] =
-    ["BertJapaneseTokenizer", "BertweetTokenizer", "BertGenerationTokenizer", "TapasTokenizer"];
+/// Classes that are what `tokenizer.json` says.
+const AS_WRITTEN: [&str; 4] = [
+    "PreTrainedTokenizerFast",
+    "TokenizersBackend",
+    "XLMRobertaTokenizerFast",
+    "XLMRobertaTokenizer",
+];
 
 /// Keys of special tokens besides those that [`vocabulary`](super::vocabulary) needs.
 const OTHER_SPECIAL: [&str; 2] = ["bos_token", "eos_token"];
@@ -194,7 +199,51 @@ impl Settings {
                 .into());
             }
         }
-        Ok(())
+        match self.contradiction(tokenizer)? {
+            Some(problem) if self.is_bert => Err(format!(
+                "{problem} (PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json says that the file is right)"
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a tokenizer has otherwise than BERT's class makes it: `transformers` 5 makes it anew of
+    /// the vocabulary, and older versions took it from the file.
+    fn contradiction(&self, tokenizer: &Tokenizer) -> Result<Option<String>, BoxError> {
+        let is_clean = matches!(
+            tokenizer.get_normalizer(),
+            Some(NormalizerWrapper::BertNormalizer(found)) if found.clean_text
+        );
+        if !is_clean {
+            return Ok(Some("its normalizer is not BERT's, as its class makes it".to_owned()));
+        }
+        let pre_tokenizer = tokenizer.get_pre_tokenizer();
+        if !matches!(pre_tokenizer, Some(PreTokenizerWrapper::BertPreTokenizer(_))) {
+            return Ok(Some("its pre_tokenizer is not BERT's, as its class makes it".to_owned()));
+        }
+        let [unk, cls, sep] =
+            [("unk_token", "[UNK]"), ("cls_token", "[CLS]"), ("sep_token", "[SEP]")]
+                .map(|(key, default)| self.special(key).unwrap_or(default));
+        let is_plain = matches!(
+            tokenizer.get_model(),
+            ModelWrapper::WordPiece(model) if model.unk_token == unk
+                && model.continuing_subword_prefix == "##" && model.max_input_chars_per_word == 100
+        );
+        if !is_plain {
+            return Ok(Some(format!(
+                "its model is not a WordPiece with ## and {unk}, as its class makes it"
+            )));
+        }
+        let ends = [cls, sep].map(|token| tokenizer.token_to_id(token));
+        let ids =
+            |text: &str| Ok::<_, BoxError>(tokenizer.encode_fast(text, true)?.get_ids().to_vec());
+        let (empty, one) = (ids("")?, ids("a")?);
+        let is_wrapped = empty.iter().copied().map(Some).eq(ends)
+            && [one.first(), one.last()].map(Option::<&u32>::copied) == ends;
+        Ok((!is_wrapped).then(|| {
+            format!("it does not put {cls} before a text and {sep} behind it, as its class does")
+        }))
     }
 }
 
@@ -202,7 +251,7 @@ impl Settings {
 fn check_class(keys: &mut Keys<'_>, is_whole: bool) {
     if let Some(class) = keys.text("tokenizer_class") {
         let is_supported = match is_whole {
-            true => !SLOW_ONLY.contains(&class),
+            true => is_bert(class) || AS_WRITTEN.contains(&class),
             false => is_bert(class),
         };
         if !is_supported {

@@ -27,7 +27,7 @@ def settings(**keys) -> dict:
 
 CASED = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": False}
 CUT = {"direction": "Right", "max_length": 6, "strategy": "LongestFirst", "stride": 0}
-PARTS = ["normalizer", "truncation"]
+PARTS = ["normalizer", "truncation", "pre_tokenizer"]
 WHOLE, VOCABULARY = "tiny-distilbert", "tiny-bert"
 CASES = {
     "cased": (WHOLE, settings(do_lower_case=False)),
@@ -47,6 +47,9 @@ CASES = {
     "the longest text in both words": (WHOLE, settings(max_len=5, model_max_length=8)),
     "the longest text is null in one": (WHOLE, settings(max_len=8, model_max_length=None)),
     "no longest text": (WHOLE, settings(model_max_length=1000000000000000019884624838656)),
+    "a file as it is written, by its normalizer": (WHOLE, {"normalizer": {"type": "Lowercase"}, **settings(tokenizer_class="PreTrainedTokenizerFast")}),
+    "a file as it is written, by its pre-tokenizer": (WHOLE, {"pre_tokenizer": {"type": "WhitespaceSplit"}, **settings(tokenizer_class="PreTrainedTokenizerFast")}),
+    "a file as it is written, whatever it calls its special tokens": (WHOLE, settings(cls_token="[MASK]", tokenizer_class="PreTrainedTokenizerFast")),
     "further special tokens by name": (WHOLE, settings(extra_special_tokens={"new_token": "<new>"})),
     "a vocabulary alone": (VOCABULARY, {}),
     "a cased vocabulary": (VOCABULARY, settings(do_lower_case=False, strip_accents=None)),

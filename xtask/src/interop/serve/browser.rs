@@ -62,6 +62,33 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         }
         Ok(())
     });
+    report.claim("Chromium", "shows a training report of 31 labels as legibly", || {
+        let folder = stage.workspace.join("target/interop/report");
+        fs_err::create_dir_all(&folder)?;
+        let row = |n: usize| format!("the film {n} is good,a label of several words {}\n", n % 31);
+        let rows: String = (0..155).map(row).collect();
+        fs_err::write(folder.join("rows.csv"), format!("text,label\n{rows}"))?;
+        let mut command = Command::new(&stage.kit_rs);
+        command.arg("train").arg("--model").arg(stage.tiny()).current_dir(&folder);
+        command.args([
+            "--dataset",
+            "rows.csv",
+            "--output",
+            "model",
+            "--epochs",
+            "2",
+            "--no-kitfile",
+        ]);
+        crate::peers::run_quietly(&mut command)?;
+        let (page, browser) =
+            (folder.join("model-report.html"), Browser::start(&driver, &chromium)?);
+        for (width, scheme) in [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")] {
+            browser.look_like(width, scheme)?;
+            browser.open(&format!("file://{}", page.display()))?;
+            browser.is_legible(&format!("the report {width} {scheme}"))?;
+        }
+        Ok(())
+    });
     report.claim("Chromium", "lists the routes on /docs and sends their examples, offline", || {
         let (server, browser) = (stage.serve(stage.tiny(), &[])?, Browser::start(&driver, &chromium)?);
         browser.open(&format!("http://{}/docs", server.address))?;
