@@ -4,9 +4,10 @@ use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;
 
-use crate::failure::asked_wrongly;
+use crate::failure::{WithHint as _, asked_wrongly};
+use crate::interrupt::GOES_ON;
 use crate::network::Network;
-use crate::output::pinned;
+use crate::output::{n_of, pinned};
 use crate::steps::bars::BlobBars;
 use crate::ui::Ui;
 
@@ -33,12 +34,16 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let descriptor = layout.resolve(&source)?;
     let client = args.network.client(ui)?;
     let bars = BlobBars::new(ui);
-    let pushed = ui
+    let pushing = ui
         .block_on(async {
             Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event))
                 .await?)
         })
-        .with_context(|| format!("cannot push {source} to {target}"))?;
+        .with_context(|| format!("cannot push {source} to {target}"));
+    let pushed = match ui.interrupt().flow().is_break() {
+        true => pushing.hint(GOES_ON)?,
+        false => pushing?,
+    };
     let name = pinned(&target, pushed.descriptor.digest());
     let document = json!({
         "reference": name,
@@ -49,8 +54,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "existing_blobs": pushed.existing,
     });
     ui.note(format_args!(
-        "uploaded {} blobs ({} bytes), mounted {}, there already {}",
-        pushed.uploaded, pushed.uploaded_bytes, pushed.mounted, pushed.existing
+        "uploaded {} ({}), mounted {}, there already {}",
+        n_of(pushed.uploaded as u64, "blob"),
+        n_of(pushed.uploaded_bytes, "byte"),
+        pushed.mounted,
+        pushed.existing
     ));
     ui.answer(&name, &document)
 }

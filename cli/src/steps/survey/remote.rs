@@ -6,6 +6,7 @@ use kitfile::FileInfo;
 use registry::hub::{Hub, HubFile, Snapshot};
 
 use super::{HEAD, header_size};
+use crate::output::{n_of, some_of};
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
 
@@ -20,7 +21,12 @@ pub(crate) fn survey_remote(remote: &Remote, ui: &Ui) -> anyhow::Result<Vec<File
         let looks = stream::iter(&snapshot.files).map(|file| look(hub, &snapshot, file));
         let mut found: Vec<FileInfo> = looks.buffer_unordered(AT_ONCE).try_collect().await?;
         found.sort_by(|a, b| a.path.cmp(&b.path));
-        ui.note(format_args!("{id} at {}: {} files", snapshot.sha, found.len()));
+        let n_files = n_of(found.len() as u64, "file");
+        ui.note(format_args!("{id} at {}: {n_files}", snapshot.sha));
+        if !snapshot.unwritable.is_empty() {
+            let names = some_of(snapshot.unwritable.iter().map(String::as_str));
+            ui.warn(format_args!("left out, because no file can be called so here: {names}"));
+        }
         anyhow::Ok(found)
     };
     ui.block_on(looking).with_context(|| format!("cannot look at {id} on {endpoint}"))
