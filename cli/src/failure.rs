@@ -149,26 +149,41 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 fn of_transfer(error: &registry::Error) -> Option<String> {
     use registry::{AuthError, ClientError, Error, HttpError, LayoutError};
     let next = match error {
+        Error::Auth(AuthError::UntrustedRealm { registry, realm }) => {
+            let host = realm.split_once("://").map_or(&**realm, |(_, rest)| rest);
+            let host = host.split(['/', ':']).next().unwrap_or(host);
+            return Some(format!(
+                "if that service is the registry's own, --token-host {registry}={host} lets it see the credentials"
+            ));
+        }
         Error::Layout(LayoutError::UnknownReference { .. }) => {
             "kit-rs list shows what is in the local layout"
         }
         Error::Layout(LayoutError::InUse { .. }) => {
             "another program is adding content: try again when it is done"
         }
-        Error::Auth(AuthError::NotLoggedIn { registry } | AuthError::Denied { registry, .. }) => {
+        Error::Auth(AuthError::NotLoggedIn { registry }) => {
             return Some(format!("kit-rs login {registry} keeps a credential for the registry"));
         }
-        Error::Auth(AuthError::UntrustedRealm { registry, realm }) => {
-            let host = realm.split_once("://").map_or(realm.as_str(), |(_, rest)| rest);
-            let host = host.split('/').next().unwrap_or(host);
+        Error::Auth(AuthError::Denied { registry, .. }) => {
             return Some(format!(
-                "if it is the registry's own, let it see the credential: --token-host {registry}={host}"
+                "check the user name, the password and what they allow; kit-rs login {registry} keeps others"
             ));
         }
-        Error::Http(error @ HttpError::Request { .. }) => of_request(error),
+        Error::Http(HttpError::Status { retry_after: Some(_), .. }) => {
+            "try again later: what has moved so far is kept"
+        }
+        Error::Client(ClientError::Undeletable { .. }) => {
+            "deleting is something that most registries must be configured for"
+        }
+        Error::Http(error @ (HttpError::Request { .. } | HttpError::UntrustedCertificate { .. })) => {
+            of_request(error)
+        }
         Error::Client(ClientError::WrongBlob { .. }) => {
             "it was damaged or tampered with; nothing of it was kept"
         }
+        #[cfg(feature = "full")]
+        Error::Hub(error) => return advice_on_hub(error).map(str::to_owned),
         _ => return None,
     };
     Some(next.to_owned())
@@ -187,7 +202,7 @@ fn of_request(error: &registry::HttpError) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name: ask under that one"
             }
-            _ => "--tls-cert FILE trusts a further certificate authority",
+            _ => "--tls-cert FILE names the certificate or who signed it; --tls-verify=false asks nobody",
         };
     }
     let tls = kind::causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
@@ -206,6 +221,28 @@ fn of_request(error: &registry::HttpError) -> &'static str {
             "check the address, and whether the registry runs; --plain-http if it does not speak TLS"
         }
     }
+}
+
+/// What to try next after what a hub has said.
+#[cfg(feature = "full")]
+fn advice_on_hub(error: &registry::HubError) -> Option<&'static str> {
+    use registry::HubError;
+    Some(match error {
+        HubError::UnknownRepo { .. } => {
+            "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co"
+        }
+        HubError::GatedRepo { .. } => {
+            "accept the terms on the repository's page, then give a token: --token, or HF_TOKEN"
+        }
+        HubError::UnknownRevision { .. } => "--ref names a branch, a tag or a commit",
+        HubError::SaysTooLittle { .. } => {
+            "HF_ENDPOINT names the hub: without it, huggingface.co is asked"
+        }
+        HubError::WrongFile { .. } => {
+            "it was damaged or tampered with on its way; nothing of it was kept"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -228,6 +265,53 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_decides_the_hint_whatever_wraps_it() {
+        use registry::{AuthError, ClientError, Error, HttpError};
+        let check = |error: Error, expected: &str| {
+            let digest = registry::content::digest(b"");
+            let upload = ClientError::Upload {
+                digest,
+                repository: "r.test/demo/kit".into(),
+                source: Box::new(error),
+            };
+            let error = Err::<(), _>(Error::from(upload)).context("cannot push").unwrap_err();
+            let hint = Report::new(&error).hint.unwrap_or_default();
+            assert!(hint.contains(expected), "{hint}");
+        };
+        let registry = || "r.test".to_owned();
+        check(AuthError::NotLoggedIn { registry: registry() }.into(), "kit-rs login r.test");
+        let realm = "https://auth.test:8443/jwt/auth".into();
+        check(
+            AuthError::UntrustedRealm { registry: registry(), realm }.into(),
+            "--token-host r.test=auth.test",
+        );
+        let denied = AuthError::Denied { registry: registry(), reasons: String::new() };
+        check(denied.into(), "check the user name");
+        let url = || "https://r.test/v2/".to_owned();
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let untrusted = HttpError::UntrustedCertificate { url: url(), source: Box::new(unknown) };
+        check(untrusted.into(), "--tls-cert");
+        let refused =
+            HttpError::Request { method: "GET".into(), url: url(), source: "refused".into() };
+        check(refused.into(), "whether the registry runs");
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn what_a_hub_says_decides_the_hint() {
+        use registry::{Error, HubError};
+        let check = |error: HubError, expected: &str| {
+            let error = Err::<(), _>(Error::from(error)).context("cannot import").unwrap_err();
+            let hint = Report::new(&error).hint.unwrap_or_default();
+            assert!(hint.contains(expected), "{hint}");
+        };
+        let repo = || "org/name".to_owned();
+        check(HubError::UnknownRepo { repo: repo() }, "HF_ENDPOINT");
+        check(HubError::GatedRepo { repo: repo() }, "accept the terms");
+        check(HubError::UnknownRevision { repo: repo(), revision: "v2".into() }, "--ref");
+    }
+
+    #[test]
     fn asking_wrongly_exits_with_two() {
         let report = Report::new(&asked_wrongly("a tag is needed").context("cannot tag"));
         assert_eq!((report.kind.name(), report.exit()), ("usage", 2));
@@ -235,23 +319,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_goes_by_the_cause() {
+    fn a_request_without_an_answer_has_the_hint_of_its_cause() {
         let hint = |error: anyhow::Error| Report::new(&error.context("cannot push")).hint;
-        let denied = || registry::AuthError::NotLoggedIn { registry: "r.example".into() };
-        let wrapped = registry::ClientError::Upload {
-            digest: registry::content::digest(b"content"),
-            repository: "r.example/a".into(),
-            source: Box::new(registry::Error::from(denied())),
-        };
-        let wrapped = registry::Error::from(wrapped);
-        let login = "kit-rs login r.example keeps a credential for the registry";
-        assert_eq!(hint(wrapped.into()).as_deref(), Some(login));
-        let realm = registry::AuthError::UntrustedRealm {
-            registry: "r.example".into(),
-            realm: "https://auth.example:8443/token".into(),
-        };
-        let realm = hint(registry::Error::from(realm).into()).expect("a hint");
-        assert!(realm.ends_with("--token-host r.example=auth.example:8443"), "{realm}");
         let request = |source: std::io::Error| {
             let error = registry::HttpError::Request {
                 method: "GET".into(),

@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 
 use crate::failure::interrupted;
 
+/// What is told when a transfer was interrupted.
+pub(crate) const GOES_ON: &str = "the same command goes on where it was";
+
 /// Whether the user wants the command to end.
 #[derive(Clone, Default)]
 pub(crate) struct Interrupt {

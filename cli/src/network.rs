@@ -12,13 +12,13 @@ use crate::ui::Ui;
 /// How registries are reached.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Network {
-    /// Speak plain HTTP (loopback addresses need no flag)
-    #[arg(long, help_heading = "Network")]
-    plain_http: bool,
-    /// Whether TLS certificates are checked
-    #[arg(long, help_heading = "Network", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    tls_verify: bool,
-    /// A further certificate authority (PEM file; repeatable)
+    /// Speak plain HTTP [default: true of loopback addresses, unless another flag is about TLS]
+    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    plain_http: Option<bool>,
+    /// Whether TLS certificates are checked [default: true]
+    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    tls_verify: Option<bool>,
+    /// A further certificate authority, or a registry's own certificate (PEM file; repeatable)
     #[arg(long, help_heading = "Network", value_name = "FILE")]
     tls_cert: Vec<PathBuf>,
     /// The client's certificate (PEM file)
@@ -63,17 +63,19 @@ impl Network {
     /// A client with the user's credentials.
     pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
         let credentials = credentials(ui);
-        self.client_with(Arc::new(credentials))
+        self.client_with(Arc::new(credentials), ui)
     }
 
     /// A client with the credentials given.
     pub(crate) fn client_with(
         &self,
         credentials: Arc<dyn registry::Credentials>,
+        ui: &Ui,
     ) -> anyhow::Result<Client> {
         Ok(Client::new(ClientOptions {
-            plain_http: self.plain_http,
-            tls_verify: self.tls_verify,
+            // Who says anything of certificates means TLS, on loopback too.
+            plain_http: self.plain_http.or(self.tls_verify.map(|_| false)),
+            tls_verify: self.tls_verify.unwrap_or(true),
             tls_certs: self.tls_cert.clone(),
             client_cert: self
                 .cert
@@ -85,6 +87,7 @@ impl Network {
             connections: usize::from(self.connections),
             token_hosts: self.token_hosts(),
             credentials,
+            on_wait: ui.on_wait(),
             ..ClientOptions::default()
         })?)
     }

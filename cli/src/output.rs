@@ -26,6 +26,17 @@ pub(crate) fn counted(n: impl Into<u128>, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
+/// The first of these names, in quotes, and how many more there are.
+pub(crate) fn some_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let n_more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = names.take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match n_more {
+        0 => shown.join(", "),
+        n_more => format!("{} and {n_more} more", shown.join(", ")),
+    }
+}
+
 /// Rows with a header, columns padded to their widest cell.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = TabWriter::new(Vec::new()).minwidth(0).padding(2);
@@ -72,6 +83,12 @@ mod tests {
     fn one_thing_is_not_several() {
         let said = [0u64, 1, 2].map(|n| counted(n, "file"));
         assert_eq!(said, ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_cut_and_counted() {
+        assert_eq!(some_of(["a", "b"].into_iter()), "`a`, `b`");
+        assert_eq!(some_of(["a"; 7].into_iter()), "`a`, `a`, `a`, `a`, `a` and 2 more");
     }
 
     #[test]

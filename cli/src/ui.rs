@@ -231,6 +231,16 @@ impl Ui {
         self.warnings.lock().expect("no holder panics")
     }
 
+    /// Says on the side why something waits, from any thread.
+    pub(crate) fn on_wait(&self) -> registry::OnWait {
+        let bars = self.bars.clone();
+        std::sync::Arc::new(move |why, wait| {
+            bars.suspend(|| {
+                eprintln!("{why}; it is asked again in {} s", wait.as_secs_f32().ceil())
+            });
+        })
+    }
+
     /// A bar over bytes; `length` in bytes.
     pub(crate) fn bytes_bar(&self, label: &str, length: u64) -> ProgressBar {
         let style =

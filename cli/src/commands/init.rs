@@ -164,7 +164,7 @@ fn subject(args: &Args, ui: &Ui) -> anyhow::Result<Subject> {
     if args.remote.remote {
         let OfHub { revision, token, .. } = &args.remote;
         let remote =
-            Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref())?;
+            Remote::new(&args.path.to_string_lossy(), revision.as_deref(), token.as_deref(), ui)?;
         let files = survey_remote(&remote, ui)?;
         return Ok(Subject { name: remote.id.name().to_owned(), files, output: "-".into() });
     }

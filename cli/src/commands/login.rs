@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use registry::{Credential, Credentials};
+use registry::{Credential, Credentials, without_userinfo};
 use serde_json::json;
 
 use crate::failure::{WithHint as _, asked_wrongly};
@@ -43,14 +43,19 @@ impl Credentials for Tried {
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let credential = credential(&args, ui)?;
-    let client = args.network.client_with(Arc::new(Tried(credential.clone())))?;
-    ui.block_on(async { Ok(client.ping(&args.registry).await?) })
-        .with_context(|| format!("cannot log in to {}", args.registry))
+    let client = args.network.client_with(Arc::new(Tried(credential.clone())), ui)?;
+    let is_checked = ui
+        .block_on(async { Ok(client.ping(&args.registry).await?) })
+        .with_context(|| format!("cannot log in to {}", without_userinfo(&args.registry)))
         .hint_if(&[Kind::Refused], "check the user name and the password")?;
     crate::network::show_warnings(&client, ui);
     ui.no_warnings()?;
     credentials(ui).store(&args.registry, &credential)?;
-    ui.answer(format_args!("logged in to {}", args.registry), &json!({ "registry": args.registry }))
+    let text = match is_checked {
+        true => format!("logged in to {}", args.registry),
+        false => format!("kept for {}, not checked: it asks for no credentials", args.registry),
+    };
+    ui.answer(text, &json!({ "registry": args.registry, "checked": is_checked }))
 }
 
 fn credential(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {

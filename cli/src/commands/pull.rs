@@ -3,6 +3,8 @@
 use registry::Reference;
 use serde_json::json;
 
+use crate::failure::WithHint as _;
+use crate::interrupt::GOES_ON;
 use crate::network::Network;
 use crate::output::pinned;
 use crate::steps::found::pull;
@@ -19,7 +21,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let reference = args.reference.or_latest();
-    let pulled = pull(&reference, &ui.layout()?, &args.network, ui)?;
+    let pulling = pull(&reference, &ui.layout()?, &args.network, ui);
+    let pulled = match ui.interrupt().flow().is_break() {
+        true => pulling.hint(GOES_ON)?,
+        false => pulling?,
+    };
     let name = pinned(&reference, pulled.descriptor.digest());
     let document = json!({
         "reference": name,

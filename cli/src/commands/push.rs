@@ -5,8 +5,9 @@ use registry::Reference;
 use serde_json::json;
 
 use crate::failure::{WithHint as _, asked_wrongly};
+use crate::interrupt::GOES_ON;
 use crate::network::Network;
-use crate::output::pinned;
+use crate::output::{counted, pinned};
 use crate::steps::bars::BlobBars;
 use crate::ui::Ui;
 
@@ -34,12 +35,16 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     refuse_local_parents(&layout, &descriptor, &target)?;
     let client = args.network.client(ui)?;
     let bars = BlobBars::new(ui);
-    let pushed = ui
+    let pushing = ui
         .block_on(async {
             Ok(registry::push(&layout, &descriptor, &target, &client, &|event| bars.show(event))
                 .await?)
         })
-        .with_context(|| format!("cannot push {source} to {target}"))?;
+        .with_context(|| format!("cannot push {source} to {target}"));
+    let pushed = match ui.interrupt().flow().is_break() {
+        true => pushing.hint(GOES_ON)?,
+        false => pushing?,
+    };
     let name = pinned(&target, pushed.descriptor.digest());
     let document = json!({
         "reference": name,
@@ -50,8 +55,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "existing_blobs": pushed.existing,
     });
     ui.note(format_args!(
-        "uploaded {} blobs ({} bytes), mounted {}, there already {}",
-        pushed.uploaded, pushed.uploaded_bytes, pushed.mounted, pushed.existing
+        "uploaded {} ({}), mounted {}, there already {}",
+        counted(pushed.uploaded as u64, "blob"),
+        counted(pushed.uploaded_bytes, "byte"),
+        pushed.mounted,
+        pushed.existing
     ));
     ui.answer(&name, &document)
 }

@@ -8,12 +8,22 @@ use indicatif::ProgressBar;
 
 use crate::ui::Ui;
 
+/// Moves a bar on. Where it begins is what was there before, which says nothing of how fast the rest
+/// comes.
+fn advance(bar: &ProgressBar, bytes: u64) {
+    let is_first = bar.position() == 0;
+    bar.set_position(bytes);
+    if is_first {
+        bar.reset_eta();
+    }
+}
+
 /// Moves a bar on with the file of a hub that it stands for.
 #[cfg(feature = "full")]
 pub(crate) fn move_on(bar: &ProgressBar) -> impl Fn(registry::Event) + Sync {
     |event| {
         if let registry::Event::FileProgress { bytes, .. } = event {
-            bar.set_position(bytes);
+            advance(bar, bytes);
         }
     }
 }
@@ -75,7 +85,7 @@ impl<'a> BlobBars<'a> {
             }
             registry::Event::BlobProgress { digest, bytes } => {
                 if let Some(bar) = bars.get(&digest.to_string()) {
-                    bar.set_position(bytes);
+                    advance(bar, bytes);
                 }
             }
             registry::Event::BlobDone { digest, .. } => {

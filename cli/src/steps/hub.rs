@@ -1,11 +1,12 @@
 //! A repository on a hub: which one is meant, and who asks.
 
-use registry::ClientOptions;
 use registry::hub::{Hub, RepoId};
+use registry::{ClientOptions, Proxy};
 
 use super::token::{HUB, token};
 use crate::env;
 use crate::failure::asked_wrongly;
+use crate::ui::Ui;
 
 /// A repository on a hub, and the way there.
 pub(crate) struct Remote {
@@ -23,14 +24,21 @@ impl Remote {
         repository: &str,
         revision: Option<&str>,
         token: Option<&str>,
+        ui: &Ui,
     ) -> anyhow::Result<Self> {
-        let id: RepoId =
-            repository.parse().map_err(|error| asked_wrongly(format!("{repository}: {error}")))?;
+        let id: RepoId = repository
+            .parse()
+            .map_err(|error: registry::Error| asked_wrongly(error.to_string()))?;
         let endpoint = env::hf_endpoint()
             .or_else(|| id.endpoint().map(str::to_owned))
             .unwrap_or_else(|| HUB.to_owned());
         let revision = revision.or(id.revision()).unwrap_or("main").to_owned();
-        let hub = Hub::new(&endpoint, self::token(&endpoint, token), &ClientOptions::default())?;
+        let options = ClientOptions {
+            proxy: Proxy::System,
+            on_wait: ui.on_wait(),
+            ..ClientOptions::default()
+        };
+        let hub = Hub::new(&endpoint, self::token(&endpoint, token), &options)?;
         Ok(Self { hub, id, revision, endpoint })
     }
 }

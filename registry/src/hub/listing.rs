@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::refusal::{Wanted, refusal};
 use super::snapshot::{encoded, is_hex, is_inside};
@@ -24,7 +25,8 @@ const AT_ONCE: usize = 8;
 #[derive(Deserialize)]
 struct Info {
     sha: String,
-    siblings: Option<Vec<Sibling>>,
+    /// Read only where there is no listing: who has one need not write them well.
+    siblings: Option<Value>,
 }
 
 /// A file, as the information about its repository has it; its size and the names of its content
@@ -144,7 +146,9 @@ impl Hub {
             true => self.http.json::<Info>(response, MAX_DOCUMENT).await.ok(),
             false => None,
         };
-        let siblings = with_blobs.and_then(|info| info.siblings).or(info.siblings);
+        let siblings =
+            |info: Info| -> Option<Vec<Sibling>> { serde_json::from_value(info.siblings?).ok() };
+        let siblings = with_blobs.and_then(siblings).or_else(|| siblings(info));
         let Some(siblings) = siblings else {
             let what = "it has neither a listing (`/tree`) nor the files (`siblings`) in what it \
                         says of the repository";

@@ -102,7 +102,8 @@ impl Parts<'_> {
                     check_first_byte(&response, first)?;
                     check_plain(&response, span.end - from)?;
                 }
-                200 => return Ok(false),
+                // One that refuses parts may give the whole.
+                200 | 400 | 405 | 416 | 501 => return Ok(false),
                 _ => {
                     return Err(refusal(
                         http,

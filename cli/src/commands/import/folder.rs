@@ -9,9 +9,6 @@ use registry::hub::{Hub, HubFile, Snapshot};
 
 use crate::env;
 
-/// What is told of an import that was interrupted.
-pub(super) const GOES_ON: &str = "the same command goes on where it was";
-
 /// Where files are until they are packed. It outlives the process, so that a download that was
 /// killed goes on.
 pub(super) struct Folder {

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
+use registry::without_userinfo;
 
 use super::args::{Args, check_any};
 use super::brought::Brought;
@@ -71,12 +72,14 @@ pub(super) fn bring(repository: Repository, args: &Args, ui: &Ui) -> anyhow::Res
     let git = |arguments: &[&str]| run(folder.path(), access.as_ref(), arguments);
     git(&["init", "--quiet"])?;
     let fetched = git(&["fetch", "--quiet", "--depth", "1", "--", &address, &revision])
-        .with_context(|| format!("cannot fetch {revision} of {address}"));
+        .with_context(|| cannot_fetch(&revision, &address));
+    let is_redirected =
+        fetched.as_ref().is_err_and(|error| format!("{error:#}").contains("returned error: 30"));
     match access {
-        None => fetched?,
-        Some(_) => fetched.hint(
+        Some(_) if is_redirected => fetched.hint(
             "with a token no redirect is followed: give the address that the repository has",
         )?,
+        _ => fetched?,
     };
     ensure!(ui.interrupt().flow().is_continue(), "interrupted");
     git(&["-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"])?;
@@ -91,6 +94,16 @@ pub(super) fn bring(repository: Repository, args: &Args, ui: &Ui) -> anyhow::Res
     Ok(Brought { folder, name, commit, large: None })
 }
 
+/// An address may hold a password, or a token.
+fn cannot_fetch(revision: &str, address: &str) -> String {
+    format!("cannot fetch {revision} of {}", without_userinfo(address))
+}
+
+fn failed(verb: &str, stderr: &[u8]) -> String {
+    let said = String::from_utf8_lossy(stderr);
+    format!("git {verb} failed: {}", without_userinfo(said.trim()))
+}
+
 /// Runs git and returns what it printed.
 fn run(dir: &Path, access: Option<&Access>, arguments: &[&str]) -> anyhow::Result<String> {
     let output = command(dir, access)
@@ -98,7 +111,7 @@ fn run(dir: &Path, access: Option<&Access>, arguments: &[&str]) -> anyhow::Resul
         .output()
         .context("cannot run git; is it installed?")?;
     if !output.status.success() {
-        bail!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim());
+        bail!(failed(arguments[0], &output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -200,6 +213,16 @@ mod tests {
         assert_eq!(name("git@host.test:org/name"), "org/name");
         assert_eq!(name("file:///srv/git/name.git/"), "git/name");
         assert_eq!(name("/tmp/.hidden/name.git"), "name");
+    }
+
+    #[test]
+    fn secrets_in_an_address_are_not_shown() {
+        let address = "https://ada:secret@host.test/o/n.git";
+        assert_eq!(cannot_fetch("HEAD", address), "cannot fetch HEAD of https://host.test/o/n.git");
+        let stderr = format!("fatal: unable to access '{address}/': no such host\n");
+        let said = failed("fetch", stderr.as_bytes());
+        let expected = "unable to access 'https://host.test/o/n.git/': no such host";
+        assert_eq!(said, format!("git fetch failed: fatal: {expected}"));
     }
 
     #[test]

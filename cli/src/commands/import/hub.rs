@@ -5,14 +5,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use registry::HttpError;
 use registry::hub::{Hub, HubFile, Snapshot};
 
-use super::args::{Args, check_any};
+use super::args::Args;
 use super::brought::Brought;
-use super::folder::{Folder, GOES_ON};
+use super::choice::choose;
+use super::folder::Folder;
 use super::large::{self, Large};
 use crate::failure::WithHint as _;
-use crate::kind::Kind;
+use crate::interrupt::GOES_ON;
+use crate::output::{counted, human_size, some_of};
 use crate::steps::bars::move_on;
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
@@ -21,8 +24,8 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
     let Remote { hub, id: repository, revision, endpoint } = remote;
     let bringing = async {
         let mut snapshot = hub.files(&repository, &revision).await?;
-        snapshot.files.retain(|file| args.wants(&file.path));
-        check_any(snapshot.files.len())?;
+        let left_out = choose(&mut snapshot, args)?;
+        tell(&snapshot, &left_out, ui);
         let key = registry::content::digest(
             format!("{endpoint}\n{repository}\n{}", snapshot.sha).as_bytes(),
         );
@@ -40,15 +43,49 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
     let brought = ui
         .block_on(bringing)
         .with_context(|| format!("cannot import {repository} from {endpoint}"));
-    let brought = match ui.interrupt().flow().is_break() {
-        true => brought.hint(GOES_ON),
-        false => brought.hint_if(
-            &[Kind::NotFound, Kind::Refused],
-            "HF_ENDPOINT names another hub; private models need --token, or HF_TOKEN there and at huggingface.co",
-        ),
-    };
-    let (folder, commit, large) = brought?;
+    let (folder, commit, large) = with_advice(brought, ui)?;
     Ok(Brought { folder, name: repository.name().to_owned(), commit, large: Some(large) })
+}
+
+/// Adds what to do next where the hub was not to be reached, or the user has stopped it; what else
+/// goes wrong says so itself.
+pub(super) fn with_advice<T>(brought: anyhow::Result<T>, ui: &Ui) -> anyhow::Result<T> {
+    let is_of_the_way = |error: &anyhow::Error| {
+        let mut causes = error.chain().filter_map(|it| it.downcast_ref::<registry::Error>());
+        causes.any(|cause| matches!(cause, registry::Error::Http(HttpError::Request { .. })))
+    };
+    match brought {
+        Err(error) if ui.interrupt().flow().is_break() => Err(error).hint(GOES_ON),
+        Err(error) if is_of_the_way(&error) => Err(error)
+            .hint(format!("HF_ENDPOINT names another hub, HTTPS_PROXY a way there; {GOES_ON}")),
+        brought => brought,
+    }
+}
+
+/// Says what is not taken, and what cannot be verified.
+fn tell(snapshot: &Snapshot, left_out: &[HubFile], ui: &Ui) {
+    let size = left_out.iter().map(|file| file.size).sum();
+    if !left_out.is_empty() {
+        ui.warn(format_args!(
+            "left out, because the model is there as safetensors: {} ({}), {}; --include '*' takes all",
+            counted(left_out.len() as u64, "file"),
+            human_size(size),
+            some_of(left_out.iter().map(|file| file.path.as_str()))
+        ));
+    }
+    let nameless: Vec<&str> = snapshot
+        .files
+        .iter()
+        .filter(|file| !file.is_named())
+        .map(|file| file.path.as_str())
+        .collect();
+    if !nameless.is_empty() {
+        ui.warn(format_args!(
+            "only the size of {} can be compared, because the hub does not say what is in it: {}",
+            counted(nameless.len() as u64, "file"),
+            some_of(nameless.into_iter())
+        ));
+    }
 }
 
 /// Several files at once; each of them is verified.
@@ -75,10 +112,7 @@ async fn one(
     folder: &Folder,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    // It got its name after it was verified.
-    if fs::metadata(folder.path().join(&file.path))
-        .is_ok_and(|found| found.is_file() && found.len() == file.size)
-    {
+    if file.is_at(&folder.path().join(&file.path))? {
         return Ok(());
     }
     let bar = ui.bytes_bar(&file.path, file.size);
@@ -138,7 +172,8 @@ mod tests {
         };
         let files = wanted.map(file).to_vec();
         let repo: RepoId = "org/name".parse().expect("a name");
-        forget_others(dir.path(), &Snapshot { repo, sha: "0".repeat(40), files }).expect("they go");
+        let snapshot = Snapshot { repo, sha: "0".repeat(40), files, unwritable: Vec::new() };
+        forget_others(dir.path(), &snapshot).expect("they go");
         let found = crate::steps::survey::survey(dir.path()).expect("the folder is there");
         assert_eq!(found.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), wanted);
     }

@@ -6,14 +6,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kitfile::Kitfile;
 use modelkit::archive::around;
-use modelkit::{PackOptions, Plan, ReadyLayer};
+use modelkit::{Plan, ReadyLayer};
 use registry::Layout;
 use registry::hub::{Frame, Hub, HubFile, Snapshot};
 
-use super::folder::{Folder, GOES_ON};
-use crate::failure::WithHint as _;
+use super::folder::Folder;
+use super::hub::with_advice;
 use crate::steps::bars::move_on;
 use crate::steps::survey::head;
 use crate::ui::Ui;
@@ -68,25 +67,17 @@ impl Large {
     pub(super) fn bring(
         &self,
         folder: &Folder,
-        kitfile: &Kitfile,
+        plan: &Plan,
         layout: &Layout,
-        options: &PackOptions,
         ui: &Ui,
     ) -> anyhow::Result<Vec<ReadyLayer>> {
-        if self.files.is_empty() {
-            return Ok(Vec::new());
-        }
-        let plan = modelkit::plan(kitfile, folder.path(), layout, options)?;
-        let way = Way { large: self, folder, layout, plan: &plan, ui };
+        let way = Way { large: self, folder, layout, plan, ui };
         let bringing =
             stream::iter(&self.files).map(|file| way.bring(file)).buffer_unordered(self.n_at_once);
         let ready = ui
             .block_on(bringing.try_collect())
             .with_context(|| format!("cannot import the large files of {}", self.snapshot.repo));
-        let ready: Vec<Option<ReadyLayer>> = match ui.interrupt().flow().is_break() {
-            true => ready.hint(GOES_ON)?,
-            false => ready?,
-        };
+        let ready: Vec<Option<ReadyLayer>> = with_advice(ready, ui)?;
         Ok(ready.into_iter().flatten().collect())
     }
 }

@@ -2,12 +2,14 @@
 
 mod args;
 mod brought;
+mod choice;
 mod folder;
 mod git;
 mod glob;
 mod hub;
 mod large;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -15,13 +17,13 @@ pub(crate) use args::Args;
 use args::Tool;
 use brought::Brought;
 use kitfile::{InitOptions, Kitfile};
-use modelkit::PackOptions;
+use modelkit::{PackOptions, Plan};
 use registry::Reference;
 use serde_json::{Value, json};
 
 use crate::env;
 use crate::failure::asked_wrongly;
-use crate::output::pinned;
+use crate::output::{counted, pinned, some_of};
 use crate::steps::front_matter::FrontMatter;
 use crate::steps::hub::Remote;
 use crate::steps::project::{kitfile_in, read_kitfile};
@@ -39,7 +41,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         }
         Tool::Hf => {
             let remote =
-                Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref())?;
+                Remote::new(&args.repository, args.revision.as_deref(), args.token.as_deref(), ui)?;
             (target(args.tag.as_ref(), remote.id.name())?, hub::bring(remote, &args, ui)?)
         }
     };
@@ -52,18 +54,45 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let layout = ui.layout()?;
     let hold = layout.hold()?;
     let mut options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
+    let plan = modelkit::plan(&kitfile, brought.folder.path(), &layout, &options)?;
+    tell_rest(&plan, brought.folder.path(), ui)?;
     if let Some(large) = &brought.large {
-        options.ready = large.bring(&brought.folder, &kitfile, &layout, &options, ui)?;
+        options.ready = large.bring(&brought.folder, &plan, &layout, ui)?;
     }
     let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &|_| {
         ui.interrupt().flow()
     })?;
     drop(hold);
+    for warning in &packed.warnings {
+        ui.warn(warning);
+    }
     layout.tag(&packed.descriptor, &target)?;
     brought.folder.remove()?;
     let digest = packed.descriptor.digest();
     let document = json!({ "reference": target.to_string(), "digest": digest.to_string(), "commit": brought.commit });
     ui.answer(pinned(&target, digest), &document)
+}
+
+/// Says which files of the repository are in no layer: hidden ones, and those that its own Kitfile
+/// does not name or its ignore file takes out.
+fn tell_rest(plan: &Plan, dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+    let packed: HashSet<&str> =
+        plan.layers.iter().flat_map(|layer| &layer.files).map(|file| file.path.as_str()).collect();
+    let kitfile = kitfile_in(dir);
+    let rest: Vec<String> = survey(dir)?
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| !packed.contains(path.as_str()))
+        .filter(|path| kitfile.as_ref() != Some(&dir.join(path)))
+        .collect();
+    if !rest.is_empty() {
+        ui.warn(format_args!(
+            "in no layer, and so left out: {}, {}",
+            counted(rest.len() as u64, "file"),
+            some_of(rest.iter().map(String::as_str))
+        ));
+    }
+    Ok(())
 }
 
 /// Forges keep Git repositories; everything else is taken for a hub.

@@ -6,7 +6,7 @@ use kitfile::FileInfo;
 use registry::hub::{Hub, HubFile, Snapshot};
 
 use super::{HEAD, header_size};
-use crate::output::counted;
+use crate::output::{counted, some_of};
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
 
@@ -23,6 +23,10 @@ pub(crate) fn survey_remote(remote: &Remote, ui: &Ui) -> anyhow::Result<Vec<File
         found.sort_by(|a, b| a.path.cmp(&b.path));
         let files = counted(found.len() as u64, "file");
         ui.note(format_args!("{id} at {}: {files}", snapshot.sha));
+        if !snapshot.unwritable.is_empty() {
+            let names = some_of(snapshot.unwritable.iter().map(String::as_str));
+            ui.warn(format_args!("left out, because no file can be called so here: {names}"));
+        }
         anyhow::Ok(found)
     };
     ui.block_on(looking).with_context(|| format!("cannot look at {id} on {endpoint}"))

@@ -126,7 +126,8 @@ impl ParallelDownload<'_> {
                     before = received;
                     // As many again: so that eight are reached in three steps, and one that helps
                     // no more is soon noticed.
-                    let n_more = if is_slow && !progress.is_whole() { streams.len() } else { 0 };
+                    let helps = is_slow && !progress.is_whole() && !progress.is_limited();
+                    let n_more = if helps { streams.len() } else { 0 };
                     for _ in 0..n_more {
                         let Ok(permit) = self.connections.try_acquire() else { break };
                         let Some(taker) = progress.next() else { break };
@@ -148,21 +149,28 @@ impl ParallelDownload<'_> {
         progress.n_streams.fetch_add(1, Ordering::Relaxed);
         let mut next = Some(taker);
         let mut outcome = Ok(());
-        while let (Some(taker), Ok(())) = (next, &outcome) {
-            outcome = self.part(progress, taker, &to).await;
-            next = progress.next();
+        while let Some(taker) = next {
+            next = match self.part(progress, taker, &to).await {
+                Ok(true) => progress.next(),
+                Ok(false) => None,
+                Err(error) => {
+                    outcome = Err(error);
+                    None
+                }
+            };
         }
         progress.n_streams.fetch_sub(1, Ordering::Relaxed);
         outcome
     }
 
-    /// Brings one part, with patience. A part that this server cannot send by itself is given back.
+    /// Brings one part, with patience. A part that this server cannot send by itself is given back,
+    /// and so is one that it does not want to send beside others: false, one connection too many.
     async fn part(
         &self,
         progress: &Progress,
         taker: usize,
         to: &mpsc::Sender<Piece>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut opened: Option<Opened> = None;
         let (mut failures, mut mark) = (0, progress.queue().rest(taker).start);
         loop {
@@ -170,18 +178,28 @@ impl ParallelDownload<'_> {
             if rest.is_empty()
                 && !(opened.as_ref().is_some_and(|it| it.is_open_ended) && progress.extend(taker))
             {
-                return Ok(());
+                return Ok(true);
             }
             let error = match opened.take() {
-                None => match self.open_at(progress, &rest).await? {
-                    Some(answer) => {
+                None => match self.open_at(progress, &rest).await {
+                    Ok(Some(answer)) => {
                         opened = Some(answer);
                         continue;
                     }
-                    None => {
+                    Ok(None) => {
                         progress.queue().give_back(taker);
-                        return Ok(());
+                        return Ok(true);
                     }
+                    Err(Error::Http(error)) if progress.is_shared() => {
+                        tracing::debug!(
+                            error = &error as &dyn std::error::Error,
+                            "no further connection"
+                        );
+                        progress.queue().give_back(taker);
+                        progress.is_limited.store(true, Ordering::Relaxed);
+                        return Ok(false);
+                    }
+                    Err(error) => return Err(error),
                 },
                 Some(mut answer) => match self.read(progress, taker, &mut answer).await {
                     Ok(Some((offset, bytes))) => {
@@ -190,7 +208,7 @@ impl ParallelDownload<'_> {
                         if !bytes.is_empty()
                             && to.send(progress.memory.piece(offset, bytes).await).await.is_err()
                         {
-                            return Ok(());
+                            return Ok(true);
                         }
                         continue;
                     }
@@ -222,7 +240,7 @@ impl ParallelDownload<'_> {
     /// already.
     async fn open_at(&self, progress: &Progress, rest: &Range<u64>) -> Result<Option<Opened>> {
         let size = self.descriptor.size();
-        let is_alone = progress.n_streams.load(Ordering::Relaxed) <= 1;
+        let is_alone = !progress.is_shared();
         // One that is alone may go on as far as it gets.
         let end = if is_alone { size } else { rest.end };
         let needs_range = rest.start > 0 || end < size;
@@ -233,6 +251,8 @@ impl ParallelDownload<'_> {
             call = call.with(RANGE, &format!("bytes={}-{last}", rest.start));
             progress.had_ranges.store(true, Ordering::Relaxed);
         }
+        // What is only to make it faster is not asked for twice.
+        let call = if is_alone { call } else { call.once() };
         let response = self.repository.send(call, "pull").await?;
         let expected: &[u16] = if needs_range { &[200, 206, 416] } else { &[200] };
         let response = self.repository.http().expect(response, expected).await?;
@@ -332,11 +352,13 @@ struct Opened {
     is_open_ended: bool,
 }
 
-/// Says whether the content was wrong, and not only the way to it.
+/// Says whether the content was wrong, and not only the way to it; or whether a server refuses
+/// requests for parts.
 fn is_wrong(error: &Error) -> bool {
     matches!(
         error,
         Error::Content(ContentError::WrongDigest { .. } | ContentError::WrongSize { .. })
             | Error::Http(HttpError::Protocol { .. })
+            | Error::Http(HttpError::Status { status: 400 | 405 | 501, .. })
     )
 }

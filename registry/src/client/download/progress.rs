@@ -17,6 +17,8 @@ pub(super) struct Progress {
     /// Whether the server sends only the whole.
     pub(super) is_whole: AtomicBool,
     pub(super) had_ranges: AtomicBool,
+    /// Whether the server wants no further connections.
+    pub(super) is_limited: AtomicBool,
     pub(super) memory: Memory,
 }
 
@@ -29,6 +31,7 @@ impl Progress {
             n_streams: AtomicUsize::new(0),
             is_whole: AtomicBool::new(false),
             had_ranges: AtomicBool::new(false),
+            is_limited: AtomicBool::new(false),
             memory: Memory::new(),
         }
     }
@@ -39,6 +42,15 @@ impl Progress {
 
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited.load(Ordering::Relaxed)
+    }
+
+    /// Says whether several connections are at it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.n_streams.load(Ordering::Relaxed) > 1
     }
 
     /// Finds something to do: a part that waits, or half of another one's.

@@ -36,9 +36,11 @@ pub(crate) fn is_same_origin(a: &Url, b: &Url) -> bool {
 }
 
 /// Returns an address as it may be shown: the query of a redirect can hold a signature that opens a
-/// store.
+/// store, and a password may stand before the host.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
+    // What cannot have them has none.
+    let _ = (url.set_username(""), url.set_password(None));
     url.set_query(None);
     url.set_fragment(None);
     url.to_string()

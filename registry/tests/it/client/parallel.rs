@@ -80,6 +80,60 @@ async fn a_registry_without_ranges_is_read_once() {
     assert_eq!(pulled.downloaded_bytes, SIZE as u64 + 2 + image.size());
 }
 
+/// Answers requests for parts with this status.
+fn without_parts(router: Router, status: u16) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        match request.headers().contains_key("range") {
+            true => {
+                let mut refused = Response::new(Body::empty());
+                *refused.status_mut() = status.try_into().unwrap();
+                refused
+            }
+            false => next.run(request).await,
+        }
+    }))
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_one_connection_gets_one() {
+    for status in [400, 403, 429, 503] {
+        let registry = Registry::start_with(|router| without_parts(slow(router), status)).await;
+        let (_from, layout) = new_layout();
+        let image = put_image(&layout, &[&content()]);
+        push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
+        let (_to, other) = new_layout();
+        pull_into(&registry, &other, 4).await;
+        assert!(other.verify(&image).unwrap().problems.is_empty());
+        let refused = registry.log.seen().iter().filter(|it| it.status == Some(status)).count();
+        assert!((1..=3).contains(&refused), "{status}: asked in vain {refused} times");
+    }
+}
+
+/// Leaves what a pull leaves that has brought the first two blocks.
+fn leave_part(ingest: &std::path::Path, digest: &kit_registry::Digest, part: &[u8]) {
+    let name = format!("sha256-{}", digest.digest());
+    let mut map = b"kitpart1".to_vec();
+    map.extend_from_slice(&(SIZE as u64).to_le_bytes());
+    map.extend_from_slice(&[1, 1, 0, 0, 0, 0, 0]);
+    std::fs::write(ingest.join(format!("{name}.map")), map).unwrap();
+    std::fs::write(ingest.join(format!("{name}.part")), part).unwrap();
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_ranges_gives_the_whole() {
+    for status in [400, 405, 501] {
+        let registry = Registry::start_with(|router| without_parts(router, status)).await;
+        let (_from, layout) = new_layout();
+        let image = put_image(&layout, &[&content()]);
+        push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
+        let (to, other) = new_layout();
+        let digest = layout.document(&image).unwrap().layers[0].digest().clone();
+        leave_part(&to.path().join("ingest"), &digest, content().as_bytes());
+        pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
+        assert!(other.verify(&image).unwrap().problems.is_empty());
+    }
+}
+
 /// A part that an earlier process left is taken on trust only until the whole is hashed.
 #[tokio::test]
 async fn a_damaged_part_is_found_and_the_blob_fetched_anew() {
@@ -90,14 +144,9 @@ async fn a_damaged_part_is_found_and_the_blob_fetched_anew() {
     let (to, other) = new_layout();
     let digest = layout.document(&image).unwrap().layers[0].digest().clone();
     let ingest = to.path().join("ingest");
-    let name = format!("sha256-{}", digest.digest());
-    let mut map = b"kitpart1".to_vec();
-    map.extend_from_slice(&(SIZE as u64).to_le_bytes());
-    map.extend_from_slice(&[1, 1, 0, 0, 0, 0, 0]);
     let mut part = content().into_bytes();
     part[5] = b'!';
-    std::fs::write(ingest.join(format!("{name}.map")), map).unwrap();
-    std::fs::write(ingest.join(format!("{name}.part")), part).unwrap();
+    leave_part(&ingest, &digest, &part);
     pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
     assert!(other.verify(&image).unwrap().problems.is_empty());
     let ranges: Vec<_> = registry

@@ -19,6 +19,7 @@ const GET_FILE: Of = ("GET", |it| has(it, "/resolve/"));
 const GET_SMALL: Of = ("GET", |it| has(it, "/resolve/") && has(it, "config.json"));
 
 const GET_LARGE: Of = ("GET", |it| has(it, "/resolve/") && has(it, ".safetensors"));
+const GET_PART: Of = ("GET", |it| has(it, "/resolve/") && it.headers().contains_key("range"));
 const LOGIN: Of = ("GET", |it| it.uri().path() == "/login");
 
 const NOW: &[(&str, &str)] = &[("retry-after", "0")];
@@ -102,6 +103,9 @@ const QUIRKS: &[Quirk] = &[
     ]),
     // Ranges.
     quirk("no ranges", GET_FILE, Forgets("range")),
+    quirk("ranges are refused: 400", GET_PART, Answers(400, &[], "")),
+    quirk("ranges are refused: 416", GET_PART, Answers(416, &[], "")),
+    quirk("ranges are refused: 501", GET_PART, Answers(501, &[], "")),
 ];
 
 const NO_FILES: &str = "says too little of org/model: it has neither a listing";
