@@ -290,6 +290,11 @@ fn a_dry_run_names_every_file() {
         assert_eq!(layers[0]["content"][0]["path"], "model/config.json");
     }
     assert!(!world.work().join("Kitfile").exists());
+    well(&world, "unpack demo/kit:v1 -d out -f docs");
+    for (flag, fate) in [("", "in the way"), ("-o", "replaced"), ("-i", "kept")] {
+        let text = well(&world, &format!("unpack demo/kit:v1 -d out --dry-run {flag}")).stdout;
+        assert_eq!(text.matches(&format!("is there: {fate}")).count(), 1, "{text}");
+    }
 }
 
 /// What lies in file systems that are mounted within the folder gets there all the same.
