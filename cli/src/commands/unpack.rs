@@ -152,7 +152,7 @@ fn show_preview(
         is_there.then_some(match (args.overwrite, args.ignore_existing) {
             (true, _) => "replaced",
             (_, true) => "kept",
-            _ => "in the way",
+            _ => "must be the same",
         })
     };
     let chosen = sources.layers();

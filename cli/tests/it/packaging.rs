@@ -259,6 +259,8 @@ fn what_is_in_the_way_says_how_to_go_on() {
     let world = World::new();
     well(&world, "pack project -t demo/kit:v1");
     well(&world, "unpack demo/kit:v1 -d out");
+    well(&world, "unpack demo/kit:v1 -d out");
+    fs::write(world.work().join("out/README.md"), "mine").expect("it writes");
     refused(&world, "unpack demo/kit:v1 -d out -f docs", &["-o replaces", "-i keeps", "-d takes"]);
     let kitfile = world.work().join("out/Kitfile");
     fs::write(&kitfile, "manifestVersion: 1.0.0\n").expect("it writes");
@@ -291,7 +293,7 @@ fn a_dry_run_names_every_file() {
     }
     assert!(!world.work().join("Kitfile").exists());
     well(&world, "unpack demo/kit:v1 -d out -f docs");
-    for (flag, fate) in [("", "in the way"), ("-o", "replaced"), ("-i", "kept")] {
+    for (flag, fate) in [("", "must be the same"), ("-o", "replaced"), ("-i", "kept")] {
         let text = well(&world, &format!("unpack demo/kit:v1 -d out --dry-run {flag}")).stdout;
         assert_eq!(text.matches(&format!("is there: {fate}")).count(), 1, "{text}");
     }

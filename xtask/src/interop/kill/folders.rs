@@ -86,6 +86,9 @@ pub(super) fn run(
 fn rounds(shop: &Shop, kind: &Kind, random: &mut Random) -> anyhow::Result<()> {
     let started = Instant::now();
     let whole = shop.dir.join("whole");
+    if whole.exists() {
+        fs::remove_dir_all(&whole)?;
+    }
     (kind.prepare)(shop, &whole)?;
     let before = tree(&whole)?;
     let prepared = started.elapsed();
