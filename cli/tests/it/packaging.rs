@@ -159,6 +159,45 @@ fn a_broken_modelkit_hides_no_other() {
     assert!(said.stdout.contains("demo/good") && !said.stdout.contains("demo/bad"));
     let expected = format!("`kit-rs pull {registry}/demo/bad:v1` repairs it");
     assert!(said.stderr.contains(&expected), "{}", said.stderr);
+    // What has no name cannot be pulled, but it can be taken away.
+    well(&world, &format!("pack project --compression zstd -t {registry}/demo/kit:v1"));
+    let nameless = well(&world, "pack project --compression gzip-fastest").stdout;
+    let digest = content::parse_digest(nameless.trim()).expect("a digest");
+    fs::remove_file(layout.blob_path(&digest).expect("a path")).expect("it is there");
+    let said = well(&world, "list");
+    assert!(
+        said.stderr.contains(&format!("`kit-rs remove {digest}` takes it away")),
+        "{}",
+        said.stderr
+    );
+    well(&world, &format!("remove {digest}"));
+    assert!(!well(&world, "list").stderr.contains(digest.as_ref()));
+
+    // Nor does it in a registry.
+    for tag in ["v1", "v2"] {
+        well(&world, &format!("push demo/good:v1 {registry}/demo/kit:{tag}"));
+    }
+    well(&world, &format!("push {registry}/demo/kit:v1 {registry}/demo/kit:v3"));
+    let remote = world.work().join("../registry");
+    let v3 =
+        well(&world, &format!("inspect --remote {registry}/demo/kit:v3 -f manifest.config.digest"));
+    let config = v3.stdout.trim().trim_matches('"').replace("sha256:", "");
+    remove_named(&remote, &config);
+    let said = well(&world, &format!("list --remote {registry}/demo/kit"));
+    assert!(said.stdout.contains("v1,v2"), "{}", said.stdout);
+    assert!(said.stderr.contains("demo/kit:v3 cannot be read"), "{}", said.stderr);
+}
+
+/// Removes the files of this name.
+fn remove_named(folder: &Path, name: &str) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            remove_named(&path, name);
+        } else if path.ends_with(name) {
+            fs::remove_file(path).expect("it is there");
+        }
+    }
 }
 
 #[test]
