@@ -28,6 +28,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
     warn_of_unknown(&kit, ui);
+    if !kit.has_kitfile() {
+        ui.note("it came without a Kitfile: this one is made of its layers and its config");
+    }
     let document: Value = serde_json::from_str(&kit.kitfile().to_json())?;
     match &args.filter {
         None => ui.answer(kit.kitfile().to_yaml().trim_end(), &document),
