@@ -29,6 +29,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let place = if args.remote { Place::Remote } else { Place::Anywhere };
     let kit = find(&args.reference.or_latest(), place, &args.network, ui)?.kit;
     warn_of_unknown(&kit, ui);
+    if !kit.has_kitfile() {
+        ui.note("it came without a Kitfile: this one is made of its layers and its config");
+    }
     let document: Value = serde_json::from_str(&kit.kitfile().to_json())?;
     let part = |path: &String| {
         select(&document, path).ok_or_else(|| asked_wrongly(format!("the Kitfile has no `{path}`")))

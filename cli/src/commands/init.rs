@@ -45,6 +45,7 @@ pub(crate) struct Args {
     /// Take symbolic links that end below this folder for what they lead to, as `pack` does; without
     /// it they are passed over
     #[arg(long, value_name = "ROOT")]
+    #[cfg_attr(feature = "full", arg(conflicts_with = "remote"))]
     follow_links: Option<PathBuf>,
     /// Where the Kitfile is written; `-`: only to stdout [default: PATH/Kitfile; with --remote:
     /// `-`]

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long)]
     use_model_pack: bool,
     /// Pack a second time, without the index and without writing, and fail if the digest is another
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     check: bool,
     /// Read every file, also in layers that have not changed since they were packed last
     #[arg(long)]

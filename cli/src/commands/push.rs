@@ -9,6 +9,7 @@ use crate::interrupt::GOES_ON;
 use crate::network::Network;
 use crate::output::{counted, pinned};
 use crate::steps::bars::BlobBars;
+use crate::steps::found::local;
 use crate::ui::Ui;
 
 /// Upload a ModelKit or an image to a registry
@@ -30,8 +31,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             "`{target}` names no registry to push to: write HOST/{target}"
         )));
     }
-    let layout = ui.layout()?;
-    let descriptor = layout.resolve(&source)?;
+    let (layout, descriptor) = local(&source, ui)?;
     refuse_local_parents(&layout, &descriptor, &target)?;
     let client = args.network.client(ui)?;
     let bars = BlobBars::new(ui);

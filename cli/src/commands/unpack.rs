@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use fs_err as fs;
 use modelkit::{Error, Existing, Filter, Preview, Selection, Sources, UnpackOptions};
 use registry::Reference;
 use serde_json::json;
@@ -147,7 +148,7 @@ fn show(
     let what = if args.dry_run { "read" } else { "unpack" };
     let into = if args.dry_run { String::new() } else { format!(" into {}", args.dir.display()) };
     let unpacked = match done.with_context(|| format!("cannot {what} {reference}{into}"))? {
-        Done::Previewed(preview) => return show_preview(sources, &preview, ui),
+        Done::Previewed(preview) => return show_preview(sources, &preview, args, ui),
         Done::Unpacked(unpacked) => unpacked,
     };
     for warning in &unpacked.warnings {
@@ -177,10 +178,23 @@ fn next(error: &Error) -> Option<&'static str> {
     }
 }
 
-fn show_preview(sources: &Sources<'_>, preview: &Preview, ui: &Ui) -> anyhow::Result<()> {
+fn show_preview(
+    sources: &Sources<'_>,
+    preview: &Preview,
+    args: &Args,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     for warning in &preview.warnings {
         ui.warn(warning);
     }
+    let fate = |path: &str| {
+        let is_there = fs::symlink_metadata(args.dir.join(path)).is_ok();
+        is_there.then_some(match (args.overwrite, args.ignore_existing) {
+            (true, _) => "replaced",
+            (_, true) => "kept",
+            _ => "must be the same",
+        })
+    };
     let chosen = sources.layers();
     let mut rows = Vec::new();
     let mut layers = Vec::new();
@@ -199,11 +213,19 @@ fn show_preview(sources: &Sources<'_>, preview: &Preview, ui: &Ui) -> anyhow::Re
         ]);
         rows.extend(files.iter().map(|file| {
             let empty = String::new;
-            vec![empty(), empty(), format!("  {}", file.path), human_size(file.bytes)]
+            let mut row =
+                vec![empty(), empty(), format!("  {}", file.path), human_size(file.bytes)];
+            row.extend(fate(&file.path).map(|fate| format!("is there: {fate}")));
+            row
         }));
-        let content = files.iter().map(
-            |file| json!({ "path": file.path, "bytes": file.bytes, "executable": file.executable }),
-        );
+        let content = files.iter().map(|file| {
+            json!({
+                "path": file.path,
+                "bytes": file.bytes,
+                "executable": file.executable,
+                "existing": fate(&file.path),
+            })
+        });
         layers.push(json!({
             "section": layer.section.to_string(),
             "name": layer.name,

@@ -159,6 +159,45 @@ fn a_broken_modelkit_hides_no_other() {
     assert!(said.stdout.contains("demo/good") && !said.stdout.contains("demo/bad"));
     let expected = format!("`kit-rs pull {registry}/demo/bad:v1` repairs it");
     assert!(said.stderr.contains(&expected), "{}", said.stderr);
+    // What has no name cannot be pulled, but it can be taken away.
+    well(&world, &format!("pack project --compression zstd -t {registry}/demo/kit:v1"));
+    let nameless = well(&world, "pack project --compression gzip-fastest").stdout;
+    let digest = content::parse_digest(nameless.trim()).expect("a digest");
+    fs::remove_file(layout.blob_path(&digest).expect("a path")).expect("it is there");
+    let said = well(&world, "list");
+    assert!(
+        said.stderr.contains(&format!("`kit-rs remove {digest}` takes it away")),
+        "{}",
+        said.stderr
+    );
+    well(&world, &format!("remove {digest}"));
+    assert!(!well(&world, "list").stderr.contains(digest.as_ref()));
+
+    // Nor does it in a registry.
+    for tag in ["v1", "v2"] {
+        well(&world, &format!("push demo/good:v1 {registry}/demo/kit:{tag}"));
+    }
+    well(&world, &format!("push {registry}/demo/kit:v1 {registry}/demo/kit:v3"));
+    let remote = world.work().join("../registry");
+    let v3 =
+        well(&world, &format!("inspect --remote {registry}/demo/kit:v3 -f manifest.config.digest"));
+    let config = v3.stdout.trim().trim_matches('"').replace("sha256:", "");
+    remove_named(&remote, &config);
+    let said = well(&world, &format!("list --remote {registry}/demo/kit"));
+    assert!(said.stdout.contains("v1,v2"), "{}", said.stdout);
+    assert!(said.stderr.contains("demo/kit:v3 cannot be read"), "{}", said.stderr);
+}
+
+/// Removes the files of this name.
+fn remove_named(folder: &Path, name: &str) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            remove_named(&path, name);
+        } else if path.ends_with(name) {
+            fs::remove_file(path).expect("it is there");
+        }
+    }
 }
 
 #[test]
@@ -259,6 +298,8 @@ fn what_is_in_the_way_says_how_to_go_on() {
     let world = World::new();
     well(&world, "pack project -t demo/kit:v1");
     well(&world, "unpack demo/kit:v1 -d out");
+    well(&world, "unpack demo/kit:v1 -d out");
+    fs::write(world.work().join("out/README.md"), "mine").expect("it writes");
     refused(&world, "unpack demo/kit:v1 -d out -f docs", &["-o replaces", "-i keeps", "-d takes"]);
     let kitfile = world.work().join("out/Kitfile");
     fs::write(&kitfile, "manifestVersion: 1.0.0\n").expect("it writes");
@@ -290,6 +331,11 @@ fn a_dry_run_names_every_file() {
         assert_eq!(layers[0]["content"][0]["path"], "model/config.json");
     }
     assert!(!world.work().join("Kitfile").exists());
+    well(&world, "unpack demo/kit:v1 -d out -f docs");
+    for (flag, fate) in [("", "must be the same"), ("-o", "replaced"), ("-i", "kept")] {
+        let text = well(&world, &format!("unpack demo/kit:v1 -d out --dry-run {flag}")).stdout;
+        assert_eq!(text.matches(&format!("is there: {fate}")).count(), 1, "{text}");
+    }
 }
 
 /// What lies in file systems that are mounted within the folder gets there all the same.
@@ -307,7 +353,15 @@ fn a_folder_of_several_file_systems_is_filled_or_left_as_it_was() {
         rm out/model/config.json out/README.md\n\
         echo mine >out/README.md\n\
         ! kit-rs unpack demo/kit:v1 -d out -f model,docs >&2\n\
-        ls -A out out/model\n";
+        ls -A out out/model\n\
+        mkdir small && mount -t tmpfs -o size=100k none small\n\
+        ! kit-rs unpack demo/kit:v1 -d small 2>told && grep -q 'bytes are\\|are free' told\n\
+        mount -o remount,size=128k small\n\
+        kit-rs pack project --compression gzip -t demo/kit:gzip >&2\n\
+        ! kit-rs unpack demo/kit:gzip -d small 2>told && grep -q 'the room on the disk' told\n\
+        mkdir -p outer/model && mount -t tmpfs -o size=64k none outer/model\n\
+        ! kit-rs unpack demo/kit:v1 -d outer >&2\n\
+        ls -A small outer outer/model\n";
     fs::write(&script, text).expect("it writes");
     let mut unshare = world.command("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh"]).arg(&script);
@@ -319,7 +373,7 @@ fn a_folder_of_several_file_systems_is_filled_or_left_as_it_was() {
         return skipped(&said.stderr);
     }
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let expected = "mine\nout:\nKitfile\nREADME.md\ndata\nmodel\n\nout/model:\nmine\nmodel.safetensors\ntokenizer.json\n";
+    let expected = "mine\nout:\nKitfile\nREADME.md\ndata\nmodel\n\nout/model:\nmine\nmodel.safetensors\ntokenizer.json\nouter:\nmodel\n\nouter/model:\n\nsmall:\n";
     assert_eq!(said.stdout, expected, "{}", said.stderr);
 }
 
@@ -361,6 +415,45 @@ fn unpacking_that_is_killed_is_done_by_the_next() {
     } else {
         skipped("there is no strace that may trace");
     }
+}
+
+/// A system call that fails leaves the folder as it was.
+#[test]
+fn unpacking_in_which_a_call_fails_leaves_the_folder_as_it_was() {
+    let world = World::new();
+    well(&world, "pack project -t demo/kit:v1");
+    let strace = |call: &str, n: usize, out: &str| {
+        let mut command = world.command("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null"]);
+        command.arg(format!("-einject={call}:error=EIO:when={n}"));
+        command.arg(crate::world::KIT_RS).args(["unpack", "demo/kit:v1", "-o", "-d", out]);
+        command.current_dir(world.work()).output()
+    };
+    if !strace("linkat", 1000, "probe").is_ok_and(|output| output.status.success()) {
+        return skipped("there is no strace that may trace");
+    }
+    let mut n_failed = 0;
+    for (call, n) in ["renameat", "renameat2", "linkat", "mkdirat"]
+        .into_iter()
+        .flat_map(|call| (1..6).map(move |n| (call, n)))
+    {
+        let name = format!("{call}{n}");
+        let out = world.work().join(&name);
+        fs::create_dir_all(out.join("model")).expect("a folder");
+        fs::write(out.join("model/config.json"), "mine").expect("it writes");
+        let said = Said::from(strace(call, n, &name).expect("it was there before"));
+        let config = fs::read(out.join("model/config.json")).expect("a file");
+        if said.code == Some(0) {
+            // There are no more of these, or it was done without.
+            assert_ne!(config, b"mine", "{name}");
+            continue;
+        }
+        n_failed += 1;
+        assert_eq!((said.code, config.as_slice()), (Some(1), &b"mine"[..]), "{}", said.stderr);
+        assert_eq!(fs::read_dir(&out).expect("a folder").count(), 1, "{name} left something");
+        assert_eq!(fs::read_dir(out.join("model")).expect("a folder").count(), 1, "{name}");
+    }
+    assert!(n_failed > 8, "{n_failed} calls are too few to be all");
 }
 
 fn has_own(folder: &Path) -> bool {

@@ -1,8 +1,9 @@
 //! Folders whose paths cannot lead out: every name is resolved beneath them, and through no
 //! symbolic link.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -10,6 +11,9 @@ use rustix::io::Errno;
 
 use crate::error::Refused;
 use crate::staging::fault;
+
+/// Bytes that are compared at once.
+const CHUNK: usize = 64 * 1024;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
@@ -162,14 +166,46 @@ impl Folder {
 
     /// Copies a file of another folder here, as a new name.
     pub(crate) fn copy(&self, from: &Self, old_name: &str, name: &str) -> io::Result<()> {
-        fault::point()?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = rustix::fs::openat(&from.fd, old_name, flags, Mode::empty())
-            .map_err(|error| named("read", &from.path.join(old_name), error))?;
+        let mut source = from.open_file(old_name)?;
         let mode = rustix::fs::fstat(&source)?.st_mode;
         let mut copy = self.create_file(name, mode & 0o100 != 0)?;
-        io::copy(&mut std::fs::File::from(source), &mut copy)?;
+        io::copy(&mut source, &mut copy)?;
         Ok(rustix::fs::fchmod(&copy, Mode::from_raw_mode(mode & 0o777))?)
+    }
+
+    /// Whether a file of this folder is the same as that of another: its bytes, and whether it may
+    /// be executed.
+    pub(crate) fn has_same(&self, other: &Self, name: &str) -> io::Result<bool> {
+        let (mut own, mut theirs) = (self.open_file(name)?, other.open_file(name)?);
+        let about = |file: &std::fs::File| {
+            let metadata = file.metadata()?;
+            Ok::<_, io::Error>((metadata.len(), metadata.permissions().mode() & 0o100))
+        };
+        if about(&own)? != about(&theirs)? {
+            return Ok(false);
+        }
+        let mut chunks = [vec![0; CHUNK], vec![0; CHUNK]];
+        loop {
+            let [a, b] = &mut chunks;
+            let n = own.read(a)?;
+            if n == 0 {
+                return Ok(true);
+            }
+            match theirs.read_exact(&mut b[..n]) {
+                Ok(()) if a[..n] == b[..n] => {}
+                Ok(()) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn open_file(&self, name: &str) -> io::Result<std::fs::File> {
+        fault::point()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(fd.into()),
+            Err(error) => Err(named("read", &self.path.join(name), error)),
+        }
     }
 
     #[cfg(target_os = "linux")]

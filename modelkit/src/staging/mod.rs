@@ -31,10 +31,11 @@ pub(crate) const OWN: &str = ".kit-rs-";
 /// How the folders begin in which things wait.
 pub(crate) const STAGING: &str = ".kit-rs-staging-";
 
-/// What becomes of a file that is there already; a Kitfile with the same bytes always stays.
+/// What becomes of a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
-    /// It is an error, and nothing is unpacked.
+    /// It is an error, and nothing is unpacked; unless it is the same to the byte, so that what was
+    /// done may be done again.
     #[default]
     Refuse,
     /// It stays as it is, whatever is in it. Another Kitfile is an error all the same.

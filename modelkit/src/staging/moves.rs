@@ -39,6 +39,8 @@ struct Place<'a> {
     to: &'a Folder,
     path: &'a str,
     mount: Mount,
+    /// The Git repository's own folder that this is in, if it is in one that was there before.
+    repository: Option<&'a Path>,
 }
 
 impl Moves {
@@ -57,7 +59,8 @@ impl Moves {
             journal: Journal::default(),
         };
         let mount = Mount::of(target)?;
-        moves.add(&Place { from: tree, to: target, path: "", mount }, existing)?;
+        let place = Place { from: tree, to: target, path: "", mount, repository: None };
+        moves.add(&place, existing)?;
         Ok(moves)
     }
 
@@ -67,24 +70,21 @@ impl Moves {
             let found = place.to.kind(name)?;
             match found {
                 Some(found) => check_kind(&path, found, is_folder)?,
-                None => return self.note(place, name, false),
+                None => return self.note(place, name, false, existing),
             }
             if is_folder {
-                // What lies in there is run by whoever works in the repository.
-                let is_repository = name.eq_ignore_ascii_case(".git");
-                if is_repository && existing != Existing::Replace {
-                    return Err(Error::Repository { path });
-                }
                 return self.add_beneath(place, name, existing);
             }
             match existing {
-                Existing::Refuse => Err(Error::Exists { path }),
-                Existing::Keep => {
+                Existing::Refuse if !place.to.has_same(place.from, name)? => {
+                    Err(Error::Exists { path })
+                }
+                Existing::Refuse | Existing::Keep => {
                     self.skipped.n_files += 1;
                     self.skipped.bytes += fs_err::symlink_metadata(source)?.len();
                     Ok(())
                 }
-                Existing::Replace => self.note(place, name, true),
+                Existing::Replace => self.note(place, name, true, existing),
             }
         })
     }
@@ -92,21 +92,34 @@ impl Moves {
     /// Plans for a folder that is there; one of another file system gets a folder of ours, and a
     /// copy of what belongs there.
     fn add_beneath(&mut self, place: &Place<'_>, name: &str, existing: Existing) -> Result<()> {
-        let (from, to) = (place.from.folder(name)?, place.to.folder(name)?);
+        let (from, to, within) = (place.from.folder(name)?, place.to.folder(name)?, place.mount);
         let path = join(place.path, name);
         let mount = Mount::of(&to)?;
-        if mount == place.mount {
-            return self.add(&Place { from: &from, to: &to, path: &path, mount }, existing);
+        let is_repository = name.eq_ignore_ascii_case(".git");
+        let repository = place.repository.or_else(|| is_repository.then(|| to.path()));
+        let place = Place { from: &from, to: &to, path: &path, mount, repository };
+        if mount == within {
+            return self.add(&place, existing);
         }
         sweep(to.path())?;
         let held = Held::make(to.path())?;
         let copy = Folder::open(held.path())?.create_folders("0")?;
         self.elsewhere.push(held);
         copy_all(&from, &copy)?;
-        self.add(&Place { from: &copy, to: &to, path: &path, mount }, existing)
+        self.add(&Place { from: &copy, ..place }, existing)
     }
 
-    fn note(&mut self, place: &Place<'_>, name: &str, replaces: bool) -> Result<()> {
+    fn note(
+        &mut self,
+        place: &Place<'_>,
+        name: &str,
+        replaces: bool,
+        existing: Existing,
+    ) -> Result<()> {
+        // What lies in there is run by whoever works in the repository.
+        if let Some(path) = place.repository.filter(|_| existing != Existing::Replace) {
+            return Err(Error::Repository { path: path.to_owned() });
+        }
         let (from, to) = (place.from.folder(".")?, place.path.to_owned());
         self.moves.push(Move { from, to, name: name.to_owned(), replaces });
         Ok(())

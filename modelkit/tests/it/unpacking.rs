@@ -92,6 +92,21 @@ fn files_that_exist_stop_everything_unless_told_otherwise() {
 }
 
 #[test]
+fn what_was_unpacked_may_be_unpacked_again() {
+    let project = Project::with(&["m/a", "m/b", ".git/hooks/x"]);
+    let packed = project.pack("model:\n  path: m\ncode:\n  - path: .\n");
+    let options = UnpackOptions::default();
+    assert_eq!(project.try_unpack(&packed, &[], &options).unwrap().files, 4);
+    assert_eq!(project.try_unpack(&packed, &[], &options).unwrap().files, 0);
+    let mode = |mode| fs::set_permissions(project.path("out/m/a"), PermissionsExt::from_mode(mode));
+    mode(0o755).unwrap();
+    assert!(project.try_unpack(&packed, &[], &options).is_err());
+    mode(0o644).unwrap();
+    fs::remove_file(project.path("out/m/a")).unwrap();
+    assert_eq!(project.try_unpack(&packed, &[], &options).unwrap().files, 1);
+}
+
+#[test]
 fn the_same_kitfile_may_exist_and_another_may_not() {
     let project = Project::with(&["a"]);
     let packed = project.pack("code:\n  - path: a\n");

@@ -46,7 +46,7 @@ enum Topic {
     Modctl,
     /// Registries and registry clients
     Registries,
-    /// Pushes and pulls that are killed at fifty points
+    /// Pushes, pulls and what writes into folders, killed at a hundred points
     Kill,
     /// Checkpoints, tokenizers and training, with PyTorch and transformers
     Transformers,

@@ -1,5 +1,8 @@
-//! `kill -9` at drawn points: of the client or of the registry, in the midst of a push or of a
-//! pull. Then the same again, which has to come to its end, and by going on, not by beginning anew.
+//! `kill -9` at a hundred drawn points: of the client or of the registry, in the midst of a push or
+//! of a pull, and of what writes into a folder. Then the same again, which has to come to its end;
+//! a transfer by going on, not by beginning anew.
+
+mod folders;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -61,7 +64,7 @@ pub(super) fn run(
         spared[0] >> 20,
         spared[1] >> 20
     ));
-    Ok(())
+    folders::run(program, &mut random, workspace, report)
 }
 
 /// One round; returns how many bytes the second attempt moved.
