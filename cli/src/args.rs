@@ -1,8 +1,10 @@
 //! The flags that every command has, and the table of commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::commands::Command;
@@ -84,7 +86,7 @@ impl LogLevel {
 
 /// Parses the command line; errors, `--help` and `--version` are already shown when this fails.
 pub(crate) fn parse() -> Result<(Ui, Command), ExitCode> {
-    let Args { global, command } = Args::try_parse().map_err(|error| refuse(&legible(error)))?;
+    let Args { global, command } = read(env::words()).map_err(|error| refuse(&error))?;
     let is_list = matches!(command, Command::List(_));
     if !is_list && matches!(global.format, Format::Template(_)) {
         let error = "--format: only `list` has rows to fill a template with".to_owned();
@@ -102,9 +104,34 @@ pub(crate) fn parse() -> Result<(Ui, Command), ExitCode> {
     Ok((Ui::new(manner, Home::new(global.config)), command))
 }
 
+/// Reads the words of a command line. A flag that has no value takes `=true` and `=false`, as those
+/// of `kit` do.
+fn read(mut words: Vec<OsString>) -> Result<Args, clap::Error> {
+    loop {
+        let error = match Args::try_parse_from(&words) {
+            Ok(args) => return Ok(args),
+            Err(error) => error,
+        };
+        let Some((at, flag)) = switched(&error, &words) else { return Err(legible(error, &words)) };
+        match words[at].to_string_lossy().ends_with("=true") {
+            true => words[at] = flag.into(),
+            false => drop(words.remove(at)),
+        }
+    }
+}
+
+/// The place of a flag that was given a value that it has not, if that only says whether it is set.
+fn switched(error: &clap::Error, words: &[OsString]) -> Option<(usize, String)> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let values = [format!("{flag}=true"), format!("{flag}=false")];
+    let is_it = |word: &OsString| values.iter().any(|value| word == value.as_str());
+    let at = words.iter().position(is_it).filter(|_| error.kind() == ErrorKind::TooManyValues)?;
+    Some((at, flag.clone()))
+}
+
 /// The same error, about words that can be shown.
-fn legible(error: clap::Error) -> clap::Error {
-    let words: Vec<String> = env::words();
+fn legible(error: clap::Error, words: &[OsString]) -> clap::Error {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     match words.iter().all(|word| shown::line(word) == *word) {
         true => error,
         false => {
@@ -176,5 +203,18 @@ mod tests {
     #[test]
     fn the_flags_of_every_command_are_consistent() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_can_be_said_not_to_be_set() {
+        let strict = |words: &str| {
+            let words = format!("kit-rs {words}").split(' ').map(OsString::from).collect();
+            read(words).map(|args| args.global.strict).map_err(|error| error.kind())
+        };
+        assert_eq!(strict("list --strict=true"), Ok(true));
+        assert_eq!(strict("list --strict=false"), Ok(false));
+        assert_eq!(strict("pull r.io/a --tls-verify=false --plain-http=true --strict"), Ok(true));
+        assert_eq!(strict("list --strict=maybe"), Err(ErrorKind::TooManyValues));
+        assert_eq!(strict("list --no=true"), Err(ErrorKind::UnknownArgument));
     }
 }

@@ -98,9 +98,9 @@ pub(crate) fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// The words of the command line; what is not UTF-8 is replaced.
-pub(crate) fn words() -> Vec<String> {
-    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+/// The words of the command line.
+pub(crate) fn words() -> Vec<OsString> {
+    std::env::args_os().collect()
 }
 
 /// Whether a command line that cannot be read as a whole asks for JSON.

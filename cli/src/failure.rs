@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::about;
 use crate::kind::{self, Kind, of_registry};
+use crate::{about, shown};
 
 /// An error of which the command itself knows the kind.
 #[derive(Debug)]
@@ -65,17 +65,25 @@ pub(crate) trait WithHint<T> {
 
 impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     fn hint(self, next: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| error.into().context(Hint(next.into())))
+        self.map_err(|error| with_hint(error.into(), next))
     }
 
     fn hint_if(self, kinds: &[Kind], next: impl Into<String>) -> anyhow::Result<T> {
         self.map_err(|error| {
             let error = error.into();
             match kinds.contains(&kind::of(&error)) {
-                true => error.context(Hint(next.into())),
+                true => with_hint(error, next),
                 false => error,
             }
         })
+    }
+}
+
+/// What was said closer to the cause stays.
+fn with_hint(error: anyhow::Error, next: impl Into<String>) -> anyhow::Error {
+    match error.downcast_ref::<Hint>() {
+        Some(_) => error,
+        None => error.context(Hint(next.into())),
     }
 }
 
@@ -100,7 +108,7 @@ impl Report {
         let hint = given.or_else(|| kind::causes(error.as_ref()).find_map(advice));
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
-            let line = cause.to_string();
+            let line = shown::bounded(&cause.to_string()).into_owned();
             let is_hint = hint.as_deref() == Some(line.as_str());
             if !is_hint && lines.last().is_none_or(|above| !above.ends_with(&line)) {
                 lines.push(line);
@@ -262,6 +270,14 @@ mod tests {
         assert_eq!(report.causes, ["no such file"]);
         assert_eq!(report.hint.as_deref(), Some("kit-rs init ."));
         assert_eq!((report.kind, report.exit()), (Kind::Failed, 1));
+        let twice = Err::<(), _>(error).hint("another").unwrap_err();
+        assert_eq!(Report::new(&twice).hint.as_deref(), Some("kit-rs init ."));
+    }
+
+    #[test]
+    fn a_message_has_an_end() {
+        let report = Report::new(&anyhow!("x".repeat(5_000_000)).context("cannot read it"));
+        assert!(report.causes[0].len() < 20_000 && report.causes[0].contains("bytes more"));
     }
 
     #[test]

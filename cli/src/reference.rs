@@ -19,6 +19,7 @@ That nobody reads stdout or stderr any more changes neither what is done nor the
 Flags that every command has are listed once, under `kit-rs`.
 
 What others wrote (names, tags, labels, a server's words) is shown, not executed: controls, marks that turn the direction of a text, and characters without a shape are written out, as `\\u{1b}`.
+A message ends after 16 KiB, a cell of a table and a line of a list after 8 KiB, and says how much more there was.
 In JSON they stand as JSON writes them, so that the document says exactly what is there.
 
 ## For programs

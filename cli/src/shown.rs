@@ -4,6 +4,24 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// The longest message that is shown, in bytes: what somebody's file or server makes longer is cut.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+/// The longest line of a list and cell of a table, in bytes: longer than any path.
+const LONGEST_LINE: usize = 8 * 1024;
+
+/// A message that ends within reason.
+pub(crate) fn bounded(message: &str) -> Cow<'_, str> {
+    cut(message, LONGEST_MESSAGE)
+}
+
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(longest);
+    Cow::Owned(format!("{}… ({} bytes more)", &text[..end], text.len() - end))
+}
+
 /// A text in lines: breaks and tabs stay.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c| !matches!(c, '\n' | '\t'), |c| c.escape_default().to_string())
@@ -11,7 +29,11 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
 
 /// What has one line, or one cell of a table: a break in it would begin what looks like another.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, |_| true, |c| c.escape_default().to_string())
+    let shown = escaped(text, |_| true, |c| c.escape_default().to_string());
+    match shown.len() <= LONGEST_LINE {
+        true => shown,
+        false => Cow::Owned(cut(&shown, LONGEST_LINE).into_owned()),
+    }
 }
 
 /// A message of one line; what follows a break in it is set in, so that it cannot be taken for
@@ -90,6 +112,15 @@ mod tests {
         {
             assert!(is_plain(plain) && matches!(line(plain), Cow::Borrowed(_)), "{plain}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_says_so() {
+        let long = "ä".repeat(1 << 20);
+        for shown in [line(&long), bounded(&long)] {
+            assert!(shown.len() < 20_000 && shown.ends_with("bytes more)"), "{}", shown.len());
+        }
+        assert_eq!(bounded("short"), "short");
     }
 
     #[test]

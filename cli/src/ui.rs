@@ -98,7 +98,7 @@ impl Ui {
         let target = match (manner.progress, env::stderr_is_terminal()) {
             (Progress::None, _) | (Progress::Auto, false) => ProgressDrawTarget::hidden(),
             (Progress::Auto | Progress::Plain, true) => ProgressDrawTarget::stderr(),
-            (Progress::Plain, false) => ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1),
+            (Progress::Plain, false) => ProgressDrawTarget::term_like(Box::new(Lines::default())),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -191,13 +191,16 @@ impl Ui {
     pub(crate) fn note(&self, line: impl Display) {
         match self.format {
             Format::Json => tracing::info!("{line}"),
-            _ => self.bars.suspend(|| streams::say(&shown::message(&line.to_string()))),
+            _ => {
+                let line = shown::message(&shown::bounded(&line.to_string()));
+                self.bars.suspend(|| streams::say(&line));
+            }
         }
     }
 
     /// Warns.
     pub(crate) fn warn(&self, line: impl Display) {
-        let line = line.to_string();
+        let line = shown::bounded(&line.to_string()).into_owned();
         let mut warnings = self.warnings();
         warnings.n += 1;
         if self.format == Format::Json {

@@ -156,14 +156,16 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     ui.serve(async {
         let swapped = handle.swap(model, identity).await;
         swapped.context("the model does not pass its first trial")?;
+        let mut admin = None;
         if args.reload.is_wanted() {
             let loader = Loader::new(&args.network, engine, ui)?;
-            follow(&args, &Follower::new(handle.clone(), loader), ui).await?;
+            admin = follow(&args, &Follower::new(handle.clone(), loader), ui).await?;
         }
-        ui.answer(
-            format_args!("http://{address}"),
-            &json!({ "url": format!("http://{address}"), "digest": digest }),
-        )?;
+        let mut document = json!({ "url": format!("http://{address}"), "digest": digest });
+        if let Some(admin) = admin {
+            document["admin"] = format!("http://{admin}").into();
+        }
+        ui.answer(format_args!("http://{address}"), &document)?;
         running.await.context("the server broke off")?.context("the server failed")
     })
 }
@@ -188,8 +190,12 @@ async fn start(
     Ok((handle, address, running))
 }
 
-/// Brings the other models, and begins to watch and to listen for orders.
-async fn follow(args: &Args, follower: &Arc<Follower>, ui: &Ui) -> anyhow::Result<()> {
+/// Brings the other models, and begins to watch and to listen for orders; returns where.
+async fn follow(
+    args: &Args,
+    follower: &Arc<Follower>,
+    ui: &Ui,
+) -> anyhow::Result<Option<std::net::SocketAddr>> {
     let Reload { watch, admin, admin_token, canary, shadow } = &args.reload;
     if let Some((reference, share)) = canary {
         follower
@@ -210,11 +216,10 @@ async fn follow(args: &Args, follower: &Arc<Follower>, ui: &Ui) -> anyhow::Resul
             Arc::clone(follower).watch(reference.or_latest(), Duration::from_secs(*seconds)),
         );
     }
-    if let Some(address) = admin {
-        let address = admin::start(address, admin_token.clone(), Arc::clone(follower)).await?;
-        ui.note(format_args!("admin routes on http://{address}"));
-    }
-    Ok(())
+    let Some(address) = admin else { return Ok(None) };
+    let address = admin::start(address, admin_token.clone(), Arc::clone(follower)).await?;
+    ui.note(format_args!("admin routes on http://{address}"));
+    Ok(Some(address))
 }
 
 /// What can be told before anything is loaded.
