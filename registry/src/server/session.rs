@@ -160,18 +160,17 @@ impl Upload {
         length: Option<u64>,
         registry: &Registry,
     ) -> Result<Self, Failure> {
-        let metrics = registry.metrics.clone();
         let before = self.progress.clone();
         let mut overtaken = self.overtaken.clone();
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         // The writer owns the upload: should the client go away, it still ends in order before the
         // next request.
-        let writing = tokio::task::spawn_blocking(move || self.write(receiver, &metrics));
+        let writing = tokio::spawn(self.write(receiver, registry.metrics.clone()));
         let fed = tokio::select! {
             fed = feed(body, length, sender, registry) => fed,
             _ = overtaken.changed() => Err(taken()),
         };
-        let (mut upload, written) = writing.await.map_err(|error| Failure::internal(&error))?;
+        let (mut upload, written) = writing.await.map_err(|error| Failure::internal(&error))??;
         written?;
         match fed {
             Ok(()) => Ok(upload),
@@ -184,16 +183,45 @@ impl Upload {
         }
     }
 
-    fn write(
-        mut self,
+    /// Writes what comes. A thread is needed only while there is something to write: those are few,
+    /// and uploads that wait for their clients may be many.
+    async fn write(
+        self,
         mut pieces: mpsc::Receiver<Piece>,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, Result<(), Failure>), Failure> {
+        let (mut upload, mut file) = (self, None);
+        loop {
+            let mut come = Vec::with_capacity(MAX_WAITING);
+            if pieces.recv_many(&mut come, MAX_WAITING).await == 0 {
+                return Ok((upload, Ok(())));
+            }
+            let metrics = metrics.clone();
+            let written;
+            (upload, file, written) = blocking(move || {
+                let written = upload.write_pieces(&mut file, come, &metrics);
+                Ok((upload, file, written))
+            })
+            .await?;
+            if written.is_err() {
+                return Ok((upload, written));
+            }
+        }
+    }
+
+    fn write_pieces(
+        &mut self,
+        file: &mut Option<fs::File>,
+        pieces: Vec<Piece>,
         metrics: &Metrics,
-    ) -> (Self, Result<(), Failure>) {
-        let path = self.path.clone();
-        let Some(progress) = self.progress.as_mut() else { return (self, Err(unknown())) };
+    ) -> Result<(), Failure> {
+        let Some(progress) = self.progress.as_mut() else { return Err(unknown()) };
         let written = (|| {
-            let mut file = fs::OpenOptions::new().append(true).open(path)?;
-            while let Some((piece, _share)) = pieces.blocking_recv() {
+            if file.is_none() {
+                *file = Some(fs::OpenOptions::new().append(true).open(&self.path)?);
+            }
+            let file = file.as_mut().expect("it was opened");
+            for (piece, _share) in pieces {
                 file.write_all(&piece)?;
                 progress.hasher.update(&piece);
                 progress.size += piece.len() as u64;
@@ -203,7 +231,7 @@ impl Upload {
         })();
         // A piece that was written in part was not hashed.
         let undone = if written.is_err() { self.truncate() } else { Ok(()) };
-        (self, written.and(undone))
+        written.and(undone)
     }
 
     fn truncate(&self) -> Result<(), Failure> {

@@ -214,6 +214,31 @@ async fn thousands_of_begun_uploads_neither_fill_the_memory_nor_end_those_of_oth
     api.ask("PUT", &format!("{mine}?digest={digest}"), &[], "goes on").await.expect(201);
 }
 
+#[tokio::test]
+async fn uploads_that_wait_for_their_clients_hold_no_threads() {
+    let api = Arc::new(Api::new());
+    let blob = api.push_blob("a", b"x").await;
+    // More than the runtime has threads for what waits.
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..600 {
+        let (api, location) = (api.clone(), api.start("a").await);
+        waiting.spawn(async move {
+            let piece = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+            let body = Body::from_stream(piece.chain(stream::pending()));
+            api.ask("PATCH", &location, &[], body).await.status
+        });
+    }
+    let path = format!("/v2/a/blobs/{}", blob.digest());
+    let answer = tokio::time::timeout(Duration::from_secs(20), async {
+        while api.metric("kit_rs_registry_uploaded_bytes_total").await < 601 {
+            tokio::task::yield_now().await;
+        }
+        api.get(&path).await.status
+    });
+    assert_eq!(answer.await.expect("others are answered"), 200);
+    assert!(waiting.try_join_next().is_none());
+}
+
 /// A server in the background.
 async fn listen(router: Router, options: ListenOptions) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

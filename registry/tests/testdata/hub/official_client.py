@@ -6,12 +6,18 @@ Written for huggingface_hub 2.4 and transformers 5.23.
 """
 
 import filecmp
+import hashlib
 import pathlib
 import sys
 
 import torch
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -66,4 +72,17 @@ assert torch.equal(logits("org/tiny"), logits(folder))
 refused(RepositoryNotFoundError, lambda: snapshot_download("org/other"))
 refused(RevisionNotFoundError, lambda: snapshot_download("org/tiny", revision="v9"))
 refused(EntryNotFoundError, lambda: hf_hub_download("org/tiny", "none.txt"))
+api = HfApi()
+sizes = {path: (folder / path).stat().st_size for path in files}
+info = api.model_info("org/tiny", files_metadata=True)
+assert {sibling.rfilename: sibling.size for sibling in info.siblings} == sizes, info
+weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+assert {s.lfs.sha256 for s in info.siblings if s.rfilename == "model.safetensors"} == {weights}, info
+found = {entry.path for entry in api.get_paths_info("org/tiny", ["config.json", "extra", "none"], expand=True)}
+assert found == {"config.json", "extra"}, found
+assert [branch.target_commit for branch in api.list_repo_refs("org/tiny").branches] == [snapshot.name]
+assert [commit.commit_id for commit in api.list_repo_commits("org/tiny")] == [snapshot.name]
+assert "org/tiny" in [model.id for model in api.list_models(author="org", search="TIN")]
+assert [model.id for model in api.list_models(author="nobody")] == []
+refused(HfHubHTTPError, lambda: list(api.list_models(filter="text-classification")))
 print("taken")
