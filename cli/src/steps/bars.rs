@@ -103,3 +103,16 @@ impl<'a> BlobBars<'a> {
 fn short(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_is_no_speed() {
+        let bar = ProgressBar::hidden();
+        bar.set_length(100_000_000_000);
+        advance(&bar, 90_000_000_000);
+        assert_eq!((bar.position(), bar.per_sec()), (90_000_000_000, 0.0));
+    }
+}

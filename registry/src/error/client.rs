@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bytes;
 use crate::Reference;
 use crate::content::Digest;
 
@@ -59,7 +60,7 @@ pub enum HttpError {
     },
 
     /// A transfer stood still for too long.
-    #[error("nothing has moved from or to {url} for {seconds} seconds")]
+    #[error("nothing has moved from or to {url} for {seconds} s")]
     Stalled {
         /// The address, without its query.
         url: String,
@@ -68,7 +69,7 @@ pub enum HttpError {
     },
 
     /// A transfer ended early.
-    #[error("{url} ended after {received} bytes")]
+    #[error("{url} ended after {}", bytes(*received))]
     Cut {
         /// The address, without its query.
         url: String,

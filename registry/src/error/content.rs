@@ -1,5 +1,6 @@
 //! What can be wrong with content.
 
+use super::bytes;
 use crate::content::Digest;
 
 /// Content that is not what its name, its descriptor or its media type says.
@@ -42,7 +43,7 @@ pub enum ContentError {
     },
 
     /// A document is larger than any document may be.
-    #[error("{what} has {size} bytes, more than the {limit} that a document may have")]
+    #[error("{what} has {}, more than the {limit} that a document may have", bytes(*size))]
     TooLarge {
         /// The document: its digest, or its path.
         what: String,
@@ -53,7 +54,7 @@ pub enum ContentError {
     },
 
     /// Content has another size than its descriptor says.
-    #[error("{what} should have {expected} bytes and has {found}")]
+    #[error("{what} should have {} and has {found}", bytes(*expected))]
     WrongSize {
         /// The blob, and its path where it has one.
         what: String,

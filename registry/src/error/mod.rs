@@ -21,6 +21,11 @@ pub use userinfo::without_userinfo;
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A number of bytes, as a sentence has it.
+fn bytes(n: u64) -> String {
+    format!("{n} byte{}", if n == 1 { "" } else { "s" })
+}
+
 /// Says what was being done, to what, and keeps the cause as its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -116,6 +116,43 @@ async fn a_token_is_fetched_once_for_each_scope() {
     assert_eq!(tokens.seen().len(), 2);
 }
 
+/// A token service that heeds the last scope only: its token is none for the repository that a blob
+/// is to be mounted from.
+#[tokio::test]
+async fn a_mount_that_the_token_does_not_allow_gives_way_to_an_upload() {
+    let (service, _) = token_service(300).await;
+    let challenge = format!(r#"Bearer realm="http://{service}/token",service="s""#);
+    let refused = challenge.clone();
+    let registry = Registry::start_with(|router| {
+        let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let refused = refused.clone();
+            async move {
+                match request.uri().to_string().contains("mount=") {
+                    true => {
+                        (StatusCode::UNAUTHORIZED, [("www-authenticate", refused)]).into_response()
+                    }
+                    false => next.run(request).await,
+                }
+            }
+        }));
+        guarded(router, "Bearer the-token".into(), challenge)
+    })
+    .await;
+    let (_dir, layout) = new_layout();
+    let image = put_image(&layout, &["one", "two"]);
+    let client = client_with(registry.address, basic("user", "secret"));
+    let first = registry.reference("demo/kit:v1");
+    layout.tag(&image, &first).unwrap();
+    push(&layout, &image, &first, &client, &deaf).await.unwrap();
+    let to = registry.reference("demo/copy:v1");
+    let pushed = push(&layout, &image, &to, &client, &deaf).await.unwrap();
+    assert_eq!((pushed.uploaded, pushed.mounted), (3, 0));
+    assert!(registry.log.count("POST", "mount=") >= 3);
+    let (_to, other) = new_layout();
+    pull(&client, &to, &other, &deaf).await.unwrap();
+    assert!(other.verify(&image).unwrap().problems.is_empty());
+}
+
 #[tokio::test]
 async fn a_token_that_has_ended_is_fetched_anew() {
     let (service, tokens) = token_service(0).await;

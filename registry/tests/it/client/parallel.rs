@@ -1,6 +1,6 @@
 //! One big blob over several connections, and what is left of it for the next process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use futures_util::StreamExt;
-use kit_registry::{Client, ClientOptions, Layout, MediaType, pull, push};
+use kit_registry::{Client, ClientOptions, Event, Layout, MediaType, pull, push};
 
 use super::{Registry, client, deaf, options};
 use crate::layout::{new_layout, put_image};
@@ -132,6 +132,29 @@ async fn a_registry_that_refuses_ranges_gives_the_whole() {
         pull(&client(), &registry.reference("demo/kit:v1"), &other, &deaf).await.unwrap();
         assert!(other.verify(&image).unwrap().problems.is_empty());
     }
+}
+
+/// Whoever shows how fast it goes must not count what was there.
+#[tokio::test]
+async fn a_pull_that_goes_on_first_says_what_was_there() {
+    let registry = Registry::start().await;
+    let (_from, layout) = new_layout();
+    let image = put_image(&layout, &[&content()]);
+    push(&layout, &image, &registry.reference("demo/kit:v1"), &client(), &deaf).await.unwrap();
+    let (to, other) = new_layout();
+    let digest = layout.document(&image).unwrap().layers[0].digest().clone();
+    leave_part(&to.path().join("ingest"), &digest, content().as_bytes());
+    let told = Mutex::new(Vec::new());
+    let on = |event| {
+        if let Event::BlobProgress { digest: of, bytes } = event
+            && of == digest
+        {
+            told.lock().unwrap().push(bytes);
+        }
+    };
+    pull(&client(), &registry.reference("demo/kit:v1"), &other, &on).await.unwrap();
+    let told = told.into_inner().unwrap();
+    assert_eq!((told.first(), told.last()), (Some(&(2 * MIB as u64)), Some(&(SIZE as u64))));
 }
 
 /// A part that an earlier process left is taken on trust only until the whole is hashed.

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kit_registry::{Client, ClientOptions, Proxy, push};
+use kit_registry::{Client, ClientOptions, Event, Proxy, push};
 
 use super::{Log, deaf, options, reference, serve};
 use crate::layout::{new_layout, put_image};
@@ -173,7 +173,14 @@ async fn an_upload_goes_on_in_the_next_process() {
     assert!(note.file_name().to_string_lossy().ends_with(".upload"));
     let mode = std::os::unix::fs::PermissionsExt::mode(&note.metadata().unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "a session's address may be a secret");
-    push(&layout, &image, &to, &super::client(), &deaf).await.unwrap();
+    let told = Mutex::new(Vec::new());
+    let on = |event| {
+        if let Event::BlobProgress { bytes, .. } = event {
+            told.lock().unwrap().push(bytes);
+        }
+    };
+    push(&layout, &image, &to, &super::client(), &on).await.unwrap();
+    assert_eq!(told.lock().unwrap().first(), Some(&(MIB as u64)), "first what was there");
     let patches: Vec<_> = log.seen().into_iter().filter(|seen| seen.method == "PATCH").collect();
     assert_eq!(patches.len(), 1);
     assert_eq!(patches[0].headers["content-range"], format!("{}-{}", MIB, 3 * MIB - 1));

@@ -46,6 +46,8 @@ enum Does {
     Says(u16),
     /// The server's answer has this header, or has it no more.
     Sets(&'static str, Option<&'static str>),
+    /// A header of the server's answer says something else.
+    Edits(&'static str, fn(&str) -> String),
     /// The server's answer has another body.
     Writes(fn(&str) -> String),
     /// The server hears another address.
@@ -140,6 +142,13 @@ impl Does {
                 response.headers_mut().remove(name);
                 if let Some(value) = value {
                     set(response.headers_mut(), name, value);
+                }
+                response
+            }
+            Self::Edits(name, edit) => {
+                let mut response = next.run(request).await;
+                if let Some(value) = response.headers_mut().get_mut(name) {
+                    *value = edit(value.to_str().unwrap()).parse().unwrap();
                 }
                 response
             }

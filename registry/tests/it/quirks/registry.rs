@@ -8,7 +8,7 @@ use kit_registry::content::{self, ImageManifestBuilder};
 use kit_registry::{Client, ClientOptions, Descriptor, Error, Layout, MediaType, pull, push};
 use tempfile::TempDir;
 
-use super::Does::{Answers, Gzips, Hears, Says, Sets, Writes};
+use super::Does::{Answers, Edits, Gzips, Hears, Says, Sets, Writes};
 use super::{Does, HTML, Of, PAGE, Quirk, chain, has, quirk};
 use crate::client::{Registry, deaf, options, reference, serve};
 use crate::layout::put_image;
@@ -72,6 +72,14 @@ const QUIRKS: &[Quirk] = &[
     quirk("chunks are taken with a range in bytes", PATCH, Sets("range", Some("bytes=0-21"))),
     quirk("session's length is unknown", BEGIN, Sets("range", None)),
     quirk("session wants huge chunks", BEGIN, Sets("oci-chunk-min-length", Some("1000000000"))),
+    quirk("sessions at a relative address", BEGIN, Edits("location", last_part)),
+    quirk("sessions with a state", BEGIN, Edits("location", |it| format!("{it}?state=a%2Bb&x"))),
+    quirk("sessions with a fragment", BEGIN, Edits("location", |it| format!("{it}#x"))),
+    quirk("sessions nowhere", BEGIN, Sets("location", None))
+        .refuses(&[("push", NOWHERE), ("push in chunks", NOWHERE)]),
+    quirk("sessions in a file", BEGIN, Sets("location", Some("file:///etc/passwd")))
+        .refuses(&[("push", NOWHERE), ("push in chunks", NOWHERE)]),
+    quirk("chunks go on at a relative address", PATCH, Edits("location", last_part)),
     quirk("429 once", BEGIN, Answers(429, NOW, BUSY)).once(),
     quirk("503 with a page once", FINISH, Answers(503, NOW, PAGE)).once(),
     quirk("429 until tomorrow", BEGIN, Answers(429, TOMORROW, BUSY)).refuses(&[
@@ -207,6 +215,7 @@ const QUIRKS: &[Quirk] = &[
     quirk("subjects are not told of", PUT_MANIFEST, NO_SUBJECT),
 ];
 
+const NOWHERE: &str = "there is no usable location for the upload";
 const NO_SUBJECT: Does = Sets("oci-subject", None);
 /// The next page is at an address that says nothing, and holds all.
 const OPAQUE: Does = Sets("link", Some("</v2/demo/kit/tags/list?last=v1&x=aGVsbG8>; rel=\"next\""));
@@ -216,6 +225,10 @@ const ELSEWHERE: Does =
 
 fn before(text: &str, end: char) -> String {
     text.split(end).next().unwrap().to_owned()
+}
+
+fn last_part(location: &str) -> String {
+    location.rsplit('/').next().unwrap().to_owned()
 }
 
 fn tags(list: &str) -> String {
