@@ -116,11 +116,12 @@ struct Bench {
 pub(super) fn run(
     peers: &Peers,
     program: &Path,
+    workspace: &Path,
     root: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let peer = format!("kit {KIT}");
-    super::sdk::run(peers, program, workspace, report)?;
+    super::sdk::run(peers, program, workspace, &root.join("sdk"), report)?;
     let kit = match peers.kit() {
         Ok(kit) => kit,
         Err(error) => {

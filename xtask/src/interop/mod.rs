@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         let scratch = Scratch::new(&workspace.join("target/interop").join(name), topic.bytes())?;
         let dir = scratch.path();
         match topic {
-            Topic::Kit => kit::run(&peers, &program, dir, &mut report),
+            Topic::Kit => kit::run(&peers, &program, workspace, dir, &mut report),
             Topic::Modctl => modelpack::run(&peers, &program, dir, &mut report),
             Topic::Registries => registries::run(&peers, &program, dir, &mut report),
             Topic::Kill => kill::run(&program, args.seed, dir, &mut report),

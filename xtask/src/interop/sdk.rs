@@ -20,6 +20,7 @@ pub(super) fn run(
     peers: &Peers,
     program: &Path,
     workspace: &Path,
+    root: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let python = match peers.python("kitops", &[PACKAGE]) {
@@ -29,10 +30,6 @@ pub(super) fn run(
             return Ok(());
         }
     };
-    let root = workspace.join("target/interop/sdk");
-    if root.exists() {
-        fs::remove_dir_all(&root)?;
-    }
     let model = root.join("models/org/tiny");
     fs::create_dir_all(&model)?;
     fs::write(model.join("config.json"), "{}")?;

@@ -63,10 +63,10 @@ const KINDS: [Kind; 5] = [
 pub(super) fn run(
     program: &Path,
     random: &mut Random,
-    workspace: &Path,
+    dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let shop = Shop::open(workspace.join("target/interop/kill-folders"), program.to_owned())?;
+    let shop = Shop::open(dir.join("folders"), program.to_owned())?;
     for (name, word) in [("old", "old"), ("new", "new, and longer")] {
         write_project(&shop.dir.join(name), word)?;
         shop.kit("home", &format!("pack {name} -t demo/{name}:v1"))?;

@@ -64,7 +64,7 @@ pub(super) fn run(
         spared[0] >> 20,
         spared[1] >> 20
     ));
-    folders::run(program, &mut random, workspace, report)
+    folders::run(program, &mut random, dir, report)
 }
 
 /// One round; returns how many bytes the second attempt moved.
