@@ -184,9 +184,9 @@ fn of_transfer(error: &registry::Error) -> Option<String> {
         Error::Client(ClientError::Undeletable { .. }) => {
             "deleting is something that most registries must be configured for"
         }
-        Error::Http(error @ (HttpError::Request { .. } | HttpError::UntrustedCertificate { .. })) => {
-            of_request(error)
-        }
+        Error::Http(
+            error @ (HttpError::Request { .. } | HttpError::UntrustedCertificate { .. }),
+        ) => of_request(error),
         Error::Client(ClientError::WrongBlob { .. }) => {
             "it was damaged or tampered with; nothing of it was kept"
         }
@@ -210,7 +210,9 @@ fn of_request(error: &registry::HttpError) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name: ask under that one"
             }
-            _ => "--tls-cert FILE names the certificate or who signed it; --tls-verify=false asks nobody",
+            _ => {
+                "--tls-cert FILE names the certificate or who signed it; --tls-verify=false asks nobody"
+            }
         };
     }
     let tls = kind::causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());

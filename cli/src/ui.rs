@@ -189,13 +189,7 @@ impl Ui {
 
     /// Says something on the side.
     pub(crate) fn note(&self, line: impl Display) {
-        match self.format {
-            Format::Json => tracing::info!("{line}"),
-            _ => {
-                let line = shown::message(&shown::bounded(&line.to_string()));
-                self.bars.suspend(|| streams::say(&line));
-            }
-        }
+        note(self.format == Format::Json, &self.bars, line);
     }
 
     /// Warns.
@@ -236,11 +230,10 @@ impl Ui {
 
     /// Says on the side why something waits, from any thread.
     pub(crate) fn on_wait(&self) -> registry::OnWait {
-        let bars = self.bars.clone();
+        let (is_json, bars) = (self.format == Format::Json, self.bars.clone());
         std::sync::Arc::new(move |why, wait| {
-            bars.suspend(|| {
-                eprintln!("{why}; it is asked again in {} s", wait.as_secs_f32().ceil())
-            });
+            let seconds = wait.as_secs_f32().ceil();
+            note(is_json, &bars, format_args!("{why}; it is asked again in {seconds} s"));
         })
     }
 
@@ -334,6 +327,16 @@ impl Ui {
         // A blocking write that was cut short must not hold up the end.
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     }
+}
+
+/// Says something on the side; a program that reads JSON finds it in the log.
+fn note(is_json: bool, bars: &MultiProgress, line: impl Display) {
+    if is_json {
+        tracing::info!("{line}");
+        return;
+    }
+    let line = shown::message(&shown::bounded(&line.to_string()));
+    bars.suspend(|| streams::say(&line));
 }
 
 /// Shows a failure: in lines for people, or as one JSON document in a line.
