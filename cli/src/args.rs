@@ -143,10 +143,11 @@ fn legible(error: clap::Error, words: &[OsString]) -> clap::Error {
 
 /// Shows what is not a command line, or help.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || !error.use_stderr() {
         // That nobody reads it is no failure.
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return if is_help { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
     let said = error.render().to_string();
     let said = said.trim_end();

@@ -147,7 +147,9 @@ impl Ui {
             Format::Json => self.with_warnings(serde_json::to_string_pretty(document)?, is_ours)?,
             _ => shown::text(&text.to_string()).into_owned(),
         };
-        let is_heard = streams::answer(&line).context("cannot write the answer")?;
+        // No rows, no lines; anything else is one even where it is empty.
+        let is_nothing = line.is_empty() && self.template().is_some();
+        let is_heard = is_nothing || streams::answer(&line).context("cannot write the answer")?;
         self.is_heard.fetch_and(is_heard, Ordering::Relaxed);
         self.say_late();
         Ok(())

@@ -188,7 +188,10 @@ impl Listed {
             "Bytes" => json!(self.bytes),
             _ => json!(human_size(self.bytes)),
         };
-        template.fill(&row).map_err(|error| asked_wrongly(format!("--format: {error}")))
+        let filled = template.fill(&row);
+        let filled = filled.map_err(|error| asked_wrongly(format!("--format: {error}")))?;
+        // A template that ends its lines itself gets no further end.
+        Ok(filled.strip_suffix('\n').map_or(filled.clone(), str::to_owned))
     }
 
     fn document(&self) -> serde_json::Value {

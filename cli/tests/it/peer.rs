@@ -1,19 +1,23 @@
-//! Another side that answers as a test wants it to: one thread, one answer for each request.
+//! Another side that answers as a test wants it to: one answer for each request.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 /// What it says to a request, of which the head is given: the status line's end, further header
 /// lines, and the body.
 pub(crate) type Answer = (&'static str, String, String);
 
 /// Listens on a free port, and answers for as long as the test runs. Returns HOST:PORT.
-pub(crate) fn start(answer: impl Fn(&str) -> Answer + Send + 'static) -> String {
+pub(crate) fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
+    let answer = Arc::new(answer);
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            serve(&connection, &answer);
+            // A client may keep one open and ask over another.
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || serve(&connection, &*answer));
         }
     });
     address

@@ -130,3 +130,31 @@ fn strict_takes_no_warnings() {
     fs::write(world.work().join("project/Kitfile"), fine).expect("the folder is there");
     assert!(run(&world, &strict).status.success());
 }
+
+#[test]
+fn help_is_no_error() {
+    let world = World::new();
+    for (args, beginning) in [(&[][..], "Package, train"), (&["gitops"], "Say in Git")] {
+        let output = run(&world, args);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with(beginning), "{said}");
+    }
+}
+
+#[test]
+fn a_template_makes_a_line_of_each_row() {
+    let world = World::new();
+    let list = |template: &str| {
+        let output = run(&world, &["list", "--format", template]);
+        String::from_utf8(output.stdout).expect("it is UTF-8")
+    };
+    assert_eq!(list("{{.Repo}}"), "");
+    for name in ["demo/a:v1", "demo/b:v1,v2"] {
+        assert!(run(&world, &["pack", "project", "-t", name]).status.success());
+    }
+    assert_eq!(list("{{.Repo}} {{.Tags}}"), "demo/a [v1]\ndemo/b [v1 v2]\n");
+    assert_eq!(list("{{.Repo}}\n"), "demo/a\ndemo/b\n");
+    let output = run(&world, &["inspect", "demo/a:v1", "--format", "{{.Repo}}"]);
+    assert_eq!(output.status.code(), Some(2));
+}
