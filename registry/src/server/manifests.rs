@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::limits::{MAX_IN_MEMORY, MAX_INDEX, MAX_MEDIA_TYPE, MAX_MESSAGE};
 use super::repository::{referrer, repositories};
 use super::route::Version;
-use super::{Code, Failure, Registry, Repository, blocking, header, query};
+use super::{Code, Failure, Registry, Repository, blocking, changing, header, query};
 use crate::content::{
     self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
 };
@@ -89,7 +89,7 @@ pub(super) async fn put(
         check_tag(tag).map_err(|reason| Failure::new(Code::TagInvalid, reason))?;
     }
     let (bytes, permit) = read_body(request, &registry).await?;
-    blocking(move || {
+    changing(registry, move |registry| {
         let _one_of_few = permit;
         let media_type = media_type
             .or_else(|| content::own_media_type(&bytes))
@@ -102,8 +102,8 @@ pub(super) async fn put(
         let _hold = registry.layout.hold()?;
         check_children(&repository, &document)?;
         check_referrer(&descriptor, &document)?;
-        check_index(&registry)?;
-        keep(&registry, &repository, &descriptor, &document, &bytes, &tags)?;
+        check_index(registry)?;
+        keep(registry, &repository, &descriptor, &document, &bytes, &tags)?;
         Ok(created(&repository, &descriptor, &document, version, &tags))
     })
     .await
@@ -285,14 +285,14 @@ pub(super) async fn delete(
     name: String,
     version: Version,
 ) -> Result<Response, Failure> {
-    blocking(move || {
+    changing(registry, move |registry| {
         let repository = registry.repository(&name)?;
         let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let descriptor = find(&repository, &version)?;
         match &version {
             Version::Tag(tag) => drop(registry.layout.untag(&repository.reference(tag)?)?),
-            Version::Digest(_) => delete_manifest(&registry, &repository, &descriptor)?,
+            Version::Digest(_) => delete_manifest(registry, &repository, &descriptor)?,
         }
         Ok(StatusCode::ACCEPTED.into_response())
     })
