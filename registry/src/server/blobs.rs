@@ -11,7 +11,7 @@ use fs_err as fs;
 use futures_util::TryStreamExt as _;
 
 use super::range::{ByteRange, parse_range};
-use super::{Code, Failure, Registry, blocking, header};
+use super::{Code, Failure, Registry, blocking, changing, header};
 use crate::content::Digest;
 use crate::file_stream;
 
@@ -84,7 +84,7 @@ pub(super) async fn delete(
     name: String,
     digest: Digest,
 ) -> Result<Response, Failure> {
-    blocking(move || match registry.repository(&name)?.unlink_blob(&digest)? {
+    changing(registry, move |registry| match registry.repository(&name)?.unlink_blob(&digest)? {
         true => Ok(StatusCode::ACCEPTED.into_response()),
         false => Err(unknown(&digest)),
     })

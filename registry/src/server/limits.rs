@@ -41,6 +41,8 @@ pub(super) const MAX_LARGE_MANIFESTS: usize = 4;
 pub(super) const MAX_MEDIA_TYPE: usize = 255;
 /// The largest index of a layout to which manifests and tags are added, in bytes: some 100,000.
 pub(super) const MAX_INDEX: u64 = 32 * 1024 * 1024;
+/// How many changes of what repositories hold have a thread, most of them to wait for each other.
+pub(super) const MAX_CHANGES: usize = 64;
 /// How much of all uploads may wait for the disk, in KiB.
 pub(super) const MAX_WAITING_KIB: usize = 64 * 1024;
 /// How many pieces of one upload may wait for the disk.

@@ -1,7 +1,5 @@
 //! Manifests: sent, taken in, and taken away.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
@@ -9,14 +7,14 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fs_err as fs;
-use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
 use super::limits::{MAX_IN_MEMORY, MAX_INDEX, MAX_MEDIA_TYPE, MAX_MESSAGE};
-use super::repository::{referrer, repositories};
+use super::referrer::referrer;
+use super::repository::repositories;
 use super::route::Version;
-use super::{Code, Failure, Registry, Repository, blocking, header, query};
+use super::{
+    Code, Failure, Registry, Repository, blocking, changing, header, manifest_body, query,
+};
 use crate::content::{
     self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
 };
@@ -88,8 +86,8 @@ pub(super) async fn put(
     for tag in &tags {
         check_tag(tag).map_err(|reason| Failure::new(Code::TagInvalid, reason))?;
     }
-    let (bytes, permit) = read_body(request, &registry).await?;
-    blocking(move || {
+    let (bytes, permit) = manifest_body::read(request, &registry).await?;
+    changing(registry, move |registry| {
         let _one_of_few = permit;
         let media_type = media_type
             .or_else(|| content::own_media_type(&bytes))
@@ -102,62 +100,11 @@ pub(super) async fn put(
         let _hold = registry.layout.hold()?;
         check_children(&repository, &document)?;
         check_referrer(&descriptor, &document)?;
-        check_index(&registry)?;
-        keep(&registry, &repository, &descriptor, &document, &bytes, &tags)?;
+        check_index(registry)?;
+        keep(registry, &repository, &descriptor, &document, &bytes, &tags)?;
         Ok(created(&repository, &descriptor, &document, version, &tags))
     })
     .await
-}
-
-/// Reads a manifest. A large one comes into memory only when all of it has come, and only few at
-/// once, which is what the permit is for: its parsed form is larger still.
-async fn read_body(
-    request: Request,
-    registry: &Arc<Registry>,
-) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Failure> {
-    let too_large = || Failure::new(Code::ManifestTooLarge, "a manifest may have 4 MiB");
-    let announced =
-        header(&request, "content-length").and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_DOCUMENT_SIZE) {
-        return Err(too_large());
-    }
-    let mut pieces = request.into_body().into_data_stream();
-    let (mut bytes, mut on_disk, mut size) = (Vec::new(), None, 0);
-    let broken = || Failure::new(Code::ManifestInvalid, "the request broke off");
-    while let Some(piece) =
-        timeout(registry.options.stall_timeout, pieces.next()).await.map_err(|_| broken())?
-    {
-        let piece = piece.map_err(|_| broken())?;
-        size += piece.len() as u64;
-        if size > MAX_DOCUMENT_SIZE {
-            return Err(too_large());
-        }
-        bytes.extend_from_slice(&piece);
-        if size > MAX_IN_MEMORY {
-            let (registry, file) = (registry.clone(), on_disk.take());
-            let come = std::mem::take(&mut bytes);
-            on_disk = Some(blocking(move || append(&registry, file, &come)).await?);
-        }
-    }
-    let Some(mut file) = on_disk else { return Ok((bytes, None)) };
-    let permit = registry.large_manifests.clone().acquire_owned().await;
-    let permit = permit.map_err(|error| Failure::internal(&error))?;
-    blocking(move || {
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        Ok((bytes, Some(permit)))
-    })
-    .await
-}
-
-/// Adds to a file without a name, which goes with its last handle.
-fn append(registry: &Registry, file: Option<File>, bytes: &[u8]) -> Result<File, Failure> {
-    let mut file = match file {
-        Some(file) => file,
-        None => tempfile::tempfile_in(registry.layout.root().join("ingest"))?,
-    };
-    file.write_all(bytes)?;
-    Ok(file)
 }
 
 fn without_parameters(content_type: &str) -> &str {
@@ -285,14 +232,14 @@ pub(super) async fn delete(
     name: String,
     version: Version,
 ) -> Result<Response, Failure> {
-    blocking(move || {
+    changing(registry, move |registry| {
         let repository = registry.repository(&name)?;
         let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let descriptor = find(&repository, &version)?;
         match &version {
             Version::Tag(tag) => drop(registry.layout.untag(&repository.reference(tag)?)?),
-            Version::Digest(_) => delete_manifest(&registry, &repository, &descriptor)?,
+            Version::Digest(_) => delete_manifest(registry, &repository, &descriptor)?,
         }
         Ok(StatusCode::ACCEPTED.into_response())
     })

@@ -24,9 +24,11 @@ mod htpasswd;
 pub(crate) mod limits;
 mod listing;
 mod maintenance;
+mod manifest_body;
 mod manifests;
 mod metrics;
 pub(crate) mod range;
+mod referrer;
 mod referrers;
 mod repository;
 mod route;
@@ -98,6 +100,8 @@ pub struct Registry {
     changing: Mutex<()>,
     /// Shared by what gives content to repositories, held alone by garbage collection.
     tidying: RwLock<()>,
+    /// What a change needs before it has a thread: threads are left for those who only read.
+    changes: Arc<Semaphore>,
     /// What a manifest needs that is large in memory.
     large_manifests: Arc<Semaphore>,
 }
@@ -129,6 +133,7 @@ impl Registry {
             metrics: Arc::default(),
             changing: Mutex::default(),
             tidying: RwLock::default(),
+            changes: Arc::new(Semaphore::new(limits::MAX_CHANGES)),
             large_manifests: Arc::new(Semaphore::new(limits::MAX_LARGE_MANIFESTS)),
         })
     }
@@ -242,6 +247,20 @@ async fn blocking<T: Send + 'static>(
         Ok(answer) => answer,
         Err(error) => Err(Failure::internal(&error)),
     }
+}
+
+/// Runs work that changes what repositories hold, which waits for other such work.
+async fn changing<T: Send + 'static>(
+    registry: Arc<Registry>,
+    work: impl FnOnce(&Registry) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let permit = registry.changes.clone().acquire_owned().await;
+    let permit = permit.map_err(|error| Failure::internal(&error))?;
+    blocking(move || {
+        let _one_of_few = permit;
+        work(&registry)
+    })
+    .await
 }
 
 /// The values of a query parameter, in their order.

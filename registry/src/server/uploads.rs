@@ -10,7 +10,7 @@ use fs_err as fs;
 use super::range::{parse_content_range, uploaded};
 use super::repository::repositories;
 use super::session::{self, Upload};
-use super::{Code, Failure, Registry, blocking, header, query_first};
+use super::{Code, Failure, Registry, blocking, changing, header, query_first};
 use crate::content::{self, Digest, DigestAlgorithm};
 
 /// Starts an upload: mounts a blob (end-11), takes it whole (end-4b), or opens a session (end-4a,
@@ -22,10 +22,9 @@ pub(super) async fn start(
 ) -> Result<Response, Failure> {
     if let Some(mount) = query_first(&request, "mount") {
         let (digest, from) = (content::parse_digest(&mount)?, query_first(&request, "from"));
-        let (registry, name) = (registry.clone(), name.clone());
-        if let Some(response) =
-            blocking(move || try_mount(&registry, &name, &digest, from.as_deref())).await?
-        {
+        let name = name.clone();
+        let mount = move |registry: &Registry| try_mount(registry, &name, &digest, from.as_deref());
+        if let Some(response) = changing(registry.clone(), mount).await? {
             return Ok(response);
         }
     }
@@ -165,7 +164,7 @@ async fn commit(
     upload: Upload,
     digest: Digest,
 ) -> Result<Response, Failure> {
-    blocking(move || {
+    changing(registry, move |registry| {
         let repository = registry.repository(&name)?;
         let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
         let _hold = registry.layout.hold()?;

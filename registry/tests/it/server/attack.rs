@@ -239,6 +239,28 @@ async fn uploads_that_wait_for_their_clients_hold_no_threads() {
     assert!(waiting.try_join_next().is_none());
 }
 
+#[tokio::test]
+async fn who_only_reads_does_not_wait_for_those_who_change() {
+    let api = Arc::new(Api::new());
+    let blob = api.push_blob("a", b"x").await;
+    // Whoever adds to the layout waits until nobody has it for himself.
+    let alone = std::fs::File::open(api.layout.root().join(".content.lock")).unwrap();
+    alone.lock().unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..600 {
+        let api = api.clone();
+        let path = format!("/v2/b/blobs/uploads/?mount={}&from=a", blob.digest());
+        waiting.spawn(async move { api.ask("POST", &path, &[], "").await.status });
+    }
+    tokio::task::yield_now().await;
+    let path = format!("/v2/a/blobs/{}", blob.digest());
+    let answer = tokio::time::timeout(Duration::from_secs(20), api.get(&path)).await;
+    assert_eq!(answer.expect("who reads is answered").status, 200);
+    assert!(waiting.try_join_next().is_none(), "the others wait");
+    drop(alone);
+    assert!(waiting.join_all().await.iter().all(|status| *status == 201));
+}
+
 /// A server in the background.
 async fn listen(router: Router, options: ListenOptions) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
