@@ -86,7 +86,7 @@ fn labels_give_the_terminal_no_orders() {
     let data = "project/data/reviews.csv";
     // Its labels are others, which is told with both.
     let said = shown(&world, &["evaluate", "project/model", data]);
-    assert!(said.contains("error: ") && said.contains("\\u{1b}"), "{said}");
+    assert!(said.contains("error: ") && said.contains("[2J"), "{said}");
     shown(
         &world,
         &[
