@@ -18,10 +18,20 @@ pub(crate) fn human_size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
-/// A number of things: `1 file`, `2 files`.
-pub(crate) fn counted(n: impl Into<u128>, thing: &str) -> String {
-    let n = n.into();
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+/// So many things of a kind: `1 file`, `2 files`.
+pub(crate) fn n_of(n: u64, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The first of these names, in quotes, and how many more there are.
+pub(crate) fn some_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let n_more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = names.take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match n_more {
+        0 => shown.join(", "),
+        n_more => format!("{} and {n_more} more", shown.join(", ")),
+    }
 }
 
 /// Rows with a header, columns padded to their widest cell.
@@ -47,9 +57,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_thing_is_not_several() {
-        let said = [0u64, 1, 2].map(|n| counted(n, "file"));
-        assert_eq!(said, ["0 files", "1 file", "2 files"]);
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| n_of(n, "file")), ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_cut_and_counted() {
+        assert_eq!(some_of(["a", "b"].into_iter()), "`a`, `b`");
+        assert_eq!(some_of(["a"; 7].into_iter()), "`a`, `a`, `a`, `a`, `a` and 2 more");
     }
 
     #[test]

@@ -93,13 +93,13 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         hinted(packed)
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;
+    for warning in &packed.warnings {
+        ui.warn(warning);
+    }
     for reference in &references {
         layout.tag(&packed.descriptor, reference)?;
     }
     drop(hold);
-    for warning in &packed.warnings {
-        ui.warn(warning);
-    }
     if args.check {
         check(&kitfile, &args.context, &layout, &options, &packed, ui)?;
     }

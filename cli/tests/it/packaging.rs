@@ -210,7 +210,7 @@ fn links_are_told_and_followed_on_request() {
     symlink("../../blobs/abc", at("cache/snapshots/1/model.safetensors")).expect("a link");
     let said = well(&world, "init cache/snapshots/1 -o -");
     assert!(
-        said.stderr.contains("1 symbolic link passed over: model.safetensors"),
+        said.stderr.contains("1 symbolic link passed over: `model.safetensors`"),
         "{}",
         said.stderr
     );
