@@ -417,6 +417,28 @@ fn unpacking_that_is_killed_is_done_by_the_next() {
     }
 }
 
+/// However many files are replaced, few are open.
+#[test]
+fn replacing_many_files_needs_few_descriptors() {
+    let world = World::new();
+    let at = |name: &str| world.work().join(name);
+    for folder in 0..40 {
+        fs::create_dir_all(at(&format!("many/c/{folder}"))).expect("a folder");
+        for file in 0..5 {
+            fs::write(at(&format!("many/c/{folder}/{file}")), "x").expect("it writes");
+        }
+    }
+    fs::write(at("many/Kitfile"), "manifestVersion: 1.0.0\ncode:\n  - path: c\n")
+        .expect("it writes");
+    well(&world, "pack many -t demo/many:v1");
+    well(&world, "unpack demo/many:v1 -d out");
+    fs::write(at("script"), "ulimit -n 90 && exec kit-rs unpack demo/many:v1 -o -d out")
+        .expect("it writes");
+    let said = Said::from(world.bash(&at("script")).output().expect("there is bash"));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("200 files"), "{}", said.stderr);
+}
+
 /// A system call that fails leaves the folder as it was.
 #[test]
 fn unpacking_in_which_a_call_fails_leaves_the_folder_as_it_was() {
