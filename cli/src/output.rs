@@ -20,10 +20,9 @@ pub(crate) fn human_size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
-/// A number of things: `1 file`, `2 files`.
-pub(crate) fn counted(n: impl Into<u128>, thing: &str) -> String {
-    let n = n.into();
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+/// So many things of a kind: `1 file`, `2 files`.
+pub(crate) fn n_of(n: u64, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The first of these names, in quotes, and how many more there are.
@@ -80,9 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_thing_is_not_several() {
-        let said = [0u64, 1, 2].map(|n| counted(n, "file"));
-        assert_eq!(said, ["0 files", "1 file", "2 files"]);
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| n_of(n, "file")), ["0 files", "1 file", "2 files"]);
     }
 
     #[test]

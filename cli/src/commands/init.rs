@@ -10,16 +10,13 @@ use serde_json::Value;
 
 use crate::env;
 use crate::failure::asked_wrongly;
-use crate::output::counted;
+use crate::output::{n_of, some_of};
 #[cfg(feature = "full")]
 use crate::steps::hub::Remote;
 #[cfg(feature = "full")]
 use crate::steps::survey::survey_remote;
 use crate::steps::survey::{Surveyed, survey_following};
 use crate::ui::Ui;
-
-/// So many names are shown of what is passed over.
-const MAX_SHOWN: usize = 8;
 
 /// Write a Kitfile for the files of a folder, or of a repository on a hub
 #[derive(clap::Args)]
@@ -124,22 +121,18 @@ fn write(output: &Path, yaml: &[u8], force: bool) -> anyhow::Result<()> {
 
 /// Says what the guess knows nothing of.
 fn warn_of_passed(dir: &Path, found: &Surveyed, ui: &Ui) {
-    let shown = |names: &[&str]| {
-        let more = if names.len() > MAX_SHOWN { ", …" } else { "" };
-        format!("{}{more}", names[..names.len().min(MAX_SHOWN)].join(", "))
-    };
-    let links: Vec<&str> = found.links.iter().map(String::as_str).collect();
-    if !links.is_empty() {
+    let links = found.links.iter().map(String::as_str);
+    if links.len() > 0 {
         ui.warn(format_args!(
             "{} passed over: {}; --follow-links ROOT takes those that end below ROOT for what they lead to",
-            counted(links.len() as u64, "symbolic link"),
-            shown(&links)
+            n_of(links.len() as u64, "symbolic link"),
+            some_of(links)
         ));
     }
     let hidden = kitfile::passed_over(&found.files);
     if !hidden.is_empty() {
-        let n = counted(hidden.len() as u64, "hidden file");
-        ui.warn(format_args!("{n} passed over: {}", shown(&hidden)));
+        let n = n_of(hidden.len() as u64, "hidden file");
+        ui.warn(format_args!("{n} passed over: {}", some_of(hidden.into_iter())));
     }
     if found.files.is_empty() {
         ui.warn(format_args!("there are no files in {}: the Kitfile names none", dir.display()));

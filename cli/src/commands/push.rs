@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::interrupt::GOES_ON;
 use crate::network::Network;
-use crate::output::{counted, pinned};
+use crate::output::{n_of, pinned};
 use crate::steps::bars::BlobBars;
 use crate::steps::found::local;
 use crate::ui::Ui;
@@ -56,8 +56,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     });
     ui.note(format_args!(
         "uploaded {} ({}), mounted {}, there already {}",
-        counted(pushed.uploaded as u64, "blob"),
-        counted(pushed.uploaded_bytes, "byte"),
+        n_of(pushed.uploaded as u64, "blob"),
+        n_of(pushed.uploaded_bytes, "byte"),
         pushed.mounted,
         pushed.existing
     ));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::output::{counted, human_size};
+use crate::output::{human_size, n_of};
 use crate::steps::found;
 use crate::ui::Ui;
 
@@ -111,7 +111,7 @@ fn all(force: bool, ui: &Ui) -> anyhow::Result<()> {
 
 fn finish(removed: Vec<String>, layout: &Layout, ui: &Ui) -> anyhow::Result<()> {
     let collected = layout.collect_garbage([])?;
-    let blobs = counted(collected.blobs as u64, "blob");
+    let blobs = n_of(collected.blobs as u64, "blob");
     ui.note(format_args!("freed {} in {blobs}", human_size(collected.bytes)));
     ui.answer(removed.join("\n"), &json!({ "removed": removed, "freed_bytes": collected.bytes }))
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::failure::WithHint as _;
 use crate::network::Network;
-use crate::output::{counted, human_size, table};
+use crate::output::{human_size, n_of, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{Place, explained, find, is_damage, repair, together};
 use crate::ui::Ui;
@@ -94,6 +94,10 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
     let is_here = itself.remote().is_none();
     let pinned = reference.with_digest(itself.kit.digest().clone());
     let sources = together(itself, selection(&args), &args.network, ui)?;
+    // Before anything is written, so that it can still be wrong.
+    for warning in sources.warnings() {
+        ui.warn(warning);
+    }
     match attempt(&sources, &args, ui) {
         // Nothing was written: the registry may have what the layout has lost.
         Err(error) if is_here && !reference.is_local() && is_damage(&error) => {
@@ -151,16 +155,13 @@ fn show(
         Done::Previewed(preview) => return show_preview(sources, &preview, args, ui),
         Done::Unpacked(unpacked) => unpacked,
     };
-    for warning in &unpacked.warnings {
-        ui.warn(warning);
-    }
     let document = json!({
         "digest": sources.kit().digest().to_string(),
         "dir": args.dir,
         "files": unpacked.files,
         "bytes": unpacked.bytes,
     });
-    ui.note(format_args!("{}, {}", counted(unpacked.files, "file"), human_size(unpacked.bytes)));
+    ui.note(format_args!("{}, {}", n_of(unpacked.files, "file"), human_size(unpacked.bytes)));
     ui.answer(args.dir.display(), &document)
 }
 
@@ -184,9 +185,6 @@ fn show_preview(
     args: &Args,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    for warning in &preview.warnings {
-        ui.warn(warning);
-    }
     let fate = |path: &str| {
         let is_there = fs::symlink_metadata(args.dir.join(path)).is_ok();
         is_there.then_some(match (args.overwrite, args.ignore_existing) {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::failure::{WithHint as _, failure};
 use crate::kind::Kind;
-use crate::output::{counted, human_size, pinned};
+use crate::output::{human_size, n_of, pinned};
 use crate::steps::found::{local, repair};
 use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::ui::Ui;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let bytes: u64 = verified.checked.iter().map(|blob| blob.size()).sum();
     ui.note(format_args!(
         "{}, {}: all are what their digests say",
-        counted(verified.checked.len() as u64, "blob"),
+        n_of(verified.checked.len() as u64, "blob"),
         human_size(bytes)
     ));
     let mut document = json!({

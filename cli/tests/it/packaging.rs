@@ -210,7 +210,7 @@ fn links_are_told_and_followed_on_request() {
     symlink("../../blobs/abc", at("cache/snapshots/1/model.safetensors")).expect("a link");
     let said = well(&world, "init cache/snapshots/1 -o -");
     assert!(
-        said.stderr.contains("1 symbolic link passed over: model.safetensors"),
+        said.stderr.contains("1 symbolic link passed over: `model.safetensors`"),
         "{}",
         said.stderr
     );
@@ -415,6 +415,28 @@ fn unpacking_that_is_killed_is_done_by_the_next() {
     } else {
         skipped("there is no strace that may trace");
     }
+}
+
+/// However many files are replaced, few are open.
+#[test]
+fn replacing_many_files_needs_few_descriptors() {
+    let world = World::new();
+    let at = |name: &str| world.work().join(name);
+    for folder in 0..40 {
+        fs::create_dir_all(at(&format!("many/c/{folder}"))).expect("a folder");
+        for file in 0..5 {
+            fs::write(at(&format!("many/c/{folder}/{file}")), "x").expect("it writes");
+        }
+    }
+    fs::write(at("many/Kitfile"), "manifestVersion: 1.0.0\ncode:\n  - path: c\n")
+        .expect("it writes");
+    well(&world, "pack many -t demo/many:v1");
+    well(&world, "unpack demo/many:v1 -d out");
+    fs::write(at("script"), "ulimit -n 90 && exec kit-rs unpack demo/many:v1 -o -d out")
+        .expect("it writes");
+    let said = Said::from(world.bash(&at("script")).output().expect("there is bash"));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("200 files"), "{}", said.stderr);
 }
 
 /// A system call that fails leaves the folder as it was.

@@ -24,8 +24,8 @@ pub(super) struct Moves {
 
 /// A file or a folder that gets its place.
 struct Move {
-    /// The folder of ours that it waits in.
-    from: Folder,
+    /// The folder of ours that it waits in, as a path in the target.
+    from: String,
     /// The folder of the target that it belongs in, as a path in the target.
     to: String,
     name: String,
@@ -120,7 +120,8 @@ impl Moves {
         if let Some(path) = place.repository.filter(|_| existing != Existing::Replace) {
             return Err(Error::Repository { path: path.to_owned() });
         }
-        let (from, to) = (place.from.folder(".")?, place.path.to_owned());
+        let target = self.staging.path().parent().ok_or_else(left)?;
+        let (from, to) = (within(place.from.path(), target)?, place.path.to_owned());
         self.moves.push(Move { from, to, name: name.to_owned(), replaces });
         Ok(())
     }
@@ -131,11 +132,12 @@ impl Moves {
         if self.moves.len() > 1 {
             self.write_down(target)?;
         }
-        for Move { from, to, name, replaces } in &self.moves {
-            let folder = target.folder(or_dot(to))?;
-            match replaces {
-                true => folder.take_as(from, name, name)?,
-                false => folder.take_new(from, name, name)?,
+        let mut last = Last::default();
+        for step in &self.moves {
+            let (name, (from, to)) = (&step.name, last.folders(step, target)?);
+            match step.replaces {
+                true => to.take_as(from, name, name)?,
+                false => to.take_new(from, name, name)?,
             }
         }
         Ok(self.journal.end(self.staging.path())?)
@@ -143,23 +145,17 @@ impl Moves {
 
     /// Notes what will be done, and keeps what will be replaced.
     fn write_down(&mut self, target: &Folder) -> Result<()> {
-        for (number, Move { from, to, name, replaces }) in self.moves.iter().enumerate() {
-            let mut kept = None;
-            if *replaces {
-                // It stays in its own file system, beside what replaces it.
-                let (beside, as_name) = (from.folder(".")?, format!("{STAGING}{number}"));
-                beside.keep(&target.folder(or_dot(to))?, name, &as_name)?;
-                kept = Some(as_name);
+        let mut last = Last::default();
+        for (number, step) in self.moves.iter().enumerate() {
+            let (name, (from, to)) = (&step.name, last.folders(step, target)?);
+            // It stays in its own file system, beside what replaces it.
+            let kept = step.replaces.then(|| format!("{STAGING}{number}"));
+            if let Some(kept) = &kept {
+                from.keep(to, name, kept)?;
             }
             let identity = from.identity(name)?.ok_or_else(left)?;
-            let from = within(from.path(), target.path())?;
-            self.journal.moves.push(Done {
-                from,
-                to: to.clone(),
-                name: name.clone(),
-                identity,
-                kept,
-            });
+            let (from, to, name) = (step.from.clone(), step.to.clone(), name.clone());
+            self.journal.moves.push(Done { from, to, name, identity, kept });
         }
         let elsewhere = self.elsewhere.iter().map(Held::path);
         self.journal.elsewhere =
@@ -175,6 +171,25 @@ impl Moves {
     /// Leaves everything as it is, for the next that comes here.
     pub(super) fn stay(&mut self) {
         self.elsewhere.iter_mut().for_each(Held::stay);
+    }
+}
+
+/// The folders of the last move, kept open: the next has the same, mostly, and all together would be
+/// too many.
+#[derive(Default)]
+struct Last(Option<(String, String, (Folder, Folder))>);
+
+impl Last {
+    /// Where a move comes from and where it goes.
+    fn folders(&mut self, step: &Move, target: &Folder) -> Result<(&Folder, &Folder)> {
+        let is_same =
+            self.0.as_ref().is_some_and(|(from, to, _)| (from, to) == (&step.from, &step.to));
+        if !is_same {
+            let folders = (target.folder(&step.from)?, target.folder(or_dot(&step.to))?);
+            self.0 = Some((step.from.clone(), step.to.clone(), folders));
+        }
+        let (_, _, (from, to)) = self.0.as_ref().expect("opened above");
+        Ok((from, to))
     }
 }
 

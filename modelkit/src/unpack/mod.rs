@@ -75,7 +75,7 @@ pub fn unpack(
         reporter.done(chosen.layer.descriptor);
         Ok(extracted)
     })?;
-    let mut unpacked = Unpacked { warnings: sources.left_out(), ..Default::default() };
+    let mut unpacked = Unpacked { warnings: sources.warnings(), ..Default::default() };
     for layer in &extracted {
         unpacked.files += layer.n_files;
         unpacked.bytes += layer.bytes;

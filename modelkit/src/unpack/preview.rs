@@ -48,7 +48,7 @@ pub fn preview(
         reporter.done(chosen.layer.descriptor);
         Ok(found)
     })?;
-    Ok(Preview { kitfile: sources.has_kitfile(), layers: files, warnings: sources.left_out() })
+    Ok(Preview { kitfile: sources.has_kitfile(), layers: files, warnings: sources.warnings() })
 }
 
 fn files(

@@ -102,7 +102,7 @@ impl<'a> Sources<'a> {
 
     /// Says what of the ModelKits is not unpacked without anybody having asked for that, and what was
     /// asked for and is not there.
-    pub(super) fn left_out(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let parents = || self.parents.iter().map(|parent| &parent.kit);
         let others = self.datasets.iter().map(|(_, source)| &source.kit);
         let kits = std::iter::once(self.kit()).chain(parents()).chain(others);

@@ -6,7 +6,7 @@ use registry::hub::{HubFile, Snapshot};
 
 use super::args::Args;
 use crate::failure::{WithHint as _, asked_wrongly};
-use crate::output::{counted, some_of};
+use crate::output::{n_of, some_of};
 
 /// Formats that weights are published in besides safetensors.
 const OTHER_FORMATS: [&str; 10] =
@@ -30,7 +30,7 @@ pub(super) fn choose(snapshot: &mut Snapshot, args: &Args) -> anyhow::Result<Vec
     if !refused.is_empty() {
         return Err(asked_wrongly(format!(
             "{} of the repository cannot be called so here: {}; --exclude leaves them out",
-            counted(refused.len() as u64, "file"),
+            n_of(refused.len() as u64, "file"),
             some_of(refused.into_iter())
         )));
     }

@@ -15,7 +15,7 @@ use super::folder::Folder;
 use super::large::{self, Large};
 use crate::failure::WithHint as _;
 use crate::interrupt::GOES_ON;
-use crate::output::{counted, human_size, some_of};
+use crate::output::{human_size, n_of, some_of};
 use crate::steps::bars::move_on;
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
@@ -68,7 +68,7 @@ fn tell(snapshot: &Snapshot, left_out: &[HubFile], ui: &Ui) {
     if !left_out.is_empty() {
         ui.warn(format_args!(
             "left out, because the model is there as safetensors: {} ({}), {}; --include '*' takes all",
-            counted(left_out.len() as u64, "file"),
+            n_of(left_out.len() as u64, "file"),
             human_size(size),
             some_of(left_out.iter().map(|file| file.path.as_str()))
         ));
@@ -82,7 +82,7 @@ fn tell(snapshot: &Snapshot, left_out: &[HubFile], ui: &Ui) {
     if !nameless.is_empty() {
         ui.warn(format_args!(
             "only the size of {} can be compared, because the hub does not say what is in it: {}",
-            counted(nameless.len() as u64, "file"),
+            n_of(nameless.len() as u64, "file"),
             some_of(nameless.into_iter())
         ));
     }

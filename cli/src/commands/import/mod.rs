@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::env;
 use crate::failure::asked_wrongly;
-use crate::output::{counted, pinned, some_of};
+use crate::output::{n_of, pinned, some_of};
 use crate::steps::front_matter::FrontMatter;
 use crate::steps::hub::Remote;
 use crate::steps::project::{kitfile_in, read_kitfile};
@@ -88,7 +88,7 @@ fn tell_rest(plan: &Plan, dir: &Path, ui: &Ui) -> anyhow::Result<()> {
     if !rest.is_empty() {
         ui.warn(format_args!(
             "in no layer, and so left out: {}, {}",
-            counted(rest.len() as u64, "file"),
+            n_of(rest.len() as u64, "file"),
             some_of(rest.iter().map(String::as_str))
         ));
     }

@@ -6,7 +6,7 @@ use kitfile::FileInfo;
 use registry::hub::{Hub, HubFile, Snapshot};
 
 use super::{HEAD, header_size};
-use crate::output::{counted, some_of};
+use crate::output::{n_of, some_of};
 use crate::steps::hub::Remote;
 use crate::ui::Ui;
 
@@ -21,7 +21,7 @@ pub(crate) fn survey_remote(remote: &Remote, ui: &Ui) -> anyhow::Result<Vec<File
         let looks = stream::iter(&snapshot.files).map(|file| look(hub, &snapshot, file));
         let mut found: Vec<FileInfo> = looks.buffer_unordered(AT_ONCE).try_collect().await?;
         found.sort_by(|a, b| a.path.cmp(&b.path));
-        let files = counted(found.len() as u64, "file");
+        let files = n_of(found.len() as u64, "file");
         ui.note(format_args!("{id} at {}: {files}", snapshot.sha));
         if !snapshot.unwritable.is_empty() {
             let names = some_of(snapshot.unwritable.iter().map(String::as_str));
