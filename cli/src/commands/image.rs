@@ -74,6 +74,7 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     for warning in modelkit::idle(&args.include, &kit, parents.iter()) {
         ui.warn(warning);
     }
+    ui.no_warnings()?;
     let options = ImageOptions {
         binary: runtime(args.runtime, &env::program().context("where kit-rs lies is unknown")?)?,
         include: args.include,

@@ -98,6 +98,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
     for warning in sources.warnings() {
         ui.warn(warning);
     }
+    ui.no_warnings()?;
     match attempt(&sources, &args, ui) {
         // Nothing was written: the registry may have what the layout has lost.
         Err(error) if is_here && !reference.is_local() && is_damage(&error) => {

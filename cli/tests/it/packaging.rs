@@ -417,6 +417,22 @@ fn unpacking_that_is_killed_is_done_by_the_next() {
     }
 }
 
+/// A warning that is an error is one before anything is written.
+#[test]
+fn strictly_nothing_is_written_after_a_warning() {
+    let world = World::new();
+    well(&world, "pack project -t demo/kit:v1");
+    let line = "unpack demo/kit:v1 -d out -f model,datasets:reviews,trian";
+    refused(&world, &format!("{line} --strict"), &["nothing is called `trian`"]);
+    assert!(!world.work().join("out").exists());
+    let said = well(&world, line);
+    assert!(said.stderr.contains("nothing is called `trian`; there is"), "{}", said.stderr);
+    fs::write(world.work().join("runtime"), "#!/bin/sh\n").expect("it writes");
+    let line = "image build demo/kit:v1 -t demo/image:v1 --runtime runtime --include code";
+    refused(&world, &format!("{line} --strict"), &["there is no code"]);
+    refused(&world, "image unpack demo/image:v1 -d image", &["demo/image:v1 is not in the layout"]);
+}
+
 /// However many files are replaced, few are open.
 #[test]
 fn replacing_many_files_needs_few_descriptors() {
