@@ -7,6 +7,7 @@ use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::failure::asked_wrongly;
+use crate::kind::{self, Kind};
 use crate::network::Network;
 use crate::output::{human_size, n_of};
 use crate::steps::found;
@@ -121,10 +122,27 @@ fn remote(references: &[Reference], network: &Network, ui: &Ui) -> anyhow::Resul
         return Err(asked_wrongly(format!("`{local}` names no registry")));
     }
     let client = network.client(ui)?;
+    // All are there, or none is removed.
+    let digests = ui.block_on(async {
+        let mut digests = Vec::new();
+        for reference in references {
+            let found = client.resolve(reference).await;
+            let found = found.with_context(|| format!("cannot remove {reference}"))?;
+            digests.push(found.digest().clone());
+        }
+        Ok(digests)
+    })?;
     let mut removed = Vec::new();
-    for reference in references {
-        ui.block_on(async { Ok(client.delete(reference).await?) })
-            .with_context(|| format!("cannot remove {reference} from its registry"))?;
+    for (reference, digest) in references.iter().zip(&digests) {
+        let deleted = ui.block_on(async { Ok(client.delete(reference).await?) });
+        // Where only digests are deleted, one tag takes the others of its manifest with it.
+        let went_before = digests[..removed.len()].contains(digest);
+        match deleted {
+            Err(error) if went_before && kind::of(&error) == Kind::NotFound => (),
+            deleted => {
+                deleted.with_context(|| format!("cannot remove {reference} from its registry"))?
+            }
+        }
         removed.push(reference.to_string());
     }
     crate::network::show_warnings(&client, ui);

@@ -37,7 +37,7 @@ impl Runtime {
         Ok(Self {
             modelkit: reference,
             modelkit_digest: Some(digest.clone()),
-            model_bytes: layers.map(Descriptor::size).sum(),
+            model_bytes: layers.map(Descriptor::size).fold(0, u64::saturating_add),
         })
     }
 }

@@ -232,7 +232,8 @@ impl ModelKit {
 
     /// Size in bytes of all its layers as they are stored, and of its config and manifest.
     pub fn size(&self) -> u64 {
-        let layers: u64 = self.manifest.layers().iter().map(Descriptor::size).sum();
+        let layers: u64 =
+            self.manifest.layers().iter().map(Descriptor::size).fold(0, u64::saturating_add);
         layers + self.manifest.config().size() + self.descriptor.size()
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn with_advice<T>(brought: anyhow::Result<T>, ui: &Ui) -> anyhow::Res
 
 /// Says what is not taken, and what cannot be verified.
 fn tell(snapshot: &Snapshot, left_out: &[HubFile], ui: &Ui) {
-    let size = left_out.iter().map(|file| file.size).sum();
+    let size = left_out.iter().map(|file| file.size).fold(0, u64::saturating_add);
     if !left_out.is_empty() {
         ui.warn(format_args!(
             "left out, because the model is there as safetensors: {} ({}), {}; --include '*' takes all",

@@ -227,7 +227,7 @@ fn layer(
         return Err(layer_path(entry, "is not a file, as a raw layer must be".into()));
     }
     let layer_type = LayerType { family: options.family, kind, format, compression };
-    let bytes = files.iter().map(|file| file.content.size()).sum();
+    let bytes = files.iter().map(|file| file.content.size()).fold(0, u64::saturating_add);
     let (section, name) = (entry.section, entry.name.map(str::to_owned));
     Ok(LayerPlan {
         section,
