@@ -34,6 +34,8 @@ const MAX_LAYERS: usize = 10_000;
 const TICK: Duration = Duration::from_millis(50);
 /// … and on file systems that count whole seconds, or two.
 const COARSE_TICK: Duration = Duration::from_secs(3);
+/// About so many bytes are hashed in a tick.
+const HASHED_IN_A_TICK: u64 = 64 << 20;
 
 /// The layers that a layout remembers, and those to be added.
 pub(crate) struct PackIndex<'a> {
@@ -50,7 +52,8 @@ struct Known {
     digest: String,
     size: u64,
     diff_id: String,
-    /// The blob's file when it was hashed, unless it was too new then.
+    /// The blob's file as it was when it was written or hashed, unless it was too new to be known by
+    /// its times.
     blob: Option<Stamp>,
 }
 
@@ -72,7 +75,7 @@ impl<'a> PackIndex<'a> {
         if known.blob != Some(stamp) {
             let found = self.layout.verify(&Descriptor::new(BLOB.into(), size, digest.clone()));
             found.ok().filter(|found| found.problems.is_empty())?;
-            let known = Known { blob: self.is_older(&stamp).then_some(stamp), ..known.clone() };
+            let known = Known { blob: Some(stamp), ..known.clone() };
             self.new.lock().expect("no holder panics").insert(key(plan), known);
         }
         Some(WrittenBlob { digest, size, diff_id })
@@ -88,34 +91,39 @@ impl<'a> PackIndex<'a> {
     pub(crate) fn note(&self, plan: &LayerPlan, blob: &WrittenBlob) {
         if self.is_settled(plan) {
             let (digest, diff_id) = (blob.digest.to_string(), blob.diff_id.to_string());
-            // Its file is too new to be known by its times.
-            let known = Known { digest, size: blob.size, diff_id, blob: None };
+            let known = Known { digest, size: blob.size, diff_id, blob: self.stamp(&blob.digest) };
             self.new.lock().expect("no holder panics").insert(key(plan), known);
         }
     }
 
     fn is_settled(&self, plan: &LayerPlan) -> bool {
         let times = || stamps(plan).flat_map(|stamp| [stamp.modified, stamp.changed]);
-        self.are_older(times)
+        are_older(times, self.began)
     }
 
-    fn is_older(&self, stamp: &Stamp) -> bool {
-        self.are_older(|| [stamp.modified, stamp.changed].into_iter())
-    }
-
-    /// Whether all these times lie so far back that a change of today shows.
-    fn are_older<I: Iterator<Item = i64>>(&self, times: impl Fn() -> I) -> bool {
-        let Ok(began) = self.began.duration_since(SystemTime::UNIX_EPOCH) else { return false };
-        let is_fine = times().any(|time| time % 1_000_000_000 != 0);
-        let tick = if is_fine { TICK } else { COARSE_TICK };
-        let Ok(limit) = i64::try_from(began.saturating_sub(tick).as_nanos()) else { return false };
-        times().all(|time| time < limit)
+    /// Blobs are known by their times once these lie so far back that a change would show; where
+    /// that takes less time than hashing them again, it is waited for.
+    fn settled(&self, mut new: BTreeMap<String, Known>) -> BTreeMap<String, Known> {
+        let now = SystemTime::now();
+        let young = new.values().filter(|known| known.blob.is_some_and(|it| !is_older(&it, now)));
+        if young.map(|known| known.size).fold(0, u64::saturating_add) > HASHED_IN_A_TICK {
+            // With room to spare, because it has to be more than a tick.
+            std::thread::sleep(TICK + TICK / 10);
+        }
+        let now = SystemTime::now();
+        for known in new.values_mut() {
+            let digest = content::parse_digest(&known.digest).ok();
+            let still = digest.and_then(|digest| self.stamp(&digest));
+            known.blob = known.blob.filter(|it| is_older(it, now) && still == Some(*it));
+        }
+        new
     }
 
     /// Writes down what is remembered now, in one step. Of two processes at once, one may forget
     /// what the other noted.
     pub(crate) fn write(self) -> Result<()> {
-        let new = self.new.into_inner().expect("no holder panics");
+        let new = std::mem::take(&mut *self.new.lock().expect("no holder panics"));
+        let new = self.settled(new);
         let is_known = |(key, value): (&String, &Known)| self.known.get(key) == Some(value);
         if new.iter().all(is_known) {
             return Ok(());
@@ -130,6 +138,19 @@ impl<'a> PackIndex<'a> {
         file.persist(path(self.layout.root())).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+fn is_older(stamp: &Stamp, than: SystemTime) -> bool {
+    are_older(|| [stamp.modified, stamp.changed].into_iter(), than)
+}
+
+/// Whether all these times lie so far back that a change since then shows.
+fn are_older<I: Iterator<Item = i64>>(times: impl Fn() -> I, than: SystemTime) -> bool {
+    let Ok(than) = than.duration_since(SystemTime::UNIX_EPOCH) else { return false };
+    let is_fine = times().any(|time| time % 1_000_000_000 != 0);
+    let tick = if is_fine { TICK } else { COARSE_TICK };
+    let Ok(limit) = i64::try_from(than.saturating_sub(tick).as_nanos()) else { return false };
+    times().all(|time| time < limit)
 }
 
 fn path(root: &Path) -> PathBuf {

@@ -356,10 +356,10 @@ impl Setup {
         Ok(json!({ "withIndex": costs[0], "noIndex": costs[1] }))
     }
 
-    /// The digests of all files of our layout.
+    /// The digests of all files of our layout, but for what it remembers of files and their times.
     fn layout(&self) -> anyhow::Result<String> {
         let line = format!(
-            "find . -type f | LC_ALL=C sort | while read -r file; do {SHA256} < \"$file\"; done"
+            "find . -type f ! -name pack-index.json | LC_ALL=C sort | while read -r file; do {SHA256} < \"$file\"; done"
         );
         run_quietly(
             Command::new("sh")
