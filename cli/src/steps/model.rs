@@ -16,7 +16,7 @@ use super::found::here_or_pulled;
 use super::project::kitfile_in;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
-use crate::kind::{self, Kind};
+use crate::kind::Kind;
 use crate::network::Network;
 use crate::ui::Ui;
 
@@ -62,12 +62,13 @@ pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Mod
         )
 }
 
+#[cfg(any(feature = "full", feature = "serve"))]
 impl ModelFolder {
     /// Says why the model cannot be used, in the words of whoever named it: what was unpacked lies
     /// where nobody looks.
     pub(crate) fn unusable(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
         let error = error.into();
-        let kind = kind::of(&error);
+        let kind = crate::kind::of(&error);
         let Some(reference) = &self.reference else {
             return error.context(format!("cannot load the model in {}", self.dir.display()));
         };

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
-    /// Let pages of this origin ask, such as https://app.example, or of any with * (repeatable)
+    /// Let pages of this origin ask, such as `https://app.example`, or of any with * (repeatable)
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
     /// Where spans go, as OTLP over HTTP (JSON), for example http://127.0.0.1:4318
