@@ -52,6 +52,7 @@ fn registry(error: &registry::Error, say: Say<'_>) {
         }
         Error::Http(
             HttpError::Request { url, .. }
+            | HttpError::UntrustedCertificate { url, .. }
             | HttpError::Stalled { url, .. }
             | HttpError::Cut { url, .. }
             | HttpError::Status { url, .. }
@@ -124,6 +125,9 @@ fn modelkit(error: &modelkit::Error, say: Say<'_>) {
         | Error::IgnorePattern { path, .. }
         | Error::Bundle { path, .. }
         | Error::Exists { path }
+        | Error::OtherKitfile { path }
+        | Error::Repository { path }
+        | Error::NoRoom { path, .. }
         | Error::InTheWay { path, .. } => say("path", shown(path)),
         Error::NotAModelKit { digest, .. }
         | Error::Document { digest, .. }
@@ -143,6 +147,7 @@ fn trained(error: &trainer::Error, say: Say<'_>) {
         Error::NotReplaced { dir } | Error::SavedModel { dir, .. } => say("path", shown(dir)),
         Error::DatasetDocument { path, .. }
         | Error::DatasetFormat { path, .. }
+        | Error::DatasetColumn { path, .. }
         | Error::DatasetRows { path, .. }
         | Error::TrainingUnderWay { path }
         | Error::State { path, .. }

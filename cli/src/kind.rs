@@ -159,9 +159,7 @@ fn registry(error: &registry::Error) -> Option<Judged> {
         Error::Layout(LayoutError::UnknownReference { .. }) => Kind::NotFound,
         Error::Layout(LayoutError::InUse { .. }) => Kind::Busy,
         Error::Layout(_) => Kind::Invalid,
-        Error::Http(error @ HttpError::Request { .. }) if certificate(error).is_some() => {
-            Kind::Untrusted
-        }
+        Error::Http(HttpError::UntrustedCertificate { .. }) => Kind::Untrusted,
         Error::Http(
             HttpError::Request { .. } | HttpError::Stalled { .. } | HttpError::Cut { .. },
         ) => Kind::Unreachable,
@@ -217,7 +215,11 @@ fn modelkit(error: &modelkit::Error) -> Option<Judged> {
         Error::MissingPath { .. } | Error::MissingParent { .. } => Kind::NotFound,
         Error::NotReady { .. } => Kind::Damaged,
         Error::Changed { .. } => Kind::Busy,
-        Error::Exists { .. } | Error::InTheWay { .. } => Kind::Exists,
+        Error::Exists { .. }
+        | Error::InTheWay { .. }
+        | Error::OtherKitfile { .. }
+        | Error::Repository { .. } => Kind::Exists,
+        Error::NoRoom { .. } => Kind::System,
         Error::RemoteDataset { .. } => Kind::Failed,
         _ => return Some(Idea(Kind::Invalid)),
     }))
@@ -348,7 +350,11 @@ mod tests {
         };
         check(Error::from(request(io::ErrorKind::ConnectionRefused.into())), "unreachable");
         let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        check(Error::from(request(io::Error::other(unknown))), "untrusted");
+        let untrusted = HttpError::UntrustedCertificate {
+            url: "https://r.example/v2/".into(),
+            source: Box::new(unknown),
+        };
+        check(Error::from(untrusted), "untrusted");
         check(Error::from(AuthError::NotLoggedIn { registry: "r.example".into() }), "refused");
         for (status, expected) in [
             (403, "refused"),

@@ -181,7 +181,8 @@ fn fill(
                 Value::Array(items) if !items.is_empty() => {
                     items.iter().try_for_each(|item| fill(inside, row, item, text))?;
                 }
-                _ => fill(otherwise, row, dot, text)?,
+                Value::Array(_) | Value::Null => fill(otherwise, row, dot, text)?,
+                other => return Err(format!("`range` goes over lists, and {other} is none")),
             },
         }
     }
@@ -199,7 +200,8 @@ fn value(
         Expression::Literal(literal) => literal.as_str().into(),
         Expression::Len(of) => match value(of, row, dot)? {
             Value::Array(items) => items.len().into(),
-            other => printed(&other).len().into(),
+            Value::String(text) => text.len().into(),
+            other => return Err(format!("`len` is of texts and lists, and {other} is neither")),
         },
         Expression::Index(of, n) => {
             let list = value(of, row, dot)?;

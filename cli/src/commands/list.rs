@@ -42,6 +42,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let mut found = if args.remote { Vec::new() } else { local(&args, ui)? };
     if let Some(repository) = args.repository.as_ref().filter(|repository| !repository.is_local())
         && found.is_empty()
+        && (args.remote || !is_here(repository, ui)?)
     {
         found = ui
             .block_on(remote(
@@ -63,6 +64,13 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         table(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"], &rows),
         &document,
     )
+}
+
+/// Whether the layout has tags of a repository, whatever a filter leaves of them.
+fn is_here(repository: &Reference, ui: &Ui) -> anyhow::Result<bool> {
+    let Some(layout) = ui.layout_if_there()? else { return Ok(false) };
+    let wanted = self::repository(repository);
+    Ok(layout.tags()?.iter().any(|(name, _)| self::repository(name) == wanted))
 }
 
 fn local(args: &Args, ui: &Ui) -> anyhow::Result<Vec<Listed>> {

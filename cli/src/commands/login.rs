@@ -59,6 +59,18 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn credential(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {
+    let credential = given(args, ui)?;
+    let (Credential::Basic { password: secret, .. }
+    | Credential::Identity(secret)
+    | Credential::Bearer(secret)) = &credential;
+    // As from a variable that is not set.
+    if secret.is_empty() {
+        return Err(asked_wrongly("no password given: it is empty"));
+    }
+    Ok(credential)
+}
+
+fn given(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {
     let password = match (&args.password, args.password_stdin) {
         (Some(password), _) => password.clone(),
         (None, true) => {

@@ -47,7 +47,14 @@ struct Names(Vec<Reference>);
 
 fn names(text: &str) -> Result<Names, String> {
     let references = Reference::parse_list(text).map_err(|error| error.to_string())?;
-    Ok(Names(references.into_iter().map(Reference::or_latest).collect()))
+    let mut names: Vec<Reference> = Vec::new();
+    for reference in references.into_iter().map(Reference::or_latest) {
+        // A name that stands there twice is one: with it gone, the next would be the last.
+        if !names.contains(&reference) {
+            names.push(reference);
+        }
+    }
+    Ok(Names(names))
 }
 
 fn local(references: &[Reference], force: bool, ui: &Ui) -> anyhow::Result<()> {

@@ -103,6 +103,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
         // Nothing was written: the registry may have what the layout has lost.
         Err(error) if is_here && !reference.is_local() && is_damage(&error) => {
             ui.warn(format_args!("{}; its layers are streamed", repair(&reference)));
+            ui.no_warnings()?;
             let itself =
                 find(&pinned, Place::Remote, &args.network, ui).hint(repair(&reference))?;
             let sources = together(itself, selection(&args), &args.network, ui)?;
@@ -198,7 +199,12 @@ fn show_preview(
     let mut rows = Vec::new();
     let mut layers = Vec::new();
     if preview.kitfile {
-        rows.push(vec!["kitfile".to_owned(), String::new(), "Kitfile".to_owned()]);
+        let mut row = vec!["kitfile".to_owned(), String::new(), "Kitfile".to_owned()];
+        // -i keeps no other Kitfile.
+        let fate =
+            fate("Kitfile").map(|fate| if fate == "kept" { "must be the same" } else { fate });
+        row.extend(fate.map(|fate| format!("is there: {fate}")));
+        rows.push(row);
     }
     for (chosen, files) in chosen.iter().zip(&preview.layers) {
         let (layer, digest) = (&chosen.layer, chosen.layer.descriptor.digest().to_string());

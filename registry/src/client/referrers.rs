@@ -52,7 +52,7 @@ impl Repository {
         if let Some(artifact_type) = artifact_type {
             url.query_pairs_mut().append_pair("artifactType", artifact_type);
         }
-        let (mut found, mut page) = (Vec::new(), Some(url));
+        let (mut found, mut page, mut left) = (Vec::new(), Some(url), link::MAX_LIST);
         for _ in 0..MAX_PAGES {
             let Some(url) = page else { return Ok(Some(found)) };
             let response = self.send(http::Call::get(url.clone()), "pull").await?;
@@ -65,7 +65,8 @@ impl Repository {
             }
             let response = self.http().expect(response, &[200]).await?;
             page = link::next_page(&response, &url)?;
-            let index: content::ImageIndex = self.http().json(response, MAX_DOCUMENT_SIZE).await?;
+            let index: content::ImageIndex =
+                self.http().page(response, MAX_DOCUMENT_SIZE, &mut left).await?;
             found.extend(index.manifests().iter().cloned());
         }
         Err(HttpError::protocol(self.shown(), "the list of referrers has no end").into())

@@ -28,6 +28,7 @@ impl Client {
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>> {
         let repository = self.repository(repository)?;
         let (mut tags, mut n_others) = (BTreeSet::new(), 0_usize);
+        let mut left = link::MAX_LIST;
         let mut page = Some(repository.url("tags/list")?);
         for _ in 0..MAX_PAGES {
             let Some(url) = page else {
@@ -40,7 +41,8 @@ impl Client {
             let response = repository.send(http::Call::get(url.clone()), "pull").await?;
             let response = repository.http().expect(response, &[200]).await?;
             page = link::next_page(&response, &url)?;
-            let list: TagList = repository.http().json(response, MAX_DOCUMENT_SIZE).await?;
+            let list: TagList =
+                repository.http().page(response, MAX_DOCUMENT_SIZE, &mut left).await?;
             for name in list.tags.unwrap_or_default() {
                 match name.as_str().filter(|name| check_tag(name).is_ok()) {
                     Some(name) => drop(tags.insert(name.to_owned())),

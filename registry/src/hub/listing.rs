@@ -114,7 +114,7 @@ impl Hub {
     async fn tree(&self, snapshot: &mut Snapshot, revision: &str) -> Result<Option<Vec<Listed>>> {
         let (api, sha) = (snapshot.repo.api_path(), snapshot.sha.clone());
         let mut page = Some(self.url(&format!("{api}/tree/{sha}?recursive=true&expand=false"))?);
-        let mut listed = Vec::new();
+        let (mut listed, mut left) = (Vec::new(), link::MAX_LIST);
         for n_pages in 0..MAX_PAGES {
             let Some(url) = page else { return Ok(Some(listed)) };
             let response = self.get(Call::get(url.clone())).await?;
@@ -126,7 +126,7 @@ impl Hub {
                 return Err(refusal(&self.http, response, &snapshot.repo, wanted).await);
             }
             page = link::next_page(&response, &url)?;
-            let entries: Vec<Entry> = self.http.json(response, MAX_DOCUMENT).await?;
+            let entries: Vec<Entry> = self.http.page(response, MAX_DOCUMENT, &mut left).await?;
             let (files, others): (Vec<_>, Vec<_>) =
                 entries.into_iter().partition(|entry| entry.kind == "file");
             listed.extend(files.into_iter().filter_map(|file| snapshot.listed(file.into())));

@@ -19,7 +19,7 @@ const FEATURES: &str = "huggingface";
 /// Reads two columns; a row's place is its number, from 1.
 pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, Unread> {
     let shown = |error: ParquetError| error.to_string();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = fs_err::File::open(path).map_err(Unread::Io)?.into_parts().0;
     let reader = SerializedFileReader::new(file).map_err(shown)?;
     let metadata = reader.metadata().file_metadata();
     let names = label_names(metadata, &columns.label);

@@ -56,6 +56,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let mut options = PackOptions { created: env::source_date_epoch()?, ..PackOptions::default() };
     let plan = modelkit::plan(&kitfile, brought.folder.path(), &layout, &options)?;
     tell_rest(&plan, brought.folder.path(), ui)?;
+    ui.no_warnings()?;
     if let Some(large) = &brought.large {
         options.ready = large.bring(&brought.folder, &plan, &layout, ui)?;
     }
@@ -66,6 +67,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     for warning in &packed.warnings {
         ui.warn(warning);
     }
+    ui.no_warnings()?;
     layout.tag(&packed.descriptor, &target)?;
     brought.folder.remove()?;
     let digest = packed.descriptor.digest();

@@ -1,6 +1,6 @@
 //! Spans for OpenTelemetry: one per answer, sent in batches to a collector as OTLP over HTTP with
 //! JSON. Source: OpenTelemetry Protocol 1.x, "OTLP/HTTP" and its JSON mapping; semantic conventions
-//! for HTTP servers. When the collector is slow or away, spans are dropped and n_of, and no
+//! for HTTP servers. When the collector is slow or away, spans are dropped and counted, and no
 //! request waits.
 
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub(super) fn export(handle: &Handle, endpoint: &str) -> anyhow::Result<()> {
     let client = client.context("cannot make an HTTP client for spans")?;
     let (send, spans) = mpsc::channel(MAX_WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
-    let n_of = Arc::clone(&dropped);
+    let counted = Arc::clone(&dropped);
     handle.observe(move |exchange| {
         if exchange.trace.sampled && send.try_send(span(exchange)).is_err() {
-            n_of.fetch_add(1, Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::Relaxed);
         }
     });
     tokio::spawn(send_batches(client, url, spans, dropped));

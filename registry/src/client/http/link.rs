@@ -7,6 +7,9 @@ use url::Url;
 use super::location;
 use crate::{HttpError, Result};
 
+/// The largest size of all pages of a list together, in bytes.
+pub(crate) const MAX_LIST: u64 = 64 * 1024 * 1024;
+
 /// Finds the next page of a listing: another one than this, and of the same origin.
 pub(crate) fn next_page(response: &Response, page: &Url) -> Result<Option<Url>> {
     let links = response.headers().get_all(LINK).into_iter().filter_map(|link| link.to_str().ok());

@@ -195,8 +195,23 @@ impl Http {
         response: Response,
         limit: u64,
     ) -> Result<T> {
+        self.page(response, limit, &mut limit.clone()).await
+    }
+
+    /// Reads a page of a list, which has `limit` bytes at most, and takes it from what is `left` to
+    /// all pages.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        response: Response,
+        limit: u64,
+        left: &mut u64,
+    ) -> Result<T> {
         let what = location::shown(response.url());
         let body = self.read_document(response, limit).await?;
+        let Some(rest) = left.checked_sub(body.len() as u64) else {
+            return Err(HttpError::protocol(what, "the list is too long: no more is read").into());
+        };
+        *left = rest;
         serde_json::from_slice(&body)
             .map_err(|source| ContentError::InvalidDocument { what, source }.into())
     }

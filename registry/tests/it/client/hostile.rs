@@ -1,5 +1,8 @@
 //! Registries that lie.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -268,4 +271,41 @@ async fn nothing_listening_is_said_at_once() {
     };
     let error = client.ping(&address.to_string()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot GET http://{address}/v2/"));
+}
+
+/// Pages of 4 MB without an end are not read for ever: the list as a whole has a bound.
+#[tokio::test]
+async fn a_list_without_an_end_is_cut() {
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&n_asked);
+    let registry = Registry::start_with(move |router| {
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let path = request.uri().path().to_owned();
+            let list = match path {
+                path if path.ends_with("/tags/list") => Some(r#"{"tags": ["v1"]}"#),
+                path if path.contains("/referrers/") => {
+                    Some(r#"{"schemaVersion": 2, "manifests": []}"#)
+                }
+                _ => None,
+            };
+            let n = list.map_or(0, |_| asked.fetch_add(1, Ordering::Relaxed));
+            let link = format!("<{}?n={n}>; rel=\"next\"", request.uri().path());
+            async move {
+                match list {
+                    Some(list) => {
+                        ([("link", link)], list.to_owned() + &" ".repeat(4_000_000)).into_response()
+                    }
+                    None => next.run(request).await,
+                }
+            }
+        }))
+    })
+    .await;
+    let (tag, digest) = (registry.reference("demo/kit:v1"), content::digest(b""));
+    let tags = client().tags(&tag).await.unwrap_err();
+    let referrers = client().referrers(&tag.with_digest(digest), None).await.unwrap_err();
+    for error in [tags, referrers] {
+        assert!(error.to_string().contains("the list is too long"), "{error}");
+    }
+    assert_eq!(n_asked.load(Ordering::Relaxed), 2 * 17);
 }
