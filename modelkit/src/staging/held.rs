@@ -52,8 +52,9 @@ impl Held {
     pub(super) fn left(path: PathBuf) -> Option<Self> {
         let lock = open(&path).ok()?;
         let stat = rustix::fs::fstat(&lock).ok()?;
+        // A folder whose group is passed on passes the bit for that on, too.
         let is_ours =
-            stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o7777 == RIGHTS;
+            stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o5777 == RIGHTS;
         let is_free = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         // A value that is made is dropped, and then the folder goes.
         (is_ours && is_free).then(|| Self { path, _lock: lock, stays: false })

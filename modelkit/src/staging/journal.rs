@@ -53,9 +53,15 @@ impl Journal {
             text => text?,
         };
         let journal: Self = serde_json::from_slice(&text).map_err(io::Error::from)?;
-        let is_of_it =
-            journal.own.is_some() && journal.own == Folder::open(staging)?.identity(".")?;
-        Ok(Some(journal).filter(|_| is_of_it))
+        // By the inode alone: a file system that is mounted anew may be another device.
+        let inode = |identity: Option<(u64, u64)>| identity.map(|(_, inode)| inode);
+        let is_of_it = journal.own.is_some()
+            && inode(journal.own) == inode(Folder::open(staging)?.identity(".")?);
+        match is_of_it {
+            true => Ok(Some(journal)),
+            // A copy, or a forgery. What it keeps may be all that is left of files of the user's.
+            false => Err(io::Error::other("its journal is that of another folder").into()),
+        }
     }
 
     /// Writes it, in one step.
@@ -93,7 +99,7 @@ impl Done {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             folder => folder?,
         };
-        if folder.identity(name)? != Some(*identity) {
+        if folder.identity(name)?.map(|(_, inode)| inode) != Some(identity.1) {
             return Ok(());
         }
         let from = target.folder(or_dot(from))?;

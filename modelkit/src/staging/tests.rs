@@ -173,8 +173,33 @@ fn a_journal_counts_in_its_own_folder_only() {
         }],
     });
     fs::write(left.path().join("journal"), forged.to_string()).unwrap();
-    undo(left.path(), folder.path()).unwrap();
+    let refused = undo(left.path(), folder.path()).unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("that of another folder"), "{why}");
     assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "mine");
+    let path = left.path().to_owned();
+    drop(left);
+    // As it was copied with the folder around it: what it keeps stays.
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    fs::write(path.join("journal"), forged.to_string()).unwrap();
+    assert!(matches!(sweep(folder.path()), Err(Error::Unfinished { .. })));
+    assert!(path.join("journal").is_file());
+}
+
+/// In a folder whose group is passed on, ours have that bit, too.
+#[test]
+fn what_was_left_in_a_folder_of_a_group_is_swept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o2775)).unwrap();
+    let mut left = Held::make(folder.path()).unwrap();
+    left.stay();
+    let path = left.path().to_owned();
+    drop(left);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o2000, 0o2000);
+    sweep(folder.path()).unwrap();
+    assert!(!path.exists());
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
 const MAX_DEPTH: usize = 8;
 /// How much all manifests may have together that a reference stands for, in bytes; each counts as a
 /// KiB at least.
-const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
+const MAX_MANIFESTS: u64 = 64 * 1024 * 1024;
 /// How much arrives between two reports of progress, in bytes.
 const REPORT: u64 = 512 * 1024;
 
@@ -129,19 +129,20 @@ impl Found {
         let mut found = Self { downloaded: bytes.len() as u64, ..Self::default() };
         let mut seen: HashSet<Digest> = HashSet::from([root.digest().clone()]);
         let mut level = vec![(root, bytes)];
-        let mut size = 0;
+        let mut size = 0_u64;
         for _ in 0..MAX_DEPTH {
             let mut next = Vec::new();
             for (descriptor, bytes) in level {
-                size += bytes.len().max(1024);
-                if size > MAX_MANIFESTS {
-                    return Err(too_many(repository));
-                }
                 let document = Document::parse(descriptor.media_type(), &bytes)?;
                 for child in document.children().filter(|child| seen.insert(child.digest().clone()))
                 {
                     match content::is_manifest(child.media_type()) {
                         true => {
+                            // Before it is read: all that a level names is in memory at once.
+                            size = size.saturating_add(child.size().max(1024));
+                            if size > MAX_MANIFESTS {
+                                return Err(too_many(repository));
+                            }
                             let bytes = found.read(repository, layout, child, on).await?;
                             next.push((child.clone(), bytes));
                         }

@@ -84,13 +84,15 @@ impl Htpasswd {
         if let Some(login) = self.known(&user, &mark) {
             return Ok(login);
         }
-        let _turn = self.checks.turn().await?;
+        let turn = self.checks.turn().await?;
         // Somebody else may have shown the same meanwhile.
         if let Some(login) = self.known(&user, &mark) {
             return Ok(login);
         }
         let (htpasswd, name) = (self.clone(), user.clone());
-        if let Some(hash) = blocking(move || Ok(htpasswd.check(&name, &password))).await? {
+        // The turn goes with the check, which runs on when whoever asked for it hangs up.
+        let checked = blocking(move || Ok((htpasswd.check(&name, &password), turn))).await?;
+        if let (Some(hash), _turn) = checked {
             self.users().known.insert(user.clone(), Known { mark: mark.clone(), hash });
         }
         // Only what the file says now counts, not what it said when the check began.

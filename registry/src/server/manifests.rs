@@ -140,15 +140,16 @@ fn check_children(repository: &Repository, document: &Document) -> Result<(), Fa
     Ok(())
 }
 
-/// Checks that a manifest with a subject can be listed: with all its annotations, in one answer
+/// Checks that the type of a manifest is none of megabytes, because it is kept apart and read with
+/// each request; and that one with a subject can be listed: with all its annotations, in one answer
 /// that every client takes.
 fn check_referrer(descriptor: &Descriptor, document: &Document) -> Result<(), Failure> {
-    let Some(referrer) = referrer(descriptor, document) else { return Ok(()) };
     let type_length = document.artifact_type.as_ref().map_or(0, |it| it.as_ref().len());
     if type_length > MAX_MEDIA_TYPE {
         let message = format!("the type of an artifact may have {MAX_MEDIA_TYPE} bytes");
         return Err(Failure::new(Code::ManifestInvalid, message));
     }
+    let Some(referrer) = referrer(descriptor, document) else { return Ok(()) };
     match content::encode(&referrer).len() as u64 + MAX_MESSAGE as u64 > MAX_DOCUMENT_SIZE {
         true => Err(Failure::new(
             Code::ManifestTooLarge,

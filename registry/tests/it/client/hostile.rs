@@ -309,3 +309,45 @@ async fn a_list_without_an_end_is_cut() {
     }
     assert_eq!(n_asked.load(Ordering::Relaxed), 2 * 17);
 }
+
+/// An index of many large manifests is refused before all of them are in memory.
+#[tokio::test]
+async fn an_index_of_too_many_large_manifests_is_given_up_early() {
+    let child = |n: usize| format!(r#"{{"schemaVersion":2,"manifests":[],"n":"{n:0>60000}"}}"#);
+    let children: Vec<String> = (0..20).map(|n| child(n) + &" ".repeat(4_000_000)).collect();
+    let entry = |child: &String| {
+        let (digest, size) = (content::digest(child.as_bytes()), child.len());
+        format!(r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#, MediaType::ImageIndex)
+    };
+    let entries: Vec<String> = children.iter().map(entry).collect();
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#,
+        MediaType::ImageIndex,
+        entries.join(",")
+    );
+    let documents: Vec<(String, String)> = std::iter::once(("v1".to_owned(), index))
+        .chain(children.into_iter().map(|it| (content::digest(it.as_bytes()).to_string(), it)))
+        .collect();
+    let (documents, n_read) = (Arc::new(documents), Arc::new(AtomicUsize::new(0)));
+    let read = Arc::clone(&n_read);
+    let registry = Registry::start_with(move |router| {
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            let document = documents.iter().find(|(known, _)| *known == name).cloned();
+            if document.is_some() && request.method() == "GET" {
+                read.fetch_add(1, Ordering::Relaxed);
+            }
+            async move {
+                let Some((_, text)) = document else { return next.run(request).await };
+                ([("content-type", MediaType::ImageIndex.to_string())], text).into_response()
+            }
+        }))
+    })
+    .await;
+    let (_dir, layout) = new_layout();
+    let error = pull(&client(), &registry.reference("demo/kit:v1"), &layout, &deaf).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("too many manifests"), "{error}");
+    // Of 64 MiB, at four each.
+    assert_eq!(n_read.load(Ordering::Relaxed), 1 + 16);
+}

@@ -32,7 +32,7 @@ pub(super) fn run(
         report.claim(peer, &format!("a layer that says it has {size} bytes is refused"), || {
             let registry = hostile_registry(size)?;
             let mut pull = kit_rs(limited, &dir.join("home-size"));
-            refused(pull.args(["pull", &format!("{registry}/a/b:v1")]))
+            refused(pull.args(["pull", &format!("{registry}/a/b:v1")]), "sha256:aaaa")
         });
     }
     report.claim(peer, "one small blob named as twelve layers of 250 MiB is refused early", || {
@@ -53,13 +53,13 @@ pub(super) fn run(
         config["n_layers"] = json!(1_000_000_000);
         fs::write(path, config.to_string())?;
         let mut serve = kit_rs(limited, &dir.join("home-layers"));
-        refused(serve.arg("serve").arg(&model).args(["--port", "0"]))
+        refused(serve.arg("serve").arg(&model).args(["--port", "0"]), "layers")
     });
     Ok(())
 }
 
-/// The command ends by itself, with exit code 1 and a sentence.
-fn refused(command: &mut Command) -> anyhow::Result<()> {
+/// The command ends by itself, with exit code 1 and a sentence about what it was given.
+fn refused(command: &mut Command, about: &str) -> anyhow::Result<()> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = child.spawn()?;
     let deadline = Instant::now() + PATIENCE;
@@ -74,7 +74,8 @@ fn refused(command: &mut Command) -> anyhow::Result<()> {
     let talk = String::from_utf8_lossy(&output.stderr);
     ensure!(ended, "it did not end: {talk}");
     ensure!(output.status.code() == Some(1), "it ended with {}: {talk}", output.status);
-    ensure!(talk.lines().any(|line| line.starts_with("error: ")), "it says {talk:?}");
+    let is_told = talk.lines().any(|line| line.starts_with("error: ")) && talk.contains(about);
+    ensure!(is_told, "it says {talk:?}");
     Ok(())
 }
 
@@ -178,7 +179,7 @@ fn twelve_layers(limited: &Path, dir: &Path) -> anyhow::Result<()> {
         });
         let mut unpack = kit_rs(limited, &home);
         unpack.args(["unpack", &format!("{}/a/b:v2", registry.address), "-d"]).arg(&out);
-        let result = refused(&mut unpack);
+        let result = refused(&mut unpack, "all layers together");
         is_over.store(true, Ordering::Relaxed);
         watch.join().map_err(|_| anyhow::anyhow!("the watch panicked"))?;
         result
