@@ -31,8 +31,9 @@ pub struct PreviewFile {
     pub executable: bool,
 }
 
-/// Says what [`unpack`](super::unpack()) would write into an empty folder, and refuses what it
-/// would refuse: for that every layer is read, and verified.
+/// Says what [`unpack`](super::unpack()) would write into an empty folder: for that every layer is
+/// read, verified, and refused where it is malformed, too large or leaves its place. Two files of
+/// one name are told twice, and refused by unpacking only.
 pub fn preview(
     sources: &Sources<'_>,
     options: &UnpackOptions,

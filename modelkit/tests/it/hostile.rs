@@ -545,7 +545,7 @@ fn a_repository_that_is_there_gets_no_hooks() {
     assert_eq!(Hostile::new().accepted(&[archive]), [".git/hooks/pre-commit"]);
 }
 
-/// A preview tells every file, and refuses what unpacking would refuse.
+/// A preview tells every file, and refuses those that lie outside of their place.
 #[test]
 fn a_preview_hides_nothing() {
     let preview = |path: &'static str, archive: Vec<u8>| {

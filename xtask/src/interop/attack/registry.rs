@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -18,6 +18,9 @@ use crate::report::Report;
 
 /// A good client is answered within this, whatever goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Users of the registry that is flooded.
+const N_USERS: usize = 5;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -94,42 +97,32 @@ pub(super) fn run(
             Ok(())
         },
     );
+    // As slow as passwords are kept: two hundred checks, one after the other, take far longer than a
+    // good client waits.
     let htpasswd = peers.debian("apache2-utils", "htpasswd")?;
+    let one = run_quietly(Command::new(htpasswd).args(["-Bbn", "-C", "10", "user", "secret"]))?;
+    let hash = one.trim().strip_prefix("user:").context("htpasswd writes a line")?;
+    let lines: String = (0..N_USERS).map(|n| format!("user{n}:{hash}\n")).collect();
     let users = dir.join("users");
-    fs::write(
-        &users,
-        run_quietly(std::process::Command::new(htpasswd).args(["-Bbn", "user", "secret"]))?,
-    )?;
+    fs::write(&users, lines)?;
     let users = users.display().to_string();
     attack(
-        "a flood of wrong passwords does not keep others out",
+        "200 wrong passwords that wait for their check keep nobody out",
         &["--htpasswd", &users],
         &|shop| {
-            let is_over = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                for flood in 0..8 {
-                    let is_over = &is_over;
-                    scope.spawn(move || {
-                    // From another address than the good client's.
-                    let mut n = 0;
-                    while !is_over.load(Ordering::Relaxed) && n < 2_000 {
-                        n += 1;
-                        // base64 of "user:wrong"
-                        let _ = shop.open_and_wait(&format!(
-                            "GET /v2/?{flood}-{n} HTTP/1.1\r\nhost: {}\r\nauthorization: Basic dXNlcjp3cm9uZw==\r\nconnection: close\r\n\r\n",
-                            shop.address
-                        ));
-                    }
-                });
-                }
-                let began = Instant::now();
-                let mut result = Ok(());
-                while began.elapsed() < Duration::from_secs(5) && result.is_ok() {
-                    result = shop.knows("user", "secret");
-                }
-                is_over.store(true, Ordering::Relaxed);
-                result
-            })
+            // base64 of "user0:wrong"
+            let question = format!(
+                "GET /v2/ HTTP/1.1\r\nhost: {}\r\nauthorization: Basic dXNlcjA6d3Jvbmc=\r\n\r\n",
+                shop.address
+            );
+            // Each user comes for the first time, so that each has to be checked.
+            for n in 0..N_USERS {
+                let flood: Vec<_> =
+                    (0..200).map(|_| shop.open(&question)).collect::<Result<_, _>>()?;
+                shop.knows(&format!("user{n}"), "secret")?;
+                drop(flood);
+            }
+            Ok(())
         },
     );
     Ok(())
@@ -204,16 +197,6 @@ impl Shop {
         Ok(is_taken.then_some(stream))
     }
 
-    /// The same, and waits for the first byte of the answer.
-    fn open_and_wait(&self, question: &str) -> anyhow::Result<()> {
-        use std::io::Read as _;
-        if let Some(mut stream) = self.open(question)? {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let _ = stream.read(&mut [0]);
-        }
-        Ok(())
-    }
-
     fn blob(&self, content: &[u8]) -> anyhow::Result<String> {
         let digest = digest(content)?;
         let url = self.url(&format!("/v2/a/blobs/uploads/?digest={digest}"));
@@ -247,7 +230,7 @@ impl Shop {
 }
 
 pub(super) fn digest(content: &[u8]) -> anyhow::Result<String> {
-    let mut child = std::process::Command::new("sha256sum")
+    let mut child = Command::new("sha256sum")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()?;
