@@ -58,6 +58,8 @@ fn a_failure_is_a_document_that_says_its_kind() {
     check(&["pull", &format!("{broken}/demo/kit:v1")], "remote", 1, json!({}));
     check(&["pull", &format!("{busy}/demo/kit:v1")], "busy", 1, json!({}));
     check(&["pack", "."], "invalid", 1, json!({}));
+    check(&["import", "http://127.0.0.1:9/demo/kit.git"], "unreachable", 1, json!({}));
+    check(&["import", "file:///nowhere/demo/kit.git"], "not-found", 1, json!({}));
     check(&["pack", "project", "-f", "none"], "not-found", 1, json!({ "path": "none" }));
     check(&["pack", "nowhere"], "usage", 2, json!({}));
     check(&["tag"], "usage", 2, json!({}));
@@ -129,6 +131,23 @@ fn strict_takes_no_warnings() {
     let fine = WARNED.replace("9.9.9", "1.0.0");
     fs::write(world.work().join("project/Kitfile"), fine).expect("the folder is there");
     assert!(run(&world, &strict).status.success());
+}
+
+/// Whoever has a file of credentials means them to be sent.
+#[test]
+fn credentials_that_cannot_be_read_are_warned_of() {
+    let world = World::new();
+    let locked = peer::start(|_| {
+        ("401 no", "www-authenticate: Basic realm=\"r\"\r\n".into(), String::new())
+    });
+    fs::write(world.work().join("config.json"), "{ broken").expect("the folder is there");
+    let pull = ["pull", &format!("{locked}/demo/kit:v1"), "--format", "json"];
+    let said = world.kit_rs().args(pull).env("DOCKER_CONFIG", world.work()).output();
+    let said = document(&said.expect("the program can be started"));
+    assert_eq!(said["kind"], "refused", "{said}");
+    let warning = said["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.starts_with("credentials were not read"), "{said}");
+    assert!(warning.contains("config.json"), "{said}");
 }
 
 #[test]
