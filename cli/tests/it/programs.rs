@@ -1,8 +1,10 @@
 //! What programs read: failures and warnings with `--format json`, and `--strict`.
 
-use std::process::Output;
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
 
 use fs_err as fs;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::peer;
@@ -148,6 +150,32 @@ fn credentials_that_cannot_be_read_are_warned_of() {
     let warning = said["warnings"][0].as_str().unwrap_or_default();
     assert!(warning.starts_with("credentials were not read"), "{said}");
     assert!(warning.contains("config.json"), "{said}");
+}
+
+/// A transfer that the user ends says how to go on with it, and for programs why it ended.
+#[test]
+fn an_interrupted_transfer_says_that_it_goes_on() {
+    let world = World::new();
+    assert!(run(&world, &["pack", "project", "-t", "demo/kit:v1"]).status.success());
+    for (verb, format) in [("pull", "text"), ("push", "text"), ("pull", "json"), ("push", "json")] {
+        // A registry that takes requests and answers none.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let there = format!("{}/demo/kit:v1", listener.local_addr().expect("it is bound"));
+        assert!(run(&world, &["tag", "demo/kit:v1", &there]).status.success());
+        let mut command = world.kit_rs();
+        command.args([verb, &there, "--format", format]);
+        let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let process = process.expect("the program can be started");
+        let _asked = listener.accept().expect("it comes");
+        kill_process(Pid::from_child(&process), Signal::INT).expect("it runs");
+        let output = process.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{verb}: {said}");
+        assert!(said.contains("goes on"), "{verb}: {said}");
+        if format == "json" {
+            assert_eq!(document(&output)["kind"], "interrupted", "{said}");
+        }
+    }
 }
 
 #[test]
