@@ -12,8 +12,8 @@ use crate::report::Report;
 
 /// The release of cosign.
 const COSIGN: &str = "v3.1.2";
-/// OpenSSF Model Signing, in Python.
-const MODEL_SIGNING: &str = "model-signing==1.1.1";
+/// OpenSSF Model Signing, in Python; it imports pyOpenSSL and does not say so.
+const MODEL_SIGNING: [&str; 2] = ["model-signing==1.1.1", "pyopenssl==25.3.0"];
 /// A signing configuration without a service: nothing of what is signed here is anybody's business.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
 const PASSWORD: &str = "a password";
@@ -37,7 +37,7 @@ pub(super) fn run(
         Ok(cosign) => with_cosign(&shop, &registry, &cosign, report)?,
         Err(error) => report.skip("cosign", "checks ours, and we theirs", &format!("{error:#}")),
     }
-    match peers.python("model-signing", &[MODEL_SIGNING]) {
+    match peers.python("model-signing", &MODEL_SIGNING) {
         Ok(python) => with_model_signing(&shop, &python, report),
         Err(error) => {
             report.skip("model_signing", "checks ours, and we theirs", &format!("{error:#}"))
@@ -94,23 +94,27 @@ fn with_cosign(
             refuses(verify(&reference, "other.pub"))
         });
     }
-    for (form, flag) in
-        [("bundle", "--new-bundle-format=true"), ("tag", "--new-bundle-format=false")]
-    {
+    for (form, flag) in [
+        ("bundle", "--signing-config config.json"),
+        ("tag", "--new-bundle-format=false --use-signing-config=false --tlog-upload=false"),
+    ] {
         let reference = pushed(shop, registry, &format!("theirs-{form}"))?;
-        report.claim("cosign", &format!("signs ({form}), and we check; another key is refused"), || {
-            let digest = crate::registries::digest_of(&shop.kit("home", &format!("pull {reference}"))?)?;
-            let pinned = reference.replace(":v1", &format!("@{digest}"));
-            run(&format!(
-                "sign --yes --key theirs.key --signing-config config.json {flag} --allow-http-registry {pinned}"
-            ))?;
-            shop.kit("home", &format!("verify {reference} --key theirs.pub"))?;
-            ensure!(
-                shop.kit("home", &format!("verify {reference} --key other.pub")).is_err(),
-                "another key is taken for theirs"
-            );
-            Ok(())
-        });
+        report.claim(
+            "cosign",
+            &format!("signs ({form}), and we check; another key is refused"),
+            || {
+                let digest =
+                    crate::registries::digest_of(&shop.kit("home", &format!("pull {reference}"))?)?;
+                let pinned = reference.replace(":v1", &format!("@{digest}"));
+                run(&format!("sign --yes --key theirs.key {flag} --allow-http-registry {pinned}"))?;
+                shop.kit("home", &format!("verify {reference} --key theirs.pub"))?;
+                ensure!(
+                    shop.kit("home", &format!("verify {reference} --key other.pub")).is_err(),
+                    "another key is taken for theirs"
+                );
+                Ok(())
+            },
+        );
     }
     let reference = pushed(shop, registry, "keys")?;
     report.claim("cosign", "its private key signs with us, and ours with it", || {
