@@ -19,3 +19,4 @@ pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(feature = "full")]
 pub(crate) mod token;
+pub(crate) mod trusted;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use registry::content::{Descriptor, Document};
+use registry::content::{Descriptor, Digest, Document};
 use registry::{Client, ClientError, Reference};
 
 use crate::bundle::{BUNDLES, Bundle, MAX_BUNDLE};
@@ -30,7 +30,7 @@ pub enum Form {
 #[non_exhaustive]
 pub struct Verified {
     /// What is signed.
-    pub subject: Descriptor,
+    pub digest: Digest,
     /// In which form.
     pub form: Form,
     /// The manifest that brought it.
@@ -49,19 +49,18 @@ pub struct Verified {
 pub async fn verify(
     client: &Client,
     reference: &Reference,
-    subject: &Descriptor,
+    digest: &Digest,
     key: &PublicKey,
 ) -> Result<Verified> {
-    let subject_reference = reference.with_digest(subject.digest().clone());
-    let referrers = client.referrers(&subject_reference, None).await?;
+    let referrers = client.referrers(&reference.with_digest(digest.clone()), None).await?;
     let is_bundle = |it: &&Descriptor| {
         it.artifact_type().as_ref().is_some_and(|of| of.as_ref().starts_with(BUNDLES))
     };
     let bundles: Vec<_> = referrers.iter().filter(is_bundle).take(MAX_BUNDLES).collect();
     let mut found = Vec::new();
     for referrer in &bundles {
-        match bundle(client, reference, referrer, subject, key).await {
-            Ok(()) => return Ok(verified(subject, Form::Bundle, referrer, key)),
+        match bundle(client, reference, referrer, digest, key).await {
+            Ok(()) => return Ok(verified(digest, Form::Bundle, referrer, key)),
             Err(error @ Error::Registry(registry::Error::Http(_) | registry::Error::Auth(_))) => {
                 return Err(error);
             }
@@ -69,8 +68,8 @@ pub async fn verify(
         }
     }
     if bundles.is_empty() {
-        match tagged(client, reference, subject, key, &mut found).await? {
-            Some(manifest) => return Ok(verified(subject, Form::Tag, &manifest, key)),
+        match tagged(client, reference, digest, key, &mut found).await? {
+            Some(manifest) => return Ok(verified(digest, Form::Tag, &manifest, key)),
             None => (),
         }
     }
@@ -79,11 +78,11 @@ pub async fn verify(
     if n_more > 0 {
         found.push(format!("and {n_more} more"));
     }
-    Err(Error::Unsigned { digest: subject.digest().clone(), key: key.fingerprint(), found })
+    Err(Error::Unsigned { digest: digest.clone(), key: key.fingerprint(), found })
 }
 
-fn verified(subject: &Descriptor, form: Form, by: &Descriptor, key: &PublicKey) -> Verified {
-    Verified { subject: subject.clone(), form, signature: by.clone(), key: key.fingerprint() }
+fn verified(digest: &Digest, form: Form, by: &Descriptor, key: &PublicKey) -> Verified {
+    Verified { digest: digest.clone(), form, signature: by.clone(), key: key.fingerprint() }
 }
 
 /// Checks one bundle.
@@ -91,13 +90,13 @@ async fn bundle(
     client: &Client,
     reference: &Reference,
     referrer: &Descriptor,
-    subject: &Descriptor,
+    digest: &Digest,
     key: &PublicKey,
 ) -> Result<()> {
     let (descriptor, bytes) =
         client.manifest(&reference.with_digest(referrer.digest().clone())).await?;
     let document = Document::parse(descriptor.media_type(), &bytes)?;
-    if document.subject.as_ref().is_none_or(|it| it.digest() != subject.digest()) {
+    if document.subject.as_ref().is_none_or(|it| it.digest() != digest) {
         return Err(Error::refused("it refers to something else"));
     }
     let [layer] = document.layers.as_slice() else {
@@ -108,7 +107,7 @@ async fn bundle(
     }
     let bundle = Bundle::parse(&client.read_blob(reference, layer).await?)?;
     let statement = Statement::parse(&bundle.open(key)?, SIGNED)?;
-    match statement.is_about(subject.digest()) {
+    match statement.is_about(digest) {
         true => Ok(()),
         false => Err(Error::refused("it signs another digest")),
     }
@@ -118,18 +117,18 @@ async fn bundle(
 async fn tagged(
     client: &Client,
     reference: &Reference,
-    subject: &Descriptor,
+    digest: &Digest,
     key: &PublicKey,
     found: &mut Vec<String>,
 ) -> Result<Option<Descriptor>> {
-    let there = reference.with_tag(&simple::tag(subject.digest()))?;
+    let there = reference.with_tag(&simple::tag(digest))?;
     let (descriptor, bytes) = match client.manifest(&there).await {
         Err(registry::Error::Client(ClientError::UnknownManifest { .. })) => return Ok(None),
         read => read?,
     };
     let document = Document::parse(descriptor.media_type(), &bytes)?;
     for layer in document.layers.iter().take(simple::MAX_SIGNATURES) {
-        match payload(client, &there, layer, subject, key).await {
+        match payload(client, &there, layer, digest, key).await {
             Ok(()) => return Ok(Some(descriptor)),
             Err(error @ Error::Registry(registry::Error::Http(_) | registry::Error::Auth(_))) => {
                 return Err(error);
@@ -144,7 +143,7 @@ async fn payload(
     client: &Client,
     there: &Reference,
     layer: &Descriptor,
-    subject: &Descriptor,
+    digest: &Digest,
     key: &PublicKey,
 ) -> Result<()> {
     if layer.media_type().as_ref() != simple::PAYLOAD || layer.size() > simple::MAX_PAYLOAD {
@@ -156,7 +155,7 @@ async fn payload(
     let signature = signature.ok_or_else(|| Error::refused("it has no signature"))?;
     let payload = client.read_blob(there, layer).await?;
     match key.verifies(&payload, &signature) {
-        true => simple::check(&payload, subject.digest()),
+        true => simple::check(&payload, digest),
         false => Err(Error::refused("it was not signed by this key, or changed since")),
     }
 }

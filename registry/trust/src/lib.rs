@@ -1,8 +1,4 @@
-//! Who made it: signatures of what lies in registries and of model files, with a plain key pair and
-//! nothing else, in the forms that cosign and OpenSSF Model Signing read and write.
-//!
-//! Nothing here asks a service: no certificate authority, no log, no clock. A signature counts when
-//! the given key made it over exactly this digest.
+#![doc = include_str!("../README.md")]
 
 mod attach;
 mod bundle;

@@ -24,7 +24,7 @@ pub(super) fn in_registry(
     let verified = ui
         .block_on(async {
             let subject = client.resolve(reference).await?;
-            Ok(trust::verify(&client, reference, &subject, key).await?)
+            Ok(trust::verify(&client, reference, subject.digest(), key).await?)
         })
         .with_context(|| format!("cannot verify {reference}"))
         .hint_if(&[Kind::Untrusted], "whoever has the private key signs it with kit-rs sign")?;
@@ -35,12 +35,12 @@ pub(super) fn in_registry(
     ui.note(format_args!("signed by {}, in the form of a {form}", verified.key));
     let document = json!({
         "reference": reference.to_string(),
-        "digest": verified.subject.digest().to_string(),
+        "digest": verified.digest.to_string(),
         "key": verified.key,
         "form": form,
         "signature": verified.signature.digest().to_string(),
     });
-    ui.answer(pinned(reference, verified.subject.digest()), &document)
+    ui.answer(pinned(reference, &verified.digest), &document)
 }
 
 pub(super) fn of_folder(
