@@ -15,7 +15,9 @@ pub(crate) fn of(error: &anyhow::Error) -> BTreeMap<&'static str, String> {
         let mut say = |key, value: String| {
             about.entry(key).or_insert(value);
         };
-        if let Some(error) = of_registry(cause) {
+        if let Some(trust::Error::Registry(error)) = cause.downcast_ref() {
+            registry(error, &mut say);
+        } else if let Some(error) = of_registry(cause) {
             registry(error, &mut say);
         } else if let Some(error) = cause.downcast_ref::<modelkit::Error>() {
             modelkit(error, &mut say);

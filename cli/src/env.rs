@@ -77,8 +77,12 @@ pub(crate) fn hf_token() -> Option<String> {
     text("HF_TOKEN")
 }
 
+/// The password of a private key: ours, or the one that cosign is given.
+pub(crate) fn key_password() -> Option<String> {
+    text("KIT_RS_PASSWORD").or_else(|| text("COSIGN_PASSWORD"))
+}
+
 /// A folder for files that live as long as the process.
-#[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("kit-rs-").tempdir()
 }

@@ -113,6 +113,17 @@ fn judged(cause: &(dyn StdError + 'static)) -> Option<Judged> {
             _ => Some(Sure(Kind::Invalid)),
         };
     }
+    if let Some(error) = cause.downcast_ref::<trust::Error>() {
+        use trust::Error;
+        return match error {
+            Error::Unsigned { .. } => Some(Sure(Kind::Untrusted)),
+            Error::Files { .. } => Some(Sure(Kind::Damaged)),
+            Error::NoPassword | Error::WrongPassword => Some(Sure(Kind::Refused)),
+            Error::Registry(error) => registry(error),
+            Error::Io(error) => Some(system(error)),
+            _ => Some(Sure(Kind::Invalid)),
+        };
+    }
     if cause.is::<kitfile::Error>() || cause.is::<kitfile::Problems>() {
         return Some(Sure(Kind::Invalid));
     }

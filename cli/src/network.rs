@@ -12,15 +12,8 @@ use crate::ui::Ui;
 /// How registries are reached.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Network {
-    /// Speak plain HTTP [default: true of loopback addresses, unless another flag is about TLS]
-    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    plain_http: Option<bool>,
-    /// Whether TLS certificates are checked [default: true]
-    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    tls_verify: Option<bool>,
-    /// A further certificate authority, or a registry's own certificate (PEM file; repeatable)
-    #[arg(long, help_heading = "Network", value_name = "FILE")]
-    tls_cert: Vec<PathBuf>,
+    #[command(flatten)]
+    way: Way,
     /// The client's certificate (PEM file)
     #[arg(
         long,
@@ -39,6 +32,44 @@ pub(crate) struct Network {
         env = "KIT_RS_CLIENT_KEY"
     )]
     key: Option<PathBuf>,
+}
+
+/// The same for commands whose `--key` signs or checks.
+#[derive(clap::Args, Clone)]
+pub(crate) struct NetworkOfKeys {
+    #[command(flatten)]
+    way: Way,
+    /// The client's certificate (PEM file)
+    #[arg(
+        long,
+        help_heading = "Network",
+        value_name = "FILE",
+        requires = "client_key",
+        env = "KIT_RS_CLIENT_CERT"
+    )]
+    client_cert: Option<PathBuf>,
+    /// The client certificate's key (PEM file)
+    #[arg(
+        long,
+        help_heading = "Network",
+        value_name = "FILE",
+        requires = "client_cert",
+        env = "KIT_RS_CLIENT_KEY"
+    )]
+    client_key: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Clone)]
+struct Way {
+    /// Speak plain HTTP [default: true of loopback addresses, unless another flag is about TLS]
+    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    plain_http: Option<bool>,
+    /// Whether TLS certificates are checked [default: true]
+    #[arg(long, help_heading = "Network", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    tls_verify: Option<bool>,
+    /// A further certificate authority, or a registry's own certificate (PEM file; repeatable)
+    #[arg(long, help_heading = "Network", value_name = "FILE")]
+    tls_cert: Vec<PathBuf>,
     /// A token service on another host that may see the credentials of a registry (repeatable)
     #[arg(long, help_heading = "Network", value_name = "REGISTRY=HOST", value_parser = token_host, env = "KIT_RS_TOKEN_HOST", value_delimiter = ',')]
     token_host: Vec<(String, String)>,
@@ -57,13 +88,12 @@ pub(crate) struct Network {
 impl Network {
     /// How many requests may run at a time.
     pub(crate) fn concurrency(&self) -> usize {
-        usize::from(self.concurrency)
+        usize::from(self.way.concurrency)
     }
 
     /// A client with the user's credentials.
     pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
-        let credentials = credentials(ui);
-        self.client_with(Arc::new(credentials), ui)
+        self.client_with(Arc::new(credentials(ui)), ui)
     }
 
     /// A client with the credentials given.
@@ -72,16 +102,31 @@ impl Network {
         credentials: Arc<dyn registry::Credentials>,
         ui: &Ui,
     ) -> anyhow::Result<Client> {
+        self.way.client(certificate(&self.cert, &self.key), credentials, ui)
+    }
+}
+
+impl NetworkOfKeys {
+    /// A client with the user's credentials.
+    pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
+        let certificate = certificate(&self.client_cert, &self.client_key);
+        self.way.client(certificate, Arc::new(credentials(ui)), ui)
+    }
+}
+
+impl Way {
+    fn client(
+        &self,
+        client_cert: Option<ClientCertificate>,
+        credentials: Arc<dyn registry::Credentials>,
+        ui: &Ui,
+    ) -> anyhow::Result<Client> {
         let client = Client::new(ClientOptions {
             // Who says anything of certificates means TLS, on loopback too.
             plain_http: self.plain_http.or(self.tls_verify.map(|_| false)),
             tls_verify: self.tls_verify.unwrap_or(true),
             tls_certs: self.tls_cert.clone(),
-            client_cert: self
-                .cert
-                .clone()
-                .zip(self.key.clone())
-                .map(|(chain, key)| ClientCertificate { chain, key }),
+            client_cert,
             proxy: self.proxy.clone().map_or(Proxy::System, Proxy::Url),
             concurrency: usize::from(self.concurrency),
             connections: usize::from(self.connections),
@@ -93,9 +138,7 @@ impl Network {
         ui.listen_to(&client);
         Ok(client)
     }
-}
 
-impl Network {
     fn token_hosts(&self) -> BTreeMap<String, Vec<String>> {
         let mut hosts: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (registry, host) in &self.token_host {
@@ -103,6 +146,11 @@ impl Network {
         }
         hosts
     }
+}
+
+fn certificate(chain: &Option<PathBuf>, key: &Option<PathBuf>) -> Option<ClientCertificate> {
+    let (chain, key) = chain.clone().zip(key.clone())?;
+    Some(ClientCertificate { chain, key })
 }
 
 /// Reads `REGISTRY=HOST`.

@@ -4,6 +4,7 @@ mod diff;
 mod info;
 mod init;
 mod inspect;
+mod keygen;
 mod list;
 mod login;
 mod logout;
@@ -13,6 +14,7 @@ mod push;
 mod remove;
 #[cfg(feature = "serve")]
 mod serve;
+mod sign;
 mod tag;
 mod unpack;
 mod verify;
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Info(info::Args),
     Diff(diff::Args),
     Verify(verify::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
     Remove(remove::Args),
     Login(login::Args),
     Logout(logout::Args),
@@ -88,6 +92,8 @@ impl Command {
             Self::Info(args) => info::run(args, ui),
             Self::Diff(args) => diff::run(args, ui),
             Self::Verify(args) => verify::run(args, ui),
+            Self::Keygen(args) => keygen::run(args, ui),
+            Self::Sign(args) => sign::run(args, ui),
             Self::Remove(args) => remove::run(args, ui),
             Self::Login(args) => login::run(args, ui),
             Self::Logout(args) => logout::run(args, ui),

@@ -12,7 +12,8 @@ use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::output::{human_size, n_of, table};
 use crate::steps::bars::LayerBars;
-use crate::steps::found::{Place, explained, find, is_damage, repair, together};
+use crate::steps::found::{Place, explained, find, find_trusted, is_damage, repair, together};
+use crate::steps::trusted::RequireKey;
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     /// verified
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    require_key: RequireKey,
     #[command(flatten)]
     network: Network,
 }
@@ -87,13 +90,14 @@ impl Only {
 pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
     args.filter.extend(args.only.filters());
     let reference = args.reference.clone().or_latest();
-    let itself = find(&reference, Place::Anywhere, &args.network, ui)?;
+    let trusted = args.require_key.read()?;
+    let itself = find_trusted(&reference, Place::Anywhere, &trusted, &args.network, ui)?;
     if let Some(remote) = itself.remote() {
         ui.note(format_args!("{remote} is not in the local layout: its layers are streamed"));
     }
     let is_here = itself.remote().is_none();
     let pinned = reference.with_digest(itself.kit.digest().clone());
-    let sources = together(itself, selection(&args), &args.network, ui)?;
+    let sources = together(itself, selection(&args), &trusted, &args.network, ui)?;
     // Before anything is written, so that it can still be wrong.
     for warning in sources.warnings() {
         ui.warn(warning);
@@ -106,7 +110,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
             ui.no_warnings()?;
             let itself =
                 find(&pinned, Place::Remote, &args.network, ui).hint(repair(&reference))?;
-            let sources = together(itself, selection(&args), &args.network, ui)?;
+            let sources = together(itself, selection(&args), &trusted, &args.network, ui)?;
             show(attempt(&sources, &args, ui), &reference, &sources, &args, ui)
         }
         done => show(done, &reference, &sources, &args, ui),

@@ -9,6 +9,7 @@ use registry::content::Descriptor;
 use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
 use super::bars::BlobBars;
+use super::trusted::Trusted;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::ui::Ui;
@@ -167,6 +168,17 @@ pub(crate) fn pull(
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<Pulled> {
+    pull_trusted(reference, layout, &Trusted::anybody(), network, ui)
+}
+
+/// The same, if it is signed as it has to be: what is resolved once is checked, and brought.
+pub(crate) fn pull_trusted(
+    reference: &Reference,
+    layout: &Layout,
+    trusted: &Trusted,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Pulled> {
     if reference.is_local() {
         return Err(asked_wrongly(format!(
             "`{reference}` names no registry to pull from: write HOST/{reference}"
@@ -175,7 +187,20 @@ pub(crate) fn pull(
     let client = network.client(ui)?;
     let bars = BlobBars::new(ui);
     ui.block_on(async {
-        Ok(registry::pull(&client, reference, layout, &|event| bars.show(event)).await?)
+        let show = |event| bars.show(event);
+        if trusted.takes_all() {
+            return Ok(registry::pull(&client, reference, layout, &show).await?);
+        }
+        let digest = client.resolve(reference).await?.digest().clone();
+        trusted.check(&client, reference, &digest).await?;
+        // Held until it has its tag: what nothing names is garbage.
+        let _hold = layout.hold()?;
+        let pinned = reference.with_digest(digest);
+        let pulled = registry::pull(&client, &pinned, layout, &show).await?;
+        if reference.tag().is_some() {
+            layout.tag(&pulled.descriptor, reference)?;
+        }
+        Ok(pulled)
     })
     .with_context(|| format!("cannot pull {reference}"))
 }
@@ -234,14 +259,29 @@ pub(crate) fn warn_of_unknown(kit: &ModelKit, ui: &Ui) {
     kit.left_out().into_iter().for_each(|what| ui.warn(what));
 }
 
-/// Finds all that is needed for what is meant of a ModelKit.
+/// Finds a ModelKit, if it is signed as it has to be.
+pub(crate) fn find_trusted(
+    reference: &Reference,
+    place: Place,
+    trusted: &Trusted,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Found> {
+    let found = find(reference, place, network, ui)?;
+    trusted.require(reference, found.kit.digest(), network, ui)?;
+    Ok(found)
+}
+
+/// Finds all that is needed for what is meant of a ModelKit; what it builds on has to be signed,
+/// too.
 pub(crate) fn together(
     itself: Found,
     selection: Selection,
+    trusted: &Trusted,
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<Sources<'static>> {
     Sources::find(itself.into_source(), selection, |reference| {
-        Ok(find(reference, Place::Anywhere, network, ui)?.into_source())
+        Ok(find_trusted(reference, Place::Anywhere, trusted, network, ui)?.into_source())
     })
 }

@@ -9,11 +9,14 @@ pub(crate) mod found;
 pub(crate) mod front_matter;
 #[cfg(feature = "full")]
 pub(crate) mod hub;
+pub(crate) mod keys;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod listen;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod model;
 pub(crate) mod project;
 pub(crate) mod survey;
+pub(crate) mod target;
 #[cfg(feature = "full")]
 pub(crate) mod token;
+pub(crate) mod trusted;

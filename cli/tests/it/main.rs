@@ -16,6 +16,7 @@ mod programs;
 mod session;
 mod terminal;
 mod transcript;
+mod trust;
 mod unheard;
 mod verbs;
 mod world;

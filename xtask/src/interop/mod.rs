@@ -11,6 +11,7 @@ mod resume;
 mod sdk;
 mod serve;
 mod transformers;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
@@ -58,10 +59,12 @@ enum Topic {
     Serve,
     /// Hostile peers, with memory and descriptors limited
     Attack,
+    /// Signatures, with cosign and OpenSSF Model Signing
+    Trust,
 }
 
 impl Topic {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -71,6 +74,7 @@ impl Topic {
         Self::Resume,
         Self::Serve,
         Self::Attack,
+        Self::Trust,
     ];
 
     /// Trains or imports, which only the whole program does.
@@ -81,7 +85,7 @@ impl Topic {
     /// The most that its folder holds at a time.
     fn bytes(self) -> u64 {
         match self {
-            Self::Kit | Self::Modctl | Self::Resume => GIB / 2,
+            Self::Kit | Self::Modctl | Self::Resume | Self::Trust => GIB / 2,
             Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub => 2 * GIB,
             Self::Attack => 4 * GIB,
@@ -116,6 +120,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Trust => trust::run(&peers, &program, dir, &mut report),
         }?;
     }
     report.end(&workspace.join("target/interop/report.json"))

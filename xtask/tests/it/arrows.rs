@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
+    ("kit-trust", &["kit-registry"]),
     ("modelkit", &["kit-registry", "kitfile"]),
     ("kit-checkpoint", &[]),
     ("kit-trainer", &["kit-checkpoint"]),
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "kit-registry",
             "kit-serve",
             "kit-trainer",
+            "kit-trust",
             "kitfile",
             "modelkit",
         ],
@@ -34,8 +36,9 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// The doors behind which a library must stay: library, rooms that may name it.
-const DOORS: [(&str, &[&str]); 8] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("burn", &["kit-trainer"]),
+    ("p256", &["kit-trust"]),
     ("tokenizers", &["kit-checkpoint"]),
     ("memmap2", &["kit-checkpoint"]),
     ("axum", &["kit-cli", "kit-registry", "kit-serve"]),

@@ -1,5 +1,7 @@
 //! `kit-rs verify`.
 
+mod signature;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -7,26 +9,53 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
-use crate::failure::{WithHint as _, failure};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
+use crate::network::NetworkOfKeys;
 use crate::output::{human_size, n_of, pinned};
 use crate::steps::found::{local, repair};
+use crate::steps::keys::public_key;
 use crate::steps::project::{kitfile_in, read_kitfile};
+use crate::steps::target::Target;
 use crate::ui::Ui;
 
-/// Prove that a local ModelKit is what its digests say, blob by blob
+/// Prove that a local ModelKit is what its digests say, blob by blob; with --key, that a key has
+/// signed what a registry has or what lies in a folder
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The ModelKit, by tag or digest
-    reference: Reference,
+    /// The ModelKit, by tag or digest; with --key also a folder, if it begins with `.` or `/`
+    target: Target,
+    /// The public key that has to have signed it, in PEM; the registry is asked for what it has
+    #[arg(long, value_name = "FILE", conflicts_with = "rebuild")]
+    key: Option<PathBuf>,
+    /// Where the signature of a folder is [default: FOLDER/model.sig]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    signature: Option<PathBuf>,
     /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same
     /// digest comes out
     #[arg(long, value_name = "DIR")]
     rebuild: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkOfKeys,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let reference = args.reference.or_latest();
+    let key = args.key.as_deref().map(public_key).transpose()?;
+    let reference = match (args.target, key) {
+        (Target::Folder(dir), Some(key)) => {
+            return signature::of_folder(&dir, args.signature.as_deref(), &key, ui);
+        }
+        (Target::Reference(_), Some(_)) if args.signature.is_some() => {
+            return Err(asked_wrongly("--signature is for folders"));
+        }
+        (Target::Reference(reference), Some(key)) => {
+            return signature::in_registry(&reference.or_latest(), &key, &args.network, ui);
+        }
+        (Target::Folder(_), None) => {
+            return Err(asked_wrongly("a folder is verified with --key, by its signature"));
+        }
+        (Target::Reference(reference), None) => reference.or_latest(),
+    };
     let (layout, descriptor) = local(&reference, ui)?;
     let verified = layout.verify(&descriptor)?;
     for problem in &verified.problems {

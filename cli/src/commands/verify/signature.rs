@@ -1,0 +1,60 @@
+//! Whether a key has signed what a registry has, or what lies in a folder.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use registry::Reference;
+use serde_json::json;
+use trust::{Form, PublicKey, model};
+
+use crate::failure::WithHint as _;
+use crate::kind::Kind;
+use crate::network::NetworkOfKeys;
+use crate::output::{n_of, pinned};
+use crate::ui::Ui;
+
+/// What the registry names by this reference is resolved once; what is answered is that digest.
+pub(super) fn in_registry(
+    reference: &Reference,
+    key: &PublicKey,
+    network: &NetworkOfKeys,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let client = network.client(ui)?;
+    let verified = ui
+        .block_on(async {
+            let subject = client.resolve(reference).await?;
+            Ok(trust::verify(&client, reference, subject.digest(), key).await?)
+        })
+        .with_context(|| format!("cannot verify {reference}"))
+        .hint_if(&[Kind::Untrusted], "whoever has the private key signs it with kit-rs sign")?;
+    let form = match verified.form {
+        Form::Bundle => "bundle",
+        _ => "tag",
+    };
+    ui.note(format_args!("signed by {}, in the form of a {form}", verified.key));
+    let document = json!({
+        "reference": reference.to_string(),
+        "digest": verified.digest.to_string(),
+        "key": verified.key,
+        "form": form,
+        "signature": verified.signature.digest().to_string(),
+    });
+    ui.answer(pinned(reference, &verified.digest), &document)
+}
+
+pub(super) fn of_folder(
+    dir: &Path,
+    signature: Option<&Path>,
+    key: &PublicKey,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let signature = signature.map_or_else(|| dir.join(model::SIGNATURE), Path::to_owned);
+    let n_files = fs_err::read(&signature)
+        .map_err(trust::Error::from)
+        .and_then(|bundle| model::verify(dir, &bundle, &signature, key))
+        .with_context(|| format!("cannot verify the files of {}", dir.display()))?;
+    let fingerprint = key.fingerprint();
+    ui.note(format_args!("{}, all signed by {fingerprint}", n_of(n_files as u64, "file")));
+    ui.answer(dir.display(), &json!({ "files": n_files, "key": fingerprint }))
+}

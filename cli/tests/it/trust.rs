@@ -1,0 +1,99 @@
+//! Keys, signatures, and what is not taken without them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
+
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::world::World;
+
+fn run(world: &World, line: &str) -> Output {
+    world.kit_rs().args(line.split(' ')).output().expect("the program can be started")
+}
+
+fn well(world: &World, line: &str) -> String {
+    let output = run(world, line);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {said}");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
+}
+
+/// The failure as a program reads it.
+fn refused(world: &World, line: &str, kind: &str) -> Value {
+    let output = run(world, &format!("{line} --format json"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{line} is taken");
+    let document: Value = serde_json::from_str(said.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(document["kind"], kind, "{line}: {document}");
+    document
+}
+
+#[test]
+fn a_private_key_is_for_its_owner_and_is_never_replaced() {
+    let world = World::new();
+    let path = |name: &str| world.work().join(name);
+    well(&world, "keygen --no-password");
+    let mode = fs::metadata(path("kit-rs.key")).expect("it was made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = fs::read(path("kit-rs.key")).expect("it is there");
+    refused(&world, "keygen --no-password", "usage");
+    assert_eq!(fs::read(path("kit-rs.key")).expect("it is there"), before);
+    // Without a terminal nobody can be asked.
+    refused(&world, "keygen --output sealed", "usage");
+    assert!(!path("sealed.key").exists() && !path("sealed.pub").exists());
+    let mut keygen = world.kit_rs();
+    keygen.args(["keygen", "--output", "sealed"]).env("KIT_RS_PASSWORD", "secret");
+    assert!(keygen.status().expect("the program can be started").success());
+    let sealed = fs::read_to_string(path("sealed.key")).expect("it was made");
+    assert!(sealed.starts_with("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----"), "{sealed}");
+    refused(&world, "sign ./project --key sealed.key", "refused");
+    assert!(!path("project/model.sig").exists());
+}
+
+#[test]
+fn nothing_unsigned_is_taken_where_a_key_is_required() {
+    let world = World::new();
+    let there = format!("{}/demo/kit:v1", world.typed_registry());
+    well(&world, "keygen --no-password --output ours");
+    well(&world, "keygen --no-password --output other");
+    well(&world, &format!("pack project -t {there}"));
+    well(&world, &format!("push {there}"));
+    well(&world, &format!("remove {there}"));
+    for line in ["pull", "unpack -d out"] {
+        let failed =
+            refused(&world, &format!("{line} {there} --require-key ours.pub"), "untrusted");
+        assert!(failed["causes"].to_string().contains("has no signature"), "{failed}");
+    }
+    assert!(!world.work().join("out").exists(), "nothing of it was written");
+    assert_eq!(well(&world, "list --format json").trim(), "[]", "nothing of it was kept");
+    let signed = well(&world, &format!("sign {there} --key ours.key"));
+    assert_eq!(well(&world, &format!("verify {there} --key ours.pub")), signed);
+    refused(&world, &format!("verify {there} --key other.pub"), "untrusted");
+    refused(&world, &format!("pull {there} --require-key other.pub"), "untrusted");
+    refused(&world, &format!("unpack {there} -d out --require-key other.pub"), "untrusted");
+    well(&world, &format!("unpack {there} -d out --require-key other.pub --require-key ours.pub"));
+    assert!(world.work().join("out/README.md").is_file());
+    well(&world, &format!("pull {there} --require-key ours.pub"));
+    // What lies here is held to the same, and what nobody can have signed is refused.
+    refused(&world, &format!("unpack {there} -d again --require-key other.pub"), "untrusted");
+    well(&world, &format!("tag {there} demo/kit:v1"));
+    refused(&world, "unpack demo/kit:v1 -d again --require-key ours.pub", "untrusted");
+    assert!(!world.work().join("again").exists());
+}
+
+#[test]
+fn files_are_signed_where_they_lie() {
+    let world = World::new();
+    well(&world, "keygen --no-password --output ours");
+    well(&world, "sign ./project --key ours.key");
+    let told = well(&world, "verify ./project --key ours.pub --format json");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert!(told["files"].as_u64().is_some_and(|n| n > 3), "{told}");
+    fs::write(world.work().join("project/README.md"), "another").expect("the folder is there");
+    let failed = refused(&world, "verify ./project --key ours.pub", "damaged");
+    assert!(failed["causes"].to_string().contains("README.md was changed"), "{failed}");
+    refused(&world, "verify ./project", "usage");
+    refused(&world, "verify ./project --key project/README.md", "invalid");
+}

@@ -1,0 +1,175 @@
+//! Signatures: cosign and OpenSSF Model Signing check ours, and we theirs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use fs_err as fs;
+
+use crate::peers::{Peers, run_quietly};
+use crate::registries::{Registry, Shop};
+use crate::report::Report;
+
+/// The release of cosign.
+const COSIGN: &str = "v3.1.2";
+/// OpenSSF Model Signing, in Python; it imports pyOpenSSL and does not say so.
+const MODEL_SIGNING: [&str; 2] = ["model-signing==1.1.1", "pyopenssl==25.3.0"];
+/// A signing configuration without a service: nothing of what is signed here is anybody's business.
+const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
+const PASSWORD: &str = "a password";
+
+/// Runs every claim.
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let shop = Shop::open(dir.to_owned(), program.to_owned())?;
+    let registry = Registry::ours(&shop.kit, &shop.dir.join("registry"), "127.0.0.1:0", &[])?;
+    fs::write(shop.dir.join("config.json"), NO_SERVICES)?;
+    fs::create_dir_all(shop.dir.join("files/sub"))?;
+    fs::write(shop.dir.join("files/model.bin"), "weights")?;
+    fs::write(shop.dir.join("files/sub/vocab.txt"), "words")?;
+    shop.kit("home", "keygen --no-password --output ours")?;
+    shop.kit("home", "keygen --no-password --output other")?;
+    match peers.go("github.com/sigstore/cosign/v3/cmd/cosign", COSIGN, "cosign") {
+        Ok(cosign) => with_cosign(&shop, &registry, &cosign, report)?,
+        Err(error) => report.skip("cosign", "checks ours, and we theirs", &format!("{error:#}")),
+    }
+    match peers.python("model-signing", &MODEL_SIGNING) {
+        Ok(python) => with_model_signing(&shop, &python, report),
+        Err(error) => {
+            report.skip("model_signing", "checks ours, and we theirs", &format!("{error:#}"))
+        }
+    }
+    Ok(())
+}
+
+/// A ModelKit of its own in the registry, without a signature; returns its reference.
+fn pushed(shop: &Shop, registry: &Registry, name: &str) -> anyhow::Result<String> {
+    fs::create_dir_all(shop.dir.join(name))?;
+    fs::write(shop.dir.join(name).join("model.bin"), name)?;
+    let kitfile = "manifestVersion: 1.0.0\nmodel: {path: model.bin}\n";
+    fs::write(shop.dir.join(name).join("Kitfile"), kitfile)?;
+    let reference = format!("{}/demo/{name}:v1", registry.address);
+    shop.kit("home", &format!("pack {name} -t {reference}"))?;
+    shop.kit("home", &format!("push {reference}"))?;
+    Ok(reference)
+}
+
+fn with_cosign(
+    shop: &Shop,
+    registry: &Registry,
+    cosign: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let run = |line: &str| {
+        let mut command = Command::new(cosign);
+        command
+            .args(line.split_whitespace())
+            .current_dir(&shop.dir)
+            .env("COSIGN_PASSWORD", PASSWORD);
+        // It keeps trusted roots in its home; none is needed here, and none is fetched.
+        run_quietly(command.env("HOME", &shop.dir))
+    };
+    let verify = |reference: &str, key: &str| {
+        run(&format!(
+            "verify --key {key} --insecure-ignore-tlog=true --allow-http-registry {reference}"
+        ))
+    };
+    let refuses = |checked: anyhow::Result<String>| {
+        ensure!(checked.is_err(), "another key is taken for ours");
+        Ok(())
+    };
+    run("generate-key-pair --output-key-prefix theirs")?;
+    for (form, name) in
+        [("bundle", "ours-bundle"), ("tag", "ours-tag"), ("bundle,tag", "ours-both")]
+    {
+        let reference = pushed(shop, registry, name)?;
+        report.claim("cosign", &format!("checks ours ({form}), and refuses another key"), || {
+            refuses(verify(&reference, "ours.pub"))?;
+            shop.kit("home", &format!("sign {reference} --key ours.key --form {form}"))?;
+            verify(&reference, "ours.pub")?;
+            refuses(verify(&reference, "other.pub"))
+        });
+    }
+    for (form, flag) in [
+        ("bundle", "--signing-config config.json"),
+        ("tag", "--new-bundle-format=false --use-signing-config=false --tlog-upload=false"),
+    ] {
+        let reference = pushed(shop, registry, &format!("theirs-{form}"))?;
+        report.claim(
+            "cosign",
+            &format!("signs ({form}), and we check; another key is refused"),
+            || {
+                let digest =
+                    crate::registries::digest_of(&shop.kit("home", &format!("pull {reference}"))?)?;
+                let pinned = reference.replace(":v1", &format!("@{digest}"));
+                run(&format!("sign --yes --key theirs.key {flag} --allow-http-registry {pinned}"))?;
+                shop.kit("home", &format!("verify {reference} --key theirs.pub"))?;
+                ensure!(
+                    shop.kit("home", &format!("verify {reference} --key other.pub")).is_err(),
+                    "another key is taken for theirs"
+                );
+                Ok(())
+            },
+        );
+    }
+    let reference = pushed(shop, registry, "keys")?;
+    report.claim("cosign", "its private key signs with us, and ours with it", || {
+        let mut command = shop.kit_command("home", &format!("sign {reference} --key theirs.key"));
+        run_quietly(command.env("KIT_RS_PASSWORD", PASSWORD))?;
+        verify(&reference, "theirs.pub")?;
+        let mut keygen = shop.kit_command("home", "keygen --output sealed");
+        run_quietly(keygen.env("KIT_RS_PASSWORD", PASSWORD))?;
+        let digest = crate::registries::digest_of(&shop.kit("home", &format!("pull {reference}"))?)?;
+        let pinned = reference.replace(":v1", &format!("@{digest}"));
+        run(&format!(
+            "sign --yes --key sealed.key --signing-config config.json --allow-http-registry {pinned}"
+        ))?;
+        verify(&reference, "sealed.pub")?;
+        shop.kit("home", &format!("verify {reference} --key sealed.pub")).map(drop)
+    });
+    Ok(())
+}
+
+fn with_model_signing(shop: &Shop, python: &Path, report: &mut Report) {
+    let run = |line: &str| {
+        let mut command = Command::new(python);
+        command.args(["-m", "model_signing"]).args(line.split_whitespace());
+        run_quietly(command.current_dir(&shop.dir))
+    };
+    let files = |name: &str| -> anyhow::Result<PathBuf> {
+        let to = shop.dir.join(name);
+        fs::create_dir_all(to.join("sub"))?;
+        for file in ["model.bin", "sub/vocab.txt"] {
+            fs::copy(shop.dir.join("files").join(file), to.join(file))?;
+        }
+        Ok(to)
+    };
+    report.claim(
+        "model_signing",
+        "checks our signature of files, and refuses changed ones",
+        || {
+            let to = files("signed-ours")?;
+            shop.kit("home", "sign ./signed-ours --key ours.key")?;
+            let verify =
+                "verify key --public_key ours.pub --signature signed-ours/model.sig signed-ours";
+            run(verify)?;
+            fs::write(to.join("model.bin"), "other weights")?;
+            ensure!(run(verify).is_err(), "changed files are taken for ours");
+            Ok(())
+        },
+    );
+    report.claim("model_signing", "signs files, and we check; a further file is refused", || {
+        let to = files("signed-theirs")?;
+        run("sign key --private_key ours.key --signature signed-theirs/model.sig signed-theirs")?;
+        let verify = "verify ./signed-theirs --key ours.pub";
+        shop.kit("home", verify)?;
+        fs::write(to.join("further"), "")?;
+        let refused = shop.kit("home", verify).err().context("a further file is taken")?;
+        ensure!(format!("{refused:#}").contains("further was not signed"), "{refused:#}");
+        Ok(())
+    });
+}
