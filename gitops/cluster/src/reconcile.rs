@@ -89,8 +89,8 @@ impl Run {
     fn hear(&self, event: &Event<'_>, desired: &[Object]) -> ControlFlow<()> {
         match event {
             Event::Changed(change) => self.say(&format!("{} {}", change.id, change.action.word())),
-            Event::Waiting(health) => {
-                self.tell_reasons(health);
+            Event::Unhealthy(objects) => self.tell_reasons(objects),
+            Event::Waiting(_) => {
                 self.changes.wait(self.changes.count(), TICK);
                 // What was deleted meanwhile will not become healthy: the next reconciliation
                 // brings it back.
@@ -106,15 +106,10 @@ impl Run {
         }
     }
 
-    /// Flux says of what it waits for how it is, and never why; that is told here, once.
-    fn tell_reasons(&self, health: &[(ObjectId, Health)]) {
-        let reasons: Vec<_> = health
-            .iter()
-            .filter(|(_, health)| health.is_failed())
-            .map(|(id, health)| format!("{id}: {}", health.reason()))
-            .collect();
-        if !reasons.is_empty() {
-            self.say(&reasons.join("; "));
+    /// The reasons that no condition has.
+    fn tell_reasons(&self, objects: &[(ObjectId, Health)]) {
+        for (id, health) in objects.iter().filter(|(_, health)| !health.reason().is_empty()) {
+            self.say(&format!("{id} is not healthy: {}", health.reason()));
         }
     }
 

@@ -92,10 +92,10 @@ fn until_current(
         let stalled: Vec<_> =
             health.iter().filter(|(_, health)| health.is_failed()).cloned().collect();
         if !stalled.is_empty() {
-            return Err(unhealthy("failed early due to stalled resources", &stalled));
+            return Err(unhealthy(turn, "failed early due to stalled resources", &stalled));
         }
         if start.elapsed() >= timeout {
-            return Err(unhealthy("timeout waiting for", &health));
+            return Err(unhealthy(turn, "timeout waiting for", &health));
         }
         let next = Instant::now() + PAUSE;
         if (turn.on)(Event::Waiting(&health)) == ControlFlow::Break(()) {
@@ -105,8 +105,9 @@ fn until_current(
     }
 }
 
-/// Flux gives the word only; whoever hears [`Event::Waiting`] knows the reasons.
-fn unhealthy(what: &str, objects: &[(ObjectId, Health)]) -> Ended {
+/// Flux gives the word only.
+fn unhealthy(turn: &mut Turn<'_>, what: &str, objects: &[(ObjectId, Health)]) -> Ended {
+    let _ = (turn.on)(Event::Unhealthy(objects));
     let told = |(id, health): &(ObjectId, Health)| {
         let why = match health {
             Health::Unknown(why) => format!(": {why}"),
