@@ -35,7 +35,7 @@ impl Flux {
         source.arg(format!("--storage-addr={served}")).arg(format!("--storage-adv-addr={served}"));
         start("source-controller", source, plane, dir)?;
         let mut kustomize = Command::new(programs.controller("kustomize-controller")?);
-        kustomize.arg("--requeue-dependency=5s");
+        kustomize.arg("--concurrent=20");
         start("kustomize-controller", kustomize, plane, dir)?;
         Ok(Self)
     }
