@@ -144,6 +144,14 @@ pub enum Error {
         #[source]
         source: Box<Self>,
     },
+    /// A Flux object has a field that the reconciler here does not implement.
+    #[error("{id}: spec.{field} is not supported")]
+    FluxField {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The field.
+        field: &'static str,
+    },
     /// A Flux object has a field that is missing or wrong.
     #[error("{id}: {message}")]
     Flux {

@@ -2,6 +2,7 @@
 
 use gitops::Object;
 use gitops::flux::{GitRepository, Kustomization};
+use gitops::reconcile::Refusal;
 
 use crate::Isolation;
 use crate::spec::{self, Container, Deployment, Probe, Service, selects};
@@ -39,16 +40,18 @@ const NAMESPACED: [&str; 13] = [
     "ServiceAccount",
 ];
 
-/// Why the object cannot enter the cluster, if so.
-pub(crate) fn refusal(object: &Object, store: &Store) -> Option<String> {
-    let namespace = object.namespace();
-    if namespace.is_empty() && NAMESPACED.contains(&object.kind()) {
-        return Some("namespace not specified".to_owned());
+/// Whether the object can enter the cluster.
+pub(crate) fn check(object: &Object, store: &Store) -> Result<(), Refusal> {
+    let (namespace, kind) = (object.namespace(), object.kind());
+    if namespace.is_empty() && NAMESPACED.contains(&kind) {
+        // An API server has no such path.
+        return Err(Refusal::new("NotFound", "the server could not find the requested resource"));
     }
     if !namespace.is_empty() && !store.has_namespace(namespace) {
-        return Some(format!("namespaces \"{namespace}\" not found"));
+        let message = format!("namespaces \"{namespace}\" not found");
+        return Err(Refusal::new("NotFound", message));
     }
-    match object.kind() {
+    let problem = match kind {
         "Deployment" => deployment(object, store),
         "Service" => service(object),
         "Kustomization" | "GitRepository" => flux(object),
@@ -56,7 +59,11 @@ pub(crate) fn refusal(object: &Object, store: &Store) -> Option<String> {
             Some(format!("this stand-in runs Deployments, and no {kind}"))
         }
         _ => None,
-    }
+    };
+    let group = object.id().group;
+    let full = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let told = |why| format!("{full} \"{}\" is invalid: {why}", object.name());
+    problem.map_or(Ok(()), |why| Err(Refusal::new("Invalid", told(why))))
 }
 
 /// What is to be said of an object that is only stored.
@@ -184,11 +191,13 @@ fn service(object: &Object) -> Option<String> {
     }
 }
 
-/// Flux' own objects are read strictly: a field that is misspelt or not supported is named.
+/// Flux' own objects are read strictly: a field that is misspelt is named. One that is only not
+/// supported here concerns nobody but its Kustomization, whose status says so.
 fn flux(object: &Object) -> Option<String> {
     let kustomization = Kustomization::read(object).err();
     let source = GitRepository::read(object).err();
-    kustomization.or(source).map(|error| error.to_string())
+    let wrong = kustomization.or(source);
+    wrong.filter(|it| !matches!(it, gitops::Error::FluxField { .. })).map(|it| it.to_string())
 }
 
 #[cfg(test)]
@@ -206,7 +215,7 @@ mod tests {
             "metadata": {"name": "a", "namespace": namespace},
         }))
         .unwrap();
-        let refusal = refusal(&object, &store);
+        let refusal = super::check(&object, &store).err().map(|it| it.message);
         match (refusal, expected) {
             (None, None) => {}
             (Some(why), Some(part)) => assert!(why.contains(part), "{why}"),
@@ -217,7 +226,7 @@ mod tests {
     #[test]
     fn what_cannot_enter_is_refused_with_the_reason() {
         check("v1", "ConfigMap", "default", json!({}), None);
-        check("v1", "Service", "", json!({}), Some("namespace not specified"));
+        check("v1", "Service", "", json!({}), Some("could not find the requested resource"));
         check("v1", "ConfigMap", "nowhere", json!({}), Some("namespaces \"nowhere\" not found"));
         check("apps/v1", "StatefulSet", "default", json!({}), Some("no StatefulSet"));
         check("apps/v1", "Deployment", "default", json!({"replicas": "two"}), Some("invalid type"));
@@ -259,8 +268,8 @@ mod tests {
             .unwrap()
         };
         store.apply(&deployment("a")).unwrap();
-        assert_eq!(refusal(&deployment("a"), &store), None);
-        assert!(refusal(&deployment("b"), &store).unwrap().contains("immutable"));
+        assert_eq!(super::check(&deployment("a"), &store), Ok(()));
+        assert!(super::check(&deployment("b"), &store).unwrap_err().message.contains("immutable"));
     }
 
     fn read(spec: Value) -> Deployment {

@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
 mod attack;
+mod flux;
 mod hub;
 mod kill;
 mod kit;
@@ -58,10 +59,12 @@ enum Topic {
     Serve,
     /// Hostile peers, with memory and descriptors limited
     Attack,
+    /// The real Flux in a real Kubernetes, beside our own cluster
+    Flux,
 }
 
 impl Topic {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -71,6 +74,7 @@ impl Topic {
         Self::Resume,
         Self::Serve,
         Self::Attack,
+        Self::Flux,
     ];
 
     /// Trains or imports, which only the whole program does.
@@ -82,7 +86,7 @@ impl Topic {
     fn bytes(self) -> u64 {
         match self {
             Self::Kit | Self::Modctl | Self::Resume => GIB / 2,
-            Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
+            Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub => 2 * GIB,
             Self::Attack => 4 * GIB,
         }
@@ -115,6 +119,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Hub => hub::run(&peers, &program, workspace, dir, &mut report),
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Flux => flux::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
         }?;
     }
