@@ -43,7 +43,8 @@ impl Api {
     /// Makes an object; an error when it is not taken.
     pub(crate) fn create(&self, path: &str, object: &Value) -> anyhow::Result<Value> {
         let url = format!("{}/{path}", self.url);
-        let answer = self.agent.post(url).content_type("application/json").send(object.to_string())?;
+        let answer =
+            self.agent.post(url).content_type("application/json").send(object.to_string())?;
         taken(path, answer)
     }
 

@@ -59,7 +59,8 @@ impl Drop for FakeKubelet {
 
 fn beat(api: &Api) -> anyhow::Result<()> {
     let capacity = json!({"cpu": "64", "memory": "256Gi", "pods": "250"});
-    let ready = json!({"type": "Ready", "status": "True", "reason": "Fake", "message": "nothing is run"});
+    let ready =
+        json!({"type": "Ready", "status": "True", "reason": "Fake", "message": "nothing is run"});
     let status = json!({
         "conditions": [ready], "capacity": capacity, "allocatable": capacity,
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
@@ -83,9 +84,9 @@ fn look(api: &Api) -> anyhow::Result<()> {
             let _ = api.create(&format!("{path}/binding"), &binding);
         } else {
             let status = status(&pod);
-            let is_same = ["phase", "containerStatuses"].iter().all(|field| {
-                pod["status"].get(*field).map(shape) == status.get(*field).map(shape)
-            });
+            let is_same = ["phase", "containerStatuses"]
+                .iter()
+                .all(|field| pod["status"].get(*field).map(shape) == status.get(*field).map(shape));
             if !is_same {
                 let _ = api.patch(&format!("{path}/status"), &json!({"status": status}));
             }
@@ -98,7 +99,15 @@ fn look(api: &Api) -> anyhow::Result<()> {
 fn shape(value: &Value) -> Value {
     match value.as_array() {
         None => value.clone(),
-        Some(containers) => containers.iter().map(|it| json!([it["ready"], it["state"].as_object().map(|it| it.keys().cloned().collect::<Vec<_>>())])).collect(),
+        Some(containers) => containers
+            .iter()
+            .map(|it| {
+                json!([
+                    it["ready"],
+                    it["state"].as_object().map(|it| it.keys().cloned().collect::<Vec<_>>())
+                ])
+            })
+            .collect(),
     }
 }
 
@@ -112,13 +121,18 @@ fn status(pod: &Value) -> Value {
         "badimage" => ("Pending", waiting("ImagePullBackOff")),
         _ => ("Running", json!({"running": {"startedAt": start}})),
     };
-    let containers: Vec<Value> = pod["spec"]["containers"].as_array().into_iter().flatten().map(|it| json!({
-        "name": it["name"], "image": it["image"], "imageID": it["image"], "ready": is_ready,
-        "started": is_ready, "restartCount": 0, "state": state,
-    })).collect();
-    let condition = |kind: &str, holds: bool| {
-        json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": start})
-    };
+    let containers: Vec<Value> = pod["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| {
+            json!({
+                "name": it["name"], "image": it["image"], "imageID": it["image"], "ready": is_ready,
+                "started": is_ready, "restartCount": 0, "state": state,
+            })
+        })
+        .collect();
+    let condition = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": start});
     json!({
         "phase": phase, "podIP": "127.0.0.1", "hostIP": "127.0.0.1", "startTime": start,
         "containerStatuses": containers,

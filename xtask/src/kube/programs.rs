@@ -95,8 +95,10 @@ impl Programs {
 
 /// Kubernetes' programs say the version that they are built with.
 fn flags() -> String {
-    let (major, minor) =
-        KUBERNETES[1..].split_once('.').and_then(|(a, b)| Some((a, b.split('.').next()?))).unwrap_or_default();
+    let (major, minor) = KUBERNETES[1..]
+        .split_once('.')
+        .and_then(|(a, b)| Some((a, b.split('.').next()?)))
+        .unwrap_or_default();
     let set = |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value}");
     let version = [set("gitVersion", KUBERNETES), set("gitMajor", major), set("gitMinor", minor)];
     format!("-s -w {}", version.join(" "))

@@ -17,7 +17,10 @@ pub(super) fn status(object: &Value) -> Option<String> {
         let seen = it["observedGeneration"] == object["metadata"]["generation"];
         lines.push(format!(
             "{} {} {} (seen: {seen}): {}",
-            text("type"), text("status"), text("reason"), plain(text("message"))
+            text("type"),
+            text("status"),
+            text("reason"),
+            plain(text("message"))
         ));
     }
     let observed = match &status["observedGeneration"] {
@@ -29,10 +32,18 @@ pub(super) fn status(object: &Value) -> Option<String> {
         lines.push(format!("{field} {}", status[field]));
     }
     let entries = status["inventory"]["entries"].as_array();
-    let entries = entries.map(|list| list.iter().map(|it| format!("{}@{}", it["id"], it["v"])).collect::<Vec<_>>().join(" "));
+    let entries = entries.map(|list| {
+        list.iter().map(|it| format!("{}@{}", it["id"], it["v"])).collect::<Vec<_>>().join(" ")
+    });
     lines.push(format!("inventory {entries:?}"));
-    let mut history: Vec<String> = status["history"].as_array().into_iter().flatten()
-        .map(|it| format!("history {} {} {}", it["digest"], it["lastReconciledStatus"], it["metadata"])).collect();
+    let mut history: Vec<String> = status["history"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| {
+            format!("history {} {} {}", it["digest"], it["lastReconciledStatus"], it["metadata"])
+        })
+        .collect();
     history.sort();
     lines.append(&mut history);
     let _ = ready;

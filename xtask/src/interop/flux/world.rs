@@ -54,7 +54,8 @@ impl World {
         let kubelet = FakeKubelet::start(plane.api.clone())?;
         let mut apply = plane.kubectl("apply -k");
         run_quietly(apply.arg(work.join("clusters/dev/flux-system")))?;
-        let up = crate::registries::Registry::up(program, dir, &format!("{url}={}", bare.display()))?;
+        let up =
+            crate::registries::Registry::up(program, dir, &format!("{url}={}", bare.display()))?;
         let ours = Api::new(&up.address);
         Ok(Self { ours, _up: up, _kubelet: kubelet, plane, _git: git, shop, work, url })
     }
@@ -124,7 +125,8 @@ impl World {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let told = |said: Option<String>| said.unwrap_or_else(|| "nothing final".to_owned());
+                let told =
+                    |said: Option<String>| said.unwrap_or_else(|| "nothing final".to_owned());
                 let (real, ours) = (told(real), told(ours));
                 ensure!(real == ours, "real:\n{real}\nours:\n{ours}");
                 anyhow::bail!("neither says anything final");
