@@ -72,7 +72,7 @@ impl Network {
         credentials: Arc<dyn registry::Credentials>,
         ui: &Ui,
     ) -> anyhow::Result<Client> {
-        Ok(Client::new(ClientOptions {
+        let client = Client::new(ClientOptions {
             // Who says anything of certificates means TLS, on loopback too.
             plain_http: self.plain_http.or(self.tls_verify.map(|_| false)),
             tls_verify: self.tls_verify.unwrap_or(true),
@@ -89,7 +89,9 @@ impl Network {
             credentials,
             on_wait: ui.on_wait(),
             ..ClientOptions::default()
-        })?)
+        })?;
+        ui.listen_to(&client);
+        Ok(client)
     }
 }
 
@@ -110,11 +112,6 @@ fn token_host(text: &str) -> Result<(String, String), String> {
     named
         .map(|(registry, host)| (registry.to_owned(), host.to_owned()))
         .ok_or_else(|| "it is not REGISTRY=HOST".to_owned())
-}
-
-/// Shows what registries have said on the side.
-pub(crate) fn show_warnings(client: &Client, ui: &Ui) {
-    client.take_warnings().into_iter().for_each(|text| ui.warn(text));
 }
 
 /// The credentials of the environment, then those that `login` wrote, then those of other tools.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use registry::Layout;
+use registry::{Client, Layout};
 use serde::Serialize;
 use serde_json::json;
 
@@ -74,6 +74,8 @@ pub(crate) struct Ui {
     format: Format,
     strict: bool,
     warnings: Mutex<Warnings>,
+    /// They may have warnings, too.
+    clients: Mutex<Vec<Client>>,
     /// Whether somebody reads the answers.
     is_heard: AtomicBool,
     bars: MultiProgress,
@@ -109,6 +111,7 @@ impl Ui {
             format: manner.format,
             strict: manner.strict,
             warnings: Mutex::default(),
+            clients: Mutex::default(),
             is_heard: AtomicBool::new(true),
             bars: MultiProgress::with_draw_target(target),
             home,
@@ -216,6 +219,7 @@ impl Ui {
     /// With `--strict`, fails where something was warned of. The answer waits for it; a command that
     /// knows its warnings before it writes asks then.
     pub(crate) fn no_warnings(&self) -> anyhow::Result<()> {
+        self.hear_clients();
         match (self.strict, self.warnings().n) {
             (false, _) | (true, 0) => Ok(()),
             (true, 1) => Err(failure(Kind::Strict, "there was a warning, and --strict takes none")),
@@ -224,6 +228,17 @@ impl Ui {
                 format!("there were {n} warnings, and --strict takes none"),
             )),
         }
+    }
+
+    /// Warns of what this client is told on the side by registries, and of credentials that it cannot
+    /// read.
+    pub(crate) fn listen_to(&self, client: &Client) {
+        self.clients.lock().expect("no holder panics").push(client.clone());
+    }
+
+    fn hear_clients(&self) {
+        let clients = self.clients.lock().expect("no holder panics");
+        clients.iter().flat_map(Client::take_warnings).for_each(|text| self.warn(text));
     }
 
     fn warnings(&self) -> std::sync::MutexGuard<'_, Warnings> {
@@ -309,6 +324,7 @@ impl Ui {
     /// Shows how the command ended, and turns that into the exit code.
     pub(crate) fn end(self, result: anyhow::Result<()>) -> ExitCode {
         let _ = self.bars.clear();
+        self.hear_clients();
         let Err(error) = result.and_then(|()| self.no_warnings()) else {
             self.say_late();
             self.shut_down();

@@ -247,7 +247,7 @@ pub enum Error {
 
     /// The context holds what a process that was killed has begun to place in it.
     #[error(
-        "{path} is of an unpacking that was interrupted while it placed its files: some of them are there"
+        "{path} is of a command that was interrupted while it placed its files: some of them are there"
     )]
     HalfPlaced {
         /// The folder in which the rest of it is.

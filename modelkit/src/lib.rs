@@ -42,7 +42,7 @@ pub use pack::{LayerPlan, PackOptions, Packed, PackedLayer, Plan, ReadyLayer, di
 pub use parents::{builds_on, in_layout, local_references, parents};
 pub use rebuild::{Likeness, Rebuilt, RebuiltLayer, rebuild};
 pub use source::Source;
-pub use staging::{Existing, write_file};
+pub use staging::{Existing, Unfinished, write_file, write_files};
 pub use unpack::{
     ChosenLayer, Preview, PreviewFile, Selection, Sources, UnpackOptions, Unpacked, preview, unpack,
 };

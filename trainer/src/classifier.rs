@@ -1,8 +1,8 @@
 //! A checkpoint, its tokenizer and its labels: one value that classifies text.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::{fmt, io};
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -15,6 +15,7 @@ use crate::dataset::labels::{are_bare, are_of};
 use crate::device::DeviceKind;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
 use crate::error::{Error, Result};
+use crate::place::Place;
 use crate::random::{Purpose, normal, stream};
 use crate::report::sha256_text;
 use crate::train::Listener;
@@ -60,31 +61,24 @@ impl Classifier {
     /// Writes the same kind of folder, which `transformers` opens; `card` becomes its `README.md`.
     /// The same classifier gives the same bytes.
     ///
-    /// The folder appears whole: it is written beside its place and takes it at the end. What is
-    /// there is replaced with all that is in it, and has to be [replaceable](is_replaceable).
+    /// The folder appears whole: it is written beside its place and takes it at the end, or, after a
+    /// kill, never. What is there is replaced with all that is in it, and has to be
+    /// [replaceable](is_replaceable).
     pub fn save(&self, dir: &Path, card: Option<&str>) -> Result<()> {
         if !is_replaceable(dir) {
             return Err(Error::NotReplaced { dir: dir.to_owned() });
         }
         let unwritten = |source| Error::SavedModel { dir: dir.to_owned(), source };
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(unwritten)?;
-        let beside = tempfile::Builder::new().prefix(".kit-rs-training-").tempdir_in(parent);
-        let beside = beside.map_err(unwritten)?;
-        let [fresh, replaced] = ["model", "replaced"].map(|name| beside.path().join(name));
+        let place = Place::of(dir).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::TrainingUnderWay { path: dir.to_owned() },
+            _ => unwritten(source),
+        })?;
+        let fresh = place.fresh();
         checkpoint::write(&fresh, &self.config, &self.files, weights::saved(&self.network))?;
         if let Some(card) = card {
             fs::write(fresh.join("README.md"), card).map_err(unwritten)?;
         }
-        if dir.exists() {
-            fs::rename(dir, &replaced).map_err(unwritten)?;
-        }
-        let moved = fs::rename(&fresh, dir);
-        if moved.is_err() && replaced.exists() {
-            fs::rename(&replaced, dir).map_err(unwritten)?;
-        }
-        moved.map_err(unwritten)
+        place.take().map_err(unwritten)
     }
 
     /// A classifier for these labels, which are a dataset's.

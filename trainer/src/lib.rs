@@ -7,6 +7,7 @@ mod distilbert;
 mod error;
 mod evaluate;
 mod isa;
+mod place;
 mod random;
 mod report;
 mod train;

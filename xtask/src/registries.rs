@@ -145,13 +145,15 @@ pub(crate) fn distribution_config(address: &str, dir: &Path) -> String {
 pub(crate) struct Shop {
     pub(crate) dir: PathBuf,
     pub(crate) kit: PathBuf,
+    /// Where the hub is, if there is one.
+    pub(crate) hub: Option<String>,
 }
 
 impl Shop {
     /// A folder, made where it is not there.
     pub(crate) fn open(dir: PathBuf, kit: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&dir)?;
-        Ok(Self { dir: fs::canonicalize(dir)?, kit })
+        Ok(Self { dir: fs::canonicalize(dir)?, kit, hub: None })
     }
 
     /// Runs `kit-rs` with a home folder of this shop; returns what it answers.
@@ -173,7 +175,8 @@ impl Shop {
             .env("KIT_RS_HOME", self.dir.join(home));
         command
             .env("DOCKER_CONFIG", self.dir.join("none"))
-            .env("REGISTRY_AUTH_FILE", self.dir.join("none.json"));
+            .env("REGISTRY_AUTH_FILE", self.dir.join("none.json"))
+            .envs(self.hub.iter().map(|hub| ("HF_ENDPOINT", hub)));
         command
     }
 

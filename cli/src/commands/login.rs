@@ -36,8 +36,8 @@ pub(crate) struct Args {
 struct Tried(Credential);
 
 impl Credentials for Tried {
-    fn lookup(&self, _registry: &str, _repository: Option<&str>) -> Option<Credential> {
-        Some(self.0.clone())
+    fn lookup(&self, _: &str, _: Option<&str>) -> registry::Result<Option<Credential>> {
+        Ok(Some(self.0.clone()))
     }
 }
 
@@ -48,7 +48,6 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         .block_on(async { Ok(client.ping(&args.registry).await?) })
         .with_context(|| format!("cannot log in to {}", without_userinfo(&args.registry)))
         .hint_if(&[Kind::Refused], "check the user name and the password")?;
-    crate::network::show_warnings(&client, ui);
     ui.no_warnings()?;
     credentials(ui).store(&args.registry, &credential)?;
     let text = match is_checked {

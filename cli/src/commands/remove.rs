@@ -152,6 +152,5 @@ fn remote(references: &[Reference], network: &Network, ui: &Ui) -> anyhow::Resul
         }
         removed.push(reference.to_string());
     }
-    crate::network::show_warnings(&client, ui);
     ui.answer(removed.join("\n"), &json!({ "removed": removed }))
 }

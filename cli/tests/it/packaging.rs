@@ -340,7 +340,7 @@ fn a_dry_run_names_every_file() {
 
 /// What lies in file systems that are mounted within the folder gets there all the same.
 #[test]
-fn a_folder_of_several_file_systems_is_filled_or_left_as_it_was() {
+fn file_systems_within_the_folder_and_full_ones_leave_it_whole_or_as_it_was() {
     let world = World::new();
     well(&world, "pack project -t demo/kit:v1");
     let script = world.work().join("mounts");
@@ -361,7 +361,14 @@ fn a_folder_of_several_file_systems_is_filled_or_left_as_it_was() {
         ! kit-rs unpack demo/kit:gzip -d small 2>told && grep -q 'the room on the disk' told\n\
         mkdir -p outer/model && mount -t tmpfs -o size=64k none outer/model\n\
         ! kit-rs unpack demo/kit:v1 -d outer >&2\n\
-        ls -A small outer outer/model\n";
+        ls -A small outer outer/model\n\
+        mkdir full && mount -t tmpfs -o size=100k none full\n\
+        train='kit-rs train --model project/model --dataset project/data/reviews.csv --epochs 1'\n\
+        ! $train --output full/model --no-kitfile 2>told && grep -q 'No space left' told\n\
+        ls full\n\
+        mount -o remount,size=8m full\n\
+        $train --output full/model --no-kitfile --resume >&2\n\
+        ls -A full\n";
     fs::write(&script, text).expect("it writes");
     let unshared = |words: &[&str]| {
         let mut unshare = world.command("unshare");
@@ -379,7 +386,8 @@ fn a_folder_of_several_file_systems_is_filled_or_left_as_it_was() {
     let script = script.display().to_string();
     let said = Said::from(unshared(&["sh", &script]).expect("it was there before"));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let expected = "mine\nout:\nKitfile\nREADME.md\ndata\nmodel\n\nout/model:\nmine\nmodel.safetensors\ntokenizer.json\nouter:\nmodel\n\nouter/model:\n\nsmall:\n";
+    let expected = "mine\nout:\nKitfile\nREADME.md\ndata\nmodel\n\nout/model:\nmine\nmodel.safetensors\ntokenizer.json\nouter:\nmodel\n\nouter/model:\n\nsmall:\n\
+        model\nmodel-report.html\nmodel-report.json\n";
     assert_eq!(said.stdout, expected, "{}", said.stderr);
 }
 

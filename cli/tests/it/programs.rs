@@ -1,8 +1,10 @@
 //! What programs read: failures and warnings with `--format json`, and `--strict`.
 
-use std::process::Output;
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
 
 use fs_err as fs;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::peer;
@@ -58,6 +60,8 @@ fn a_failure_is_a_document_that_says_its_kind() {
     check(&["pull", &format!("{broken}/demo/kit:v1")], "remote", 1, json!({}));
     check(&["pull", &format!("{busy}/demo/kit:v1")], "busy", 1, json!({}));
     check(&["pack", "."], "invalid", 1, json!({}));
+    check(&["import", "http://127.0.0.1:9/demo/kit.git"], "unreachable", 1, json!({}));
+    check(&["import", "file:///nowhere/demo/kit.git"], "not-found", 1, json!({}));
     check(&["pack", "project", "-f", "none"], "not-found", 1, json!({ "path": "none" }));
     check(&["pack", "nowhere"], "usage", 2, json!({}));
     check(&["tag"], "usage", 2, json!({}));
@@ -129,6 +133,49 @@ fn strict_takes_no_warnings() {
     let fine = WARNED.replace("9.9.9", "1.0.0");
     fs::write(world.work().join("project/Kitfile"), fine).expect("the folder is there");
     assert!(run(&world, &strict).status.success());
+}
+
+/// Whoever has a file of credentials means them to be sent.
+#[test]
+fn credentials_that_cannot_be_read_are_warned_of() {
+    let world = World::new();
+    let locked = peer::start(|_| {
+        ("401 no", "www-authenticate: Basic realm=\"r\"\r\n".into(), String::new())
+    });
+    fs::write(world.work().join("config.json"), "{ broken").expect("the folder is there");
+    let pull = ["pull", &format!("{locked}/demo/kit:v1"), "--format", "json"];
+    let said = world.kit_rs().args(pull).env("DOCKER_CONFIG", world.work()).output();
+    let said = document(&said.expect("the program can be started"));
+    assert_eq!(said["kind"], "refused", "{said}");
+    let warning = said["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.starts_with("credentials were not read"), "{said}");
+    assert!(warning.contains("config.json"), "{said}");
+}
+
+/// A transfer that the user ends says how to go on with it, and for programs why it ended.
+#[test]
+fn an_interrupted_transfer_says_that_it_goes_on() {
+    let world = World::new();
+    assert!(run(&world, &["pack", "project", "-t", "demo/kit:v1"]).status.success());
+    for (verb, format) in [("pull", "text"), ("push", "text"), ("pull", "json"), ("push", "json")] {
+        // A registry that takes requests and answers none.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let there = format!("{}/demo/kit:v1", listener.local_addr().expect("it is bound"));
+        assert!(run(&world, &["tag", "demo/kit:v1", &there]).status.success());
+        let mut command = world.kit_rs();
+        command.args([verb, &there, "--format", format]);
+        let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let process = process.expect("the program can be started");
+        let _asked = listener.accept().expect("it comes");
+        kill_process(Pid::from_child(&process), Signal::INT).expect("it runs");
+        let output = process.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{verb}: {said}");
+        assert!(said.contains("goes on"), "{verb}: {said}");
+        if format == "json" {
+            assert_eq!(document(&output)["kind"], "interrupted", "{said}");
+        }
+    }
 }
 
 #[test]

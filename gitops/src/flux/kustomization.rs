@@ -183,6 +183,7 @@ impl Spec {
             (self.build_metadata.is_some(), "buildMetadata"),
             (self.components.is_some(), "components"),
             (self.decryption.is_some(), "decryption"),
+            (self.depends_on.iter().any(|other| other.ready_expr.is_some()), "dependsOn.readyExpr"),
             (
                 self.deletion_policy.as_ref().is_some_and(|policy| policy != "MirrorPrune"),
                 "deletionPolicy",
@@ -203,6 +204,7 @@ impl Spec {
 struct Dependency {
     name: String,
     namespace: Option<String>,
+    ready_expr: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -298,6 +300,10 @@ mod tests {
             (
                 "interval: 5m, postBuild: {substitute: {a: b}}",
                 "Kustomization/flux-system/a: spec.postBuild is not supported",
+            ),
+            (
+                "interval: 5m, dependsOn: [{name: b, readyExpr: 'true'}]",
+                "Kustomization/flux-system/a: spec.dependsOn.readyExpr is not supported",
             ),
             ("path: ./apps", "Kustomization/flux-system/a: spec: missing field `interval`"),
         ] {

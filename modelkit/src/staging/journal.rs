@@ -2,7 +2,7 @@
 //! it back.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,26 @@ pub(super) struct Done {
 /// Whether a folder of ours belongs to moves that have begun and not ended.
 pub(crate) fn is_unfinished(staging: &Path) -> bool {
     staging.join(FILE).is_file()
+}
+
+/// Says in a folder of ours, one whose name begins with `.kit-rs-`, that what lies beside it is
+/// written in part: until its [`end`](Self::end) nobody packs that.
+#[derive(Debug)]
+#[must_use = "it has to end"]
+pub struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Begins.
+    pub fn begin(own: &Path) -> io::Result<Self> {
+        let file = own.join(FILE);
+        fs::write(&file, "{}")?;
+        Ok(Self(file))
+    }
+
+    /// All is written.
+    pub fn end(self) -> io::Result<()> {
+        fs::remove_file(self.0)
+    }
 }
 
 impl Journal {

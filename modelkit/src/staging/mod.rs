@@ -19,6 +19,7 @@ use std::path::{Component, Path, PathBuf};
 use fs_err as fs;
 use held::Held;
 use journal::Journal;
+pub use journal::Unfinished;
 pub(crate) use journal::is_unfinished;
 pub(crate) use merge::merge;
 use moves::Moves;
@@ -149,10 +150,27 @@ pub fn write_file(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
         path: path.display().to_string(),
         problem: "has no name that could be written",
     })?;
-    let staging = Staging::beneath(or_here(path.parent().unwrap_or(Path::new(""))))?;
-    let mut file = staging.folder(0)?.create_file(name, false)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    staging.place(0, existing).map(|_| ())
+    write_files(or_here(path.parent().unwrap_or(Path::new(""))), [(name, bytes)], existing)
+}
+
+/// Writes files below a folder, each by its path there: all of them or none, whatever happens
+/// meanwhile. After a kill in the midst of it, packing the folder is refused, and the next call for
+/// the same folder takes back what was begun.
+pub fn write_files<'a>(
+    dir: &Path,
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    existing: Existing,
+) -> Result<()> {
+    let staging = Staging::beneath(dir)?;
+    let root = staging.folder(0)?;
+    for (path, bytes) in files {
+        let mut file = match path.rsplit_once('/') {
+            Some((parent, name)) => root.create_folders(parent)?.create_file(name, false)?,
+            None => root.create_file(path, false)?,
+        };
+        std::io::Write::write_all(&mut file, bytes)?;
+    }
+    staging.place(0, existing).map(drop)
 }
 
 /// Takes away what processes that are no more left in a folder, after what they had begun was

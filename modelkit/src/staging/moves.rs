@@ -92,17 +92,21 @@ impl Moves {
     /// Plans for a folder that is there; one of another file system gets a folder of ours, and a
     /// copy of what belongs there.
     fn add_beneath(&mut self, place: &Place<'_>, name: &str, existing: Existing) -> Result<()> {
-        let (from, to, within) = (place.from.folder(name)?, place.to.folder(name)?, place.mount);
+        let (from, to, outer) = (place.from.folder(name)?, place.to.folder(name)?, place.mount);
         let path = join(place.path, name);
         let mount = Mount::of(&to)?;
         let is_repository = name.eq_ignore_ascii_case(".git");
         let repository = place.repository.or_else(|| is_repository.then(|| to.path()));
         let place = Place { from: &from, to: &to, path: &path, mount, repository };
-        if mount == within {
+        if mount == outer {
             return self.add(&place, existing);
         }
         sweep(to.path())?;
         let held = Held::make(to.path())?;
+        // Before anything lies in it: whoever comes after a kill looks into the target only.
+        let target = self.staging.path().parent().ok_or_else(left)?;
+        self.journal.elsewhere.push(within(held.path(), target)?);
+        self.journal.write(self.staging.path())?;
         let copy = Folder::open(held.path())?.create_folders("0")?;
         self.elsewhere.push(held);
         copy_all(&from, &copy)?;
@@ -157,9 +161,6 @@ impl Moves {
             let (from, to, name) = (step.from.clone(), step.to.clone(), name.clone());
             self.journal.moves.push(Done { from, to, name, identity, kept });
         }
-        let elsewhere = self.elsewhere.iter().map(Held::path);
-        self.journal.elsewhere =
-            elsewhere.map(|path| within(path, target.path())).collect::<Result<_>>()?;
         Ok(self.journal.write(self.staging.path())?)
     }
 

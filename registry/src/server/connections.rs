@@ -4,6 +4,7 @@
 //! it: so whoever opens many and neither reads nor writes keeps nobody out. One peer never has all
 //! of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,16 +13,27 @@ use std::time::Instant;
 
 use tokio::task::{AbortHandle, Id};
 
-use super::limits::{DESCRIPTORS_APART, MEASURE, SLOW};
+use super::limits::{DESCRIPTORS_APART, MEASURE, ROUND, SLOW};
 
 /// The connections that are open.
 pub(super) struct Connections {
     open: HashMap<Id, Connection>,
+    /// How many of those are a peer's, so that letting one in costs the same whatever is open.
+    n_of_peer: HashMap<IpAddr, usize>,
     most: usize,
     most_of_peer: usize,
+    slow: Slow,
 }
 
-struct Connection {
+/// Which connections are slow, each peer's fastest first: found once in a [`ROUND`], not for each of
+/// those that wait.
+#[derive(Default)]
+struct Slow {
+    looked: Option<Instant>,
+    of_peer: HashMap<IpAddr, Vec<(u64, Id)>>,
+}
+
+pub(super) struct Connection {
     peer: IpAddr,
     /// Bytes in both directions.
     moved: Arc<AtomicU64>,
@@ -60,7 +72,13 @@ impl Connections {
         // Each of two fifths needs one for itself and one for what it sends or takes in; those that
         // wait need one each.
         let most = most.min(descriptors / 5 * 2).max(2);
-        Self { open: HashMap::new(), most, most_of_peer: (most * 3 / 4).max(1) }
+        Self {
+            open: HashMap::new(),
+            n_of_peer: HashMap::new(),
+            most,
+            most_of_peer: (most * 3 / 4).max(1),
+            slow: Slow::default(),
+        }
     }
 
     /// How many may wait to be let in.
@@ -71,29 +89,68 @@ impl Connections {
     /// Says whether a connection of this peer may come in; closes another one for it, if need be.
     pub(super) fn has_room(&mut self, peer: IpAddr) -> bool {
         let peer = network(peer);
-        let n_of_peer = self.open.values().filter(|it| it.peer == peer).count();
+        let n_of_peer = self.n_of_peer.get(&peer).copied().unwrap_or_default();
         let is_at_its_most = n_of_peer >= self.most_of_peer;
         if !is_at_its_most && self.open.len() < self.most {
             return true;
         }
-        self.open.values_mut().for_each(Connection::measure);
-        let may_go = self.open.iter().filter(|(_, it)| !is_at_its_most || it.peer == peer);
-        let slow = may_go.filter_map(|(id, it)| Some((it.slow_rate()?, id, it)));
-        let Some((rate, id, slowest)) = slow.min_by_key(|(rate, ..)| *rate) else { return false };
-        tracing::debug!(peer = %slowest.peer, rate, "a slow connection makes room");
-        slowest.task.abort();
-        let id = *id;
-        self.open.remove(&id);
-        true
+        self.find_slow();
+        while let Some((rate, id)) = self.slow.take(is_at_its_most.then_some(peer)) {
+            let Some(slowest) = self.remove(id) else { continue };
+            tracing::debug!(peer = %slowest.peer, rate, "a slow connection makes room");
+            slowest.task.abort();
+            return true;
+        }
+        false
+    }
+
+    /// Measures all, if that was not done a moment ago.
+    fn find_slow(&mut self) {
+        if self.slow.looked.is_some_and(|looked| looked.elapsed() < ROUND) {
+            return;
+        }
+        self.slow = Slow { looked: Some(Instant::now()), of_peer: HashMap::new() };
+        for (id, connection) in &mut self.open {
+            connection.measure();
+            if let Some(rate) = connection.slow_rate() {
+                self.slow.of_peer.entry(connection.peer).or_default().push((rate, *id));
+            }
+        }
+        let of_peers = self.slow.of_peer.values_mut();
+        of_peers.for_each(|slow| slow.sort_unstable_by_key(|(rate, _)| Reverse(*rate)));
     }
 
     pub(super) fn add(&mut self, peer: IpAddr, moved: Arc<AtomicU64>, task: AbortHandle) {
         let (peer, id, measured) = (network(peer), task.id(), (Instant::now(), 0));
         self.open.insert(id, Connection { peer, moved, measured, rate: None, task });
+        *self.n_of_peer.entry(peer).or_default() += 1;
     }
 
-    pub(super) fn remove(&mut self, id: Id) {
-        self.open.remove(&id);
+    pub(super) fn remove(&mut self, id: Id) -> Option<Connection> {
+        let connection = self.open.remove(&id)?;
+        let n_of_peer = self.n_of_peer.entry(connection.peer).or_default();
+        *n_of_peer -= 1;
+        if *n_of_peer == 0 {
+            self.n_of_peer.remove(&connection.peer);
+        }
+        Some(connection)
+    }
+}
+
+impl Slow {
+    /// The slowest of a peer's, or of all.
+    fn take(&mut self, peer: Option<IpAddr>) -> Option<(u64, Id)> {
+        let slowest = |(peer, slow): (&IpAddr, &Vec<(u64, Id)>)| Some((slow.last()?.0, *peer));
+        let peer = match peer {
+            Some(peer) => peer,
+            None => self.of_peer.iter().filter_map(slowest).min()?.1,
+        };
+        let slow = self.of_peer.get_mut(&peer)?;
+        let taken = slow.pop();
+        if slow.is_empty() {
+            self.of_peer.remove(&peer);
+        }
+        taken
     }
 }
 
@@ -136,6 +193,12 @@ mod tests {
         task
     }
 
+    /// After all were measured anew.
+    fn has_room_now(connections: &mut Connections, n: u8) -> bool {
+        connections.slow.looked = None;
+        connections.has_room(peer(n))
+    }
+
     #[tokio::test]
     async fn the_slowest_makes_room_and_who_moves_bytes_stays() {
         let mut connections = Connections::new(4);
@@ -144,21 +207,22 @@ mod tests {
                 assert!(connections.has_room(peer(n)));
                 add(&mut connections, n, bytes)
             });
-        assert!(connections.has_room(peer(3)));
+        assert!(has_room_now(&mut connections, 3));
         assert!(slowest.await.is_err_and(|error| error.is_cancelled()));
         let fifth = add(&mut connections, 3, 1 << 30);
-        assert!(connections.has_room(peer(1)));
+        assert!(has_room_now(&mut connections, 1));
         assert!(slow.await.is_err_and(|error| error.is_cancelled()));
         let sixth = add(&mut connections, 1, 10);
         connections.open.get_mut(&sixth.id()).expect("it was added").measured.0 = Instant::now();
-        assert!(!connections.has_room(peer(3)), "all are fast, or too young to say");
+        assert!(!has_room_now(&mut connections, 3), "all are fast, or too young to say");
         // One that was fast, and moves nothing now.
         let connection = connections.open.get_mut(&fast.id()).expect("it was added");
         connection.measured.0 -= 3 * MEASURE;
-        assert!(!connections.has_room(peer(3)), "what it did meanwhile is not known");
+        assert!(!has_room_now(&mut connections, 3), "what it did meanwhile is not known");
         let connection = connections.open.get_mut(&fast.id()).expect("it was added");
         connection.measured.0 -= MEASURE;
-        assert!(connections.has_room(peer(3)));
+        assert!(!connections.has_room(peer(3)), "all were measured a moment ago");
+        assert!(has_room_now(&mut connections, 3));
         assert!(fast.await.is_err_and(|error| error.is_cancelled()));
         for task in [fourth, fifth, sixth] {
             assert!(!task.is_finished());

@@ -17,6 +17,9 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that is slower than [`SLOW`] for so long makes room for a new one when there is no
 /// other.
 pub(super) const MEASURE: Duration = Duration::from_secs(1);
+/// How often those that wait are looked at while nothing else happens, and how often at most all
+/// connections are measured for them.
+pub(super) const ROUND: Duration = Duration::from_millis(100);
 /// Bytes a second, in both directions together.
 pub(super) const SLOW: u64 = 8 * 1024;
 /// How much is read from, and kept for, a connection at a time, in bytes: below what the C library

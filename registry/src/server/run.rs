@@ -28,12 +28,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::browser::{self, Names};
 use super::connections::Connections;
-use super::limits::{BUFFER, HEAD_TIMEOUT, MAX_CONNECTIONS, WRITE_TIMEOUT};
+use super::limits::{BUFFER, HEAD_TIMEOUT, MAX_CONNECTIONS, ROUND, WRITE_TIMEOUT};
 use super::watched::Watched;
 use crate::{Error, Result};
-
-/// How often those that wait are looked at while nothing else happens.
-const ROUND: Duration = Duration::from_millis(100);
 
 /// How connections are accepted.
 #[derive(Clone, Debug)]

@@ -4,14 +4,14 @@
 //! Every step is a command line that a user would type, run by the same program; what the story
 //! claims is checked, and the first false claim ends it. What it leaves lies in `target/e2e/`.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod cluster;
 mod deploy;
 mod lesson;
 mod memory;
 mod model;
 mod package;
-mod sentences;
+pub(crate) mod sentences;
 mod server;
 mod stage;
 mod trust;

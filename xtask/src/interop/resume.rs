@@ -144,7 +144,7 @@ impl Runs {
 
     /// Starts a training, waits for its state to appear, and kills it some time later.
     fn killed(&self, name: &str, after: Duration) -> anyhow::Result<()> {
-        let state = self.dir.join(format!("{name}-state/state.safetensors"));
+        let state = self.dir.join(format!(".kit-rs-state-{name}/state.safetensors"));
         let before = fs::metadata(&state).and_then(|metadata| metadata.modified()).ok();
         let mut child =
             self.command(name, "2", true).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;

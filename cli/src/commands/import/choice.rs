@@ -18,6 +18,10 @@ const FRAMEWORKS: [&str; 4] = ["pytorch_", "tf_", "flax_", "rust_"];
 /// Folders of one model in other forms, beside its weights.
 const OTHER_FORMS: [&str; 3] = ["onnx", "openvino", "coreml"];
 
+/// What Llama and Mistral call the weights as they were before transformers split them anew; Llama
+/// puts them into a folder `original`.
+const CONSOLIDATED: &str = "consolidated";
+
 /// Keeps what the user wants of a repository; returns what repeats the model in another form and is
 /// left out for that.
 ///
@@ -81,17 +85,28 @@ fn other_forms(files: &[HubFile]) -> HashSet<String> {
         })
         .collect();
     let has_weights = |folder: &str| models.iter().any(|(of, _)| *of == folder);
+    let is_consolidated = |name: &str| {
+        name.strip_prefix(CONSOLIDATED).is_some_and(|rest| rest.starts_with(['.', '-']))
+    };
+    let has_consolidated = |folder: &str| {
+        files
+            .iter()
+            .map(|file| split(&file.path))
+            .any(|(of, it)| of == folder && is_consolidated(it))
+    };
     let is_other = |path: &str| {
         let (folder, name) = split(path);
         let weights = name.strip_suffix(".index.json").unwrap_or(name);
         let repeats = weights.rsplit_once('.').is_some_and(|(stem, format)| {
             OTHER_FORMATS.contains(&format) && models.contains(&(folder, model_of(stem)))
         });
+        let is_as_before = is_consolidated(name) && models.contains(&(folder, "model".to_owned()));
         let is_beneath = path.match_indices('/').any(|(at, _)| {
             let (parent, name) = split(&path[..at]);
-            is_form(name) && has_weights(parent)
+            let is_form = is_form(name) || name == "original" && has_consolidated(&path[..at]);
+            is_form && has_weights(parent)
         });
-        repeats || is_beneath
+        repeats || is_as_before || is_beneath
     };
     files.iter().map(|file| file.path.clone()).filter(|path| is_other(path)).collect()
 }
@@ -191,6 +206,15 @@ mod tests {
             &["pytorch_model-00001-of-00003.bin", "pytorch_model.bin.index.json"],
         );
         check(
+            &[
+                "model-00001-of-00002.safetensors",
+                "consolidated.safetensors",
+                "original/consolidated.00.pth",
+                "original/params.json",
+            ],
+            &["consolidated.safetensors", "original/consolidated.00.pth", "original/params.json"],
+        );
+        check(
             &["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"],
             &["unet/diffusion_pytorch_model.bin"],
         );
@@ -203,6 +227,8 @@ mod tests {
         check(&["model.safetensors", "2_Dense/pytorch_model.bin"], &[]);
         check(&["model.safetensors", "adapter_model.bin", "vocab.bin"], &[]);
         check(&["model.safetensors", "checkpoint-best/notes.txt", "my-onnx/x"], &[]);
+        check(&["consolidated.safetensors", "params.json", "original/notes.txt"], &[]);
+        check(&["model.safetensors", "original/notes.txt"], &[]);
     }
 
     #[test]

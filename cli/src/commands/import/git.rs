@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use registry::without_userinfo;
 
 use super::args::{Args, check_any};
 use super::brought::Brought;
 use super::folder::Folder;
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure, interrupted};
+use crate::kind::Kind;
 use crate::steps::token::{origin, token};
 use crate::ui::Ui;
 
@@ -81,7 +82,9 @@ pub(super) fn bring(repository: Repository, args: &Args, ui: &Ui) -> anyhow::Res
         )?,
         _ => fetched?,
     };
-    ensure!(ui.interrupt().flow().is_continue(), "interrupted");
+    if ui.interrupt().flow().is_break() {
+        return Err(interrupted());
+    }
     git(&["-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD"])?;
     let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
     fs::remove_dir_all(folder.path().join(".git"))?;
@@ -99,6 +102,52 @@ fn cannot_fetch(revision: &str, address: &str) -> String {
     format!("cannot fetch {revision} of {}", without_userinfo(address))
 }
 
+/// What git's words mean, those that it has had for many years; the rest is a failure like any
+/// other.
+fn kind(stderr: &[u8]) -> Kind {
+    const WORDS: [(Kind, &[&str]); 4] = [
+        (
+            Kind::Refused,
+            &[
+                "authentication failed",
+                "could not read username",
+                "could not read password",
+                "permission denied",
+                "returned error: 401",
+                "returned error: 403",
+            ],
+        ),
+        (Kind::Untrusted, &["certificate", "host key verification failed"]),
+        (
+            Kind::NotFound,
+            &[
+                "couldn't find remote ref",
+                "not found",
+                "does not appear to be a git repository",
+                "does not exist",
+            ],
+        ),
+        (
+            Kind::Unreachable,
+            &[
+                "could not resolve",
+                "failed to connect",
+                "connection refused",
+                "connection reset",
+                "connection timed out",
+                "couldn't connect",
+                "network is unreachable",
+                "early eof",
+                "hung up unexpectedly",
+                "empty reply",
+            ],
+        ),
+    ];
+    let said = String::from_utf8_lossy(stderr).to_lowercase();
+    let found = WORDS.iter().find(|(_, words)| words.iter().any(|word| said.contains(word)));
+    found.map_or(Kind::Failed, |(kind, _)| *kind)
+}
+
 fn failed(verb: &str, stderr: &[u8]) -> String {
     let said = String::from_utf8_lossy(stderr);
     format!("git {verb} failed: {}", without_userinfo(said.trim()))
@@ -111,7 +160,7 @@ fn run(dir: &Path, access: Option<&Access>, arguments: &[&str]) -> anyhow::Resul
         .output()
         .context("cannot run git; is it installed?")?;
     if !output.status.success() {
-        bail!(failed(arguments[0], &output.stderr));
+        return Err(failure(kind(&output.stderr), failed(arguments[0], &output.stderr)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -121,6 +170,8 @@ fn run(dir: &Path, access: Option<&Access>, arguments: &[&str]) -> anyhow::Resul
 fn command(dir: &Path, access: Option<&Access>) -> Command {
     let mut command = Command::new("git");
     command.current_dir(dir).stdin(Stdio::null()).env("GIT_TERMINAL_PROMPT", "0");
+    // Its words are read; with LC_ALL, LANGUAGE does not count.
+    command.env("LC_ALL", "C");
     for variable in LOCAL {
         command.env_remove(variable);
     }

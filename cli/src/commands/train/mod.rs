@@ -10,9 +10,10 @@ mod show;
 mod written;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use modelkit::{Existing, Unfinished};
 use serde_json::json;
 use trainer::{About, Dataset, Example, Keep, Report, Split, TrainConfig};
 
@@ -27,8 +28,7 @@ use crate::ui::Ui;
 const DIVERGED: f64 = 2.0;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let keep =
-        Keep { dir: beside(&args.output, "-state"), every: args.keep_every, resume: args.resume };
+    let keep = Keep { dir: state_of(&args.output), every: args.keep_every, resume: args.resume };
     let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
     places::check(&args, &report_path)?;
     written::check(&args)?;
@@ -113,15 +113,18 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     warn_of_divergence(&report, ui);
     report.about = Some(about(&args)?);
-    classifier.save(&args.output, Some(&card::text(&base.card, &report)))?;
     let page_path = report_path.with_extension("html");
-    fs::write(&report_path, report.to_json())?;
-    fs::write(&page_path, report.to_html())?;
+    // Each of what follows is whole or as before; all together they are not, when it is killed.
+    let unfinished = Unfinished::begin(&keep.dir)?;
+    classifier.save(&args.output, Some(&card::text(&base.card, &report)))?;
+    modelkit::write_file(&report_path, report.to_json().as_bytes(), Existing::Replace)?;
+    modelkit::write_file(&page_path, report.to_html().as_bytes(), Existing::Replace)?;
     ui.note(format_args!("report: {} and {}", report_path.display(), page_path.display()));
     let kitfile = match args.no_kitfile {
         true => None,
         false => Some(written::write(&args, &base, &report, ui)?),
     };
+    unfinished.end()?;
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
     let best = report.best();
@@ -224,5 +227,12 @@ fn warn_of_divergence(report: &Report, ui: &Ui) {
 fn beside(output: &Path, end: &str) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(end);
+    output.with_file_name(name)
+}
+
+/// `fine_tuned_model` → `.kit-rs-state-fine_tuned_model`: by its name nobody packs it.
+fn state_of(output: &Path) -> PathBuf {
+    let mut name = OsString::from(".kit-rs-state-");
+    name.push(output.file_name().unwrap_or_default());
     output.with_file_name(name)
 }

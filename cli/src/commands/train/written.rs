@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use fs_err as fs;
 use kitfile::{Kitfile, Model};
+use modelkit::Existing;
 use serde_json::{Value, json};
 use trainer::Report;
 
@@ -35,7 +36,7 @@ pub(super) fn write(args: &Args, base: &Base, report: &Report, ui: &Ui) -> anyho
         updated(before.model.unwrap_or_default(), &model_path, checkpoint.as_deref(), base, report);
     let after = kitfile::edit::set_model(&text, &model)
         .with_context(|| format!("cannot bring {} up to date", path.display()))?;
-    fs::write(&path, after)?;
+    modelkit::write_file(&path, after.as_bytes(), Existing::Replace)?;
     ui.note(format_args!("brought the model section of {} up to date", path.display()));
     Ok(path)
 }
@@ -91,7 +92,7 @@ fn fresh(
         });
     }
     kitfile.check().map_err(|problems| asked_wrongly(problems.to_string()))?;
-    fs::write(path, kitfile.to_yaml())?;
+    modelkit::write_file(path, kitfile.to_yaml().as_bytes(), Existing::Replace)?;
     ui.note(format_args!("wrote {}", path.display()));
     Ok(path.to_owned())
 }

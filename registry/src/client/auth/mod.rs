@@ -167,17 +167,22 @@ fn basic(
     }
 }
 
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Looks a credential up on another thread: a helper program may take its time.
 async fn lookup(registry: &Registry) -> Option<Credential> {
     let credentials = registry.client.0.options.credentials.clone();
     let (host, repository) = (registry.host.clone(), registry.repository.clone());
     let looking =
         tokio::task::spawn_blocking(move || credentials.lookup(&host, repository.as_deref()));
-    looking.await.unwrap_or_else(|error| {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the lookup of credentials broke off"
-        );
-        None
-    })
+    let why = match looking.await {
+        Ok(Ok(found)) => return found,
+        Ok(Err(error)) => with_causes(&error),
+        Err(error) => error.to_string(),
+    };
+    registry.client.warn(format!("credentials were not read, and none are sent: {why}"));
+    None
 }

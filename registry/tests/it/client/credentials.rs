@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use kit_registry::{Credential, CredentialFile, Credentials};
+use kit_registry::{Credential, CredentialFile};
 
 use super::basic;
 
@@ -19,7 +19,7 @@ fn credentials_are_kept_found_and_forgotten() {
     file.store("docker.io", &Credential::Identity("token".into())).unwrap();
     file.store("r.test", &basic("user", "new")).unwrap();
     assert_eq!(file.find("r.test", None).unwrap(), Some(basic("user", "new")));
-    assert_eq!(file.lookup("docker.io", None), Some(Credential::Identity("token".into())));
+    assert_eq!(file.find("docker.io", None).unwrap(), Some(Credential::Identity("token".into())));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(r#""https://index.docker.io/v1/""#), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -80,15 +80,15 @@ fn the_environment_goes_first_and_the_longest_key_wins() {
     let kept = r#"{"auths":{"r.test":{"auth":"dTpw"},"r.test/team":{"auth":"dGVhbTpw"},"r.test/team/a":{"auth":"YTpw"}}}"#;
     fs::write(&path, kept).unwrap();
     let file = CredentialFile::open(dir.path().join("none.json")).with_fallbacks([path]);
-    assert_eq!(file.lookup("r.test", None), Some(basic("u", "p")));
-    let found = |repository| file.lookup("r.test", Some(repository));
+    assert_eq!(file.find("r.test", None).unwrap(), Some(basic("u", "p")));
+    let found = |repository| file.find("r.test", Some(repository)).unwrap();
     assert_eq!(found("other/a"), Some(basic("u", "p")));
     assert_eq!(found("team/b"), Some(basic("team", "p")));
     assert_eq!(found("team/a/b"), Some(basic("a", "p")));
     assert_eq!(found("teams"), Some(basic("u", "p")));
     let file = file.with_text(Some(r#"{"auths":{"r.test":{"auth":"ZW52OnA="}}}"#.into()));
-    assert_eq!(file.lookup("r.test", Some("team/a")), Some(basic("env", "p")));
-    assert_eq!(file.lookup("x.test", None), None);
+    assert_eq!(file.find("r.test", Some("team/a")).unwrap(), Some(basic("env", "p")));
+    assert_eq!(file.find("x.test", None).unwrap(), None);
 }
 
 #[test]

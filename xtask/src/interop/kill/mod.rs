@@ -1,4 +1,4 @@
-//! `kill -9` at a hundred drawn points: of the client or of the registry, in the midst of a push or
+//! `kill -9` at more than a hundred drawn points: of the client or of the registry, in the midst of a push or
 //! of a pull, and of what writes into a folder. Then the same again, which has to come to its end;
 //! a transfer by going on, not by beginning anew.
 

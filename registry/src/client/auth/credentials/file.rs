@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::entry::{self, Entry};
 use super::{Credential, Credentials, helper};
-use crate::{ContentError, Error, Result};
+use crate::{ContentError, Result};
 
 /// A file of credentials with the schema of Docker's `config.json`, and further ones that are only
 /// read.
@@ -46,7 +46,7 @@ impl CredentialFile {
 
     /// Finds the credential for a registry, in the file or by the helper program that the file
     /// names; for one of its repositories, of the keys that stand for it the one that says most of
-    /// its name.
+    /// its name. A file of another program that is broken is an error where none has it.
     pub fn find(&self, registry: &str, repository: Option<&str>) -> Result<Option<Credential>> {
         let repository = repository.unwrap_or_default();
         if let Some(text) = &self.text {
@@ -58,15 +58,16 @@ impl CredentialFile {
         if let Some(found) = find_in(&Config::read(&self.path)?, registry, repository)? {
             return Ok(Some(found));
         }
+        let mut broken = None;
         for path in &self.fallbacks {
             match Config::read(path).and_then(|config| find_in(&config, registry, repository)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 // A broken file of another program does not lock this one out.
-                Err(error) => warn(path, &error),
+                Err(error) => broken = broken.or(Some(error)),
             }
         }
-        Ok(None)
+        broken.map_or(Ok(None), Err)
     }
 
     /// Keeps a credential: with the helper program that the file names, else in the file itself.
@@ -107,16 +108,9 @@ impl CredentialFile {
 }
 
 impl Credentials for CredentialFile {
-    fn lookup(&self, registry: &str, repository: Option<&str>) -> Option<Credential> {
-        self.find(registry, repository).unwrap_or_else(|error| {
-            warn(&self.path, &error);
-            None
-        })
+    fn lookup(&self, registry: &str, repository: Option<&str>) -> Result<Option<Credential>> {
+        self.find(registry, repository)
     }
-}
-
-fn warn(path: &Path, error: &Error) {
-    tracing::warn!(path = %path.display(), error = error as &dyn std::error::Error, "credentials were not read");
 }
 
 fn find_in(config: &Config, registry: &str, repository: &str) -> Result<Option<Credential>> {

@@ -41,12 +41,17 @@ pub trait Credentials: Send + Sync {
     /// Returns the credential for a registry, `host` or `host:port` as references say it; for one of
     /// its repositories, where there are others than for the whole.
     /// It may take its time: it is called on a thread that may wait.
-    fn lookup(&self, registry: &str, repository: Option<&str>) -> Option<Credential>;
+    ///
+    /// # Errors
+    /// Where credentials are kept cannot be read. The registry is asked without any, and the error is
+    /// a [warning](crate::Client::take_warnings).
+    fn lookup(&self, registry: &str, repository: Option<&str>)
+    -> crate::Result<Option<Credential>>;
 }
 
 /// By the name of the registry, for a program that has them at hand.
 impl Credentials for BTreeMap<String, Credential> {
-    fn lookup(&self, registry: &str, _repository: Option<&str>) -> Option<Credential> {
-        self.get(registry).cloned()
+    fn lookup(&self, registry: &str, _: Option<&str>) -> crate::Result<Option<Credential>> {
+        Ok(self.get(registry).cloned())
     }
 }
