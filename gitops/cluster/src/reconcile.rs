@@ -213,6 +213,9 @@ impl Cluster for Stored<'_> {
             self.events.tell(object.id().to_string(), notice);
         }
         self.store.apply(object)?;
+        if object.kind() == "CustomResourceDefinition" {
+            self.establish(&object.id())?;
+        }
         Ok(())
     }
 
@@ -233,6 +236,23 @@ impl Cluster for Stored<'_> {
 }
 
 impl Stored<'_> {
+    /// A definition holds as soon as it is there.
+    fn establish(&self, id: &ObjectId) -> Result<()> {
+        self.store.change(id, |definition| {
+            let conditions = vec![
+                Condition::new("NamesAccepted", "True", "NoConflicts", "no conflicts found"),
+                Condition::new(
+                    "Established",
+                    "True",
+                    "InitialNamesAccepted",
+                    "the initial names have been accepted",
+                ),
+            ];
+            let conditions = condition::list(definition, conditions);
+            definition["status"]["conditions"] = conditions;
+        })
+    }
+
     fn pods_of(&self, deployment: &Object) -> Vec<Object> {
         let Ok(read) = spec::read::<Deployment>(deployment.value()) else { return Vec::new() };
         let pods = self.kubelet.pods();

@@ -117,6 +117,7 @@ impl Kustomization {
                 name_suffix: spec.name_suffix,
                 images: spec.images,
                 patches: spec.patches,
+                as_they_came: true,
             },
             name: id.name,
             namespace: id.namespace,

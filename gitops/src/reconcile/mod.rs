@@ -93,6 +93,8 @@ pub enum Event<'a> {
     /// These objects are not healthy yet. Whoever listens may wait here until something changed,
     /// and answers `Break` to end the wait; the next look comes after a short pause in any case.
     Waiting(&'a [(ObjectId, Health)]),
+    /// These definitions are not there yet, and what needs them waits; answers as the former.
+    Defining(&'a [(ObjectId, Health)]),
     /// The wait is over, and these were not healthy. Flux says of each how it is and never why;
     /// the reasons are here.
     Unhealthy(&'a [(ObjectId, Health)]),

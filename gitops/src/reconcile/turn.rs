@@ -8,11 +8,10 @@ use sha2::{Digest as _, Sha256};
 use super::order::{self, Stage};
 use super::outcome::{Action, Change, Condition, Healthy, Outcome, Status};
 use super::{
-    Artifact, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, chain, is_bare, kustomized, own, plan,
-    wait,
+    Artifact, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, chain, kustomized, own, plan, wait,
 };
 use crate::flux::{Kustomization, format_duration};
-use crate::{Error, Object, ObjectId, kustomize};
+use crate::{Error, Object, ObjectId, Tree, kustomize, tree};
 
 /// How long Flux waits for definitions before it applies what needs them.
 const DEFINED_WITHIN: Duration = Duration::from_secs(60);
@@ -121,7 +120,10 @@ impl Turn<'_> {
         self.progress("Building manifests");
         let failure = |error| Failure::new("BuildFailed", error);
         if is_file {
-            return Err(failure(format!("open /{path}/kustomization.yaml: not a directory")));
+            let file = format!("/{path}/kustomization.yaml");
+            return Err(failure(format!(
+                "open {file}: not a directory remove {file}: not a directory"
+            )));
         }
         let mut objects =
             kustomized(self.kustomization, tree).map_err(|error| failure(self.told(&error)))?;
@@ -134,17 +136,22 @@ impl Turn<'_> {
 
     /// Flux reads the files of a folder without a kustomization before it builds them.
     fn told(&self, error: &Error) -> String {
-        let (path, tree) = (&self.kustomization.path, self.artifact.tree);
-        let has_own = kustomize::generate(tree, path).err();
-        if let (Some(Error::File { path, source }), false) =
-            (has_own, is_bare(self.kustomization, tree))
-            && error_is_of(error, &path)
-        {
-            return format!("failed to decode Kubernetes YAML from /{path}: {}", chain(&*source));
-        }
-        match error {
-            Error::Build { source, .. } => format!("kustomize build failed: {}", chain(&**source)),
-            error => format!("kustomize build failed: {}", chain(error)),
+        let why = match error {
+            Error::Build { source, .. } => source,
+            error => error,
+        };
+        let (tree, folder) = (self.artifact.tree, &self.kustomization.path);
+        let scanned = match has_own_file(tree, folder) {
+            true => None,
+            false => kustomize::generate(tree, folder).err(),
+        };
+        match (why, scanned) {
+            (Error::File { path, source }, Some(Error::File { path: unread, .. }))
+                if *path == unread =>
+            {
+                format!("failed to decode Kubernetes YAML from /{path}: {}", chain(source))
+            }
+            _ => format!("kustomize build failed: {}", chain(why)),
         }
     }
 
@@ -259,16 +266,10 @@ fn failed(error: &(dyn std::error::Error + Send + Sync)) -> Failure {
     Failure::new("ReconciliationFailed", chain(error))
 }
 
-/// Whether the error, or one of its causes, names the file.
-fn error_is_of(error: &Error, file: &str) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if matches!(error.downcast_ref::<Error>(), Some(Error::File { path, .. }) if path == file) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether a folder says itself how it is built.
+fn has_own_file(tree: &Tree, folder: &str) -> bool {
+    let names = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+    names.iter().any(|name| tree.get(&tree::join(folder, name)).is_some())
 }
 
 fn hex(bytes: &[u8]) -> String {

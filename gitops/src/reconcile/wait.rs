@@ -36,7 +36,7 @@ pub(super) fn for_health(turn: &mut Turn<'_>, mut watched: Vec<ObjectId>) -> Res
     turn.progress("Running health checks");
     let start = Instant::now();
     let condition = |status, reason, message| Healthy::Told(Condition { status, reason, message });
-    match until_current(turn, watched, turn.kustomization.timeout) {
+    match until_current(turn, watched, turn.kustomization.timeout, |it| Event::Waiting(it)) {
         Ok(()) => {
             let message = format!("Health check passed in {}", rounded(start.elapsed()));
             turn.outcome.healthy = condition(Status::True, "Succeeded", message);
@@ -65,7 +65,7 @@ pub(super) fn until_there(
     ids: &[ObjectId],
     timeout: Duration,
 ) -> Result<(), String> {
-    match until_current(turn, ids.to_vec(), timeout) {
+    match until_current(turn, ids.to_vec(), timeout, |it| Event::Defining(it)) {
         Ok(()) => Ok(()),
         Err(Ended::Broken) => Err("the wait was broken off".to_owned()),
         Err(Ended::Badly(why)) => Err(why),
@@ -77,6 +77,7 @@ fn until_current(
     turn: &mut Turn<'_>,
     mut watched: Vec<ObjectId>,
     timeout: Duration,
+    event: impl Fn(&[(ObjectId, Health)]) -> Event<'_>,
 ) -> Result<(), Ended> {
     watched.sort_by(order::compare);
     let start = Instant::now();
@@ -98,7 +99,7 @@ fn until_current(
             return Err(unhealthy(turn, "timeout waiting for", &health));
         }
         let next = Instant::now() + PAUSE;
-        if (turn.on)(Event::Waiting(&health)) == ControlFlow::Break(()) {
+        if (turn.on)(event(&health)) == ControlFlow::Break(()) {
             return Err(Ended::Broken);
         }
         std::thread::sleep(next.saturating_duration_since(Instant::now()));

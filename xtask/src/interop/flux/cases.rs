@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::differences::reason;
-use super::say;
-use super::world::World;
+use super::world::{self, World};
+use super::{differences, say};
 use crate::kube::BEHAVIOUR;
 use crate::report::Report;
 
@@ -12,14 +11,14 @@ use crate::report::Report;
 const SETTLED: Duration = Duration::from_secs(75);
 
 /// A folder, and what the spec of its Kustomization says besides.
-struct Case {
-    name: &'static str,
+pub(super) struct Case {
+    pub(super) name: &'static str,
     claim: &'static str,
-    files: Vec<(&'static str, String)>,
+    pub(super) files: Vec<(&'static str, String)>,
     spec: String,
 }
 
-fn case(
+pub(super) fn case(
     name: &'static str,
     claim: &'static str,
     spec: &str,
@@ -29,7 +28,7 @@ fn case(
     Case { name, claim, files, spec: spec.to_owned() }
 }
 
-fn map(name: &str, namespace: &str, more: &str) -> String {
+pub(super) fn map(name: &str, namespace: &str, more: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}{more}}}\ndata: {{a: b}}\n"
     )
@@ -39,7 +38,7 @@ fn annotated(name: &str, setting: &str) -> String {
     map(name, "default", &format!(", annotations: {{kustomize.toolkit.fluxcd.io/{setting}}}"))
 }
 
-fn deployment(name: &str, behaviour: &str, deadline: u32) -> String {
+pub(super) fn deployment(name: &str, behaviour: &str, deadline: u32) -> String {
     let annotations = match behaviour {
         "" => String::new(),
         it => format!(", annotations: {{{BEHAVIOUR}: {it}}}"),
@@ -460,7 +459,7 @@ metadata: {name: no-branch, namespace: flux-system}
 spec: {interval: 10m, url: 'URL', ref: {branch: nowhere}}
 ";
 
-fn kustomization(case: &Case) -> String {
+pub(super) fn kustomization(case: &Case) -> String {
     let has = |field: &str| case.spec.contains(&format!("{field}:"));
     let default = |field: &str, value: &str| match has(field) {
         true => String::new(),
@@ -469,11 +468,12 @@ fn kustomization(case: &Case) -> String {
     let path = default("path", &format!("./cases/{}", case.name));
     let source = default("sourceRef", "{kind: GitRepository, name: flux-system}");
     let timeout = default("timeout", "30s");
+    let (interval, prune) = (default("interval", "10m"), default("prune", "true"));
     let more = if case.spec.is_empty() { String::new() } else { format!(", {}", case.spec) };
     format!(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n\
          metadata: {{name: {}, namespace: flux-system}}\n\
-         spec: {{interval: 10m, retryInterval: 5s, prune: true{path}{source}{timeout}{more}}}\n",
+         spec: {{retryInterval: 1m{interval}{prune}{path}{source}{timeout}{more}}}\n",
         case.name
     )
 }
@@ -492,13 +492,32 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
     for case in &cases {
         judge(world, report, deadline, case.name, case.claim);
     }
+    for (name, claim) in
+        [("flux-system", "an artifact"), ("no-branch", "a branch that is not there")]
+    {
+        let path = format!(
+            "apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/{name}"
+        );
+        report.claim(super::PEER, &format!("of {claim} both say the same"), || {
+            world.agree(&path, deadline, say::source)
+        });
+    }
+    for (name, claim) in [("target-namespace", "a-b-z"), ("plain", "plain")] {
+        let path = format!("api/v1/namespaces/default/configmaps/{claim}");
+        report.claim(
+            super::PEER,
+            &format!("{name}: the object has the labels and annotations that Flux gives it"),
+            || world.agree(&path, deadline, say::content),
+        );
+    }
     Ok(())
 }
 
 fn judge(world: &World, report: &mut Report, deadline: Instant, name: &str, claim: &str) {
-    let claim = format!("{name}: {claim}");
-    match reason(name) {
-        Some(reason) => report.skip(super::PEER, &claim, reason),
-        None => report.claim(super::PEER, &claim, || world.agree(name, deadline, say::status)),
-    }
+    let but = differences::why(name).map_or_else(String::new, |why| format!(" (but: {why})"));
+    report.claim(super::PEER, &format!("{name}: {claim}{but}"), || {
+        world.agree(&world::path_of(name), deadline, |object| {
+            say::status(object).map(|said| differences::compared(name, &said))
+        })
+    });
 }

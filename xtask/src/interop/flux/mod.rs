@@ -6,6 +6,7 @@
 //! its claim, unless it stands in [`differences`] with a reason.
 
 mod cases;
+mod changes;
 mod differences;
 mod say;
 mod world;
@@ -30,5 +31,6 @@ pub(super) fn run(
             return Ok(());
         }
     };
-    cases::run(&world, report)
+    cases::run(&world, report)?;
+    changes::run(&world, report)
 }

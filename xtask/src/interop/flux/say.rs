@@ -7,8 +7,7 @@ use serde_json::Value;
 pub(super) fn status(object: &Value) -> Option<String> {
     let status = &object["status"];
     let conditions = status["conditions"].as_array()?;
-    let of = |kind: &str| conditions.iter().find(|it| it["type"] == kind);
-    let ready = of("Ready").filter(|it| it["status"] != "Unknown")?;
+    conditions.iter().find(|it| it["type"] == "Ready" && it["status"] != "Unknown")?;
     let mut lines = Vec::new();
     let mut sorted: Vec<&Value> = conditions.iter().collect();
     sorted.sort_by_key(|it| it["type"].as_str());
@@ -46,37 +45,59 @@ pub(super) fn status(object: &Value) -> Option<String> {
         .collect();
     history.sort();
     lines.append(&mut history);
-    let _ = ready;
     Some(lines.join("\n"))
 }
 
-/// A message without what differs from one run to the next.
-pub(super) fn plain(message: &str) -> String {
-    let words = message.split(' ').map(|word| {
-        let bare = word.trim_end_matches([':', ',']);
-        match is_duration(bare) && !word.ends_with("retrying") {
-            true => word.replace(bare, "TIME"),
-            false => without_folder(word),
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
+/// What a GitRepository says of its branch.
+pub(super) fn source(object: &Value) -> Option<String> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    let ready = conditions.iter().find(|it| it["type"] == "Ready" && it["status"] != "Unknown")?;
+    let revision = &object["status"]["artifact"]["revision"];
+    let text = |field: &str| ready[field].as_str().unwrap_or_default();
+    let (status, reason, message) = (text("status"), text("reason"), plain(text("message")));
+    Some(format!("Ready {status} {reason}: {message}\nartifact {revision}"))
 }
 
-/// Times that were measured have a fraction; those that are configured have none.
-fn is_duration(word: &str) -> bool {
-    let ends = word.ends_with('s') || word.ends_with("ms") || word.ends_with("µs");
-    ends && word.starts_with(|c: char| c.is_ascii_digit())
-        && (word.contains('.') || word.ends_with("ms") || word.ends_with("µs"))
+/// What of an object says how Flux dealt with it: labels and annotations of its own, and data.
+pub(super) fn content(object: &Value) -> Option<String> {
+    let metadata = &object["metadata"];
+    let flux = |field: &str| {
+        let map = metadata[field].as_object().cloned().unwrap_or_default();
+        map.into_iter()
+            .filter(|(key, _)| !key.starts_with("kubectl"))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    Some(format!(
+        "labels {}\nannotations {}\ndata {}",
+        flux("labels"),
+        flux("annotations"),
+        object["data"]
+    ))
+}
+
+/// A message without what differs from one run to the next: times that were measured, and the
+/// folder that was unpacked into.
+pub(super) fn plain(message: &str) -> String {
+    let (mut words, mut before) = (Vec::new(), "");
+    for word in message.split(' ') {
+        let is_measured =
+            ["in", "after"].contains(&before) && word.starts_with(|c: char| c.is_ascii_digit());
+        let end = if word.ends_with(':') { ":" } else { "" };
+        words.push(if is_measured { format!("TIME{end}") } else { without_folder(word) });
+        before = word;
+    }
+    words.join(" ")
 }
 
 /// The folder that Flux unpacks an artifact into has another number each time.
 fn without_folder(word: &str) -> String {
-    match word.find("/tmp/kustomization-") {
+    match word.split_once("/tmp/kustomization-") {
         None => word.to_owned(),
-        Some(start) => {
-            let rest = &word[start + 5..];
-            let end = rest.find('/').unwrap_or(rest.len());
-            format!("{}{}", &word[..start], &rest[end..])
+        Some((before, rest)) => {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{before}{}", without_folder(rest))
         }
     }
 }

@@ -108,17 +108,37 @@ impl World {
         run_quietly(&mut git)
     }
 
-    /// Waits until both say the same of a Kustomization, as `read` understands it; fails with what
-    /// each says.
+    /// Asks both whether there is something at a path.
+    pub(super) fn there(&self, path: &str) -> anyhow::Result<[bool; 2]> {
+        let [real, ours] = self.both();
+        Ok([real.find(path)?.is_some(), ours.find(path)?.is_some()])
+    }
+
+    /// Waits until both have, or have not, what is at a path.
+    pub(super) fn await_there(&self, path: &str, wanted: bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.there(path)? != [wanted; 2] {
+            let there = self.there(path)?;
+            ensure!(
+                Instant::now() < deadline,
+                "{path}: there (real, ours): {there:?}, not {wanted}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// Waits until both say the same of what is at a path, as `read` understands it; fails with
+    /// what each says.
     pub(super) fn agree(
         &self,
-        name: &str,
+        path: &str,
         deadline: Instant,
         read: impl Fn(&Value) -> Option<String>,
     ) -> anyhow::Result<()> {
         loop {
             let [real, ours] = self.both().map(|api| {
-                let found = api.find(&path_of(name)).ok().flatten();
+                let found = api.find(path).ok().flatten();
                 found.as_ref().and_then(&read)
             });
             if real.is_some() && real == ours {
