@@ -144,6 +144,38 @@ pub enum Error {
         #[source]
         source: Box<Self>,
     },
+    /// A Flux object has a field that the reconciler here does not implement.
+    #[error("{id}: spec.{field} is not supported")]
+    FluxField {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The field.
+        field: &'static str,
+    },
+    /// Values that Kubernetes or Flux would refuse.
+    #[error("{}", violations.iter().map(Violation::to_string).collect::<Vec<_>>().join("; "))]
+    Values {
+        /// All of them.
+        violations: Vec<Violation>,
+    },
+    /// Another application's namespace goes with that application.
+    #[error(
+        "{path} has the namespace {namespace}, which Flux deletes with all in it when that app leaves Git"
+    )]
+    NotShared {
+        /// The namespace.
+        namespace: String,
+        /// The file that has it.
+        path: String,
+    },
+    /// What is in a repository, or in a cluster, is not to be replaced.
+    #[error("{place}: {message}")]
+    Kept {
+        /// The file, or what stands for the cluster.
+        place: String,
+        /// What is there, and why it stays.
+        message: String,
+    },
     /// A Flux object has a field that is missing or wrong.
     #[error("{id}: {message}")]
     Flux {
@@ -170,6 +202,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// A value that would be refused, or taken for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field of [`crate::Release`].
+    pub field: &'static str,
+    /// The value.
+    pub value: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.field, self.value, self.reason)
+    }
 }
 
 /// How bad a [`Problem`] is.

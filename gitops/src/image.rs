@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, rules};
 
 /// A container image as an object names it: `name[:tag][@digest]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,19 +34,9 @@ impl FromStr for ImageRef {
             None => (text, None),
         };
         let (name, tag) = split_tag(rest);
-        if name.is_empty()
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:".contains(&b))
-        {
-            return Err(refuse("the name has letters, digits and . _ - / :"));
-        }
-        if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(refuse("the tag has 1 to 128 letters, digits and . _ -"));
-        }
-        if digest.is_some_and(|digest| !is_digest(digest)) {
-            return Err(refuse(
-                "the digest is sha256: and 64 lower hexadecimal digits, or sha512: and 128",
-            ));
-        }
+        rules::image_name(name).map_err(refuse)?;
+        tag.map_or(Ok(()), rules::tag).map_err(refuse)?;
+        digest.map_or(Ok(()), rules::digest).map_err(refuse)?;
         Ok(Self {
             name: name.to_owned(),
             tag: tag.map(str::to_owned),
@@ -78,24 +68,6 @@ pub(crate) fn split_tag(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_tag(tag: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    (1..=128).contains(&tag.len())
-        && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
-        && tag.bytes().next().is_some_and(word)
-}
-
-pub(crate) fn is_digest(digest: &str) -> bool {
-    let hex = |text: &str, n| {
-        text.len() == n && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    match digest.split_once(':') {
-        Some(("sha256", text)) => hex(text, 64),
-        Some(("sha512", text)) => hex(text, 128),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +93,20 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused() {
-        for bad in ["", ":tag", "x:", "x@sha256:00", "x y", "x:a b", "x@md5:00", "x\"y"] {
+        for bad in [
+            "",
+            ":tag",
+            "x:",
+            "x@sha256:00",
+            "x y",
+            "x:a b",
+            "x@md5:00",
+            "x\"y",
+            "X",
+            "a//b",
+            "/a",
+            "h:99999/x",
+        ] {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
         }
     }

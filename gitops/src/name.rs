@@ -3,46 +3,58 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, rules};
 
-/// A name that Kubernetes takes anywhere: a DNS label (RFC 1123), at most 63 of `a-z 0-9 -`, a
-/// letter or digit at both ends.
-///
-/// It is also safe as a path segment and as a plain YAML scalar behind a key that wants a text,
-/// once quoted where it looks like a number.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+/// Makes a type of texts that keep a rule, which parsing holds them to.
+macro_rules! kept_by {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
 
-impl Name {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                let refuse =
+                    |reason| Error::Grammar { what: $what, text: text.to_owned(), reason };
+                $rule(text).map_err(refuse)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl FromStr for Name {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let refuse =
-            |reason| Error::Grammar { what: "Kubernetes name", text: text.to_owned(), reason };
-        if text.is_empty() || text.len() > 63 {
-            return Err(refuse("it has 1 to 63 characters"));
-        }
-        if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(refuse("only a-z, 0-9 and - are allowed"));
-        }
-        if text.starts_with('-') || text.ends_with('-') {
-            return Err(refuse("it starts and ends with a letter or a digit"));
-        }
-        Ok(Self(text.to_owned()))
-    }
+kept_by! {
+    /// A name that Kubernetes takes anywhere: a DNS label (RFC 1123), at most 63 of `a-z 0-9 -`, a
+    /// letter or digit at both ends.
+    ///
+    /// It is also safe as a path segment and as a plain YAML scalar behind a key that wants a text,
+    /// once quoted where it looks like a number.
+    Name, "Kubernetes name", rules::label
 }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+kept_by! {
+    /// The name of a Secret: a DNS subdomain (RFC 1123), at most 253 of `a-z 0-9 - .`.
+    SecretName, "name of a Secret", rules::subdomain
+}
+
+kept_by! {
+    /// The name of a Git branch.
+    Branch, "Git branch", rules::branch
 }
 
 /// The address of a Git repository as Flux takes it: `https://`, `http://` or `ssh://`.
@@ -78,7 +90,7 @@ impl FromStr for GitUrl {
             _ => return Err(refuse("Flux takes only https://, http:// and ssh://")),
         }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if host.is_empty() || path.is_empty() {
+        if host.is_empty() || path.trim_matches('/').is_empty() {
             return Err(refuse("it has a host and a path"));
         }
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -87,6 +99,11 @@ impl FromStr for GitUrl {
         if scheme != "ssh" && host.contains('@') {
             return Err(refuse("credentials belong into a Secret, not into the URL"));
         }
+        let (user, host) = host.rsplit_once('@').unwrap_or(("", host));
+        if user.contains(':') {
+            return Err(refuse("credentials belong into a Secret, not into the URL"));
+        }
+        rules::host(host).map_err(refuse)?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -133,6 +150,11 @@ mod tests {
             "https://",
             "https://user:pw@host/r",
             "https://h/a b",
+            "https://h:99999/r",
+            "https://h:0/r",
+            "https:///r",
+            "https://h//",
+            "ssh://git:secret@h/r",
         ] {
             assert!(bad.parse::<GitUrl>().is_err(), "{bad}");
         }

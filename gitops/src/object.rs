@@ -189,9 +189,28 @@ impl ObjectId {
         self.key() == other.key()
     }
 
-    /// The entry of Flux' inventory: `<namespace>_<name>_<group>_<kind>`.
+    /// The entry of Flux' inventory: `<namespace>_<name>_<group>_<kind>`. The names of roles and
+    /// their bindings may hold colons, for which two underscores stand.
     pub fn inventory_id(&self) -> String {
-        format!("{}_{}_{}_{}", self.namespace, self.name, self.group, self.kind)
+        let name = match self.group.as_str() {
+            "rbac.authorization.k8s.io" => self.name.replace(':', "__"),
+            _ => self.name.clone(),
+        };
+        format!("{}_{name}_{}_{}", self.namespace, self.group, self.kind)
+    }
+
+    /// What an entry of Flux' inventory names, if it is one.
+    pub fn from_inventory(id: &str, version: &str) -> Option<Self> {
+        let (namespace, rest) = id.split_once('_')?;
+        let (rest, kind) = rest.rsplit_once('_')?;
+        let (name, group) = rest.rsplit_once('_')?;
+        Some(Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.replace("__", ":"),
+        })
     }
 
     /// Group and version together, `apps/v1`.
@@ -251,6 +270,20 @@ mod tests {
             "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n".parse().unwrap();
         assert_eq!(namespace.id().to_string(), "Namespace/a");
         assert_eq!(namespace.id().inventory_id(), "_a__Namespace");
+        let role = ObjectId {
+            group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "ClusterRole".to_owned(),
+            namespace: String::new(),
+            name: "system:a:b".to_owned(),
+            version: "v1".to_owned(),
+        };
+        let role_entry = "_system__a__b_rbac.authorization.k8s.io_ClusterRole";
+        assert_eq!(role.inventory_id(), role_entry);
+        for (id, entry) in
+            [(id, "n_a_apps_Deployment"), (namespace.id(), "_a__Namespace"), (role, role_entry)]
+        {
+            assert_eq!(ObjectId::from_inventory(entry, "v1"), Some(id));
+        }
     }
 
     #[test]

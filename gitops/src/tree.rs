@@ -189,6 +189,19 @@ pub(crate) fn normalize(path: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
+/// Where a path leads that nothing takes out of the tree: `../a` and `/a` are `a`.
+pub(crate) fn confine(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// Resolves a path that a file in a folder of the tree refers to.
 pub(crate) fn resolve(folder: &str, path: &str) -> Result<String> {
     match path.starts_with('/') {

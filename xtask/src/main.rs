@@ -9,6 +9,7 @@ mod client;
 mod conformance;
 mod e2e;
 mod interop;
+mod kube;
 mod measure;
 mod peers;
 mod process;

@@ -41,6 +41,16 @@ impl Registry {
         Self::serving(command, root)
     }
 
+    /// Starts `kit-rs gitops up`, whose address is that of its API; `source` is `URL=DIR`.
+    pub(crate) fn up(kit: &Path, root: &Path, source: &str) -> anyhow::Result<Self> {
+        let state = root.join("up");
+        fs::create_dir_all(&state)?;
+        let mut command = Command::new(kit);
+        command.args(["gitops", "up", "--addr", "127.0.0.1:0", "--source", source]);
+        command.arg("--dir").arg(&state).env("KIT_RS_HOME", root.join("home"));
+        Self::serving(command, &state)
+    }
+
     /// Starts a program that says its address when it listens.
     fn serving(mut command: Command, root: &Path) -> anyhow::Result<Self> {
         let mut child = spawn(command.stdout(Stdio::piped()), &root.with_extension("log"))?;

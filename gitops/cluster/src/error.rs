@@ -52,6 +52,15 @@ pub enum Error {
     /// A GitRepository follows something else than a branch.
     #[error("this stand-in follows branches: spec.ref.branch is missing")]
     NoBranch,
+    /// A repository has not what was asked for.
+    #[error("unable to clone '{url}'")]
+    Clone {
+        /// Its URL.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// The repository does not have the branch.
     #[error("couldn't find remote ref \"refs/heads/{branch}\"")]
     RemoteRef {

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gitops::Object;
-use gitops::flux::Kustomization;
-use serde_json::{Value, json};
+use gitops::flux::{Kustomization, SourceRef};
+use gitops::reconcile::{Condition, Dependency, Status, blocked, waits_for};
+use serde_json::Value;
 
-use crate::Result;
 use crate::changes::{Changes, locked};
-use crate::condition::{self, Condition};
+use crate::error::chain;
 use crate::event::Events;
+use crate::kubelet::Kubelet;
 use crate::reconcile::{self, Ended, Run};
 use crate::source::{Artifact, Sources};
 use crate::store::Store;
+use crate::{Result, condition};
 
 const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
@@ -25,12 +27,16 @@ const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 /// The least time between two reconciliations of one revision, however the cluster drifts.
 const CALM: Duration = Duration::from_secs(1);
 
+/// How soon Flux says that it looks again for a source or a dependency; here that is at once.
+const AGAIN: &str = "30s";
+
 /// Namespace and name.
 type Key = (String, String);
 
 /// Reconciles all Kustomizations.
 pub(crate) struct Flux {
     store: Arc<Store>,
+    kubelet: Arc<Kubelet>,
     sources: Arc<Sources>,
     changes: Arc<Changes>,
     events: Events,
@@ -45,8 +51,8 @@ struct Attempt {
     cancelled: Arc<AtomicBool>,
     running: Option<JoinHandle<Ended>>,
     ended: Ended,
-    /// Whether what was applied goes when the Kustomization does.
-    prune: bool,
+    /// The Kustomization as it was seen last: what says what happens when it is gone.
+    object: Object,
 }
 
 /// What a reconciliation was made for; another value is another reconciliation.
@@ -78,11 +84,12 @@ pub struct KustomizationInfo {
 impl Flux {
     pub(crate) fn new(
         store: Arc<Store>,
+        kubelet: Arc<Kubelet>,
         sources: Arc<Sources>,
         changes: Arc<Changes>,
         events: Events,
     ) -> Self {
-        Self { store, sources, changes, events, attempts: Mutex::default() }
+        Self { store, kubelet, sources, changes, events, attempts: Mutex::default() }
     }
 
     /// One look at every Kustomization.
@@ -119,42 +126,46 @@ impl Flux {
     /// A Kustomization that was deleted takes what it had applied with it.
     fn finalize(&self, objects: &[Object], attempts: &mut BTreeMap<Key, Attempt>) {
         attempts.retain(|key, attempt| {
-            let lives = objects
-                .iter()
-                .any(|object| key_of(object) == *key && uid_of(object) == attempt.uid);
-            if lives {
+            let is_it = |it: &&Object| key_of(it) == *key && uid_of(it) == attempt.uid;
+            if let Some(object) = objects.iter().find(is_it) {
+                attempt.object.clone_from(object);
                 return true;
             }
             attempt.cancelled.store(true, Ordering::Release);
             if attempt.is_running() {
                 return true;
             }
-            if attempt.prune {
+            let read = Kustomization::read(&attempt.object).ok().flatten();
+            let prunes = read.filter(|it| it.prune && !it.suspend);
+            if let (Some(read), Some(status)) = (prunes, attempt.object.at("/status")) {
                 let subject = format!("kustomization {}/{}", key.0, key.1);
                 self.events.tell(subject, "deleted, with all that it had applied");
-                reconcile::delete_owned(&self.store, &key.0, &key.1);
+                reconcile::delete_owned(&self.store, &read, status);
             }
             false
         });
     }
 
     fn look(&self, object: &Object, attempts: &mut BTreeMap<Key, Attempt>) -> Result<()> {
-        let Some(kustomization) = Kustomization::read(object)?.filter(|read| !read.suspend) else {
-            return Ok(());
+        let kustomization = match Kustomization::read(object) {
+            Ok(Some(read)) if !read.suspend => read,
+            Ok(_) => return Ok(()),
+            Err(error) => return self.report(object, "ReconciliationFailed", chain(&error)),
         };
-        let artifact = self.artifact(&kustomization);
-        if let Some(attempt) = attempts.get_mut(&key_of(object))
-            && attempt.is_running()
-        {
-            attempt.yield_to(artifact.ok().as_deref());
+        // What is under way goes on to its end, whatever is newer: so does Flux, unless it is told
+        // otherwise (CancelHealthCheckOnNewRevision).
+        if attempts.get_mut(&key_of(object)).is_some_and(Attempt::is_running) {
             return Ok(());
         }
-        let artifact = match artifact {
+        let artifact = match self.artifact(&kustomization) {
             Ok(artifact) => artifact,
-            Err(why) => return self.report(object, "ArtifactFailed", &why),
+            Err(why) => return self.report(object, "ArtifactFailed", why),
         };
-        if let Some(why) = self.blocked(&kustomization, &artifact) {
-            return self.report(object, "DependencyNotReady", &why);
+        let find = |namespace: &str, name: &str| {
+            self.dependency(namespace, name, &kustomization, &artifact)
+        };
+        if let Some(why) = waits_for(&kustomization, &find) {
+            return self.block(object, &why);
         }
         let trigger = Trigger::of(object, &artifact);
         match attempts.get(&key_of(object)) {
@@ -169,26 +180,50 @@ impl Flux {
 
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, String> {
         let source = &kustomization.source;
-        match source.kind.as_str() {
-            "GitRepository" => {
-                self.sources.artifact(&source.namespace, &source.name).ok_or_else(|| {
-                    format!(
-                        "Source artifact not found: GitRepository/{}/{}",
-                        source.namespace, source.name
-                    )
-                })
-            }
-            kind => Err(format!("this stand-in has no source controller for {kind}")),
+        if source.kind != "GitRepository" {
+            return Err(format!("this stand-in has no source controller for {}", source.kind));
         }
+        let objects = self.store.list("source.toolkit.fluxcd.io", "GitRepository");
+        let is_it = |it: &Object| it.namespace() == source.namespace && it.name() == source.name;
+        if !objects.iter().any(is_it) {
+            let name = &source.name;
+            return Err(format!("GitRepository.source.toolkit.fluxcd.io \"{name}\" not found"));
+        }
+        self.sources
+            .artifact(&source.namespace, &source.name)
+            .ok_or_else(|| format!("Source artifact not found, retrying in {AGAIN}"))
     }
 
-    /// The first dependency that is not ready at the same revision.
-    fn blocked(&self, kustomization: &Kustomization, artifact: &Artifact) -> Option<String> {
-        kustomization.depends_on.iter().find_map(|(namespace, name)| {
-            let info = self.info(namespace, name);
-            let ready = info.is_some_and(|info| info.ready && info.applied == artifact.revision);
-            (!ready).then(|| format!("dependency '{namespace}/{name}' is not ready"))
-        })
+    /// How a Kustomization is that another one depends on.
+    fn dependency(
+        &self,
+        namespace: &str,
+        name: &str,
+        dependent: &Kustomization,
+        artifact: &Artifact,
+    ) -> Dependency {
+        let objects = self.store.list(GROUP, "Kustomization");
+        let Some(object) =
+            objects.iter().find(|it| it.namespace() == namespace && it.name() == name)
+        else {
+            return Dependency::Absent;
+        };
+        let is_seen = object.at("/status/observedGeneration") == object.at("/metadata/generation");
+        let is_ready =
+            condition::find(object.value(), "Ready").is_some_and(|it| it["status"] == "True");
+        if !is_seen || !is_ready {
+            return Dependency::NotReady;
+        }
+        let source = Kustomization::read(object).ok().flatten().map(|read| read.source);
+        let is_shared = source.is_some_and(|it| {
+            let key = |it: &SourceRef| (it.kind.clone(), it.namespace.clone(), it.name.clone());
+            key(&it) == key(&dependent.source)
+        });
+        let applied = object.at("/status/lastAppliedRevision").and_then(Value::as_str);
+        match is_shared && applied != Some(&artifact.revision) {
+            true => Dependency::Outdated,
+            false => Dependency::Ready,
+        }
     }
 
     fn is_due(&self, kustomization: &Kustomization, attempt: &Attempt, trigger: &Trigger) -> bool {
@@ -213,7 +248,6 @@ impl Flux {
         former: Option<&Attempt>,
     ) -> Result<Attempt> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        let prune = kustomization.prune;
         let run = Run {
             id: object.id(),
             kustomization,
@@ -221,6 +255,7 @@ impl Flux {
             requested_at: trigger.requested_at.clone(),
             is_news: former.is_none_or(|former| former.trigger != trigger),
             store: Arc::clone(&self.store),
+            kubelet: Arc::clone(&self.kubelet),
             changes: Arc::clone(&self.changes),
             events: self.events.clone(),
             cancelled: Arc::clone(&cancelled),
@@ -229,36 +264,24 @@ impl Flux {
             .name(format!("reconcile {}", object.name()))
             .spawn(move || run.reconcile())?;
         let (uid, running, ended) = (uid_of(object), Some(thread), Ended::default());
-        Ok(Attempt { uid, trigger, begun: Instant::now(), cancelled, running, ended, prune })
+        let object = object.clone();
+        Ok(Attempt { uid, trigger, begun: Instant::now(), cancelled, running, ended, object })
     }
 
-    fn report(&self, object: &Object, reason: &str, message: &str) -> Result<()> {
-        let condition = Condition::new("Ready", "False", reason, message);
-        let conditions = condition::list(object.value(), vec![condition]);
+    fn report(&self, object: &Object, reason: &'static str, message: String) -> Result<()> {
+        self.block(object, &Condition { status: Status::False, reason, message })
+    }
+
+    fn block(&self, object: &Object, why: &Condition) -> Result<()> {
         self.store.change(&object.id(), |object| {
-            let generation = object["metadata"]["generation"].clone();
-            match object.get_mut("status").and_then(Value::as_object_mut) {
-                None => {
-                    object["status"] =
-                        json!({"observedGeneration": generation, "conditions": conditions})
-                }
-                Some(status) => {
-                    status.insert("observedGeneration".to_owned(), generation);
-                    status.insert("conditions".to_owned(), conditions);
-                }
-            }
+            let generation = object["metadata"]["generation"].as_u64().unwrap_or(1);
+            let status = blocked(why, generation, object.get("status"), SystemTime::now());
+            object["status"] = status;
         })
     }
 }
 
 impl Attempt {
-    /// A newer revision is worth more than the end of this one's wait for health.
-    fn yield_to(&self, artifact: Option<&Artifact>) {
-        if artifact.is_some_and(|artifact| artifact.revision != self.trigger.revision) {
-            self.cancelled.store(true, Ordering::Release);
-        }
-    }
-
     /// Whether it is still under way; takes its end in as soon as it is not.
     fn is_running(&mut self) -> bool {
         match self.running.take() {

@@ -82,13 +82,16 @@ pub struct PodInfo {
     pub status: String,
     /// How often its process was started again.
     pub restarts: u32,
+    /// Why it is not ready, as far as is known.
+    pub trouble: Option<String>,
 }
 
 impl fmt::Display for PodInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, address, status, restarts, image, .. } = self;
         let ready = if self.ready { "ready" } else { "not ready" };
-        write!(f, "{name} at {address}: {status}, {ready}, {restarts} restarts, {image}")
+        write!(f, "{name} at {address}: {status}, {ready}, {restarts} restarts, {image}")?;
+        self.trouble.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
     }
 }
 
@@ -187,6 +190,7 @@ impl Pod {
             image: self.container.image.clone(),
             status: state.summary().to_owned(),
             restarts: state.restarts,
+            trouble: state.trouble(),
         }
     }
 

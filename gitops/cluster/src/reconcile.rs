@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use gitops::flux::Kustomization;
-use gitops::reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome};
+use gitops::reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome, Refusal};
 use gitops::status::{self, Health};
 use gitops::{BoxError, Object, ObjectId};
+use serde_json::Value;
 
 use crate::changes::Changes;
 use crate::condition::{self, Condition};
 use crate::error::chain;
 use crate::event::Events;
+use crate::kubelet::Kubelet;
 use crate::source::Artifact;
+use crate::spec::{self, Deployment, selects};
 use crate::store::Store;
 use crate::{Result, TICK, admission};
 
@@ -29,6 +32,7 @@ pub(crate) struct Run {
     /// Whether this is another revision or spec than last time, and not only another look.
     pub(crate) is_news: bool,
     pub(crate) store: Arc<Store>,
+    pub(crate) kubelet: Arc<Kubelet>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) events: Events,
     /// Ends the wait for health.
@@ -50,7 +54,8 @@ impl Run {
         }
         let desired =
             reconcile::build(&self.kustomization, &self.artifact.tree).unwrap_or_default();
-        let mut cluster = Stored { store: &self.store, events: &self.events };
+        let mut cluster =
+            Stored { store: &self.store, kubelet: &self.kubelet, events: &self.events };
         let artifact =
             reconcile::Artifact { revision: &self.artifact.revision, tree: &self.artifact.tree };
         let outcome =
@@ -84,6 +89,7 @@ impl Run {
     fn hear(&self, event: &Event<'_>, desired: &[Object]) -> ControlFlow<()> {
         match event {
             Event::Changed(change) => self.say(&format!("{} {}", change.id, change.action.word())),
+            Event::Unhealthy(objects) => self.tell_reasons(objects),
             Event::Waiting(_) => {
                 self.changes.wait(self.changes.count(), TICK);
                 // What was deleted meanwhile will not become healthy: the next reconciliation
@@ -97,6 +103,13 @@ impl Run {
         match self.cancelled.load(Ordering::Acquire) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
+        }
+    }
+
+    /// The reasons that no condition has.
+    fn tell_reasons(&self, objects: &[(ObjectId, Health)]) {
+        for (id, health) in objects.iter().filter(|(_, health)| !health.reason().is_empty()) {
+            self.say(&format!("{id} is not healthy: {}", health.reason()));
         }
     }
 
@@ -123,48 +136,86 @@ pub(crate) fn has_drifted(
     kustomization: &Kustomization,
     desired: &[Object],
 ) -> bool {
-    let plan =
-        reconcile::plan(desired, &owned(store, &kustomization.namespace, &kustomization.name));
+    let mut live: Vec<Object> =
+        desired.iter().filter_map(|object| store.find_applied(&object.id())).collect();
+    let stale = inventory(store, kustomization).into_iter();
+    live.extend(
+        stale
+            .filter(|id| !desired.iter().any(|object| object.id().is_same(id)))
+            .filter_map(|id| store.find_applied(&id))
+            .filter(|object| is_owned(object, kustomization)),
+    );
+    let plan = reconcile::plan(desired, &live);
     !plan.create.is_empty()
         || !plan.update.is_empty()
         || kustomization.prune && !plan.prune.is_empty()
 }
 
-/// Deletes all that a Kustomization, itself deleted, had applied.
-pub(crate) fn delete_owned(store: &Store, namespace: &str, name: &str) {
-    for id in reconcile::plan(&[], &owned(store, namespace, name)).prune {
+/// Deletes all that a Kustomization, itself deleted, had applied, as its last status lists it.
+pub(crate) fn delete_owned(store: &Store, kustomization: &Kustomization, status: &Value) {
+    let live: Vec<Object> = listed(status)
+        .iter()
+        .filter_map(|id| store.find_applied(id))
+        .filter(|object| is_owned(object, kustomization))
+        .collect();
+    for id in reconcile::plan(&[], &live).prune {
         store.delete(&id);
     }
 }
 
-/// What a Kustomization has applied, without what the cluster added.
-fn owned(store: &Store, namespace: &str, name: &str) -> Vec<Object> {
-    let is_owned = |object: &Object| {
-        object.label(OWNER_NAME) == Some(name) && object.label(OWNER_NAMESPACE) == Some(namespace)
+fn is_owned(object: &Object, owner: &Kustomization) -> bool {
+    object.label(OWNER_NAME) == Some(&owner.name)
+        && object.label(OWNER_NAMESPACE) == Some(&owner.namespace)
+}
+
+/// What the status of a Kustomization lists as its own.
+fn inventory(store: &Store, kustomization: &Kustomization) -> Vec<ObjectId> {
+    let id = ObjectId {
+        group: "kustomize.toolkit.fluxcd.io".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Kustomization".to_owned(),
+        namespace: kustomization.namespace.clone(),
+        name: kustomization.name.clone(),
     };
-    store.as_applied().into_iter().filter(is_owned).collect()
+    let object = store.find(&id);
+    object.and_then(|object| object.at("/status").map(listed)).unwrap_or_default()
+}
+
+fn listed(status: &Value) -> Vec<ObjectId> {
+    let entries = status["inventory"]["entries"].as_array().into_iter().flatten();
+    let id = |it: &Value| ObjectId::from_inventory(it["id"].as_str()?, it["v"].as_str()?);
+    entries.filter_map(id).collect()
 }
 
 /// The store as a reconciliation sees it.
 struct Stored<'a> {
     store: &'a Store,
+    kubelet: &'a Kubelet,
     events: &'a Events,
 }
 
 impl Cluster for Stored<'_> {
-    fn live(&self, owner: &Kustomization) -> Result<Vec<Object>, BoxError> {
-        Ok(owned(self.store, &owner.namespace, &owner.name))
+    fn inventory(&self, owner: &Kustomization) -> Result<Vec<ObjectId>, BoxError> {
+        Ok(inventory(self.store, owner))
+    }
+
+    fn find(&self, id: &ObjectId) -> Result<Option<Object>, BoxError> {
+        Ok(self.store.find_applied(id))
+    }
+
+    fn check(&self, object: &Object) -> Result<(), Refusal> {
+        admission::check(object, self.store)
     }
 
     fn apply(&mut self, object: &Object) -> Result<(), BoxError> {
-        if let Some(why) = admission::refusal(object, self.store) {
-            return Err(why.into());
-        }
         let is_new = self.store.find(&object.id()).is_none();
         if let Some(notice) = admission::notice(object).filter(|_| is_new) {
             self.events.tell(object.id().to_string(), notice);
         }
         self.store.apply(object)?;
+        if object.kind() == "CustomResourceDefinition" {
+            self.establish(&object.id())?;
+        }
         Ok(())
     }
 
@@ -175,8 +226,40 @@ impl Cluster for Stored<'_> {
 
     fn health(&self, id: &ObjectId) -> Health {
         match self.store.find(id) {
+            None => Health::NotFound,
+            Some(object) if object.kind() == "Deployment" => {
+                status::with_pods(status::health(&object), &self.pods_of(&object))
+            }
             Some(object) => status::health(&object),
-            None => Health::InProgress("NotFound".to_owned()),
         }
+    }
+}
+
+impl Stored<'_> {
+    /// A definition holds as soon as it is there.
+    fn establish(&self, id: &ObjectId) -> Result<()> {
+        self.store.change(id, |definition| {
+            let conditions = vec![
+                Condition::new("NamesAccepted", "True", "NoConflicts", "no conflicts found"),
+                Condition::new(
+                    "Established",
+                    "True",
+                    "InitialNamesAccepted",
+                    "the initial names have been accepted",
+                ),
+            ];
+            let conditions = condition::list(definition, conditions);
+            definition["status"]["conditions"] = conditions;
+        })
+    }
+
+    fn pods_of(&self, deployment: &Object) -> Vec<Object> {
+        let Ok(read) = spec::read::<Deployment>(deployment.value()) else { return Vec::new() };
+        let pods = self.kubelet.pods();
+        let own = pods.iter().filter(|pod| {
+            pod.metadata.namespace == read.metadata.namespace
+                && selects(&read.spec.selector.match_labels, &pod.metadata.labels)
+        });
+        own.filter_map(|pod| Object::from_value(pod.object()).ok()).collect()
     }
 }

@@ -63,6 +63,7 @@ impl Cluster {
         let sources = Arc::new(sources);
         let flux = Arc::new(Flux::new(
             Arc::clone(&store),
+            Arc::clone(&kubelet),
             Arc::clone(&sources),
             Arc::clone(&changes),
             events.clone(),

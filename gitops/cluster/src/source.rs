@@ -17,6 +17,34 @@ use crate::error::chain;
 use crate::store::Store;
 use crate::{Error, Result};
 
+/// What the source-controller leaves out of every artifact.
+const IGNORED: &str = "\
+.git/
+.gitignore
+.gitmodules
+.gitattributes
+*.jpg
+*.jpeg
+*.gif
+*.png
+*.wmv
+*.flv
+*.tar.gz
+*.zip
+.github/
+.circleci/
+.travis.yml
+.gitlab-ci.yml
+appveyor.yml
+.drone.yml
+cloudbuild.yaml
+codeship-services.yml
+codeship-steps.yml
+**/.goreleaser.yml
+**/.sops.yaml
+**/.flux.yaml
+";
+
 /// What a GitRepository has at the moment.
 #[derive(Debug)]
 pub(crate) struct Artifact {
@@ -111,7 +139,9 @@ impl Sources {
             .get(&source.url)
             .ok_or_else(|| Error::NoSource { url: source.url.clone() })?;
         let branch = source.branch.ok_or(Error::NoBranch)?;
-        let head = self.head(repository, &branch)?;
+        let head = self
+            .head(repository, &branch)
+            .map_err(|error| Error::Clone { url: source.url.clone(), source: Box::new(error) })?;
         let revision = format!("{branch}@sha1:{head}");
         let present = self.artifact(&source.namespace, &source.name);
         if present.is_some_and(|artifact| artifact.revision == revision)
@@ -119,7 +149,7 @@ impl Sources {
         {
             return Ok(None);
         }
-        let tree = Tree::read(&self.checkout(repository, &head)?)?;
+        let tree = Tree::read(&self.checkout(repository, &head, source.ignore.as_deref())?)?;
         Ok(Some(Artifact { revision, tree }))
     }
 
@@ -134,13 +164,16 @@ impl Sources {
         }
     }
 
-    /// The folder with the files of a commit; made once.
-    fn checkout(&self, repository: &Path, commit: &str) -> Result<PathBuf> {
-        let folder = self.checkouts.join(commit);
+    /// The folder with the files of a commit, without those that are to be ignored; made once for
+    /// each commit and set of patterns.
+    fn checkout(&self, repository: &Path, commit: &str, ignore: Option<&str>) -> Result<PathBuf> {
+        let name =
+            ignore.map_or_else(|| commit.to_owned(), |it| format!("{commit}-{:x}", hash(it)));
+        let folder = self.checkouts.join(&name);
         if folder.is_dir() {
             return Ok(folder);
         }
-        let unfinished = self.checkouts.join(format!(".{commit}"));
+        let unfinished = self.checkouts.join(format!(".{name}"));
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
@@ -159,6 +192,15 @@ impl Sources {
         };
         run(&["read-tree", commit])?;
         run(&["checkout-index", "--all"])?;
+        let patterns = unfinished.with_extension("ignore");
+        fs::write(&patterns, format!("{IGNORED}{}", ignore.unwrap_or_default()))?;
+        let from = format!("--exclude-from={}", patterns.display());
+        let per_folder = "--exclude-per-directory=.sourceignore";
+        let ignored = run(&["ls-files", "-z", "--cached", "--ignored", &from, per_folder])?;
+        for path in ignored.split('\0').filter(|path| !path.is_empty()) {
+            fs::remove_file(unfinished.join(path))?;
+        }
+        fs::remove_file(&patterns)?;
         fs::remove_file(&index)?;
         fs::rename(&unfinished, &folder)?;
         Ok(folder)
@@ -206,6 +248,14 @@ fn sync_objects(url: &str, branch: &str, root: &str) -> [Value; 2] {
         "spec": {"interval": "10m0s", "path": format!("./{root}"), "prune": true, "sourceRef": source},
     });
     [repository, kustomization]
+}
+
+/// A name for a text, within one run.
+fn hash(text: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One answer of git about a bare repository, without the line end.

@@ -56,20 +56,15 @@ impl Store {
         locked(&self.content).objects.values().cloned().collect()
     }
 
-    /// All objects as they were given, without what the cluster itself added to their spec.
-    pub(crate) fn as_applied(&self) -> Vec<Object> {
-        let bare = |object: Object| match object.kind() {
-            "Service" => {
-                let mut value = object.clone().into_value();
-                if let (true, Some(spec)) = (has_own_address(&value), value["spec"].as_object_mut())
-                {
-                    spec.remove("clusterIP");
-                }
-                Object::from_value(value).unwrap_or(object)
-            }
-            _ => object,
-        };
-        self.all().into_iter().map(bare).collect()
+    /// An object as it was given, without what the cluster itself added to its spec.
+    pub(crate) fn find_applied(&self, id: &ObjectId) -> Option<Object> {
+        let object = self.find(id)?;
+        if object.kind() != "Service" || !has_own_address(object.value()) {
+            return Some(object);
+        }
+        let mut value = object.into_value();
+        value["spec"].as_object_mut()?.remove("clusterIP");
+        Object::from_value(value).ok()
     }
 
     /// How often anything has been changed.
@@ -165,6 +160,8 @@ fn created(mut object: Value, version: u64) -> Value {
     object["metadata"]["uid"] = uid(version).into();
     object["metadata"]["generation"] = 1.into();
     object["metadata"]["creationTimestamp"] = timestamp(SystemTime::now()).into();
+    // What is applied says nothing of how it is: only controllers do.
+    object.as_object_mut().and_then(|object| object.remove("status"));
     object
 }
 
@@ -183,8 +180,10 @@ fn updated(mut desired: Value, live: &Value) -> Value {
         desired["metadata"][field] = live["metadata"][field].clone();
     }
     desired["metadata"]["generation"] = next.into();
-    if let Some(status) = live.get("status") {
-        desired["status"] = status.clone();
+    match (live.get("status"), desired.as_object_mut()) {
+        (Some(status), Some(desired)) => drop(desired.insert("status".to_owned(), status.clone())),
+        (None, Some(desired)) => drop(desired.remove("status")),
+        (_, None) => {}
     }
     desired
 }
@@ -242,6 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn the_status_of_a_manifest_is_dropped() {
+        let store = store();
+        let mut given = object(1, "a");
+        given.set_status(json!({"replicas": 7}));
+        for _ in 0..2 {
+            store.apply(&given).unwrap();
+            assert_eq!(store.find(&given.id()).unwrap().at("/status"), None);
+        }
+        store.set_status(&given.id(), json!({"replicas": 1})).unwrap();
+        assert!(!store.apply(&given).unwrap());
+        assert_eq!(store.find(&given.id()).unwrap().at("/status/replicas"), Some(&json!(1)));
+    }
+
+    #[test]
     fn a_successor_of_the_same_name_has_another_uid() {
         let store = store();
         let uid = || store.list("apps", "Deployment")[0].at("/metadata/uid").unwrap().clone();
@@ -270,8 +283,7 @@ mod tests {
         let live = store.find(&id).unwrap();
         assert_eq!(live.at("/spec/clusterIP"), Some(&json!("127.1.128.1")));
         assert_eq!(live.at("/spec/ports/0/port"), Some(&json!(80)));
-        let applied =
-            store.as_applied().into_iter().find(|object| object.kind() == "Service").unwrap();
+        let applied = store.find_applied(&id).unwrap();
         assert_eq!(applied.at("/spec"), Some(&json!({"ports": [{"port": 80}]})));
     }
 }

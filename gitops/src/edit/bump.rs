@@ -1,11 +1,13 @@
 //! Points an app of a repository at another image, in every file that names it.
 
+use serde_json::Value;
+
 use super::splice::Edits;
-use super::{descend, each_container, image_name, set_kustomize_image};
-use crate::render::deployment::is_label_value;
+use super::{descend, each_container, image_name, not_editable, set_kustomize_image};
+use crate::render::deployment::version_of;
 use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::yaml::{Node, documents};
-use crate::{Error, ImageRef, Name, Result, Tree};
+use crate::{Error, ImageRef, Name, Object, Result, Tree};
 
 /// A new release of an application that is already in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +88,14 @@ fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> 
     for (key, new) in
         [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)]
     {
-        let (Some(new), Some(annotation)) =
-            (new, descend(document, &[POD[0], POD[1], POD[2], "annotations", key]))
-        else {
-            continue;
+        let path = [POD[0], POD[1], POD[2], "annotations", key];
+        let Some(annotation) = descend(document, &path) else { continue };
+        let Some(new) = new else {
+            return Err(not_editable(
+                annotation,
+                key,
+                "the new image does not say which ModelKit it serves",
+            ));
         };
         let old = annotation.text().unwrap_or_default();
         let mut carriers: Vec<&'a Node> = Vec::new();
@@ -112,17 +118,51 @@ fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> 
 
 /// The version label, of the Deployment and of its pods.
 fn set_version(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
-    let Some(tag) = bump.image.tag.as_deref().filter(|tag| is_label_value(tag)) else {
-        return Ok(());
-    };
+    let Some(version) = version_of(&bump.image) else { return Ok(()) };
     for path in [&["metadata"][..], &POD[..]] {
         let label: Vec<_> =
             path.iter().copied().chain(["labels", "app.kubernetes.io/version"]).collect();
         if let Some(node) = descend(document, &label) {
-            edits.set(node, tag, "the version label")?;
+            edits.set(node, &version, "the version label")?;
         }
     }
     Ok(())
+}
+
+/// The memory limits of an application, in bytes, that are below what a model's weights need: a
+/// bump leaves them as they are.
+pub fn small_memory(tree: &Tree, app: &Name, weight_bytes: u64) -> Vec<(String, u64)> {
+    let folder = format!("apps/{app}/");
+    let needed = crate::memory(weight_bytes) << 20;
+    let files = tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path));
+    let mut found = Vec::new();
+    for (path, text) in files {
+        for object in Object::parse_all(text).unwrap_or_default() {
+            let containers = object.at("/spec/template/spec/containers");
+            for container in containers.and_then(Value::as_array).into_iter().flatten() {
+                let limit = container.pointer("/resources/limits/memory").and_then(Value::as_str);
+                let limit = limit.and_then(bytes).filter(|limit| *limit < needed);
+                found.extend(limit.map(|limit| (path.to_owned(), limit)));
+            }
+        }
+    }
+    found
+}
+
+/// The bytes of a quantity as people write memory: `448Mi`, `1G`.
+fn bytes(quantity: &str) -> Option<u64> {
+    let digits = quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len());
+    let unit = match &quantity[digits..] {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return None,
+    };
+    quantity[..digits].parse::<u64>().ok()?.checked_mul(unit)
 }
 
 fn is_yaml(path: &str) -> bool {
@@ -148,6 +188,10 @@ mod tests {
         release
     }
 
+    fn rendered(release: &Release) -> Tree {
+        render(release).unwrap()
+    }
+
     fn to(version: &str, image: char, kit: char) -> Bump {
         Bump {
             app: "distilbert".parse().unwrap(),
@@ -161,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_bump_makes_what_a_new_release_would_render() {
-        let tree = render(&release());
+        let tree = rendered(&release());
         let bump_to = to("1.0.1", '2', 'b');
         let changed = bump(&tree, &bump_to).unwrap();
         assert_eq!(changed.paths().collect::<Vec<_>>(), ["apps/distilbert/deployment.yaml"]);
@@ -172,12 +216,48 @@ mod tests {
         next.environment.insert("MODEL".to_owned(), "127.0.0.1:5000/demo/kit:1.0.1".to_owned());
         let mut bumped = tree;
         bumped.merge(changed);
-        assert_eq!(bumped, render(&next));
+        assert_eq!(bumped, rendered(&next));
     }
 
     #[test]
     fn a_bump_to_what_is_there_changes_nothing() {
-        assert!(bump(&render(&release()), &to("1.0.0", '1', 'a')).unwrap().is_empty());
+        assert!(bump(&rendered(&release()), &to("1.0.0", '1', 'a')).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_image_without_a_modelkit_does_not_take_the_place_of_one_with() {
+        let mut other = to("1.0.1", '2', 'b');
+        (other.modelkit, other.modelkit_digest) = (None, None);
+        let error = bump(&rendered(&release()), &other).unwrap_err();
+        let said = crate::error::chain(&error);
+        assert!(said.contains("the new image does not say which ModelKit it serves"), "{said}");
+        let mut plain = release();
+        (plain.modelkit, plain.modelkit_digest) = (None, None);
+        assert_eq!(bump(&rendered(&plain), &other).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_version_is_the_new_one_also_where_the_tag_is_none_for_a_label() {
+        for tag in [None, Some("_x"), Some("1.0.")] {
+            let mut other = to("1.0.1", '2', 'b');
+            other.image.tag = tag.map(str::to_owned);
+            let changed = bump(&rendered(&release()), &other).unwrap();
+            let text = changed.get("apps/distilbert/deployment.yaml").unwrap();
+            assert_eq!(text.matches("app.kubernetes.io/version: '222222222222'").count(), 2);
+        }
+    }
+
+    #[test]
+    fn memory_that_a_larger_model_does_not_fit_in_is_found() {
+        let tree = rendered(&release());
+        let app = "distilbert".parse().unwrap();
+        assert_eq!(small_memory(&tree, &app, 0), []);
+        let found = small_memory(&tree, &app, 267_832_560);
+        assert_eq!(found, [("apps/distilbert/deployment.yaml".to_owned(), 192 << 20)]);
+        assert_eq!(
+            ["1G", "2Gi", "3k", "7", "1e3", "x"].map(bytes),
+            [Some(1_000_000_000), Some(2 << 30), Some(3000), Some(7), None, None]
+        );
     }
 
     #[test]
@@ -185,7 +265,7 @@ mod tests {
         let mut other = to("1.0.1", '2', 'b');
         other.app = "nobody".parse().unwrap();
         assert_eq!(
-            bump(&render(&release()), &other).unwrap_err().to_string(),
+            bump(&rendered(&release()), &other).unwrap_err().to_string(),
             "apps/nobody/ is not in the tree"
         );
         let mut tree = Tree::new();

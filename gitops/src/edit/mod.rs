@@ -3,8 +3,8 @@
 mod bump;
 mod splice;
 
-pub use bump::{Bump, bump};
-use splice::{Edits, not_editable};
+pub use bump::{Bump, bump, small_memory};
+pub(crate) use splice::{Edits, not_editable};
 
 use crate::image::split_tag;
 use crate::yaml::{Data, Node, documents};
@@ -105,7 +105,7 @@ fn each_container<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Node) -> Result<
     Ok(())
 }
 
-fn descend<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+pub(crate) fn descend<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
     let Some((step, rest)) = path.split_first() else { return Some(node) };
     let next = match (&node.data, step.split_once('=')) {
         (Data::Mapping(_), _) => node.entry(step),

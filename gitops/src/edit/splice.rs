@@ -6,22 +6,22 @@ use crate::yaml::{Data, Node, scalar};
 use crate::{Error, Result};
 
 /// Replacements of scalars in a text.
-pub(super) struct Edits<'a> {
+pub(crate) struct Edits<'a> {
     text: &'a str,
     /// Byte offset of each character, and of the end: the parser counts characters.
     offsets: Vec<usize>,
     replacements: Vec<(usize, usize, String)>,
     /// How many scalars were found, those among them that already had their value.
-    pub(super) found: usize,
+    pub(crate) found: usize,
 }
 
 impl<'a> Edits<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         let offsets = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
         Self { text, offsets, replacements: Vec::new(), found: 0 }
     }
 
-    pub(super) fn set(&mut self, node: &Node, value: &str, what: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, node: &Node, value: &str, what: &str) -> Result<()> {
         let Data::Scalar { text: old, style, .. } = &node.data else {
             return Err(not_editable(node, what, "it is no scalar"));
         };
@@ -40,6 +40,21 @@ impl<'a> Edits<'a> {
         Ok(())
     }
 
+    /// Puts lines before the one on which a node begins, where nothing but blanks and the dash of a
+    /// list stands before it; they get the same beginning.
+    pub(crate) fn insert_before(&mut self, node: &Node, lines: &[&str], what: &str) -> Result<()> {
+        let start = self.offsets[node.span.start.index()];
+        let line = self.text[..start].rfind('\n').map_or(0, |end| end + 1);
+        let before = &self.text[line..start];
+        if !before.trim_start_matches([' ', '-']).is_empty() {
+            return Err(not_editable(node, what, "it does not begin its line"));
+        }
+        let text: String = lines.iter().map(|text| format!("{before}{text}\n")).collect();
+        self.found += 1;
+        self.replacements.push((line, line, text));
+        Ok(())
+    }
+
     pub(super) fn finish(self, what: impl FnOnce() -> String) -> Result<String> {
         match self.found {
             0 => Err(Error::NothingToSet { what: what() }),
@@ -47,7 +62,7 @@ impl<'a> Edits<'a> {
         }
     }
 
-    pub(super) fn apply(mut self) -> String {
+    pub(crate) fn apply(mut self) -> String {
         self.replacements.sort();
         self.replacements.dedup();
         let mut out = String::with_capacity(self.text.len());
@@ -112,6 +127,6 @@ fn single_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
-pub(super) fn not_editable(node: &Node, what: &str, reason: &'static str) -> Error {
+pub(crate) fn not_editable(node: &Node, what: &str, reason: &'static str) -> Error {
     Error::NotEditable { line: node.span.start.line(), what: what.to_owned(), reason }
 }

@@ -21,7 +21,8 @@ pub struct Kustomization {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// The folder within the source, normalised; empty for the root.
+    /// The folder within the source, normalised; empty for the root. Nothing leads out of the
+    /// source: a `..` at its root stays there, as in Flux.
     pub path: String,
     /// Where the files come from.
     pub source: SourceRef,
@@ -29,7 +30,7 @@ pub struct Kustomization {
     pub interval: Duration,
     /// How soon a failure is tried again.
     pub retry_interval: Duration,
-    /// How long to wait for health.
+    /// How long to wait for health; half a minute at least.
     pub timeout: Duration,
     /// Whether objects that left the source leave the cluster.
     pub prune: bool,
@@ -75,7 +76,7 @@ impl Kustomization {
         }
         let spec: Spec = spec(object)?;
         if let Some(field) = spec.unsupported() {
-            return Err(refused(object, format!("spec.{field} is not supported")));
+            return Err(Error::FluxField { id: Box::new(id), field });
         }
         Self::new(id, spec).map(Some).map_err(|error| refused(object, error.to_string()))
     }
@@ -84,12 +85,12 @@ impl Kustomization {
         let interval = parse_duration(&spec.interval)?;
         let or =
             |text: &Option<String>, default| text.as_deref().map_or(Ok(default), parse_duration);
-        // Without a timeout Flux waits half a minute less than the interval, and at least half a
-        // minute.
+        // Without a timeout Flux waits half a minute less than the interval, and never less than
+        // half a minute.
         let half_minute = Duration::from_secs(30);
         let namespace = |given: Option<String>| given.unwrap_or_else(|| id.namespace.clone());
         Ok(Self {
-            path: tree::normalize(spec.path.as_deref().unwrap_or_default())?,
+            path: tree::confine(spec.path.as_deref().unwrap_or_default()),
             source: SourceRef {
                 namespace: namespace(
                     Some(spec.source_ref.namespace.clone()).filter(|n| !n.is_empty()),
@@ -97,7 +98,7 @@ impl Kustomization {
                 ..spec.source_ref
             },
             retry_interval: or(&spec.retry_interval, interval)?,
-            timeout: or(&spec.timeout, interval.saturating_sub(half_minute).max(half_minute))?,
+            timeout: or(&spec.timeout, interval.saturating_sub(half_minute))?.max(half_minute),
             interval,
             prune: spec.prune,
             wait: spec.wait,
@@ -116,6 +117,7 @@ impl Kustomization {
                 name_suffix: spec.name_suffix,
                 images: spec.images,
                 patches: spec.patches,
+                as_they_came: true,
             },
             name: id.name,
             namespace: id.namespace,
@@ -182,6 +184,7 @@ impl Spec {
             (self.build_metadata.is_some(), "buildMetadata"),
             (self.components.is_some(), "components"),
             (self.decryption.is_some(), "decryption"),
+            (self.depends_on.iter().any(|other| other.ready_expr.is_some()), "dependsOn.readyExpr"),
             (
                 self.deletion_policy.as_ref().is_some_and(|policy| policy != "MirrorPrune"),
                 "deletionPolicy",
@@ -202,6 +205,7 @@ impl Spec {
 struct Dependency {
     name: String,
     namespace: Option<String>,
+    ready_expr: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -217,7 +221,9 @@ struct HealthCheck {
 
 impl HealthCheck {
     fn id(self) -> ObjectId {
-        let (group, version) = self.api_version.split_once('/').unwrap_or(("", &self.api_version));
+        // Flux takes one without a version for a workload.
+        let given = if self.api_version.is_empty() { "apps/v1" } else { &self.api_version };
+        let (group, version) = given.split_once('/').unwrap_or(("", given));
         ObjectId {
             group: group.to_owned(),
             version: version.to_owned(),
@@ -262,6 +268,30 @@ mod tests {
     }
 
     #[test]
+    fn no_path_leads_out_and_no_wait_is_shorter_than_half_a_minute() {
+        for (path, expected) in
+            [("../x", "x"), ("/apps/./a", "apps/a"), ("a/../../b", "b"), ("..", ""), ("", "")]
+        {
+            let read = read(&format!("interval: 5m, path: '{path}'")).unwrap();
+            assert_eq!(read.path, expected, "{path}");
+        }
+        for (times, seconds) in [
+            ("interval: 5m, timeout: 1s", 30),
+            ("interval: 40s", 30),
+            ("interval: 5m, timeout: 31s", 31),
+        ] {
+            assert_eq!(read(times).unwrap().timeout, Duration::from_secs(seconds), "{times}");
+        }
+    }
+
+    #[test]
+    fn a_health_check_without_a_version_is_of_a_workload() {
+        let read = read("interval: 5m, healthChecks: [{kind: Deployment, name: a}, {apiVersion: v1, kind: Pod, name: b}]").unwrap();
+        let versions: Vec<_> = read.health_checks.iter().map(ObjectId::api_version).collect();
+        assert_eq!(versions, ["apps/v1", "v1"]);
+    }
+
+    #[test]
     fn a_field_that_is_unknown_or_not_supported_is_named() {
         for (spec, expected) in [
             (
@@ -272,11 +302,11 @@ mod tests {
                 "interval: 5m, postBuild: {substitute: {a: b}}",
                 "Kustomization/flux-system/a: spec.postBuild is not supported",
             ),
-            ("path: ./apps", "Kustomization/flux-system/a: spec: missing field `interval`"),
             (
-                "interval: 5m, path: ../x",
-                "Kustomization/flux-system/a: the path \"../x\" leaves the tree",
+                "interval: 5m, dependsOn: [{name: b, readyExpr: 'true'}]",
+                "Kustomization/flux-system/a: spec.dependsOn.readyExpr is not supported",
             ),
+            ("path: ./apps", "Kustomization/flux-system/a: spec: missing field `interval`"),
         ] {
             let error = read(spec).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::kustomization::spec;
 use super::parse_duration;
-use crate::{Object, Result};
+use crate::{Error, Object, Result};
 
 /// A `GitRepository` of `source.toolkit.fluxcd.io/v1`: where Flux fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct GitRepository {
     pub interval: Duration,
     /// Whether Flux was told not to look.
     pub suspend: bool,
+    /// What of the repository is left out, as `.gitignore` writes it, after what its
+    /// `.sourceignore` files say.
+    pub ignore: Option<String>,
 }
 
 impl GitRepository {
@@ -33,6 +37,9 @@ impl GitRepository {
             return Ok(None);
         }
         let spec: Spec = spec(object)?;
+        if let Some(field) = spec.unsupported() {
+            return Err(Error::FluxField { id: Box::new(id), field });
+        }
         Ok(Some(Self {
             name: id.name,
             namespace: id.namespace,
@@ -40,6 +47,7 @@ impl GitRepository {
             branch: spec.r#ref.branch,
             interval: parse_duration(&spec.interval)?,
             suspend: spec.suspend,
+            ignore: spec.ignore,
         }))
     }
 }
@@ -47,6 +55,7 @@ impl GitRepository {
 /// What is read of the spec; fields that only the real source-controller heeds are left to the
 /// schema.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Spec {
     url: String,
     interval: String,
@@ -54,6 +63,25 @@ struct Spec {
     r#ref: Ref,
     #[serde(default)]
     suspend: bool,
+    ignore: Option<String>,
+    include: Option<Value>,
+    #[serde(default)]
+    recurse_submodules: bool,
+    sparse_checkout: Option<Value>,
+    verify: Option<Value>,
+}
+
+impl Spec {
+    /// A field that changes what is fetched, in a way that nobody here follows.
+    fn unsupported(&self) -> Option<&'static str> {
+        let fields = [
+            (self.include.is_some(), "include"),
+            (self.recurse_submodules, "recurseSubmodules"),
+            (self.sparse_checkout.is_some(), "sparseCheckout"),
+            (self.verify.is_some(), "verify"),
+        ];
+        fields.into_iter().find(|(set, _)| *set).map(|(_, field)| field)
+    }
 }
 
 #[derive(Default, Deserialize)]

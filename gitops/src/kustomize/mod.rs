@@ -45,6 +45,9 @@ pub struct Overlay {
     pub images: Vec<Image>,
     /// Further patches, after the file's.
     pub patches: Vec<Patch>,
+    /// Whether objects stay in the order in which they came, unless the file says otherwise: Flux
+    /// has an order of its own.
+    pub as_they_came: bool,
 }
 
 /// Builds the kustomization in a folder of the tree, with an overlay, which may be empty.
@@ -70,7 +73,13 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
             file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?
         }
     };
-    let sort = file.sort_options.take().unwrap_or_default();
+    let sort = match file.sort_options.take() {
+        Some(sort) => sort,
+        None if overlay.as_they_came => {
+            file::SortOptions { order: file::Order::Fifo, ..Default::default() }
+        }
+        None => file::SortOptions::default(),
+    };
     file.lay_over(overlay);
     let mut accumulator = Accumulator::new(tree);
     let mut resources = accumulator.target(folder, file)?;

@@ -1,21 +1,26 @@
-//! One turn of Flux' kustomize-controller, over any cluster: build, plan, apply, prune, wait for
-//! health.
+//! One turn of Flux' kustomize-controller, over any cluster: build, apply in stages, prune, wait
+//! for health.
 //!
 //! Deciding is pure ([`plan`]); doing is a small loop over a [`Cluster`], which an embedder
 //! implements with a Kubernetes client and the demo with plain processes.
 
+mod dependency;
 mod order;
 mod outcome;
 mod plan;
+mod status;
+mod turn;
+mod wait;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
-pub use outcome::{Action, Change, Condition, Outcome, Status};
+pub use dependency::{Dependency, waits_for};
+pub use outcome::{Action, Change, Condition, Healthy, Outcome, Status};
 pub use plan::{Plan, plan};
+pub use status::blocked;
 
 use crate::error::chain;
-use crate::flux::{Kustomization, format_duration};
+use crate::flux::Kustomization;
 use crate::status::Health;
 use crate::{BoxError, Error, Object, ObjectId, Tree, kustomize};
 
@@ -25,20 +30,48 @@ pub const OWNER_NAME: &str = "kustomize.toolkit.fluxcd.io/name";
 /// Label of every object: the namespace of the Kustomization that it belongs to.
 pub const OWNER_NAMESPACE: &str = "kustomize.toolkit.fluxcd.io/namespace";
 
-/// The least time between two looks at what is not healthy yet, so that no listener makes this
-/// spin.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// Where objects live.
 pub trait Cluster {
-    /// The objects that carry the owner labels of this Kustomization, as they were applied last.
-    fn live(&self, owner: &Kustomization) -> Result<Vec<Object>, BoxError>;
+    /// What the status of this Kustomization lists as its inventory; empty before its first
+    /// success.
+    fn inventory(&self, owner: &Kustomization) -> Result<Vec<ObjectId>, BoxError>;
+    /// The object as it was applied last, with the labels and annotations that it has now.
+    fn find(&self, id: &ObjectId) -> Result<Option<Object>, BoxError>;
+    /// Whether the API server would take the object: a dry run.
+    fn check(&self, object: &Object) -> Result<(), Refusal>;
     /// Makes the object, or makes it as given.
     fn apply(&mut self, object: &Object) -> Result<(), BoxError>;
     /// Removes the object; one that is gone already is no error.
     fn delete(&mut self, id: &ObjectId) -> Result<(), BoxError>;
     /// How the object is doing; see [`crate::status::health`].
     fn health(&self, id: &ObjectId) -> Health;
+}
+
+/// Why an API server does not take an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason as its status has it: `Invalid`, `NotFound`, `Forbidden`, …; empty for none.
+    pub reason: &'static str,
+    /// What it says.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal for a reason.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// What Flux makes of it.
+    fn told(&self, id: &ObjectId) -> String {
+        let message = &self.message;
+        match (self.reason, id.namespace.as_str()) {
+            ("NotFound", "") => format!("{id} namespace not specified: {message}"),
+            ("NotFound", _) => format!("{id} not found: {message}"),
+            ("", _) => format!("{id} dry-run failed: {message}"),
+            (reason, _) => format!("{id} dry-run failed ({reason}): {message}"),
+        }
+    }
 }
 
 /// What the source has fetched: a revision `main@sha1:…` and its files.
@@ -60,6 +93,11 @@ pub enum Event<'a> {
     /// These objects are not healthy yet. Whoever listens may wait here until something changed,
     /// and answers `Break` to end the wait; the next look comes after a short pause in any case.
     Waiting(&'a [(ObjectId, Health)]),
+    /// These definitions are not there yet, and what needs them waits; answers as the former.
+    Defining(&'a [(ObjectId, Health)]),
+    /// The wait is over, and these were not healthy. Flux says of each how it is and never why;
+    /// the reasons are here.
+    Unhealthy(&'a [(ObjectId, Health)]),
 }
 
 /// Brings the cluster to what the artifact says, and tells what came of it. Nothing that goes wrong
@@ -73,222 +111,46 @@ pub fn reconcile(
     cluster: &mut dyn Cluster,
     on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Outcome {
-    let mut reconciliation = Reconciliation {
-        kustomization,
-        artifact,
-        cluster,
-        on,
-        inventory: Vec::new(),
-        changes: Vec::new(),
-    };
-    let (ready, applied) = match reconciliation.run() {
-        Ok(()) => (
-            Condition {
-                status: Status::True,
-                reason: "ReconciliationSucceeded",
-                message: format!("Applied revision: {}", artifact.revision),
-            },
-            true,
-        ),
-        Err(failure) => (
-            Condition { status: Status::False, reason: failure.reason, message: failure.message },
-            false,
-        ),
-    };
-    Outcome {
-        ready,
-        attempted_revision: artifact.revision.to_owned(),
-        applied_revision: applied.then(|| artifact.revision.to_owned()),
-        inventory: reconciliation.inventory,
-        changes: reconciliation.changes,
-    }
+    turn::run(kustomization, artifact, cluster, on)
 }
 
-/// Tells whether a Kustomization has to wait for others (`dependsOn`), which `is_ready` judges by
-/// namespace and name. None when it can go on.
-pub fn waits_for(
-    kustomization: &Kustomization,
-    is_ready: &dyn Fn(&str, &str) -> bool,
-) -> Option<Condition> {
-    let (namespace, name) =
-        kustomization.depends_on.iter().find(|(namespace, name)| !is_ready(namespace, name))?;
-    Some(Condition {
-        status: Status::False,
-        reason: "DependencyNotReady",
-        message: format!("dependency '{namespace}/{name}' is not ready"),
-    })
-}
-
-/// Builds what a Kustomization asks for: its folder with its own fields laid over, common metadata,
-/// and owner labels.
+/// Builds what a Kustomization asks for: its folder with its own fields laid over, owner labels, and
+/// common metadata.
+///
+/// A folder without any YAML is no error, and gives nothing.
 pub fn build(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
-    let mut objects = kustomize::build(tree, &kustomization.path, &kustomization.overlay)?;
-    for object in &mut objects {
+    let mut objects = kustomized(kustomization, tree)?;
+    own(kustomization, &mut objects);
+    Ok(objects)
+}
+
+/// What the files say, before anything of Flux is added.
+fn kustomized(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
+    if is_bare(kustomization, tree) {
+        return Ok(Vec::new());
+    }
+    kustomize::build(tree, &kustomization.path, &kustomization.overlay)
+}
+
+/// Whether the folder is there and holds no YAML.
+fn is_bare(kustomization: &Kustomization, tree: &Tree) -> bool {
+    let path = &kustomization.path;
+    let base = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let is_source = |path: &str| {
+        path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with("Kustomization")
+    };
+    tree.has_folder(path) && !tree.paths().filter(|path| path.starts_with(&base)).any(is_source)
+}
+
+/// Marks objects as those of a Kustomization. What it adds to all of them comes last, as in Flux.
+fn own(kustomization: &Kustomization, objects: &mut [Object]) {
+    for object in objects {
+        object.set_label(OWNER_NAME, &kustomization.name);
+        object.set_label(OWNER_NAMESPACE, &kustomization.namespace);
         kustomization.common_labels.iter().for_each(|(key, value)| object.set_label(key, value));
         kustomization
             .common_annotations
             .iter()
             .for_each(|(key, value)| object.set_annotation(key, value));
-        object.set_label(OWNER_NAME, &kustomization.name);
-        object.set_label(OWNER_NAMESPACE, &kustomization.namespace);
     }
-    Ok(objects)
-}
-
-/// Why a reconciliation ended.
-struct Failure {
-    reason: &'static str,
-    message: String,
-}
-
-impl Failure {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
-
-struct Reconciliation<'a> {
-    kustomization: &'a Kustomization,
-    artifact: Artifact<'a>,
-    cluster: &'a mut dyn Cluster,
-    on: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
-    inventory: Vec<ObjectId>,
-    changes: Vec<Change>,
-}
-
-impl Reconciliation<'_> {
-    fn run(&mut self) -> Result<(), Failure> {
-        let live = self
-            .cluster
-            .live(self.kustomization)
-            .map_err(|error| Failure::new("ReconciliationFailed", chain(&*error)))?;
-        self.inventory = live.iter().map(Object::id).collect();
-        let desired = self.build()?;
-        let _ = (self.on)(Event::Built(desired.len()));
-        let plan = plan(&desired, &live);
-        self.apply(&plan)?;
-        self.prune(&plan)?;
-        let watched = match self.kustomization.wait {
-            true => desired.iter().map(Object::id).collect(),
-            false => self.kustomization.health_checks.clone(),
-        };
-        self.wait(watched)
-    }
-
-    fn build(&self) -> Result<Vec<Object>, Failure> {
-        let path = &self.kustomization.path;
-        if !self.artifact.tree.has_folder(path) {
-            return Err(Failure::new(
-                "ArtifactFailed",
-                format!("kustomization path not found: stat /{path}: no such file or directory"),
-            ));
-        }
-        build(self.kustomization, self.artifact.tree)
-            .map_err(|error| Failure::new("BuildFailed", chain(&error)))
-    }
-
-    /// Definitions first, each stage in order; the first failure ends it.
-    fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let objects = plan.apply();
-        let (definitions, rest): (Vec<&Object>, Vec<&Object>) =
-            objects.into_iter().partition(|object| order::is_definition(&object.id()));
-        for object in definitions.into_iter().chain(rest) {
-            let id = object.id();
-            self.cluster.apply(object).map_err(|error| {
-                Failure::new(
-                    "ReconciliationFailed",
-                    format!("{id} not applied: {}", chain(&*error)),
-                )
-            })?;
-            let created = plan.create.iter().any(|other| other.id() == id);
-            if !self.inventory.iter().any(|other| other.is_same(&id)) {
-                self.inventory.push(id.clone());
-            }
-            self.changed(id, if created { Action::Created } else { Action::Configured });
-        }
-        Ok(())
-    }
-
-    /// Deletes what left the source; what could not be deleted stays in the inventory and is tried
-    /// again.
-    fn prune(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let mut failures = Vec::new();
-        for id in plan.prune.iter().filter(|_| self.kustomization.prune).collect::<Vec<_>>() {
-            match self.cluster.delete(id) {
-                Ok(()) => {
-                    self.inventory.retain(|other| !other.is_same(id));
-                    self.changed(id.clone(), Action::Deleted);
-                }
-                Err(error) => failures.push(format!("{id} not deleted: {}", chain(&*error))),
-            }
-        }
-        match failures.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::new("PruneFailed", failures.join("; "))),
-        }
-    }
-
-    /// Looks until all are current, one has failed for good, or the time is over.
-    fn wait(&mut self, mut watched: Vec<ObjectId>) -> Result<(), Failure> {
-        watched.sort_by(order::compare);
-        let start = Instant::now();
-        loop {
-            let health: Vec<_> = watched
-                .iter()
-                .map(|id| (id.clone(), self.cluster.health(id)))
-                .filter(|(_, health)| !health.is_current())
-                .collect();
-            if health.is_empty() {
-                return Ok(());
-            }
-            let stalled: Vec<_> = health
-                .iter()
-                .filter(|(_, health)| matches!(health, Health::Failed(_)))
-                .cloned()
-                .collect();
-            if !stalled.is_empty() {
-                return Err(unhealthy(
-                    start.elapsed(),
-                    "failed early due to stalled resources",
-                    &stalled,
-                ));
-            }
-            if start.elapsed() >= self.kustomization.timeout {
-                return Err(unhealthy(start.elapsed(), "timeout waiting for", &health));
-            }
-            let next = Instant::now() + PAUSE;
-            if (self.on)(Event::Waiting(&health)).is_break() {
-                return Err(Failure::new(
-                    "HealthCheckCanceled",
-                    format!("health check canceled after {}", rounded(start.elapsed())),
-                ));
-            }
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    fn changed(&mut self, id: ObjectId, action: Action) {
-        let change = Change { id, action };
-        let _ = (self.on)(Event::Changed(&change));
-        self.changes.push(change);
-    }
-}
-
-fn unhealthy(elapsed: Duration, what: &str, objects: &[(ObjectId, Health)]) -> Failure {
-    let reason = |health: &Health| match health {
-        Health::Current => String::new(),
-        Health::InProgress(reason) | Health::Failed(reason) => format!(" ({reason})"),
-    };
-    let list: Vec<_> = objects
-        .iter()
-        .map(|(id, health)| format!("{id} status: '{}'{}", health.word(), reason(health)))
-        .collect();
-    Failure::new(
-        "HealthCheckFailed",
-        format!("health check failed after {}: {what}: [{}]", rounded(elapsed), list.join(", ")),
-    )
-}
-
-fn rounded(elapsed: Duration) -> String {
-    format_duration(Duration::from_millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
 }

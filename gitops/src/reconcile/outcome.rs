@@ -1,25 +1,33 @@
-//! What came of a reconciliation, and the status that tells it.
+//! What came of a reconciliation.
 
-use std::time::SystemTime;
-
-use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::ObjectId;
-use crate::get::timestamp;
 
 /// What came of a reconciliation, in the words of Flux' kustomize-controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The condition `Ready`.
     pub ready: Condition,
-    /// The revision that was tried.
-    pub attempted_revision: String,
-    /// The revision that was applied, where it got so far.
+    /// The condition `Healthy`.
+    pub healthy: Healthy,
+    /// The step that it got to, in a sentence; the condition `Reconciling` of one that failed.
+    pub progress: String,
+    /// The revision of the source.
+    pub revision: String,
+    /// The same, where there was something to build.
+    pub attempted_revision: Option<String>,
+    /// The same, where all was applied and healthy.
     pub applied_revision: Option<String>,
-    /// What the cluster holds for this Kustomization now.
-    pub inventory: Vec<ObjectId>,
+    /// What the cluster holds for this Kustomization now; none where that is as it was, because not
+    /// all of it could be applied.
+    pub inventory: Option<Vec<ObjectId>>,
     /// What changed in the cluster.
     pub changes: Vec<Change>,
+    /// `sha256:…` of what was built, for the history.
+    pub digest: Option<String>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl Outcome {
@@ -27,44 +35,17 @@ impl Outcome {
     pub fn is_ready(&self) -> bool {
         self.ready.status == Status::True
     }
+}
 
-    /// The `status` of the Kustomization, as the API server would show it.
-    ///
-    /// `previous` is the status before: when `Ready` has not turned, its time of transition is
-    /// kept, as is the revision applied last.
-    pub fn status(&self, generation: u64, previous: Option<&Value>, now: SystemTime) -> Value {
-        let before = previous.and_then(|status| {
-            status["conditions"]
-                .as_array()?
-                .iter()
-                .find(|condition| condition["type"] == "Ready")
-                .cloned()
-        });
-        let same =
-            before.as_ref().filter(|condition| condition["status"] == self.ready.status.as_str());
-        let since = same
-            .and_then(|condition| condition["lastTransitionTime"].as_str().map(str::to_owned))
-            .unwrap_or_else(|| timestamp(now));
-        let applied = self
-            .applied_revision
-            .as_deref()
-            .or_else(|| previous?.get("lastAppliedRevision")?.as_str());
-        let entries: Vec<Value> = self
-            .inventory
-            .iter()
-            .map(|id| json!({"id": id.inventory_id(), "v": id.version}))
-            .collect();
-        let mut status = json!({
-            "observedGeneration": generation,
-            "lastAttemptedRevision": self.attempted_revision,
-            "inventory": {"entries": entries},
-            "conditions": [self.ready.to_value(generation, &since)],
-        });
-        if let Some(applied) = applied {
-            status["lastAppliedRevision"] = applied.into();
-        }
-        status
-    }
+/// What becomes of the condition `Healthy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Healthy {
+    /// It stays as it is, since nobody got so far as to look.
+    NotReached,
+    /// It goes: there is nothing to look at.
+    NotAsked,
+    /// It says this.
+    Told(Condition),
 }
 
 /// One change of the cluster.
@@ -107,19 +88,6 @@ pub struct Condition {
     pub reason: &'static str,
     /// Why, in a sentence.
     pub message: String,
-}
-
-impl Condition {
-    fn to_value(&self, generation: u64, since: &str) -> Value {
-        json!({
-            "type": "Ready",
-            "status": self.status.as_str(),
-            "reason": self.reason,
-            "message": self.message,
-            "observedGeneration": generation,
-            "lastTransitionTime": since,
-        })
-    }
 }
 
 /// Whether a condition holds.

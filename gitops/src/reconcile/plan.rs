@@ -14,6 +14,8 @@ pub struct Plan {
     pub update: Vec<Object>,
     /// Objects that are there as desired.
     pub unchanged: Vec<ObjectId>,
+    /// Objects that Flux was told to leave alone.
+    pub skipped: Vec<ObjectId>,
     /// Objects that are there and no longer desired, in the order of deletion.
     pub prune: Vec<ObjectId>,
 }
@@ -34,45 +36,61 @@ impl Plan {
 
 /// Compares what is desired with what is live.
 ///
-/// `live` is the inventory: the objects that belong to the same owner, as they were applied last.
+/// `live`: the objects at the places of the desired ones, whoever made them, and those of the
+/// inventory that still belong to its owner, all as they were applied last.
 /// What only the cluster writes (status, and `metadata` such as `uid`, `resourceVersion` or
-/// `generation`) is not compared. These annotations of Flux are heeded:
-/// `kustomize.toolkit.fluxcd.io/prune: disabled`, `…/reconcile: disabled` and `…/ssa: IfNotPresent`
-/// or `Ignore`.
+/// `generation`) is not compared. These annotations or labels of Flux are heeded, in any case of
+/// letters, on the desired object as on the live one: `kustomize.toolkit.fluxcd.io/reconcile:
+/// disabled` and `…/ssa: Ignore`, with which nothing happens to an object; `…/prune: disabled`,
+/// which keeps the live one, and `…/ssa: IfNotPresent` of the desired one.
 pub fn plan(desired: &[Object], live: &[Object]) -> Plan {
     let mut plan = Plan::default();
     for object in desired {
         let id = object.id();
-        match live.iter().find(|other| other.id().is_same(&id)) {
-            _ if flux(object, "ssa") == Some("Ignore") => plan.unchanged.push(id),
+        let other = live.iter().find(|other| other.id().is_same(&id));
+        if is_skipped(object, other) {
+            plan.skipped.push(other.map_or(id, Object::id));
+            continue;
+        }
+        match other {
             None => plan.create.push(object.clone()),
-            Some(other) if is_left_alone(object, other) || stripped(object) == stripped(other) => {
-                plan.unchanged.push(id)
-            }
+            Some(other) if stripped(object) == stripped(other) => plan.unchanged.push(id),
             Some(_) => plan.update.push(object.clone()),
         }
     }
-    let gone = |object: &&Object| {
-        !desired.iter().any(|other| other.id().is_same(&object.id()))
-            && flux(object, "prune") != Some("disabled")
-    };
-    plan.prune = live.iter().filter(gone).map(Object::id).collect();
+    let gone = |object: &&Object| !desired.iter().any(|other| other.id().is_same(&object.id()));
+    plan.prune = live.iter().filter(gone).filter(|it| !is_kept(it)).map(Object::id).collect();
     for list in [&mut plan.create, &mut plan.update] {
         list.sort_by(|a, b| order::compare(&a.id(), &b.id()));
     }
-    plan.unchanged.sort_by(order::compare);
+    for list in [&mut plan.unchanged, &mut plan.skipped] {
+        list.sort_by(order::compare);
+    }
     plan.prune.sort_by(|a, b| order::compare(b, a));
     plan
 }
 
-fn is_left_alone(desired: &Object, live: &Object) -> bool {
-    flux(desired, "ssa") == Some("IfNotPresent")
-        || flux(desired, "reconcile") == Some("disabled")
-        || flux(live, "reconcile") == Some("disabled")
+fn is_skipped(desired: &Object, live: Option<&Object>) -> bool {
+    is_left_alone(desired)
+        || live.is_some_and(|live| is_left_alone(live) || flux(desired, "ssa", "IfNotPresent"))
 }
 
-fn flux<'a>(object: &'a Object, setting: &str) -> Option<&'a str> {
-    object.annotation(&format!("kustomize.toolkit.fluxcd.io/{setting}"))
+fn is_left_alone(object: &Object) -> bool {
+    flux(object, "reconcile", "disabled") || flux(object, "ssa", "Ignore")
+}
+
+/// Whether an object stays when it has left the source.
+fn is_kept(live: &Object) -> bool {
+    flux(live, "prune", "disabled") || is_left_alone(live)
+}
+
+/// Whether a label or annotation of Flux has that value.
+fn flux(object: &Object, setting: &str, value: &str) -> bool {
+    let key = format!("kustomize.toolkit.fluxcd.io/{setting}");
+    [object.label(&key), object.annotation(&key)]
+        .into_iter()
+        .flatten()
+        .any(|text| text.eq_ignore_ascii_case(value))
 }
 
 /// The object without what only the cluster writes.
@@ -116,10 +134,11 @@ mod tests {
             |ids: Vec<ObjectId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let of = |objects: &[Object]| names(objects.iter().map(Object::id).collect());
         expected.assert_eq(&format!(
-            "create {}; update {}; unchanged {}; prune {}",
+            "create {}; update {}; unchanged {}; skipped {}; prune {}",
             of(&plan.create),
             of(&plan.update),
             names(plan.unchanged),
+            names(plan.skipped),
             names(plan.prune)
         ));
     }
@@ -130,7 +149,7 @@ mod tests {
             &["ConfigMap/a", "ConfigMap/b y: z", "ConfigMap/c"],
             &["ConfigMap/b", "ConfigMap/c", "ConfigMap/d"],
             expect![
-                "create ConfigMap/a; update ConfigMap/b; unchanged ConfigMap/c; prune ConfigMap/d"
+                "create ConfigMap/a; update ConfigMap/b; unchanged ConfigMap/c; skipped ; prune ConfigMap/d"
             ],
         );
     }
@@ -149,36 +168,68 @@ mod tests {
             &some,
             &[],
             expect![
-                "create Namespace/n ServiceAccount/s ConfigMap/c Deployment/a Thing/t ValidatingWebhookConfiguration/v; update ; unchanged ; prune "
+                "create Namespace/n ServiceAccount/s ConfigMap/c Deployment/a Thing/t ValidatingWebhookConfiguration/v; update ; unchanged ; skipped ; prune "
             ],
         );
         check(
             &[],
             &some,
             expect![
-                "create ; update ; unchanged ; prune ValidatingWebhookConfiguration/v Thing/t Deployment/a ConfigMap/c ServiceAccount/s Namespace/n"
+                "create ; update ; unchanged ; skipped ; prune ValidatingWebhookConfiguration/v Thing/t Deployment/a ConfigMap/c ServiceAccount/s Namespace/n"
             ],
         );
     }
 
     #[test]
-    fn annotations_of_flux_are_heeded() {
+    fn annotations_of_flux_are_heeded_on_both_sides_and_in_any_spelling() {
         let set = |setting: &str| format!("ConfigMap/a kustomize.toolkit.fluxcd.io/{setting}");
-        check(&[], &[&set("prune: disabled")], expect!["create ; update ; unchanged ; prune "]);
-        check(
-            &[&set("ssa: IfNotPresent")],
-            &["ConfigMap/a"],
-            expect!["create ; update ; unchanged ConfigMap/a; prune "],
-        );
-        check(
-            &[&set("ssa: IfNotPresent")],
+        let skipped = "create ; update ; unchanged ; skipped ConfigMap/a; prune ";
+        let is = |desired: &[&str], live: &[&str], expected: &str| {
+            let plan = plan(&objects(desired), &objects(live));
+            let of = |objects: &[Object]| {
+                objects.iter().map(|it| it.id().to_string()).collect::<String>()
+            };
+            let names = |ids: &[ObjectId]| ids.iter().map(ToString::to_string).collect::<String>();
+            let told = format!(
+                "create {}; update {}; unchanged {}; skipped {}; prune {}",
+                of(&plan.create),
+                of(&plan.update),
+                names(&plan.unchanged),
+                names(&plan.skipped),
+                names(&plan.prune)
+            );
+            assert_eq!(told, expected, "{desired:?} {live:?}");
+        };
+        for setting in ["reconcile: disabled", "reconcile: Disabled", "ssa: Ignore", "ssa: ignore"]
+        {
+            is(&[&set(setting)], &[], skipped);
+            is(&[&set(setting)], &["ConfigMap/a"], skipped);
+            is(&["ConfigMap/a"], &[&set(setting)], skipped);
+            is(&[], &[&set(setting)], "create ; update ; unchanged ; skipped ; prune ");
+        }
+        for setting in ["prune: disabled", "prune: DISABLED"] {
+            is(&[], &[&set(setting)], "create ; update ; unchanged ; skipped ; prune ");
+            is(
+                &["ConfigMap/a"],
+                &[&set(setting)],
+                "create ; update ConfigMap/a; unchanged ; skipped ; prune ",
+            );
+        }
+        is(&[&set("ssa: IfNotPresent")], &["ConfigMap/a"], skipped);
+        is(
+            &[&set("ssa: ifnotpresent")],
             &[],
-            expect!["create ConfigMap/a; update ; unchanged ; prune "],
+            "create ConfigMap/a; update ; unchanged ; skipped ; prune ",
         );
-        check(
+        is(
             &["ConfigMap/a"],
-            &[&set("reconcile: disabled")],
-            expect!["create ; update ; unchanged ConfigMap/a; prune "],
+            &[&set("ssa: IfNotPresent")],
+            "create ; update ConfigMap/a; unchanged ; skipped ; prune ",
+        );
+        is(
+            &[],
+            &[&set("prune: enabled")],
+            "create ; update ; unchanged ; skipped ; prune ConfigMap/a",
         );
     }
 }

@@ -1,17 +1,14 @@
 //! The Deployment of a release: image, probes, sizes, and rights that it has not.
 
 use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, labels};
-use crate::Release;
 use crate::yaml::scalar;
-
-/// How often the startup probe asks, in seconds.
-const STARTUP_PERIOD: u64 = 2;
+use crate::{ImageRef, Release, rules, times};
 
 pub(super) fn deployment(release: &Release) -> String {
     let (name, namespace) = (scalar(release.name.as_str()), scalar(release.namespace.as_str()));
     let (labels, version) = (labels(release, 4), version(release, 4));
     let replicas = release.replicas;
-    let deadline = release.progress_deadline.as_secs().max(1);
+    let deadline = release.progress_deadline().as_secs();
     let pod = pod(release);
     format!(
         "apiVersion: apps/v1
@@ -23,7 +20,8 @@ metadata:
 {labels}{version}spec:
   replicas: {replicas}
   revisionHistoryLimit: 3
-  # A rollout that makes no progress for so long has failed; the old pods keep serving.
+  # A rollout that makes no progress for so long has failed; the old pods keep serving. Flux waits
+  # for it before it applies the commit that repairs it.
   progressDeadlineSeconds: {deadline}
   strategy:
     type: RollingUpdate
@@ -44,6 +42,9 @@ fn pod(release: &Release) -> String {
     let (version, annotations) = (version(release, 8), annotations(release));
     let name = scalar(release.name.as_str());
     let container = container(release);
+    let (stop, drain) =
+        (times::PRE_STOP.as_secs(), times::drain(release.request_timeout).as_secs());
+    let grace = times::grace(release.request_timeout).as_secs();
     format!(
         "    metadata:
       labels:
@@ -51,21 +52,16 @@ fn pod(release: &Release) -> String {
       serviceAccountName: {name}
       automountServiceAccountToken: false
       enableServiceLinks: false
-      # preStop and the requests that are still being answered have to fit into this.
-      terminationGracePeriodSeconds: 45
+      # preStop ({stop} s) and the requests that have begun ({drain} s) fit into this.
+      terminationGracePeriodSeconds: {grace}
       securityContext:
         runAsNonRoot: true
         runAsUser: 65532
         runAsGroup: 65532
-        fsGroup: 65532
         seccompProfile:
           type: RuntimeDefault
       containers:
-{container}      volumes:
-        - name: tmp
-          emptyDir:
-            sizeLimit: 64Mi
-"
+{container}"
     )
 }
 
@@ -73,10 +69,13 @@ fn container(release: &Release) -> String {
     let image = scalar(&release.image.to_string());
     let (port, environment) = (release.port, environment(release));
     let (resources, probes) = (resources(release), probes(release));
+    let stop = times::PRE_STOP.as_secs();
     format!(
         "        - name: model-runtime
           image: {image}
           imagePullPolicy: IfNotPresent
+          # Why a start has failed stands in the pod's status, not only in the log.
+          terminationMessagePolicy: FallbackToLogsOnError
           ports:
             - name: http
               containerPort: {port}
@@ -85,25 +84,29 @@ fn container(release: &Release) -> String {
             preStop:
               # The Service stops sending requests here before the server is told to stop.
               sleep:
-                seconds: 5
+                seconds: {stop}
 {resources}          securityContext:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities:
               drop:
                 - ALL
-          volumeMounts:
-            - name: tmp
-              mountPath: /tmp
 "
     )
 }
 
-/// The variables that were asked for, and the port where it is not the image's own.
+/// The times that fit this pod's, the port where it is not the image's own, and the variables that
+/// were asked for, which come before ours.
 fn environment(release: &Release) -> String {
     let mut variables = release.environment.clone();
-    if release.port != 8000 {
-        variables.entry("KIT_RS_PORT".to_owned()).or_insert_with(|| release.port.to_string());
+    let seconds = |time: std::time::Duration| time.as_secs().to_string();
+    let times = [
+        ("KIT_RS_REQUEST_TIMEOUT", seconds(release.request_timeout)),
+        ("KIT_RS_DRAIN_TIMEOUT", seconds(times::drain(release.request_timeout))),
+    ];
+    let port = (release.port != 8000).then(|| ("KIT_RS_PORT", release.port.to_string()));
+    for (name, value) in times.into_iter().chain(port) {
+        variables.entry(name.to_owned()).or_insert(value);
     }
     let lines: String = variables
         .iter()
@@ -115,54 +118,58 @@ fn environment(release: &Release) -> String {
             )
         })
         .collect();
-    match lines.as_str() {
-        "" => lines,
-        lines => format!("          env:\n{lines}"),
-    }
+    format!("          env:\n{lines}")
 }
 
 fn probes(release: &Release) -> String {
-    let failures = release.startup.as_secs().div_ceil(STARTUP_PERIOD).max(1);
+    let (period, failures) = (times::STARTUP_PERIOD, release.startup().as_secs());
+    let times::Probe { period: ready, timeout: ready_within, failures: not_ready } =
+        times::READINESS;
+    let times::Probe { period: live, timeout: live_within, failures: dead } = times::LIVENESS;
+    let grace = times::MARGIN.as_secs();
     format!(
-        "          # Loading the model may take {STARTUP_PERIOD} × {failures} seconds; the other probes start after it.
+        "          # Loading the model may take {failures} seconds; the other probes start after it.
           startupProbe:
             httpGet:
               path: /startupz
               port: http
-            periodSeconds: {STARTUP_PERIOD}
+            periodSeconds: {period}
             failureThreshold: {failures}
           # Whether requests should come here now.
           readinessProbe:
             httpGet:
               path: /readyz
               port: http
-            periodSeconds: 5
-            timeoutSeconds: 2
-            failureThreshold: 2
-          # Whether only a restart would help.
+            periodSeconds: {ready}
+            timeoutSeconds: {ready_within}
+            failureThreshold: {not_ready}
+          # Whether only a restart would help; what hangs gets no time to say goodbye.
           livenessProbe:
             httpGet:
               path: /livez
               port: http
-            periodSeconds: 10
-            timeoutSeconds: 5
-            failureThreshold: 3
+            periodSeconds: {live}
+            timeoutSeconds: {live_within}
+            failureThreshold: {dead}
+            terminationGracePeriodSeconds: {grace}
 "
     )
 }
 
 fn resources(release: &Release) -> String {
-    let (request, limit) = (release.memory_request(), release.memory_limit());
+    let memory = release.memory();
     let weights = release.weight_bytes.div_ceil(1 << 20);
+    let beside = crate::release::MEMORY_BESIDE_WEIGHTS;
     format!(
         "          resources:
             requests:
               cpu: 250m
-              memory: {request}Mi # 1.5 × {weights} MiB of weights + 256 MiB
+              # {weights} MiB of weights, and {beside} MiB for whatever clients make it hold
+              memory: {memory}Mi
               ephemeral-storage: 64Mi
             limits:
               cpu: \"2\" # the server computes with as many threads
-              memory: {limit}Mi
+              memory: {memory}Mi
               ephemeral-storage: 128Mi
 "
     )
@@ -187,22 +194,23 @@ fn annotations(release: &Release) -> String {
     }
 }
 
-/// The version label, where the image's tag can be one.
+/// The version label.
 fn version(release: &Release, indent: usize) -> String {
-    match release.image.tag.as_deref().filter(|tag| is_label_value(tag)) {
-        Some(tag) => format!("{}app.kubernetes.io/version: {}\n", " ".repeat(indent), quoted(tag)),
+    match version_of(&release.image) {
+        Some(version) => {
+            let pad = " ".repeat(indent);
+            format!("{pad}app.kubernetes.io/version: {}\n", quoted(&version))
+        }
         None => String::new(),
     }
 }
 
-/// Whether a text can be the value of a label: at most 63 characters, a letter or digit at both
-/// ends.
-pub(crate) fn is_label_value(text: &str) -> bool {
-    let ends = |c: char| c.is_ascii_alphanumeric();
-    text.len() <= 63
-        && text.starts_with(ends)
-        && text.ends_with(ends)
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+/// What the version label says of an image: its tag where that can be a label's value, else the
+/// beginning of its digest.
+pub(crate) fn version_of(image: &ImageRef) -> Option<String> {
+    let tag = image.tag.clone().filter(|tag| rules::label_value(tag).is_ok());
+    let digest = image.digest.as_deref().and_then(|digest| digest.split_once(':'));
+    tag.or_else(|| digest.map(|(_, hex)| hex.chars().take(12).collect()))
 }
 
 /// A text that is quoted even where it need not be: versions and values change, and the next one

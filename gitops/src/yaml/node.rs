@@ -37,6 +37,12 @@ impl Node {
         entries.iter().find(|(k, _)| k.text() == Some(key)).map(|(_, value)| value)
     }
 
+    /// The key of a mapping, as it stands there.
+    pub(crate) fn key(&self, key: &str) -> Option<&Self> {
+        let Data::Mapping(entries) = &self.data else { return None };
+        entries.iter().map(|(k, _)| k).find(|k| k.text() == Some(key))
+    }
+
     /// The text of a scalar.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.data {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use expect_test::expect_file;
 use kit_gitops::kustomize::{self, Overlay};
-use kit_gitops::{Bootstrap, Object, Release, Tree, bootstrap, render};
+use kit_gitops::{Bootstrap, NamespaceUse, Object, Release, Tree, bootstrap, render};
 use serde_json::Value;
 
 fn digest(c: char) -> String {
@@ -22,12 +22,14 @@ fn tutorial() -> Tree {
     release.modelkit = Some("127.0.0.1:5000/demo/distilbert-sentiment:1.0.0".to_owned());
     release.modelkit_digest = Some(digest('a'));
     release.weight_bytes = 267_832_560;
-    let mut tree = render(&release);
-    tree.merge(bootstrap(&Bootstrap::new(
-        "https://git.example.org/acme/ml-infra.git".parse().unwrap(),
-    )));
+    let mut tree = render(&release).unwrap();
+    let asked = Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap());
+    tree.merge(bootstrap(&asked, &tree).unwrap());
     tree
 }
+
+/// What stands for Flux' own components.
+const COMPONENTS: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: flux-system\n";
 
 /// Every field that is not the default.
 fn everything() -> Tree {
@@ -41,16 +43,18 @@ fn everything() -> Tree {
     release.port = 8080;
     release.environment.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
     release.pull_secret = Some("registry".parse().unwrap());
-    release.startup = Duration::from_secs(31);
-    release.progress_deadline = Duration::from_secs(90);
-    release.timeout = Duration::from_secs(120);
+    release.namespace_use = NamespaceUse::Shared;
+    release.request_timeout = Duration::from_secs(10);
+    release.startup = Some(Duration::from_secs(31));
+    release.progress_deadline = Some(Duration::from_secs(90));
     release.interval = Duration::from_secs(3600);
     let mut asked = Bootstrap::new("ssh://git@git.example.org/acme/ml-infra.git".parse().unwrap());
     asked.env = "prod".parse().unwrap();
-    asked.branch = "release/1.0".to_owned();
+    asked.branch = "release/1.0".parse().unwrap();
     asked.secret_ref = Some("flux-system".parse().unwrap());
-    let mut tree = render(&release);
-    tree.merge(bootstrap(&asked));
+    asked.components = Some(COMPONENTS.to_owned());
+    let mut tree = render(&release).unwrap();
+    tree.merge(bootstrap(&asked, &tree).unwrap());
     tree
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: the real programs on the other side, in both directions.
 
 mod attack;
+mod flux;
 mod hub;
 mod kill;
 mod kit;
@@ -61,10 +62,12 @@ enum Topic {
     Attack,
     /// Signatures, with cosign and OpenSSF Model Signing
     Trust,
+    /// The real Flux in a real Kubernetes, beside our own cluster
+    Flux,
 }
 
 impl Topic {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -75,6 +78,7 @@ impl Topic {
         Self::Serve,
         Self::Attack,
         Self::Trust,
+        Self::Flux,
     ];
 
     /// Trains or imports, which only the whole program does.
@@ -86,7 +90,7 @@ impl Topic {
     fn bytes(self) -> u64 {
         match self {
             Self::Kit | Self::Modctl | Self::Resume | Self::Trust => GIB / 2,
-            Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
+            Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub => 2 * GIB,
             Self::Attack => 4 * GIB,
         }
@@ -119,6 +123,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Hub => hub::run(&peers, &program, workspace, dir, &mut report),
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Flux => flux::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
             Topic::Trust => trust::run(&peers, &program, dir, &mut report),
         }?;

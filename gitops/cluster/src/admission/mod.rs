@@ -1,8 +1,15 @@
 //! What an API server would refuse, and what this stand-in must, before an object is stored.
 
-use gitops::Object;
-use gitops::flux::{GitRepository, Kustomization};
+mod data;
+mod kinds;
+mod metadata;
 
+use gitops::flux::{GitRepository, Kustomization};
+use gitops::reconcile::Refusal;
+use gitops::{Object, ObjectId};
+use serde_json::{Value, json};
+
+use self::kinds::Scope;
 use crate::Isolation;
 use crate::spec::{self, Container, Deployment, Probe, Service, selects};
 use crate::store::Store;
@@ -22,41 +29,52 @@ const ACTED_ON: [&str; 9] = [
     "ServiceAccount",
 ];
 
-/// Kinds that live in a namespace.
-const NAMESPACED: [&str; 13] = [
-    "ConfigMap",
-    "Deployment",
-    "GitRepository",
-    "HorizontalPodAutoscaler",
-    "Ingress",
-    "Kustomization",
-    "NetworkPolicy",
-    "PodDisruptionBudget",
-    "Role",
-    "RoleBinding",
-    "Secret",
-    "Service",
-    "ServiceAccount",
-];
-
-/// Why the object cannot enter the cluster, if so.
-pub(crate) fn refusal(object: &Object, store: &Store) -> Option<String> {
-    let namespace = object.namespace();
-    if namespace.is_empty() && NAMESPACED.contains(&object.kind()) {
-        return Some("namespace not specified".to_owned());
+/// Whether the object can enter the cluster: what an API server asks, in its order, and then what
+/// this stand-in cannot do.
+pub(crate) fn check(object: &Object, store: &Store) -> Result<(), Refusal> {
+    let (id, namespace, kind) = (object.id(), object.namespace(), object.kind());
+    match kinds::scope(&id, store) {
+        None => {
+            let version = id.api_version();
+            let message = format!("no matches for kind \"{kind}\" in version \"{version}\"");
+            return Err(Refusal::new("", message));
+        }
+        Some(Scope::Namespaced) if namespace.is_empty() => {
+            // An API server has no such path.
+            let message = "the server could not find the requested resource";
+            return Err(Refusal::new("NotFound", message));
+        }
+        Some(_) => {}
+    }
+    if let Some(refusal) = data::mistyped(object).or_else(|| data::undecodable(object)) {
+        return Err(refusal);
     }
     if !namespace.is_empty() && !store.has_namespace(namespace) {
-        return Some(format!("namespaces \"{namespace}\" not found"));
+        let message = format!("namespaces \"{namespace}\" not found");
+        return Err(Refusal::new("NotFound", message));
     }
-    match object.kind() {
+    let mut problems = metadata::problems(object);
+    problems.extend(data::problems(object));
+    problems.extend(match kind {
         "Deployment" => deployment(object, store),
         "Service" => service(object),
-        "Kustomization" | "GitRepository" => flux(object),
+        "Kustomization" | "GitRepository" => flux(object).into_iter().collect(),
         kind if NOT_RUN.contains(&kind) => {
-            Some(format!("this stand-in runs Deployments, and no {kind}"))
+            vec![format!("this stand-in runs Deployments, and no {kind}")]
         }
-        _ => None,
+        _ => Vec::new(),
+    });
+    match problems.len() {
+        0 => Ok(()),
+        1 => Err(invalid(&id, &problems[0])),
+        _ => Err(invalid(&id, &format!("[{}]", problems.join(", ")))),
     }
+}
+
+fn invalid(id: &ObjectId, why: &str) -> Refusal {
+    let ObjectId { group, kind, name, .. } = id;
+    let kind = if group.is_empty() { kind.clone() } else { format!("{kind}.{group}") };
+    Refusal::new("Invalid", format!("{kind} \"{name}\" is invalid: {why}"))
 }
 
 /// What is to be said of an object that is only stored.
@@ -75,42 +93,73 @@ pub(crate) fn is_flux_component(object: &Object) -> bool {
         && object.label("app.kubernetes.io/part-of") == Some("flux")
 }
 
-fn deployment(object: &Object, store: &Store) -> Option<String> {
+fn deployment(object: &Object, store: &Store) -> Vec<String> {
+    if let Some(n) = object.at("/spec/replicas").and_then(Value::as_i64).filter(|n| *n < 0) {
+        let why = "must be greater than or equal to 0";
+        return vec![format!("spec.replicas: Invalid value: {n}: {why}")];
+    }
     let deployment: Deployment = match spec::read(object.value()) {
         Ok(deployment) => deployment,
-        Err(error) => return Some(error),
+        Err(error) => return vec![error],
     };
     let mut problems = problems(&deployment);
     let selector = "/spec/selector";
-    if store.find(&object.id()).is_some_and(|live| live.at(selector) != object.at(selector)) {
-        problems.push("spec.selector: field is immutable".to_owned());
+    let live = store.find(&object.id());
+    if let Some(given) = live.and_then(|live| live.at(selector).cloned())
+        && object.at(selector) != Some(&given)
+    {
+        let now = object.at(selector).unwrap_or(&Value::Null);
+        problems.push(format!("spec.selector: Invalid value: {now}: field is immutable"));
     }
-    (!problems.is_empty()).then(|| problems.join("; "))
+    problems
 }
 
 /// Everything about it that an API server would refuse, or that the stand-in cannot run.
 fn problems(deployment: &Deployment) -> Vec<String> {
     let spec = &deployment.spec;
     let (selector, pod) = (&spec.selector.match_labels, &spec.template.spec);
-    let problems = [
-        (selector.is_empty(), "spec.selector.matchLabels is empty"),
-        (
-            !selects(selector, &spec.template.metadata.labels),
-            "spec.selector does not match the labels of spec.template",
-        ),
+    let labels = &spec.template.metadata.labels;
+    let mut problems = Vec::new();
+    if selector.is_empty() && spec.selector.match_expressions.is_empty() {
+        problems.push("spec.selector: Required value".to_owned());
+    }
+    if selector.is_empty() || !selects(selector, labels) {
+        let why = "`selector` does not match template `labels`";
+        let labels = json!(labels);
+        problems.push(format!("spec.template.metadata.labels: Invalid value: {labels}: {why}"));
+    }
+    if pod.containers.is_empty() {
+        problems.push("spec.template.spec.containers: Required value".to_owned());
+    }
+    for (n, it) in pod.containers.iter().enumerate() {
+        let field = format!("spec.template.spec.containers[{n}]");
+        let names = metadata::label_problems(&it.name);
+        problems.extend(
+            names.iter().map(|why| metadata::invalid(&format!("{field}.name"), &it.name, why)),
+        );
+        if it.image.is_empty() {
+            problems.push(format!("{field}.image: Required value"));
+        }
+    }
+    if spec.progress_deadline_seconds <= spec.min_ready_seconds {
+        let seconds = spec.progress_deadline_seconds;
+        let why = "must be greater than minReadySeconds";
+        problems.push(format!("spec.progressDeadlineSeconds: Invalid value: {seconds}: {why}"));
+    }
+    let cannot = [
         (
             !spec.selector.match_expressions.is_empty(),
             "this stand-in knows no spec.selector.matchExpressions",
         ),
         (spec.paused, "this stand-in knows no spec.paused"),
         (
-            pod.containers.len() != 1 || !pod.init_containers.is_empty(),
+            pod.containers.len() > 1 || !pod.init_containers.is_empty(),
             "this stand-in runs pods of one container, without init containers",
         ),
     ];
-    let problems =
-        problems.into_iter().filter(|(holds, _)| *holds).map(|(_, problem)| problem.to_owned());
-    problems.chain(pod.containers.iter().flat_map(container)).collect()
+    problems.extend(cannot.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned()));
+    problems.extend(pod.containers.iter().flat_map(container));
+    problems
 }
 
 fn container(container: &Container) -> Vec<String> {
@@ -122,10 +171,10 @@ fn container(container: &Container) -> Vec<String> {
     let unknown = probes
         .into_iter()
         .filter(|(_, probe)| probe.as_ref().is_some_and(|probe| !is_known(probe)));
-    let unknown = unknown.map(|(name, _)| {
+    let told = |(name, _): (&str, _)| {
         format!("{name}: this stand-in knows tcpSocket, and httpGet of the pod itself")
-    });
-    unknown.chain(container.image.is_empty().then(|| "image is empty".to_owned())).collect()
+    };
+    unknown.map(told).collect()
 }
 
 fn is_known(probe: &Probe) -> bool {
@@ -164,38 +213,53 @@ pub(crate) fn unenforced(deployment: &Deployment, isolation: Isolation) -> Vec<&
     .collect()
 }
 
-fn service(object: &Object) -> Option<String> {
+fn service(object: &Object) -> Vec<String> {
+    let empty = Vec::new();
+    let ports = object.at("/spec/ports").and_then(Value::as_array).unwrap_or(&empty);
+    let mut problems = Vec::new();
+    if ports.is_empty() {
+        problems.push("spec.ports: Required value".to_owned());
+    }
+    for (n, port) in ports.iter().enumerate() {
+        let field = format!("spec.ports[{n}]");
+        if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
+            problems.push(format!("{field}.name: Required value"));
+        }
+        let number = port["port"].as_i64().unwrap_or(0);
+        let target = if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
+        let range = "must be between 1 and 65535, inclusive";
+        for (name, value) in [("port", Some(number)), ("targetPort", target.as_i64())] {
+            if let Some(value) = value.filter(|it| !(1..=65535).contains(it)) {
+                problems.push(format!("{field}.{name}: Invalid value: {value}: {range}"));
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return problems;
+    }
     match spec::read::<Service>(object.value()) {
-        Err(error) => Some(error),
-        Ok(service) if service.spec.ports.is_empty() => Some("spec.ports is empty".to_owned()),
-        Ok(service) if service.spec.ports.iter().any(|port| port.port == 0) => {
-            Some("spec.ports: a port is missing".to_owned())
+        Err(error) => vec![error],
+        Ok(service) => {
+            let is_tcp = |protocol: &str| matches!(protocol, "" | "TCP");
+            let all = service.spec.ports.iter().all(|port| is_tcp(&port.protocol));
+            let why = "spec.ports: this stand-in knows TCP".to_owned();
+            if all { Vec::new() } else { vec![why] }
         }
-        Ok(service)
-            if service
-                .spec
-                .ports
-                .iter()
-                .any(|port| !matches!(port.protocol.as_str(), "" | "TCP")) =>
-        {
-            Some("spec.ports: this stand-in knows TCP".to_owned())
-        }
-        Ok(_) => None,
     }
 }
 
-/// Flux' own objects are read strictly: a field that is misspelt or not supported is named.
+/// Flux' own objects are read strictly: a field that is misspelt is named. One that is only not
+/// supported here concerns nobody but its Kustomization, whose status says so.
 fn flux(object: &Object) -> Option<String> {
     let kustomization = Kustomization::read(object).err();
     let source = GitRepository::read(object).err();
-    kustomization.or(source).map(|error| error.to_string())
+    let wrong = kustomization.or(source);
+    wrong.filter(|it| !matches!(it, gitops::Error::FluxField { .. })).map(|it| it.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use serde_json::{Value, json};
 
     use super::*;
 
@@ -206,7 +270,7 @@ mod tests {
             "metadata": {"name": "a", "namespace": namespace},
         }))
         .unwrap();
-        let refusal = refusal(&object, &store);
+        let refusal = super::check(&object, &store).err().map(|it| it.message);
         match (refusal, expected) {
             (None, None) => {}
             (Some(why), Some(part)) => assert!(why.contains(part), "{why}"),
@@ -217,18 +281,24 @@ mod tests {
     #[test]
     fn what_cannot_enter_is_refused_with_the_reason() {
         check("v1", "ConfigMap", "default", json!({}), None);
-        check("v1", "Service", "", json!({}), Some("namespace not specified"));
+        check("v1", "Service", "", json!({}), Some("could not find the requested resource"));
         check("v1", "ConfigMap", "nowhere", json!({}), Some("namespaces \"nowhere\" not found"));
         check("apps/v1", "StatefulSet", "default", json!({}), Some("no StatefulSet"));
-        check("apps/v1", "Deployment", "default", json!({"replicas": "two"}), Some("invalid type"));
+        check(
+            "apps/v1",
+            "Deployment",
+            "default",
+            json!({"replicas": "two"}),
+            Some("expected numeric (int or float), got string"),
+        );
         check(
             "apps/v1",
             "Deployment",
             "default",
             json!({"selector": {}, "template": {}}),
-            Some("is empty"),
+            Some("spec.selector: Required value"),
         );
-        check("v1", "Service", "default", json!({}), Some("spec.ports is empty"));
+        check("v1", "Service", "default", json!({}), Some("spec.ports: Required value"));
         check("v1", "Service", "default", json!({"ports": [{"port": 80}]}), None);
         check(
             "v1",
@@ -259,8 +329,8 @@ mod tests {
             .unwrap()
         };
         store.apply(&deployment("a")).unwrap();
-        assert_eq!(refusal(&deployment("a"), &store), None);
-        assert!(refusal(&deployment("b"), &store).unwrap().contains("immutable"));
+        assert_eq!(super::check(&deployment("a"), &store), Ok(()));
+        assert!(super::check(&deployment("b"), &store).unwrap_err().message.contains("immutable"));
     }
 
     fn read(spec: Value) -> Deployment {
@@ -277,7 +347,9 @@ mod tests {
             ]}}
         });
         let problems = problems(&read(spec)).join("; ");
-        for part in ["does not match", "one container", "readinessProbe", "image is empty"] {
+        for part in
+            ["does not match", "one container", "readinessProbe", "[1].image: Required value"]
+        {
             assert!(problems.contains(part), "{part}: {problems}");
         }
     }

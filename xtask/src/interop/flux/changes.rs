@@ -1,0 +1,177 @@
+//! What both do when a repository changes: prune, drift, suspension, annotations on live objects, a
+//! fix after a bad release.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::cases::{Case, case, deployment, kustomization, map};
+use super::world::{PATIENCE, World, path_of};
+use super::{PEER, say};
+use crate::report::Report;
+
+fn config_map(name: &str) -> String {
+    format!("api/v1/namespaces/default/configmaps/{name}")
+}
+
+const PRUNE: &str = "kustomize.toolkit.fluxcd.io/prune";
+
+fn cases() -> Vec<Case> {
+    let three = |more: &str| {
+        format!(
+            "{}---\n{}---\n{}",
+            map("gone", "default", ""),
+            map("kept", "default", more),
+            map("stays", "default", "")
+        )
+    };
+    vec![
+        case(
+            "prunes",
+            "",
+            "",
+            &[("a.yaml", &three(&format!(", annotations: {{{PRUNE}: Disabled}}")))],
+        ),
+        case(
+            "keeps-all",
+            "",
+            "prune: false",
+            &[(
+                "a.yaml",
+                &format!(
+                    "{}---\n{}",
+                    map("unpruned", "default", ""),
+                    map("unpruned-stays", "default", "")
+                ),
+            )],
+        ),
+        case("leaves", "", "", &[("a.yaml", &map("leaves", "default", ""))]),
+        case("leaves-suspended", "", "", &[("a.yaml", &map("leaves-suspended", "default", ""))]),
+        case("drifts", "", "interval: 2s", &[("a.yaml", &map("drifts", "default", ""))]),
+        case("switches", "", "", &[("a.yaml", &map("switches", "default", ""))]),
+        case("refused-later", "", "", &[("a.yaml", &map("refused-later", "default", ""))]),
+        case("releases", "", "wait: true", &[("a.yaml", &map("releases", "default", ""))]),
+    ]
+}
+
+fn write(world: &World, case: &Case) -> anyhow::Result<()> {
+    world.write(&format!("clusters/dev/case-{}.yaml", case.name), &kustomization(case))?;
+    case.files
+        .iter()
+        .try_for_each(|(path, text)| world.write(&format!("cases/{}/{path}", case.name), text))
+}
+
+pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
+    let cases = cases();
+    cases.iter().try_for_each(|case| write(world, case))?;
+    let first = world.push()?;
+    let settled = |revision: &str| -> anyhow::Result<()> {
+        for api in world.both() {
+            for case in &cases {
+                api.wait(&path_of(case.name), PATIENCE, |it| {
+                    it["status"]["lastAppliedRevision"] == revision
+                })?;
+            }
+        }
+        Ok(())
+    };
+    settled(&first)?;
+    world.write("cases/prunes/a.yaml", &map("stays", "default", ""))?;
+    world.write("cases/keeps-all/a.yaml", &map("unpruned-stays", "default", ""))?;
+    world.write("cases/leaves/note.md", "its Kustomization goes")?;
+    world.remove("clusters/dev/case-leaves.yaml")?;
+    let suspended = kustomization(&cases[3]).replace("prune: true", "prune: true, suspend: true");
+    world.write("clusters/dev/case-leaves-suspended.yaml", &suspended)?;
+    world.write("cases/switches/a.yaml", &map("switched", "default", ""))?;
+    world.write(
+        "cases/refused-later/a.yaml",
+        &format!("{}---\n{}", map("refused-new", "default", ""), map("Bad_Name", "default", "")),
+    )?;
+    world.write("cases/releases/a.yaml", &deployment("releases", "badimage", 4))?;
+    let second = world.push()?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut told =
+        |claim: &str, show: &dyn Fn() -> anyhow::Result<()>| report.claim(PEER, claim, show);
+    let agree = |name: &str, wanted: &str| -> anyhow::Result<()> {
+        world.agree(&path_of(name), deadline, |it| {
+            let at = &it["status"]["lastAttemptedRevision"];
+            say::status(it).filter(|_| *at == wanted)
+        })
+    };
+    told("what left Git goes, but for what says `prune: Disabled`", &|| {
+        agree("prunes", &second)?;
+        world.await_there(&config_map("gone"), false)?;
+        world.await_there(&config_map("kept"), true)?;
+        world.await_there(&config_map("stays"), true)
+    });
+    told("with `prune: false` it stays, and is listed no longer", &|| {
+        agree("keeps-all", &second)?;
+        world.await_there(&config_map("unpruned"), true)
+    });
+    told("a Kustomization that leaves Git takes its objects with it", &|| {
+        world.await_there(&path_of("leaves"), false)?;
+        world.await_there(&config_map("leaves"), false)
+    });
+    told("one name in the place of another", &|| {
+        agree("switches", &second)?;
+        world.await_there(&config_map("switched"), true)?;
+        world.await_there(&config_map("switches"), false)
+    });
+    told(
+        "of a commit that is refused nothing is applied or pruned, and the inventory stays",
+        &|| {
+            agree("refused-later", &second)?;
+            world.await_there(&config_map("refused-later"), true)?;
+            world.await_there(&config_map("refused-new"), false)
+        },
+    );
+    told(
+        "a release that does not become healthy says so, and the former revision stays the applied one",
+        &|| agree("releases", &second),
+    );
+    told("a suspended Kustomization keeps its objects when it leaves Git", &|| {
+        for api in world.both() {
+            api.wait(&path_of("leaves-suspended"), PATIENCE, |it| it["spec"]["suspend"] == true)?;
+        }
+        world.remove("clusters/dev/case-leaves-suspended.yaml")?;
+        world.push()?;
+        world.await_there(&path_of("leaves-suspended"), false)?;
+        world.await_there(&config_map("leaves-suspended"), true)
+    });
+    told("what somebody deletes is brought back", &|| {
+        for api in world.both() {
+            api.delete(&config_map("drifts"), false)?;
+        }
+        world.await_there(&config_map("drifts"), true)
+    });
+    told("a fix waits for the end of the health check of what was bad", &|| fix_waits(world));
+    Ok(())
+}
+
+/// A release that hangs, and its fix a moment later: neither controller looks at the fix before
+/// the progress deadline of the first is over.
+fn fix_waits(world: &World) -> anyhow::Result<()> {
+    world.write("cases/releases/a.yaml", &deployment("releases", "notready", 25))?;
+    let bad = world.push()?;
+    for api in world.both() {
+        api.wait(&path_of("releases"), PATIENCE, |it| {
+            it["status"]["lastAttemptedRevision"] == bad.as_str()
+        })?;
+    }
+    world.write("cases/releases/a.yaml", &map("releases", "default", ""))?;
+    let begun = Instant::now();
+    let good = world.push()?;
+    let mut waited = Vec::new();
+    for api in world.both() {
+        let fixed = |it: &Value| it["status"]["lastAppliedRevision"] == good.as_str();
+        api.wait(&path_of("releases"), PATIENCE, fixed)?;
+        waited.push(begun.elapsed());
+    }
+    let least = Duration::from_secs(8);
+    ensure!(
+        waited[0] > least && waited[1] > least,
+        "the fix was applied after {waited:?} (real, both)"
+    );
+    Ok(())
+}

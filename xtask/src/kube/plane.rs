@@ -1,0 +1,195 @@
+//! The control plane: etcd, the API server, the controllers, and a proxy that speaks plain HTTP.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use fs_err as fs;
+
+use super::{Api, Programs};
+use crate::peers::{Peers, run_quietly};
+use crate::registries::free_address;
+
+/// How long a program may take to be ready, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A token that may do everything: the cluster lives for one run, on loopback.
+const TOKEN: &str = "the-only-user";
+
+/// A control plane without a node. Ending it ends its programs, the last one first.
+pub(crate) struct ControlPlane {
+    // In the order of ending.
+    daemons: Vec<Daemon>,
+    /// The file with which programs reach it.
+    pub(crate) kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    /// Its API.
+    pub(crate) api: Api,
+}
+
+/// A program that runs until it is ended.
+pub(crate) struct Daemon {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let file = fs::File::create(&log)?.into_parts().0;
+        crate::process::end_with_us(command);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Waits until `holds`, or until it ended.
+    pub(crate) fn await_ready(&mut self, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(&self.log)?;
+                let tail: Vec<_> = log.lines().rev().take(12).collect();
+                let tail: Vec<_> = tail.into_iter().rev().collect();
+                bail!("{} is not ready ({ended:?})\n{}", self.name, tail.join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        crate::process::end(&mut self.child, Duration::from_secs(20));
+    }
+}
+
+impl ControlPlane {
+    /// Starts one whose state lies in `dir`.
+    pub(crate) fn start(programs: &Programs, peers: &Peers, dir: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let kubectl = programs.kubernetes("kubectl")?;
+        let (client, peer) = (free_address()?, free_address()?);
+        let etcd = etcd(&programs.etcd(peers)?, dir, &client, &peer)?;
+        let address = free_address()?;
+        let mut server =
+            api_server(&programs.kubernetes("kube-apiserver")?, dir, &address, &client)?;
+        let certificate = dir.join("certificates/apiserver.crt");
+        let kubeconfig = dir.join("kubeconfig");
+        server.await_ready(|| certificate.exists())?;
+        fs::write(&kubeconfig, kubeconfig_text(&address, &certificate))?;
+        server.await_ready(|| {
+            let mut ask = Command::new(&kubectl);
+            ask.args(["get", "--raw", "/readyz"]).env("KUBECONFIG", &kubeconfig);
+            run_quietly(&mut ask).is_ok()
+        })?;
+        let mut daemons = vec![proxy(&kubectl, &kubeconfig, dir)?];
+        let api = Api::new(proxy_address(&dir.join("proxy.log"))?);
+        let manager = programs.kubernetes("kube-controller-manager")?;
+        daemons.push(controller_manager(&manager, dir, &kubeconfig)?);
+        daemons.extend([server, etcd]);
+        Ok(Self { daemons, kubeconfig, kubectl, api })
+    }
+
+    /// A command of `kubectl` for this cluster, with the words of a line.
+    pub(crate) fn kubectl(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.args(line.split_whitespace()).env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    /// Makes a program one that is ended before the control plane.
+    pub(crate) fn adopt(&mut self, daemon: Daemon) {
+        self.daemons.insert(0, daemon);
+    }
+}
+
+fn etcd(program: &Path, dir: &Path, client: &str, peer: &str) -> anyhow::Result<Daemon> {
+    let (client, peer) = (format!("http://{client}"), format!("http://{peer}"));
+    let mut command = Command::new(program);
+    command.arg("--unsafe-no-fsync").arg("--data-dir").arg(dir.join("etcd"));
+    command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    command.args(["--initial-cluster", &format!("default={peer}")]);
+    Daemon::start("etcd", &mut command, dir)
+}
+
+fn api_server(program: &Path, dir: &Path, address: &str, etcd: &str) -> anyhow::Result<Daemon> {
+    let (host, port) = address.split_once(':').context("an address has a port")?;
+    let key = dir.join("accounts.key");
+    run_quietly(Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048"))?;
+    let tokens = dir.join("tokens.csv");
+    fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
+    let mut command = Command::new(program);
+    for (flag, value) in [
+        ("etcd-servers", format!("http://{etcd}")),
+        ("bind-address", host.to_owned()),
+        ("advertise-address", host.to_owned()),
+        ("secure-port", port.to_owned()),
+        ("cert-dir", dir.join("certificates").display().to_string()),
+        ("token-auth-file", tokens.display().to_string()),
+        ("authorization-mode", "Node,RBAC".to_owned()),
+        ("service-account-key-file", key.display().to_string()),
+        ("service-account-signing-key-file", key.display().to_string()),
+        ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+        ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+        ("endpoint-reconciler-type", "none".to_owned()),
+    ] {
+        command.arg(format!("--{flag}={value}"));
+    }
+    Daemon::start("kube-apiserver", &mut command, dir)
+}
+
+fn controller_manager(program: &Path, dir: &Path, kubeconfig: &Path) -> anyhow::Result<Daemon> {
+    let (_, port) = split(&free_address()?)?;
+    let mut command = Command::new(program);
+    command.arg("--kubeconfig").arg(kubeconfig);
+    command.arg("--service-account-private-key-file").arg(dir.join("accounts.key"));
+    command.arg("--root-ca-file").arg(dir.join("certificates/apiserver.crt"));
+    command.args(["--bind-address=127.0.0.1", "--leader-elect=false"]);
+    command.arg(format!("--secure-port={port}"));
+    command.arg("--use-service-account-credentials=true");
+    Daemon::start("kube-controller-manager", &mut command, dir)
+}
+
+fn proxy(kubectl: &Path, kubeconfig: &Path, dir: &Path) -> anyhow::Result<Daemon> {
+    let mut command = Command::new(kubectl);
+    command.args(["proxy", "--port=0", "--reject-paths=^$"]).env("KUBECONFIG", kubeconfig);
+    let mut daemon = Daemon::start("proxy", &mut command, dir)?;
+    let log = dir.join("proxy.log");
+    daemon.await_ready(|| proxy_address(&log).is_ok())?;
+    Ok(daemon)
+}
+
+/// The proxy says where it listens.
+fn proxy_address(log: &Path) -> anyhow::Result<String> {
+    let line = BufReader::new(fs::File::open(log)?).lines().next().context("it is silent")??;
+    Ok(line.rsplit_once(' ').context("it says no address")?.1.to_owned())
+}
+
+fn split(address: &str) -> anyhow::Result<(String, String)> {
+    let (host, port) = address.split_once(':').context("an address has a port")?;
+    Ok((host.to_owned(), port.to_owned()))
+}
+
+fn kubeconfig_text(address: &str, certificate: &Path) -> String {
+    let certificate = certificate.display();
+    format!(
+        "apiVersion: v1
+kind: Config
+clusters: [{{name: local, cluster: {{server: 'https://{address}', certificate-authority: '{certificate}'}}}}]
+users: [{{name: admin, user: {{token: {TOKEN}}}}}]
+contexts: [{{name: local, context: {{cluster: local, user: admin}}}}]
+current-context: local
+"
+    )
+}
