@@ -108,6 +108,13 @@ fn first_place(theirs: &Value, ours: &Value, path: &str) -> Option<String> {
 pub(super) fn kind_of(error: &str) -> String {
     let last = error.rsplit(": ").next().unwrap_or_default();
     let last = if last.len() < 20 { error } else { last };
+    // What stands in braces is the tree's own, too.
+    let last = match (last.find('{'), last.rfind('}')) {
+        (Some(open), Some(close)) if open < close => {
+            format!("{}…{}", &last[..open], &last[close + 1..])
+        }
+        _ => last.to_owned(),
+    };
     let mut kind = String::new();
     let mut quote = None;
     for c in last.chars().filter(|c| *c != '\n').take(200) {
