@@ -59,6 +59,12 @@ pub(crate) fn dist(workspace: &Path) -> anyhow::Result<PathBuf> {
     Ok(runtime)
 }
 
+/// Builds a program among a crate's examples; returns where it lies.
+pub(crate) fn example(workspace: &Path, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    cargo(workspace, &format!("build --package {package} --example {name}"))?;
+    Ok(workspace.join("target/debug/examples").join(name))
+}
+
 /// Runs cargo, which shows its own progress.
 ///
 /// What the cargo that runs this program says of it is not for the other one: build scripts that

@@ -3,7 +3,7 @@
 use super::file::{Kustomization, Labels};
 use super::patch::Patcher;
 use super::resource::{Resource, equal};
-use super::{generate, images, labels, names};
+use super::{generate, images, labels, names, replacements};
 use crate::{Error, Object, Result, Tree, tree};
 
 /// How deep kustomizations may refer to others.
@@ -99,7 +99,8 @@ impl<'a> Accumulator<'a> {
         labels::annotate(resources, &file.common_annotations);
         file.patches_json6902.iter().try_for_each(|patch| patcher.apply(resources, patch))?;
         file.replicas.iter().try_for_each(|replicas| names::set_replicas(resources, replicas))?;
-        file.images.iter().try_for_each(|image| images::set(resources, image))
+        file.images.iter().try_for_each(|image| images::set(resources, image))?;
+        replacements::apply(self.tree, folder, resources, &file.replacements)
     }
 }
 

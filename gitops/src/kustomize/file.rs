@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Overlay;
+use super::{Overlay, replacements};
 use crate::{Error, Result, Tree, tree, yaml};
 
 /// The names that a kustomization's file may have.
@@ -13,7 +13,7 @@ pub(super) const FILE_NAMES: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Fields that kustomize knows and this build does not implement.
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 13] = [
     "buildMetadata",
     "components",
     "configurations",
@@ -24,7 +24,6 @@ const UNSUPPORTED: [&str; 14] = [
     "helmGlobals",
     "imageTags",
     "openapi",
-    "replacements",
     "transformers",
     "validators",
     "vars",
@@ -56,6 +55,7 @@ pub(super) struct Kustomization {
     pub(super) patches_strategic_merge: Vec<String>,
     #[serde(rename = "patchesJson6902")]
     pub(super) patches_json6902: Vec<Patch>,
+    pub(super) replacements: Vec<replacements::Entry>,
     pub(super) sort_options: Option<SortOptions>,
 }
 

@@ -5,7 +5,7 @@
 //! files may be taken from anywhere within the tree, never from outside. Nothing is fetched and
 //! nothing is run.
 //!
-//! Not supported, and refused by name: components, replacements, vars, Helm charts, and plugins
+//! Not supported, and refused by name: components, vars, Helm charts, and plugins
 //! (generators, transformers, validators with their configurations).
 //!
 //! Different on purpose: where a patch adds something, its nulls and `$patch` directives are left
@@ -22,6 +22,7 @@ mod labels;
 mod names;
 mod patch;
 mod references;
+mod replacements;
 mod resource;
 mod scan;
 mod sort;

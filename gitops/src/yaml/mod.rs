@@ -12,4 +12,5 @@ mod value;
 
 pub(crate) use emit::{emit, scalar};
 pub(crate) use node::{Data, Node, documents};
+pub(crate) use resolve::plain;
 pub(crate) use value::parse_all;

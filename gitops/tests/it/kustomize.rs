@@ -73,7 +73,6 @@ fn what_is_not_supported_is_refused_by_name() {
         "helmGlobals",
         "imageTags",
         "openapi",
-        "replacements",
         "transformers",
         "validators",
         "vars",

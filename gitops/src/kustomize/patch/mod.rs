@@ -1,7 +1,7 @@
 //! `patches`, in both kinds: strategic merge and JSON 6902.
 
 mod json;
-mod select;
+pub(super) mod select;
 mod strategic;
 
 use serde_json::{Map, Value};

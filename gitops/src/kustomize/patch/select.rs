@@ -38,13 +38,13 @@ pub(super) fn select(resources: &[Resource], selector: &Selector) -> Result<Vec<
 }
 
 /// An anchored regular expression; the empty one matches everything.
-fn pattern(text: &str) -> Result<Regex> {
+pub(in crate::kustomize) fn pattern(text: &str) -> Result<Regex> {
     let text = if text.is_empty() { String::new() } else { format!("^(?:{text})$") };
     Regex::new(&text).map_err(|error| wrong(format!("target: {error}")))
 }
 
 /// One requirement of a label selector.
-enum Requirement {
+pub(in crate::kustomize) enum Requirement {
     Exists(String),
     Absent(String),
     In(String, Vec<String>),
@@ -52,7 +52,7 @@ enum Requirement {
 }
 
 impl Requirement {
-    fn holds(&self, labels: Option<&Value>) -> bool {
+    pub(in crate::kustomize) fn holds(&self, labels: Option<&Value>) -> bool {
         let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
         match self {
             Self::Exists(key) => value(key).is_some(),
@@ -68,7 +68,7 @@ impl Requirement {
 }
 
 /// Parses `a=b, c!=d, e in (f,g), h notin (i), j, !k`.
-fn requirements(text: &str) -> Result<Vec<Requirement>> {
+pub(in crate::kustomize) fn requirements(text: &str) -> Result<Vec<Requirement>> {
     let mut depth = 0;
     let parts = text.split(|c| {
         match c {

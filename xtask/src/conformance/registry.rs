@@ -1,5 +1,4 @@
-//! `cargo xtask conformance`: the official suite of the distribution-spec against our registry,
-//! both of its generations.
+//! The official suite of the distribution-spec against our registry, both of its generations.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,16 +19,16 @@ const TESTS: &str = "v0.0.0-20231101194043-f2182352d4cc";
 /// The program of the current main branch.
 const PROGRAM: &str = "v0.0.0-20260831232431-97274622c111";
 
-/// Run the official conformance suite of the distribution-spec against our registry
+/// What the suite is run with.
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(super) struct Suite {
     /// A kit-rs that is built already
     #[arg(long, value_name = "FILE")]
     kit: Option<PathBuf>,
 }
 
 /// Runs both generations; their reports lie in `target/conformance` afterwards.
-pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
+pub(super) fn run(args: &Suite, workspace: &Path) -> anyhow::Result<()> {
     let kit = args.kit.clone().map_or_else(|| build::optimised(workspace), Ok)?;
     let peers = Peers::new(workspace)?;
     let out = workspace.join("target/conformance");

@@ -1,0 +1,269 @@
+//! `replacements`: a value of one object is put into fields of others
+//! (api/filters/replacement/replacement.go).
+
+mod inside;
+mod place;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::place::{Made, Split};
+use super::file::Selector;
+use super::patch::select::{Requirement, pattern, requirements};
+use super::resource::Resource;
+use crate::{Error, ObjectId, Result, Tree, tree, yaml};
+
+/// An entry of `replacements`: a file with one or several, or one itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Entry {
+    path: Option<String>,
+    source: Option<Source>,
+    source_value: Option<String>,
+    targets: Option<Vec<Target>>,
+}
+
+/// Where the value comes from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Source {
+    group: String,
+    version: String,
+    kind: String,
+    name: String,
+    namespace: String,
+    field_path: String,
+    options: Options,
+}
+
+/// Where it goes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Target {
+    select: Option<Selector>,
+    reject: Vec<Selector>,
+    field_paths: Vec<String>,
+    options: Options,
+}
+
+/// Which part of a text is meant, and whether a missing field is made.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Options {
+    delimiter: String,
+    index: i64,
+    encoding: String,
+    create: bool,
+}
+
+const NAME: &str = "metadata.name";
+
+/// Applies all replacements of one kustomization, in their order.
+pub(super) fn apply(
+    tree: &Tree,
+    folder: &str,
+    resources: &mut [Resource],
+    entries: &[Entry],
+) -> Result<()> {
+    for entry in entries {
+        match &entry.path {
+            None => one(resources, entry)?,
+            Some(_) if entry.source.is_some() || entry.targets.is_some() => {
+                return Err(wrong("an entry has either a path or a source with targets"));
+            }
+            Some(path) => {
+                let path = tree::resolve(folder, path)?;
+                let text = tree.get(&path).ok_or_else(|| Error::Missing { path: path.clone() })?;
+                let entries = parse(text).map_err(|error| error.in_file(&path))?;
+                entries.iter().try_for_each(|entry| one(resources, entry))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Vec<Entry>> {
+    let read = |value| serde_json::from_value(value).map_err(|error| wrong(&error.to_string()));
+    match yaml::parse_all(text)?.into_iter().next() {
+        Some(Value::Array(entries)) => entries.into_iter().map(read).collect(),
+        Some(entry @ Value::Object(_)) => Ok(vec![read(entry)?]),
+        _ => Err(wrong("the file has neither a replacement nor a list of them")),
+    }
+}
+
+fn one(resources: &mut [Resource], entry: &Entry) -> Result<()> {
+    let Some(targets) = &entry.targets else { return Err(wrong("there are no targets")) };
+    let value = match (&entry.source, &entry.source_value) {
+        (Some(source), None) => source.value(resources)?,
+        (None, Some(value)) => yaml_value(value),
+        (Some(_), Some(_)) => return Err(wrong("there is both a source and a sourceValue")),
+        (None, None) => return Err(wrong("there is no source")),
+    };
+    targets.iter().try_for_each(|target| target.set(resources, &value))
+}
+
+/// A value that is written in the kustomization is a text, whatever it looks like.
+fn yaml_value(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+impl Source {
+    fn value(&self, resources: &[Resource]) -> Result<Value> {
+        let mut selected =
+            resources.iter().filter(|it| identities(it).iter().any(|id| self.is(id)));
+        let resource = selected.next().ok_or_else(|| wrong(&format!("no object is {self}")))?;
+        if selected.next().is_some() {
+            return Err(wrong(&format!("several objects are {self}")));
+        }
+        let path = if self.field_path.is_empty() { NAME } else { &self.field_path };
+        let of_source = |reason: String| wrong(&format!("{path} of {self}: {reason}"));
+        let found =
+            place::look_up(resource.object.value(), &place::split(path)).map_err(of_source)?;
+        let empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::Object(map) => map.is_empty(),
+            Value::Array(elements) => elements.is_empty(),
+            _ => false,
+        };
+        let Some(found) = found.filter(|found| !empty(found)) else {
+            return Err(of_source("there is nothing".to_owned()));
+        };
+        self.options.check()?;
+        if self.options.delimiter.is_empty() {
+            return Ok(found.clone());
+        }
+        let text = place::text(found)
+            .ok_or_else(|| of_source("only a scalar can be split at a delimiter".to_owned()))?;
+        let index = usize::try_from(self.options.index).ok();
+        let part = index.and_then(|index| text.split(&self.options.delimiter).nth(index));
+        part.map(|part| Value::String(part.to_owned())).ok_or_else(|| {
+            of_source(format!("there is no part {} in {text:?}", self.options.index))
+        })
+    }
+
+    fn is(&self, id: &ObjectId) -> bool {
+        let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
+        let namespace = if id.namespace.is_empty() { "default" } else { &id.namespace };
+        fits(&self.group, &id.group)
+            && fits(&self.version, &id.version)
+            && fits(&self.kind, &id.kind)
+            && fits(&self.name, &id.name)
+            && fits(&self.namespace, namespace)
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [&self.group, &self.version, &self.kind, &self.namespace, &self.name];
+        let parts: Vec<&str> =
+            parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        f.write_str(&parts.join("/"))
+    }
+}
+
+impl Target {
+    fn set(&self, resources: &mut [Resource], value: &Value) -> Result<()> {
+        let select =
+            self.select.as_ref().ok_or_else(|| wrong("a target does not say what it selects"))?;
+        let select = Pattern::new(select)?;
+        let reject = self.reject.iter().map(Pattern::new).collect::<Result<Vec<_>>>()?;
+        self.options.check()?;
+        for resource in resources {
+            let ids = identities(resource);
+            if !select.labels(resource)
+                || reject.iter().any(|it| it.has_labels() && it.labels(resource))
+                || reject.iter().any(|it| it.has_names && ids.iter().any(|id| it.names(id)))
+                || !ids.iter().any(|id| select.names(id))
+            {
+                continue;
+            }
+            for path in self.paths() {
+                let id = resource.id();
+                self.set_field(resource.object.value_mut(), path, value)
+                    .map_err(|reason| wrong(&format!("{path} of {id}: {reason}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let name = self.field_paths.is_empty().then_some(NAME);
+        self.field_paths.iter().map(String::as_str).chain(name)
+    }
+
+    fn set_field(&self, object: &mut Value, path: &str, value: &Value) -> Result<(), String> {
+        let path = place::split(path);
+        let create = self.options.create.then(|| Made::like(value));
+        if inside::set(object, &path, value, create)? {
+            return Ok(());
+        }
+        let places = place::find(object, &path, create)?;
+        if places.is_empty() {
+            return Err("there is no such field".to_owned());
+        }
+        let split = Split { delimiter: &self.options.delimiter, index: self.options.index };
+        places.iter().try_for_each(|place| place::set(object, place, value, &split))
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        match self.encoding.as_str() {
+            "" => Ok(()),
+            _ => Err(Error::Unsupported { field: "replacements: encoding".to_owned() }),
+        }
+    }
+}
+
+/// A selector with its regular expressions.
+struct Pattern {
+    /// Group, version, kind, name and namespace.
+    patterns: [regex::Regex; 5],
+    has_names: bool,
+    of_labels: Vec<Requirement>,
+    of_annotations: Vec<Requirement>,
+}
+
+impl Pattern {
+    fn new(selector: &Selector) -> Result<Self> {
+        let Selector { group, version, kind, name, namespace, .. } = selector;
+        Ok(Self {
+            patterns: [
+                pattern(group)?,
+                pattern(version)?,
+                pattern(kind)?,
+                pattern(name)?,
+                pattern(namespace)?,
+            ],
+            has_names: [group, version, kind, name, namespace].iter().any(|it| !it.is_empty()),
+            of_labels: requirements(&selector.label_selector)?,
+            of_annotations: requirements(&selector.annotation_selector)?,
+        })
+    }
+
+    fn names(&self, id: &ObjectId) -> bool {
+        let texts = [&id.group, &id.version, &id.kind, &id.name, &id.namespace];
+        self.patterns.iter().zip(texts).all(|(pattern, text)| pattern.is_match(text))
+    }
+
+    fn has_labels(&self) -> bool {
+        !self.of_labels.is_empty() || !self.of_annotations.is_empty()
+    }
+
+    fn labels(&self, resource: &Resource) -> bool {
+        let holds = |requirements: &[Requirement], pointer| {
+            requirements.iter().all(|it| it.holds(resource.object.at(pointer)))
+        };
+        holds(&self.of_labels, "/metadata/labels")
+            && holds(&self.of_annotations, "/metadata/annotations")
+    }
+}
+
+/// What an object is and was called.
+fn identities(resource: &Resource) -> Vec<ObjectId> {
+    resource.previous.iter().cloned().chain([resource.id()]).collect()
+}
+
+fn wrong(message: &str) -> Error {
+    Error::Kustomize { field: "replacements", message: message.to_owned() }
+}
