@@ -112,7 +112,7 @@ mod tests {
                 TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).unwrap();
             }
             let again = bind_host(host, address.port()).await.unwrap_err();
-            assert!(again.to_string().contains("cannot listen on"), "{again}");
+            assert!(format!("{again:#}").contains("cannot listen on"), "{again:#}");
         }
     }
 }
