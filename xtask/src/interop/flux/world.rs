@@ -68,7 +68,8 @@ impl World {
 
     pub(super) fn remove(&self, path: &str) -> anyhow::Result<()> {
         let place = self.work.join(path);
-        Ok(if place.is_dir() { fs::remove_dir_all(place)? } else { fs::remove_file(place)? })
+        let gone = if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) };
+        Ok(gone?)
     }
 
     /// Commits and pushes all that was written; waits until both roots have applied it. Returns the
