@@ -168,6 +168,11 @@ impl Handle {
         self.shared.lifecycle.send_replace(Lifecycle::Draining);
     }
 
+    /// Answers whatever has no answer yet: the time for it is over.
+    pub(crate) fn give_up(&self) {
+        self.shared.over.send_replace(true);
+    }
+
     /// Ends each connection with its next answer from now on.
     pub(crate) fn close_connections(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);

@@ -45,7 +45,8 @@ pub struct ServeOptions {
     /// How long an idle kept-alive connection may still bring a request once new ones are no longer
     /// accepted; a tenth of it where nobody has asked anything for a second.
     pub drain_linger: Duration,
-    /// When everything is over, counted from when shutdown was asked for.
+    /// When everything is over, counted from when shutdown was asked for: longer than a request may
+    /// take, or some get 503 then.
     pub drain_timeout: Duration,
 }
 
@@ -89,7 +90,7 @@ impl Default for ServeOptions {
             body_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             drain_linger: Duration::from_millis(500),
-            drain_timeout: Duration::from_secs(25),
+            drain_timeout: Duration::from_secs(65),
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::handle::Handle;
 /// A request's head in bytes, at most; beyond it 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// How long before the end whoever still waits is told that there will be no answer.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// What a connection gets that is one too many.
 const NO_ROOM: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -30,8 +33,8 @@ const NO_ROOM: &[u8] =
 ///    need time to hear of it.
 /// 2. New connections are refused, and answers end their connection. An idle one has `drain_linger`
 ///    to bring a last request.
-/// 3. Requests that have begun are finished; whatever is left at `drain_timeout` after the shutdown
-///    is cut off.
+/// 3. Requests that have begun are finished; whatever has no answer shortly before `drain_timeout`
+///    after the shutdown gets 503, and whoever does not take it is cut off then.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -58,8 +61,12 @@ pub async fn run(
 
     connections.close(listener)?;
     handle.close_connections();
-    let _ = timeout_at(deadline.min(Instant::now() + linger), connections.all_done()).await;
+    let last_word = deadline - LAST_WORD.min(options.drain_timeout / 4);
+    let _ = timeout_at(last_word.min(Instant::now() + linger), connections.all_done()).await;
     connections.closing.send_replace(true);
+    if timeout_at(last_word, connections.all_done()).await.is_err() {
+        handle.give_up();
+    }
     if timeout_at(deadline, connections.all_done()).await.is_err() {
         tracing::warn!(
             n_connections = connections.tasks.len(),

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     last_asked: AtomicU64,
     /// Each connection ends with its next answer.
     pub(crate) closing: AtomicBool,
+    /// The time for answers is over: what has none yet is told so.
+    pub(crate) over: watch::Sender<bool>,
     /// Turns for tokenising long texts.
     pub(crate) preparing: Semaphore,
     /// Bytes of bodies.
@@ -50,6 +52,7 @@ impl Shared {
             started: Instant::now(),
             last_asked: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            over: watch::Sender::new(false),
             preparing: Semaphore::new(options.max_preparing),
             bodies: Budget::new(options.max_buffered_bytes),
             observer: OnceLock::new(),

@@ -10,7 +10,7 @@ use registry::content::Digest;
 use serde_json::json;
 
 use crate::env;
-use crate::failure::WithHint as _;
+use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::output::pinned;
 use crate::steps::found::{explained, here, here_or_pulled, warn_of_unknown};
@@ -38,11 +38,22 @@ pub(crate) struct Build {
     /// static]
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
+    /// What the image is for: to serve the model, or to be mounted by what does (a Kubernetes image
+    /// volume)
+    #[arg(long = "for", value_enum, default_value_t = Purpose::Serving)]
+    purpose: Purpose,
     /// Further parts of the ModelKit that go into the image, as in `unpack --filter` (repeatable)
     #[arg(long, value_name = "FILTER")]
     include: Vec<Filter>,
     #[command(flatten)]
     network: Network,
+}
+
+/// What an image is for.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Purpose {
+    Serving,
+    Volume,
 }
 
 /// Write the file system of an image into a folder, and show how it is started
@@ -75,8 +86,20 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
         ui.warn(warning);
     }
     ui.no_warnings()?;
+    let binary = match args.purpose {
+        Purpose::Serving => {
+            let program = env::program().context("where kit-rs lies is unknown")?;
+            Some(runtime(args.runtime, &program)?)
+        }
+        Purpose::Volume if args.runtime.is_some() => {
+            return Err(asked_wrongly(
+                "an image that is mounted has no program: leave --runtime out",
+            ));
+        }
+        Purpose::Volume => None,
+    };
     let options = ImageOptions {
-        binary: runtime(args.runtime, &env::program().context("where kit-rs lies is unknown")?)?,
+        binary,
         include: args.include,
         reference: Some(reference.to_string()),
         created: env::source_date_epoch()?,

@@ -15,7 +15,7 @@ use crate::session::{self, END_SERVERS, Ran};
 use crate::world::{KIT_RS, World, here};
 
 /// The pages, and what the reader of each has before the first line, made by these lines.
-const PAGES: [(&str, &[&str]); 7] = [
+const PAGES: [(&str, &[&str]); 8] = [
     // Its reader is in the checkout.
     ("README.md", &[concat!("ln -s ", env!("CARGO_MANIFEST_DIR"), "/../docs docs")]),
     ("docs/guide/tutorial.md", &["cp -r ../hub models"]),
@@ -41,6 +41,7 @@ const PAGES: [(&str, &[&str]); 7] = [
         ],
     ),
     ("docs/guide/embedding.md", &[]),
+    ("docs/guide/gitops.md", &[]),
 ];
 
 /// What pages name, and what stands for it here: the registry of the session, and the program
@@ -87,6 +88,11 @@ fn serving_runs() {
 #[test]
 fn embedding_runs() {
     check(6);
+}
+
+#[test]
+fn gitops_runs() {
+    check(7);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Binary {
 }
 
 /// The processor that this program runs on.
-fn host() -> String {
+pub(super) fn host() -> String {
     Arch::default().to_string()
 }
 

@@ -12,6 +12,7 @@ use registry::content::{
     ImageManifestBuilder, MediaType, Os, RootFsBuilder,
 };
 
+use super::binary::host;
 use super::{BINARY, Binary, MANIFEST, MODELKIT, MODELKIT_DIGEST, WHITEOUT};
 use crate::archive::{self, Budget, Content, Entry, Limits, Rules, for_each_file};
 use crate::compress::{Blob, Encoder, Sink, WrittenBlob};
@@ -25,8 +26,9 @@ use crate::time::rfc3339;
 /// How to build an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOptions {
-    /// The static binary that serves the model; it goes into the image as `/kit-rs`.
-    pub binary: PathBuf,
+    /// The static binary that serves the model; it goes into the image as `/kit-rs`. None: an image
+    /// that is not run but mounted by whatever serves, as Kubernetes' image volumes are.
+    pub binary: Option<PathBuf>,
     /// Layers to take in beside those of the model.
     pub include: Vec<Filter>,
     /// Where the ModelKit came from: a reference with its tag.
@@ -41,7 +43,7 @@ pub struct ImageOptions {
 impl Default for ImageOptions {
     fn default() -> Self {
         Self {
-            binary: PathBuf::from(BINARY),
+            binary: Some(PathBuf::from(BINARY)),
             include: Vec::new(),
             reference: None,
             port: 8000,
@@ -59,12 +61,15 @@ struct ImageLayer {
 /// Builds the image that serves a ModelKit, in the layout that holds it, and gives the image a
 /// place in the layout's index.
 ///
-/// Its layers are, in this order: the binary, which stays the same from model to model; the Kitfile
+/// Its layers are, in this order: the binary, if any, which stays the same from model to model; the Kitfile
 /// and the ModelKit's manifest, byte for byte; the ModelKit's own blobs under the media types of
 /// images. Nothing of the model is copied or compressed again.
 pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<Descriptor> {
     let _hold = layout.hold()?;
-    let mut layers = vec![binary_layer(layout, &options.binary)?, document_layer(layout, kit)?];
+    let binary =
+        options.binary.as_deref().map(|binary| binary_layer(layout, binary)).transpose()?;
+    let mut layers: Vec<_> = binary.into_iter().collect();
+    layers.push(document_layer(layout, kit)?);
     let include: Vec<_> =
         std::iter::once(Filter::part(Part::Model)).chain(options.include.iter().cloned()).collect();
     let is_wanted = |layer: &Layer<'_>| {
@@ -188,14 +193,11 @@ fn configuration(
     layers: &[ImageLayer],
 ) -> Result<ImageConfiguration> {
     let created = options.created.map(rfc3339).transpose()?;
-    let mut env = vec!["KIT_RS_HOST=0.0.0.0".to_owned(), format!("KIT_RS_PORT={}", options.port)];
-    env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
-    let config = ConfigBuilder::default()
-        .user("65532:65532")
-        .exposed_ports(vec![format!("{}/tcp", options.port)])
-        .env(env)
-        .entrypoint([&format!("/{BINARY}"), "serve", "."].map(str::to_owned).to_vec())
-        .working_dir("/")
+    let config = match &options.binary {
+        Some(_) => serving(options),
+        None => ConfigBuilder::default(),
+    };
+    let config = config
         .labels(labels(kit, created.as_deref()))
         .build()
         .expect("all that a config needs is given");
@@ -205,8 +207,13 @@ fn configuration(
         .diff_ids(diff_ids)
         .build()
         .expect("all that it needs is given");
+    // Of what is mounted nothing runs, but a node takes only what is for its own kind.
+    let architecture = match &options.binary {
+        Some(binary) => Binary::read(binary)?.architecture,
+        None => host(),
+    };
     let mut configuration = ImageConfigurationBuilder::default()
-        .architecture(Binary::read(&options.binary)?.architecture.as_str())
+        .architecture(architecture.as_str())
         .os(Os::Linux)
         .config(config)
         .rootfs(root)
@@ -214,6 +221,18 @@ fn configuration(
         .expect("all that a configuration needs is given");
     configuration.set_created(created);
     Ok(configuration)
+}
+
+/// How the image is started. `::` is every address, of both families.
+fn serving(options: &ImageOptions) -> ConfigBuilder {
+    let mut env = vec!["KIT_RS_HOST=::".to_owned(), format!("KIT_RS_PORT={}", options.port)];
+    env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
+    ConfigBuilder::default()
+        .user("65532:65532")
+        .exposed_ports(vec![format!("{}/tcp", options.port)])
+        .env(env)
+        .entrypoint([&format!("/{BINARY}"), "serve", "."].map(str::to_owned).to_vec())
+        .working_dir("/")
 }
 
 /// What the Kitfile says, under the keys of the image-spec's `annotations.md`.

@@ -22,7 +22,7 @@ fn project() -> (Project, PathBuf) {
 
 fn options(binary: &std::path::Path) -> ImageOptions {
     let reference = Some("localhost:5000/demo/p:1".to_owned());
-    ImageOptions { binary: binary.to_owned(), reference, ..Default::default() }
+    ImageOptions { binary: Some(binary.to_owned()), reference, ..Default::default() }
 }
 
 fn document(project: &Project, descriptor: &Descriptor) -> Value {
@@ -65,11 +65,7 @@ fn the_config_says_how_to_serve() {
     assert_eq!(config["config"]["Entrypoint"], json!(["/kit-rs", "serve", "."]));
     assert_eq!(
         config["config"]["Env"],
-        json!([
-            "KIT_RS_HOST=0.0.0.0",
-            "KIT_RS_PORT=8000",
-            "KIT_RS_MODELKIT=localhost:5000/demo/p:1"
-        ])
+        json!(["KIT_RS_HOST=::", "KIT_RS_PORT=8000", "KIT_RS_MODELKIT=localhost:5000/demo/p:1"])
     );
     assert_eq!(config["config"]["ExposedPorts"], json!({"8000/tcp": {}}));
     assert_eq!(config["config"]["User"], "65532:65532");
@@ -93,6 +89,40 @@ fn an_image_tells_what_it_serves() {
         runtime.model_bytes,
         packed.layers[..2].iter().map(|layer| layer.descriptor.size()).sum::<u64>()
     );
+}
+
+#[test]
+fn an_image_to_be_mounted_is_the_model_and_its_documents() {
+    let (project, binary) = project();
+    let packed = project.pack(TEXT);
+    let kit = project.kit(&packed);
+    let options = ImageOptions { binary: None, ..options(&binary) };
+    let image = image::build(&kit, &project.layout, &options).unwrap();
+    let manifest = project.layout.read(&image).unwrap();
+    let config = project.layout.read(&modelkit::config_descriptor(&manifest).unwrap()).unwrap();
+    let runtime = image::Runtime::parse(&manifest, &config).unwrap();
+    assert!(!runtime.serves);
+    assert_eq!(
+        runtime.model_bytes,
+        packed.layers[..2].iter().map(|layer| layer.descriptor.size()).sum::<u64>()
+    );
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 3);
+    assert_eq!(config["config"]["Entrypoint"], Value::Null);
+    let unpacked = image::unpack(&project.layout, &image, &project.path("mounted")).unwrap();
+    assert_eq!(unpacked.entrypoint, [""; 0]);
+    let mounted = tree(&project.path("mounted"));
+    assert_eq!(files(&mounted), ["Kitfile", "model/w.bin", "modelkit.json", "tok.json"]);
+}
+
+#[test]
+fn a_modelkit_is_not_taken_for_an_image() {
+    let (project, _) = project();
+    let packed = project.pack(TEXT);
+    let manifest = project.layout.read(&packed.descriptor).unwrap();
+    let config = project.layout.read(&modelkit::config_descriptor(&manifest).unwrap()).unwrap();
+    let error = image::Runtime::parse(&manifest, &config).unwrap_err().to_string();
+    assert!(error.ends_with("is not an image: it is a ModelKit"), "{error}");
 }
 
 #[test]

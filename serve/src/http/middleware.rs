@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::problem::detail;
 use super::request_id::{RequestId, RequestIds};
 use super::trace::trace;
 use crate::model::Model;
@@ -39,7 +40,12 @@ pub(super) async fn around(
         (trace(request.headers()), request.headers().contains_key("traceparent"));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut answer = next.run(request).await;
+    let mut over = shared.over.subscribe();
+    let mut answer = tokio::select! {
+        biased;
+        answer = next.run(request) => answer,
+        _ = over.wait_for(|over| *over) => gone(),
+    };
     let AnsweredBy { model, usage } = answer
         .extensions_mut()
         .remove()
@@ -68,6 +74,13 @@ pub(super) async fn around(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     tell(&shared, &exchange);
+    answer
+}
+
+/// What is said to whoever still waits when the server ends: another one may have time.
+fn gone() -> Response {
+    let mut answer = detail(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down");
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }
 

@@ -154,7 +154,7 @@ async fn a_request_in_flight_is_finished_and_its_connection_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hangs_is_cut_off_at_the_deadline() {
+async fn what_hangs_is_told_so_before_the_deadline() {
     let options = ServeOptions { drain_timeout: Duration::from_millis(300), ..Default::default() };
     let Running { predictor, address, shutdown, ended } = running(options).await;
     predictor.gate.close();
@@ -165,11 +165,11 @@ async fn what_hangs_is_cut_off_at_the_deadline() {
     shutdown.send(()).unwrap();
     ended.await.unwrap().unwrap();
     assert!(
-        (Duration::from_millis(290)..Duration::from_secs(10)).contains(&started.elapsed()),
+        (Duration::from_millis(220)..Duration::from_secs(10)).contains(&started.elapsed()),
         "{:?}",
         started.elapsed()
     );
-    assert!(client.read().is_err());
+    assert_eq!(client.read().unwrap(), ("http/1.1 503 service unavailable".to_owned(), true));
     predictor.gate.open();
 }
 

@@ -45,7 +45,9 @@ pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Res
         stage.run(&format!("git config {name} '{value}'"))?;
     }
     stage.run("git symbolic-ref HEAD refs/heads/main")?;
-    stage.run(&format!("kit-rs gitops bootstrap --url {URL} --branch main --path clusters/dev"))?;
+    stage.run(&format!(
+        "kit-rs gitops bootstrap --url {URL} --branch main --path clusters/dev --no-cluster"
+    ))?;
     stage.run(&format!(
         "kit-rs gitops render {} --app distilbert --name distilbert-sentiment-classifier --progress-deadline 15",
         image.reference

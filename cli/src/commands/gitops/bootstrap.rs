@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use fs_err as fs;
-use gitops::{Bootstrap, GitUrl, Name};
+use gitops::{Bootstrap, Branch, GitUrl, Live, Name, SecretName, Tree};
 
+use super::api::{Api, is_not_there};
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::ui::Ui;
 
@@ -18,13 +19,13 @@ pub(crate) struct Args {
     url: Option<GitUrl>,
     /// The branch that is pushed to and watched [default: the one checked out]
     #[arg(long)]
-    branch: Option<String>,
+    branch: Option<Branch>,
     /// The folder that Flux watches
     #[arg(long, default_value = "clusters/dev", value_name = "clusters/ENV")]
     path: String,
     /// The Secret with the key or token for the repository
     #[arg(long, value_name = "NAME")]
-    secret_ref: Option<Name>,
+    secret_ref: Option<SecretName>,
     /// Flux's own components, as `flux install --export` writes them, to be carried by the
     /// repository
     #[arg(long, value_name = "FILE")]
@@ -32,47 +33,73 @@ pub(crate) struct Args {
     /// The repository's working tree
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    /// The Kubernetes API (plain HTTP), to see what it follows already [default: ask kubectl]
+    #[arg(long, value_name = "URL", env = "KIT_RS_SERVER")]
+    server: Option<String>,
+    /// Do not look what a cluster follows already: this one is for another
+    #[arg(long)]
+    no_cluster: bool,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let url = match args.url {
-        Some(url) => url,
-        None => git(&args.dir, &["remote", "get-url", "origin"])?
+    let path = args.path.trim_start_matches("./").trim_matches('/');
+    let env: Name = path.strip_prefix("clusters/").unwrap_or(path).parse().map_err(|error| {
+        asked_wrongly(format!("--path {} is not clusters/ENV: {error}", args.path))
+    })?;
+    let there = if args.dir.is_dir() { Tree::read(&args.dir)? } else { Tree::new() };
+    // What is there goes before what is found out, and what is asked for before both.
+    let sync = gitops::sync(&there, &env)?;
+    let url = match (args.url, &sync) {
+        (Some(url), _) => url,
+        (None, Some(sync)) => sync.url.parse()?,
+        (None, None) => git(&args.dir, &["remote", "get-url", "origin"])?
             .parse()
             .context("`origin` is nothing that Flux can fetch from")
             .hint("name the repository as the cluster reaches it, with --url https://…")?,
     };
-    let branch = match args.branch {
-        Some(branch) => branch,
-        None => git(&args.dir, &["symbolic-ref", "--short", "HEAD"])?,
+    let watched = sync.and_then(|sync| sync.branch);
+    let branch = match (args.branch, watched) {
+        (Some(branch), _) => branch,
+        (None, Some(watched)) => watched.parse()?,
+        (None, None) => git(&args.dir, &["symbolic-ref", "--short", "HEAD"])?.parse()?,
     };
-    let env = args.path.trim_matches('/').strip_prefix("clusters/").unwrap_or(&args.path);
-    let env: Name = env.parse().map_err(|error| {
-        asked_wrongly(format!("--path {} is not clusters/ENV: {error}", args.path))
-    })?;
     let components = args.components.map(fs::read_to_string).transpose()?;
-    let bootstrap =
+    let asked =
         Bootstrap { branch, env, secret_ref: args.secret_ref, components, ..Bootstrap::new(url) };
-    let mut tree = gitops::bootstrap(&bootstrap);
-    keep_patches(&mut tree, &args.dir)?;
+    let tree = gitops::bootstrap(&asked, &there)?;
+    if !args.no_cluster {
+        let mut whole = there;
+        whole.merge(tree.clone());
+        look(&asked, &whole, args.server.as_deref(), ui)?;
+    }
     super::written::write(&tree, &args.dir, ui)
 }
 
-/// A kustomization.yaml that is there may hold patches of its owner: Flux never overwrites it, and
-/// neither do we.
-fn keep_patches(tree: &mut gitops::Tree, dir: &Path) -> anyhow::Result<()> {
-    let there: Vec<String> = tree
-        .paths()
-        .filter(|path| path.ends_with("kustomization.yaml"))
-        .map(str::to_owned)
-        .collect();
-    for path in there {
-        let file = dir.join(&path);
-        if file.is_file() {
-            tree.insert(&path, fs::read_to_string(file)?)?;
+/// Refuses what would make a cluster's Flux delete itself, where a cluster answers.
+fn look(asked: &Bootstrap, whole: &Tree, server: Option<&str>, ui: &Ui) -> anyhow::Result<()> {
+    let Some(live) = live(&Api::new(server)?, ui) else {
+        ui.note("no cluster answers here, so none was asked what its Flux follows already");
+        return Ok(());
+    };
+    gitops::conflict(asked, whole, &live).context("nothing was written").hint(
+        "commit into the repository that the cluster follows; if it was to be this one, `git pull` \
+         first, or give Flux itself with --components; for another cluster say --no-cluster",
+    )
+}
+
+/// What the cluster's Flux goes by; none where no cluster answers.
+fn live(api: &Api, ui: &Ui) -> Option<Live> {
+    let of = |group: &str, plural: &str| {
+        let path = format!("/apis/{group}/v1/namespaces/flux-system/{plural}/flux-system");
+        match api.get(&path, ui) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_not_there(&error) => Ok(None),
+            Err(error) => Err(error),
         }
-    }
-    Ok(())
+    };
+    let kustomization = of("kustomize.toolkit.fluxcd.io", "kustomizations").ok()?;
+    let source = of("source.toolkit.fluxcd.io", "gitrepositories").ok()?;
+    Some(Live { source, kustomization })
 }
 
 /// Asks Git.

@@ -36,9 +36,24 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         modelkit: described.runtime.modelkit,
         modelkit_digest: described.runtime.modelkit_digest,
     };
-    let changed = gitops::edit::bump(&tree, &bump)
+    let is_bare = bump.modelkit_digest.is_none();
+    let weights = described.runtime.model_bytes;
+    let changed = match gitops::edit::bump(&tree, &bump) {
+        Err(error) if is_bare => Err(error).hint(
+            "an image that says which ModelKit it serves is made by: kit-rs image build MODELKIT -t IMAGE",
+        ),
+        changed => changed.map_err(anyhow::Error::from),
+    };
+    let changed = changed
         .with_context(|| format!("cannot point apps/{} at {}", bump.app, bump.image))
         .hint_if(&[Kind::NotFound], "run this in the repository that `kit-rs gitops render` wrote to, or name it with --dir")?;
+    for (path, limit) in gitops::edit::small_memory(&tree, &bump.app, weights) {
+        let (has, needs) = (limit >> 20, gitops::memory(weights));
+        ui.warn(format_args!(
+            "{path}: a memory limit of {has}Mi is less than the {needs}Mi that this model gets from `gitops render`"
+        ));
+    }
+    ui.no_warnings()?;
     if changed.is_empty() {
         ui.note("it is there already");
     }

@@ -1,13 +1,13 @@
 //! `kit-rs gitops get`.
 
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
+use gitops::Name;
 use gitops::get::Table;
 use serde_json::Value;
 
+use super::api::Api;
 use crate::failure::WithHint as _;
 use crate::kind;
 use crate::ui::Ui;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     server: Option<String>,
     /// Only this namespace
     #[arg(short, long)]
-    namespace: Option<String>,
+    namespace: Option<Name>,
     /// Keep looking, and show what changes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
@@ -61,10 +61,8 @@ impl Kind {
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    // reqwest wants to know who does its cryptography; a second time is no harm.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    let list = fetch(&args, &http, ui)?;
+    let api = Api::new(args.server.as_deref())?;
+    let list = fetch(&args, &api, ui)?;
     let mut shown = args.kind.table(&list, SystemTime::now());
     ui.show(shown.to_string().trim_end(), &list)?;
     if !args.watch {
@@ -78,7 +76,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         if pause.is_err() {
             return Ok(()); // Ctrl-C is how watching ends
         }
-        let list = fetch(&args, &http, ui)?;
+        let list = fetch(&args, &api, ui)?;
         let table = args.kind.table(&list, SystemTime::now());
         for line in changes(&shown, &table) {
             ui.show(line, &list)?;
@@ -100,7 +98,7 @@ fn changes(before: &Table, now: &Table) -> Vec<String> {
     lines.filter(|(_, row)| !known.contains(&fact(row))).map(|(line, _)| line.to_owned()).collect()
 }
 
-fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> {
+fn fetch(args: &Args, api: &Api, ui: &Ui) -> anyhow::Result<Value> {
     let path = match &args.namespace {
         Some(namespace) => {
             let (group, plural) = args.kind.path().rsplit_once('/').expect("paths have slashes");
@@ -108,31 +106,16 @@ fn fetch(args: &Args, http: &reqwest::Client, ui: &Ui) -> anyhow::Result<Value> 
         }
         None => args.kind.path().to_owned(),
     };
-    match &args.server {
-        Some(server) => {
-            ui.block_on(from_server(http, format!("{}{path}", server.trim_end_matches('/'))))
-        }
-        None => from_kubectl(&path),
+    let found = api.get(&path, ui);
+    match args.kind {
+        Kind::Kustomizations => found.hint_if(&[kind::Kind::NotFound], NO_FLUX),
+        Kind::Deployments | Kind::Pods => found,
     }
 }
 
-async fn from_server(http: &reqwest::Client, url: String) -> anyhow::Result<Value> {
-    let ask = async { http.get(&url).send().await?.error_for_status()?.json::<Value>().await };
-    ask.await.with_context(|| format!("cannot read {url}")).hint_if(
-        &[kind::Kind::Unreachable],
-        "`kit-rs gitops up` runs a cluster on this machine, and prints its address",
-    )
-}
-
-fn from_kubectl(path: &str) -> anyhow::Result<Value> {
-    let output = Command::new("kubectl")
-        .args(["get", "--raw", path])
-        .output()
-        .context("cannot run kubectl")
-        .hint("install kubectl, or name a server with --server URL")?;
-    ensure!(output.status.success(), "kubectl: {}", String::from_utf8_lossy(&output.stderr).trim());
-    serde_json::from_slice(&output.stdout).context("kubectl answered with something else than JSON")
-}
+/// What a cluster without Flux needs.
+const NO_FLUX: &str = "this cluster does not know Flux' kinds, so it has no Flux: `flux install` brings it, and so does\n\
+     kubectl apply -f https://github.com/fluxcd/flux2/releases/latest/download/install.yaml";
 
 #[cfg(test)]
 mod tests {

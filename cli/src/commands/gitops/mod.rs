@@ -1,5 +1,6 @@
 //! `kit-rs gitops`: what runs, said in Git.
 
+mod api;
 mod bootstrap;
 mod build;
 mod bump;

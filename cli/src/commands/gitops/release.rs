@@ -5,6 +5,7 @@ use gitops::ImageRef;
 use modelkit::image::Runtime;
 use registry::{Descriptor, Reference};
 
+use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::steps::found::here;
 use crate::ui::Ui;
@@ -23,8 +24,25 @@ pub(super) fn describe(
     ui: &Ui,
 ) -> anyhow::Result<Described> {
     let reference = reference.clone().or_latest();
-    let (descriptor, runtime) = read(&reference, network, ui)
-        .with_context(|| format!("cannot read the image {reference}"))?;
+    let read = read(&reference, network, ui);
+    let is_kit = read.as_ref().is_err_and(|error| {
+        error.chain().any(|cause| {
+            matches!(cause.downcast_ref(), Some(modelkit::Error::NotAnImage { problem, .. }) if problem.ends_with("a ModelKit"))
+        })
+    });
+    let read = read.with_context(|| format!("cannot read the image {reference}"));
+    let (descriptor, runtime) = match is_kit {
+        true => read.hint(format!(
+            "make an image of it, and name that: kit-rs image build {reference} -t IMAGE"
+        ))?,
+        false => read?,
+    };
+    if runtime.modelkit_digest.is_some() && !runtime.serves {
+        return Err(anyhow::anyhow!(
+            "{reference} is there to be mounted: it has no program to start"
+        ))
+        .hint("name the image that serves: kit-rs image build MODELKIT -t IMAGE");
+    }
     let image = ImageRef {
         name: format!("{}/{}", reference.registry(), reference.repository()),
         tag: reference.tag().map(str::to_owned),

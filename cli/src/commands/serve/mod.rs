@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// A model folder, a folder with a Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(value_name = "REF|DIR")]
     model: String,
-    /// Address to listen on
+    /// Address to listen on; :: is every one, of IPv6 and of IPv4
     #[arg(long, default_value = "127.0.0.1", env = "KIT_RS_HOST")]
     host: String,
     /// Port to listen on; 0 takes a free one
@@ -71,7 +71,7 @@ struct Limits {
     #[arg(long, default_value_t = 1000, value_name = "MILLISECONDS")]
     max_queue_wait: u64,
     /// Longest time from a request to its answer; beyond it 504
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", env = "KIT_RS_REQUEST_TIMEOUT")]
     request_timeout: u64,
     /// Connections at the same time
     #[arg(long, default_value_t = 4096, value_name = "N")]
@@ -79,8 +79,8 @@ struct Limits {
     /// After SIGTERM: seconds in which requests are still accepted, while not ready
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     drain_delay: u64,
-    /// After that: seconds for requests in flight
-    #[arg(long, default_value_t = 25, value_name = "SECONDS")]
+    /// From SIGTERM: seconds until whatever has no answer gets 503
+    #[arg(long, default_value_t = 65, value_name = "SECONDS", env = "KIT_RS_DRAIN_TIMEOUT")]
     drain_timeout: u64,
 }
 
@@ -176,7 +176,7 @@ async fn start(
     options: ServeOptions,
     ui: &Ui,
 ) -> anyhow::Result<(Handle, std::net::SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
-    let listener = listen::bind(&format!("{}:{}", args.host, args.port)).await?;
+    let listener = listen::bind_host(&args.host, args.port).await?;
     let address = listener.local_addr()?;
     let (router, handle) = serve::server_without_model(options);
     #[cfg(feature = "otel")]
@@ -259,6 +259,22 @@ fn serve_options(limits: &Limits, model_name: Option<String>) -> ServeOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What `gitops render` tells a server is what one has that is told nothing.
+    #[cfg(feature = "full")]
+    #[test]
+    fn the_times_of_a_server_are_those_that_are_rendered() {
+        use gitops::times;
+        let options = ServeOptions::default();
+        assert_eq!(options.request_timeout, times::REQUEST);
+        assert_eq!(options.drain_timeout, times::drain(times::REQUEST));
+        assert!(options.body_timeout < options.request_timeout);
+        assert!(options.drain_delay < times::MARGIN);
+        // What clients can make it hold, in MiB: bodies, their texts, and heads of 16 KiB.
+        let heads = options.max_connections * 16 / 1024;
+        let held = (2 * options.max_buffered_bytes >> 20) + heads;
+        assert_eq!(held as u64, gitops::MEMORY_BESIDE_WEIGHTS);
+    }
 
     #[test]
     fn an_origin_is_a_scheme_and_a_host() {
