@@ -40,10 +40,19 @@ fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
 }
 
 /// Lets a child end when we do, however we end.
-#[expect(unsafe_code, reason = "only between fork and exec can a child be told so")]
 pub(crate) fn end_with_us(command: &mut std::process::Command) {
+    signalled_with_us(command, Signal::TERM);
+}
+
+/// Lets a child be killed when we end: one that would wait for others, which end as well.
+pub(crate) fn die_with_us(command: &mut std::process::Command) {
+    signalled_with_us(command, Signal::KILL);
+}
+
+#[expect(unsafe_code, reason = "only between fork and exec can a child be told so")]
+fn signalled_with_us(command: &mut std::process::Command, signal: Signal) {
     use std::os::unix::process::CommandExt as _;
-    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?);
+    let ask = move || Ok(rustix::process::set_parent_process_death_signal(Some(signal))?);
     // SAFETY: the closure only makes one system call, which is allowed between fork and exec.
     unsafe { command.pre_exec(ask) };
 }

@@ -66,9 +66,6 @@ pub enum Error {
     RemoteRef {
         /// The branch.
         branch: String,
-        /// What Git says.
-        #[source]
-        source: Box<Self>,
     },
     /// A branch leads to something else than a SHA-1 commit.
     #[error("{text:?} is not a SHA-1 commit")]

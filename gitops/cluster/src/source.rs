@@ -155,9 +155,8 @@ impl Sources {
 
     fn head(&self, repository: &Path, branch: &str) -> Result<String> {
         let reference = format!("refs/heads/{branch}^{{commit}}");
-        let head = git(repository, &["rev-parse", "--verify", "--quiet", &reference]).map_err(
-            |source| Error::RemoteRef { branch: branch.to_owned(), source: Box::new(source) },
-        )?;
+        let head = git(repository, &["rev-parse", "--verify", "--quiet", &reference])
+            .map_err(|_| Error::RemoteRef { branch: branch.to_owned() })?;
         match head.len() == 40 && head.bytes().all(|b| b.is_ascii_hexdigit()) {
             true => Ok(head),
             false => Err(Error::NotACommit { text: head }),

@@ -35,7 +35,7 @@ impl FakeKubelet {
             let mut turns = 0u32;
             while !end.load(Ordering::Acquire) {
                 // What fails once is tried again in the next turn.
-                if turns % 20 == 0 {
+                if turns.is_multiple_of(20) {
                     let _ = beat(&api);
                 }
                 let _ = look(&api);

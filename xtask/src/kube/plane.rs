@@ -44,7 +44,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let log = dir.join(format!("{name}.log"));
         let file = fs::File::create(&log)?.into_parts().0;
-        crate::process::end_with_us(command);
+        crate::process::die_with_us(command);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
         Ok(Self { name, child, log })

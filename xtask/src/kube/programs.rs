@@ -42,6 +42,19 @@ impl Programs {
         Ok(Self { root })
     }
 
+    /// All that Flux and a control plane need, built where they are not there.
+    pub(crate) fn all(peers: &Peers) -> anyhow::Result<Self> {
+        let programs = Self::new()?;
+        programs.etcd(peers)?;
+        for name in ["kube-apiserver", "kube-controller-manager", "kubectl"] {
+            programs.kubernetes(name)?;
+        }
+        for name in ["source-controller", "kustomize-controller"] {
+            programs.controller(name)?;
+        }
+        Ok(programs)
+    }
+
     /// `kube-apiserver`, `kube-controller-manager`, `kubectl`, …
     pub(crate) fn kubernetes(&self, name: &str) -> anyhow::Result<PathBuf> {
         self.build(name, KUBERNETES, &format!("k8s.io/kubernetes/cmd/{name}"))

@@ -95,7 +95,7 @@ fn first_not_base64(text: &str) -> Option<usize> {
     let is_padded = padding.iter().all(|byte| *byte == b'=')
         && padding.len() < 3
         && body % 4 != 1
-        && text.len() % 4 == 0;
+        && text.len().is_multiple_of(4);
     (!is_padded).then_some(if padding.is_empty() { body / 4 * 4 } else { body })
 }
 

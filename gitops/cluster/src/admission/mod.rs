@@ -316,6 +316,57 @@ mod tests {
         );
     }
 
+    /// What kube-apiserver 1.36.4 says, as `cargo xtask interop --only flux` compares it.
+    #[test]
+    fn an_object_is_refused_in_the_words_of_an_api_server() {
+        let store = Store::new(Arc::default()).unwrap();
+        let map = |more: &str, data: &str| {
+            format!(
+                "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a, namespace: default{more}}}, data: {data}}}"
+            )
+        };
+        let service = |name: &str, ports: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: default}}, spec: {{ports: {ports}}}}}"
+            )
+        };
+        let deployment = |spec: &str, label: &str, container: &str| {
+            format!(
+                "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a, namespace: default}}, spec: {{{spec}, selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: {label}}}}}, spec: {{containers: [{container}]}}}}}}}}"
+            )
+        };
+        let good = "{name: c, image: i}";
+        let subdomain = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+        let range = "must be between 1 and 65535, inclusive";
+        for (object, reason, message) in [
+            (map("", "{a: b}").replace("name: a,", "name: Bad_Name,"), "Invalid", format!("ConfigMap \"Bad_Name\" is invalid: metadata.name: Invalid value: \"Bad_Name\": {subdomain}")),
+            (map(&format!(", labels: {{a: {}}}", "x".repeat(64)), "{}"), "Invalid", format!("ConfigMap \"a\" is invalid: metadata.labels: Invalid value: \"{}\": must be no more than 63 bytes", "x".repeat(64))),
+            (map("", "{a: 5}"), "", "failed to create typed patch object (default/a; /v1, Kind=ConfigMap): .data.a: expected string, got &value.valueUnstructured{Value:5}".to_owned()),
+            (map("", "{}").replace("v1", "v7"), "", "no matches for kind \"ConfigMap\" in version \"v7\"".to_owned()),
+            ("{apiVersion: example.com/v1, kind: Unicorn, metadata: {name: a, namespace: default}}".to_owned(), "", "no matches for kind \"Unicorn\" in version \"example.com/v1\"".to_owned()),
+            (service("a.b", "[{port: 80}]"), "Invalid", "Service \"a.b\" is invalid: metadata.name: Invalid value: \"a.b\": must not contain dots".to_owned()),
+            (service("a", "[]"), "Invalid", "Service \"a\" is invalid: spec.ports: Required value".to_owned()),
+            (service("a", "[{port: 70000}]"), "Invalid", format!("Service \"a\" is invalid: [spec.ports[0].port: Invalid value: 70000: {range}, spec.ports[0].targetPort: Invalid value: 70000: {range}]")),
+            (service("a", "[{port: 80}, {port: 81}]"), "Invalid", "Service \"a\" is invalid: [spec.ports[0].name: Required value, spec.ports[1].name: Required value]".to_owned()),
+            (deployment("replicas: -1", "b", good), "Invalid", "Deployment.apps \"a\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0".to_owned()),
+            (deployment("replicas: two", "b", good), "", "failed to create typed patch object (default/a; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string".to_owned()),
+            (deployment("replicas: 1", "c", good), "Invalid", "Deployment.apps \"a\" is invalid: spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`".to_owned()),
+            (deployment("progressDeadlineSeconds: 5, minReadySeconds: 5", "b", good), "Invalid", "Deployment.apps \"a\" is invalid: spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds".to_owned()),
+            (deployment("replicas: 1", "b", ""), "Invalid", "Deployment.apps \"a\" is invalid: spec.template.spec.containers: Required value".to_owned()),
+            ("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: default}, data: {a: '!'}}".to_owned(), "", "failed to convert new object (default/a; /v1, Kind=Secret) to proper version: unable to convert unstructured object to /v1, Kind=Secret: error decoding from json: illegal base64 data at input byte 0".to_owned()),
+        ] {
+            let refusal = super::check(&object.parse().unwrap(), &store).unwrap_err();
+            assert_eq!((refusal.reason, refusal.message), (reason, message), "{object}");
+        }
+    }
+
+    #[test]
+    fn what_a_kustomization_cannot_have_here_is_its_own_concern() {
+        let store = Store::new(Arc::default()).unwrap();
+        let object = "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: a, namespace: default}, spec: {interval: 5m, prune: true, path: ../x, force: true, sourceRef: {kind: GitRepository, name: a}}}";
+        assert_eq!(super::check(&object.parse().unwrap(), &store), Ok(()));
+    }
+
     #[test]
     fn the_selector_of_a_deployment_stays() {
         let store = Store::new(Arc::default()).unwrap();

@@ -64,7 +64,7 @@ fn a_version_that_never_becomes_ready_is_reported_while_the_old_one_answers() {
     let revision = world.deploy("never:2", 1);
     let error =
         world.cluster.wait_ready("app", &revision, fixture::PATIENCE).unwrap_err().to_string();
-    for part in ["HealthCheckFailed", "Deployment/default/web", "statuscode: 503"] {
+    for part in ["HealthCheckFailed", "Deployment/default/web", "probe failed: "] {
         assert!(error.contains(part), "{part} is not in {error}");
     }
     let info = world.cluster.kustomization("app").unwrap();
@@ -152,6 +152,33 @@ fn what_left_git_leaves_the_cluster() {
         !has(cluster, &id("apps", "Deployment", "web")) && cluster.pods("default").is_empty()
     });
     assert!(has(&world.cluster, &id("", "Service", "other")) && !runs(pid));
+}
+
+#[test]
+fn what_is_to_be_ignored_is_not_in_the_artifact() {
+    let world = World::ready("good:1", 1);
+    world.write("apps/web/kustomization.yaml", "");
+    std::fs::remove_file(world.dir.path().join("work/apps/web/kustomization.yaml")).unwrap();
+    world.write("apps/web/broken.yaml", "kind: [\n");
+    world.write("apps/web/deep/.sourceignore", "*.yaml\n!kept.yaml\n");
+    world.write("apps/web/deep/broken.yaml", "kind: [\n");
+    world.write("apps/web/deep/kept.yaml", &SERVICE.replace("name: web", "name: kept"));
+    world.write(".sourceignore", "# a comment\n/apps/web/broken.yaml\n");
+    world.settle(&world.push());
+    assert!(has(&world.cluster, &id("", "Service", "kept")));
+}
+
+#[test]
+fn a_fix_waits_for_the_end_of_the_health_check_of_what_was_bad() {
+    let world = World::ready("good:1", 1);
+    let bad = world.deploy("never:2", 1);
+    let attempted = |cluster: &Cluster| cluster.kustomization("app").map(|info| info.attempted);
+    world.wait("the bad one is tried", |cluster| attempted(cluster).as_ref() == Some(&bad));
+    let good = world.deploy("good:3", 1);
+    world.settle(&good);
+    let story = world.story();
+    assert!(story.contains("health check failed after"), "{story}");
+    assert!(!story.contains("HealthCheckCanceled"), "{story}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod world;
 
 use std::path::Path;
 
+use crate::kube::Programs;
 use crate::peers::Peers;
 use crate::report::Report;
 
@@ -24,13 +25,14 @@ pub(super) fn run(
     dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let world = match world::World::start(peers, program, dir) {
-        Ok(world) => world,
+    let programs = match Programs::all(peers) {
+        Ok(programs) => programs,
         Err(error) => {
             report.skip(PEER, "everything that it would judge", &format!("{error:#}"));
             return Ok(());
         }
     };
+    let world = world::World::start(&programs, peers, program, dir)?;
     cases::run(&world, report)?;
     changes::run(&world, report)
 }

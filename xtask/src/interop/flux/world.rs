@@ -24,19 +24,18 @@ pub(super) struct World {
     /// The real one.
     pub(super) plane: ControlPlane,
     _git: GitServer,
-    pub(super) shop: Shop,
     work: PathBuf,
     /// Of the repository.
     pub(super) url: String,
 }
 
 impl World {
-    pub(super) fn start(peers: &Peers, program: &Path, dir: &Path) -> anyhow::Result<Self> {
-        let programs = Programs::new()?;
-        // Built before anything runs.
-        for name in ["source-controller", "kustomize-controller"] {
-            programs.controller(name)?;
-        }
+    pub(super) fn start(
+        programs: &Programs,
+        peers: &Peers,
+        program: &Path,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
         let shop = Shop::open(dir.to_owned(), program.to_owned())?;
         let bare = dir.join("git/infra.git");
         fs::create_dir_all(dir.join("git"))?;
@@ -49,15 +48,15 @@ impl World {
         run_quietly(Command::new("git").args(["clone", "--quiet", &url]).arg(&work))?;
         let into = work.display();
         shop.kit("home", &format!("gitops bootstrap --url {url} --branch main --dir {into}"))?;
-        let mut plane = ControlPlane::start(&programs, peers, &dir.join("kube"))?;
-        Flux::start(&mut plane, &programs, &dir.join("kube"))?;
+        let mut plane = ControlPlane::start(programs, peers, &dir.join("kube"))?;
+        Flux::start(&mut plane, programs, &dir.join("kube"))?;
         let kubelet = FakeKubelet::start(plane.api.clone())?;
-        let mut apply = plane.kubectl("apply -k");
-        run_quietly(apply.arg(work.join("clusters/dev/flux-system")))?;
+        let mut apply = plane.kubectl("apply --server-side -f");
+        run_quietly(apply.arg(work.join("clusters/dev/flux-system/gotk-sync.yaml")))?;
         let up =
             crate::registries::Registry::up(program, dir, &format!("{url}={}", bare.display()))?;
         let ours = Api::new(&up.address);
-        Ok(Self { ours, _up: up, _kubelet: kubelet, plane, _git: git, shop, work, url })
+        Ok(Self { ours, _up: up, _kubelet: kubelet, plane, _git: git, work, url })
     }
 
     /// Writes a file of the repository.
@@ -69,7 +68,8 @@ impl World {
 
     pub(super) fn remove(&self, path: &str) -> anyhow::Result<()> {
         let place = self.work.join(path);
-        Ok(if place.is_dir() { fs::remove_dir_all(place)? } else { fs::remove_file(place)? })
+        let gone = if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) };
+        Ok(gone?)
     }
 
     /// Commits and pushes all that was written; waits until both roots have applied it. Returns the
