@@ -272,7 +272,7 @@ mod tests {
         assert!(options.drain_delay < times::MARGIN);
         // What clients can make it hold, in MiB: bodies, their texts, and heads of 16 KiB.
         let heads = options.max_connections * 16 / 1024;
-        let held = (2 * options.max_buffered_bytes >> 20) + heads;
+        let held = ((2 * options.max_buffered_bytes) >> 20) + heads;
         assert_eq!(held as u64, gitops::MEMORY_BESIDE_WEIGHTS);
     }
 
