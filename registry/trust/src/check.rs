@@ -67,11 +67,10 @@ pub async fn verify(
             Err(error) => found.push(format!("{}: {error}", referrer.digest())),
         }
     }
-    if bundles.is_empty() {
-        match tagged(client, reference, digest, key, &mut found).await? {
-            Some(manifest) => return Ok(verified(digest, Form::Tag, &manifest, key)),
-            None => (),
-        }
+    if bundles.is_empty()
+        && let Some(manifest) = tagged(client, reference, digest, key, &mut found).await?
+    {
+        return Ok(verified(digest, Form::Tag, &manifest, key));
     }
     let n_more = found.len().saturating_sub(MAX_TOLD);
     found.truncate(MAX_TOLD);

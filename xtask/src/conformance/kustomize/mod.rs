@@ -120,7 +120,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn corpus(&mut self, args: &Args, workspace: &Path) -> anyhow::Result<Score> {
-        let folder = workspace.join("gitops/testdata/kustomize/corpus");
+        let folder = workspace.join("gitops/testdata/kustomize-corpus");
         let only = args.only.as_deref().unwrap_or_default();
         let (mut score, mut n_untold) = (Score::default(), 0);
         for path in corpus::files(&folder)? {
