@@ -32,10 +32,21 @@ impl Home {
         self.root().join("importing")
     }
 
+    /// What has to be signed by whom, where there is such a file.
+    pub(crate) fn trust_policy(&self) -> PathBuf {
+        self.root().join("trust.yaml")
+    }
+
     /// The credentials that `login` writes.
     pub(crate) fn credentials(&self) -> PathBuf {
         self.root().join("credentials.json")
     }
+}
+
+/// The file that says what has to be signed by whom, for commands that have no flag for it.
+#[cfg(any(feature = "full", feature = "servers"))]
+pub(crate) fn trust_policy() -> Option<PathBuf> {
+    path("KIT_RS_TRUST_POLICY")
 }
 
 /// Credential files of other tools, in the order in which they are asked (read only).

@@ -116,7 +116,10 @@ fn judged(cause: &(dyn StdError + 'static)) -> Option<Judged> {
     if let Some(error) = cause.downcast_ref::<trust::Error>() {
         use trust::Error;
         return match error {
-            Error::Unsigned { .. } => Some(Sure(Kind::Untrusted)),
+            Error::Unsigned { .. }
+            | Error::Unattested { .. }
+            | Error::UnsignedFolder { .. }
+            | Error::Local { .. } => Some(Sure(Kind::Untrusted)),
             Error::Files { .. } => Some(Sure(Kind::Damaged)),
             Error::NoPassword | Error::WrongPassword => Some(Sure(Kind::Refused)),
             Error::Registry(error) => registry(error),

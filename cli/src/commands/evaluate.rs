@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::steps::dataset::{DatasetArgs, tell_labels};
 use crate::steps::model;
 use crate::steps::project::parent;
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// Measure a classifier on a labelled dataset
@@ -57,7 +58,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     {
         return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
     }
-    let source = model::open(&args.model, &args.network, ui)?;
+    let source = model::open(&args.model, &Trusted::ambient(ui)?, &args.network, ui)?;
     let classifier =
         Classifier::load(&source.dir, args.device).map_err(|error| source.unusable(error))?;
     let dataset = args.reading.read(&args.dataset, ui)?;

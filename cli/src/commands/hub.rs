@@ -15,6 +15,7 @@ use crate::failure::asked_wrongly;
 use crate::network::Network;
 use crate::steps::listen;
 use crate::steps::model::{self, ModelFolder};
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// Offer models the way Hugging Face's hub does
@@ -72,8 +73,9 @@ impl Offered {
         let root = args.root.clone().or(empty.as_ref().map(|it| it.path().to_owned()));
         let root = root.context("one of the two is there")?;
         let (mut models, mut sources) = (BTreeMap::new(), Vec::new());
+        let trusted = Trusted::ambient(ui)?;
         for reference in &args.modelkits {
-            let source = model::open(&reference.to_string(), &args.network, ui)?;
+            let source = model::open(&reference.to_string(), &trusted, &args.network, ui)?;
             let name = name(reference);
             ensure!(!root.join(&name).exists(), "two models are called {name}");
             let place = fs::canonicalize(&source.dir)?;

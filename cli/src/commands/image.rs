@@ -14,6 +14,7 @@ use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::output::pinned;
 use crate::steps::found::{explained, here, here_or_pulled, warn_of_unknown};
+use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
 /// Name of the lean static program that goes into images.
@@ -46,6 +47,8 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILTER")]
     include: Vec<Filter>,
     #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -76,9 +79,10 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
+    let trusted = args.trust.read(ui)?;
     let layout = ui.layout()?;
     let reference = args.reference.or_latest();
-    let descriptor = here_or_pulled(&reference, &layout, &args.network, ui)?;
+    let descriptor = here_or_pulled(&reference, &layout, &trusted, &args.network, ui)?;
     let kit = explained(ModelKit::read(&layout, &descriptor), &reference)?;
     warn_of_unknown(&kit, ui);
     let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;

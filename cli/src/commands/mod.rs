@@ -1,5 +1,6 @@
 //! The table of commands; each file holds one.
 
+mod attest;
 mod diff;
 mod info;
 mod init;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Keygen(keygen::Args),
     Sign(sign::Args),
+    Attest(attest::Args),
     Remove(remove::Args),
     Login(login::Args),
     Logout(logout::Args),
@@ -94,6 +96,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, ui),
             Self::Keygen(args) => keygen::run(args, ui),
             Self::Sign(args) => sign::run(args, ui),
+            Self::Attest(args) => attest::run(args, ui),
             Self::Remove(args) => remove::run(args, ui),
             Self::Login(args) => login::run(args, ui),
             Self::Logout(args) => logout::run(args, ui),

@@ -17,6 +17,7 @@ use crate::output::{human_size, pinned, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{explained, here_or_pulled};
 use crate::steps::project::read_kitfile;
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// Pack a folder with a Kitfile into a ModelKit in the local layout
@@ -193,8 +194,10 @@ fn pull_parents(
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<()> {
+    let trusted = Trusted::ambient(ui)?;
     modelkit::parents(kitfile, |reference| {
-        let kit = ModelKit::read(layout, &here_or_pulled(reference, layout, network, ui)?);
+        let descriptor = here_or_pulled(reference, layout, &trusted, network, ui)?;
+        let kit = ModelKit::read(layout, &descriptor);
         explained(kit, reference)
     })?;
     for local in modelkit::local_references(kitfile) {

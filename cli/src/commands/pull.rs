@@ -7,8 +7,8 @@ use crate::failure::WithHint as _;
 use crate::interrupt::GOES_ON;
 use crate::network::Network;
 use crate::output::pinned;
-use crate::steps::found::pull_trusted;
-use crate::steps::trusted::RequireKey;
+use crate::steps::found::pull;
+use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
 /// Download a ModelKit or an image into the local layout, verified
@@ -17,15 +17,15 @@ pub(crate) struct Args {
     /// What to download, by tag or digest
     reference: Reference,
     #[command(flatten)]
-    require_key: RequireKey,
+    trust: TrustArgs,
     #[command(flatten)]
     network: Network,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let reference = args.reference.or_latest();
-    let trusted = args.require_key.read()?;
-    let pulling = pull_trusted(&reference, &ui.layout()?, &trusted, &args.network, ui);
+    let trusted = args.trust.read(ui)?;
+    let pulling = pull(&reference, &ui.layout()?, &trusted, &args.network, ui);
     let pulled = match ui.interrupt().flow().is_break() {
         true => pulling.hint(GOES_ON)?,
         false => pulling?,

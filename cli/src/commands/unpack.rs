@@ -13,7 +13,7 @@ use crate::network::Network;
 use crate::output::{human_size, n_of, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{Place, explained, find, find_trusted, is_damage, repair, together};
-use crate::steps::trusted::RequireKey;
+use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    require_key: RequireKey,
+    trust: TrustArgs,
     #[command(flatten)]
     network: Network,
 }
@@ -90,7 +90,7 @@ impl Only {
 pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
     args.filter.extend(args.only.filters());
     let reference = args.reference.clone().or_latest();
-    let trusted = args.require_key.read()?;
+    let trusted = args.trust.read(ui)?;
     let itself = find_trusted(&reference, Place::Anywhere, &trusted, &args.network, ui)?;
     if let Some(remote) = itself.remote() {
         ui.note(format_args!("{remote} is not in the local layout: its layers are streamed"));

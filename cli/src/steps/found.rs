@@ -9,7 +9,7 @@ use registry::content::Descriptor;
 use registry::{Blobs, Error, Layout, LayoutError, Pulled, Reference, RepositoryBlobs};
 
 use super::bars::BlobBars;
-use super::trusted::Trusted;
+use super::trusted::{Trusted, tell};
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::ui::Ui;
@@ -146,33 +146,30 @@ pub(crate) fn repair(reference: &Reference) -> String {
     }
 }
 
-/// What a reference names in the layout, where it is pulled to when it is not there.
+/// What a reference names in the layout, where it is pulled to when it is not there; if it is signed
+/// as it has to be.
 pub(crate) fn here_or_pulled(
     reference: &Reference,
     layout: &Layout,
+    trusted: &Trusted,
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<Descriptor> {
     match layout.resolve(reference) {
         Err(Error::Layout(LayoutError::UnknownReference { .. })) if !reference.is_local() => {
-            Ok(pull(reference, layout, network, ui)?.descriptor)
+            Ok(pull(reference, layout, trusted, network, ui)?.descriptor)
         }
-        found => Ok(found?),
+        found => {
+            let found = found?;
+            trusted.require(reference, found.digest(), network, ui)?;
+            Ok(found)
+        }
     }
 }
 
-/// Downloads what a reference names into the layout.
+/// Downloads what a reference names into the layout, if it is signed as it has to be: what is
+/// resolved once is checked, and brought.
 pub(crate) fn pull(
-    reference: &Reference,
-    layout: &Layout,
-    network: &Network,
-    ui: &Ui,
-) -> anyhow::Result<Pulled> {
-    pull_trusted(reference, layout, &Trusted::anybody(), network, ui)
-}
-
-/// The same, if it is signed as it has to be: what is resolved once is checked, and brought.
-pub(crate) fn pull_trusted(
     reference: &Reference,
     layout: &Layout,
     trusted: &Trusted,
@@ -192,7 +189,7 @@ pub(crate) fn pull_trusted(
             return Ok(registry::pull(&client, reference, layout, &show).await?);
         }
         let digest = client.resolve(reference).await?.digest().clone();
-        trusted.check(&client, reference, &digest).await?;
+        tell(trusted.check(&client, reference, &digest).await?, reference, ui)?;
         // Held until it has its tag: what nothing names is garbage.
         let _hold = layout.hold()?;
         let pinned = reference.with_digest(digest);

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::found::here_or_pulled;
 use super::project::kitfile_in;
+use super::trusted::Trusted;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
@@ -41,8 +42,13 @@ pub(crate) struct ModelFolder {
 }
 
 /// Finds a model: a folder if there is one of that name, else a ModelKit, pulled when it is not
-/// local.
-pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<ModelFolder> {
+/// local; what was not here in files has to be signed as the policy says.
+pub(crate) fn open(
+    name: &str,
+    trusted: &Trusted,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<ModelFolder> {
     let path = Path::new(name);
     if path.is_dir() {
         return from_folder(path);
@@ -55,7 +61,7 @@ pub(crate) fn open(name: &str, network: &Network, ui: &Ui) -> anyhow::Result<Mod
         true => format!(", and kit-rs import {name} brings one from the hub"),
         false => String::new(),
     };
-    from_modelkit(&reference.or_latest(), network, ui)
+    from_modelkit(&reference.or_latest(), trusted, network, ui)
         .hint_if(
             &[Kind::NotFound],
             format!("`{name}` is no folder here, so it was taken for a ModelKit; kit-rs list shows the local ones{elsewhere}"),
@@ -116,9 +122,15 @@ fn from_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
     })
 }
 
-fn from_modelkit(reference: &Reference, network: &Network, ui: &Ui) -> anyhow::Result<ModelFolder> {
+fn from_modelkit(
+    reference: &Reference,
+    trusted: &Trusted,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<ModelFolder> {
     let layout = ui.layout()?;
-    let kit = ModelKit::read(&layout, &here_or_pulled(reference, &layout, network, ui)?)?;
+    let descriptor = here_or_pulled(reference, &layout, trusted, network, ui)?;
+    let kit = ModelKit::read(&layout, &descriptor)?;
     unpacked(kit, &layout, reference, &|| ui.interrupt().flow())
 }
 

@@ -1,10 +1,13 @@
 //! What has to be signed before anything of it is used.
 
+#[cfg(feature = "serve")]
+use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use registry::{Client, Digest, Reference};
-use trust::PublicKey;
+use trust::{Policy, Verdict};
 
 use super::keys::public_key;
 use crate::failure::WithHint as _;
@@ -13,27 +16,44 @@ use crate::network::Network;
 use crate::ui::Ui;
 
 /// Whose signature is asked for.
-#[derive(clap::Args, Clone)]
-pub(crate) struct RequireKey {
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct TrustArgs {
     /// Take only what this key has signed: a public key in PEM (repeatable: any of them); the
     /// registry is asked for the signature before anything else is brought
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Trust", value_name = "FILE")]
     require_key: Vec<PathBuf>,
+    /// What has to be signed by whom, as docs/guide/trust.md tells [default: trust.yaml in the home
+    /// folder of kit-rs, where there is one]
+    #[arg(long, help_heading = "Trust", value_name = "FILE", env = "KIT_RS_TRUST_POLICY")]
+    trust_policy: Option<PathBuf>,
 }
 
-/// The keys of which one has to have signed, read before anything is asked for.
-pub(crate) struct Trusted(Vec<PublicKey>);
+/// The policies that hold, all of them, read before anything is asked for.
+#[derive(Clone)]
+pub(crate) struct Trusted(Arc<[Policy]>);
 
-impl RequireKey {
-    pub(crate) fn read(&self) -> anyhow::Result<Trusted> {
-        self.require_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>().map(Trusted)
+impl TrustArgs {
+    pub(crate) fn read(&self, ui: &Ui) -> anyhow::Result<Trusted> {
+        let keys: Vec<_> =
+            self.require_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
+        let mut policies = vec![Policy::of_keys(keys)];
+        let of_home = ui.home().trust_policy();
+        let file = self.trust_policy.clone().or_else(|| of_home.exists().then_some(of_home));
+        if let Some(path) = file {
+            let policy = Policy::read(&path);
+            let policy = policy.with_context(|| format!("cannot read {}", path.display()))?;
+            policies.push(policy);
+        }
+        policies.retain(|policy| !policy.takes_all());
+        Ok(Trusted(policies.into()))
     }
 }
 
 impl Trusted {
-    /// Nothing has to be signed.
-    pub(crate) fn anybody() -> Self {
-        Self(Vec::new())
+    /// What holds of commands that have no flags for it.
+    #[cfg(any(feature = "full", feature = "servers"))]
+    pub(crate) fn ambient(ui: &Ui) -> anyhow::Result<Self> {
+        TrustArgs { trust_policy: crate::env::trust_policy(), ..TrustArgs::default() }.read(ui)
     }
 
     /// Whether nothing has to be signed.
@@ -41,23 +61,19 @@ impl Trusted {
         self.0.is_empty()
     }
 
-    /// Fails unless one of the keys has signed this digest, which was resolved before and is what
-    /// will be used.
+    /// Fails unless this digest, which was resolved before and is what will be used, is signed as
+    /// it has to be. Returns what is only warned of.
     pub(crate) async fn check(
         &self,
         client: &Client,
         reference: &Reference,
         digest: &Digest,
-    ) -> anyhow::Result<()> {
-        let mut refused = None;
-        for key in &self.0 {
-            match trust::verify(client, reference, digest, key).await {
-                Ok(_) => return Ok(()),
-                Err(error @ trust::Error::Unsigned { .. }) => refused = refused.or(Some(error)),
-                Err(error) => return Err(error.into()),
-            }
+    ) -> trust::Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        for policy in self.0.iter() {
+            warnings.extend(warning(policy.check(client, reference, digest).await?));
         }
-        refused.map_or(Ok(()), |error| Err(error.into()))
+        Ok(warnings)
     }
 
     /// The same for what was found already, here or there.
@@ -68,21 +84,48 @@ impl Trusted {
         network: &Network,
         ui: &Ui,
     ) -> anyhow::Result<()> {
-        if self.takes_all() {
+        let is_asked = |policy: &Policy| reference.is_local() || policy.asks_of(reference);
+        if !self.0.iter().any(is_asked) {
             return Ok(());
         }
-        let refused = || format!("cannot take {reference}");
-        if reference.is_local() {
-            return Err(trust::Error::Unsigned {
-                digest: digest.clone(),
-                key: self.0[0].fingerprint(),
-                found: vec!["it names no registry, where signatures are".to_owned()],
-            })
-            .with_context(refused);
-        }
         let client = network.client(ui)?;
-        ui.block_on(self.check(&client, reference, digest))
-            .with_context(refused)
-            .hint_if(&[Kind::Untrusted], "kit-rs sign signs it; kit-rs verify says what is there")
+        let checked = ui.block_on(async { Ok(self.check(&client, reference, digest).await?) });
+        let warnings = checked.with_context(|| format!("cannot take {reference}")).hint_if(
+            &[Kind::Untrusted],
+            "kit-rs sign signs it; kit-rs verify says what is there",
+        )?;
+        tell(warnings, reference, ui)
     }
+
+    /// The same for the files of a folder.
+    #[cfg(feature = "serve")]
+    pub(crate) fn require_folder(&self, dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+        for policy in self.0.iter() {
+            let checked = policy
+                .check_folder(dir)
+                .with_context(|| format!("cannot take the files of {}", dir.display()))
+                .hint_if(&[Kind::Untrusted], format!("kit-rs sign {} --key KEY", dir.display()))?;
+            tell(warning(checked), dir.display(), ui)?;
+        }
+        Ok(())
+    }
+}
+
+fn warning(verdict: Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Warned(refusal) => Some(refusal.to_string()),
+        Verdict::Unasked | Verdict::Signed(_) => None,
+    }
+}
+
+/// Warns before anything is used, so that it can still be refused.
+pub(crate) fn tell(
+    warnings: impl IntoIterator<Item = String>,
+    what: impl std::fmt::Display,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    for warning in warnings {
+        ui.warn(format_args!("{what} is taken although {warning}"));
+    }
+    ui.no_warnings()
 }

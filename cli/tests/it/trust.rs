@@ -84,6 +84,92 @@ fn nothing_unsigned_is_taken_where_a_key_is_required() {
 }
 
 #[test]
+fn every_verb_that_takes_a_model_asks_for_what_the_policy_says() {
+    let world = World::new();
+    let there = format!("{}/demo/kit:v1", world.typed_registry());
+    let image = format!("{}/demo/image:v1", world.typed_registry());
+    well(&world, "keygen --no-password --output ours");
+    well(&world, "keygen --no-password --output other");
+    let policy = |text: &str| {
+        fs::write(world.work().join("trust.yaml"), text).expect("the folder is there");
+    };
+    well(&world, &format!("pack project -t {there}"));
+    well(&world, &format!("push {there}"));
+    well(&world, &format!("image build {there} --for volume -t {image}"));
+    policy("mode: enforce\nkeys: [ours.pub]\n");
+    let lines = [
+        format!("pull {there}"),
+        format!("unpack {there} -d out"),
+        format!("serve {there} --port 0"),
+        format!("image build {there} --for volume -t {image}"),
+        format!("gitops render {image} --app demo --dir out"),
+    ];
+    for line in &lines {
+        let failed = refused(&world, &format!("{line} --trust-policy trust.yaml"), "untrusted");
+        assert!(failed["causes"].to_string().contains("signature"), "{line}: {failed}");
+    }
+    assert!(!world.work().join("out").exists(), "nothing was written");
+    // It holds for what has no flag for it, too.
+    let mut evaluate = world.kit_rs();
+    evaluate.args(["evaluate", &there, "data.jsonl", "--format", "json"]);
+    let failed = evaluate.env("KIT_RS_TRUST_POLICY", "trust.yaml").output().expect("it starts");
+    let said: Value = serde_json::from_slice(&failed.stderr).expect("one document of JSON");
+    assert_eq!(said["kind"], "untrusted", "{said}");
+    // Where it only warns, the model is taken, and --strict takes no warning.
+    policy("mode: warn\nkeys: [ours.pub]\n");
+    let warned = run(&world, &format!("pull {there} --trust-policy trust.yaml"));
+    let said = String::from_utf8_lossy(&warned.stderr);
+    assert!(warned.status.success() && said.contains("is taken although"), "{said}");
+    refused(&world, &format!("--strict pull {there} --trust-policy trust.yaml"), "strict");
+    // Signed by the one key, it is taken by whoever asks for that one only.
+    policy("mode: enforce\nkeys: [ours.pub]\n");
+    well(&world, &format!("sign {there} --key ours.key"));
+    well(&world, &lines[0]);
+    well(&world, &format!("{} --trust-policy trust.yaml", lines[1]));
+    refused(
+        &world,
+        &format!("{} --trust-policy trust.yaml --require-key other.pub", lines[0]),
+        "untrusted",
+    );
+    policy("mode: enforce\nkyes: [ours.pub]\n");
+    refused(&world, &format!("{} --trust-policy trust.yaml", lines[0]), "invalid");
+}
+
+#[test]
+fn a_server_takes_the_model_that_is_expected_or_none() {
+    let world = World::new();
+    well(&world, "pack project -t demo/kit:v1");
+    let other = format!("sha256:{}", "0".repeat(64));
+    let failed = refused(
+        &world,
+        &format!("serve demo/kit:v1 --port 0 --expect-digest {other}"),
+        "untrusted",
+    );
+    assert!(failed["message"].to_string().contains(&other), "{failed}");
+    well(&world, "keygen --no-password --output ours");
+    let failed = refused(&world, "serve ./project --port 0 --require-key ours.pub", "untrusted");
+    assert!(failed["causes"].to_string().contains("no model.sig"), "{failed}");
+}
+
+#[test]
+fn what_is_attested_is_shown_by_its_type() {
+    let world = World::new();
+    let there = format!("{}/demo/kit:v1", world.typed_registry());
+    well(&world, "keygen --no-password --output ours");
+    well(&world, &format!("pack project -t {there}"));
+    well(&world, &format!("push {there}"));
+    fs::write(world.work().join("said.json"), "{\"n\": 1}").expect("the folder is there");
+    let verify = format!("verify {there} --key ours.pub --type slsaprovenance1");
+    refused(&world, &verify, "untrusted");
+    let attest = format!("attest {there} --key ours.key --type slsaprovenance1 --predicate");
+    well(&world, &format!("{attest} said.json"));
+    assert_eq!(well(&world, &verify), "{\"n\":1}\n");
+    refused(&world, &format!("verify {there} --key ours.pub"), "untrusted");
+    refused(&world, &format!("{attest} ours.pub"), "usage");
+    refused(&world, "verify ./project --key ours.pub --type cyclonedx", "usage");
+}
+
+#[test]
 fn files_are_signed_where_they_lie() {
     let world = World::new();
     well(&world, "keygen --no-password --output ours");

@@ -54,7 +54,8 @@ pub async fn sign(
     let mut signed = Signed { subject: subject.clone(), bundle: None, tag: None };
     let _hold = layout.hold()?;
     if forms.bundle {
-        let manifest = put_bundle(layout, subject, key)?;
+        let nothing = Value::Object(Default::default());
+        let manifest = put_bundle(layout, subject, key, SIGNED, nothing)?;
         let to = reference.with_digest(manifest.digest().clone());
         push(layout, &manifest, &to, client, &|_| {}).await?;
         signed.bundle = Some(manifest);
@@ -68,10 +69,35 @@ pub async fn sign(
     Ok(signed)
 }
 
+/// Says something of a manifest that lies in a registry, signed, in a bundle that refers to it
+/// (in-toto's attestations, as `cosign attest` brings them). Returns the manifest of the bundle.
+///
+/// What is pushed is made in `layout`, which keeps it until its garbage is collected.
+pub async fn attest(
+    client: &Client,
+    reference: &Reference,
+    subject: &Descriptor,
+    key: &PrivateKey,
+    predicate_type: &str,
+    predicate: Value,
+    layout: &Layout,
+) -> Result<Descriptor> {
+    let _hold = layout.hold()?;
+    let manifest = put_bundle(layout, subject, key, predicate_type, predicate)?;
+    let to = reference.with_digest(manifest.digest().clone());
+    push(layout, &manifest, &to, client, &|_| {}).await?;
+    Ok(manifest)
+}
+
 /// Makes the referrer (cosign, `specs/BUNDLE_SPEC.md`).
-fn put_bundle(layout: &Layout, subject: &Descriptor, key: &PrivateKey) -> Result<Descriptor> {
-    let statement =
-        Statement::new("", subject.digest().digest(), SIGNED, Value::Object(Default::default()));
+fn put_bundle(
+    layout: &Layout,
+    subject: &Descriptor,
+    key: &PrivateKey,
+    predicate_type: &str,
+    predicate: Value,
+) -> Result<Descriptor> {
+    let statement = Statement::new("", subject.digest().digest(), predicate_type, predicate);
     let bundle = layout.put(BUNDLE, &Bundle::sign(&statement.to_json(), key).to_json())?;
     let config = layout.put(EMPTY, b"{}")?;
     let manifest = json!({
@@ -83,7 +109,7 @@ fn put_bundle(layout: &Layout, subject: &Descriptor, key: &PrivateKey) -> Result
         "subject": plain(subject),
         "annotations": {
             "dev.sigstore.bundle.content": "dsse-envelope",
-            "dev.sigstore.bundle.predicateType": SIGNED,
+            "dev.sigstore.bundle.predicateType": predicate_type,
         },
     });
     Ok(layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?)

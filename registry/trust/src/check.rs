@@ -52,19 +52,12 @@ pub async fn verify(
     digest: &Digest,
     key: &PublicKey,
 ) -> Result<Verified> {
-    let referrers = client.referrers(&reference.with_digest(digest.clone()), None).await?;
-    let is_bundle = |it: &&Descriptor| {
-        it.artifact_type().as_ref().is_some_and(|of| of.as_ref().starts_with(BUNDLES))
-    };
-    let bundles: Vec<_> = referrers.iter().filter(is_bundle).take(MAX_BUNDLES).collect();
+    let bundles = bundles(client, reference, digest).await?;
     let mut found = Vec::new();
     for referrer in &bundles {
-        match bundle(client, reference, referrer, digest, key).await {
-            Ok(()) => return Ok(verified(digest, Form::Bundle, referrer, key)),
-            Err(error @ Error::Registry(registry::Error::Http(_) | registry::Error::Auth(_))) => {
-                return Err(error);
-            }
-            Err(error) => found.push(format!("{}: {error}", referrer.digest())),
+        match bundle(client, reference, referrer, digest, key, SIGNED).await {
+            Ok(_) => return Ok(verified(digest, Form::Bundle, referrer, key)),
+            Err(error) => found.push(passed_over(referrer, error)?),
         }
     }
     if bundles.is_empty()
@@ -72,26 +65,93 @@ pub async fn verify(
     {
         return Ok(verified(digest, Form::Tag, &manifest, key));
     }
+    Err(Error::Unsigned { digest: digest.clone(), key: key.fingerprint(), found: few(found) })
+}
+
+/// Something that the holder of a key says of a digest.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attestation {
+    /// What is said.
+    pub predicate: serde_json::Value,
+    /// The manifest that brought it.
+    pub signature: Descriptor,
+}
+
+/// All that the key's holder says of this manifest in statements of one type, such as
+/// `https://slsa.dev/provenance/v1`, in the order of the registry's list.
+///
+/// # Errors
+/// [`Error::Unattested`] where there is none.
+pub async fn attestations(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+    key: &PublicKey,
+    predicate_type: &str,
+) -> Result<Vec<Attestation>> {
+    let (mut said, mut found) = (Vec::new(), Vec::new());
+    for referrer in bundles(client, reference, digest).await? {
+        match bundle(client, reference, &referrer, digest, key, predicate_type).await {
+            Ok(predicate) => said.push(Attestation { predicate, signature: referrer }),
+            Err(error) => found.push(passed_over(&referrer, error)?),
+        }
+    }
+    match said.is_empty() {
+        false => Ok(said),
+        true => Err(Error::Unattested {
+            digest: digest.clone(),
+            predicate_type: predicate_type.to_owned(),
+            key: key.fingerprint(),
+            found: few(found),
+        }),
+    }
+}
+
+/// The bundles that refer to a manifest.
+async fn bundles(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> Result<Vec<Descriptor>> {
+    let referrers = client.referrers(&reference.with_digest(digest.clone()), None).await?;
+    let is_bundle = |it: &Descriptor| {
+        it.artifact_type().as_ref().is_some_and(|of| of.as_ref().starts_with(BUNDLES))
+    };
+    Ok(referrers.into_iter().filter(is_bundle).take(MAX_BUNDLES).collect())
+}
+
+/// Why a bundle counts for nothing; a registry that cannot be asked is another thing.
+fn passed_over(referrer: &Descriptor, error: Error) -> Result<String> {
+    match error {
+        Error::Registry(registry::Error::Http(_) | registry::Error::Auth(_)) => Err(error),
+        error => Ok(format!("{}: {error}", referrer.digest())),
+    }
+}
+
+/// As many of the reasons as an error tells.
+fn few(mut found: Vec<String>) -> Vec<String> {
     let n_more = found.len().saturating_sub(MAX_TOLD);
     found.truncate(MAX_TOLD);
     if n_more > 0 {
         found.push(format!("and {n_more} more"));
     }
-    Err(Error::Unsigned { digest: digest.clone(), key: key.fingerprint(), found })
+    found
 }
 
 fn verified(digest: &Digest, form: Form, by: &Descriptor, key: &PublicKey) -> Verified {
     Verified { digest: digest.clone(), form, signature: by.clone(), key: key.fingerprint() }
 }
 
-/// Checks one bundle.
+/// Checks one bundle; returns what is said beside the digest.
 async fn bundle(
     client: &Client,
     reference: &Reference,
     referrer: &Descriptor,
     digest: &Digest,
     key: &PublicKey,
-) -> Result<()> {
+    predicate_type: &str,
+) -> Result<serde_json::Value> {
     let (descriptor, bytes) =
         client.manifest(&reference.with_digest(referrer.digest().clone())).await?;
     let document = Document::parse(descriptor.media_type(), &bytes)?;
@@ -105,9 +165,9 @@ async fn bundle(
         return Err(Error::refused("its layer is no bundle, or too large for one"));
     }
     let bundle = Bundle::parse(&client.read_blob(reference, layer).await?)?;
-    let statement = Statement::parse(&bundle.open(key)?, SIGNED)?;
+    let statement = Statement::parse(&bundle.open(key)?, predicate_type)?;
     match statement.is_about(digest) {
-        true => Ok(()),
+        true => Ok(statement.predicate),
         false => Err(Error::refused("it signs another digest")),
     }
 }
@@ -129,10 +189,7 @@ async fn tagged(
     for layer in document.layers.iter().take(simple::MAX_SIGNATURES) {
         match payload(client, &there, layer, digest, key).await {
             Ok(()) => return Ok(Some(descriptor)),
-            Err(error @ Error::Registry(registry::Error::Http(_) | registry::Error::Auth(_))) => {
-                return Err(error);
-            }
-            Err(error) => found.push(format!("{}: {error}", layer.digest())),
+            Err(error) => found.push(passed_over(layer, error)?),
         }
     }
     Ok(None)

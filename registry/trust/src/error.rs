@@ -33,6 +33,35 @@ pub enum Error {
         /// What was found instead.
         found: Vec<String>,
     },
+    /// The holder of the key says nothing of this kind of it.
+    #[error("{digest} has no attestation of the type {predicate_type} by the key {key}{}", list(.found))]
+    Unattested {
+        /// What should be attested.
+        digest: Digest,
+        /// What kind of statement.
+        predicate_type: String,
+        /// The fingerprint of the key.
+        key: String,
+        /// What was found instead.
+        found: Vec<String>,
+    },
+    /// A name without a registry, beside which nothing could be signed.
+    #[error("{reference} names no registry, where signatures are")]
+    Local {
+        /// The name.
+        reference: String,
+    },
+    /// A policy cannot be read.
+    #[error("the policy cannot be used: {0}")]
+    Policy(String),
+    /// No key of a policy has signed the files of a folder.
+    #[error("the files of {dir} are signed by none of the keys{}", list(.found))]
+    UnsignedFolder {
+        /// The folder.
+        dir: String,
+        /// What was found instead.
+        found: Vec<String>,
+    },
     /// Model files are not what was signed.
     #[error("the files are not those that were signed: {}", .differences.join("; "))]
     Files {

@@ -7,10 +7,14 @@ mod dsse;
 mod error;
 mod key;
 pub mod model;
+mod policy;
+mod predicate;
 mod simple;
 mod statement;
 
-pub use attach::{Forms, Signed, sign};
-pub use check::{Form, Verified, verify};
+pub use attach::{Forms, Signed, attest, sign};
+pub use check::{Attestation, Form, Verified, attestations, verify};
 pub use error::{Error, Result};
 pub use key::{PrivateKey, PublicKey};
+pub use policy::{Mode, Policy, Rule, Verdict};
+pub use predicate::predicate_type;

@@ -116,6 +116,34 @@ fn with_cosign(
             },
         );
     }
+    fs::write(shop.dir.join("said.json"), r#"{"buildDefinition":{},"runDetails":{}}"#)?;
+    let reference = pushed(shop, registry, "attested")?;
+    report.claim("cosign", "hears what we attest, by its type and our key only", || {
+        let heard = |key: &str, of_type: &str| {
+            run(&format!(
+                "verify-attestation --key {key} --type {of_type} --insecure-ignore-tlog=true --allow-http-registry {reference}"
+            ))
+        };
+        let attest = "--key ours.key --type slsaprovenance1 --predicate said.json";
+        shop.kit("home", &format!("attest {reference} {attest}"))?;
+        heard("ours.pub", "slsaprovenance1")?;
+        refuses(heard("other.pub", "slsaprovenance1"))?;
+        refuses(heard("ours.pub", "cyclonedx"))
+    });
+    let reference = pushed(shop, registry, "attested-theirs")?;
+    report.claim("cosign", "attests, and we hear it; another key is refused", || {
+        let digest = crate::registries::digest_of(&shop.kit("home", &format!("pull {reference}"))?)?;
+        let pinned = reference.replace(":v1", &format!("@{digest}"));
+        run(&format!(
+            "attest --yes --key theirs.key --type slsaprovenance1 --predicate said.json --signing-config config.json --allow-http-registry {pinned}"
+        ))?;
+        let verify = |key: &str| {
+            shop.kit("home", &format!("verify {reference} --key {key} --type slsaprovenance1"))
+        };
+        let said = verify("theirs.pub")?;
+        ensure!(said.contains("buildDefinition"), "we hear something else: {said}");
+        refuses(verify("other.pub"))
+    });
     let reference = pushed(shop, registry, "keys")?;
     report.claim("cosign", "its private key signs with us, and ours with it", || {
         let mut command = shop.kit_command("home", &format!("sign {reference} --key theirs.key"));

@@ -10,6 +10,7 @@ use registry::Reference;
 use crate::failure::WithHint as _;
 use crate::kind::Kind;
 use crate::network::Network;
+use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
 /// Point an app at another image; every other byte of its files stays
@@ -24,11 +25,14 @@ pub(crate) struct Args {
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
     network: Network,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let described = super::release::describe(&args.image, &args.network, ui)?;
+    let trusted = args.trust.read(ui)?;
+    let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
     let tree = Tree::read(&args.dir)?;
     let bump = Bump {
         app: args.app,

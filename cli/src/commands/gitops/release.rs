@@ -8,6 +8,7 @@ use registry::{Descriptor, Reference};
 use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::steps::found::here;
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// An image, pinned, with the ModelKit that it serves.
@@ -17,9 +18,10 @@ pub(super) struct Described {
 }
 
 /// Reads an image's documents: from the local layout, else from its registry, whose layers stay
-/// where they are.
+/// where they are. What is deployed has to be signed as the policy says.
 pub(super) fn describe(
     reference: &Reference,
+    trusted: &Trusted,
     network: &Network,
     ui: &Ui,
 ) -> anyhow::Result<Described> {
@@ -37,6 +39,7 @@ pub(super) fn describe(
         ))?,
         false => read?,
     };
+    trusted.require(&reference, descriptor.digest(), network, ui)?;
     if runtime.modelkit_digest.is_some() && !runtime.serves {
         return Err(anyhow::anyhow!(
             "{reference} is there to be mounted: it has no program to start"

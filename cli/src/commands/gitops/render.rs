@@ -9,6 +9,7 @@ use registry::Reference;
 
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
+use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
 /// Write the app that runs an image, and the Flux Kustomization that points at it
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -52,7 +55,8 @@ pub(crate) struct Args {
 const INT32: i64 = i32::MAX as i64;
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let described = super::release::describe(&args.image, &args.network, ui)?;
+    let trusted = args.trust.read(ui)?;
+    let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
     if described.runtime.modelkit_digest.is_none() {
         return Err(anyhow::anyhow!(
             "the image {} says of no ModelKit that it serves it",

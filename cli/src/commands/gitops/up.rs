@@ -14,6 +14,7 @@ use crate::env;
 use crate::failure::WithHint as _;
 use crate::interrupt::Interrupt;
 use crate::network::Network;
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// Run what Git says on this machine, in a stand-in for a cluster with Flux, until Ctrl-C
@@ -93,6 +94,7 @@ fn git_dir(dir: PathBuf) -> PathBuf {
 struct Node {
     client: Client,
     layout: Layout,
+    trusted: Trusted,
     runtime: tokio::runtime::Handle,
     interrupt: Interrupt,
 }
@@ -102,6 +104,7 @@ impl Node {
         let root = dir.join("layout");
         Ok(Self {
             client: network.client(ui)?,
+            trusted: Trusted::ambient(ui)?,
             layout: Layout::init(&root)
                 .with_context(|| format!("cannot keep images in {}", root.display()))?,
             runtime: ui.handle(),
@@ -113,8 +116,14 @@ impl Node {
 impl Images for Node {
     fn unpack(&self, image: &str, into: &Path) -> Result<RuntimeConfig, BoxError> {
         let reference = image.parse::<Reference>()?.or_latest();
-        let pull =
-            async { Ok(registry::pull(&self.client, &reference, &self.layout, &|_| ()).await?) };
+        let pull = async {
+            let digest = self.client.resolve(&reference).await?.digest().clone();
+            for warning in self.trusted.check(&self.client, &reference, &digest).await? {
+                tracing::warn!("{image} is taken although {warning}");
+            }
+            let pinned = reference.with_digest(digest);
+            Ok(registry::pull(&self.client, &pinned, &self.layout, &|_| ()).await?)
+        };
         let pulled = self.runtime.block_on(self.interrupt.or(pull))?;
         let config = modelkit::image::unpack(&self.layout, &pulled.descriptor, into)?;
         Ok(RuntimeConfig {

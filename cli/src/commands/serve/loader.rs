@@ -10,6 +10,7 @@ use serve::{BoxError, ModelIdentity, Predictor, Prepared};
 
 use crate::network::Network;
 use crate::steps::model::{self, ModelFolder};
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 /// An engine, with the folder that its words are read from.
@@ -67,12 +68,18 @@ pub(super) fn load(
 pub(super) struct Loader {
     layout: Layout,
     client: Client,
+    trusted: Trusted,
     options: EngineOptions,
 }
 
 impl Loader {
-    pub(super) fn new(network: &Network, options: EngineOptions, ui: &Ui) -> anyhow::Result<Self> {
-        Ok(Self { layout: ui.layout()?, client: network.client(ui)?, options })
+    pub(super) fn new(
+        network: &Network,
+        trusted: Trusted,
+        options: EngineOptions,
+        ui: &Ui,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { layout: ui.layout()?, client: network.client(ui)?, trusted, options })
     }
 
     /// What a reference names now: asked of its registry, or of the layout where it names none.
@@ -83,19 +90,31 @@ impl Loader {
         Ok(self.client.resolve(reference).await?)
     }
 
-    /// Pulls what is not there yet, verifies, unpacks and loads, on a thread of its own.
+    /// Pulls what is not there yet, if it is signed as it has to be, verifies, unpacks and loads, on a
+    /// thread of its own.
     pub(super) async fn bring(
         &self,
         reference: &Reference,
     ) -> anyhow::Result<(Loaded, ModelIdentity)> {
-        let Self { layout, client, options } = self.clone();
+        let Self { layout, client, trusted, options } = self.clone();
         let (reference, runtime) = (reference.clone(), tokio::runtime::Handle::current());
         let work = move || {
-            let descriptor = if reference.is_local() {
-                layout.resolve(&reference)?
-            } else {
-                runtime.block_on(registry::pull(&client, &reference, &layout, &|_| ()))?.descriptor
-            };
+            // Resolved once: what is checked is what is brought.
+            let local = reference.is_local().then(|| layout.resolve(&reference)).transpose()?;
+            let descriptor = runtime.block_on(async {
+                let found = match local {
+                    Some(found) => found,
+                    None => client.resolve(&reference).await?,
+                };
+                for warning in trusted.check(&client, &reference, found.digest()).await? {
+                    tracing::warn!("{reference} is taken although {warning}");
+                }
+                if reference.is_local() {
+                    return anyhow::Ok(found);
+                }
+                let pinned = reference.with_digest(found.digest().clone());
+                Ok(registry::pull(&client, &pinned, &layout, &|_| ()).await?.descriptor)
+            })?;
             let kit = ModelKit::read(&layout, &descriptor)?;
             load(
                 model::unpacked(kit, &layout, &reference, &|| ControlFlow::Continue(()))?,

@@ -11,15 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use registry::Reference;
+use registry::{Digest, Reference};
 use serde_json::json;
 use serve::engine::EngineOptions;
 use serve::{Handle, ServeOptions};
 
 use self::follow::Follower;
 use self::loader::Loader;
-use crate::failure::asked_wrongly;
+use crate::failure::{asked_wrongly, failure};
+use crate::kind::Kind;
 use crate::network::Network;
+use crate::steps::model::ModelFolder;
+use crate::steps::trusted::TrustArgs;
 use crate::steps::{listen, model};
 use crate::ui::Ui;
 
@@ -53,6 +56,18 @@ pub(crate) struct Args {
     limits: Limits,
     #[command(flatten)]
     reload: Reload,
+    /// Serve no other ModelKit than the one of this digest, or none at all
+    #[arg(
+        long,
+        help_heading = "Trust",
+        value_name = "DIGEST",
+        env = "KIT_RS_EXPECT_DIGEST",
+        value_parser = registry::content::parse_digest,
+        conflicts_with_all = ["watch", "admin", "canary", "shadow"]
+    )]
+    expect_digest: Option<Digest>,
+    #[command(flatten)]
+    trust: TrustArgs,
     #[command(flatten)]
     network: Network,
 }
@@ -143,13 +158,18 @@ fn origin(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     check(&args)?;
+    let trusted = args.trust.read(ui)?;
     // Bound first, so that probes are answered while the model is still on its way.
     let mut args = args;
     let name = args.model_name.take().or_else(|| model::package_name(Path::new(&args.model)));
     let cors_origins = std::mem::take(&mut args.cors_origin);
     let options = ServeOptions { cors_origins, ..serve_options(&args.limits, name) };
     let (handle, address, running) = ui.serve(start(&args, options, ui))?;
-    let folder = model::open(&args.model, &args.network, ui)?;
+    if Path::new(&args.model).is_dir() {
+        trusted.require_folder(Path::new(&args.model), ui)?;
+    }
+    let folder = model::open(&args.model, &trusted, &args.network, ui)?;
+    expected(&args, &folder)?;
     let engine = EngineOptions { n_threads: args.limits.threads, pin: args.limits.pin };
     let (model, identity) = loader::load(folder, args.reference.take(), &engine)?;
     let digest = identity.digest.clone();
@@ -158,7 +178,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         swapped.context("the model does not pass its first trial")?;
         let mut admin = None;
         if args.reload.is_wanted() {
-            let loader = Loader::new(&args.network, engine, ui)?;
+            let loader = Loader::new(&args.network, trusted, engine, ui)?;
             admin = follow(&args, &Follower::new(handle.clone(), loader), ui).await?;
         }
         let mut document = json!({ "url": format!("http://{address}"), "digest": digest });
@@ -168,6 +188,18 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.answer(format_args!("http://{address}"), &document)?;
         running.await.context("the server broke off")?.context("the server failed")
     })
+}
+
+/// Refuses another model than the one that is asked for.
+fn expected(args: &Args, folder: &ModelFolder) -> anyhow::Result<()> {
+    let Some(expected) = &args.expect_digest else { return Ok(()) };
+    let is_it = folder.digest.as_ref().is_some_and(|found| *found == expected.to_string());
+    if is_it {
+        return Ok(());
+    }
+    let found = folder.digest.as_deref().unwrap_or("no ModelKit");
+    let refused = format!("{} is {found}, and {expected} was asked for", args.model);
+    Err(failure(Kind::Untrusted, refused))
 }
 
 /// Listens, and serves in the background what there is: nothing yet.

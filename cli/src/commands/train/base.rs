@@ -9,6 +9,7 @@ use trainer::{Classifier, DeviceKind};
 use crate::network::Network;
 use crate::steps::front_matter::FrontMatter;
 use crate::steps::model::{self, ModelFolder};
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 pub(super) struct Base {
@@ -29,7 +30,7 @@ impl Base {
         let (dir, kit) = match itself.join("config.json").is_file() {
             true => (itself.to_owned(), None),
             false => {
-                let kit = model::open(name, network, ui)?;
+                let kit = model::open(name, &Trusted::ambient(ui)?, network, ui)?;
                 (kit.dir.clone(), Some(kit))
             }
         };

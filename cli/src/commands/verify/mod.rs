@@ -9,6 +9,7 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
+use super::attest::predicate_type;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::NetworkOfKeys;
@@ -31,6 +32,10 @@ pub(crate) struct Args {
     /// Where the signature of a folder is [default: FOLDER/model.sig]
     #[arg(long, value_name = "FILE", requires = "key")]
     signature: Option<PathBuf>,
+    /// Show what the key's holder says of it in statements of this type, as `kit-rs attest` and
+    /// `cosign attest` bring them; there has to be one
+    #[arg(long = "type", value_name = "TYPE", requires = "key", value_parser = predicate_type)]
+    of_type: Option<String>,
     /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same
     /// digest comes out
     #[arg(long, value_name = "DIR")]
@@ -42,6 +47,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let key = args.key.as_deref().map(public_key).transpose()?;
     let reference = match (args.target, key) {
+        (Target::Folder(_), Some(_)) if args.of_type.is_some() => {
+            return Err(asked_wrongly("--type is for what lies in a registry"));
+        }
         (Target::Folder(dir), Some(key)) => {
             return signature::of_folder(&dir, args.signature.as_deref(), &key, ui);
         }
@@ -49,7 +57,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             return Err(asked_wrongly("--signature is for folders"));
         }
         (Target::Reference(reference), Some(key)) => {
-            return signature::in_registry(&reference.or_latest(), &key, &args.network, ui);
+            let reference = reference.or_latest();
+            return match &args.of_type {
+                Some(of_type) => signature::attested(&reference, &key, of_type, &args.network, ui),
+                None => signature::in_registry(&reference, &key, &args.network, ui),
+            };
         }
         (Target::Folder(_), None) => {
             return Err(asked_wrongly("a folder is verified with --key, by its signature"));

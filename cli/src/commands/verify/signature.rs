@@ -43,6 +43,41 @@ pub(super) fn in_registry(
     ui.answer(pinned(reference, &verified.digest), &document)
 }
 
+/// What is said of the digest that a reference names, in statements of one type.
+pub(super) fn attested(
+    reference: &Reference,
+    key: &PublicKey,
+    of_type: &str,
+    network: &NetworkOfKeys,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let client = network.client(ui)?;
+    let (digest, said) = ui
+        .block_on(async {
+            let subject = client.resolve(reference).await?;
+            let digest = subject.digest().clone();
+            let said = trust::attestations(&client, reference, &digest, key, of_type).await?;
+            Ok((digest, said))
+        })
+        .with_context(|| format!("cannot verify {reference}"))
+        .hint_if(&[Kind::Untrusted], "whoever has the private key says it with kit-rs attest")?;
+    let n_said = n_of(said.len() as u64, "statement");
+    ui.note(format_args!("{n_said} of the type {of_type}, signed by {}", key.fingerprint()));
+    let document = json!({
+        "reference": reference.to_string(),
+        "digest": digest.to_string(),
+        "key": key.fingerprint(),
+        "type": of_type,
+        "attestations": said.iter().map(|it| json!({
+            "bundle": it.signature.digest().to_string(),
+            "predicate": it.predicate,
+        })).collect::<Vec<_>>(),
+    });
+    // What is said is for programs: as it was signed, a statement a line.
+    let lines: Vec<String> = said.iter().map(|it| it.predicate.to_string()).collect();
+    ui.answer(lines.join("\n"), &document)
+}
+
 pub(super) fn of_folder(
     dir: &Path,
     signature: Option<&Path>,

@@ -1,0 +1,76 @@
+//! `kit-rs attest`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use fs_err as fs;
+use registry::Reference;
+use serde_json::{Value, json};
+
+use crate::failure::asked_wrongly;
+use crate::network::NetworkOfKeys;
+use crate::output::pinned;
+use crate::steps::keys::PasswordArgs;
+use crate::ui::Ui;
+
+/// Say something of a ModelKit in a registry, signed: where it comes from, what is in it, how well
+/// it does
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The ModelKit, by tag or digest; what is said is said of the digest
+    reference: Reference,
+    /// The private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// What kind of statement: a URI, or one of cosign's short names (slsaprovenance1, cyclonedx,
+    /// spdxjson, vuln, openvex, custom …)
+    #[arg(long = "type", value_name = "TYPE", value_parser = predicate_type)]
+    of_type: String,
+    /// The statement, as JSON
+    #[arg(long, value_name = "FILE")]
+    predicate: PathBuf,
+    #[command(flatten)]
+    password: PasswordArgs,
+    #[command(flatten)]
+    network: NetworkOfKeys,
+}
+
+/// The type as it is written.
+pub(super) fn predicate_type(text: &str) -> Result<String, String> {
+    trust::predicate_type(text)
+        .map(str::to_owned)
+        .ok_or_else(|| "it is neither a URI nor one of the short names".to_owned())
+}
+
+pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let reference = args.reference.or_latest();
+    let text = fs::read_to_string(&args.predicate)?;
+    let predicate: Value = serde_json::from_str(&text).map_err(|error| {
+        asked_wrongly(format!("{} is no JSON: {error}", args.predicate.display()))
+    })?;
+    let client = args.network.client(ui)?;
+    let key = args.password.private_key(&args.key, ui)?;
+    // What is pushed is made here; nothing of it is needed again.
+    let scratch = crate::env::temporary_folder().context("cannot make a temporary folder")?;
+    let layout = registry::Layout::init(scratch.path())?;
+    let (subject, bundle) = ui
+        .block_on(async {
+            let subject = client.resolve(&reference).await?;
+            let of_type = args.of_type.as_str();
+            let bundle =
+                trust::attest(&client, &reference, &subject, &key, of_type, predicate, &layout);
+            let bundle = bundle.await?;
+            Ok((subject, bundle))
+        })
+        .with_context(|| format!("cannot attest {reference}"))?;
+    let fingerprint = key.public().fingerprint();
+    ui.note(format_args!("signed with {fingerprint}"));
+    let document = json!({
+        "reference": reference.to_string(),
+        "digest": subject.digest().to_string(),
+        "key": fingerprint,
+        "type": args.of_type,
+        "bundle": bundle.digest().to_string(),
+    });
+    ui.answer(pinned(&reference, subject.digest()), &document)
+}
