@@ -387,7 +387,7 @@ fn file_systems_within_the_folder_and_full_ones_leave_it_whole_or_as_it_was() {
     let said = Said::from(unshared(&["sh", &script]).expect("it was there before"));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let expected = "mine\nout:\nKitfile\nREADME.md\ndata\nmodel\n\nout/model:\nmine\nmodel.safetensors\ntokenizer.json\nouter:\nmodel\n\nouter/model:\n\nsmall:\n\
-        model\nmodel-report.html\nmodel-report.json\n";
+        model\nmodel-bom.json\nmodel-provenance.json\nmodel-report.html\nmodel-report.json\n";
     assert_eq!(said.stdout, expected, "{}", said.stderr);
 }
 

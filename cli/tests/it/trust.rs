@@ -170,6 +170,63 @@ fn what_is_attested_is_shown_by_its_type() {
 }
 
 #[test]
+fn a_training_says_what_it_was_made_of_and_says_the_same_again() {
+    let world = World::new();
+    let train = |output: &str| {
+        well(
+            &world,
+            &format!("train --model project/model --dataset project/data/reviews.csv --output {output} --epochs 1 --batch-size 4 --validation-fraction 0.25 --no-kitfile"),
+        );
+        fs::read_to_string(world.work().join(format!("{output}-provenance.json"))).expect("written")
+    };
+    let first = train("m");
+    assert_eq!(train("again/m").replace("again/", ""), first);
+    let provenance: Value = serde_json::from_str(&first).expect("JSON");
+    let digest = |list: &Value, name: &str| {
+        let list = list.as_array().expect("a list");
+        let found = list.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        found["digest"]["sha256"].as_str().expect("a digest").to_owned()
+    };
+    let sha256 = |path: &str| {
+        let bytes = fs::read(world.work().join(path)).expect("it is there");
+        registry::content::digest(&bytes).digest().to_owned()
+    };
+    let made = &provenance["runDetails"]["byproducts"];
+    for name in ["model.safetensors", "config.json", "tokenizer.json"] {
+        assert_eq!(digest(made, name), sha256(&format!("m/{name}")));
+    }
+    let report = fs::read_to_string(world.work().join("m-report.json")).expect("written");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let sources = &provenance["buildDefinition"]["resolvedDependencies"];
+    for (name, pointer) in [
+        ("base weights", "/base_weights"),
+        ("training examples", "/train/digest"),
+        ("held-out examples", "/validation/digest"),
+    ] {
+        let told = report.pointer(pointer).and_then(Value::as_str).expect("the report tells it");
+        assert_eq!(format!("sha256:{}", digest(sources, name)), told);
+    }
+    let seed = provenance.pointer("/buildDefinition/externalParameters/training/seed");
+    assert_eq!(seed, report.pointer("/config/seed"));
+    let bom = fs::read_to_string(world.work().join("m-bom.json")).expect("written");
+    let bom: Value = serde_json::from_str(&bom).expect("JSON");
+    let model = &bom["metadata"]["component"];
+    assert_eq!(model["hashes"][0]["content"], sha256("m/model.safetensors"));
+    assert_eq!(model["modelCard"]["modelParameters"]["architectureFamily"], "distilbert");
+    // Both are statements that can be signed.
+    let there = format!("{}/demo/kit:v1", world.typed_registry());
+    well(&world, "keygen --no-password --output ours");
+    well(&world, &format!("pack project -t {there}"));
+    well(&world, &format!("push {there}"));
+    for (of_type, file) in [("slsaprovenance1", "m-provenance.json"), ("cyclonedx", "m-bom.json")] {
+        well(&world, &format!("attest {there} --key ours.key --type {of_type} --predicate {file}"));
+        let said = well(&world, &format!("verify {there} --key ours.pub --type {of_type}"));
+        let said: Value = serde_json::from_str(&said).expect("a statement a line");
+        assert_eq!(said, if of_type == "cyclonedx" { bom.clone() } else { provenance.clone() });
+    }
+}
+
+#[test]
 fn files_are_signed_where_they_lie() {
     let world = World::new();
     well(&world, "keygen --no-password --output ours");

@@ -6,6 +6,7 @@ mod base;
 mod card;
 mod day;
 mod places;
+mod provenance;
 mod show;
 mod written;
 
@@ -20,6 +21,7 @@ use trainer::{About, Dataset, Example, Keep, Report, Split, TrainConfig};
 pub(crate) use self::args::Args;
 use self::args::config;
 use self::base::Base;
+use self::provenance::Places;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::dataset::{shown, some, tell_labels};
 use crate::ui::Ui;
@@ -30,7 +32,8 @@ const DIVERGED: f64 = 2.0;
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let keep = Keep { dir: state_of(&args.output), every: args.keep_every, resume: args.resume };
     let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
-    places::check(&args, &report_path)?;
+    let provenance = Places::of(&args);
+    places::check(&args, &[&report_path, &provenance.provenance, &provenance.bom])?;
     written::check(&args)?;
     if args.keep_every == 0 {
         return Err(asked_wrongly("--keep-every is at least 1"));
@@ -120,6 +123,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     modelkit::write_file(&report_path, report.to_json().as_bytes(), Existing::Replace)?;
     modelkit::write_file(&page_path, report.to_html().as_bytes(), Existing::Replace)?;
     ui.note(format_args!("report: {} and {}", report_path.display(), page_path.display()));
+    provenance.write(&args, &base, &report)?;
+    let Places { provenance, bom } = provenance;
+    ui.note(format_args!("provenance: {} and {}", provenance.display(), bom.display()));
     let kitfile = match args.no_kitfile {
         true => None,
         false => Some(written::write(&args, &base, &report, ui)?),
@@ -136,6 +142,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     );
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
+        "provenance": provenance, "bom": bom,
         "n_skipped": n_skipped,
     });
     ui.answer(text, &document)

@@ -9,9 +9,9 @@ use super::args::Args;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::project::parent;
 
-/// Refuses an OUTPUT whose replacing would take other things away, and a report that cannot be
-/// written.
-pub(super) fn check(args: &Args, report: &Path) -> anyhow::Result<()> {
+/// Refuses an OUTPUT whose replacing would take other things away, and files that cannot be written:
+/// the report first.
+pub(super) fn check(args: &Args, files: &[&Path]) -> anyhow::Result<()> {
     let output = &args.output;
     if output.file_name().is_none() {
         return Err(asked_wrongly(format!("{} is no name of a folder to make", output.display())));
@@ -20,12 +20,12 @@ pub(super) fn check(args: &Args, report: &Path) -> anyhow::Result<()> {
     if output.exists() {
         check_replaced(args)?;
     }
-    if report.extension().is_some_and(|extension| extension == "html") {
+    if files[0].extension().is_some_and(|extension| extension == "html") {
         return Err(asked_wrongly("--report names the JSON; the page beside it ends in .html"));
     }
-    match parent(report).is_dir() && !report.is_dir() {
-        true => Ok(()),
-        false => Err(asked_wrongly(format!("{} is no place for a file", report.display()))),
+    match files.iter().find(|file| !parent(file).is_dir() || file.is_dir()) {
+        None => Ok(()),
+        Some(file) => Err(asked_wrongly(format!("{} is no place for a file", file.display()))),
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
             &at(output),
         ];
         let Line { args } = Line::try_parse_from(line).map_err(|error| error.to_string())?;
-        check(&args, &dir.join(report)).map_err(|error| format!("{error:#}").replace(&at(""), ""))
+        check(&args, &[&dir.join(report)]).map_err(|error| format!("{error:#}").replace(&at(""), ""))
     }
 
     #[test]
