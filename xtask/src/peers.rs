@@ -99,13 +99,17 @@ impl Peers {
         if let Some(found) = on_search_path(program) {
             return Ok(found);
         }
+        self.install(package)?;
+        on_search_path(program).with_context(|| format!("{package} brought no {program}"))
+    }
+
+    /// Installs a Debian package.
+    pub(crate) fn install(&self, package: &str) -> anyhow::Result<()> {
         say(&format!("$ apt-get install {package}"));
         run_quietly(Command::new("apt-get").arg("update"))?;
         let install = ["install", "--yes", "--no-install-recommends", package];
-        run_quietly(
-            Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"),
-        )?;
-        on_search_path(program).with_context(|| format!("{package} brought no {program}"))
+        run_quietly(Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"))
+            .map(drop)
     }
 
     /// A Python with these packages (`name==version`), in an environment of its own; returns the

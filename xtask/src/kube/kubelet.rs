@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::Api;
 
-const NODE: &str = "node-1";
+/// The one node.
+pub(super) const NODE: &str = "node-1";
 
 /// What a pod is to do, in place of being ready: `notready`, `crash` or `badimage`.
 pub(crate) const BEHAVIOUR: &str = "kit-rs.test/behaviour";

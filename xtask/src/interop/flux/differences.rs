@@ -46,6 +46,14 @@ pub(super) fn compared(case: &str, said: &str) -> String {
     said.lines().map(cut).collect::<Vec<_>>().join("\n")
 }
 
+/// The same of an event, whose message is that of `Ready`.
+pub(super) fn of_event(case: &str, line: &str) -> String {
+    match DIFFERENCES.iter().find(|it| it.case == case).and_then(|it| line.split_once(it.up_to)) {
+        Some((before, _)) => before.to_owned(),
+        None => line.to_owned(),
+    }
+}
+
 /// Why not all of a case is compared.
 pub(super) fn why(case: &str) -> Option<&'static str> {
     DIFFERENCES.iter().find(|it| it.case == case).map(|it| it.why)
