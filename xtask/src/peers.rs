@@ -138,6 +138,14 @@ pub(crate) fn on_search_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
+/// The search path with a folder in front of it.
+pub(crate) fn search_path_with(folder: &Path) -> anyhow::Result<std::ffi::OsString> {
+    #[expect(clippy::disallowed_methods, reason = "peers find programs as their user would")]
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&others));
+    Ok(std::env::join_paths(all)?)
+}
+
 /// Runs a command; its output is shown only when it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<String> {
     let shown = format!("{command:?}");

@@ -16,6 +16,8 @@ pub(crate) const GIB: u64 = 1 << 30;
 /// What is to be taken back, by number, for Ctrl-C, which asks nobody's `Drop`.
 static OPEN: Mutex<BTreeMap<u64, Box<dyn FnOnce() + Send>>> = Mutex::new(BTreeMap::new());
 static INTERRUPT: Once = Once::new();
+/// Held by whoever takes something back: at Ctrl-C nobody else gets to the end of the process.
+static TAKING_BACK: Mutex<()> = Mutex::new(());
 
 /// Takes back what a run has made when it is dropped, or at Ctrl-C; what was made last goes first.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ impl Undo {
         INTERRUPT.call_once(|| {
             // Who waits for Ctrl-C elsewhere makes nothing of the kind.
             let _ = ctrlc::set_handler(|| {
+                let _all = TAKING_BACK.lock().unwrap_or_else(PoisonError::into_inner);
                 while let Some((_, undo)) = { open().pop_last() } {
                     undo();
                 }
@@ -42,6 +45,7 @@ impl Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
+        let _one = TAKING_BACK.lock().unwrap_or_else(PoisonError::into_inner);
         let undo = open().remove(&self.0);
         if let Some(undo) = undo {
             undo();

@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 const MAX_BODY: u64 = 64 << 20;
 
 /// Serves the repositories below a folder until it is dropped.
-pub(super) struct GitServer {
+pub(crate) struct GitServer {
     address: String,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -23,7 +23,7 @@ pub(super) struct GitServer {
 
 impl GitServer {
     /// Listens on a free port of loopback.
-    pub(super) fn start(root: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(root: &Path) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let over = Arc::new(AtomicBool::new(false));
@@ -42,7 +42,7 @@ impl GitServer {
     }
 
     /// The URL of a repository.
-    pub(super) fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
     }
 }

@@ -14,6 +14,7 @@ mod repository;
 
 pub(crate) use api::Api;
 pub(crate) use flux::Flux;
+pub(crate) use git::GitServer;
 pub(crate) use kubelet::{BEHAVIOUR, FakeKubelet};
 pub(crate) use node::Node;
 pub(crate) use plane::ControlPlane;

@@ -93,10 +93,13 @@ fn make_cgroup(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a cgroup and those below it, as soon as the kernel has buried what ran in them.
+/// Removes a cgroup and those below it, as soon as the kernel has buried what ran in them; from
+/// every hierarchy, as runc makes it in those, too, that nobody has asked it for.
 fn remove_cgroup(name: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    for folder in folders(name) {
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
+    let all = hierarchies.map(|it| it.path().join(name)).chain(folders(name));
+    for folder in all {
         while folder.exists() && Instant::now() < deadline {
             remove_below(&folder);
             if fs::remove_dir(&folder).is_err() {

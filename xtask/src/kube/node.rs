@@ -12,7 +12,7 @@ use super::kubelet::NODE;
 use super::plane::{Daemon, KUBELET, PROXY};
 use super::programs::PLUGINS;
 use super::{ControlPlane, Programs, pause};
-use crate::peers::{on_search_path, run_quietly};
+use crate::peers::{on_search_path, run_quietly, search_path_with};
 use crate::registries::free_address;
 
 /// The network of pods, with the address of the node in it, and that of Services.
@@ -97,19 +97,12 @@ fn containerd(
     let file = dir.join("containerd.toml");
     fs::write(&file, containerd_config(dir, &hosts, &plugins, pause))?;
     let mut command = Command::new(programs.containerd("containerd")?);
-    command.arg("--config").arg(&file).env("PATH", path_with(&programs_dir)?);
+    command.arg("--config").arg(&file).env("PATH", search_path_with(&programs_dir)?);
     let mut daemon = Daemon::start("containerd", &mut command, dir)?;
     let socket = dir.join("containerd.sock");
     daemon.await_ready(|| std::os::unix::net::UnixStream::connect(&socket).is_ok())?;
     plane.adopt(daemon);
     Ok(format!("unix://{}", socket.display()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a peer finds its programs as its user would")]
-fn path_with(folder: &Path) -> anyhow::Result<std::ffi::OsString> {
-    let others = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&others));
-    Ok(std::env::join_paths(all)?)
 }
 
 fn plugins_of(leases: &Path) -> String {

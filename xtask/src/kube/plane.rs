@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 
 use super::{Api, Programs};
-use crate::peers::{Peers, run_quietly};
+use crate::peers::{Peers, run_quietly, search_path_with};
 use crate::registries::free_address;
 
 /// How long a program may take to be ready, on a busy machine.
@@ -122,6 +122,18 @@ impl ControlPlane {
         let mut command = Command::new(&self.kubectl);
         command.args(line.split_whitespace()).env("KUBECONFIG", &self.kubeconfig);
         command
+    }
+
+    /// Lets a program find it as the current context of the `kubectl` on its search path.
+    pub(crate) fn lend(&self, command: &mut Command) -> anyhow::Result<()> {
+        let folder = self.dir.join("bin");
+        fs::create_dir_all(&folder)?;
+        let kubectl = folder.join("kubectl");
+        if !kubectl.exists() {
+            std::os::unix::fs::symlink(&self.kubectl, kubectl)?;
+        }
+        command.env("KUBECONFIG", &self.kubeconfig).env("PATH", search_path_with(&folder)?);
+        Ok(())
     }
 
     /// Makes a program one that is ended before the control plane.

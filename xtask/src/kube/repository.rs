@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use fs_err as fs;
 
-use super::git::GitServer;
+use super::GitServer;
 use crate::peers::run_quietly;
 
 /// The branch that is followed.

@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use super::world::{PATIENCE, World, path_of};
-use super::{PEER, say};
+use super::{PEER, differences, say};
 use crate::peers::run_quietly;
 use crate::registries::Registry;
 use crate::release::{Release, model, release};
@@ -104,10 +104,12 @@ pub(super) fn run(
 
 fn settled(world: &World, report: &mut Report, app: &str, claim: &str, revision: &str) {
     let name = format!("{app}-app");
-    report.claim(PEER, &format!("{name}: {claim}"), || {
+    let but = differences::why(&name).map_or_else(String::new, |why| format!(" (but: {why})"));
+    report.claim(PEER, &format!("{name}: {claim}{but}"), || {
         world.agree(&path_of(&name), Instant::now() + PATIENCE, |it| {
             let at = &it["status"]["lastAttemptedRevision"];
-            say::status(it).filter(|said| *at == revision && said.contains("Ready True"))
+            let said = say::status(it).filter(|it| *at == revision && it.contains("Ready True"));
+            said.map(|said| differences::compared(&name, &said))
         })
     });
 }
@@ -145,6 +147,7 @@ fn contained(part: &Value, whole: &Value, place: &str) -> anyhow::Result<()> {
     const OWN: [&str; 6] =
         ["uid", "resourceVersion", "creationTimestamp", "generation", "clusterIP", "finalizers"];
     match (part, whole) {
+        (Value::Null, _) => Ok(()),
         (Value::Object(part), Value::Object(whole)) => part
             .iter()
             .filter(|(key, _)| !OWN.contains(&key.as_str()))

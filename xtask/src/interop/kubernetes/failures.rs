@@ -37,7 +37,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         },
         Case {
             claim: "a memory limit that is too small",
-            change: &|| world.edit(APP, |text| with_memory(text, "8Mi")),
+            change: &|| world.edit(APP, |text| with_memory(text, "3Mi")),
             says: &["OOMKilled", "OOM-killed", "StartError"],
         },
         Case {
@@ -73,7 +73,7 @@ fn stays(world: &World, report: &mut Report, case: &Case<'_>, answered: &str) {
         (case.change)()?;
         let why = world.await_given_up(APP, &world.commit()?)?;
         let reasons = reasons(world)?;
-        let n = end(asking, &[answered])?;
+        let n = end(asking, &[answered]).with_context(|| world.told(APP))?;
         told = format!("0 of {n} requests fail");
         ensure!(why.contains("HealthCheckFailed"), "Flux says {why}");
         let says = case.says.iter().any(|it| reasons.contains(it) || why.contains(it));
@@ -82,7 +82,7 @@ fn stays(world: &World, report: &mut Report, case: &Case<'_>, answered: &str) {
     })();
     report.claim(PEER, &format!("{} leaves the old pod: {told}", case.claim), || shown);
     report.claim(PEER, &format!("{}: its revert is Ready", case.claim), || {
-        world.await_ready(APP, &world.revert()?)?;
+        world.await_healed(APP, &world.revert()?)?;
         world.await_alone(APP)?;
         ensure!(world.ask(APP)?.digest == answered);
         Ok(())

@@ -60,11 +60,8 @@ fn private(world: &World) -> anyhow::Result<()> {
     world.await_alone(app)?;
     let answer = world.ask(app)?;
     ensure!(answer.digest == release.modelkit, "{} answers", answer.digest);
-    // Flux may have given the release up before the Secret was there; it looks again.
-    match world.await_ready(app, &revision) {
-        Ok(()) => Ok(()),
-        Err(_) => world.await_ready(app, &world.commit()?),
-    }
+    // Flux may have given the release up before the Secret was there.
+    world.await_healed(app, &revision)
 }
 
 fn volume(world: &World) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 mod failures;
 mod images;
 mod serving;
+mod story;
 mod world;
 
 use std::path::Path;
@@ -84,5 +85,6 @@ fn show(program: &Path, workspace: &Path, dir: &Path, report: &mut Report) -> an
     failures::run(&world, report)?;
     images::run(&world, report)?;
     images::podman(&world, report);
+    story::run(&world, report);
     Ok(())
 }

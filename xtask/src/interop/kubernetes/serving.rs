@@ -134,7 +134,7 @@ fn under_load(
         let changed = change(&asking);
         let digests = changed?;
         let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-        counted = end(asking, &digests)?;
+        counted = end(asking, &digests).with_context(|| world.told(APP))?;
         anyhow::Ok(())
     })();
     report.claim(PEER, &format!("{what}: 0 of {counted} requests fail"), || shown);

@@ -33,7 +33,7 @@ pub(super) struct World {
     pub(super) closed: Registry,
     pub(super) shop: Shop,
     pub(super) dir: PathBuf,
-    program: PathBuf,
+    pub(super) program: PathBuf,
     workspace: PathBuf,
     pub(super) cgroup: String,
 }
@@ -169,6 +169,19 @@ impl World {
         Ok(())
     }
 
+    /// The same for a revision that repairs another. The Deployment may still say that it has failed
+    /// when Flux looks at it first; then Flux looks again after `retryInterval`.
+    pub(super) fn await_healed(&self, app: &str, revision: &str) -> anyhow::Result<()> {
+        let healed = |object: &Value| {
+            let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+            let mut ready = conditions.filter(|it| it["type"] == "Ready");
+            object["status"]["lastAppliedRevision"] == revision
+                && ready.any(|it| it["status"] == "True")
+        };
+        let healed = self.plane.api.wait(&app_path(app), PATIENCE, healed);
+        healed.map(drop).with_context(|| self.told(app))
+    }
+
     /// Waits until Flux gives a revision of an app up; returns why.
     pub(super) fn await_given_up(&self, app: &str, revision: &str) -> anyhow::Result<String> {
         let (ready, why) = self.await_verdict(app, revision)?;
@@ -177,14 +190,11 @@ impl World {
     }
 
     fn await_verdict(&self, app: &str, revision: &str) -> anyhow::Result<(bool, String)> {
-        let path = format!(
-            "apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/{app}-app"
-        );
         let ready = |object: &Value| {
             let conditions = object["status"]["conditions"].as_array()?;
             conditions.iter().find(|it| it["type"] == "Ready").cloned()
         };
-        let found = self.plane.api.wait(&path, PATIENCE, |object| {
+        let found = self.plane.api.wait(&app_path(app), PATIENCE, |object| {
             object["status"]["lastAttemptedRevision"] == revision
                 && ready(object).is_some_and(|it| match it["status"].as_str() {
                     Some("True") => object["status"]["lastAppliedRevision"] == revision,
@@ -199,10 +209,13 @@ impl World {
     }
 
     /// What is known of an app's pods, for whoever reads why a claim failed.
-    fn told(&self, app: &str) -> String {
+    pub(super) fn told(&self, app: &str) -> String {
         let pods = self.kubectl(&format!("describe pods -n {app}")).unwrap_or_default();
-        let lines: Vec<_> = pods.lines().rev().take(40).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        let lines: Vec<_> = pods.lines().filter(|line| is_telling(line)).collect();
+        let events = self.kubectl(&format!("get events -n {app} --sort-by=.lastTimestamp"));
+        let events = events.unwrap_or_default();
+        let events: Vec<_> = events.lines().rev().take(8).collect();
+        [lines, events].concat().join("\n")
     }
 
     /// The pods of an app that are not on their way out.
@@ -218,7 +231,12 @@ impl World {
         loop {
             let all = self.plane.api.list(&format!("api/v1/namespaces/{app}/pods"))?;
             match &all[..] {
-                [pod] if container(pod)["ready"] == true => return Ok(pod.clone()),
+                [pod]
+                    if container(pod)["ready"] == true
+                        && pod["metadata"]["deletionTimestamp"].is_null() =>
+                {
+                    return Ok(pod.clone());
+                }
                 _ if Instant::now() > deadline => {
                     bail!("{} pods:\n{}", all.len(), self.told(app))
                 }
@@ -235,9 +253,17 @@ impl World {
         Ok(format!("http://{address}:{}", service["spec"]["ports"][0]["port"]))
     }
 
-    /// Asks an app once.
+    /// Asks an app, which may have become ready a moment ago: kube-proxy hears of it a little later.
     pub(super) fn ask(&self, app: &str) -> anyhow::Result<Answer> {
-        ask(&self.service(app)?, TEXTS[0])
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match ask(&self.service(app)?, TEXTS[0]) {
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                answered => return answered,
+            }
+        }
     }
 
     /// Begins to ask an app without a pause.
@@ -245,6 +271,18 @@ impl World {
         let texts = TEXTS.map(|text| (text.to_owned(), 0));
         Asking::begin(&self.service(app)?, &texts)
     }
+}
+
+/// The Kustomization of an app.
+fn app_path(app: &str) -> String {
+    format!("apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/{app}-app")
+}
+
+/// Whether a line of `kubectl describe pods` says how a pod is.
+fn is_telling(line: &str) -> bool {
+    const FIELDS: [&str; 6] =
+        ["Name:", "State:", "Reason:", "Message:", "Restart Count:", "Last State:"];
+    FIELDS.iter().any(|field| line.trim_start().starts_with(field))
 }
 
 /// The status of a pod's one container.
