@@ -73,6 +73,7 @@ impl Asking {
     /// Begins.
     pub(crate) fn begin(url: &str, texts: &[(String, usize)]) -> anyhow::Result<Self> {
         let mut asking = Self { stop: Arc::default(), seen: Arc::default(), threads: Vec::new() };
+        let begun = Instant::now();
         let start = |idle_connections: usize| {
             let (stop, seen, url) = (asking.stop.clone(), asking.seen.clone(), url.to_owned());
             let texts: Vec<String> = texts.iter().map(|(text, _)| text.clone()).collect();
@@ -88,7 +89,8 @@ impl Asking {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    seen.lock().expect("no holder panics").note(ask_with(&agent, &url, text));
+                    let answer = ask_with(&agent, &url, text);
+                    seen.lock().expect("no holder panics").note(answer, begun.elapsed());
                 }
             })
         };
@@ -128,14 +130,14 @@ impl Drop for Asking {
 }
 
 impl Seen {
-    fn note(&mut self, result: anyhow::Result<Answer>) {
+    fn note(&mut self, result: anyhow::Result<Answer>, since: Duration) {
         self.n_requests += 1;
         match result {
             Ok(answer) if !self.digests.contains(&answer.digest) => {
                 self.digests.push(answer.digest)
             }
             Ok(_) => (),
-            Err(error) => self.failures.push(format!("{error:#}")),
+            Err(error) => self.failures.push(format!("after {since:.1?}: {error:#}")),
         }
     }
 }

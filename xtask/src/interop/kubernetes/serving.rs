@@ -8,6 +8,7 @@ use fs_err as fs;
 
 use super::PEER;
 use super::world::{PATIENCE, World, container, end};
+use crate::client::ask;
 use crate::report::Report;
 
 /// The app that all of this is about, which is its namespace, too.
@@ -134,7 +135,7 @@ fn under_load(
         let changed = change(&asking);
         let digests = changed?;
         let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-        counted = end(asking, &digests).with_context(|| world.told(APP))?;
+        counted = end(asking, &digests).map_err(|error| world.explained(APP, &error))?;
         anyhow::Ok(())
     })();
     report.claim(PEER, &format!("{what}: 0 of {counted} requests fail"), || shown);
@@ -158,7 +159,22 @@ fn restarted(
         let count = container(pod)["restartCount"].as_u64();
         count.is_some_and(|count| count > before) && container(pod)["ready"] == true
     })?;
-    world.ask(APP).map(drop)
+    steady(world)
+}
+
+/// Waits until the app has answered for some seconds without a break: what was not ready while its
+/// container was started again is told to kube-proxy a little later.
+fn steady(world: &World) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut since = Instant::now();
+    while since.elapsed() < Duration::from_secs(4) {
+        ensure!(Instant::now() < deadline, "it does not answer without a break");
+        if ask(&world.service(APP)?, "again").is_err() {
+            since = Instant::now();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// The process of a container, which its cgroup names.

@@ -179,7 +179,7 @@ impl World {
                 && ready.any(|it| it["status"] == "True")
         };
         let healed = self.plane.api.wait(&app_path(app), PATIENCE, healed);
-        healed.map(drop).with_context(|| self.told(app))
+        healed.map(drop).map_err(|error| self.explained(app, &error))
     }
 
     /// Waits until Flux gives a revision of an app up; returns why.
@@ -202,19 +202,25 @@ impl World {
                     _ => false,
                 })
         });
-        let found = found.with_context(|| self.told(app))?;
+        let found = found.map_err(|error| self.explained(app, &error))?;
         let verdict = ready(&found).context("it has a condition")?;
         let why = format!("{}: {}", verdict["reason"], verdict["message"]);
         Ok((verdict["status"] == "True", why))
     }
 
+    /// An error, and below it what is known of an app's pods.
+    pub(super) fn explained(&self, app: &str, error: &anyhow::Error) -> anyhow::Error {
+        anyhow::anyhow!("{error:#}\n{}", self.told(app))
+    }
+
     /// What is known of an app's pods, for whoever reads why a claim failed.
-    pub(super) fn told(&self, app: &str) -> String {
+    fn told(&self, app: &str) -> String {
         let pods = self.kubectl(&format!("describe pods -n {app}")).unwrap_or_default();
         let lines: Vec<_> = pods.lines().filter(|line| is_telling(line)).collect();
         let events = self.kubectl(&format!("get events -n {app} --sort-by=.lastTimestamp"));
         let events = events.unwrap_or_default();
-        let events: Vec<_> = events.lines().rev().take(8).collect();
+        let warnings = events.lines().filter(|line| line.contains("Warning"));
+        let events: Vec<_> = warnings.rev().take(8).collect();
         [lines, events].concat().join("\n")
     }
 
