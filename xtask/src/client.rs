@@ -72,7 +72,8 @@ pub(crate) struct Seen {
 impl Asking {
     /// Begins.
     pub(crate) fn begin(url: &str, texts: &[(String, usize)]) -> anyhow::Result<Self> {
-        let asking = Self { stop: Arc::default(), seen: Arc::default(), threads: Vec::new() };
+        let mut asking = Self { stop: Arc::default(), seen: Arc::default(), threads: Vec::new() };
+        let begun = Instant::now();
         let start = |idle_connections: usize| {
             let (stop, seen, url) = (asking.stop.clone(), asking.seen.clone(), url.to_owned());
             let texts: Vec<String> = texts.iter().map(|(text, _)| text.clone()).collect();
@@ -88,12 +89,13 @@ impl Asking {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    seen.lock().expect("no holder panics").note(ask_with(&agent, &url, text));
+                    let answer = ask_with(&agent, &url, text);
+                    seen.lock().expect("no holder panics").note(answer, begun.elapsed());
                 }
             })
         };
-        let threads = [start(0), start(1)].into_iter().collect::<Result<_, _>>()?;
-        Ok(Self { threads, ..asking })
+        asking.threads = [start(0), start(1)].into_iter().collect::<Result<_, _>>()?;
+        Ok(asking)
     }
 
     /// Waits until a digest answers.
@@ -110,9 +112,9 @@ impl Asking {
     }
 
     /// Stops asking.
-    pub(crate) fn end(self) -> anyhow::Result<Seen> {
+    pub(crate) fn end(mut self) -> anyhow::Result<Seen> {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
         }
         let seen = self.seen.lock().expect("no holder panics").clone();
@@ -120,15 +122,22 @@ impl Asking {
     }
 }
 
+/// Whoever does not want to know what was seen ends it, too.
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Seen {
-    fn note(&mut self, result: anyhow::Result<Answer>) {
+    fn note(&mut self, result: anyhow::Result<Answer>, since: Duration) {
         self.n_requests += 1;
         match result {
             Ok(answer) if !self.digests.contains(&answer.digest) => {
                 self.digests.push(answer.digest)
             }
             Ok(_) => (),
-            Err(error) => self.failures.push(format!("{error:#}")),
+            Err(error) => self.failures.push(format!("after {since:.1?}: {error:#}")),
         }
     }
 }

@@ -14,6 +14,7 @@ mod measure;
 mod peers;
 mod process;
 mod registries;
+mod release;
 mod report;
 mod scratch;
 mod serving;

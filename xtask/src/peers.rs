@@ -99,13 +99,17 @@ impl Peers {
         if let Some(found) = on_search_path(program) {
             return Ok(found);
         }
+        self.install(package)?;
+        on_search_path(program).with_context(|| format!("{package} brought no {program}"))
+    }
+
+    /// Installs a Debian package.
+    pub(crate) fn install(&self, package: &str) -> anyhow::Result<()> {
         say(&format!("$ apt-get install {package}"));
         run_quietly(Command::new("apt-get").arg("update"))?;
         let install = ["install", "--yes", "--no-install-recommends", package];
-        run_quietly(
-            Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"),
-        )?;
-        on_search_path(program).with_context(|| format!("{package} brought no {program}"))
+        run_quietly(Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"))
+            .map(drop)
     }
 
     /// A Python with these packages (`name==version`), in an environment of its own; returns the
@@ -132,6 +136,14 @@ pub(crate) fn on_search_path(program: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "peers are found as their user would find them")]
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The search path with a folder in front of it.
+pub(crate) fn search_path_with(folder: &Path) -> anyhow::Result<std::ffi::OsString> {
+    #[expect(clippy::disallowed_methods, reason = "peers find programs as their user would")]
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&others));
+    Ok(std::env::join_paths(all)?)
 }
 
 /// Runs a command; its output is shown only when it fails.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use fs_err as fs;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::e2e::say;
 
 /// One claim and what came of it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Row {
     peer: String,
     claim: String,
@@ -16,7 +16,7 @@ struct Row {
     detail: String,
 }
 
-#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     Passed,
@@ -25,7 +25,7 @@ enum Outcome {
 }
 
 /// Claims and outcomes, in the order in which they were shown.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     rows: Vec<Row>,
 }
@@ -63,10 +63,22 @@ impl Report {
         self.rows.push(Row { peer: peer.to_owned(), claim: claim.to_owned(), outcome, detail });
     }
 
+    /// Writes the report down.
+    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(fs::write(path, serde_json::to_string_pretty(self)?)?)
+    }
+
+    /// Takes in what another process has written down, and told already.
+    pub(crate) fn take(&mut self, path: &Path) -> anyhow::Result<()> {
+        let other: Self = serde_json::from_str(&fs::read_to_string(path)?)?;
+        self.rows.extend(other.rows);
+        Ok(())
+    }
+
     /// Writes the report down, and fails when a claim did.
     pub(crate) fn end(self, path: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-        fs::write(path, serde_json::to_string_pretty(&self)?)?;
+        self.save(path)?;
         let n = |outcome| self.rows.iter().filter(|row| row.outcome == outcome).count();
         let (passed, failed, skipped) =
             (n(Outcome::Passed), n(Outcome::Failed), n(Outcome::Skipped));

@@ -1,6 +1,7 @@
 //! The folder that a run works in: it says how much it needs, is refused where that is not free,
 //! begins empty, and is taken away at the end, however the run ends.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -12,14 +13,51 @@ use crate::e2e::say;
 pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// The folders of this process, for Ctrl-C, which asks nobody's `Drop`.
-static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What is to be taken back, by number, for Ctrl-C, which asks nobody's `Drop`.
+static OPEN: Mutex<BTreeMap<u64, Box<dyn FnOnce() + Send>>> = Mutex::new(BTreeMap::new());
 static INTERRUPT: Once = Once::new();
+/// Held by whoever takes something back: at Ctrl-C nobody else gets to the end of the process.
+static TAKING_BACK: Mutex<()> = Mutex::new(());
+
+/// Takes back what a run has made when it is dropped, or at Ctrl-C; what was made last goes first.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Undo(u64);
+
+impl Undo {
+    pub(crate) fn with(undo: impl FnOnce() + Send + 'static) -> Self {
+        INTERRUPT.call_once(|| {
+            // Who waits for Ctrl-C elsewhere makes nothing of the kind.
+            let _ = ctrlc::set_handler(|| {
+                let _all = TAKING_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+                while let Some((_, undo)) = { open().pop_last() } {
+                    undo();
+                }
+                std::process::exit(130);
+            });
+        });
+        let mut open = open();
+        let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
+        open.insert(number, Box::new(undo));
+        Self(number)
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let _one = TAKING_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+        let undo = open().remove(&self.0);
+        if let Some(undo) = undo {
+            undo();
+        }
+    }
+}
 
 /// A folder for one run.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
+    _undo: Undo,
 }
 
 impl Scratch {
@@ -30,7 +68,10 @@ impl Scratch {
         }
         fs::create_dir_all(path)?;
         // From here on, whatever fails takes it away.
-        let scratch = Self { path: fs::canonicalize(path)? };
+        let root = fs::canonicalize(path)?;
+        let gone = root.clone();
+        let undo = Undo::with(move || drop(fs::remove_dir_all(gone)));
+        let scratch = Self { path: root, _undo: undo };
         let there = rustix::fs::statvfs(&scratch.path).context("how much is free is unknown")?;
         let free = there.f_bavail.saturating_mul(there.f_frsize);
         let (wanted, free_gib) = (gib(bytes), gib(free));
@@ -43,16 +84,6 @@ impl Scratch {
         say(&format!(
             "{shown}: needs up to {wanted} GiB of {free_gib} free; taken away at the end"
         ));
-        open().push(scratch.path.clone());
-        INTERRUPT.call_once(|| {
-            // Who waits for Ctrl-C elsewhere works in no such folder.
-            let _ = ctrlc::set_handler(|| {
-                for path in open().drain(..) {
-                    let _ = fs::remove_dir_all(path);
-                }
-                std::process::exit(130);
-            });
-        });
         Ok(scratch)
     }
 
@@ -61,14 +92,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        open().retain(|path| *path != self.path);
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn open() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
+fn open() -> std::sync::MutexGuard<'static, BTreeMap<u64, Box<dyn FnOnce() + Send>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -17,8 +17,9 @@ pub(crate) struct Resource {
 
 /// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but
 /// one live in namespaces.
-const KNOWN: [(&str, &str, &str, &str); 9] = [
+const KNOWN: [(&str, &str, &str, &str); 10] = [
     ("", "v1", "ConfigMap", "cm"),
+    ("", "v1", "Event", "ev"),
     ("", "v1", "Namespace", "ns"),
     ("", "v1", "Pod", "po"),
     ("", "v1", "Secret", ""),

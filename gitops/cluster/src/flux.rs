@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gitops::Object;
 use gitops::flux::{Kustomization, SourceRef};
-use gitops::reconcile::{Condition, Dependency, Status, blocked, waits_for};
+use gitops::reconcile::{Condition, Dependency, Notice, Status, blocked, waits_for};
 use serde_json::Value;
 
 use crate::changes::{Changes, locked};
@@ -19,7 +19,7 @@ use crate::kubelet::Kubelet;
 use crate::reconcile::{self, Ended, Run};
 use crate::source::{Artifact, Sources};
 use crate::store::Store;
-use crate::{Result, condition};
+use crate::{Result, condition, notice};
 
 const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
@@ -140,7 +140,10 @@ impl Flux {
             if let (Some(read), Some(status)) = (prunes, attempt.object.at("/status")) {
                 let subject = format!("kustomization {}/{}", key.0, key.1);
                 self.events.tell(subject, "deleted, with all that it had applied");
-                reconcile::delete_owned(&self.store, &read, status);
+                let gone = reconcile::delete_owned(&self.store, &read, status);
+                if let Some(notice) = Notice::finalized("ReconciliationSucceeded", &gone) {
+                    let _ = notice::of_kustomization(&self.store, &attempt.object, &notice);
+                }
             }
             false
         });
@@ -273,6 +276,12 @@ impl Flux {
     }
 
     fn block(&self, object: &Object, why: &Condition) -> Result<()> {
+        let known = condition::find(object.value(), "Ready");
+        let is_new = known.is_none_or(|it| it["reason"] != why.reason);
+        if why.reason == "DependencyNotReady" && is_new {
+            let told = format!("Dependencies do not meet ready condition, retrying in {AGAIN}");
+            notice::of_kustomization(&self.store, object, &Notice::normal(why.reason, told))?;
+        }
         self.store.change(&object.id(), |object| {
             let generation = object["metadata"]["generation"].as_u64().unwrap_or(1);
             let status = blocked(why, generation, object.get("status"), SystemTime::now());

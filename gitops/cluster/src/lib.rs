@@ -32,6 +32,7 @@ mod http;
 mod changes;
 mod error;
 mod event;
+mod notice;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

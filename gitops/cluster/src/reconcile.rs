@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use gitops::flux::Kustomization;
-use gitops::reconcile::{self, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome, Refusal};
+use gitops::reconcile::{
+    self, Action, Change, Cluster, Event, OWNER_NAME, OWNER_NAMESPACE, Outcome, Refusal,
+};
 use gitops::status::{self, Health};
 use gitops::{BoxError, Object, ObjectId};
 use serde_json::Value;
@@ -20,7 +22,7 @@ use crate::kubelet::Kubelet;
 use crate::source::Artifact;
 use crate::spec::{self, Deployment, selects};
 use crate::store::Store;
-use crate::{Result, TICK, admission};
+use crate::{Result, TICK, admission, notice};
 
 /// What a reconciliation works with; it runs in a thread of its own, since it waits for health.
 pub(crate) struct Run {
@@ -114,6 +116,10 @@ impl Run {
     }
 
     fn record(&self, outcome: &Outcome) -> Result<()> {
+        let Some(object) = self.store.find(&self.id) else { return Ok(()) };
+        for notice in outcome.notices(object.at("/status"), self.kustomization.interval) {
+            notice::of_kustomization(&self.store, &object, &notice)?;
+        }
         self.store.change(&self.id, |object| {
             let generation = object["metadata"]["generation"].as_u64().unwrap_or(1);
             let mut status = outcome.status(generation, object.get("status"), SystemTime::now());
@@ -151,16 +157,23 @@ pub(crate) fn has_drifted(
         || kustomization.prune && !plan.prune.is_empty()
 }
 
-/// Deletes all that a Kustomization, itself deleted, had applied, as its last status lists it.
-pub(crate) fn delete_owned(store: &Store, kustomization: &Kustomization, status: &Value) {
+/// Deletes all that a Kustomization, itself deleted, had applied, as its last status lists it;
+/// returns what that was.
+pub(crate) fn delete_owned(
+    store: &Store,
+    kustomization: &Kustomization,
+    status: &Value,
+) -> Vec<Change> {
     let live: Vec<Object> = listed(status)
         .iter()
         .filter_map(|id| store.find_applied(id))
         .filter(|object| is_owned(object, kustomization))
         .collect();
-    for id in reconcile::plan(&[], &live).prune {
-        store.delete(&id);
+    let gone = reconcile::plan(&[], &live).prune;
+    for id in &gone {
+        store.delete(id);
     }
+    gone.into_iter().map(|id| Change { id, action: Action::Deleted }).collect()
 }
 
 fn is_owned(object: &Object, owner: &Kustomization) -> bool {

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use crate::changes::locked;
 use crate::condition::{self, Condition};
 use crate::error::chain;
+use crate::notice::Notice;
 use crate::store::Store;
-use crate::{Error, Result};
+use crate::{Error, Result, notice};
 
 /// What the source-controller leaves out of every artifact.
 const IGNORED: &str = "\
@@ -50,6 +51,8 @@ codeship-steps.yml
 pub(crate) struct Artifact {
     /// `main@sha1:<40 hexadecimal digits>`.
     pub(crate) revision: String,
+    /// The beginning of the commit's message.
+    pub(crate) subject: String,
     pub(crate) tree: Tree,
 }
 
@@ -150,7 +153,9 @@ impl Sources {
             return Ok(None);
         }
         let tree = Tree::read(&self.checkout(repository, &head, source.ignore.as_deref())?)?;
-        Ok(Some(Artifact { revision, tree }))
+        let message = git(repository, &["show", "--no-patch", "--format=%B", &head])?;
+        let subject = shortened(message.lines().next().unwrap_or_default());
+        Ok(Some(Artifact { revision, subject, tree }))
     }
 
     fn head(&self, repository: &Path, branch: &str) -> Result<String> {
@@ -206,6 +211,8 @@ impl Sources {
     }
 
     fn store(&self, object: &Object, artifact: Artifact) -> Result<()> {
+        let told = format!("stored artifact for commit '{}'", artifact.subject);
+        self.tell(object, &Notice { kind: "Normal", reason: "NewArtifact", message: &told })?;
         let message = format!("stored artifact for revision '{}'", artifact.revision);
         let conditions = vec![
             Condition::new("Ready", "True", "Succeeded", &message),
@@ -221,9 +228,19 @@ impl Sources {
         self.store.set_status(&object.id(), status)
     }
 
+    fn tell(&self, object: &Object, notice: &Notice<'_>) -> Result<()> {
+        notice::record(&self.store, "source-controller", object, notice)
+    }
+
     /// A failed fetch leaves the former artifact in use.
     fn report(&self, object: &Object, why: &str) -> Result<()> {
         let message = format!("failed to checkout and determine revision: {why}");
+        let known = condition::find(object.value(), "Ready");
+        if known.is_none_or(|it| it["message"] != message.as_str()) {
+            let notice =
+                Notice { kind: "Warning", reason: "GitOperationFailed", message: &message };
+            self.tell(object, &notice)?;
+        }
         let failed = Condition::new("Ready", "False", "GitOperationFailed", message);
         let conditions = condition::list(object.value(), vec![failed]);
         let artifact = object.at("/status/artifact").cloned();
@@ -247,6 +264,14 @@ fn sync_objects(url: &str, branch: &str, root: &str) -> [Value; 2] {
         "spec": {"interval": "10m0s", "path": format!("./{root}"), "prune": true, "sourceRef": source},
     });
     [repository, kustomization]
+}
+
+/// The first line of a commit's message as Flux tells it.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(50) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 /// A name for a text, within one run.

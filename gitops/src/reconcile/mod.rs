@@ -5,6 +5,7 @@
 //! implements with a Kubernetes client and the demo with plain processes.
 
 mod dependency;
+mod notice;
 mod order;
 mod outcome;
 mod plan;
@@ -15,6 +16,7 @@ mod wait;
 use std::ops::ControlFlow;
 
 pub use dependency::{Dependency, waits_for};
+pub use notice::Notice;
 pub use outcome::{Action, Change, Condition, Healthy, Outcome, Status};
 pub use plan::{Plan, plan};
 pub use status::blocked;

@@ -1,41 +1,59 @@
 //! Steps 7 to 10: a Git repository becomes running servers, follows an update, and goes back.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::ensure;
 use fs_err as fs;
 
 use super::cluster::Cluster;
 use super::lesson::Lesson;
-use super::package;
-use super::server::Server;
+use super::package::{self, Registry};
+use super::place::Place;
 use super::stage::{Stage, say};
 use crate::client::{Answer, Asking, ask};
+use crate::kube::GitServer;
 
 /// The Git repository's real URL, which Flux would fetch; the local cluster is told which folder
 /// stands for it.
 const URL: &str = "https://git.example.com/demo/ml-infra.git";
-/// How long a rollout may take before the story calls it lost.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The Flux Kustomization of the app.
 pub(crate) const APP: &str = "flux-system/distilbert-app";
 /// The namespace of the app, the name of its Deployment and Service, and the Service's port.
 pub(crate) const SERVICE: (&str, &str, u16) =
     ("distilbert", "distilbert-sentiment-classifier", 8000);
 
-/// Where the Git repositories lie.
+/// The Git repository that says what runs.
 pub(crate) struct Infra {
+    /// The bare repository, where it is the story's own.
     bare: PathBuf,
+    /// Serves it to a cluster that fetches.
+    _server: Option<GitServer>,
 }
 
 /// A bare repository and its working tree, with what bootstrap and render write.
-pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Result<Infra> {
+pub(crate) fn infra(
+    stage: &mut Stage,
+    image: &package::Artifact,
+    place: &Place,
+) -> anyhow::Result<Infra> {
     stage.step("ml-infra: a Git repository that says what runs");
     let root = stage.root.clone();
     stage.cd(&root)?;
-    stage.run("git init --quiet --bare --initial-branch=main ml-infra.git")?;
-    stage.run("git clone --quiet ml-infra.git ml-infra")?;
+    let mut server = None;
+    let url = match place {
+        Place::Kube { git: Some(url), .. } => {
+            stage.run(&format!("git clone --quiet {url} ml-infra"))?;
+            url.clone()
+        }
+        _ => {
+            stage.run("git init --quiet --bare --initial-branch=main ml-infra.git")?;
+            stage.run("git clone --quiet ml-infra.git ml-infra")?;
+            if let Place::Kube { .. } = place {
+                server = Some(GitServer::start(&root)?);
+            }
+            server.as_ref().map_or_else(|| URL.to_owned(), |it| it.url("ml-infra.git"))
+        }
+    };
     stage.cd(&root.join("ml-infra"))?;
     for (name, value) in [
         ("user.name", "kit-rs demo"),
@@ -45,12 +63,17 @@ pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Res
         stage.run(&format!("git config {name} '{value}'"))?;
     }
     stage.run("git symbolic-ref HEAD refs/heads/main")?;
+    let asks = match place {
+        Place::Here => "--no-cluster",
+        Place::Kube { .. } => "", // kubectl
+    };
     stage.run(&format!(
-        "kit-rs gitops bootstrap --url {URL} --branch main --path clusters/dev --no-cluster"
+        "kit-rs gitops bootstrap --url {url} --branch main --path clusters/dev {asks}"
     ))?;
     stage.run(&format!(
-        "kit-rs gitops render {} --app distilbert --name distilbert-sentiment-classifier --progress-deadline 15",
-        image.reference
+        "kit-rs gitops render {} --app distilbert --name distilbert-sentiment-classifier --progress-deadline {}",
+        image.reference,
+        place.progress_deadline()
     ))?;
     for file in [
         "apps/distilbert/deployment.yaml",
@@ -62,7 +85,7 @@ pub(crate) fn infra(stage: &mut Stage, image: &package::Artifact) -> anyhow::Res
     let built = stage.run("kit-rs gitops build apps/distilbert")?;
     ensure!(built.contains(&image.digest), "the Deployment does not pin {}", image.digest);
     commit(stage, "Add the distilbert deployment")?;
-    Ok(Infra { bare: root.join("ml-infra.git") })
+    Ok(Infra { bare: root.join("ml-infra.git"), _server: server })
 }
 
 /// Commits all and pushes; returns the revision as Flux writes it.
@@ -79,21 +102,29 @@ pub(crate) fn push(stage: &Stage) -> anyhow::Result<String> {
 }
 
 /// The cluster sees the commit and runs what it says; the model answers rightly.
-pub(crate) fn deploy(stage: &mut Stage, infra: &Infra, lesson: &Lesson) -> anyhow::Result<Cluster> {
+pub(crate) fn deploy(
+    stage: &mut Stage,
+    infra: &Infra,
+    lesson: &Lesson,
+    place: &Place,
+) -> anyhow::Result<Cluster> {
     stage.step("deploy: the cluster follows the repository, the model answers");
-    let (bare, dir) = (infra.bare.display(), stage.root.join("cluster"));
-    let cluster = Cluster::start(
-        stage,
-        &format!(
-            "kit-rs gitops up --source {URL}={bare} --addr 127.0.0.1:0 --dir {}",
-            dir.display()
-        ),
-    )?;
+    let cluster = match place {
+        Place::Kube { .. } => Cluster::of_kubectl(stage)?,
+        Place::Here => {
+            let (bare, dir) = (infra.bare.display(), stage.root.join("cluster"));
+            let line = format!(
+                "kit-rs gitops up --source {URL}={bare} --addr 127.0.0.1:0 --dir {}",
+                dir.display()
+            );
+            Cluster::start(stage, &line)?
+        }
+    };
     let revision = format!("main@sha1:{}", stage.run("git rev-parse HEAD")?);
-    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    cluster.wait_ready(APP, &revision)?;
     show(stage, &cluster)?;
     let url = service(&cluster)?;
-    let health = ureq::get(&url).call()?.body_mut().read_to_string()?;
+    let health = ureq::get(format!("{url}/")).call()?.body_mut().read_to_string()?;
     ensure!(health == r#"{"status":"ok"}"#, "GET / answered {health}");
     say(&format!("  GET {url} → {health}"));
     quiz(&url, lesson)?;
@@ -140,7 +171,7 @@ fn quiz(url: &str, lesson: &Lesson) -> anyhow::Result<()> {
 /// Retrains on more data and rolls out; a client that keeps asking sees no failed request.
 pub(crate) fn update(
     stage: &mut Stage,
-    registry: &Server,
+    registry: &Registry,
     cluster: &Cluster,
     lesson: &Lesson,
     runtime: &Path,
@@ -160,8 +191,8 @@ pub(crate) fn update(
     let url = service(cluster)?;
     let asking = Asking::begin(&url, &lesson.asked)?;
     let revision = bump(stage, &image, "Update the model to 1.0.1")?;
-    cluster.wait_ready(APP, &revision, PATIENCE)?;
-    asking.until_digest(&second, PATIENCE)?;
+    cluster.wait_ready(APP, &revision)?;
+    asking.until_digest(&second, cluster.patience())?;
     settled(cluster)?;
     let seen = asking.end()?;
     say(&format!(
@@ -184,7 +215,7 @@ pub(crate) fn update(
 fn settled(cluster: &Cluster) -> anyhow::Result<()> {
     let alone =
         |cluster: &Cluster| matches!(cluster.pods(SERVICE.0).as_slice(), [pod] if pod.ready);
-    ensure!(cluster.wait_until(PATIENCE, alone), "the old pod does not end");
+    ensure!(cluster.wait_until(cluster.patience(), alone), "the old pod does not end");
     Ok(())
 }
 
@@ -210,7 +241,7 @@ pub(crate) fn rollback(stage: &mut Stage, cluster: &Cluster, first: &str) -> any
 pub(crate) fn revert(stage: &Stage, cluster: &Cluster, digest: &str) -> anyhow::Result<()> {
     stage.run("git revert --no-edit HEAD")?;
     let revision = push(stage)?;
-    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    cluster.wait_ready(APP, &revision)?;
     let answer = ask(&service(cluster)?, "I love it")?;
     say(&format!("  answers carry {}", answer.digest));
     ensure!(answer.digest == digest, "{} answers, not {digest}", answer.digest);

@@ -11,6 +11,7 @@ mod lesson;
 mod memory;
 mod model;
 mod package;
+mod place;
 pub(crate) mod sentences;
 mod server;
 mod stage;
@@ -22,6 +23,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use lesson::Lesson;
 use memory::Meter;
+use place::Place;
 use stage::Stage;
 pub(crate) use stage::say;
 
@@ -40,9 +42,32 @@ pub(crate) struct Args {
     /// of the dataset, held out]
     #[arg(long, value_name = "FILE", requires = "dataset")]
     validation: Option<PathBuf>,
+    /// The cluster that it deploys to
+    #[arg(long, value_enum, default_value = "up")]
+    cluster: ClusterKind,
+    /// With `kube`: a registry that its nodes pull from and we push to, as HOST/PATH [default: one
+    /// of the story's own on loopback, for a cluster whose node is this machine]
+    #[arg(long, value_name = "HOST/PATH")]
+    registry: Option<String>,
+    /// With `kube`: an empty repository that Flux fetches from and we push to [default: one of the
+    /// story's own on loopback]
+    #[arg(long, value_name = "URL")]
+    git: Option<String>,
+    /// The static `kit-rs` to tell it with, if it is built already
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Leave the cluster running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
+}
+
+/// Which cluster.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ClusterKind {
+    /// `kit-rs gitops up`, a stand-in on this machine
+    Up,
+    /// The current context of kubectl, with the Flux that is there
+    Kube,
 }
 
 /// Runs the story.
@@ -50,10 +75,21 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let lesson =
         Lesson::new(args.model.as_deref(), args.dataset.as_deref(), args.validation.as_deref())?;
     need_git()?;
-    let kit_rs = crate::build::kit_rs(workspace)?;
+    let place = match args.cluster {
+        ClusterKind::Kube => Place::Kube { git: args.git.clone() },
+        ClusterKind::Up => {
+            let others = args.registry.as_ref().or(args.git.as_ref());
+            anyhow::ensure!(others.is_none(), "--registry and --git are for --cluster kube");
+            Place::Here
+        }
+    };
+    let kit_rs = match &args.program {
+        Some(program) => fs_err::canonicalize(program)?,
+        None => crate::build::kit_rs(workspace)?,
+    };
     let mut stage = Stage::set(&workspace.join("target/e2e"), &kit_rs)?;
     let meter = Meter::start()?;
-    let result = tell(&mut stage, &lesson, &kit_rs, args.keep);
+    let result = tell(&mut stage, &lesson, &kit_rs, &place, args);
     say(&stage.table());
     say(&format!("peak memory, everything together: {} MiB", meter.peak()));
     result.context("the story broke off; everything it made lies in target/e2e")?;
@@ -71,23 +107,30 @@ fn need_git() -> anyhow::Result<()> {
         .map(drop)
 }
 
-fn tell(stage: &mut Stage, lesson: &Lesson, runtime: &Path, keep: bool) -> anyhow::Result<()> {
+fn tell(
+    stage: &mut Stage,
+    lesson: &Lesson,
+    runtime: &Path,
+    place: &Place,
+    args: &Args,
+) -> anyhow::Result<()> {
+    place::check(stage, place)?;
     model::import(stage, lesson)?;
     model::project(stage, lesson)?;
     model::train(stage)?;
     let first = package::pack(stage, "1.0.0")?;
-    let registry = package::registry(stage, &first)?;
+    let registry = package::registry(stage, &first, args.registry.as_deref())?;
     let image = package::image(stage, &registry, &first, runtime)?;
-    let infra = deploy::infra(stage, &image)?;
-    let cluster = deploy::deploy(stage, &infra, lesson)?;
+    let infra = deploy::infra(stage, &image, place)?;
+    let cluster = deploy::deploy(stage, &infra, lesson, place)?;
     let second = deploy::update(stage, &registry, &cluster, lesson, runtime)?;
     deploy::rollback(stage, &cluster, &first)?;
     trust::receiver(stage, &registry, &second)?;
     trust::rollout(stage, &registry, &cluster, &first, runtime)?;
     trust::drift(stage, &cluster, &first)?;
     trust::prune(stage, &cluster)?;
-    if keep {
+    if args.keep {
         deploy::keep(&cluster)?;
     }
-    cluster.stop()
+    cluster.stop(stage)
 }

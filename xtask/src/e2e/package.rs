@@ -18,6 +18,14 @@ pub(crate) struct Artifact {
     pub(crate) digest: String,
 }
 
+/// Where artifacts go.
+pub(crate) struct Registry {
+    /// `HOST:PORT/path`, in front of each repository.
+    prefix: String,
+    /// The story's own, unless it was told another.
+    pub(crate) own: Option<Server>,
+}
+
 /// The Kitfile in the tutorial's shape, its old version and its plain-string author included.
 fn kitfile(version: &str) -> String {
     format!(
@@ -66,15 +74,22 @@ pub(crate) fn pack_as(stage: &Stage, version: &str) -> anyhow::Result<String> {
 }
 
 /// Pushes, wipes the local layout, pulls and unpacks: the same digest, the same bytes.
-pub(crate) fn registry(stage: &mut Stage, digest: &str) -> anyhow::Result<Server> {
+pub(crate) fn registry(
+    stage: &mut Stage,
+    digest: &str,
+    other: Option<&str>,
+) -> anyhow::Result<Registry> {
     stage.step("registry: push, wipe, pull, unpack: the same bytes");
-    let root = stage.root.join("registry");
-    let registry = Server::start(
-        stage,
-        "registry",
-        &format!("kit-rs registry serve --addr 127.0.0.1:0 --root {}", root.display()),
-        Talk::Kept,
-    )?;
+    let registry = match other {
+        Some(prefix) => Registry { prefix: prefix.trim_end_matches('/').to_owned(), own: None },
+        None => {
+            let root = stage.root.join("registry");
+            let line =
+                format!("kit-rs registry serve --addr 127.0.0.1:0 --root {}", root.display());
+            let server = Server::start(stage, "registry", &line, Talk::Kept)?;
+            Registry { prefix: format!("{}/demo", server.address()), own: Some(server) }
+        }
+    };
     let pushed = push(stage, "distilbert-sentiment:1.0.0", &reference(&registry, "1.0.0"))?;
     ensure!(pushed.digest == digest, "{digest} was pushed as {}", pushed.digest);
 
@@ -89,8 +104,8 @@ pub(crate) fn registry(stage: &mut Stage, digest: &str) -> anyhow::Result<Server
 }
 
 /// What the ModelKit of a version is called in the registry.
-pub(crate) fn reference(registry: &Server, version: &str) -> String {
-    format!("{}/demo/distilbert-sentiment:{version}", registry.address())
+pub(crate) fn reference(registry: &Registry, version: &str) -> String {
+    format!("{}/distilbert-sentiment:{version}", registry.prefix)
 }
 
 /// Pushes, and returns what it is called there.
@@ -144,7 +159,7 @@ fn files(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
 /// Makes the runtime image and pushes it, without uploading the model again.
 pub(crate) fn image(
     stage: &mut Stage,
-    registry: &Server,
+    registry: &Registry,
     modelkit: &str,
     runtime: &Path,
 ) -> anyhow::Result<Artifact> {
@@ -159,18 +174,18 @@ pub(crate) fn image(
 }
 
 /// Builds and pushes the image of a version; returns it, and how many bytes the registry was sent,
-/// by its own counter.
+/// by its own counter where it has one.
 ///
 /// The model's weights must not be among them.
 pub(crate) fn build_image(
     stage: &Stage,
-    registry: &Server,
+    registry: &Registry,
     version: &str,
     modelkit: &str,
     runtime: &Path,
 ) -> anyhow::Result<(Artifact, u64)> {
     let source = reference(registry, version);
-    let target = format!("{}/demo/distilbert-runtime:{version}", registry.address());
+    let target = format!("{}/distilbert-runtime:{version}", registry.prefix);
     let built = stage.json(&format!(
         "kit-rs image build {source} -t {target} --runtime {}",
         runtime.display()
@@ -180,16 +195,19 @@ pub(crate) fn build_image(
         "the image was made of {}, not of {modelkit}",
         built["modelkit"]
     );
-    let before = uploaded_bytes(registry)?;
+    let before = registry.own.as_ref().map(uploaded_bytes).transpose()?;
     let answer = stage.json(&format!("kit-rs push {target}"))?;
-    let uploaded = uploaded_bytes(registry)? - before;
+    // The client counts the manifest too, which is no blob.
+    let sent = answer["uploaded_bytes"].as_u64().context("push answers with what it sent")?;
+    let uploaded = match (&registry.own, before) {
+        (Some(server), Some(before)) => uploaded_bytes(server)? - before,
+        _ => sent,
+    };
     let mounted = answer["mounted_blobs"].as_u64().unwrap_or(0);
     ensure!(
         mounted >= 1,
         "the model's layer should have been mounted from the ModelKit's repository"
     );
-    // The client counts the manifest too, which is no blob.
-    let sent = answer["uploaded_bytes"].as_u64().context("push answers with what it sent")?;
     ensure!(
         (uploaded..uploaded + 4096).contains(&sent),
         "the client sent {sent} bytes, the registry received {uploaded}"

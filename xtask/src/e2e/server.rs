@@ -47,7 +47,11 @@ impl Server {
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;
-        let url = url.trim().to_owned();
+        // `kubectl proxy` says it in a sentence.
+        let url = match url.trim().rsplit_once(' ') {
+            Some((_, address)) => format!("http://{address}"),
+            None => url.trim().to_owned(),
+        };
         if url.is_empty() {
             let _ = child.kill();
             let _ = child.wait();

@@ -7,15 +7,22 @@ use anyhow::{Context as _, ensure};
 use fs_err as fs;
 
 use super::cluster::Cluster;
-use super::deploy::{APP, PATIENCE, SERVICE, commit, push, revert, service};
-use super::package;
-use super::server::Server;
+use super::deploy::{APP, SERVICE, commit, push, revert, service};
+use super::package::{self, Registry};
 use super::stage::{Stage, say};
 use crate::client::ask;
 
 /// One byte is flipped in the registry's storage: the receiver refuses, and says which blob.
-pub(crate) fn receiver(stage: &mut Stage, registry: &Server, modelkit: &str) -> anyhow::Result<()> {
+pub(crate) fn receiver(
+    stage: &mut Stage,
+    registry: &Registry,
+    modelkit: &str,
+) -> anyhow::Result<()> {
     stage.step("trust: a byte flipped in the registry is refused");
+    if registry.own.is_none() {
+        say("  not shown: the bytes of another registry are out of reach");
+        return Ok(());
+    }
     let kit = package::reference(registry, "1.0.1");
     let document = stage.json(&format!("kit-rs inspect {kit} --remote"))?;
     ensure!(document["digest"] == modelkit, "{kit} is {}, not {modelkit}", document["digest"]);
@@ -54,7 +61,7 @@ fn flip(path: &Path) -> anyhow::Result<()> {
 /// answering.
 pub(crate) fn rollout(
     stage: &mut Stage,
-    registry: &Server,
+    registry: &Registry,
     cluster: &Cluster,
     first: &str,
     runtime: &Path,
@@ -77,7 +84,7 @@ pub(crate) fn rollout(
         cluster.kustomization(APP).is_some_and(|info| info.attempted == revision && info.failed)
     };
     ensure!(
-        cluster.wait_until(PATIENCE, gave_up),
+        cluster.wait_until(cluster.patience(), gave_up),
         "the rollout of a broken model was not given up"
     );
     let info = cluster.kustomization(APP).context("the Kustomization is there")?;
@@ -96,16 +103,25 @@ pub(crate) fn drift(stage: &mut Stage, cluster: &Cluster, first: &str) -> anyhow
     stage.step("trust: drift is repaired");
     let pod =
         cluster.pods("distilbert").into_iter().find(|pod| pod.ready).context("a pod is ready")?;
-    let pid = pod.pid.context("a ready pod has a process")?;
-    say(&format!("$ kill -9 {pid}   # {}", pod.name));
-    crate::process::kill(pid)?;
+    let (name, pid) = (pod.name, pod.pid);
+    match pid {
+        Some(pid) => {
+            say(&format!("$ kill -9 {pid}   # {name}"));
+            crate::process::kill(pid)?;
+        }
+        // Its process is another machine's, or another namespace's.
+        None => {
+            say(&format!("$ kubectl delete pod --namespace distilbert {name}"));
+            cluster.delete(&format!("api/v1/namespaces/distilbert/pods/{name}"))?;
+        }
+    }
     let alive = |cluster: &Cluster| {
-        cluster
-            .pods("distilbert")
-            .iter()
-            .any(|pod| pod.ready && pod.pid.is_some_and(|new| new != pid))
+        cluster.pods("distilbert").iter().any(|pod| {
+            let is_another = pod.name != name || pid.is_some() && pod.pid != pid;
+            pod.ready && is_another
+        })
     };
-    ensure!(cluster.wait_until(PATIENCE, alive), "the killed server did not come back");
+    ensure!(cluster.wait_until(cluster.patience(), alive), "the killed server did not come back");
     ensure!(
         ask(&service(cluster)?, "I love it")?.digest == first,
         "the restarted server serves another model"
@@ -117,12 +133,16 @@ pub(crate) fn drift(stage: &mut Stage, cluster: &Cluster, first: &str) -> anyhow
         say(&format!("$ curl -X DELETE {}/{path}   # behind Git's back", cluster.api_url()));
         cluster.delete(&path)?;
     }
+    cluster.look(APP)?;
     let answers = |cluster: &Cluster| {
         service(cluster)
             .and_then(|url| ask(&url, "I love it"))
             .is_ok_and(|answer| answer.digest == first)
     };
-    ensure!(cluster.wait_until(PATIENCE, answers), "the deleted objects did not come back");
+    ensure!(
+        cluster.wait_until(cluster.patience(), answers),
+        "the deleted objects did not come back"
+    );
     Ok(())
 }
 
@@ -136,12 +156,12 @@ pub(crate) fn prune(stage: &mut Stage, cluster: &Cluster) -> anyhow::Result<()> 
     fs::write(app.join("note.yaml"), note)?;
     fs::write(&list, before.replacen("resources:\n", "resources:\n  - note.yaml\n", 1))?;
     let revision = commit(stage, "Add a note")?;
-    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    cluster.wait_ready(APP, &revision)?;
     let path = "api/v1/namespaces/distilbert/configmaps/note";
     ensure!(cluster.has(path), "the note did not appear");
     stage.run("git revert --no-edit HEAD")?;
     let revision = push(stage)?;
-    cluster.wait_ready(APP, &revision, PATIENCE)?;
+    cluster.wait_ready(APP, &revision)?;
     ensure!(!cluster.has(path), "the note left Git but not the cluster");
     say("  ConfigMap/distilbert/note came and went with its commit");
     Ok(())

@@ -5,6 +5,7 @@ mod flux;
 mod hub;
 mod kill;
 mod kit;
+mod kubernetes;
 mod modelpack;
 mod project;
 mod registries;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Draws the points of `kill` again
     #[arg(long)]
     seed: Option<u64>,
+    /// The part of `kubernetes` that runs in namespaces of its own
+    #[arg(long, value_name = "DIR", hide = true, requires = "program")]
+    inside: Option<PathBuf>,
 }
 
 /// What is shown.
@@ -64,10 +68,12 @@ enum Topic {
     Trust,
     /// The real Flux in a real Kubernetes, beside our own cluster
     Flux,
+    /// A real node with containerd, and what runs on it
+    Kubernetes,
 }
 
 impl Topic {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -79,11 +85,21 @@ impl Topic {
         Self::Attack,
         Self::Trust,
         Self::Flux,
+        Self::Kubernetes,
     ];
 
-    /// Trains or imports, which only the whole program does.
+    /// Trains or imports, which only the whole program does; or puts it into an image, for which it
+    /// is static.
     fn needs_all(self) -> bool {
-        matches!(self, Self::Kit | Self::Transformers | Self::Hub | Self::Resume)
+        matches!(
+            self,
+            Self::Kit
+                | Self::Transformers
+                | Self::Hub
+                | Self::Resume
+                | Self::Flux
+                | Self::Kubernetes
+        )
     }
 
     /// The most that its folder holds at a time.
@@ -91,7 +107,7 @@ impl Topic {
         match self {
             Self::Kit | Self::Modctl | Self::Resume | Self::Trust => GIB / 2,
             Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
-            Self::Hub => 2 * GIB,
+            Self::Hub | Self::Kubernetes => 2 * GIB,
             Self::Attack => 4 * GIB,
         }
     }
@@ -101,6 +117,9 @@ impl Topic {
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let given = args.program.as_deref().map(fs_err::canonicalize).transpose()?;
+    if let (Some(program), Some(dir)) = (&given, &args.inside) {
+        return kubernetes::inside(program, workspace, dir);
+    }
     let mut report = Report::default();
     for topic in
         Topic::ALL.into_iter().filter(|topic| args.only.is_empty() || args.only.contains(topic))
@@ -123,7 +142,8 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Hub => hub::run(&peers, &program, workspace, dir, &mut report),
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
-            Topic::Flux => flux::run(&peers, &program, dir, &mut report),
+            Topic::Flux => flux::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Kubernetes => kubernetes::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
             Topic::Trust => trust::run(&peers, &program, dir, &mut report),
         }?;

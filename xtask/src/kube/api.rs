@@ -22,6 +22,11 @@ impl Api {
         Self { url: format!("http://{address}"), agent: config.build().new_agent() }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The document at a path; none where there is none.
     pub(crate) fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
         let answer = self.agent.get(format!("{}/{path}", self.url)).call()?;

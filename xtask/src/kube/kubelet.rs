@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::Api;
 
-const NODE: &str = "node-1";
+/// The one node.
+pub(super) const NODE: &str = "node-1";
 
 /// What a pod is to do, in place of being ready: `notready`, `crash` or `badimage`.
 pub(crate) const BEHAVIOUR: &str = "kit-rs.test/behaviour";
@@ -33,10 +34,11 @@ impl FakeKubelet {
         let end = Arc::clone(&over);
         let work = move || {
             let mut turns = 0u32;
+            let begun = Instant::now();
             while !end.load(Ordering::Acquire) {
                 // What fails once is tried again in the next turn.
                 if turns.is_multiple_of(20) {
-                    let _ = beat(&api);
+                    let _ = beat(&api, begun.elapsed().as_secs());
                 }
                 let _ = look(&api);
                 turns += 1;
@@ -57,10 +59,15 @@ impl Drop for FakeKubelet {
     }
 }
 
-fn beat(api: &Api) -> anyhow::Result<()> {
+fn beat(api: &Api, seconds: u64) -> anyhow::Result<()> {
     let capacity = json!({"cpu": "64", "memory": "256Gi", "pods": "250"});
-    let ready =
-        json!({"type": "Ready", "status": "True", "reason": "Fake", "message": "nothing is run"});
+    // Whoever watches nodes looks whether this time moves, and not what it is.
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let heard = format!("2026-01-01T{hours:02}:{minutes:02}:{seconds:02}Z");
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "Fake", "message": "nothing is run",
+        "lastHeartbeatTime": heard,
+    });
     let status = json!({
         "conditions": [ready], "capacity": capacity, "allocatable": capacity,
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],

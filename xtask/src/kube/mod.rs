@@ -5,12 +5,18 @@ mod api;
 mod flux;
 mod git;
 mod kubelet;
+pub(crate) mod namespaces;
+mod node;
+mod pause;
 mod plane;
 mod programs;
+mod repository;
 
 pub(crate) use api::Api;
 pub(crate) use flux::Flux;
 pub(crate) use git::GitServer;
 pub(crate) use kubelet::{BEHAVIOUR, FakeKubelet};
+pub(crate) use node::Node;
 pub(crate) use plane::ControlPlane;
 pub(crate) use programs::Programs;
+pub(crate) use repository::Repository;

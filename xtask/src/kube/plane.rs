@@ -9,28 +9,41 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 
 use super::{Api, Programs};
-use crate::peers::{Peers, run_quietly};
+use crate::peers::{Peers, run_quietly, search_path_with};
 use crate::registries::free_address;
 
 /// How long a program may take to be ready, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A token that may do everything: the cluster lives for one run, on loopback.
-const TOKEN: &str = "the-only-user";
+/// A user, whose token is its name: the cluster lives for one run, on loopback.
+#[derive(Clone, Copy)]
+pub(super) struct User {
+    name: &'static str,
+    group: &'static str,
+}
+
+/// May do everything.
+const ADMIN: User = User { name: "admin", group: "system:masters" };
+/// May do what a node does.
+pub(super) const KUBELET: User = User { name: "system:node:node-1", group: "system:nodes" };
+/// May do what kube-proxy does.
+pub(super) const PROXY: User = User { name: "system:kube-proxy", group: "system:node-proxier" };
 
 /// A control plane without a node. Ending it ends its programs, the last one first.
 pub(crate) struct ControlPlane {
     // In the order of ending.
     daemons: Vec<Daemon>,
-    /// The file with which programs reach it.
+    /// The file with which programs reach it as administrators.
     pub(crate) kubeconfig: PathBuf,
+    dir: PathBuf,
+    address: String,
     kubectl: PathBuf,
     /// Its API.
     pub(crate) api: Api,
 }
 
 /// A program that runs until it is ended.
-pub(crate) struct Daemon {
+pub(super) struct Daemon {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -84,9 +97,8 @@ impl ControlPlane {
         let mut server =
             api_server(&programs.kubernetes("kube-apiserver")?, dir, &address, &client)?;
         let certificate = dir.join("certificates/apiserver.crt");
-        let kubeconfig = dir.join("kubeconfig");
         server.await_ready(|| certificate.exists())?;
-        fs::write(&kubeconfig, kubeconfig_text(&address, &certificate))?;
+        let kubeconfig = kubeconfig(dir, &address, ADMIN)?;
         server.await_ready(|| {
             let mut ask = Command::new(&kubectl);
             ask.args(["get", "--raw", "/readyz"]).env("KUBECONFIG", &kubeconfig);
@@ -97,7 +109,12 @@ impl ControlPlane {
         let manager = programs.kubernetes("kube-controller-manager")?;
         daemons.push(controller_manager(&manager, dir, &kubeconfig)?);
         daemons.extend([server, etcd]);
-        Ok(Self { daemons, kubeconfig, kubectl, api })
+        Ok(Self { daemons, kubeconfig, dir: dir.to_owned(), address, kubectl, api })
+    }
+
+    /// The file with which a program reaches it as a user.
+    pub(super) fn kubeconfig_of(&self, user: User) -> anyhow::Result<PathBuf> {
+        kubeconfig(&self.dir, &self.address, user)
     }
 
     /// A command of `kubectl` for this cluster, with the words of a line.
@@ -107,8 +124,20 @@ impl ControlPlane {
         command
     }
 
+    /// Lets a program find it as the current context of the `kubectl` on its search path.
+    pub(crate) fn lend(&self, command: &mut Command) -> anyhow::Result<()> {
+        let folder = self.dir.join("bin");
+        fs::create_dir_all(&folder)?;
+        let kubectl = folder.join("kubectl");
+        if !kubectl.exists() {
+            std::os::unix::fs::symlink(&self.kubectl, kubectl)?;
+        }
+        command.env("KUBECONFIG", &self.kubeconfig).env("PATH", search_path_with(&folder)?);
+        Ok(())
+    }
+
     /// Makes a program one that is ended before the control plane.
-    pub(crate) fn adopt(&mut self, daemon: Daemon) {
+    pub(super) fn adopt(&mut self, daemon: Daemon) {
         self.daemons.insert(0, daemon);
     }
 }
@@ -128,7 +157,8 @@ fn api_server(program: &Path, dir: &Path, address: &str, etcd: &str) -> anyhow::
     let key = dir.join("accounts.key");
     run_quietly(Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048"))?;
     let tokens = dir.join("tokens.csv");
-    fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
+    let line = |User { name, group }: User| format!("{name},{name},{name},{group}\n");
+    fs::write(&tokens, [ADMIN, KUBELET, PROXY].map(line).concat())?;
     let mut command = Command::new(program);
     for (flag, value) in [
         ("etcd-servers", format!("http://{etcd}")),
@@ -143,6 +173,7 @@ fn api_server(program: &Path, dir: &Path, address: &str, etcd: &str) -> anyhow::
         ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
         ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
         ("endpoint-reconciler-type", "none".to_owned()),
+        ("kubelet-preferred-address-types", "InternalIP".to_owned()),
     ] {
         command.arg(format!("--{flag}={value}"));
     }
@@ -181,15 +212,19 @@ fn split(address: &str) -> anyhow::Result<(String, String)> {
     Ok((host.to_owned(), port.to_owned()))
 }
 
-fn kubeconfig_text(address: &str, certificate: &Path) -> String {
-    let certificate = certificate.display();
-    format!(
+fn kubeconfig(dir: &Path, address: &str, user: User) -> anyhow::Result<PathBuf> {
+    let certificate = dir.join("certificates/apiserver.crt");
+    let (certificate, User { name, .. }) = (certificate.display(), user);
+    let text = format!(
         "apiVersion: v1
 kind: Config
 clusters: [{{name: local, cluster: {{server: 'https://{address}', certificate-authority: '{certificate}'}}}}]
-users: [{{name: admin, user: {{token: {TOKEN}}}}}]
-contexts: [{{name: local, context: {{cluster: local, user: admin}}}}]
+users: [{{name: '{name}', user: {{token: '{name}'}}}}]
+contexts: [{{name: local, context: {{cluster: local, user: '{name}'}}}}]
 current-context: local
 "
-    )
+    );
+    let file = dir.join(format!("{}.kubeconfig", name.replace(':', "-")));
+    fs::write(&file, text)?;
+    Ok(file)
 }

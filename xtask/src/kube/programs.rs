@@ -12,6 +12,12 @@ use crate::peers::{Peers, on_search_path, run_quietly};
 
 const KUBERNETES: &str = "v1.36.4";
 const CONTROLLERS: &str = "v1.9.6";
+/// Those of Flux' controllers that reconcile what we write.
+const CONTROLLER_NAMES: [&str; 2] = ["source-controller", "kustomize-controller"];
+const FLUX: &str = "v2.9.5";
+const CONTAINERD: &str = "v2.2.3";
+/// Where Debian puts the plugins of CNI.
+pub(super) const PLUGINS: &str = "/usr/lib/cni";
 
 /// What the module that builds them requires and replaces.
 const MODULE: &str = include_str!("../../peers/kubernetes/go.mod");
@@ -43,14 +49,34 @@ impl Programs {
     }
 
     /// All that Flux and a control plane need, built where they are not there.
-    pub(crate) fn all(peers: &Peers) -> anyhow::Result<Self> {
+    pub(crate) fn of_control_plane(peers: &Peers) -> anyhow::Result<Self> {
         let programs = Self::new()?;
         programs.etcd(peers)?;
         for name in ["kube-apiserver", "kube-controller-manager", "kubectl"] {
             programs.kubernetes(name)?;
         }
-        for name in ["source-controller", "kustomize-controller"] {
+        for name in CONTROLLER_NAMES {
             programs.controller(name)?;
+        }
+        Ok(programs)
+    }
+
+    /// All that a node needs besides.
+    pub(crate) fn of_node(peers: &Peers) -> anyhow::Result<Self> {
+        let programs = Self::of_control_plane(peers)?;
+        for name in ["kube-scheduler", "kubelet", "kube-proxy"] {
+            programs.kubernetes(name)?;
+        }
+        for name in ["containerd", "containerd-shim-runc-v2"] {
+            programs.containerd(name)?;
+        }
+        for (package, program) in
+            [("runc", "runc"), ("iptables", "iptables"), ("conntrack", "conntrack")]
+        {
+            peers.debian(package, program)?;
+        }
+        if !Path::new(PLUGINS).join("bridge").exists() {
+            peers.install("containernetworking-plugins")?;
         }
         Ok(programs)
     }
@@ -67,11 +93,65 @@ impl Programs {
 
     /// The definitions that a controller's module carries.
     pub(crate) fn definitions(&self, name: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.controller_module(name)?.join("config/crd/bases"))
+    }
+
+    /// The folder of a controller's module.
+    fn controller_module(&self, name: &str) -> anyhow::Result<PathBuf> {
         let module = format!("github.com/fluxcd/{name}");
-        let mut list = self.go();
+        let mut list = go(&self.root.join("src/kubernetes"));
         list.args(["list", "-m", "-f", "{{.Dir}}", &module]);
-        let folder = run_quietly(&mut list)?;
-        Ok(Path::new(folder.trim()).join("config/crd/bases"))
+        Ok(PathBuf::from(run_quietly(&mut list)?.trim()))
+    }
+
+    /// `containerd` or its shim, without the snapshotters that need C libraries.
+    pub(crate) fn containerd(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let module = "github.com/containerd/containerd/v2";
+        let flags = [
+            "-tags=no_btrfs no_devmapper no_zfs urfave_cli_no_docs".to_owned(),
+            format!("-ldflags=-s -w -X {module}/version.Version={CONTAINERD}"),
+        ];
+        self.build_in_copy(name, module, CONTAINERD, &flags, |_| Ok(()))
+    }
+
+    /// `flux`, with the manifests of the controllers that run here.
+    pub(crate) fn flux(&self) -> anyhow::Result<PathBuf> {
+        let version = FLUX.trim_start_matches('v');
+        let flags = [format!("-ldflags=-s -w -X main.VERSION={version}")];
+        self.build_in_copy("flux", "github.com/fluxcd/flux2/v2", FLUX, &flags, |copy| {
+            self.embed_manifests(copy)
+        })
+    }
+
+    /// Makes what `flux` embeds, as its own `manifests/scripts/bundle.sh` does, but of the
+    /// controllers' modules in the place of their releases.
+    fn embed_manifests(&self, copy: &Path) -> anyhow::Result<()> {
+        let kubectl = self.kubernetes("kubectl")?;
+        let build = |folder: &Path, into: &Path| {
+            let built = run_quietly(Command::new(&kubectl).arg("kustomize").arg(folder))?;
+            Ok::<_, anyhow::Error>(fs::write(into, built)?)
+        };
+        let embedded = copy.join("cmd/flux/manifests");
+        fs::create_dir_all(&embedded)?;
+        for name in CONTROLLER_NAMES {
+            let (module, base) =
+                (self.controller_module(name)?, copy.join("manifests/bases").join(name));
+            build(&module.join("config/crd"), &base.join("crds.yaml"))?;
+            build(&module.join("config/manager"), &base.join("deployment.yaml"))?;
+            let file = base.join("kustomization.yaml");
+            let local = |line: &str| match line.strip_prefix("- https://") {
+                Some(url) if url.ends_with("crds.yaml") => "- crds.yaml\n".to_owned(),
+                Some(_) => "- deployment.yaml\n".to_owned(),
+                None => format!("{line}\n"),
+            };
+            let text: String = fs::read_to_string(&file)?.lines().map(local).collect();
+            fs::write(&file, text)?;
+            build(&base, &embedded.join(format!("{name}.yaml")))?;
+        }
+        for name in ["rbac", "policies"] {
+            build(&copy.join("manifests").join(name), &embedded.join(format!("{name}.yaml")))?;
+        }
+        Ok(())
     }
 
     /// etcd, which Debian has.
@@ -82,28 +162,86 @@ impl Programs {
         }
     }
 
+    /// A program of the one module of ours.
     fn build(&self, name: &str, version: &str, package: &str) -> anyhow::Result<PathBuf> {
+        let flags = ["-ldflags".to_owned(), flags()];
+        self.once(
+            name,
+            version,
+            || Ok((self.root.join("src/kubernetes"), package.to_owned())),
+            &flags,
+        )
+    }
+
+    /// A program of a module that is built as its makers do: in its folder, with the versions that
+    /// its own `go.mod` names. `prepare` makes what a release adds to the sources.
+    fn build_in_copy(
+        &self,
+        name: &str,
+        module: &str,
+        version: &str,
+        flags: &[String],
+        prepare: impl Fn(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let copy = || {
+            let last = module.trim_end_matches("/v2").rsplit('/').next().unwrap_or(module);
+            let copy = self.root.join(format!("src/{last}-{version}"));
+            if !copy.join(".prepared").exists() {
+                self.copy_module(module, version, &copy)?;
+                prepare(&copy)?;
+                fs::write(copy.join(".prepared"), "")?;
+            }
+            Ok((copy, format!("./cmd/{name}")))
+        };
+        self.once(name, version, copy, flags)
+    }
+
+    fn copy_module(&self, module: &str, version: &str, copy: &Path) -> anyhow::Result<()> {
+        let mut download = go(&self.root.join("src/kubernetes"));
+        download.args(["mod", "download", "-json", &format!("{module}@{version}")]);
+        let told: serde_json::Value = serde_json::from_str(&run_quietly(&mut download)?)?;
+        let folder = told["Dir"].as_str().with_context(|| format!("{module} has no folder"))?;
+        if copy.exists() {
+            fs::remove_dir_all(copy)?;
+        }
+        // Go keeps modules read-only.
+        let copied =
+            Command::new("cp").args(["-r", "--no-preserve=mode", folder]).arg(copy).output()?;
+        anyhow::ensure!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        Ok(())
+    }
+
+    /// A program under its version, built where it is not there.
+    fn once(
+        &self,
+        name: &str,
+        version: &str,
+        source: impl Fn() -> anyhow::Result<(PathBuf, String)>,
+        flags: &[String],
+    ) -> anyhow::Result<PathBuf> {
         let path = self.root.join(format!("bin/{name}-{version}"));
         if path.exists() {
             return Ok(path);
         }
+        let (folder, package) = source()?;
         say(&format!("$ go build {package} ({version}; minutes, once for this machine)"));
         let unfinished = self.root.join(format!("bin/.{name}-{version}"));
-        let mut go = self.go();
-        go.args(["build", "-ldflags", &flags()]).arg("-o").arg(&unfinished).arg(package);
-        run_quietly(&mut go)?;
+        let mut build = go(&folder);
+        build.arg("build").args(flags).arg("-o").arg(&unfinished).arg(&package);
+        run_quietly(&mut build)?;
         fs::rename(&unfinished, &path)?;
         Ok(path)
     }
+}
 
-    fn go(&self) -> Command {
-        let mut go = Command::new("go");
-        go.current_dir(self.root.join("src/kubernetes"))
-            .env("CGO_ENABLED", "0")
-            .env("GOTOOLCHAIN", "local")
-            .env("GOFLAGS", "-mod=mod -p=2 -buildvcs=false");
-        go
-    }
+/// Go in the folder of a module.
+fn go(folder: &Path) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(folder)
+        .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod -p=2 -buildvcs=false");
+    go
 }
 
 /// Kubernetes' programs say the version that they are built with.

@@ -478,13 +478,18 @@ pub(super) fn kustomization(case: &Case) -> String {
     )
 }
 
-pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
+/// Shows all of them; returns their names.
+pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<Vec<&'static str>> {
     let cases = first();
-    world.write("clusters/dev/no-branch.yaml", &NO_BRANCH.replace("URL", &world.url))?;
+    world
+        .repository
+        .write("clusters/dev/no-branch.yaml", &NO_BRANCH.replace("URL", &world.repository.url))?;
     for case in &cases {
-        world.write(&format!("clusters/dev/case-{}.yaml", case.name), &kustomization(case))?;
+        world
+            .repository
+            .write(&format!("clusters/dev/case-{}.yaml", case.name), &kustomization(case))?;
         for (path, text) in &case.files {
-            world.write(&format!("cases/{}/{path}", case.name), text)?;
+            world.repository.write(&format!("cases/{}/{path}", case.name), text)?;
         }
     }
     world.push()?;
@@ -510,7 +515,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
             || world.agree(&path, deadline, say::content),
         );
     }
-    Ok(())
+    Ok(cases.iter().map(|case| case.name).collect())
 }
 
 fn judge(world: &World, report: &mut Report, deadline: Instant, name: &str, claim: &str) {

@@ -56,10 +56,12 @@ fn cases() -> Vec<Case> {
 }
 
 fn write(world: &World, case: &Case) -> anyhow::Result<()> {
-    world.write(&format!("clusters/dev/case-{}.yaml", case.name), &kustomization(case))?;
-    case.files
-        .iter()
-        .try_for_each(|(path, text)| world.write(&format!("cases/{}/{path}", case.name), text))
+    world
+        .repository
+        .write(&format!("clusters/dev/case-{}.yaml", case.name), &kustomization(case))?;
+    case.files.iter().try_for_each(|(path, text)| {
+        world.repository.write(&format!("cases/{}/{path}", case.name), text)
+    })
 }
 
 pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
@@ -77,18 +79,18 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         Ok(())
     };
     settled(&first)?;
-    world.write("cases/prunes/a.yaml", &map("stays", "default", ""))?;
-    world.write("cases/keeps-all/a.yaml", &map("unpruned-stays", "default", ""))?;
-    world.write("cases/leaves/note.md", "its Kustomization goes")?;
-    world.remove("clusters/dev/case-leaves.yaml")?;
+    world.repository.write("cases/prunes/a.yaml", &map("stays", "default", ""))?;
+    world.repository.write("cases/keeps-all/a.yaml", &map("unpruned-stays", "default", ""))?;
+    world.repository.write("cases/leaves/note.md", "its Kustomization goes")?;
+    world.repository.remove("clusters/dev/case-leaves.yaml")?;
     let suspended = kustomization(&cases[3]).replace("prune: true", "prune: true, suspend: true");
-    world.write("clusters/dev/case-leaves-suspended.yaml", &suspended)?;
-    world.write("cases/switches/a.yaml", &map("switched", "default", ""))?;
-    world.write(
+    world.repository.write("clusters/dev/case-leaves-suspended.yaml", &suspended)?;
+    world.repository.write("cases/switches/a.yaml", &map("switched", "default", ""))?;
+    world.repository.write(
         "cases/refused-later/a.yaml",
         &format!("{}---\n{}", map("refused-new", "default", ""), map("Bad_Name", "default", "")),
     )?;
-    world.write("cases/releases/a.yaml", &deployment("releases", "badimage", 4))?;
+    world.repository.write("cases/releases/a.yaml", &deployment("releases", "badimage", 4))?;
     let second = world.push()?;
     let deadline = Instant::now() + PATIENCE;
     let mut told =
@@ -134,7 +136,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         for api in world.both() {
             api.wait(&path_of("leaves-suspended"), PATIENCE, |it| it["spec"]["suspend"] == true)?;
         }
-        world.remove("clusters/dev/case-leaves-suspended.yaml")?;
+        world.repository.remove("clusters/dev/case-leaves-suspended.yaml")?;
         world.push()?;
         world.await_there(&path_of("leaves-suspended"), false)?;
         world.await_there(&config_map("leaves-suspended"), true)
@@ -152,14 +154,14 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
 /// A release that hangs, and its fix a moment later: neither controller looks at the fix before
 /// the progress deadline of the first is over.
 fn fix_waits(world: &World) -> anyhow::Result<()> {
-    world.write("cases/releases/a.yaml", &deployment("releases", "notready", 25))?;
+    world.repository.write("cases/releases/a.yaml", &deployment("releases", "notready", 25))?;
     let bad = world.push()?;
     for api in world.both() {
         api.wait(&path_of("releases"), PATIENCE, |it| {
             it["status"]["lastAttemptedRevision"] == bad.as_str()
         })?;
     }
-    world.write("cases/releases/a.yaml", &map("releases", "default", ""))?;
+    world.repository.write("cases/releases/a.yaml", &map("releases", "default", ""))?;
     let begun = Instant::now();
     let good = world.push()?;
     let mut waited = Vec::new();

@@ -1,16 +1,14 @@
 //! A repository, and two clusters that follow it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use fs_err as fs;
+use anyhow::ensure;
 use serde_json::Value;
 
-use crate::kube::{Api, ControlPlane, FakeKubelet, Flux, GitServer, Programs};
+use crate::kube::{Api, ControlPlane, FakeKubelet, Flux, Programs, Repository};
 use crate::peers::{Peers, run_quietly};
-use crate::registries::Shop;
+use crate::registries::{Registry, Shop};
 
 /// The longest that anything here takes on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,14 +17,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) struct World {
     /// Our own cluster.
     pub(super) ours: Api,
-    _up: crate::registries::Registry,
+    _up: Registry,
     _kubelet: FakeKubelet,
     /// The real one.
     pub(super) plane: ControlPlane,
-    _git: GitServer,
-    work: PathBuf,
-    /// Of the repository.
-    pub(super) url: String,
+    pub(super) repository: Repository,
+    /// Runs `kit-rs`.
+    pub(super) shop: Shop,
 }
 
 impl World {
@@ -37,48 +34,28 @@ impl World {
         dir: &Path,
     ) -> anyhow::Result<Self> {
         let shop = Shop::open(dir.to_owned(), program.to_owned())?;
-        let bare = dir.join("git/infra.git");
-        fs::create_dir_all(dir.join("git"))?;
-        let work = dir.join("work");
-        let git = GitServer::start(&dir.join("git"))?;
-        let url = git.url("infra.git");
-        run_quietly(
-            Command::new("git").args(["init", "--quiet", "--bare", "-b", "main"]).arg(&bare),
-        )?;
-        run_quietly(Command::new("git").args(["clone", "--quiet", &url]).arg(&work))?;
+        let repository = Repository::start(dir)?;
+        let (url, work) = (&repository.url, &repository.work);
         let into = work.display();
-        shop.kit("home", &format!("gitops bootstrap --url {url} --branch main --dir {into}"))?;
+        shop.kit(
+            "home",
+            &format!("gitops bootstrap --url {url} --branch main --dir {into} --no-cluster"),
+        )?;
         let mut plane = ControlPlane::start(programs, peers, &dir.join("kube"))?;
         Flux::start(&mut plane, programs, &dir.join("kube"))?;
         let kubelet = FakeKubelet::start(plane.api.clone())?;
         let mut apply = plane.kubectl("apply --server-side -f");
         run_quietly(apply.arg(work.join("clusters/dev/flux-system/gotk-sync.yaml")))?;
-        let up =
-            crate::registries::Registry::up(program, dir, &format!("{url}={}", bare.display()))?;
+        let source = format!("{url}={}", repository.bare.display());
+        let up = Registry::up(program, dir, &source)?;
         let ours = Api::new(&up.address);
-        Ok(Self { ours, _up: up, _kubelet: kubelet, plane, _git: git, work, url })
-    }
-
-    /// Writes a file of the repository.
-    pub(super) fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
-        let file = self.work.join(path);
-        fs::create_dir_all(file.parent().context("a file has a folder")?)?;
-        Ok(fs::write(file, text)?)
-    }
-
-    pub(super) fn remove(&self, path: &str) -> anyhow::Result<()> {
-        let place = self.work.join(path);
-        let gone = if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) };
-        Ok(gone?)
+        Ok(Self { ours, _up: up, _kubelet: kubelet, plane, repository, shop })
     }
 
     /// Commits and pushes all that was written; waits until both roots have applied it. Returns the
     /// revision.
     pub(super) fn push(&self) -> anyhow::Result<String> {
-        self.git(&["add", "--all"])?;
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", "a change"])?;
-        self.git(&["push", "--quiet", "origin", "HEAD:main"])?;
-        let revision = format!("main@sha1:{}", self.git(&["rev-parse", "HEAD"])?.trim());
+        let revision = self.repository.push()?;
         self.request("source.toolkit.fluxcd.io/v1", "gitrepositories", "flux-system")?;
         for api in self.both() {
             api.wait(&path_of("flux-system"), PATIENCE, |root| {
@@ -101,13 +78,6 @@ impl World {
         [&self.plane.api, &self.ours]
     }
 
-    fn git(&self, args: &[&str]) -> anyhow::Result<String> {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]);
-        git.args(["-c", "commit.gpgsign=false"]).args(args).current_dir(&self.work);
-        run_quietly(&mut git)
-    }
-
     /// Asks both whether there is something at a path.
     pub(super) fn there(&self, path: &str) -> anyhow::Result<[bool; 2]> {
         let [real, ours] = self.both();
@@ -123,6 +93,16 @@ impl World {
                 Instant::now() < deadline,
                 "{path}: there (real, ours): {there:?}, not {wanted}"
             );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// Waits until one of them has, or has not, what is at a path.
+    pub(super) fn await_in(&self, api: &Api, path: &str, wanted: bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while api.find(path)?.is_some() != wanted {
+            ensure!(Instant::now() < deadline, "{path}: there is not {wanted}");
             std::thread::sleep(Duration::from_millis(200));
         }
         Ok(())

@@ -1,0 +1,89 @@
+//! A source without Git: what `flux push artifact` has put into our registry.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::ensure;
+use fs_err as fs;
+
+use super::cases::map;
+use super::world::{PATIENCE, World, path_of};
+use super::{PEER, say};
+use crate::kube::Programs;
+use crate::peers::run_quietly;
+use crate::registries::Registry;
+use crate::report::Report;
+
+pub(super) fn run(
+    world: &World,
+    programs: &Programs,
+    program: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let dir = world.shop.dir.join("oci");
+    fs::create_dir_all(dir.join("app"))?;
+    let registry = Registry::ours(program, &dir.join("registry"), "127.0.0.1:0", &[])?;
+    report.claim(
+        PEER,
+        "an OCIRepository of our registry: pushed by `flux`, applied, and followed",
+        || {
+            let flux = programs.flux()?;
+            let push = |data: &str, revision: &str| {
+                fs::write(dir.join("app/a.yaml"), map(data, "default", ""))?;
+                let mut push = Command::new(&flux);
+                push.args(["push", "artifact", "--insecure-registry", "--source=test"]);
+                push.arg(format!("--revision={revision}")).arg("--path").arg(dir.join("app"));
+                push.arg(format!("oci://{}/demo/infra:latest", registry.address));
+                run_quietly(push.env("HOME", &dir)).map(drop)
+            };
+            let there = |name: &str, wanted: bool| {
+                let path = format!("api/v1/namespaces/default/configmaps/{name}");
+                world.await_in(&world.plane.api, &path, wanted)
+            };
+            push("from-oci", "v1@sha1:1")?;
+            let file = dir.join("sync.yaml");
+            fs::write(&file, sync(&registry.address))?;
+            run_quietly(world.plane.kubectl("apply --server-side -f").arg(&file))?;
+            there("from-oci", true)?;
+            push("from-oci-two", "v2@sha1:2")?;
+            world.request("source.toolkit.fluxcd.io/v1", "ocirepositories", "oci")?;
+            there("from-oci-two", true)?;
+            there("from-oci", false)?;
+            let done =
+                world.plane.api.wait(&path_of("oci"), PATIENCE, |it| say::status(it).is_some())?;
+            let said = say::status(&done).unwrap_or_default();
+            ensure!(said.contains("Applied revision: latest@sha256:"), "{said}");
+            run_quietly(world.plane.kubectl("delete --wait=false -f").arg(&file)).map(drop)
+        },
+    );
+    report.claim(
+        PEER,
+        "our own cluster says of an OCIRepository that it has no controller for it",
+        || {
+            world.repository.write("clusters/dev/oci.yaml", &sync(&registry.address))?;
+            world.push()?;
+            world.ours.wait(&path_of("oci"), PATIENCE, |it| {
+                say::status(it)
+                    .is_some_and(|said| said.contains("no source controller for OCIRepository"))
+            })?;
+            world.repository.remove("clusters/dev/oci.yaml")?;
+            world.push().map(drop)
+        },
+    );
+    Ok(())
+}
+
+fn sync(registry: &str) -> String {
+    format!(
+        "apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata: {{name: oci, namespace: flux-system}}
+spec: {{interval: 10m, insecure: true, url: 'oci://{registry}/demo/infra', ref: {{tag: latest}}}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {{name: oci, namespace: flux-system}}
+spec: {{interval: 10m, prune: true, path: ./, sourceRef: {{kind: OCIRepository, name: oci}}}}
+"
+    )
+}

@@ -1,0 +1,90 @@
+//! `interop --only kubernetes`: a real node, and Flux, with what `kit-rs` makes for them.
+//!
+//! All of it runs in namespaces of its own, in a process of its own that tells its claims to this
+//! one.
+
+mod failures;
+mod images;
+mod serving;
+mod story;
+mod world;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::ensure;
+
+use self::world::World;
+use crate::kube::{Programs, namespaces};
+use crate::peers::Peers;
+use crate::report::Report;
+
+const PEER: &str = "Kubernetes 1.36.4, containerd 2.2.3, runc, Flux 2.9";
+
+/// What the process inside tells.
+const TOLD: &str = "report.json";
+/// What the process inside is told where it is.
+pub(super) const INSIDE: &str = "--inside";
+
+/// Builds and installs what is needed, which takes a network, and tells all claims.
+pub(super) fn run(
+    peers: &Peers,
+    program: &Path,
+    dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let ready = || {
+        Programs::of_node(peers)?;
+        peers.debian("apache2-utils", "htpasswd")?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = ready() {
+        report.skip(PEER, "everything that a node would judge", &format!("{error:#}"));
+        return Ok(());
+    }
+    if let Err(error) = peers.debian("podman", "podman") {
+        report.skip("podman", "runs the image", &format!("{error:#}"));
+    }
+    let mut inside = Command::new(std::env::current_exe()?);
+    inside.args(["interop", "--program"]).arg(program).arg(INSIDE).arg(dir);
+    let told = dir.join(TOLD);
+    match namespaces::run(inside, &cgroup(dir)) {
+        Ok(_) if told.exists() => report.take(&told),
+        Ok(status) => anyhow::bail!("the node's part ended with {status}"),
+        Err(error) => {
+            report.skip(PEER, "everything that a node would judge", &format!("{error:#}"));
+            Ok(())
+        }
+    }
+}
+
+/// A name for the cgroup of a run's pods, which no other run has.
+fn cgroup(dir: &Path) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    dir.hash(&mut hasher);
+    format!("kit-rs-node-{:x}", hasher.finish())
+}
+
+/// The part inside the namespaces.
+pub(super) fn inside(program: &Path, workspace: &Path, dir: &Path) -> anyhow::Result<()> {
+    ensure!(std::process::id() == 1, "{INSIDE} is for `interop --only kubernetes` itself");
+    let mut report = Report::default();
+    let shown = show(program, workspace, dir, &mut report);
+    if let Err(error) = &shown {
+        report.claim(PEER, "the node runs", || Err(anyhow::anyhow!("{error:#}")));
+    }
+    report.save(&dir.join(TOLD))
+}
+
+fn show(program: &Path, workspace: &Path, dir: &Path, report: &mut Report) -> anyhow::Result<()> {
+    namespaces::furnish(dir)?;
+    let peers = Peers::new(workspace)?;
+    let world = World::start(&peers, program, workspace, dir, &cgroup(dir))?;
+    serving::run(&world, report)?;
+    failures::run(&world, report)?;
+    images::run(&world, report)?;
+    images::podman(&world, report);
+    story::run(&world, report);
+    Ok(())
+}
