@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod bootstrap;
+pub mod builds;
 mod check;
+pub mod diff;
 pub mod edit;
 mod error;
 pub mod flux;

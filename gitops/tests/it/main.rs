@@ -1,6 +1,7 @@
 //! The crate from outside: golden trees, other tools' results, schemas.
 
 mod check;
+mod diff;
 mod kustomize;
 mod reconcile;
 mod render;
