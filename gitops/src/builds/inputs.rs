@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::bootstrap::LISTS;
-use crate::{Tree, tree, yaml};
+use crate::{Tree, kustomize, tree, yaml};
 
 /// Fields whose files name further files.
 const CONFIGURED: [&str; 3] = ["generators", "transformers", "validators"];
@@ -98,6 +98,35 @@ impl Inputs {
 /// The file of a folder that says how it is built.
 pub(super) fn file(tree: &Tree, folder: &str) -> Option<String> {
     LISTS.iter().map(|name| tree::join(folder, name)).find(|path| tree.get(path).is_some())
+}
+
+/// The files of objects that the build of a folder takes.
+pub(super) fn taken(tree: &Tree, folder: &str) -> BTreeSet<String> {
+    let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
+    take(tree, folder, &mut files, &mut folders);
+    files
+}
+
+fn take(tree: &Tree, folder: &str, files: &mut BTreeSet<String>, folders: &mut BTreeSet<String>) {
+    if !folders.insert(folder.to_owned()) {
+        return;
+    }
+    let text = match file(tree, folder) {
+        Some(path) => tree.get(&path).unwrap_or_default().to_owned(),
+        None => kustomize::generate(tree, folder).unwrap_or_default(),
+    };
+    for document in yaml::parse_all(&text).unwrap_or_default() {
+        for field in ["resources", "bases", "components"] {
+            for path in listed(&document, field) {
+                let Ok(path) = tree::resolve(folder, path) else { continue };
+                match tree.get(&path) {
+                    Some(_) => drop(files.insert(path)),
+                    None if tree.has_folder(&path) => take(tree, &path, files, folders),
+                    None => {}
+                }
+            }
+        }
+    }
 }
 
 /// The folders below one that have a kustomization.

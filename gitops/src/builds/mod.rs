@@ -7,6 +7,7 @@
 mod inputs;
 mod search;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use inputs::Inputs;
@@ -26,6 +27,13 @@ pub struct Build {
     pub(crate) object: Option<Object>,
     /// The objects, or why there are none.
     pub objects: Arc<Result<Vec<Object>, String>>,
+}
+
+impl Build {
+    /// The files of objects that the build takes.
+    pub(crate) fn files(&self, tree: &Tree) -> BTreeSet<String> {
+        inputs::taken(tree, &self.folder)
+    }
 }
 
 /// What identifies a build within a repository.

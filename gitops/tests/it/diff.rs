@@ -186,12 +186,13 @@ fn what_does_not_exist_yet_is_shown_too() {
             "added Service/c/c in apps/c",
             "added ServiceAccount/c/c in apps/c",
             "added Deployment/c/c in apps/c",
+            "added NetworkPolicy/c/c in apps/c",
             "added Kustomization/flux-system/c-app in clusters/dev",
         ]
     );
     assert!(found.changes.iter().all(|change| change.diff.starts_with("--- /dev/null\n+++ b/")));
     let gone = diff(&new, &old);
-    assert_eq!(gone.count(Action::Removed), 5);
+    assert_eq!(gone.count(Action::Removed), 6);
 }
 
 #[test]

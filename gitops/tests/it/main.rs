@@ -3,5 +3,7 @@
 mod check;
 mod diff;
 mod kustomize;
+mod lint;
 mod reconcile;
+mod rehearse;
 mod render;
