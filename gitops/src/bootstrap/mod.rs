@@ -17,7 +17,7 @@ const COMPONENTS: &str = "gotk-components.yaml";
 /// The file that says what is watched.
 const SYNC: &str = "gotk-sync.yaml";
 /// The names of a list of files that kustomize knows.
-const LISTS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(crate) const LISTS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// What Flux is to watch: the facts from which [`bootstrap`] makes the files that `flux bootstrap`
 /// commits.

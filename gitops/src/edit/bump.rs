@@ -150,7 +150,7 @@ pub fn small_memory(tree: &Tree, app: &Name, weight_bytes: u64) -> Vec<(String, 
 }
 
 /// The bytes of a quantity as people write memory: `448Mi`, `1G`.
-fn bytes(quantity: &str) -> Option<u64> {
+pub(crate) fn bytes(quantity: &str) -> Option<u64> {
     let digits = quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len());
     let unit = match &quantity[digits..] {
         "" => 1,

@@ -3,6 +3,7 @@
 mod bump;
 mod splice;
 
+pub(crate) use bump::bytes;
 pub use bump::{Bump, bump, small_memory};
 pub(crate) use splice::{Edits, not_editable};
 

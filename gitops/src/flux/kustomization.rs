@@ -69,16 +69,27 @@ pub struct SourceRef {
 impl Kustomization {
     /// Reads the object as a Flux Kustomization, if it is one.
     pub fn read(object: &Object) -> Result<Option<Self>> {
+        let Some((read, beyond)) = Self::read_partly(object)? else { return Ok(None) };
+        match beyond.into_iter().next() {
+            Some(field) => Err(Error::FluxField { id: Box::new(object.id()), field }),
+            None => Ok(Some(read)),
+        }
+    }
+
+    /// Reads the object as far as its fields are followed here, and names those of its `spec` that
+    /// are set and are not.
+    pub fn read_partly(object: &Object) -> Result<Option<(Self, Vec<&'static str>)>> {
         let id = object.id();
         if (id.group.as_str(), id.kind.as_str()) != ("kustomize.toolkit.fluxcd.io", "Kustomization")
         {
             return Ok(None);
         }
         let spec: Spec = spec(object)?;
-        if let Some(field) = spec.unsupported() {
-            return Err(Error::FluxField { id: Box::new(id), field });
+        let beyond = spec.unsupported();
+        match Self::new(id, spec) {
+            Ok(read) => Ok(Some((read, beyond))),
+            Err(error) => Err(refused(object, error.to_string())),
         }
-        Self::new(id, spec).map(Some).map_err(|error| refused(object, error.to_string()))
     }
 
     fn new(id: ObjectId, spec: Spec) -> Result<Self> {
@@ -176,9 +187,9 @@ struct Spec {
 }
 
 impl Spec {
-    /// A field that is set and that changes what Flux does in a way the reconciler here does not
+    /// The fields that are set and that change what Flux does in a way the reconciler here does not
     /// follow.
-    fn unsupported(&self) -> Option<&'static str> {
+    fn unsupported(&self) -> Vec<&'static str> {
         let fields = [
             (self.force, "force"),
             (self.build_metadata.is_some(), "buildMetadata"),
@@ -196,7 +207,7 @@ impl Spec {
             (self.post_build.is_some(), "postBuild"),
             (self.service_account_name.is_some(), "serviceAccountName"),
         ];
-        fields.into_iter().find(|(set, _)| *set).map(|(_, field)| field)
+        fields.into_iter().filter(|(set, _)| *set).map(|(_, field)| field).collect()
     }
 }
 

@@ -41,7 +41,7 @@ fn pod(release: &Release) -> String {
     let labels = labels(release, 8);
     let (version, annotations) = (version(release, 8), annotations(release));
     let name = scalar(release.name.as_str());
-    let container = container(release);
+    let (container, affinity) = (container(release), affinity(release));
     let (stop, drain) =
         (times::PRE_STOP.as_secs(), times::drain(release.request_timeout).as_secs());
     let grace = times::grace(release.request_timeout).as_secs();
@@ -60,8 +60,29 @@ fn pod(release: &Release) -> String {
         runAsGroup: 65532
         seccompProfile:
           type: RuntimeDefault
-      containers:
+{affinity}      containers:
 {container}"
+    )
+}
+
+/// Where there are several pods, they go to different nodes if there are some.
+fn affinity(release: &Release) -> String {
+    if release.replicas < 2 {
+        return String::new();
+    }
+    let name = scalar(release.name.as_str());
+    format!(
+        "      affinity:
+        podAntiAffinity:
+          # A node that goes takes one of the pods with it, not all.
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              podAffinityTerm:
+                topologyKey: kubernetes.io/hostname
+                labelSelector:
+                  matchLabels:
+                    app.kubernetes.io/name: {name}
+"
     )
 }
 

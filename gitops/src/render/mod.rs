@@ -33,8 +33,12 @@ pub fn render(release: &Release) -> Result<Tree> {
         ("serviceaccount.yaml", service_account(release)),
         ("service.yaml", service(release)),
         ("deployment.yaml", deployment::deployment(release)),
+        ("networkpolicy.yaml", network_policy(release)),
     ];
-    let files: Vec<_> = own_namespace.into_iter().chain(files).collect();
+    // Of a single pod it would either allow nothing or mean nothing.
+    let budget =
+        (release.replicas > 1).then(|| ("poddisruptionbudget.yaml", disruption_budget(release)));
+    let files: Vec<_> = own_namespace.into_iter().chain(files).chain(budget).collect();
     let names: String = files.iter().map(|(name, _)| format!("  - {name}\n")).collect();
     for (name, text) in files {
         tree.put(format!("{folder}/{name}"), text);
@@ -122,6 +126,64 @@ metadata:
       port: {port}
       targetPort: http
       protocol: TCP
+"
+    )
+}
+
+fn network_policy(release: &Release) -> String {
+    let (name, namespace, labels) =
+        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
+    let port = release.port;
+    // Variables of OpenTelemetry name where spans are sent.
+    let egress = match release.environment.keys().any(|name| name.starts_with("OTEL_")) {
+        true => {
+            "  # Spans are sent to wherever OTEL_EXPORTER_OTLP_ENDPOINT says.\n  egress:\n    - {}\n"
+        }
+        false => {
+            "  # The model is in the image: there is nobody that the server has to ask.\n  egress: []\n"
+        }
+    };
+    format!(
+        "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels:
+{labels}spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/name: {name}
+  policyTypes:
+    - Ingress
+    - Egress
+  # Whoever may reach the Service may ask; add `from` to say who that is.
+  ingress:
+    - ports:
+        - port: {port}
+          protocol: TCP
+{egress}"
+    )
+}
+
+fn disruption_budget(release: &Release) -> String {
+    let (name, namespace, labels) =
+        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
+    format!(
+        "apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels:
+{labels}spec:
+  # Nodes are drained one pod at a time.
+  maxUnavailable: 1
+  # A pod that never became ready holds up no drain.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: {name}
 "
     )
 }
@@ -235,7 +297,7 @@ mod tests {
         let tree = render(&release).unwrap();
         assert_eq!(tree.get("apps/a/namespace.yaml"), None);
         let kinds = crate::kustomize::build(&tree, "apps/a", &Overlay::default()).unwrap();
-        assert_eq!(kinds.len(), 3);
+        assert_eq!(kinds.len(), 4);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The crate from outside: golden trees, other tools' results, schemas.
 
 mod check;
+mod diff;
 mod kustomize;
+mod lint;
 mod reconcile;
+mod rehearse;
 mod render;
