@@ -1,10 +1,12 @@
 //! Collects the objects of a kustomization and of all that it refers to, and transforms them.
 
 use super::file::{Kustomization, Labels};
+use super::loader::Loader;
 use super::patch::Patcher;
 use super::resource::{Resource, equal};
 use super::{generate, images, labels, names, replacements};
-use crate::{Error, Object, Result, Tree, tree};
+use crate::tree::Found;
+use crate::{Error, Object, Result, Tree};
 
 /// How deep kustomizations may refer to others.
 const MAX_DEPTH: usize = 64;
@@ -37,7 +39,7 @@ impl<'a> Accumulator<'a> {
                 append(&mut resources, resource)?;
             }
         }
-        generate::run(self.tree, folder, &file, &mut resources)?;
+        generate::run(&self.loader(folder), &file, &mut resources)?;
         self.transform(folder, file, &mut resources)?;
         self.open.pop();
         Ok(resources)
@@ -51,22 +53,29 @@ impl<'a> Accumulator<'a> {
                 message: format!("{entry} is remote; only what is in the tree is built"),
             });
         }
-        let path = tree::resolve(folder, entry)?;
-        if let Some(text) = self.tree.get(&path).filter(|_| !path.is_empty()) {
-            let objects = Object::parse_all(text).map_err(|error| error.in_file(&path))?;
-            return Ok(objects.into_iter().map(Resource::new).collect());
-        }
-        if !self.tree.has_folder(&path) {
-            return Err(Error::Missing { path });
-        }
+        let loader = self.loader(folder);
+        let path = loader.resolve(entry)?;
+        let folder = match loader.find(entry)? {
+            Found::File(..) => {
+                let objects = Object::parse_all(loader.text(entry)?);
+                let objects = objects.map_err(|error| error.in_file(&path))?;
+                return Ok(objects.into_iter().map(Resource::new).collect());
+            }
+            Found::Folder(folder) => folder,
+            Found::Nothing => return Err(Error::Missing { path }),
+        };
         let failed = |source| Error::Build { path: path.clone(), source: Box::new(source) };
-        match Kustomization::find(self.tree, &path).map_err(failed)? {
-            Some(file) => self.target(&path, file).map_err(failed),
+        match Kustomization::find(&self.loader(&folder)).map_err(failed)? {
+            Some(file) => self.target(&folder, file).map_err(failed),
             None => Err(failed(Error::Kustomize {
                 field: "resources",
                 message: "this folder has no kustomization.yaml".to_owned(),
             })),
         }
+    }
+
+    fn loader(&self, folder: &str) -> Loader<'a> {
+        Loader { tree: self.tree, folder: folder.to_owned() }
     }
 
     fn transform(
@@ -75,7 +84,7 @@ impl<'a> Accumulator<'a> {
         file: Kustomization,
         resources: &mut Vec<Resource>,
     ) -> Result<()> {
-        let patcher = Patcher { tree: self.tree, folder };
+        let patcher = Patcher { loader: self.loader(folder) };
         file.patches_strategic_merge
             .iter()
             .try_for_each(|patch| patcher.merge_text(resources, patch))?;
@@ -100,7 +109,7 @@ impl<'a> Accumulator<'a> {
         file.patches_json6902.iter().try_for_each(|patch| patcher.apply(resources, patch))?;
         file.replicas.iter().try_for_each(|replicas| names::set_replicas(resources, replicas))?;
         file.images.iter().try_for_each(|image| images::set(resources, image))?;
-        replacements::apply(self.tree, folder, resources, &file.replacements)
+        replacements::apply(&self.loader(folder), resources, &file.replacements)
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::loader::Loader;
 use super::{Overlay, replacements};
-use crate::{Error, Result, Tree, tree, yaml};
+use crate::tree::{self, Found};
+use crate::{Error, Result, yaml};
 
 /// The names that a kustomization's file may have.
 pub(super) const FILE_NAMES: [&str; 3] =
@@ -62,15 +64,19 @@ pub(super) struct Kustomization {
 impl Kustomization {
     /// Finds and parses the file of a folder; none when there is none, an error when there are
     /// several.
-    pub(super) fn find(tree: &Tree, folder: &str) -> Result<Option<Self>> {
-        let paths: Vec<String> = FILE_NAMES
-            .iter()
-            .map(|name| tree::join(folder, name))
-            .filter(|path| tree.get(path).is_some())
-            .collect();
+    pub(super) fn find(loader: &Loader<'_>) -> Result<Option<Self>> {
+        let mut paths = Vec::new();
+        for name in FILE_NAMES {
+            if let Found::File(..) = loader.find(name)? {
+                paths.push(tree::join(&loader.folder, name));
+            }
+        }
         match paths.as_slice() {
             [] => Ok(None),
-            [path] => Self::parse(path, tree.get(path).unwrap_or_default()).map(Some),
+            [path] => {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                Self::parse(path, loader.text(name)?).map(Some)
+            }
             several => Err(Error::Kustomize {
                 field: "kustomization",
                 message: format!("there are {} and {}", several[0], several[1]),

@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::accumulate;
 use super::file::{Behavior, Generator, GeneratorOptions, Kustomization};
+use super::loader::Loader;
 use super::resource::Resource;
-use crate::{Error, Object, Result, Tree, tree};
+use crate::tree::Bytes;
+use crate::{Error, Object, Result};
 
 /// Runs a kustomization's generators over what it has so far.
 pub(super) fn run(
-    tree: &Tree,
-    folder: &str,
+    loader: &Loader<'_>,
     file: &Kustomization,
     resources: &mut Vec<Resource>,
 ) -> Result<()> {
@@ -21,8 +22,7 @@ pub(super) fn run(
         ("secretGenerator", "Secret", &file.secret_generator),
     ] {
         for generator in generators {
-            let made =
-                Source { tree, folder, field }.object(kind, generator, &file.generator_options)?;
+            let made = Source { loader, field }.object(kind, generator, &file.generator_options)?;
             absorb(resources, made, generator.behavior, field)?;
         }
     }
@@ -92,8 +92,7 @@ fn union(old: Option<&Value>, new: Option<&Value>) -> Map<String, Value> {
 }
 
 struct Source<'a> {
-    tree: &'a Tree,
-    folder: &'a str,
+    loader: &'a Loader<'a>,
     field: &'static str,
 }
 
@@ -110,14 +109,19 @@ impl Source<'_> {
             json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": generator.name}});
         if kind == "Secret" {
             object["type"] = generator.r#type.as_deref().unwrap_or("Opaque").into();
+            object["data"] = json!({});
         } else if generator.r#type.is_some() {
             return Err(self.wrong("a ConfigMap has no type".to_owned()));
         }
-        if !data.is_empty() {
-            let value =
-                |text: String| if kind == "Secret" { base64_lines(text.as_bytes()) } else { text };
-            object["data"] =
-                data.into_iter().map(|(key, text)| (key, Value::String(value(text)))).collect();
+        for (key, bytes) in data {
+            match String::from_utf8(bytes) {
+                Ok(text) if kind == "ConfigMap" => object["data"][key] = text.into(),
+                Ok(text) => object["data"][key] = base64_lines(text.as_bytes()).into(),
+                Err(error) => {
+                    let field = if kind == "Secret" { "data" } else { "binaryData" };
+                    object[field][key] = base64_lines(error.as_bytes()).into();
+                }
+            }
         }
         if !generator.namespace.is_empty() {
             object["metadata"]["namespace"] = generator.namespace.as_str().into();
@@ -139,7 +143,7 @@ impl Source<'_> {
         Ok(resource)
     }
 
-    fn data(&self, generator: &Generator) -> Result<BTreeMap<String, String>> {
+    fn data(&self, generator: &Generator) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut data = BTreeMap::new();
         let mut pairs = Vec::new();
         for path in generator.envs.iter().chain(&generator.env) {
@@ -167,17 +171,17 @@ impl Source<'_> {
     }
 
     /// `key=value`; one pair of quotes around the value is taken off.
-    fn literal(&self, literal: &str) -> Result<(String, String)> {
+    fn literal(&self, literal: &str) -> Result<(String, Vec<u8>)> {
         let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(self.wrong(format!("the literal {literal:?} is not key=value")));
         };
         let unquoted =
             ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        Ok((key.to_owned(), unquoted.unwrap_or(value).to_owned()))
+        Ok((key.to_owned(), unquoted.unwrap_or(value).into()))
     }
 
     /// `key=path`, or a path whose last part is the key.
-    fn file(&self, entry: &str) -> Result<(String, String)> {
+    fn file(&self, entry: &str) -> Result<(String, Vec<u8>)> {
         let (key, path) = match entry.split_once('=') {
             Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => {
                 (key, path)
@@ -185,12 +189,16 @@ impl Source<'_> {
             Some(_) => return Err(self.wrong(format!("the file {entry:?} is not key=path"))),
             None => (entry.rsplit('/').next().unwrap_or(entry), entry),
         };
-        Ok((key.to_owned(), self.text(path)?.to_owned()))
+        let bytes = match self.loader.bytes(path)? {
+            Bytes::Text(text) => text.as_bytes(),
+            Bytes::Binary(bytes) => bytes,
+        };
+        Ok((key.to_owned(), bytes.to_owned()))
     }
 
     /// Lines `KEY=value`; empty ones and comments are left out.
-    fn env_file(&self, path: &str) -> Result<Vec<(String, String)>> {
-        let text = self.text(path)?;
+    fn env_file(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let text = self.loader.text(path)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text
             .lines()
@@ -198,17 +206,12 @@ impl Source<'_> {
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines
             .map(|line| match line.split_once('=') {
-                Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+                Some((key, value)) => Ok((key.to_owned(), value.into())),
                 // kustomize takes the value from its own environment here; a build that depends on
                 // that is none.
                 None => Err(self.wrong(format!("{path}: the line {line:?} is not KEY=value"))),
             })
             .collect()
-    }
-
-    fn text(&self, path: &str) -> Result<&str> {
-        let path = tree::resolve(self.folder, path)?;
-        self.tree.get(&path).ok_or(Error::Missing { path })
     }
 
     fn wrong(&self, message: String) -> Error {

@@ -19,6 +19,7 @@ mod generate;
 mod hash;
 mod images;
 mod labels;
+mod loader;
 mod names;
 mod patch;
 mod references;
@@ -29,7 +30,9 @@ mod sort;
 
 use accumulate::Accumulator;
 pub use file::{Image, Patch, PatchOptions, Selector};
+use loader::Loader;
 
+use crate::tree::Found;
 use crate::{Error, Object, Result, Tree, tree};
 
 /// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with
@@ -65,13 +68,16 @@ pub fn generate(tree: &Tree, path: &str) -> Result<String> {
 }
 
 fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
-    if !tree.has_folder(folder) {
-        return Err(Error::Missing { path: folder.to_owned() });
-    }
-    let mut file = match file::Kustomization::find(tree, folder)? {
+    let folder = match tree.find(folder)? {
+        Found::Folder(folder) if tree.has_folder(&folder) => folder,
+        _ => return Err(Error::Missing { path: folder.to_owned() }),
+    };
+    let loader = Loader { tree, folder };
+    let mut file = match file::Kustomization::find(&loader)? {
         Some(file) => file,
         None => {
-            file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?
+            let text = scan::kustomization(tree, &loader.folder)?;
+            file::Kustomization::parse("kustomization.yaml", &text)?
         }
     };
     let sort = match file.sort_options.take() {
@@ -83,7 +89,7 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     };
     file.lay_over(overlay);
     let mut accumulator = Accumulator::new(tree);
-    let mut resources = accumulator.target(folder, file)?;
+    let mut resources = accumulator.target(&loader.folder, file)?;
     hash::add_to_names(&mut resources);
     references::fix(&mut resources)?;
     resources.retain(|resource| !resource.is_local());

@@ -98,7 +98,7 @@ fn what_kustomize_refuses_is_refused() {
     refused(
         "bogusField: 1\n",
         expect![
-            "cannot build app: cannot read app/kustomization.yaml: kustomization: unknown field `bogusField`, expected one of `apiVersion`, `kind`, `metadata`, `resources`, `bases`, `namespace`, `namePrefix`, `nameSuffix`, `labels`, `commonLabels`, `commonAnnotations`, `images`, `replicas`, `configMapGenerator`, `secretGenerator`, `generatorOptions`, `patches`, `patchesStrategicMerge`, `patchesJson6902`, `sortOptions`"
+            "cannot build app: cannot read app/kustomization.yaml: kustomization: unknown field `bogusField`, expected one of `apiVersion`, `kind`, `metadata`, `resources`, `bases`, `namespace`, `namePrefix`, `nameSuffix`, `labels`, `commonLabels`, `commonAnnotations`, `images`, `replicas`, `configMapGenerator`, `secretGenerator`, `generatorOptions`, `patches`, `patchesStrategicMerge`, `patchesJson6902`, `replacements`, `sortOptions`"
         ],
     );
     refused(

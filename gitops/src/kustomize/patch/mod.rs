@@ -7,13 +7,13 @@ mod strategic;
 use serde_json::{Map, Value};
 
 use super::file::{Patch, PatchOptions};
+use super::loader::Loader;
 use super::resource::{Resource, equal};
-use crate::{Error, Object, ObjectId, Result, Tree, tree, yaml};
+use crate::{Error, Object, ObjectId, Result, yaml};
 
 /// Applies the patches of one kustomization.
 pub(super) struct Patcher<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) folder: &'a str,
+    pub(super) loader: Loader<'a>,
 }
 
 impl Patcher<'_> {
@@ -57,8 +57,7 @@ impl Patcher<'_> {
     }
 
     fn file(&self, path: &str) -> Result<&str> {
-        let path = tree::resolve(self.folder, path)?;
-        self.tree.get(&path).ok_or(Error::Missing { path })
+        self.loader.text(path)
     }
 }
 

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use self::place::{Made, Split};
 use super::file::Selector;
+use super::loader::Loader;
 use super::patch::select::{Requirement, pattern, requirements};
 use super::resource::Resource;
-use crate::{Error, ObjectId, Result, Tree, tree, yaml};
+use crate::{Error, ObjectId, Result, yaml};
 
 /// An entry of `replacements`: a file with one or several, or one itself.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,8 +61,7 @@ const NAME: &str = "metadata.name";
 
 /// Applies all replacements of one kustomization, in their order.
 pub(super) fn apply(
-    tree: &Tree,
-    folder: &str,
+    loader: &Loader<'_>,
     resources: &mut [Resource],
     entries: &[Entry],
 ) -> Result<()> {
@@ -72,9 +72,8 @@ pub(super) fn apply(
                 return Err(wrong("an entry has either a path or a source with targets"));
             }
             Some(path) => {
-                let path = tree::resolve(folder, path)?;
-                let text = tree.get(&path).ok_or_else(|| Error::Missing { path: path.clone() })?;
-                let entries = parse(text).map_err(|error| error.in_file(&path))?;
+                let entries = parse(loader.text(path)?);
+                let entries = entries.map_err(|error| error.in_file(path))?;
                 entries.iter().try_for_each(|entry| one(resources, entry))?;
             }
         }
