@@ -1,11 +1,13 @@
 //! Builds kustomizations that come as lines of JSON on stdin, `{"files": {PATH: TEXT}, "path":
-//! FOLDER}`; each answer is a line on stdout, `{"yaml": TEXT}` or `{"error": TEXT}`.
+//! FOLDER}` or, from a disk, `{"dir": ROOT, "path": FOLDER}`; each answer is a line on stdout,
+//! `{"yaml": TEXT}` or `{"error": TEXT}`.
 //!
 //! `cargo xtask conformance kustomize` asks it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
 
 use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::{Object, Tree};
@@ -14,7 +16,9 @@ use serde_json::json;
 
 #[derive(Deserialize)]
 struct Question {
+    #[serde(default)]
     files: BTreeMap<String, String>,
+    dir: Option<PathBuf>,
     path: String,
 }
 
@@ -35,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn build(question: &Question) -> Result<String, Box<dyn Error>> {
-    let tree = Tree::from_files(&question.files)?;
+    let tree = match &question.dir {
+        Some(dir) => Tree::open(dir)?,
+        None => Tree::from_files(&question.files)?,
+    };
     let objects = kustomize::build(&tree, &question.path, &Overlay::default())?;
     Ok(Object::to_yaml_all(&objects))
 }

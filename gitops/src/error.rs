@@ -35,11 +35,25 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A symbolic link stands where a file or folder should.
-    #[error("{} is a symbolic link, and a tree has none", path.display())]
+    /// A symbolic link stands where a file or folder should be written.
+    #[error("{} is a symbolic link; nothing is written through one", path.display())]
     Symlink {
         /// The link.
         path: PathBuf,
+    },
+    /// A symbolic link that something refers to leads out of the tree, or nowhere.
+    #[error("{path} is a symbolic link that does not end within the tree")]
+    LinkOut {
+        /// The link, within the tree.
+        path: String,
+    },
+    /// A file that something refers to is there and could not be read.
+    #[error("cannot read {path}: {reason}")]
+    Unread {
+        /// The file within the tree.
+        path: String,
+        /// Why.
+        reason: String,
     },
     /// A path is absolute or leaves the tree.
     #[error("the path {path:?} leaves the tree")]

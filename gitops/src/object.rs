@@ -17,6 +17,20 @@ impl Object {
         checked(value).map_err(|reason| Error::NotAnObject { number: 1, reason })
     }
 
+    /// Takes a value for an object that may lack an `apiVersion`, as kustomize takes it.
+    pub(crate) fn of_kustomize(value: Value) -> Result<Self, String> {
+        match !value.is_object() || value.get("apiVersion").is_some() {
+            true => checked(value),
+            false => {
+                let mut with = value;
+                with["apiVersion"] = "v1".into();
+                let mut object = checked(with)?;
+                object.root().remove("apiVersion");
+                Ok(object)
+            }
+        }
+    }
+
     /// Parses all objects of a text (YAML or JSON); a `List` is replaced by its items, empty
     /// documents are left out.
     pub fn parse_all(text: &str) -> Result<Vec<Self>> {

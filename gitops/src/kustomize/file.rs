@@ -1,52 +1,51 @@
-//! The file `kustomization.yaml`: the fields that are known, read strictly.
+//! The file `kustomization.yaml`: its fields, read as Go reads them.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Overlay, replacements};
-use crate::{Error, Result, Tree, tree, yaml};
+use super::config::Specs;
+use super::loader::Loader;
+use super::{Overlay, decode, replacements, vars};
+use crate::tree::{self, Found};
+use crate::yaml::{self, Dialect};
+use crate::{Error, Result};
 
 /// The names that a kustomization's file may have.
 pub(super) const FILE_NAMES: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// Fields that kustomize knows and this build does not implement.
-const UNSUPPORTED: [&str; 13] = [
-    "buildMetadata",
-    "components",
-    "configurations",
-    "crds",
-    "generators",
-    "helmChartInflationGenerator",
-    "helmCharts",
-    "helmGlobals",
-    "imageTags",
-    "openapi",
-    "transformers",
-    "validators",
-    "vars",
-];
+/// Fields that kustomize knows and this build does not implement, since they run or fetch something.
+const UNSUPPORTED: [&str; 3] = ["helmChartInflationGenerator", "helmCharts", "helmGlobals"];
 
 /// A kustomization's file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Kustomization {
-    api_version: Option<String>,
-    kind: Option<String>,
+    api_version: String,
+    kind: String,
     /// Allowed in the file, without meaning.
     #[serde(rename = "metadata")]
     _metadata: Option<Value>,
+    pub(super) openapi: BTreeMap<String, String>,
     pub(super) resources: Vec<String>,
     bases: Vec<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) name_prefix: Option<String>,
-    pub(super) name_suffix: Option<String>,
+    pub(super) components: Vec<String>,
+    pub(super) crds: Vec<String>,
+    pub(super) configurations: Vec<String>,
+    pub(super) generators: Vec<String>,
+    pub(super) transformers: Vec<String>,
+    pub(super) validators: Vec<String>,
+    pub(super) build_metadata: Vec<String>,
+    pub(super) namespace: String,
+    pub(super) name_prefix: String,
+    pub(super) name_suffix: String,
     pub(super) labels: Vec<Labels>,
     pub(super) common_labels: BTreeMap<String, String>,
     pub(super) common_annotations: BTreeMap<String, String>,
     pub(super) images: Vec<Image>,
+    image_tags: Vec<Image>,
     pub(super) replicas: Vec<Replicas>,
     pub(super) config_map_generator: Vec<Generator>,
     pub(super) secret_generator: Vec<Generator>,
@@ -56,24 +55,34 @@ pub(super) struct Kustomization {
     #[serde(rename = "patchesJson6902")]
     pub(super) patches_json6902: Vec<Patch>,
     pub(super) replacements: Vec<replacements::Entry>,
+    pub(super) vars: Vec<vars::Var>,
     pub(super) sort_options: Option<SortOptions>,
+    /// The file's own name.
+    #[serde(skip)]
+    pub(super) name: String,
 }
 
 impl Kustomization {
     /// Finds and parses the file of a folder; none when there is none, an error when there are
     /// several.
-    pub(super) fn find(tree: &Tree, folder: &str) -> Result<Option<Self>> {
-        let paths: Vec<String> = FILE_NAMES
-            .iter()
-            .map(|name| tree::join(folder, name))
-            .filter(|path| tree.get(path).is_some())
-            .collect();
-        match paths.as_slice() {
+    pub(super) fn find(loader: &Loader<'_>) -> Result<Option<Self>> {
+        let mut names = Vec::new();
+        for name in FILE_NAMES {
+            if let Found::File(..) = loader.find(name)? {
+                names.push(name);
+            }
+        }
+        let path = |name: &str| tree::join(&loader.folder, name);
+        match names.as_slice() {
             [] => Ok(None),
-            [path] => Self::parse(path, tree.get(path).unwrap_or_default()).map(Some),
+            [name] => {
+                let mut file = Self::parse(&path(name), loader.text(name)?)?;
+                (*name).clone_into(&mut file.name);
+                Ok(Some(file))
+            }
             several => Err(Error::Kustomize {
                 field: "kustomization",
-                message: format!("there are {} and {}", several[0], several[1]),
+                message: format!("there are {} and {}", path(several[0]), path(several[1])),
             }),
         }
     }
@@ -83,8 +92,7 @@ impl Kustomization {
     }
 
     fn read(text: &str) -> Result<Self> {
-        let wrong = |message: String| Error::Kustomize { field: "kustomization", message };
-        let mut documents = yaml::parse_all(text)?;
+        let mut documents = yaml::parse_as(text, Dialect::Json)?;
         let mut value = match (documents.pop(), documents.len()) {
             (Some(value), 0) => value,
             (None, _) => return Err(wrong("the file is empty".to_owned())),
@@ -94,38 +102,38 @@ impl Kustomization {
             return Err(wrong("the file is not a mapping".to_owned()));
         };
         map.retain(|_, value| !value.is_null());
-        if map.keys().all(|key| ["apiVersion", "kind", "metadata"].contains(&key.as_str()))
-            && map.get("kind") != Some(&"Component".into())
-        {
+        if map.keys().all(|key| ["apiVersion", "kind"].contains(&key.as_str())) {
             return Err(wrong("the file asks for nothing".to_owned()));
         }
-        if let Some(field) = UNSUPPORTED.iter().find(|field| map.contains_key(**field)) {
-            return Err(Error::Unsupported { field: (*field).to_owned() });
+        for field in UNSUPPORTED {
+            match map.keys().find(|key| key.eq_ignore_ascii_case(field)).cloned() {
+                Some(key) if is_empty(&map[&key]) => drop(map.remove(&key)),
+                Some(_) => return Err(Error::Unsupported { field: field.to_owned() }),
+                None => {}
+            }
         }
-        let mut file: Self =
-            serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        let mut file: Self = decode::strictly(value).map_err(|error| wrong(error.to_string()))?;
         file.check_kind()?;
         file.resources.append(&mut file.bases);
+        file.images.append(&mut file.image_tags);
+        "kustomization.yaml".clone_into(&mut file.name);
         Ok(file)
     }
 
+    pub(super) fn is_component(&self) -> bool {
+        self.kind == "Component"
+    }
+
     fn check_kind(&self) -> Result<()> {
-        match (self.kind.as_deref(), self.api_version.as_deref()) {
-            (Some("Component"), _) => {
-                Err(Error::Unsupported { field: "kind: Component".to_owned() })
-            }
-            (
-                None | Some("Kustomization"),
-                None | Some("kustomize.config.k8s.io/v1beta1" | "kustomize.config.k8s.io/v1"),
-            ) => Ok(()),
-            (kind, api_version) => {
-                let message = format!(
-                    "kind {:?} of {:?} is no kustomization",
-                    kind.unwrap_or_default(),
-                    api_version.unwrap_or_default()
-                );
-                Err(Error::Kustomize { field: "kustomization", message })
-            }
+        let version = match self.kind.as_str() {
+            "" | "Kustomization" => "kustomize.config.k8s.io/v1beta1",
+            "Component" => "kustomize.config.k8s.io/v1alpha1",
+            kind => return Err(wrong(format!("{kind} is neither Kustomization nor Component"))),
+        };
+        match self.api_version.as_str() {
+            "" => Ok(()),
+            given if given == version => Ok(()),
+            given => Err(wrong(format!("the apiVersion is {given:?} and not {version}"))),
         }
     }
 
@@ -137,7 +145,7 @@ impl Kustomization {
             (&mut self.name_suffix, &overlay.name_suffix),
         ] {
             if let Some(value) = over {
-                *field = Some(value.clone());
+                field.clone_from(value);
             }
         }
         for image in &overlay.images {
@@ -148,6 +156,18 @@ impl Kustomization {
     }
 }
 
+fn wrong(message: String) -> Error {
+    Error::Kustomize { field: "kustomization", message }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        other => other.is_null(),
+    }
+}
+
 /// An entry of `labels`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -155,18 +175,7 @@ pub(super) struct Labels {
     pub(super) pairs: BTreeMap<String, String>,
     pub(super) include_selectors: bool,
     pub(super) include_templates: bool,
-    pub(super) fields: Vec<FieldSpec>,
-}
-
-/// Where else labels go.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(super) struct FieldSpec {
-    pub(super) group: String,
-    pub(super) version: String,
-    pub(super) kind: String,
-    pub(super) path: String,
-    pub(super) create: bool,
+    pub(super) fields: Specs,
 }
 
 /// An entry of `images`: which image becomes which.
@@ -186,15 +195,15 @@ pub struct Image {
 }
 
 /// An entry of `replicas`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Replicas {
     pub(super) name: String,
-    pub(super) count: u64,
+    pub(super) count: i64,
 }
 
 /// An entry of `configMapGenerator` or `secretGenerator`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Generator {
     pub(super) name: String,
@@ -210,13 +219,23 @@ pub(super) struct Generator {
 
 /// What a generator does with an object that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(from = "String")]
 pub(super) enum Behavior {
     #[default]
-    #[serde(alias = "unspecified", alias = "")]
     Create,
     Merge,
     Replace,
+}
+
+/// As in kustomize, a word that is none of them means `create`.
+impl From<String> for Behavior {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "merge" => Self::Merge,
+            "replace" => Self::Replace,
+            _ => Self::Create,
+        }
+    }
 }
 
 /// `generatorOptions`, and a generator's own `options`.
@@ -233,10 +252,10 @@ pub(super) struct GeneratorOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Patch {
-    /// The file with the patch.
-    pub path: Option<String>,
+    /// The file with the patch; empty for none.
+    pub path: String,
     /// The patch itself, where it is written inline.
-    pub patch: Option<String>,
+    pub patch: String,
     /// What is patched; a strategic merge patch names its object itself.
     pub target: Option<Selector>,
     /// What the patch may do.
@@ -276,9 +295,10 @@ pub struct PatchOptions {
 
 /// `sortOptions`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SortOptions {
     pub(super) order: Order,
+    #[serde(default)]
     pub(super) legacy_sort_options: Option<LegacyOrder>,
 }
 

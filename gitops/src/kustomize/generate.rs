@@ -4,52 +4,73 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::accumulate;
-use super::file::{Behavior, Generator, GeneratorOptions, Kustomization};
+use super::file::{Behavior, Generator, GeneratorOptions};
+use super::loader::Loader;
+use super::origin;
 use super::resource::Resource;
-use crate::{Error, Object, Result, Tree, tree};
+use super::resources::Resources;
+use crate::tree::Bytes;
+use crate::{Error, Object, Result};
 
-/// Runs a kustomization's generators over what it has so far.
-pub(super) fn run(
-    tree: &Tree,
-    folder: &str,
-    file: &Kustomization,
-    resources: &mut Vec<Resource>,
-) -> Result<()> {
-    for (field, kind, generators) in [
-        ("configMapGenerator", "ConfigMap", &file.config_map_generator),
-        ("secretGenerator", "Secret", &file.secret_generator),
-    ] {
-        for generator in generators {
-            let made =
-                Source { tree, folder, field }.object(kind, generator, &file.generator_options)?;
-            absorb(resources, made, generator.behavior, field)?;
+/// What generates an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    ConfigMap,
+    Secret,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
         }
     }
-    Ok(())
+
+    /// The plugin that kustomize has for it.
+    pub(super) fn plugin(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMapGenerator",
+            Self::Secret => "SecretGenerator",
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configMapGenerator",
+            Self::Secret => "secretGenerator",
+        }
+    }
+}
+
+/// Makes the object of a generator.
+pub(super) fn object(
+    loader: &Loader<'_>,
+    kind: Kind,
+    generator: &Generator,
+    global: &GeneratorOptions,
+) -> Result<Resource> {
+    Source { loader, field: kind.field() }.object(kind.name(), generator, global)
 }
 
 /// Adds a generated object, or brings it together with the one that is there.
-fn absorb(
-    resources: &mut Vec<Resource>,
-    made: Resource,
-    behavior: Behavior,
-    field: &'static str,
-) -> Result<()> {
+pub(super) fn absorb(resources: &mut Resources, made: Resource, behavior: Behavior) -> Result<()> {
     let id = made.id();
-    let matches: Vec<usize> = (0..resources.len()).filter(|n| resources[*n].was(&id)).collect();
-    let wrong = |message| Err(Error::Kustomize { field, message });
+    let was = |n: &usize| resources.as_slice()[*n].was(&id);
+    let matches: Vec<usize> = (0..resources.as_slice().len()).filter(was).collect();
+    let shown = made.shown();
+    let wrong = |message| Err(Error::Kustomize { field: "generators", message });
     match (matches.as_slice(), behavior) {
-        ([], Behavior::Create) => accumulate::append(resources, made),
-        ([], _) => wrong(format!("{id} is not there to be merged or replaced")),
+        ([], Behavior::Create) => resources.append(made),
+        ([], _) => wrong(format!("{shown} is not there to be merged or replaced")),
         ([_], Behavior::Create) => {
-            wrong(format!("{id} is there already: the behavior must be merge or replace"))
+            wrong(format!("{shown} is there already: the behavior must be merge or replace"))
         }
         ([n], _) => {
-            bring_together(&mut resources[*n], made, behavior == Behavior::Merge);
-            Ok(())
+            bring_together(&mut resources.as_mut()[*n], made, behavior == Behavior::Merge);
+            resources.check()
         }
-        _ => wrong(format!("{id} is there several times")),
+        _ => wrong(format!("{shown} is there several times")),
     }
 }
 
@@ -57,6 +78,7 @@ fn absorb(
 /// with `merge`, data that it does not have itself.
 fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
     let name = old.object.name().to_owned();
+    let origin = old.object.annotation(origin::ANNOTATION).map(str::to_owned);
     let namespace = old.object.at("/metadata/namespace").cloned();
     let mut object = made.object;
     for field in ["labels", "annotations"] {
@@ -70,8 +92,9 @@ fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
     }
     for field in ["data", "binaryData"].into_iter().filter(|_| merge) {
         let both = union(old.object.value().get(field), object.value().get(field));
-        if !both.is_empty() {
-            object.value_mut()[field] = Value::Object(both);
+        match both.is_empty() {
+            true => drop(object.value_mut().as_object_mut().map(|it| it.remove(field))),
+            false => object.value_mut()[field] = Value::Object(both),
         }
     }
     object.value_mut()["metadata"]["name"] = name.into();
@@ -79,6 +102,9 @@ fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
         object.value_mut()["metadata"]["namespace"] = namespace;
     }
     old.object = object;
+    if let Some(origin) = origin.filter(|_| merge) {
+        old.object.set_annotation(origin::ANNOTATION, &origin);
+    }
     old.needs_hash &= made.needs_hash;
 }
 
@@ -92,8 +118,7 @@ fn union(old: Option<&Value>, new: Option<&Value>) -> Map<String, Value> {
 }
 
 struct Source<'a> {
-    tree: &'a Tree,
-    folder: &'a str,
+    loader: &'a Loader<'a>,
     field: &'static str,
 }
 
@@ -104,20 +129,29 @@ impl Source<'_> {
         generator: &Generator,
         global: &GeneratorOptions,
     ) -> Result<Resource> {
+        if generator.name.is_empty() {
+            return Err(self.wrong("an object has no name".to_owned()));
+        }
         let options = &generator.options;
         let data = self.data(generator)?;
         let mut object =
             json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": generator.name}});
         if kind == "Secret" {
-            object["type"] = generator.r#type.as_deref().unwrap_or("Opaque").into();
+            let given = generator.r#type.as_deref().filter(|it| !it.is_empty());
+            object["type"] = given.unwrap_or("Opaque").into();
+            object["data"] = json!({});
         } else if generator.r#type.is_some() {
             return Err(self.wrong("a ConfigMap has no type".to_owned()));
         }
-        if !data.is_empty() {
-            let value =
-                |text: String| if kind == "Secret" { base64_lines(text.as_bytes()) } else { text };
-            object["data"] =
-                data.into_iter().map(|(key, text)| (key, Value::String(value(text)))).collect();
+        for (key, bytes) in data {
+            match String::from_utf8(bytes) {
+                Ok(text) if kind == "ConfigMap" => object["data"][key] = text.into(),
+                Ok(text) => object["data"][key] = base64_lines(text.as_bytes()).into(),
+                Err(error) => {
+                    let field = if kind == "Secret" { "data" } else { "binaryData" };
+                    object[field][key] = base64_lines(error.as_bytes()).into();
+                }
+            }
         }
         if !generator.namespace.is_empty() {
             object["metadata"]["namespace"] = generator.namespace.as_str().into();
@@ -139,7 +173,7 @@ impl Source<'_> {
         Ok(resource)
     }
 
-    fn data(&self, generator: &Generator) -> Result<BTreeMap<String, String>> {
+    fn data(&self, generator: &Generator) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut data = BTreeMap::new();
         let mut pairs = Vec::new();
         for path in generator.envs.iter().chain(&generator.env) {
@@ -167,17 +201,17 @@ impl Source<'_> {
     }
 
     /// `key=value`; one pair of quotes around the value is taken off.
-    fn literal(&self, literal: &str) -> Result<(String, String)> {
+    fn literal(&self, literal: &str) -> Result<(String, Vec<u8>)> {
         let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(self.wrong(format!("the literal {literal:?} is not key=value")));
         };
         let unquoted =
             ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        Ok((key.to_owned(), unquoted.unwrap_or(value).to_owned()))
+        Ok((key.to_owned(), unquoted.unwrap_or(value).into()))
     }
 
     /// `key=path`, or a path whose last part is the key.
-    fn file(&self, entry: &str) -> Result<(String, String)> {
+    fn file(&self, entry: &str) -> Result<(String, Vec<u8>)> {
         let (key, path) = match entry.split_once('=') {
             Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => {
                 (key, path)
@@ -185,30 +219,28 @@ impl Source<'_> {
             Some(_) => return Err(self.wrong(format!("the file {entry:?} is not key=path"))),
             None => (entry.rsplit('/').next().unwrap_or(entry), entry),
         };
-        Ok((key.to_owned(), self.text(path)?.to_owned()))
+        let bytes = match self.loader.bytes(path)? {
+            Bytes::Text(text) => text.as_bytes(),
+            Bytes::Binary(bytes) => bytes,
+        };
+        Ok((key.to_owned(), bytes.to_owned()))
     }
 
     /// Lines `KEY=value`; empty ones and comments are left out.
-    fn env_file(&self, path: &str) -> Result<Vec<(String, String)>> {
-        let text = self.text(path)?;
+    fn env_file(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let text = self.loader.text(path)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text
             .lines()
             .map(str::trim_start)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines
-            .map(|line| match line.split_once('=') {
-                Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-                // kustomize takes the value from its own environment here; a build that depends on
-                // that is none.
-                None => Err(self.wrong(format!("{path}: the line {line:?} is not KEY=value"))),
+        Ok(lines
+            .map(|line| {
+                // A line without `=` is an empty value.
+                let (key, value) = line.split_once('=').unwrap_or((line, ""));
+                (key.to_owned(), value.into())
             })
-            .collect()
-    }
-
-    fn text(&self, path: &str) -> Result<&str> {
-        let path = tree::resolve(self.folder, path)?;
-        self.tree.get(&path).ok_or(Error::Missing { path })
+            .collect())
     }
 
     fn wrong(&self, message: String) -> Error {

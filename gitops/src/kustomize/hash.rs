@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::resource::Resource;
+use super::resources::Resources;
 
 /// Appends to names that ask for it the hash of the object's content.
-pub(super) fn add_to_names(resources: &mut [Resource]) {
-    for resource in resources.iter_mut().filter(|resource| resource.needs_hash) {
+pub(super) fn add_to_names(resources: &mut Resources) {
+    for resource in resources.as_mut().iter_mut().filter(|resource| resource.needs_hash) {
+        let name = format!("{}-{}", resource.object.name(), suffix(resource.value()));
         resource.remember();
-        let name = format!("{}-{}", resource.object.name(), suffix(resource.object.value()));
         resource.set_name(&name);
     }
 }

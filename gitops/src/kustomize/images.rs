@@ -3,33 +3,43 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::fields;
+use super::config::Specs;
+use super::fields::{Made, each};
 use super::file::Image;
-use super::resource::Resource;
+use super::resources::Resources;
 use crate::image::split_tag;
-use crate::{Error, Result};
 
 /// `images`: every image in a list called `containers` or `initContainers`, wherever it stands, and
-/// image volumes.
-pub(super) fn set(resources: &mut [Resource], image: &Image) -> Result<()> {
+/// those that field specs mean.
+pub(super) fn set(resources: &mut Resources, image: &Image, specs: &Specs) -> Result<(), String> {
     // As in kustomize the name is a regular expression: a dot in it stands for any character.
     let pattern =
         format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
-    let pattern = Regex::new(&pattern)
-        .map_err(|error| Error::Kustomize { field: "images", message: error.to_string() })?;
-    for resource in
-        resources.iter_mut().filter(|resource| resource.object.kind() != "CustomResourceDefinition")
+    let pattern = Regex::new(&pattern).map_err(|error| error.to_string())?;
+    // A suffix must not be added twice to an image that both ways lead to.
+    let only_suffix = image.new_tag.is_empty() && image.digest.is_empty();
+    let is_done = |path: &str| {
+        let in_lists = ["/containers[]/image", "/initContainers[]/image"];
+        only_suffix && in_lists.iter().any(|list| path.ends_with(list))
+    };
+    for resource in resources
+        .as_mut()
+        .iter_mut()
+        .filter(|resource| resource.object.kind() != "CustomResourceDefinition")
     {
-        let value = resource.object.value_mut();
-        let mut rewrite = |found: &mut Value| {
+        let rewrite = |found: &mut Value| {
             if let Some(text) = found.as_str().filter(|text| pattern.is_match(text)) {
                 *found = rewritten(text, image).into();
             }
         };
-        in_containers(value, &mut rewrite);
-        for pod in ["spec", "spec/template/spec"] {
-            let path: Vec<&str> = pod.split('/').chain(["volumes", "image", "reference"]).collect();
-            fields::each(value, &path, false, &mut rewrite);
+        in_containers(resource.value_mut(), &mut { rewrite });
+        let specs = specs.of(&resource.id());
+        for spec in specs.into_iter().filter(|spec| !is_done(&spec.path)) {
+            // What is no image on the way, as in the volumes of a PodSecurityPolicy, is left alone.
+            let _ = each(resource.value_mut(), spec, Made::Nothing, &mut |found| {
+                rewrite(found);
+                Ok(())
+            });
         }
     }
     Ok(())

@@ -12,24 +12,37 @@
 //! out; kustomize lets them slip into the object, and a null label becomes the text `null`. A line
 //! without `=` in an env file is an error; kustomize takes the value from its own environment.
 
-mod accumulate;
+mod config;
+mod decode;
 mod fields;
 mod file;
 mod generate;
 mod hash;
 mod images;
 mod labels;
+mod load;
+mod loader;
 mod names;
+mod origin;
 mod patch;
+mod plugin;
 mod references;
 mod replacements;
 mod resource;
+mod resources;
 mod scan;
+mod schema;
+mod scope;
 mod sort;
+mod target;
+mod transformer;
+mod vars;
 
-use accumulate::Accumulator;
 pub use file::{Image, Patch, PatchOptions, Selector};
+use loader::Loader;
+use target::{Accumulated, Build};
 
+use crate::tree::Found;
 use crate::{Error, Object, Result, Tree, tree};
 
 /// What is laid over the kustomization at the root of a build, as a Flux Kustomization does with
@@ -64,14 +77,22 @@ pub fn generate(tree: &Tree, path: &str) -> Result<String> {
     scan::kustomization(tree, &tree::normalize(path)?)
 }
 
+/// The label of `buildMetadata: [managedByLabel]`, and the version of kustomize that it names: the one
+/// whose builds these are.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const VERSION: &str = "v5.8.1";
+
 fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
-    if !tree.has_folder(folder) {
-        return Err(Error::Missing { path: folder.to_owned() });
-    }
-    let mut file = match file::Kustomization::find(tree, folder)? {
+    let folder = match tree.find(folder)? {
+        Found::Folder(folder) if tree.has_folder(&folder) => folder,
+        _ => return Err(Error::Missing { path: folder.to_owned() }),
+    };
+    let loader = Loader { tree, folder };
+    let mut file = match file::Kustomization::find(&loader)? {
         Some(file) => file,
         None => {
-            file::Kustomization::parse("kustomization.yaml", &scan::kustomization(tree, folder)?)?
+            let text = scan::kustomization(tree, &loader.folder)?;
+            file::Kustomization::parse("kustomization.yaml", &text)?
         }
     };
     let sort = match file.sort_options.take() {
@@ -82,11 +103,19 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
         None => file::SortOptions::default(),
     };
     file.lay_over(overlay);
-    let mut accumulator = Accumulator::new(tree);
-    let mut resources = accumulator.target(folder, file)?;
+    let asked = file.build_metadata.clone();
+    let mut build = Build::new(tree, !asked.is_empty());
+    let Accumulated { mut resources, config, vars } = build.root(loader, file)?;
     hash::add_to_names(&mut resources);
-    references::fix(&mut resources)?;
-    resources.retain(|resource| !resource.is_local());
-    sort::sort(&mut resources, &sort)?;
-    Ok(resources.into_iter().map(resource::Resource::into_object).collect())
+    references::fix(&mut resources, &config)?;
+    vars::resolve(&mut resources, &vars, &config.var_reference)?;
+    resources.as_mut().retain(|resource| !resource.is_local());
+    sort::sort(resources.as_mut(), &sort)?;
+    if asked.iter().any(|word| word == "managedByLabel") {
+        let label = [(MANAGED_BY.to_owned(), format!("kustomize-{VERSION}"))].into();
+        labels::add(&mut resources, &label, &labels::metadata("metadata/labels"))
+            .map_err(|message| Error::Kustomize { field: "buildMetadata", message })?;
+    }
+    origin::finish(&mut resources, &asked);
+    Ok(resources.into_vec().into_iter().map(|resource| resource.object).collect())
 }

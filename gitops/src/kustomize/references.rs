@@ -1,312 +1,250 @@
-//! References from object to object follow a name or namespace that changed.
+//! References from object to object follow a name or namespace that changed
+//! (api/filters/nameref/nameref.go).
+
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::fields;
-use super::resource::{Resource, is_cluster_scoped, namespace};
+use super::config::{Config, FieldSpec, NameReference};
+use super::fields::{self, Made, each};
+use super::resource::{Id, Previous, Resource};
+use super::resources::Resources;
 use crate::{Error, ObjectId, Result};
 
-/// Kinds with pods, and where their pod's spec stands.
-const WORKLOADS: [(&str, &str); 9] = [
-    ("Pod", "spec"),
-    ("PodTemplate", "template/spec"),
-    ("Deployment", "spec/template/spec"),
-    ("ReplicaSet", "spec/template/spec"),
-    ("ReplicationController", "spec/template/spec"),
-    ("DaemonSet", "spec/template/spec"),
-    ("StatefulSet", "spec/template/spec"),
-    ("Job", "spec/template/spec"),
-    ("CronJob", "spec/jobTemplate/spec/template/spec"),
-];
-
-/// Which kind is referred to, from which fields of a pod's spec, and from which fields of other
-/// kinds.
-struct Rule {
-    kind: &'static str,
-    group: &'static str,
-    in_pods: &'static [&'static str],
-    /// Workloads whose pods are not looked at.
-    not_in: &'static [&'static str],
-    elsewhere: &'static [(&'static str, &'static str)],
-}
-
-const RULES: [Rule; 14] = [
-    scale_target("Deployment"),
-    scale_target("ReplicationController"),
-    scale_target("ReplicaSet"),
-    scale_target("StatefulSet"),
-    Rule {
-        kind: "ConfigMap",
-        group: "",
-        in_pods: &[
-            "volumes/configMap/name",
-            "containers/env/valueFrom/configMapKeyRef/name",
-            "initContainers/env/valueFrom/configMapKeyRef/name",
-            "containers/envFrom/configMapRef/name",
-            "initContainers/envFrom/configMapRef/name",
-            "volumes/projected/sources/configMap/name",
-        ],
-        not_in: &["ReplicationController"],
-        elsewhere: &[("Role", "rules/resourceNames"), ("ClusterRole", "rules/resourceNames")],
-    },
-    Rule {
-        kind: "Secret",
-        group: "",
-        in_pods: &[
-            "volumes/secret/secretName",
-            "containers/env/valueFrom/secretKeyRef/name",
-            "initContainers/env/valueFrom/secretKeyRef/name",
-            "containers/envFrom/secretRef/name",
-            "initContainers/envFrom/secretRef/name",
-            "imagePullSecrets/name",
-            "volumes/projected/sources/secret/name",
-        ],
-        not_in: &["ReplicationController"],
-        elsewhere: &[
-            ("Ingress", "spec/tls/secretName"),
-            ("ServiceAccount", "imagePullSecrets/name"),
-            ("Role", "rules/resourceNames"),
-            ("ClusterRole", "rules/resourceNames"),
-        ],
-    },
-    Rule {
-        kind: "Service",
-        group: "",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[
-            ("StatefulSet", "spec/serviceName"),
-            ("Ingress", "spec/rules/http/paths/backend/serviceName"),
-            ("Ingress", "spec/backend/serviceName"),
-            ("Ingress", "spec/rules/http/paths/backend/service/name"),
-            ("Ingress", "spec/defaultBackend/service/name"),
-            ("APIService", "spec/service/name"),
-            ("ValidatingWebhookConfiguration", "webhooks/clientConfig/service"),
-            ("MutatingWebhookConfiguration", "webhooks/clientConfig/service"),
-            ("HTTPRoute", "spec/rules/backendRefs/name"),
-        ],
-    },
-    Rule {
-        kind: "Role",
-        group: "rbac.authorization.k8s.io",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[("RoleBinding", "roleRef/name")],
-    },
-    Rule {
-        kind: "ClusterRole",
-        group: "rbac.authorization.k8s.io",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[("RoleBinding", "roleRef/name"), ("ClusterRoleBinding", "roleRef/name")],
-    },
-    Rule {
-        kind: "ServiceAccount",
-        group: "",
-        in_pods: &["serviceAccountName"],
-        not_in: &["ReplicaSet", "PodTemplate"],
-        elsewhere: &[("RoleBinding", "subjects"), ("ClusterRoleBinding", "subjects")],
-    },
-    Rule {
-        kind: "PersistentVolumeClaim",
-        group: "",
-        in_pods: &["volumes/persistentVolumeClaim/claimName"],
-        not_in: &["ReplicaSet", "PodTemplate"],
-        elsewhere: &[],
-    },
-    Rule {
-        kind: "PersistentVolume",
-        group: "",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[
-            ("PersistentVolumeClaim", "spec/volumeName"),
-            ("ClusterRole", "rules/resourceNames"),
-        ],
-    },
-    Rule {
-        kind: "StorageClass",
-        group: "storage.k8s.io",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[
-            ("PersistentVolume", "spec/storageClassName"),
-            ("PersistentVolumeClaim", "spec/storageClassName"),
-            ("StatefulSet", "spec/volumeClaimTemplates/spec/storageClassName"),
-        ],
-    },
-    Rule {
-        kind: "PriorityClass",
-        group: "scheduling.k8s.io",
-        in_pods: &["priorityClassName"],
-        not_in: &["ReplicaSet", "PodTemplate"],
-        elsewhere: &[],
-    },
-];
-
-const fn scale_target(kind: &'static str) -> Rule {
-    Rule {
-        kind,
-        group: "",
-        in_pods: &[],
-        not_in: &[],
-        elsewhere: &[("HorizontalPodAutoscaler", "spec/scaleTargetRef/name")],
-    }
-}
-
 /// Renames references to objects whose name or namespace changed during the build.
-pub(super) fn fix(resources: &mut [Resource]) -> Result<()> {
-    let targets = resources.to_vec();
-    for resource in resources {
-        let referrer = Referrer {
-            id: resource.id(),
-            prefixes: resource.prefixes.clone(),
-            suffixes: resource.suffixes.clone(),
-            role: role_of(resource),
-        };
-        for rule in &RULES {
-            for path in paths(rule, &referrer.id.kind) {
-                let search = Search { targets: &targets, referrer: &referrer, rule, path: &path };
-                let keys: Vec<&str> = path.split('/').collect();
-                let mut outcome = Ok(());
-                fields::each(resource.object.value_mut(), &keys, false, &mut |found| {
-                    if outcome.is_ok() {
-                        outcome = search.set(found);
-                    }
-                });
-                outcome?;
+pub(super) fn fix(resources: &mut Resources, config: &Config) -> Result<()> {
+    let targets = Targets::new(resources.as_slice());
+    for resource in resources.as_mut() {
+        let referrer = Referrer::new(resource)?;
+        for reference in &config.name_reference {
+            for spec in reference.referrers.of(&resource.original()) {
+                let search = Search { targets: &targets, referrer: &referrer, reference, spec };
+                each(resource.value_mut(), spec, Made::Nothing, &mut |found| search.set(found))
+                    .map_err(|reason| Error::Kustomize {
+                        field: "nameReference",
+                        message: format!("{}: {reason}", referrer.shown),
+                    })?;
             }
         }
     }
     Ok(())
 }
 
-fn paths(rule: &Rule, kind: &str) -> Vec<String> {
-    let elsewhere = rule
-        .elsewhere
-        .iter()
-        .filter(|(referrer, _)| *referrer == kind)
-        .map(|(_, path)| (*path).to_owned());
-    let pods = WORKLOADS
-        .iter()
-        .filter(|(workload, _)| *workload == kind && !rule.not_in.contains(workload));
-    pods.flat_map(|(_, spec)| rule.in_pods.iter().map(move |path| format!("{spec}/{path}")))
-        .chain(elsewhere)
-        .collect()
+/// What may be referred to, as it is called when the search begins.
+struct Targets {
+    all: Vec<Target>,
+    /// By each name that one had before.
+    by_name: HashMap<String, Vec<usize>>,
+    /// By the namespace in which one was at first.
+    by_namespace: HashMap<String, Vec<usize>>,
 }
 
-/// Group and kind of a binding's role.
-fn role_of(resource: &Resource) -> Option<(String, String)> {
-    let text = |pointer| resource.object.at(pointer).and_then(Value::as_str).map(str::to_owned);
-    Some((text("/roleRef/apiGroup")?, text("/roleRef/kind")?))
+struct Target {
+    shown: ObjectId,
+    /// As [`Id::namespace`].
+    namespace: String,
+    is_cluster_scoped: bool,
+    previous: Vec<Previous>,
+    prefixes: Vec<String>,
+    suffixes: Vec<String>,
+}
+
+impl Targets {
+    fn new(resources: &[Resource]) -> Self {
+        let mut targets =
+            Self { all: Vec::new(), by_name: HashMap::new(), by_namespace: HashMap::new() };
+        for (n, resource) in resources.iter().enumerate() {
+            let id = resource.id();
+            let names: HashSet<&str> = resource.previous.iter().map(|it| &*it.name).collect();
+            for name in names {
+                targets.by_name.entry(name.to_owned()).or_default().push(n);
+            }
+            let original = resource.original().namespace.to_owned();
+            targets.by_namespace.entry(original).or_default().push(n);
+            targets.all.push(Target {
+                shown: resource.shown(),
+                namespace: id.namespace.to_owned(),
+                is_cluster_scoped: id.is_cluster_scoped(),
+                previous: resource.previous.clone(),
+                prefixes: resource.prefixes.clone(),
+                suffixes: resource.suffixes.clone(),
+            });
+        }
+        targets
+    }
+}
+
+impl Target {
+    fn was_of(&self, group: &str, version: &str, kind: &str) -> bool {
+        self.previous.iter().any(|it| {
+            let id = Id {
+                group: &self.shown.group,
+                version: &self.shown.version,
+                kind: &it.kind,
+                namespace: &it.namespace,
+                name: &it.name,
+            };
+            id.is_of(group, version, kind)
+        })
+    }
+
+    fn original_namespace(&self) -> &str {
+        self.previous.first().map_or(&self.namespace, |it| &it.namespace)
+    }
 }
 
 struct Referrer {
-    id: ObjectId,
+    shown: ObjectId,
+    namespace: String,
+    is_cluster_scoped: bool,
     prefixes: Vec<String>,
     suffixes: Vec<String>,
+    /// Group and kind of a binding's role.
     role: Option<(String, String)>,
+    /// Where the accounts of a binding are.
+    account_namespaces: HashSet<String>,
+}
+
+impl Referrer {
+    fn new(resource: &Resource) -> Result<Self> {
+        let id = resource.id();
+        let text = |pointer| resource.object.at(pointer).and_then(Value::as_str).map(str::to_owned);
+        let role = || Some((text("/roleRef/apiGroup")?, text("/roleRef/kind")?));
+        Ok(Self {
+            shown: resource.shown(),
+            namespace: id.namespace.to_owned(),
+            is_cluster_scoped: id.is_cluster_scoped(),
+            prefixes: resource.prefixes.clone(),
+            suffixes: resource.suffixes.clone(),
+            role: role(),
+            account_namespaces: match id.kind {
+                "RoleBinding" if !id.is_cluster_scoped() => account_namespaces(resource)?,
+                _ => HashSet::new(),
+            },
+        })
+    }
+
+    /// Whether an object in a namespace, or in none, can be referred to at all.
+    fn reaches(&self, target: &Target) -> bool {
+        self.is_cluster_scoped
+            || target.is_cluster_scoped
+            || target.namespace == self.namespace
+            || self.account_namespaces.contains(&target.shown.namespace)
+    }
+}
+
+fn account_namespaces(binding: &Resource) -> Result<HashSet<String>> {
+    let subjects = binding.object.at("/subjects").and_then(Value::as_array);
+    let accounts = subjects
+        .into_iter()
+        .flatten()
+        .filter(|it| it.get("kind").is_some_and(|kind| kind == "ServiceAccount"));
+    accounts
+        .filter_map(|account| account.get("namespace"))
+        .map(|namespace| {
+            namespace.as_str().map(str::to_owned).ok_or_else(|| Error::Kustomize {
+                field: "nameReference",
+                message: format!("the namespace of a subject of {} is blank", binding.shown()),
+            })
+        })
+        .collect()
 }
 
 struct Search<'a> {
-    targets: &'a [Resource],
+    targets: &'a Targets,
     referrer: &'a Referrer,
-    rule: &'a Rule,
-    path: &'a str,
+    reference: &'a NameReference,
+    spec: &'a FieldSpec,
 }
 
 impl Search<'_> {
-    fn set(&self, found: &mut Value) -> Result<()> {
+    fn set(&self, found: &mut Value) -> Result<(), String> {
         match found {
-            Value::String(name) => {
-                if let Some(target) = self.target(name, None)? {
-                    *name = target.object.name().to_owned();
+            Value::Null => Ok(()),
+            Value::Array(elements) => elements.iter_mut().try_for_each(|element| match element {
+                Value::Array(_) => Err("a list stands in a list of names".to_owned()),
+                element => self.set(element),
+            }),
+            Value::Object(_) => self.set_mapping(found),
+            scalar => {
+                let name = fields::text(scalar);
+                if let Some(target) = self.target(&name, None)?
+                    && target.shown.name != name
+                {
+                    *scalar = target.shown.name.as_str().into();
                 }
                 Ok(())
             }
-            Value::Array(elements) => elements.iter_mut().try_for_each(|element| self.set(element)),
-            Value::Object(_) => self.set_mapping(found),
-            _ => Ok(()),
         }
     }
 
     /// A mapping with `name` and `namespace`: both follow the target.
-    fn set_mapping(&self, found: &mut Value) -> Result<()> {
-        let Some(name) = found["name"].as_str().map(str::to_owned) else { return Ok(()) };
-        let within = found.get("namespace").and_then(Value::as_str).map(str::to_owned);
-        let Some(target) = self.target(&name, within.as_deref())? else { return Ok(()) };
-        found["name"] = target.object.name().into();
-        if !target.object.namespace().is_empty() {
-            found["namespace"] = target.object.namespace().into();
+    fn set_mapping(&self, found: &mut Value) -> Result<(), String> {
+        let name = found.get("name").map(fields::text);
+        let name = name.ok_or_else(|| format!("{}: there is no name", self.spec.path))?;
+        let within = found.get("namespace").map(fields::text);
+        let Some(target) = self.target(&name, Some(within.as_deref()))? else { return Ok(()) };
+        found["name"] = target.shown.name.as_str().into();
+        if !target.shown.namespace.is_empty() {
+            found["namespace"] = target.shown.namespace.as_str().into();
         }
         Ok(())
     }
 
-    /// The object that was called so; none when nothing that changed was.
-    fn target(&self, name: &str, within: Option<&str>) -> Result<Option<&Resource>> {
-        let mut candidates: Vec<&Resource> =
-            self.targets.iter().filter(|target| self.fits(target, name)).collect();
-        if let Some(within) = within {
-            let original = |target: &&Resource| namespace(&target.original_id()) == within;
-            match candidates.iter().any(original) {
-                true => candidates.retain(original),
-                false => candidates.retain(|target| namespace(&target.id()) == within),
+    /// The object that was called so; none when nothing that changed was. Of a mapping, the
+    /// namespace that it names counts, and candidates must agree in theirs.
+    fn target(&self, name: &str, mapping: Option<Option<&str>>) -> Result<Option<&Target>, String> {
+        let Some(called) = self.targets.by_name.get(name) else { return Ok(None) };
+        let mut candidates: Vec<&Target> =
+            called.iter().map(|n| &self.targets.all[*n]).filter(|it| self.fits(it)).collect();
+        if let Some(Some(within)) = mapping {
+            let was_there = self.targets.by_namespace.get(within).into_iter().flatten();
+            let mut was_there = was_there.map(|n| &self.targets.all[*n]);
+            match was_there.any(|it| self.referrer.reaches(it)) {
+                true => candidates.retain(|it| it.original_namespace() == within),
+                false => candidates.retain(|it| it.namespace == within),
             }
         }
         if candidates.len() > 1 {
-            candidates.retain(|target| self.same_affixes(target));
+            candidates.retain(|it| self.has_same_affixes(it, true));
         }
-        match candidates.as_slice() {
-            [] => Ok(None),
-            [first, rest @ ..] => match rest.iter().find(|other| {
-                other.object.name() != first.object.name()
-                    || other.object.namespace() != first.object.namespace()
-            }) {
-                None => Ok(Some(first)),
-                Some(other) => {
-                    let message = format!(
-                        "{} of {} could mean {} or {}",
-                        self.path,
-                        self.referrer.id,
-                        first.id(),
-                        other.id()
-                    );
-                    Err(Error::Kustomize { field: "nameReference", message })
-                }
-            },
+        if candidates.len() > 1 {
+            candidates.retain(|it| self.has_same_affixes(it, false));
+        }
+        let Some((first, rest)) = candidates.split_first() else { return Ok(None) };
+        let differs = |other: &&&Target| {
+            other.shown.name != first.shown.name
+                || mapping.is_some() && other.shown.namespace != first.shown.namespace
+        };
+        match rest.iter().find(differs) {
+            None => Ok(Some(first)),
+            Some(other) => {
+                Err(format!("{} could mean {} or {}", self.spec.path, first.shown, other.shown))
+            }
         }
     }
 
-    fn fits(&self, target: &Resource, name: &str) -> bool {
-        let is_kind = |id: &ObjectId| {
-            id.kind == self.rule.kind && (self.rule.group.is_empty() || id.group == self.rule.group)
-        };
-        let is_role = |id: &ObjectId| match &self.referrer.role {
-            Some((group, kind)) if self.path.ends_with("roleRef/name") => {
-                id.group == *group && id.kind == *kind
+    fn fits(&self, target: &Target) -> bool {
+        let NameReference { group, version, kind, .. } = self.reference;
+        let is_role = match &self.referrer.role {
+            Some((group, kind)) if self.spec.path.ends_with("roleRef/name") => {
+                target.was_of(group, "", kind)
             }
             _ => true,
         };
-        let previous = &target.previous;
-        previous.iter().any(|id| id.name == name)
-            && previous.iter().any(is_kind)
-            && previous.iter().any(is_role)
-            && self.same_namespace(target)
-    }
-
-    fn same_namespace(&self, target: &Resource) -> bool {
-        let id = target.id();
-        let anywhere = is_cluster_scoped(&self.referrer.id)
-            || is_cluster_scoped(&id)
-            || (id.kind == "ServiceAccount" && self.referrer.id.kind == "RoleBinding");
-        anywhere || namespace(&id) == namespace(&self.referrer.id)
+        let is_near = self.referrer.is_cluster_scoped
+            || target.is_cluster_scoped
+            || target.shown.kind == "ServiceAccount"
+            || target.namespace == self.referrer.namespace;
+        self.referrer.reaches(target) && is_near && is_role && target.was_of(group, version, kind)
     }
 
     /// Whether both went through the same kustomizations: the shorter list of affixes ends the
-    /// longer.
-    fn same_affixes(&self, target: &Resource) -> bool {
-        let ends = |a: &[String], b: &[String]| {
-            a.is_empty() || b.is_empty() || a.ends_with(b) || b.ends_with(a)
+    /// longer. Empty ones may fit all.
+    fn has_same_affixes(&self, target: &Target, allow_empty: bool) -> bool {
+        let ends = |a: &[String], b: &[String]| match (a.is_empty(), b.is_empty()) {
+            (false, false) => a.ends_with(b) || b.ends_with(a),
+            (a, b) => allow_empty || a == b,
         };
         ends(&target.prefixes, &self.referrer.prefixes)
             && ends(&target.suffixes, &self.referrer.suffixes)

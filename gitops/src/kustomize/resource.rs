@@ -1,19 +1,50 @@
 //! An object on its way through a build, with the names that it has had.
 
+use serde_json::Value;
+
+use super::scope::is_cluster_scoped;
 use crate::{Object, ObjectId};
 
 /// An object on its way through a build, with what it was called before.
 #[derive(Clone, Debug)]
 pub(super) struct Resource {
     pub(super) object: Object,
-    /// Identities from before each change of name or namespace, oldest first.
-    pub(super) previous: Vec<ObjectId>,
+    /// What it was called before each change of name, namespace or kind, oldest first.
+    pub(super) previous: Vec<Previous>,
     /// Prefixes and suffixes that were added, innermost first.
     pub(super) prefixes: Vec<String>,
     pub(super) suffixes: Vec<String>,
     /// Whether its name gets a hash of its content.
     pub(super) needs_hash: bool,
+    /// The `vars` that take their value from it.
+    pub(super) vars: Vec<String>,
+    /// JSON pointers to fields that were written with nothing behind the colon; a strategic merge
+    /// drops them, unlike those with `null`.
+    pub(super) blanks: Vec<String>,
 }
+
+/// A former name. Group and version are always those of now.
+#[derive(Clone, Debug)]
+pub(super) struct Previous {
+    pub(super) kind: String,
+    /// As [`Id::namespace`].
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// What identifies an object for kustomize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Id<'a> {
+    pub(super) group: &'a str,
+    pub(super) version: &'a str,
+    pub(super) kind: &'a str,
+    /// `default` where it names none, a mark of its own for objects of the whole cluster.
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+}
+
+/// The namespace of what is in none.
+const CLUSTER: &str = "_non_namespaceable_";
 
 impl Resource {
     pub(super) fn new(object: Object) -> Self {
@@ -23,30 +54,78 @@ impl Resource {
             prefixes: Vec::new(),
             suffixes: Vec::new(),
             needs_hash: false,
+            vars: Vec::new(),
+            blanks: Vec::new(),
         }
     }
 
-    pub(super) fn id(&self) -> ObjectId {
+    /// What it is called now.
+    pub(super) fn id(&self) -> Id<'_> {
+        let api_version = self.object.api_version();
+        let (group, version) = split_api_version(api_version);
+        let kind = self.object.kind();
+        let namespace = effective(api_version, kind, self.object.namespace());
+        Id { group, version, kind, namespace, name: self.object.name() }
+    }
+
+    /// For messages.
+    pub(super) fn shown(&self) -> ObjectId {
         self.object.id()
     }
 
+    /// What it was called, oldest first.
+    pub(super) fn previous_ids(&self) -> impl Iterator<Item = Id<'_>> {
+        let (group, version) = split_api_version(self.object.api_version());
+        self.previous.iter().map(move |it| Id {
+            group,
+            version,
+            kind: &it.kind,
+            namespace: &it.namespace,
+            name: &it.name,
+        })
+    }
+
+    /// What it was called and is called.
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id<'_>> {
+        self.previous_ids().chain([self.id()])
+    }
+
     /// What it was called at first.
-    pub(super) fn original_id(&self) -> ObjectId {
-        self.previous.first().cloned().unwrap_or_else(|| self.id())
+    pub(super) fn original(&self) -> Id<'_> {
+        self.previous_ids().next().unwrap_or_else(|| self.id())
     }
 
     /// Keeps the present identity before it changes.
     pub(super) fn remember(&mut self) {
-        self.previous.push(self.id());
+        let id = self.id();
+        let previous = Previous {
+            kind: id.kind.to_owned(),
+            namespace: id.namespace.to_owned(),
+            name: id.name.to_owned(),
+        };
+        self.previous.push(previous);
     }
 
     /// Whether it is, or ever was, the object with that identity.
-    pub(super) fn was(&self, id: &ObjectId) -> bool {
-        self.previous.iter().chain([&self.id()]).any(|other| equal(other, id))
+    pub(super) fn was(&self, id: &Id<'_>) -> bool {
+        self.ids().any(|other| other == *id)
+    }
+
+    pub(super) fn value(&self) -> &Value {
+        self.object.value()
+    }
+
+    pub(super) fn value_mut(&mut self) -> &mut Value {
+        self.object.value_mut()
     }
 
     pub(super) fn set_name(&mut self, name: &str) {
-        self.object.value_mut()["metadata"]["name"] = name.into();
+        self.value_mut()["metadata"]["name"] = name.into();
+    }
+
+    /// Whether a patch has deleted it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.value().is_null()
     }
 
     /// Whether it is meant for tools on this machine only.
@@ -55,65 +134,35 @@ impl Resource {
             .annotation("config.kubernetes.io/local-config")
             .is_some_and(|value| value != "false")
     }
+}
 
-    pub(super) fn into_object(self) -> Object {
-        self.object
+impl Id<'_> {
+    /// Whether it is of a group, version and kind, each of which may be empty.
+    pub(super) fn is_of(&self, group: &str, version: &str, kind: &str) -> bool {
+        let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
+        fits(group, self.group) && fits(version, self.version) && fits(kind, self.kind)
+    }
+
+    pub(super) fn is_cluster_scoped(&self) -> bool {
+        self.namespace == CLUSTER
+    }
+
+    /// The identity as a key.
+    pub(super) fn key(&self) -> String {
+        [self.group, self.version, self.kind, self.namespace, self.name].join("\0")
     }
 }
 
-/// Whether two identities are the same for kustomize: version included, no namespace meaning
-/// `default`.
-pub(super) fn equal(a: &ObjectId, b: &ObjectId) -> bool {
-    (&a.group, &a.version, &a.kind, &a.name) == (&b.group, &b.version, &b.kind, &b.name)
-        && namespace(a) == namespace(b)
-}
-
-/// The namespace that an object is in: `default` where it names none, a mark of its own for objects
-/// of the whole cluster.
-pub(super) fn namespace(id: &ObjectId) -> &str {
-    match id.namespace.as_str() {
-        _ if is_cluster_scoped(id) => "(cluster)",
+/// The namespace that counts for an identity.
+pub(super) fn effective<'a>(api_version: &str, kind: &str, namespace: &'a str) -> &'a str {
+    match namespace {
+        _ if is_cluster_scoped(api_version, kind) => CLUSTER,
         "" => "default",
         namespace => namespace,
     }
 }
 
-/// Whether Kubernetes' own kind lives outside of namespaces; kinds that it does not know live in
-/// one.
-pub(super) fn is_cluster_scoped(id: &ObjectId) -> bool {
-    const KINDS: [&str; 27] = [
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ComponentStatus",
-        "CustomResourceDefinition",
-        "FlowSchema",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PodSecurityPolicy",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "RuntimeClass",
-        "SelfSubjectAccessReview",
-        "SelfSubjectRulesReview",
-        "StorageClass",
-        "SubjectAccessReview",
-        "TokenReview",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-    ];
-    is_builtin(&id.group) && KINDS.contains(&id.kind.as_str())
-}
-
-/// Whether an API group is Kubernetes' own, so that its lists have merge keys.
-pub(super) fn is_builtin(group: &str) -> bool {
-    !group.contains('.') || group.ends_with(".k8s.io")
+/// Group and version of an `apiVersion`.
+pub(super) fn split_api_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }

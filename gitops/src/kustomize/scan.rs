@@ -7,8 +7,8 @@ use crate::{Error, Object, Result, Tree, tree, yaml};
 pub(super) fn kustomization(tree: &Tree, folder: &str) -> Result<String> {
     let mut resources = Vec::new();
     let base = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    for path in tree.paths().filter(|path| path.starts_with(&base)) {
-        let relative = &path[base.len()..];
+    for path in &tree.paths_below(folder) {
+        let relative = path.strip_prefix(&base).unwrap_or(path);
         let resource = match enclosing(tree, folder, relative) {
             Some(kustomized) => kustomized,
             None if !is_yaml(relative) => continue,

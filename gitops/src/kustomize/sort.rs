@@ -2,7 +2,7 @@
 
 use super::file::{Order, SortOptions};
 use super::resource::Resource;
-use crate::{Error, ObjectId, Result};
+use crate::{Error, Result};
 
 /// Kinds that come first, so that what others need is there before them.
 const FIRST: [&str; 22] = [
@@ -52,26 +52,46 @@ pub(super) fn sort(resources: &mut [Resource], options: &SortOptions) -> Result<
                 || LAST.map(str::to_owned).to_vec(),
                 |legacy| legacy.order_last.clone(),
             );
-            resources.sort_by_cached_key(|resource| key(&resource.id(), &first, &last));
+            let first: Vec<&str> = first.iter().map(String::as_str).collect();
+            let last: Vec<&str> = last.iter().map(String::as_str).collect();
+            resources.sort_by_cached_key(|resource| key(resource, &first, &last));
             Ok(())
         }
     }
 }
 
-/// Rank of the kind, then group, version and kind, then namespace and name; `~` sorts what is
-/// absent behind what is there.
-fn key(id: &ObjectId, first: &[String], last: &[String]) -> (i64, String, String) {
-    let place = |kinds: &[String]| {
-        kinds.iter().rposition(|kind| *kind == id.kind).map(|place| place as i64)
+/// Rank of the kind, then group, version and kind, then namespace and name.
+fn key(resource: &Resource, first: &[&str], last: &[&str]) -> (i64, String, String) {
+    let id = resource.id();
+    let gvk = match (id.group, id.kind) {
+        // Kubernetes' own come before the namespaces of others.
+        ("", "Namespace") => String::new(),
+        _ => in_words(id.group, id.version, id.kind),
     };
-    let rank = match (place(first), place(last)) {
+    let namespace = or(resource.object.namespace(), "~X");
+    (rank(id.kind, first, last), gvk, format!("{namespace}|{}", or(id.name, "~N")))
+}
+
+/// The place of a kind among others, for tables.
+pub(super) fn rank_of_kind(group: &str, version: &str, kind: &str) -> (i64, String) {
+    (rank(kind, &FIRST, &LAST), in_words(group, version, kind))
+}
+
+fn rank(kind: &str, first: &[&str], last: &[&str]) -> i64 {
+    let place =
+        |kinds: &[&str]| kinds.iter().rposition(|other| *other == kind).map(|place| place as i64);
+    match (place(first), place(last)) {
         (_, Some(place)) => 1 + place,
         (Some(place), None) => place - first.len() as i64,
         (None, None) => 0,
-    };
-    let or = |text: &str, absent: &str| {
-        if text.is_empty() { absent.to_owned() } else { text.to_owned() }
-    };
-    let gvk = format!("{}_{}_{}", or(&id.group, "~G"), or(&id.version, "~V"), id.kind);
-    (rank, gvk, format!("{}|{}", or(&id.namespace, "~X"), or(&id.name, "~N")))
+    }
+}
+
+/// `~` sorts what is absent behind what is there.
+fn in_words(group: &str, version: &str, kind: &str) -> String {
+    format!("{}_{}_{}", or(group, "~G"), or(version, "~V"), or(kind, "~K"))
+}
+
+fn or<'a>(text: &'a str, absent: &'a str) -> &'a str {
+    if text.is_empty() { absent } else { text }
 }

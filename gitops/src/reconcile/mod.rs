@@ -137,11 +137,10 @@ fn kustomized(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>,
 /// Whether the folder is there and holds no YAML.
 fn is_bare(kustomization: &Kustomization, tree: &Tree) -> bool {
     let path = &kustomization.path;
-    let base = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let is_source = |path: &str| {
+    let is_source = |path: &String| {
         path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with("Kustomization")
     };
-    tree.has_folder(path) && !tree.paths().filter(|path| path.starts_with(&base)).any(is_source)
+    tree.has_folder(path) && !tree.paths_below(path).iter().any(is_source)
 }
 
 /// Marks objects as those of a Kustomization. What it adds to all of them comes last, as in Flux.

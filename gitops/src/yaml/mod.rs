@@ -13,4 +13,4 @@ mod value;
 pub(crate) use emit::{emit, scalar};
 pub(crate) use node::{Data, Node, documents};
 pub(crate) use resolve::plain;
-pub(crate) use value::parse_all;
+pub(crate) use value::{Dialect, Document, parse_all, parse_as, parse_objects};

@@ -67,7 +67,8 @@ impl Node {
 
 /// Parses a text into its documents; an empty text has none.
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>> {
-    let mut composer = Composer { parser: Parser::new_from_str(text) };
+    let end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
+    let mut composer = Composer { parser: Parser::new_from_str(text), end };
     let mut documents = Vec::new();
     loop {
         match composer.next()? {
@@ -83,6 +84,8 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>> {
 
 struct Composer<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    /// Where a text ends that has no line feed there, in characters.
+    end: usize,
 }
 
 impl<'a> Composer<'a> {
@@ -100,7 +103,13 @@ impl<'a> Composer<'a> {
         let (data, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                (Data::Scalar { text: text.into_owned(), style, tag }, anchor)
+                let mut text = text.into_owned();
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if is_block && span.end.index() >= self.end && text.ends_with('\n') {
+                    // The parser ends the last line of a text itself; Go's does not.
+                    text.pop();
+                }
+                (Data::Scalar { text, style, tag }, anchor)
             }
             Event::Alias(anchor) => (Data::Alias(anchor), 0),
             Event::SequenceStart(anchor, _) => (self.sequence(depth)?, anchor),

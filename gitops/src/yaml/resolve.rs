@@ -13,6 +13,15 @@ pub(crate) fn plain(text: &str) -> Value {
     }
 }
 
+/// The same for `sigs.k8s.io/yaml` (`goyaml.v2`), where the truth values are those of YAML 1.1.
+pub(crate) fn plain_of_json(text: &str) -> Value {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Value::Bool(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Value::Bool(false),
+        _ => plain(text),
+    }
+}
+
 /// Whether some reader of YAML 1.1, of 1.2, or Go's in between could take the plain text for
 /// something else than a text.
 pub(crate) fn is_ambiguous(text: &str) -> bool {

@@ -9,27 +9,100 @@ use super::node::{Data, Node, documents};
 use super::resolve;
 use crate::{Error, Result};
 
-/// How many nodes all documents of a text may have once aliases are written out.
+/// How many nodes all documents of a text may have once aliases are written out, besides one for
+/// each byte of the text.
 const MAX_NODES: usize = 200_000;
 
 /// How deep values may nest once aliases are written out.
 const MAX_DEPTH: usize = 100;
 
+/// Which of Go's readers a text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `go.yaml.in/yaml/v3`, for objects: `yes` is a text, a key that stands twice an error.
+    Objects,
+    /// `sigs.k8s.io/yaml`, for what becomes JSON at once: `yes` is true, and the last one counts of
+    /// keys that are equal.
+    Json,
+}
+
+/// An object of a text, with what its value does not tell.
+pub(crate) struct Document {
+    pub(crate) value: Value,
+    /// JSON pointers to the fields with nothing behind their colon.
+    pub(crate) blanks: Vec<String>,
+}
+
 /// Parses all documents of a text; empty documents are left out.
 pub(crate) fn parse_all(text: &str) -> Result<Vec<Value>> {
-    let mut left = MAX_NODES;
+    parse_as(text, Dialect::Objects)
+}
+
+/// Parses all documents of a text as one of Go's readers does; empty documents are left out.
+pub(crate) fn parse_as(text: &str, dialect: Dialect) -> Result<Vec<Value>> {
     let mut values = Vec::new();
+    read(text, dialect, |value, _| values.push(value))?;
+    Ok(values)
+}
+
+/// Parses the objects of a text. Annotations are texts, as they stand there.
+pub(crate) fn parse_objects(text: &str) -> Result<Vec<Document>> {
+    let mut found = Vec::new();
+    read(text, Dialect::Objects, |mut value, node| {
+        let annotations = node.entry("metadata").and_then(|it| it.entry("annotations"));
+        if let Some(Data::Mapping(entries)) = annotations.map(|it| &it.data)
+            && let Some(Value::Object(map)) = value.pointer_mut("/metadata/annotations")
+        {
+            for (key, text) in entries {
+                if let (Some(key), Some(text)) = (key.text(), text.text())
+                    && map.contains_key(key)
+                {
+                    map.insert(key.to_owned(), text.into());
+                }
+            }
+        }
+        let mut blanks = Vec::new();
+        collect_blanks(node, &mut String::new(), &mut blanks);
+        found.push(Document { value, blanks });
+    })?;
+    Ok(found)
+}
+
+fn read(text: &str, dialect: Dialect, mut on: impl FnMut(Value, &Node)) -> Result<()> {
+    let mut left = MAX_NODES + text.len();
     for document in documents(text)? {
         let mut anchors = BTreeMap::new();
         collect(&document, &mut anchors);
-        let mut reader = Reader { anchors, left };
+        let mut reader = Reader { anchors, left, dialect };
         match reader.value(&document, 0)? {
             Value::Null => {}
-            value => values.push(value),
+            value => on(value, &document),
         }
         left = reader.left;
     }
-    Ok(values)
+    Ok(())
+}
+
+fn collect_blanks(node: &Node, at: &mut String, blanks: &mut Vec<String>) {
+    let mut below = |part: &str, node: &Node| {
+        let end = at.len();
+        at.push('/');
+        at.push_str(&part.replace('~', "~0").replace('/', "~1"));
+        collect_blanks(node, at, blanks);
+        at.truncate(end);
+    };
+    match &node.data {
+        Data::Sequence(elements) => {
+            elements.iter().enumerate().for_each(|(n, element)| below(&n.to_string(), element));
+        }
+        Data::Mapping(entries) => {
+            entries.iter().for_each(|(key, value)| below(key.text().unwrap_or_default(), value));
+        }
+        Data::Scalar { text, style: ScalarStyle::Plain, tag: None } if text.is_empty() => {
+            blanks.push(at.clone());
+        }
+        Data::Scalar { .. } | Data::Alias(_) => {}
+    }
 }
 
 fn collect<'a>(node: &'a Node, anchors: &mut BTreeMap<usize, &'a Node>) {
@@ -51,6 +124,7 @@ fn collect<'a>(node: &'a Node, anchors: &mut BTreeMap<usize, &'a Node>) {
 struct Reader<'a> {
     anchors: BTreeMap<usize, &'a Node>,
     left: usize,
+    dialect: Dialect,
 }
 
 impl<'a> Reader<'a> {
@@ -58,12 +132,14 @@ impl<'a> Reader<'a> {
         self.left = self
             .left
             .checked_sub(1)
-            .ok_or_else(|| node.error(format!("more than {MAX_NODES} values")))?;
+            .ok_or_else(|| node.error(format!("more than {MAX_NODES} values through aliases")))?;
         if depth > MAX_DEPTH {
             return Err(node.error(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         match &node.data {
-            Data::Scalar { text, style, tag } => scalar(node, text, *style, tag.as_deref()),
+            Data::Scalar { text, style, tag } => {
+                scalar(node, text, *style, tag.as_deref(), self.dialect)
+            }
             Data::Sequence(elements) => {
                 elements.iter().map(|element| self.value(element, depth + 1)).collect()
             }
@@ -82,11 +158,12 @@ impl<'a> Reader<'a> {
         let mut map = Map::new();
         let mut merged = Map::new();
         for (key, node) in entries {
-            let name = key.text().ok_or_else(|| key.error("a key is a text"))?;
+            let name = self.key(key)?;
             let value = self.value(node, depth + 1)?;
             if is_merge(key) {
                 merge(&mut merged, value, node)?;
-            } else if map.insert(name.to_owned(), value).is_some() {
+            } else if map.insert(name.clone(), value).is_some() && self.dialect == Dialect::Objects
+            {
                 return Err(key.error(format!("the key {name:?} stands here twice")));
             }
         }
@@ -94,6 +171,32 @@ impl<'a> Reader<'a> {
             map.entry(name).or_insert(value);
         }
         Ok(map)
+    }
+}
+
+impl Reader<'_> {
+    /// A key as a text; `on` is no text for a reader of JSON.
+    fn key(&self, key: &Node) -> Result<String> {
+        let Data::Scalar { text, style, tag } = &key.data else {
+            return Err(key.error("a key is a text"));
+        };
+        match self.dialect {
+            Dialect::Json if !is_merge(key) => {
+                match scalar(key, text, *style, tag.as_deref(), self.dialect)? {
+                    Value::String(text) => Ok(text),
+                    Value::Null => Err(key.error("a key is a text")),
+                    other => Ok(other.to_string()),
+                }
+            }
+            Dialect::Objects
+                if *style == ScalarStyle::Plain
+                    && tag.is_none()
+                    && !resolve::plain(text).is_string() =>
+            {
+                Err(key.error(format!("the key {text} is no text; quotes make one of it")))
+            }
+            _ => Ok(text.clone()),
+        }
     }
 }
 
@@ -118,8 +221,15 @@ fn merge(into: &mut Map<String, Value>, value: Value, node: &Node) -> Result<()>
     Ok(())
 }
 
-fn scalar(node: &Node, text: &str, style: ScalarStyle, tag: Option<&str>) -> Result<Value> {
+fn scalar(
+    node: &Node,
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&str>,
+    dialect: Dialect,
+) -> Result<Value> {
     let resolved = || match style {
+        ScalarStyle::Plain if dialect == Dialect::Json => resolve::plain_of_json(text),
         ScalarStyle::Plain => resolve::plain(text),
         _ => Value::String(text.to_owned()),
     };
@@ -176,6 +286,40 @@ mod tests {
     }
 
     #[test]
+    fn a_block_at_the_end_has_a_line_feed_only_where_the_text_has_one() {
+        for (text, value) in [
+            ("a: |\n  x", "x"),
+            ("a: |\n  x\n", "x\n"),
+            ("a: |\n  x\n  y", "x\ny"),
+            ("a: |-\n  x", "x"),
+            ("a: >\n  x\n  y", "x y"),
+            ("a: |+\n  x\n\n", "x\n\n"),
+            ("b: 1\na: |\n  é", "é"),
+        ] {
+            assert_eq!(one(text)["a"], value, "{text:?}");
+        }
+        assert_eq!(one("a: |\n  x\nb: y"), json!({"a": "x\n", "b": "y"}));
+    }
+
+    #[test]
+    fn objects_keep_the_text_of_annotations_and_know_their_blank_fields() {
+        let text = "metadata:\n  annotations: {a: 1.50, on: yes, c: }\nspec:\n  x:\n  y: null\n  l: [{z: }]\n";
+        let document = parse_objects(text).unwrap().remove(0);
+        assert_eq!(
+            document.value["metadata"]["annotations"],
+            json!({"a": "1.50", "on": "yes", "c": ""})
+        );
+        assert_eq!(document.blanks, ["/metadata/annotations/c", "/spec/x", "/spec/l/0/z"]);
+    }
+
+    #[test]
+    fn a_reader_of_json_has_other_truth_values_and_takes_the_last_key() {
+        let read = |text| parse_as(text, Dialect::Json).unwrap().remove(0);
+        assert_eq!(read("a: yes\nb: off\na: 'no'\n"), json!({"a": "no", "b": false}));
+        assert_eq!(read("on: 1\n2: x\n"), json!({"true": 1, "2": "x"}));
+    }
+
+    #[test]
     fn a_key_that_stands_twice_is_an_error_with_its_place() {
         assert_eq!(
             error("a: 1\nb: 2\na: 3\n"),
@@ -191,7 +335,11 @@ mod tests {
             let alias = format!("*a{}", n - 1);
             bomb += &format!("a{n}: &a{n} [{}]\n", [alias.as_str(); 9].join(","));
         }
-        assert!(error(&bomb).contains("more than 200000 values"), "{}", error(&bomb));
+        assert!(
+            error(&bomb).contains("more than 200000 values through aliases"),
+            "{}",
+            error(&bomb)
+        );
     }
 
     #[test]

@@ -394,7 +394,7 @@ fn a_rollout_is_waited_for_and_its_failure_told() {
 fn fields_of_the_kustomization_are_laid_over_what_is_built() {
     let mut cluster = Memory::default();
     let app = app(
-        "targetNamespace: b, namePrefix: p-, commonMetadata: {labels: {team: ml}}, images: [{name: i, newTag: '2'}], patches: [{target: {kind: Deployment}, patch: '[{op: add, path: /spec, value: {template: {spec: {containers: [{image: i}]}}}}]'}]",
+        "targetNamespace: b, namePrefix: p-, commonMetadata: {labels: {team: ml}}, images: [{name: i, newTag: '2'}], patches: [{target: {kind: Deployment}, patch: '[{\"op\": \"add\", \"path\": \"/spec\", \"value\": {\"template\": {\"spec\": {\"containers\": [{\"image\": \"i\"}]}}}}]'}]",
     );
     turn(&mut cluster, &app, &tree(&[("apps/a/all.yaml", OBJECTS)]));
     let deployment = cluster.objects.iter().find(|object| object.kind() == "Deployment").unwrap();

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let tree = Tree::read(&args.dir)?;
+    let tree = Tree::open(&args.dir)?;
     let objects = kustomize::build(&tree, &args.path, &Overlay::default())
         .with_context(|| format!("cannot build {}", args.path))?;
     let values: Vec<_> = objects.iter().map(gitops::Object::value).collect();

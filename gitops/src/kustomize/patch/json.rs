@@ -1,76 +1,80 @@
-//! JSON patches (RFC 6902).
+//! JSON patches (RFC 6902), as `gopkg.in/evanphx/json-patch.v4` applies them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::wrong;
+use super::{first_document, wrong};
 use crate::Result;
 
 /// One operation of RFC 6902.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operation {
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::kustomize) struct Operation {
     op: String,
     path: String,
     from: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    value: Option<Value>,
+    value: Value,
 }
 
-/// Tells a null from nothing.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-/// Applies a JSON patch; the document always stays one.
-pub(super) fn apply(mut document: Value, operations: &[Value]) -> Result<Option<Value>> {
-    for operation in operations {
-        let operation: Operation =
-            serde_json::from_value(operation.clone()).map_err(|error| wrong(error.to_string()))?;
-        let step = format!("{} {}", operation.op, operation.path);
-        run(&mut document, operation).map_err(|reason| wrong(format!("{step}: {reason}")))?;
+/// Reads a patch; one that starts with a bracket is JSON, any other YAML.
+pub(super) fn parse(text: &str) -> Result<Vec<Operation>> {
+    let value = match text.starts_with('[') {
+        true => serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?,
+        false => first_document(text)?.unwrap_or_default(),
+    };
+    match value {
+        Value::Null => Ok(Vec::new()),
+        value => serde_json::from_value(value).map_err(|error| wrong(error.to_string())),
     }
-    Ok(Some(document))
 }
 
-fn run(document: &mut Value, operation: Operation) -> Result<(), String> {
+/// Applies a JSON patch.
+pub(super) fn apply(document: &mut Value, operations: &[Operation]) -> Result<()> {
+    for operation in operations {
+        run(document, operation)
+            .map_err(|reason| wrong(format!("{} {}: {reason}", operation.op, operation.path)))?;
+    }
+    Ok(())
+}
+
+fn run(document: &mut Value, operation: &Operation) -> Result<(), String> {
     let Operation { op, path, from, value } = operation;
-    let value = || value.ok_or("a value is missing");
-    let from = || from.ok_or("from is missing");
+    let from = || from.as_deref().ok_or("from is missing");
     match op.as_str() {
-        "add" => add(document, &path, value()?),
-        "remove" => remove(document, &path).map(|_| ()),
-        "replace" => {
-            let place = document.pointer_mut(&path).ok_or("there is nothing at this path")?;
-            *place = value()?;
-            Ok(())
-        }
+        "add" => add(document, path, value.clone()),
+        "remove" => remove(document, path).map(|_| ()),
+        "replace" => replace(document, path, value.clone()),
         "move" => {
-            let moved = remove(document, &from()?)?;
-            add(document, &path, moved)
+            let moved = remove(document, from()?)?;
+            add(document, path, moved)
         }
         "copy" => {
-            let copied = document.pointer(&from()?).cloned().ok_or("there is nothing to copy")?;
-            add(document, &path, copied)
+            let copied = get(document, from()?)?.cloned().unwrap_or_default();
+            add(document, path, copied)
         }
-        "test" if document.pointer(&path) == Some(&value()?) => Ok(()),
-        "test" => Err("the value differs".to_owned()),
+        "test" => {
+            let there = if path.is_empty() { Some(&*document) } else { get(document, path)? };
+            match there.unwrap_or(&Value::Null) == value {
+                true => Ok(()),
+                false => Err("the value differs".to_owned()),
+            }
+        }
         _ => Err("this operation does not exist".to_owned()),
     }
 }
 
 fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
-    let Some((parent, key)) = split(path) else {
-        *document = value;
-        return Ok(());
-    };
-    match document.pointer_mut(parent) {
+    let (parent, key) = split(path)?;
+    match find_mut(document, parent) {
         Some(Value::Object(map)) => {
             map.insert(key, value);
             Ok(())
         }
         Some(Value::Array(elements)) => {
-            let place = if key == "-" { elements.len() } else { index(&key)? };
+            let place = match key.as_str() {
+                "-" => elements.len(),
+                key => index(key, elements.len() + 1)?,
+            };
             if place > elements.len() {
                 return Err(format!("the list has only {} elements", elements.len()));
             }
@@ -81,12 +85,39 @@ fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
     }
 }
 
+/// A key that is not there is added; an element of a list must be there.
+fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    if path.is_empty() {
+        return match value {
+            Value::Object(_) | Value::Array(_) => {
+                *document = value;
+                Ok(())
+            }
+            _ => Err("an object cannot be replaced by a scalar".to_owned()),
+        };
+    }
+    let (parent, key) = split(path)?;
+    match find_mut(document, parent) {
+        Some(Value::Object(map)) => {
+            map.insert(key, value);
+            Ok(())
+        }
+        Some(Value::Array(elements)) => {
+            let n = elements.len();
+            let place = index(&key, n)?;
+            *elements.get_mut(place).ok_or("there is nothing at this path")? = value;
+            Ok(())
+        }
+        _ => Err("its parent is not there".to_owned()),
+    }
+}
+
 fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
-    let (parent, key) = split(path).ok_or("the whole document cannot be removed")?;
-    let removed = match document.pointer_mut(parent) {
+    let (parent, key) = split(path)?;
+    let removed = match find_mut(document, parent) {
         Some(Value::Object(map)) => map.remove(&key),
         Some(Value::Array(elements)) => {
-            let place = index(&key)?;
+            let place = index(&key, elements.len())?;
             (place < elements.len()).then(|| elements.remove(place))
         }
         _ => None,
@@ -94,12 +125,52 @@ fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
     removed.ok_or_else(|| "there is nothing at this path".to_owned())
 }
 
-/// The pointer to the parent, and the last step with its escapes undone.
-fn split(path: &str) -> Option<(&str, String)> {
-    let (parent, key) = path.rsplit_once('/')?;
-    Some((parent, key.replace("~1", "/").replace("~0", "~")))
+/// The value at a path whose parent must be there; none when its key is missing.
+fn get<'a>(document: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
+    let (parent, key) = split(path)?;
+    match find(document, parent) {
+        Some(Value::Object(map)) => Ok(map.get(&key)),
+        Some(Value::Array(elements)) => {
+            let place = index(&key, elements.len())?;
+            elements.get(place).map(Some).ok_or_else(|| "there is nothing at this path".to_owned())
+        }
+        _ => Err("its parent is not there".to_owned()),
+    }
 }
 
-fn index(key: &str) -> Result<usize, String> {
-    key.parse().map_err(|_| format!("{key:?} is no place in a list"))
+fn find<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('/').skip(1).try_fold(document, |value, part| match value {
+        Value::Object(map) => map.get(&unescaped(part)),
+        Value::Array(elements) => elements.get(index(part, elements.len()).ok()?),
+        _ => None,
+    })
+}
+
+fn find_mut<'a>(document: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('/').skip(1).try_fold(document, |value, part| match value {
+        Value::Object(map) => map.get_mut(&unescaped(part)),
+        Value::Array(elements) => {
+            let n = elements.len();
+            elements.get_mut(index(part, n).ok()?)
+        }
+        _ => None,
+    })
+}
+
+/// The pointer to the parent, and the last step with its escapes undone.
+fn split(path: &str) -> Result<(&str, String), String> {
+    let (parent, key) = path.rsplit_once('/').ok_or("the path leads to no field")?;
+    Ok((parent, unescaped(key)))
+}
+
+fn unescaped(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
+}
+
+/// A place in a list; a negative one counts from the end.
+fn index(key: &str, n: usize) -> Result<usize, String> {
+    let wrong = || format!("{key:?} is no place in a list");
+    let place: i64 = key.parse().map_err(|_| wrong())?;
+    let place = if place < 0 { place + n as i64 } else { place };
+    usize::try_from(place).map_err(|_| wrong())
 }

@@ -6,59 +6,141 @@ mod strategic;
 
 use serde_json::{Map, Value};
 
-use super::file::{Patch, PatchOptions};
-use super::resource::{Resource, equal};
-use crate::{Error, Object, ObjectId, Result, Tree, tree, yaml};
+use self::json::Operation;
+use super::file::{Patch, PatchOptions, Selector};
+use super::load::{self, texts_of};
+use super::loader::Loader;
+use super::resource::Resource;
+use super::resources::Resources;
+use super::schema::Schema;
+use crate::yaml::{self, Dialect};
+use crate::{Error, Object, Result};
 
-/// Applies the patches of one kustomization.
-pub(super) struct Patcher<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) folder: &'a str,
+/// A patch that has been read, as `patches` has it.
+#[derive(Clone, Debug)]
+pub(super) enum Prepared {
+    /// Strategic merge patches; without a target they name their objects themselves.
+    Strategic { patches: Vec<Resource>, target: Option<Selector>, options: PatchOptions },
+    /// Operations on the objects that a target means.
+    Operations { operations: Vec<Operation>, target: Selector, remembers: bool },
 }
 
-impl Patcher<'_> {
-    /// An entry of `patchesStrategicMerge`: a file, or the patch itself.
-    pub(super) fn merge_text(&self, resources: &mut Vec<Resource>, entry: &str) -> Result<()> {
-        let text = if entry.contains('\n') { entry } else { self.file(entry)? };
-        yaml::parse_all(text)?
-            .iter()
-            .try_for_each(|document| merge_by_name(resources, document, PatchOptions::default()))
-    }
-
-    /// An entry of `patches` or `patchesJson6902`.
-    pub(super) fn apply(&self, resources: &mut Vec<Resource>, patch: &Patch) -> Result<()> {
-        let text = match (&patch.path, &patch.patch) {
-            (Some(path), None) => self.file(path)?,
-            (None, Some(text)) => text,
-            _ => return Err(wrong("a patch has either a path or a patch".to_owned())),
-        };
-        let documents = yaml::parse_all(text).map_err(|error| {
-            patch.path.as_deref().map_or(error, |_| wrong("the patch is not YAML".to_owned()))
-        })?;
-        if documents.is_empty() {
-            return Err(wrong("a patch is empty".to_owned()));
+/// Reads an entry of `patches` (PatchTransformer.go).
+pub(super) fn prepare(loader: &Loader<'_>, patch: &Patch) -> Result<Prepared> {
+    let inline = patch.patch.trim();
+    let text = match (patch.path.as_str(), inline) {
+        ("", "") => return Err(wrong("a patch has a path or a patch".to_owned())),
+        ("", text) => text,
+        (path, "") => loader.text(path)?,
+        _ => return Err(wrong("a patch has either a path or a patch".to_owned())),
+    };
+    let (patches, operations) = (load::objects(text), json::parse(text));
+    match (patches, operations) {
+        (Ok(patches), Ok(operations)) if !patches.is_empty() && !operations.is_empty() => {
+            Err(wrong("a patch is both objects and operations".to_owned()))
         }
-        for document in &documents {
-            match (&patch.target, document) {
-                (Some(selector), document) => {
-                    let selected = select::select(resources, selector)?;
-                    for n in selected {
-                        apply_one(&mut resources[n], document, patch.options)?;
-                    }
-                    drop_deleted(resources);
+        (Ok(patches), _) => {
+            if patch.target.is_some() && patches.len() > 1 {
+                return Err(wrong("a patch of several objects has no target".to_owned()));
+            }
+            let (target, options) = (patch.target.clone(), patch.options);
+            Ok(Prepared::Strategic { patches, target, options })
+        }
+        (Err(_), Ok(operations)) => match &patch.target {
+            Some(target) => {
+                Ok(Prepared::Operations { operations, target: target.clone(), remembers: true })
+            }
+            None => Err(wrong("a JSON patch needs a target".to_owned())),
+        },
+        (Err(of_objects), Err(of_operations)) => {
+            let is_list = text.trim_start().starts_with(['-', '[']);
+            let reason = if is_list { of_operations } else { of_objects };
+            Err(match patch.path.as_str() {
+                "" => wrong(format!("the patch is neither objects nor operations: {reason}")),
+                path => reason.in_file(path),
+            })
+        }
+    }
+}
+
+/// Reads an entry of `patchesJson6902`.
+pub(super) fn prepare_json(loader: &Loader<'_>, patch: &Patch) -> Result<Prepared> {
+    let text = match (patch.path.as_str(), patch.patch.as_str()) {
+        ("", "") => return Err(wrong("a patch has a path or a patch".to_owned())),
+        ("", text) => text,
+        (path, "") => loader.text(path)?,
+        _ => return Err(wrong("a patch has either a path or a patch".to_owned())),
+    };
+    let operations = json::parse(text)?;
+    match &patch.target {
+        _ if operations.is_empty() => Err(wrong("a patch is empty".to_owned())),
+        Some(target) if !target.name.is_empty() => {
+            Ok(Prepared::Operations { operations, target: target.clone(), remembers: false })
+        }
+        _ => Err(wrong("a JSON patch needs a target with a name".to_owned())),
+    }
+}
+
+/// Reads `patchesStrategicMerge`: files, or the patches themselves.
+pub(super) fn prepare_merges<'a>(
+    loader: &Loader<'_>,
+    entries: impl IntoIterator<Item = &'a String>,
+    inline: &str,
+) -> Result<Vec<Resource>> {
+    let mut patches = Vec::new();
+    for entry in entries {
+        match load::objects(entry) {
+            Ok(inline) => patches.extend(inline),
+            Err(_) if !entry.contains('\n') => {
+                let read = load::objects(loader.text(entry)?);
+                patches.extend(read.map_err(|error| error.in_file(entry))?);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    patches.extend(load::objects(inline)?);
+    match patches.is_empty() {
+        true => Err(wrong("the patches are empty".to_owned())),
+        false => Ok(patches),
+    }
+}
+
+/// Applies strategic merge patches, each to the object that it names.
+pub(super) fn merge_all(
+    resources: &mut Resources,
+    patches: &[Resource],
+    schema: &Schema,
+) -> Result<()> {
+    for patch in patches {
+        let n = named(resources, patch)?;
+        merge_selected(resources, &[n], patch, PatchOptions::default(), schema)?;
+    }
+    Ok(())
+}
+
+impl Prepared {
+    pub(super) fn apply(&self, resources: &mut Resources, schema: &Schema) -> Result<()> {
+        match self {
+            Self::Strategic { patches, target: Some(target), options } => {
+                let Some(patch) = patches.first() else { return Ok(()) };
+                let selected = select::select(resources.as_slice(), target)?;
+                merge_selected(resources, &selected, patch, *options, schema)
+            }
+            Self::Strategic { patches, target: None, options } => {
+                for patch in patches {
+                    let n = named(resources, patch)?;
+                    merge(&mut resources.as_mut()[n], patch, *options, schema)?;
                 }
-                (None, Value::Array(_)) => {
-                    return Err(wrong("a JSON patch needs a target".to_owned()));
+                resources.drop_gone();
+                Ok(())
+            }
+            Self::Operations { operations, target, remembers } => {
+                for n in select::select(resources.as_slice(), target)? {
+                    operate(&mut resources.as_mut()[n], operations, *remembers)?;
                 }
-                (None, document) => merge_by_name(resources, document, patch.options)?,
+                Ok(())
             }
         }
-        Ok(())
-    }
-
-    fn file(&self, path: &str) -> Result<&str> {
-        let path = tree::resolve(self.folder, path)?;
-        self.tree.get(&path).ok_or(Error::Missing { path })
     }
 }
 
@@ -66,80 +148,103 @@ fn wrong(message: String) -> Error {
     Error::Kustomize { field: "patches", message }
 }
 
-/// A strategic merge patch that names its object itself.
-fn merge_by_name(
-    resources: &mut Vec<Resource>,
-    document: &Value,
+/// The place of the object that a patch names.
+fn named(resources: &Resources, patch: &Resource) -> Result<usize> {
+    let id = patch.id();
+    let mut matches = (0..resources.as_slice().len()).filter(|n| {
+        let other = &resources.as_slice()[*n];
+        !other.is_gone() && other.was(&id)
+    });
+    match (matches.next(), matches.next()) {
+        (Some(n), None) => Ok(n),
+        (None, _) => Err(wrong(format!(
+            "there is no {} of {} to patch",
+            patch.shown(),
+            patch.object.api_version()
+        ))),
+        _ => Err(wrong(format!("{} is there several times", patch.shown()))),
+    }
+}
+
+/// Merges a patch into objects of whatever name. Its labels and annotations are texts then; every
+/// identity must be there once afterwards.
+fn merge_selected(
+    resources: &mut Resources,
+    selected: &[usize],
+    patch: &Resource,
     options: PatchOptions,
+    schema: &Schema,
 ) -> Result<()> {
-    let id = Object::from_value(document.clone())
-        .map_err(|error| wrong(format!("a patch without a target names its object: {error}")))?
-        .id();
-    let matches: Vec<usize> = (0..resources.len()).filter(|n| resources[*n].was(&id)).collect();
-    match matches.as_slice() {
-        [n] => apply_one(&mut resources[*n], document, options)?,
-        [] => return Err(wrong(format!("there is no {} of {} to patch", id, id.api_version()))),
-        _ => return Err(wrong(format!("{id} is there several times"))),
-    }
-    drop_deleted(resources);
-    Ok(())
-}
-
-/// Patches one object. Name, namespace and kind stay, unless the options say otherwise; a deleted
-/// object becomes null.
-fn apply_one(resource: &mut Resource, document: &Value, options: PatchOptions) -> Result<()> {
-    let id = resource.id();
-    let failed = |source| Error::Patch { id: Box::new(id.clone()), source: Box::new(source) };
-    let value = resource.object.value().clone();
-    let patched = match document {
-        Value::Array(operations) => json::apply(value, operations).map_err(failed)?,
-        Value::Object(_) => strategic::merge(value, document, &id).map_err(failed)?,
-        _ => return Err(failed(wrong("a patch is a mapping or a list".to_owned()))),
-    };
-    *resource.object.value_mut() = match patched {
-        Some(mut patched) => {
-            if document.is_object() {
-                keep_identity(&mut patched, &id, options);
-            }
-            let object = Object::from_value(patched).map_err(failed)?;
-            if !equal(&object.id(), &id) {
-                resource.previous.push(id);
-            }
-            object.into_value()
+    let mut patch = patch.clone();
+    let blanks = std::mem::take(&mut patch.blanks);
+    for pointer in blanks.iter().filter(|it| it.starts_with("/metadata/labels/")) {
+        if let Some(label) = patch.value_mut().pointer_mut(pointer) {
+            *label = "".into();
         }
-        None => Value::Null,
-    };
-    Ok(())
+    }
+    texts_of(patch.value_mut(), "labels");
+    for n in selected {
+        let target = &mut resources.as_mut()[*n];
+        patch.value_mut()["apiVersion"] = target.object.api_version().into();
+        merge(target, &patch, options, schema)?;
+    }
+    resources.drop_gone();
+    resources.check()
 }
 
-fn keep_identity(patched: &mut Value, id: &ObjectId, options: PatchOptions) {
-    patched["apiVersion"] = id.api_version().into();
-    if !options.allow_kind_change {
-        patched["kind"] = id.kind.as_str().into();
+/// Merges a patch into one object. Name, namespace and kind stay, unless the options say otherwise;
+/// a deleted object becomes null.
+fn merge(
+    resource: &mut Resource,
+    patch: &Resource,
+    options: PatchOptions,
+    schema: &Schema,
+) -> Result<()> {
+    let id = resource.shown();
+    let failed = |source| Error::Patch { id: Box::new(id.clone()), source: Box::new(source) };
+    if options.allow_name_change || options.allow_kind_change {
+        resource.remember();
     }
-    if !patched["metadata"].is_object() {
-        patched["metadata"] = Value::Object(Map::new());
+    let blanks = std::mem::take(&mut resource.blanks);
+    let value = resource.value_mut();
+    let merged = strategic::merge(value.take(), patch.value(), &blanks, schema).map_err(failed)?;
+    let Some(mut merged) = merged else { return Ok(()) };
+    if !options.allow_kind_change {
+        merged["kind"] = id.kind.as_str().into();
+    }
+    if !merged["metadata"].is_object() {
+        merged["metadata"] = Value::Object(Map::new());
     }
     if !options.allow_name_change {
-        patched["metadata"]["name"] = id.name.as_str().into();
-    }
-    if let Some(metadata) = patched["metadata"]
-        .as_object_mut()
-        .filter(|metadata| metadata.get("annotations") == Some(&Value::Object(Map::new())))
-    {
-        metadata.remove("annotations");
+        merged["metadata"]["name"] = id.name.as_str().into();
     }
     match id.namespace.as_str() {
-        "" => {
-            patched["metadata"]
-                .as_object_mut()
-                .expect("a mapping since the lines above")
-                .remove("namespace");
-        }
-        namespace => patched["metadata"]["namespace"] = namespace.into(),
+        "" => drop(merged["metadata"].as_object_mut().map(|it| it.remove("namespace"))),
+        namespace => merged["metadata"]["namespace"] = namespace.into(),
     }
+    let object = Object::of_kustomize(merged)
+        .map_err(|reason| failed(Error::NotAnObject { number: 1, reason }))?;
+    *resource.value_mut() = object.into_value();
+    Ok(())
 }
 
-fn drop_deleted(resources: &mut Vec<Resource>) {
-    resources.retain(|resource| !resource.object.value().is_null());
+fn operate(resource: &mut Resource, operations: &[Operation], remembers: bool) -> Result<()> {
+    let id = resource.shown();
+    let failed = |source| Error::Patch { id: Box::new(id.clone()), source: Box::new(source) };
+    if remembers {
+        resource.remember();
+    }
+    resource.blanks.clear();
+    let mut value = resource.value_mut().take();
+    json::apply(&mut value, operations).map_err(failed)?;
+    load::normalize_annotations(&mut value);
+    let object = Object::of_kustomize(value)
+        .map_err(|reason| failed(Error::NotAnObject { number: 1, reason }))?;
+    *resource.value_mut() = object.into_value();
+    Ok(())
+}
+
+/// The first document of a text that is for a reader of JSON.
+fn first_document(text: &str) -> Result<Option<Value>> {
+    Ok(yaml::parse_as(text, Dialect::Json)?.into_iter().next())
 }

@@ -6,11 +6,14 @@ use serde_json::Value;
 use super::wrong;
 use crate::Result;
 use crate::kustomize::file::Selector;
-use crate::kustomize::resource::{Resource, namespace};
+use crate::kustomize::resource::Resource;
 
 /// The places of the objects that a selector means. Names and namespaces may be those from before
 /// the build or those of now.
-pub(super) fn select(resources: &[Resource], selector: &Selector) -> Result<Vec<usize>> {
+pub(in crate::kustomize) fn select(
+    resources: &[Resource],
+    selector: &Selector,
+) -> Result<Vec<usize>> {
     let [group, version, kind, name, in_namespace] =
         [&selector.group, &selector.version, &selector.kind, &selector.name, &selector.namespace]
             .map(|text| pattern(text));
@@ -19,13 +22,12 @@ pub(super) fn select(resources: &[Resource], selector: &Selector) -> Result<Vec<
     let (labels, annotations) =
         (requirements(&selector.label_selector)?, requirements(&selector.annotation_selector)?);
     let selected = |resource: &Resource| {
-        let (now, before) = (resource.id(), resource.original_id());
-        let named = name.is_match(&now.name) || name.is_match(&before.name);
+        let (now, before) = (resource.id(), resource.original());
+        let named = name.is_match(now.name) || name.is_match(before.name);
         let placed =
-            in_namespace.is_match(namespace(&now)) || in_namespace.is_match(namespace(&before));
-        let typed = group.is_match(&now.group)
-            && version.is_match(&now.version)
-            && kind.is_match(&now.kind);
+            in_namespace.is_match(now.namespace) || in_namespace.is_match(before.namespace);
+        let typed =
+            group.is_match(now.group) && version.is_match(now.version) && kind.is_match(now.kind);
         let labelled = labels
             .iter()
             .all(|requirement| requirement.holds(resource.object.at("/metadata/labels")));
@@ -49,11 +51,16 @@ pub(in crate::kustomize) enum Requirement {
     Absent(String),
     In(String, Vec<String>),
     NotIn(String, Vec<String>),
+    /// The value is a whole number, and more than this one.
+    Above(String, i64),
+    /// The value is a whole number, and less than this one.
+    Below(String, i64),
 }
 
 impl Requirement {
     pub(in crate::kustomize) fn holds(&self, labels: Option<&Value>) -> bool {
         let value = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        let number = |key: &str| value(key)?.parse::<i64>().ok();
         match self {
             Self::Exists(key) => value(key).is_some(),
             Self::Absent(key) => value(key).is_none(),
@@ -63,11 +70,13 @@ impl Requirement {
             Self::NotIn(key, values) => {
                 value(key).is_none_or(|value| values.iter().all(|other| other != value))
             }
+            Self::Above(key, limit) => number(key).is_some_and(|value| value > *limit),
+            Self::Below(key, limit) => number(key).is_some_and(|value| value < *limit),
         }
     }
 }
 
-/// Parses `a=b, c!=d, e in (f,g), h notin (i), j, !k`.
+/// Parses `a=b, c!=d, e in (f,g), h notin (i), j, !k, l>1, m<2`.
 pub(in crate::kustomize) fn requirements(text: &str) -> Result<Vec<Requirement>> {
     let mut depth = 0;
     let parts = text.split(|c| {
@@ -99,6 +108,17 @@ fn requirement(text: &str) -> Result<Requirement> {
             [key, "notin"] => Ok(Requirement::NotIn((*key).to_owned(), values)),
             _ => Err(wrong(format!("target: {text:?} is no label selector"))),
         };
+    }
+    for (sign, made) in [
+        ('>', Requirement::Above as fn(String, i64) -> Requirement),
+        ('<', Requirement::Below as fn(String, i64) -> Requirement),
+    ] {
+        if let Some((key, limit)) = text.split_once(sign) {
+            let limit = limit.trim().parse().map_err(|_| {
+                wrong(format!("target: {limit:?} is no whole number to compare with"))
+            })?;
+            return Ok(made(key.trim().to_owned(), limit));
+        }
     }
     match text.strip_prefix('!') {
         Some(key) => Ok(Requirement::Absent(key.trim().to_owned())),

@@ -8,10 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::place::{Made, Split};
+use super::decode;
 use super::file::Selector;
+use super::loader::Loader;
 use super::patch::select::{Requirement, pattern, requirements};
-use super::resource::Resource;
-use crate::{Error, ObjectId, Result, Tree, tree, yaml};
+use super::resource::{Id, Resource};
+use crate::yaml::{self, Dialect};
+use crate::{Error, Result};
 
 /// An entry of `replacements`: a file with one or several, or one itself.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -58,33 +61,32 @@ struct Options {
 
 const NAME: &str = "metadata.name";
 
-/// Applies all replacements of one kustomization, in their order.
-pub(super) fn apply(
-    tree: &Tree,
-    folder: &str,
-    resources: &mut [Resource],
-    entries: &[Entry],
-) -> Result<()> {
+/// Reads entries; those of files take their place.
+pub(super) fn read(loader: &Loader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
+    let mut all = Vec::new();
     for entry in entries {
         match &entry.path {
-            None => one(resources, entry)?,
+            None => all.push(entry.clone()),
             Some(_) if entry.source.is_some() || entry.targets.is_some() => {
                 return Err(wrong("an entry has either a path or a source with targets"));
             }
             Some(path) => {
-                let path = tree::resolve(folder, path)?;
-                let text = tree.get(&path).ok_or_else(|| Error::Missing { path: path.clone() })?;
-                let entries = parse(text).map_err(|error| error.in_file(&path))?;
-                entries.iter().try_for_each(|entry| one(resources, entry))?;
+                let entries = parse(loader.text(path)?);
+                all.extend(entries.map_err(|error| error.in_file(path))?);
             }
         }
     }
-    Ok(())
+    Ok(all)
+}
+
+/// Applies replacements in their order.
+pub(super) fn apply(resources: &mut [Resource], entries: &[Entry]) -> Result<()> {
+    entries.iter().try_for_each(|entry| one(resources, entry))
 }
 
 fn parse(text: &str) -> Result<Vec<Entry>> {
-    let read = |value| serde_json::from_value(value).map_err(|error| wrong(&error.to_string()));
-    match yaml::parse_all(text)?.into_iter().next() {
+    let read = |value| decode::loosely(value).map_err(|error| wrong(&error.to_string()));
+    match yaml::parse_as(text, Dialect::Json)?.into_iter().next() {
         Some(Value::Array(entries)) => entries.into_iter().map(read).collect(),
         Some(entry @ Value::Object(_)) => Ok(vec![read(entry)?]),
         _ => Err(wrong("the file has neither a replacement nor a list of them")),
@@ -105,6 +107,24 @@ fn one(resources: &mut [Resource], entry: &Entry) -> Result<()> {
 /// A value that is written in the kustomization is a text, whatever it looks like.
 fn yaml_value(text: &str) -> Value {
     Value::String(text.to_owned())
+}
+
+/// The value at a path with dots of an object; list elements as `list[0]`, `list.0` or
+/// `list.[name=x]`.
+pub(super) fn look_up<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
+    let mut parts = Vec::new();
+    for part in place::split(path) {
+        let index = part.strip_suffix(']').and_then(|it| it.rsplit_once('['));
+        match index {
+            Some((list, index)) if index.parse::<usize>().is_ok() => {
+                parts.extend(
+                    [list, index].iter().filter(|it| !it.is_empty()).map(|it| it.to_string()),
+                );
+            }
+            _ => parts.push(part),
+        }
+    }
+    place::look_up(object, &parts)
 }
 
 impl Source {
@@ -141,13 +161,13 @@ impl Source {
         })
     }
 
-    fn is(&self, id: &ObjectId) -> bool {
+    fn is(&self, id: &Id<'_>) -> bool {
         let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
-        let namespace = if id.namespace.is_empty() { "default" } else { &id.namespace };
-        fits(&self.group, &id.group)
-            && fits(&self.version, &id.version)
-            && fits(&self.kind, &id.kind)
-            && fits(&self.name, &id.name)
+        let namespace = if id.namespace.is_empty() { "default" } else { id.namespace };
+        fits(&self.group, id.group)
+            && fits(&self.version, id.version)
+            && fits(&self.kind, id.kind)
+            && fits(&self.name, id.name)
             && fits(&self.namespace, namespace)
     }
 }
@@ -178,8 +198,8 @@ impl Target {
                 continue;
             }
             for path in self.paths() {
-                let id = resource.id();
-                self.set_field(resource.object.value_mut(), path, value)
+                let id = resource.shown();
+                self.set_field(resource.value_mut(), path, value)
                     .map_err(|reason| wrong(&format!("{path} of {id}: {reason}")))?;
             }
         }
@@ -241,8 +261,8 @@ impl Pattern {
         })
     }
 
-    fn names(&self, id: &ObjectId) -> bool {
-        let texts = [&id.group, &id.version, &id.kind, &id.name, &id.namespace];
+    fn names(&self, id: &Id<'_>) -> bool {
+        let texts = [id.group, id.version, id.kind, id.name, id.namespace];
         self.patterns.iter().zip(texts).all(|(pattern, text)| pattern.is_match(text))
     }
 
@@ -259,9 +279,10 @@ impl Pattern {
     }
 }
 
-/// What an object is and was called.
-fn identities(resource: &Resource) -> Vec<ObjectId> {
-    resource.previous.iter().cloned().chain([resource.id()]).collect()
+/// What an object was called and is called; the namespace of now is the one that it names.
+fn identities(resource: &Resource) -> Vec<Id<'_>> {
+    let now = Id { namespace: resource.object.namespace(), ..resource.id() };
+    resource.previous_ids().chain([now]).collect()
 }
 
 fn wrong(message: &str) -> Error {

@@ -1,0 +1,417 @@
+//! A repository as a value: files by their paths.
+
+mod folder;
+mod path;
+mod write;
+
+use std::path::Path;
+
+use self::folder::{Content, Entry, File, Folder};
+pub(crate) use self::path::{confine, join, normalize, resolve};
+use crate::{Error, Result};
+
+/// Texts of more bytes than this do not count among the files of a tree: no person wrote one so
+/// large. A kustomization may refer to one all the same.
+const MAX_TEXT: u64 = 4 << 20;
+
+/// A tree of files: relative paths, `/` between their parts, and what stands in them.
+///
+/// [`Tree::get`], [`Tree::paths`] and [`Tree::iter`] know its texts (UTF-8, at most 4 MiB).
+/// Kustomizations may refer to other files, too, and these are read when they do.
+///
+/// A symbolic link within a folder that is read stands for what it leads to. One to a folder is not
+/// walked through, and one that leaves the tree, or leads nowhere, is skipped; it is an error when a
+/// kustomization refers to it. `.git` is not part of a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Tree(Folder);
+
+/// What a path of a tree leads to.
+pub(crate) enum Found<'a> {
+    Nothing,
+    /// A folder, with its path after all links.
+    Folder(String),
+    File(Bytes<'a>),
+}
+
+/// What stands in a file.
+#[derive(Clone, Copy)]
+pub(crate) enum Bytes<'a> {
+    Text(&'a str),
+    /// No UTF-8.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Bytes<'a> {
+    pub(crate) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+}
+
+impl Tree {
+    /// Makes an empty tree.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes a tree of files; one whose path leaves it is an error, as is a second one at the same
+    /// place.
+    pub fn from_files<P: AsRef<str>, T: Into<String>>(
+        files: impl IntoIterator<Item = (P, T)>,
+    ) -> Result<Self> {
+        let mut tree = Self::new();
+        for (path, text) in files {
+            let path = path.as_ref();
+            if tree.file(&normalize(path)?).is_some() {
+                return Err(Error::Twice { path: path.to_owned() });
+            }
+            tree.insert(path, text)?;
+        }
+        Ok(tree)
+    }
+
+    /// Takes a folder with all below it; what is in it is read when it is asked for, so the folder
+    /// must stay as it is. What cannot be read then is not there, unless a kustomization refers to
+    /// it: that is an error.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Folder::open(dir).map(Self)
+    }
+
+    /// Reads a folder with all below it. Binary files and texts of more than 4 MiB are read later,
+    /// as by [`Tree::open`].
+    pub fn read(dir: &Path) -> Result<Self> {
+        let tree = Self::open(dir)?;
+        let unread = tree.files().find_map(|file| match file.content() {
+            Content::Unread(reason) => {
+                Some(Error::Unread { path: file.path.clone(), reason: reason.clone() })
+            }
+            _ => None,
+        });
+        unread.map_or(Ok(tree), Err)
+    }
+
+    /// Writes every text below a folder; each appears by rename, parents are made, other files
+    /// stay.
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        self.iter().try_for_each(|(path, text)| write::file(dir, path, text.as_bytes()))
+    }
+
+    /// Puts a text into the tree, over a file that has its path.
+    pub fn insert(&mut self, path: &str, text: impl Into<String>) -> Result<()> {
+        let normal = checked(path)?;
+        self.put(normal, text.into());
+        Ok(())
+    }
+
+    /// Puts a file of any content into the tree, over one that has its path.
+    pub fn insert_bytes(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        let normal = checked(path)?;
+        self.put_file(File::of_bytes(normal, bytes));
+        Ok(())
+    }
+
+    /// The text of a file.
+    pub fn get(&self, path: &str) -> Option<&str> {
+        let file = self.file(path)?;
+        if file.size() > MAX_TEXT {
+            return None;
+        }
+        text_of(file)
+    }
+
+    /// The paths of all texts, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|(path, _)| path)
+    }
+
+    /// All texts, sorted by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter_map(|file| Some((file.path.as_str(), text_of(file)?)))
+    }
+
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Puts all texts of another tree into this one, over those with the same paths.
+    pub fn merge(&mut self, other: Self) {
+        for (path, text) in other.iter() {
+            self.put(path.to_owned(), text.to_owned());
+        }
+    }
+
+    /// Whether there is a folder with this path.
+    pub fn has_folder(&self, path: &str) -> bool {
+        matches!(self.walk(path), Ok(Some(Place::Folder(folder, _))) if !folder.entries().is_empty())
+    }
+
+    /// What a normalised path leads to, its links followed. A link out of the tree and a file that
+    /// cannot be read are errors.
+    pub(crate) fn find(&self, path: &str) -> Result<Found<'_>> {
+        match self.walk(path)? {
+            None => Ok(Found::Nothing),
+            Some(Place::Folder(_, path)) => Ok(Found::Folder(path)),
+            Some(Place::File(file)) => match file.content() {
+                Content::Text(text) => Ok(Found::File(Bytes::Text(text))),
+                Content::Bytes(bytes) => Ok(Found::File(Bytes::Binary(bytes))),
+                Content::Unread(reason) => {
+                    Err(Error::Unread { path: path.to_owned(), reason: reason.clone() })
+                }
+            },
+        }
+    }
+
+    /// The paths of all files below a folder and of the links to files, sorted, whatever stands in
+    /// them; none is read.
+    pub(crate) fn paths_below(&self, path: &str) -> Vec<String> {
+        let Ok(Some(Place::Folder(folder, _))) = self.walk(path) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut open = vec![(path.to_owned(), folder)];
+        while let Some((path, folder)) = open.pop() {
+            for (name, entry) in folder.entries() {
+                let path = join(&path, name);
+                match entry {
+                    Entry::Folder(inner) => open.push((path, inner)),
+                    Entry::File(_) => found.push(path),
+                    Entry::Link(_) if self.file(&path).is_some() => found.push(path),
+                    Entry::Link(_) => {}
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Puts a file whose path this crate has made from checked names.
+    pub(crate) fn put(&mut self, path: String, text: String) {
+        self.put_file(File::of_text(path, text));
+    }
+
+    fn put_file(&mut self, file: File) {
+        let mut folder = &mut self.0;
+        let path = file.path.clone();
+        let (parents, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        for part in parents.split('/').filter(|part| !part.is_empty()) {
+            let entry = folder
+                .entries_mut()
+                .entry(part.to_owned())
+                .or_insert_with(|| Entry::Folder(Folder::default()));
+            if !matches!(entry, Entry::Folder(_)) {
+                *entry = Entry::Folder(Folder::default());
+            }
+            let Entry::Folder(inner) = entry else { return };
+            folder = inner;
+        }
+        folder.entries_mut().insert(name.to_owned(), Entry::File(file));
+    }
+
+    fn file(&self, path: &str) -> Option<&File> {
+        match self.walk(path) {
+            Ok(Some(Place::File(file))) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// The files that count among the tree's texts, if they are texts, sorted by path.
+    fn files(&self) -> impl Iterator<Item = &File> {
+        let mut found = Vec::new();
+        let mut open = vec![&self.0];
+        while let Some(folder) = open.pop() {
+            for entry in folder.entries().values() {
+                match entry {
+                    Entry::Folder(inner) => open.push(inner),
+                    Entry::File(file) if file.size() <= MAX_TEXT => found.push(file),
+                    Entry::File(_) | Entry::Link(_) => {}
+                }
+            }
+        }
+        found.sort_by_key(|file| file.path.as_str());
+        found.into_iter()
+    }
+
+    /// Walks to a path. Links are followed: what they lead to is known without links.
+    fn walk(&self, path: &str) -> Result<Option<Place<'_>>> {
+        let (mut folder, mut at) = (&self.0, String::new());
+        let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".").peekable();
+        while let Some(part) = parts.next() {
+            at = join(&at, part);
+            let mut entry = folder.entries().get(part);
+            if let Some(Entry::Link(target)) = entry {
+                let Some(target) = target else {
+                    return Err(Error::LinkOut { path: at });
+                };
+                if target.is_empty() {
+                    (folder, at) = (&self.0, String::new());
+                    continue;
+                }
+                entry = self.straight(target);
+                at.clone_from(target);
+            }
+            match entry {
+                Some(Entry::Folder(inner)) => folder = inner,
+                Some(Entry::File(file)) if parts.peek().is_none() => {
+                    return Ok(Some(Place::File(file)));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Place::Folder(folder, at)))
+    }
+
+    /// The entry at a path that has no links.
+    fn straight(&self, path: &str) -> Option<&Entry> {
+        let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut folder = &self.0;
+        for part in parents.split('/').filter(|part| !part.is_empty()) {
+            let Some(Entry::Folder(inner)) = folder.entries().get(part) else { return None };
+            folder = inner;
+        }
+        folder.entries().get(name)
+    }
+}
+
+/// Trees are equal when their texts are.
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Tree {}
+
+enum Place<'a> {
+    Folder(&'a Folder, String),
+    File(&'a File),
+}
+
+fn text_of(file: &File) -> Option<&str> {
+    match file.content() {
+        Content::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The normalised path of a file.
+fn checked(path: &str) -> Result<String> {
+    let normal = normalize(path)?;
+    match normal.is_empty() {
+        true => Err(Error::Outside { path: path.to_owned() }),
+        false => Ok(normal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        Tree::from_files(files.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn reading_is_the_inverse_of_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let written = tree(&[("a/b.yaml", "x: 1\n"), ("c.txt", ""), ("a/d/e.json", "{}")]);
+        written.write(dir.path()).unwrap();
+        written.write(dir.path()).unwrap();
+        assert_eq!(Tree::read(dir.path()).unwrap(), written);
+    }
+
+    #[test]
+    fn git_and_binary_files_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        tree(&[(".git/config", "x"), ("a", "x")]).write(dir.path()).unwrap();
+        fs::write(dir.path().join("binary"), [0xff, 0xfe]).unwrap();
+        assert_eq!(Tree::read(dir.path()).unwrap(), tree(&[("a", "x")]));
+    }
+
+    #[test]
+    fn what_is_no_text_is_found_by_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("binary"), [0xff, 0xfe]).unwrap();
+        fs::write(dir.path().join("big"), "x".repeat((MAX_TEXT + 1) as usize)).unwrap();
+        for tree in [Tree::read(dir.path()).unwrap(), Tree::open(dir.path()).unwrap()] {
+            assert_eq!((tree.len(), tree.get("big")), (0, None));
+            assert!(matches!(tree.find("binary"), Ok(Found::File(Bytes::Binary(&[0xff, 0xfe])))));
+            assert!(matches!(tree.find("big"), Ok(Found::File(Bytes::Text(_)))));
+            assert!(matches!(tree.find("none"), Ok(Found::Nothing)));
+            assert_eq!(tree.paths_below(""), ["big", "binary"]);
+        }
+    }
+
+    #[test]
+    fn a_folder_is_read_when_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        tree(&[("a/b", "1"), ("c/d", "2")]).write(dir.path()).unwrap();
+        let opened = Tree::open(dir.path()).unwrap();
+        assert_eq!(opened.get("a/b"), Some("1"));
+        tree(&[("a/b", "3"), ("c/d", "4")]).write(dir.path()).unwrap();
+        assert_eq!([opened.get("a/b"), opened.get("c/d")], [Some("1"), Some("4")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_links_are_followed_within_the_tree_and_never_written_through() {
+        use std::os::unix::fs::symlink;
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        tree(&[("x/y/a.yaml", "a"), ("x/z/b.yaml", "b")]).write(dir.path()).unwrap();
+        for (target, link) in [
+            (outside.path(), "out"),
+            (Path::new("nowhere"), "dead"),
+            (Path::new("x/y/a.yaml"), "file"),
+            (Path::new("x/y"), "folder"),
+            (Path::new("folder"), "twice"),
+            (Path::new("."), "self"),
+        ] {
+            symlink(target, dir.path().join(link)).unwrap();
+        }
+        let read = Tree::read(dir.path()).unwrap();
+        assert_eq!(read.paths().collect::<Vec<_>>(), ["x/y/a.yaml", "x/z/b.yaml"]);
+        for path in ["file", "folder/a.yaml", "twice/a.yaml", "self/self/x/y/a.yaml"] {
+            assert_eq!(read.get(path), Some("a"), "{path}");
+        }
+        assert!(matches!(read.find("twice"), Ok(Found::Folder(path)) if path == "x/y"));
+        assert_eq!((read.get("out"), read.has_folder("out")), (None, false));
+        for path in ["out", "out/x.yaml", "dead"] {
+            assert!(matches!(read.find(path), Err(Error::LinkOut { .. })), "{path}");
+        }
+        assert!(matches!(
+            tree(&[("out/x.yaml", "")]).write(dir.path()),
+            Err(Error::Symlink { .. })
+        ));
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_path_leaves_the_tree() {
+        assert_eq!(normalize("./a//b/../c/").unwrap(), "a/c");
+        assert_eq!(normalize(".").unwrap(), "");
+        for bad in ["../a", "/a", "a/../../b", "a\\b", "a\0"] {
+            assert!(matches!(Tree::new().insert(bad, ""), Err(Error::Outside { .. })), "{bad}");
+            assert!(matches!(Tree::from_files([("a", ""), (bad, "")]), Err(Error::Outside { .. })));
+        }
+    }
+
+    #[test]
+    fn no_file_takes_the_place_of_another_unseen() {
+        let twice = Tree::from_files([("a/b", "1"), ("a/./b", "2")]);
+        assert_eq!(twice.unwrap_err().to_string(), "the tree has a file at \"a/./b\" already");
+    }
+
+    #[test]
+    fn a_folder_is_there_when_a_file_is_below_it() {
+        let tree = tree(&[("a/b/c", ""), ("ab", "")]);
+        let found = ["a", "a/b", "", "ab", "a/b/c", "b"].map(|path| tree.has_folder(path));
+        assert_eq!(found, [true, true, true, false, false, false]);
+    }
+}
