@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dataset::labels::{are_bare, are_of};
 use crate::device::DeviceKind;
-use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head};
+use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head, is_trained};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::random::{Purpose, normal, stream};
@@ -24,7 +24,8 @@ use crate::weights;
 /// Texts that are classified together; they are sorted by length before.
 const BATCH_SIZE: usize = 32;
 
-/// A text classifier: DistilBERT or BERT, its tokenizer and its labels.
+/// A text classifier: DistilBERT, BERT, RoBERTa, XLM-R, CamemBERT or ELECTRA, its tokenizer and its
+/// labels.
 #[derive(Clone)]
 pub struct Classifier {
     pub(crate) network: DistilBertClassifier,
@@ -43,6 +44,11 @@ impl Classifier {
     /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
         let Checkpoint { config, tensors } = Checkpoint::open(dir)?;
+        let untrained = |what: String| Error::Untrained { dir: dir.to_owned(), what };
+        if !config.architecture.is_trained {
+            return Err(untrained(config.architecture.model_type.to_owned()));
+        }
+        is_trained(&config.network).map_err(untrained)?;
         let files = TokenizerFiles::read(dir, &config)?;
         let tokenizer = files.tokenizer(&config.network)?;
         let mut hasher = Sha256::new();
@@ -232,7 +238,7 @@ pub(crate) fn logits(
     rows: &[&[u32]],
     device: &Device,
 ) -> Vec<Vec<f32>> {
-    let batch = Batch::new(rows, config.network.pad_token_id.unwrap_or(0), device);
+    let batch = Batch::new(rows, &config.network, device);
     let values = network.forward(&batch, &config.network, &mut Dropout::off());
     let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
     values.chunks_exact(config.labels.len()).map(<[f32]>::to_vec).collect()

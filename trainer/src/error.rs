@@ -17,6 +17,14 @@ pub enum Error {
     /// The model folder cannot be read or written, or a text is not tokenized.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// The model can be served and not trained.
+    #[error("the model {} cannot be trained or evaluated here, only served: training has no place for {what} yet", dir.display())]
+    Untrained {
+        /// The folder.
+        dir: PathBuf,
+        /// The architecture, or a part of it.
+        what: String,
+    },
     /// What is there is not replaced by a model.
     #[error("{} is there and is no model's folder", dir.display())]
     NotReplaced {

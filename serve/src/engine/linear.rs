@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use checkpoint::{Tensor, Tensors};
+use checkpoint::{Activation, Tensor, Tensors};
 use rayon::prelude::*;
 
-use super::kernels::{Block, Grid, Isa, LINE, Line, Rows, gelu};
+use super::kernels::{Block, Grid, Isa, LINE, Line, Rows, activate};
 use super::model::tensor;
 
 /// One linear layer, or several side by side that read the same input.
@@ -31,17 +31,12 @@ struct Panel {
 #[derive(Clone, Copy)]
 pub(super) enum Then {
     Nothing,
-    Gelu,
-    Relu,
-}
-
-/// `max(x, 0)`; what is no number stays so.
-pub(super) fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
+    Apply(Activation),
 }
 
 impl Linear {
-    /// Loads `{name}.weight` and `{name}.bias` of each name. `n_out` is of each layer.
+    /// Loads `{name}.weight` of each name, and `{name}.bias` where there is one. `n_out` is of each
+    /// layer.
     pub(super) fn load(
         isa: Isa,
         tensors: &Tensors,
@@ -49,14 +44,33 @@ impl Linear {
         n_in: usize,
         n_out: usize,
     ) -> Self {
-        let sources: Vec<_> = names.iter().map(|name| Source::of(tensors, name)).collect();
+        let sources = names.iter().map(|name| Source::of(tensors, name, 0..n_out)).collect();
+        Self::pack(isa, sources, n_in, n_out)
+    }
+
+    /// Loads one tensor that holds several layers, one below the other.
+    pub(super) fn load_divided(
+        isa: Isa,
+        tensors: &Tensors,
+        name: &str,
+        n_layers: usize,
+        n_in: usize,
+        n_out: usize,
+    ) -> Self {
+        let rows = (0..n_layers).map(|n| n * n_out..(n + 1) * n_out);
+        Self::pack(isa, rows.map(|rows| Source::of(tensors, name, rows)).collect(), n_in, n_out)
+    }
+
+    fn pack(isa: Isa, sources: Vec<Source>, n_in: usize, n_out: usize) -> Self {
         let per_layer = n_out.div_ceil(isa.width());
         let panel = |n: usize| {
             let (layer, first) = (n / per_layer, n % per_layer * isa.width());
             let outputs = first..n_out.min(first + isa.width());
             let mut bias = vec![0.0; isa.width()];
             bias[..outputs.len()].copy_from_slice(&sources[layer].bias[outputs.clone()]);
-            let lines = pack(&sources[layer].weight, outputs.clone(), n_in, isa.n_lines());
+            let Source { weight, first, .. } = &sources[layer];
+            let rows = first + outputs.start..first + outputs.end;
+            let lines = pack(weight, rows, n_in, isa.n_lines());
             Panel {
                 lines,
                 bias,
@@ -65,7 +79,7 @@ impl Linear {
         };
         Self {
             isa,
-            panels: (0..names.len() * per_layer).into_par_iter().map(panel).collect(),
+            panels: (0..sources.len() * per_layer).into_par_iter().map(panel).collect(),
             n_in,
             n_out,
         }
@@ -111,11 +125,8 @@ impl Linear {
             for tile in isa.tiles(n_rows) {
                 let mut target = block.part(tile.clone(), 0..width);
                 isa.multiply(input.part(tile.clone()), lines, bias, &mut target);
-                match then {
-                    Then::Nothing => (),
-                    Then::Gelu => (0..tile.len()).for_each(|row| gelu(target.row(row))),
-                    Then::Relu => (0..tile.len())
-                        .for_each(|row| target.row(row).iter_mut().for_each(|x| *x = relu(*x))),
+                if let Then::Apply(activation) = then {
+                    (0..tile.len()).for_each(|row| activate(target.row(row), activation));
                 }
             }
         };
@@ -137,18 +148,20 @@ impl Linear {
     }
 }
 
-/// One layer in its file.
+/// One layer in its file: some rows of a tensor.
 struct Source {
     weight: Tensor,
+    first: usize,
     bias: Vec<f32>,
 }
 
 impl Source {
-    fn of(tensors: &Tensors, name: &str) -> Self {
-        Self {
-            weight: tensor(tensors, &format!("{name}.weight")),
-            bias: tensor(tensors, &format!("{name}.bias")).floats(),
+    fn of(tensors: &Tensors, name: &str, rows: Range<usize>) -> Self {
+        let mut bias = vec![0.0; rows.len()];
+        if let Some(tensor) = tensors.get(&format!("{name}.bias")) {
+            tensor.read(rows.start, &mut bias);
         }
+        Self { weight: tensor(tensors, &format!("{name}.weight")), first: rows.start, bias }
     }
 }
 

@@ -1,12 +1,17 @@
-//! A DistilBERT or BERT classifier read from a Hugging Face model folder: exact in f32, without
-//! padding, without Python.
+//! A classifier read from a Hugging Face model folder: exact in f32, without padding, without
+//! Python.
 
 mod attention;
+mod embeddings;
+mod head;
 mod kernels;
+mod layer;
 mod linear;
 mod model;
+mod norm;
 mod pin;
 mod tokens;
+mod turned;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

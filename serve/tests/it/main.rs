@@ -2,6 +2,7 @@
 //! against PyTorch.
 
 #[cfg(feature = "engine")]
+mod architectures;
 mod engine;
 mod fastapi;
 mod protocols;

@@ -1,11 +1,12 @@
-//! `config.json` of a DistilBERT or BERT checkpoint, as transformers 2 to 5 write it.
+//! `config.json` of a checkpoint, as transformers 2 to 5 write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fs_err as fs;
 use serde_json::{Map, Value, json};
 
+use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::network::Network;
@@ -15,23 +16,13 @@ use crate::tensors::{IS_LFS_POINTER, LFS_POINTER};
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Whose names keys and tensors have.
-    pub family: Family,
+    pub architecture: &'static Architecture,
     /// The shape of the network.
     pub network: Network,
     /// In the order of the logits; empty where there is no head.
     pub labels: Vec<String>,
     /// Everything, also what we do not use: it is written back.
     pub(crate) document: Map<String, Value>,
-}
-
-/// Whose names the checkpoint's tensors have, and which details of the network differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Family {
-    /// `DistilBertForSequenceClassification` and its base models.
-    #[default]
-    DistilBert,
-    /// `BertForSequenceClassification` and its base models.
-    Bert,
 }
 
 impl Config {
@@ -50,36 +41,23 @@ impl Config {
 
     fn of(document: Map<String, Value>) -> Result<Self, Vec<String>> {
         let mut keys = Keys::of(&document);
-        let family = match keys.text("model_type") {
-            Some("distilbert") => Some(Family::DistilBert),
-            Some("bert") => Some(Family::Bert),
-            Some(other) => {
-                let problem =
-                    format!("model_type {other:?}, and only distilbert and bert are supported");
-                keys.problems.push(problem);
-                None
-            }
-            None => {
-                keys.problems.push("it names no model_type".to_owned());
-                None
-            }
-        };
+        let architecture = architecture(&mut keys);
         check_heeded(&mut keys);
         let labels = labels(&document).unwrap_or_else(|problem| {
             keys.problems.push(problem);
             Vec::new()
         });
-        match family {
-            Some(family) => {
-                let network = Network::read(family, &mut keys);
-                let problems = keys.problems;
-                if !problems.is_empty() {
-                    return Err(problems);
-                }
-                Ok(Self { family, network, labels, document })
-            }
-            None => Err(keys.problems),
+        let Some(architecture) = architecture else { return Err(keys.problems) };
+        let network = (architecture.network)(&mut keys);
+        network.check(&mut keys);
+        let mut problems = keys.problems;
+        if problems.is_empty() {
+            return Ok(Self { architecture, network, labels, document });
         }
+        // Architectures that share keys read some of them twice.
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
+        Err(problems)
     }
 
     /// The document of a classifier with these labels: keys sorted, everything else as it was.
@@ -90,11 +68,7 @@ impl Config {
         let id2label: BTreeMap<String, &String> =
             by_index.clone().map(|(n, label)| (n.to_string(), label)).collect();
         let label2id: BTreeMap<&String, usize> = by_index.map(|(n, label)| (label, n)).collect();
-        let architecture = match self.family {
-            Family::DistilBert => "DistilBertForSequenceClassification",
-            Family::Bert => "BertForSequenceClassification",
-        };
-        document.insert("architectures".into(), json!([architecture]));
+        document.insert("architectures".into(), json!([self.architecture.class]));
         document.insert("id2label".into(), json!(id2label));
         document.insert("label2id".into(), json!(label2id));
         document.insert("problem_type".into(), json!("single_label_classification"));
@@ -117,6 +91,22 @@ impl Config {
         let named = self.document.get("architectures").and_then(Value::as_array);
         named.into_iter().flatten().filter_map(Value::as_str)
     }
+}
+
+/// The architecture, or the problem that there is none.
+fn architecture(keys: &mut Keys<'_>) -> Option<&'static Architecture> {
+    let Some(named) = keys.text("model_type") else {
+        keys.problems.push("it names no model_type".to_owned());
+        return None;
+    };
+    let found = Architecture::find(named);
+    if found.is_none() {
+        let known: Vec<&str> = Architecture::model_types().collect();
+        let known = known.join(", ");
+        keys.problems
+            .push(format!("model_type is {named:?}, and only these are supported: {known}"));
+    }
+    found
 }
 
 /// Refuses what changes the numbers and is not computed here.
@@ -228,15 +218,15 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_said_all_at_once() {
         check(
-            r#"{"model_type": "bert", "position_embedding_type": "relative_key", "hidden_act": "gelu_new", "is_decoder": true}"#,
+            r#"{"model_type": "bert", "position_embedding_type": "relative_key", "hidden_act": "mish", "is_decoder": true}"#,
             expect![[
-                r#"position_embedding_type is "relative_key", and only absolute is supported; is_decoder, and only encoders are supported; hidden_act is "gelu_new", and only gelu and relu are supported"#
+                r#"position_embedding_type is "relative_key", and only absolute is supported; is_decoder, and only encoders are supported; hidden_act is "mish", and only gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_accurate, relu, silu, swish, tanh are supported"#
             ]],
         );
         check(
             r#"{"model_type": "roberta", "problem_type": "regression"}"#,
             expect![[
-                r#"model_type "roberta", and only distilbert and bert are supported; problem_type is "regression", and only single_label_classification is supported"#
+                r#"problem_type is "regression", and only single_label_classification is supported"#
             ]],
         );
         check(

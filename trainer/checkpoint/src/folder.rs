@@ -35,12 +35,12 @@ impl Checkpoint {
     /// A tensor that is missing, unknown or misshapen is an error that names it.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut config = Config::read(dir)?;
-        let tensors = Tensors::open(dir, config.family)?;
+        let tensors = Tensors::open(dir, config.architecture)?;
         let unsupported =
             |problem| Error::Unsupported { path: dir.join("config.json"), problems: vec![problem] };
         // Nothing is made for a layer that cannot be there.
         let n_layers = config.network.n_layers;
-        if n_layers > tensors.len() {
+        if config.network.n_groups.unwrap_or(n_layers) > tensors.len() {
             let problem =
                 format!("{n_layers} layers, and the weights are {} tensors", tensors.len());
             return Err(unsupported(problem));
@@ -70,7 +70,7 @@ pub fn write<V: View>(
     fs::write(dir.join("config.json"), config.to_json()).map_err(unwritten)?;
     let path = dir.join("model.safetensors");
     let named =
-        tensors.into_iter().map(|(name, tensor)| (config.family.tensor_name(&name), tensor));
+        tensors.into_iter().map(|(name, tensor)| (config.architecture.tensor_name(&name), tensor));
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     safetensors::serialize_to_file(named, Some(metadata), &path)
         .map_err(|source| Error::SavedWeights { path: path.clone(), source })?;

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::network::Activation;
+
 /// A document while it is read.
 pub(crate) struct Keys<'a> {
     document: &'a Map<String, Value>,
@@ -105,6 +107,59 @@ impl<'a> Keys<'a> {
             Some(Value::Null) => None,
             _ => Some(self.typed(&[name], "the number of a token", number).unwrap_or(default)),
         }
+    }
+
+    /// A number without a fraction, of either sign.
+    pub(crate) fn whole(&mut self, name: &'static str) -> Option<i64> {
+        self.typed(&[name], "a whole number", Value::as_i64)
+    }
+
+    /// The number of the token that batches are filled up with, where positions are counted from
+    /// it.
+    pub(crate) fn padding(&mut self, default: u32) -> Option<u32> {
+        let number = self.token("pad_token_id", default);
+        if number.is_none() {
+            self.problems
+                .push("pad_token_id is null, and positions are counted from it".to_owned());
+        }
+        number
+    }
+
+    /// Some words: a list, or a text with bars between them. `transformers` takes both.
+    pub(crate) fn words(&mut self, name: &'static str) -> Vec<String> {
+        let words = |value: &Value| match value {
+            Value::String(text) => {
+                Some(text.to_lowercase().split('|').map(|word| word.trim().to_owned()).collect())
+            }
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<Vec<String>>>(),
+            _ => None,
+        };
+        self.typed(&[name], "some words", words).unwrap_or_default()
+    }
+
+    /// An activation function.
+    pub(crate) fn activation(&mut self, name: &'static str, default: Activation) -> Activation {
+        let Some(named) = self.named(name) else { return default };
+        Activation::named(named).unwrap_or_else(|| {
+            let known: Vec<&str> = Activation::names().collect();
+            let problem =
+                format!("{name} is {named:?}, and only {} are supported", known.join(", "));
+            self.problems.push(problem);
+            default
+        })
+    }
+
+    /// An object in another one.
+    pub(crate) fn within(&self, name: &str, inner: &str) -> Option<&'a Map<String, Value>> {
+        self.document.get(name)?.get(inner)?.as_object()
+    }
+
+    /// Whether the document has a key, with whatever value.
+    pub(crate) fn is_there(&self, name: &str) -> bool {
+        self.document.contains_key(name)
     }
 
     /// Whether a key holds anything: neither `null` nor something empty.

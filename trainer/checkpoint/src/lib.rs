@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod architecture;
 mod config;
 mod error;
 mod folder;
@@ -11,10 +12,13 @@ mod network;
 mod tensors;
 mod tokenizer;
 
-pub use config::{Config, Family};
+pub use architecture::Architecture;
+pub use config::Config;
 pub use error::{Clipped, Error, Few, Result};
 pub use folder::{Checkpoint, write};
 pub use golden::golden;
-pub use network::{Activation, Network, Pooling};
+pub use network::{
+    Activation, Attention, Block, Disentangled, Head, Network, Pooling, Positions, Rotary,
+};
 pub use tensors::{Tensor, TensorProblem, Tensors};
 pub use tokenizer::{Encoded, Tokenizer, TokenizerFiles};

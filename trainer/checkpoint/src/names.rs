@@ -1,73 +1,9 @@
-//! What the checkpoint of each family calls the tensors of the one network, and which there are.
+//! Which tensors a network has, by our names, and their shapes.
 
 use std::collections::BTreeMap;
 
-use crate::config::Family;
-use crate::network::Network;
-
-/// What a masked-LM head, and constants, are called in a base checkpoint: known, and not needed to
-/// classify.
-const LEFT_OUT: [&str; 18] = [
-    "vocab_transform.weight",
-    "vocab_transform.bias",
-    "vocab_layer_norm.weight",
-    "vocab_layer_norm.bias",
-    "vocab_projector.weight",
-    "vocab_projector.bias",
-    "distilbert.embeddings.position_ids",
-    "bert.embeddings.position_ids",
-    "bert.embeddings.token_type_ids",
-    "cls.predictions.bias",
-    "cls.predictions.transform.dense.weight",
-    "cls.predictions.transform.dense.bias",
-    "cls.predictions.transform.LayerNorm.weight",
-    "cls.predictions.transform.LayerNorm.bias",
-    "cls.predictions.decoder.weight",
-    "cls.predictions.decoder.bias",
-    "cls.seq_relationship.weight",
-    "cls.seq_relationship.bias",
-];
-
-/// The network's name of a layer's tensor, and BERT's.
-const IN_LAYER: [(&str, &str); 8] = [
-    ("attention.q_lin", "attention.self.query"),
-    ("attention.k_lin", "attention.self.key"),
-    ("attention.v_lin", "attention.self.value"),
-    ("attention.out_lin", "attention.output.dense"),
-    ("sa_layer_norm", "attention.output.LayerNorm"),
-    ("ffn.lin1", "intermediate.dense"),
-    ("ffn.lin2", "output.dense"),
-    ("output_layer_norm", "output.LayerNorm"),
-];
-
-/// Whether the tensor belongs to a part that a classifier does not have.
-pub(crate) fn is_left_out(name: &str) -> bool {
-    LEFT_OUT.contains(&name)
-}
-
-impl Family {
-    /// What checkpoints of the family call the tensor that DistilBERT calls so.
-    #[must_use]
-    pub fn tensor_name(self, name: &str) -> String {
-        if self == Self::DistilBert {
-            return name.to_owned();
-        }
-        if let Some(rest) = name.strip_prefix("distilbert.transformer.layer.") {
-            let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
-            let renamed = IN_LAYER
-                .iter()
-                .find_map(|(ours, theirs)| Some(format!("{theirs}{}", rest.strip_prefix(ours)?)));
-            return format!("bert.encoder.layer.{number}.{}", renamed.as_deref().unwrap_or(rest));
-        }
-        if let Some(rest) = name.strip_prefix("distilbert.") {
-            return format!("bert.{rest}");
-        }
-        match name.strip_prefix("pre_classifier.") {
-            Some(rest) => format!("bert.pooler.dense.{rest}"),
-            None => name.to_owned(),
-        }
-    }
-}
+use crate::architecture::Architecture;
+use crate::network::{Attention, Block, Network, Positions};
 
 /// Which parts of a head there are.
 #[derive(Debug, Clone, Copy)]
@@ -79,94 +15,137 @@ pub(crate) struct Head {
 /// The checkpoint's names of all tensors of a network, and their shapes. Whoever asks knows that
 /// its layers are not more than there are tensors.
 pub(crate) fn expected(
-    family: Family,
+    architecture: &Architecture,
     network: &Network,
     head: Head,
 ) -> BTreeMap<String, Vec<usize>> {
-    let &Network { dim, hidden_dim, .. } = network;
-    let mut tensors = BTreeMap::new();
-    let mut tensor = |name: String, shape: Vec<usize>| {
-        tensors.insert(family.tensor_name(&name), shape);
-    };
-    let kinds = [
-        ("word", network.vocab_size),
-        ("position", network.max_position_embeddings),
-        ("token_type", network.type_vocab_size),
-    ];
-    for (kind, n_rows) in kinds.into_iter().filter(|(_, n_rows)| *n_rows > 0) {
-        tensor(format!("distilbert.embeddings.{kind}_embeddings.weight"), vec![n_rows, dim]);
+    let mut expected = Expected { architecture, tensors: BTreeMap::new() };
+    expected.embeddings(network);
+    let n_layers = network.n_groups.unwrap_or(network.n_layers);
+    for n in 0..n_layers {
+        expected.layer(network, n);
     }
-    let mut norms = vec!["distilbert.embeddings.LayerNorm".to_owned()];
-    let mut linears = Vec::new();
-    for layer in (0..network.n_layers).map(|n| format!("distilbert.transformer.layer.{n}")) {
-        let square = ["q_lin", "k_lin", "v_lin", "out_lin"];
-        linears.extend(square.map(|name| (format!("{layer}.attention.{name}"), dim, dim)));
-        linears.push((format!("{layer}.ffn.lin1"), hidden_dim, dim));
-        linears.push((format!("{layer}.ffn.lin2"), dim, hidden_dim));
-        norms.extend(["sa", "output"].map(|name| format!("{layer}.{name}_layer_norm")));
-    }
+    expected.encoder(network);
     if head.has_pre_classifier {
-        linears.push(("pre_classifier".to_owned(), dim, dim));
+        expected.linear("pre_classifier", network.dim, network.dim, network.head.has_bias);
+        if network.head.is_normed {
+            expected.norm("head_layer_norm", network.dim, norm_has_bias(network));
+        }
     }
     if let Some(n_labels) = head.n_labels {
-        linears.push(("classifier".to_owned(), n_labels, dim));
+        expected.linear("classifier", n_labels, network.dim, true);
     }
-    for (name, n_out, n_in) in linears {
-        tensor(format!("{name}.weight"), vec![n_out, n_in]);
-        tensor(format!("{name}.bias"), vec![n_out]);
-    }
-    for name in norms {
-        tensor(format!("{name}.weight"), vec![dim]);
-        tensor(format!("{name}.bias"), vec![dim]);
-    }
-    tensors
+    expected.tensors
 }
 
-/// The full name of a stored tensor: a bare model is saved without the prefix that the same tensors
-/// have elsewhere, and the oldest checkpoints say gamma and beta.
-pub(crate) fn full(family: Family, name: &str) -> String {
-    let (prefix, parts): (_, &[&str]) = match family {
-        Family::DistilBert => ("distilbert.", &["embeddings.", "transformer."]),
-        Family::Bert => ("bert.", &["embeddings.", "encoder.", "pooler."]),
-    };
-    let is_bare = parts.iter().any(|part| name.starts_with(part));
-    let name = if is_bare { format!("{prefix}{name}") } else { name.to_owned() };
-    let old = [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")];
-    let renamed =
-        old.iter().find_map(|(old, new)| Some(format!("{}{new}", name.strip_suffix(old)?)));
-    renamed.unwrap_or(name)
+fn norm_has_bias(network: &Network) -> bool {
+    !matches!(network.block, Block::PreNorm { norm_has_bias: false, .. })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Expected<'a> {
+    architecture: &'a Architecture,
+    tensors: BTreeMap<String, Vec<usize>>,
+}
 
-    #[test]
-    fn names_of_the_network_are_berts() {
-        let check = |ours: &str, theirs: &str| assert_eq!(Family::Bert.tensor_name(ours), theirs);
-        check("distilbert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.weight");
-        check(
-            "distilbert.transformer.layer.11.attention.out_lin.bias",
-            "bert.encoder.layer.11.attention.output.dense.bias",
-        );
-        check(
-            "distilbert.transformer.layer.0.output_layer_norm.weight",
-            "bert.encoder.layer.0.output.LayerNorm.weight",
-        );
-        check("pre_classifier.weight", "bert.pooler.dense.weight");
-        check("classifier.bias", "classifier.bias");
+impl Expected<'_> {
+    fn embeddings(&mut self, network: &Network) {
+        let &Network { embedding_dim, dim, .. } = network;
+        let n_positions = match network.positions {
+            Positions::None => 0,
+            _ => network.max_position_embeddings,
+        };
+        let kinds = [
+            ("word", network.vocab_size),
+            ("position", n_positions),
+            ("token_type", network.type_vocab_size),
+        ];
+        for (kind, n_rows) in kinds.into_iter().filter(|(_, n_rows)| *n_rows > 0) {
+            let name = format!("distilbert.embeddings.{kind}_embeddings.weight");
+            self.tensor(&name, vec![n_rows, embedding_dim]);
+        }
+        self.norm("distilbert.embeddings.LayerNorm", embedding_dim, norm_has_bias(network));
+        if network.has_projection() {
+            self.linear("distilbert.embeddings.projection", dim, embedding_dim, true);
+        }
     }
 
-    #[test]
-    fn old_and_bare_names_become_full_ones() {
-        assert_eq!(
-            full(Family::Bert, "embeddings.LayerNorm.gamma"),
-            "bert.embeddings.LayerNorm.weight"
-        );
-        assert_eq!(full(Family::Bert, "cls.predictions.bias"), "cls.predictions.bias");
-        assert_eq!(
-            full(Family::DistilBert, "transformer.layer.0.ffn.lin1.bias"),
-            "distilbert.transformer.layer.0.ffn.lin1.bias"
-        );
+    fn layer(&mut self, network: &Network, n: usize) {
+        let &Network { dim, hidden_dim, .. } = network;
+        let layer = format!("distilbert.transformer.layer.{n}");
+        let name = |part: &str| format!("{layer}.{part}");
+        let (attention_has_bias, ffn_has_bias) = match network.block {
+            Block::PostNorm => (true, true),
+            Block::PreNorm { attention_has_bias, ffn_has_bias, .. } => {
+                (attention_has_bias, ffn_has_bias)
+            }
+        };
+        match network.block {
+            Block::PostNorm => {
+                for part in ["q_lin", "k_lin", "v_lin"] {
+                    self.linear(&name(&format!("attention.{part}")), dim, dim, true);
+                }
+                self.linear(&name("ffn.lin1"), hidden_dim, dim, true);
+            }
+            Block::PreNorm { .. } => {
+                let (qkv, gated) = (dim.saturating_mul(3), hidden_dim.saturating_mul(2));
+                self.linear(&name("attention.qkv_lin"), qkv, dim, attention_has_bias);
+                self.linear(&name("ffn.lin1"), gated, dim, ffn_has_bias);
+            }
+        }
+        self.linear(&name("attention.out_lin"), dim, dim, attention_has_bias);
+        self.linear(&name("ffn.lin2"), dim, hidden_dim, ffn_has_bias);
+        if network.block == Block::PostNorm || n > 0 {
+            self.norm(&name("sa_layer_norm"), dim, norm_has_bias(network));
+        }
+        self.norm(&name("output_layer_norm"), dim, norm_has_bias(network));
+        if let Attention::Disentangled(kind) = &network.attention
+            && !kind.shares_projections
+        {
+            let projections =
+                [("distance_k_lin", kind.of_content), ("distance_q_lin", kind.of_distance)];
+            for (part, _) in projections.into_iter().filter(|(_, is_there)| *is_there) {
+                self.linear(&name(&format!("attention.{part}")), dim, dim, true);
+            }
+        }
+    }
+
+    /// What all layers share.
+    fn encoder(&mut self, network: &Network) {
+        let dim = network.dim;
+        match &network.attention {
+            Attention::Biased { n_buckets } => {
+                let shape = vec![*n_buckets, network.n_heads];
+                self.tensor("distilbert.transformer.distance_bias.weight", shape);
+            }
+            Attention::Disentangled(kind) => {
+                let shape = vec![kind.n_distances(), dim];
+                self.tensor("distilbert.transformer.distances.weight", shape);
+                if kind.is_normed {
+                    self.norm("distilbert.transformer.distance_norm", dim, true);
+                }
+            }
+            Attention::Plain | Attention::Rotary(_) => (),
+        }
+        if network.block != Block::PostNorm {
+            self.norm("distilbert.transformer.final_layer_norm", dim, norm_has_bias(network));
+        }
+    }
+
+    fn linear(&mut self, name: &str, n_out: usize, n_in: usize, has_bias: bool) {
+        self.tensor(&format!("{name}.weight"), vec![n_out, n_in]);
+        if has_bias {
+            self.tensor(&format!("{name}.bias"), vec![n_out]);
+        }
+    }
+
+    fn norm(&mut self, name: &str, dim: usize, has_bias: bool) {
+        self.tensor(&format!("{name}.weight"), vec![dim]);
+        if has_bias {
+            self.tensor(&format!("{name}.bias"), vec![dim]);
+        }
+    }
+
+    fn tensor(&mut self, name: &str, shape: Vec<usize>) {
+        self.tensors.insert(self.architecture.tensor_name(name), shape);
     }
 }

@@ -1,17 +1,27 @@
-//! The shape of the network, in DistilBERT's words.
+//! What an encoder is made of, in DistilBERT's words: embeddings, layers, a head. Each
+//! [`Architecture`](crate::Architecture) reads its own keys into it.
 
-use crate::config::Family;
 use crate::keys::Keys;
 
 /// What the network needs to know; defaults are those of `transformers`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Network {
     /// Tokens that have an embedding.
     pub vocab_size: usize,
-    /// Tokens of the longest text.
+    /// Rows of the table of positions, where there is one; otherwise tokens of the longest text.
     pub max_position_embeddings: usize,
+    /// Which rows a text's tokens have.
+    pub positions: Positions,
+    /// Kinds of tokens; 0 where the network does not tell them apart.
+    pub type_vocab_size: usize,
+    /// Numbers that a token is before the first layer.
+    pub embedding_dim: usize,
+    /// Whether they are made `dim` by a layer of their own, even where they are as many.
+    pub projects: bool,
     /// Encoder layers.
     pub n_layers: usize,
+    /// How many different ones, where layers share their weights.
+    pub n_groups: Option<usize>,
     /// Attention heads of a layer.
     pub n_heads: usize,
     /// Numbers that a token is between the layers.
@@ -30,94 +40,231 @@ pub struct Network {
     pub initializer_range: f64,
     /// The token that batches are filled up with.
     pub pad_token_id: Option<u32>,
-    /// LayerNorm's epsilon; that of DistilBERT is fixed.
+    /// LayerNorm's epsilon.
     pub layer_norm_eps: f64,
-    /// Kinds of tokens; 0 where the network does not tell them apart.
-    pub type_vocab_size: usize,
     /// Whether attention's output passes through dropout, as in BERT.
     pub drops_attended: bool,
-    /// The activation between the two layers of the head.
-    pub pooling: Pooling,
+    /// How tokens look at each other.
+    pub attention: Attention,
+    /// How a layer is put together.
+    pub block: Block,
+    /// What is made of the last layer's output.
+    pub head: Head,
 }
 
-/// The activation between the two layers of the head.
+/// Which rows of the table of positions a text's tokens have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Positions {
+    /// From 0 on.
+    #[default]
+    FromStart,
+    /// Those behind the padding token's number, counted without tokens that are padding; those have
+    /// that number. RoBERTa's.
+    AfterPadding,
+    /// There is no table.
+    None,
+}
+
+/// How tokens look at each other.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Attention {
+    /// By what they are.
+    #[default]
+    Plain,
+    /// And by a bias of their distance, the same in all layers. MPNet's.
+    Biased {
+        /// Kinds of distances that are told apart.
+        n_buckets: usize,
+    },
+    /// And by what their distance is to what they are. DeBERTa's.
+    Disentangled(Disentangled),
+    /// Turned by their position. ModernBERT's.
+    Rotary(Rotary),
+}
+
+/// DeBERTa's attention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disentangled {
+    /// Distances that are told apart in each direction, where the farther ones fall together.
+    pub n_buckets: Option<usize>,
+    /// The greatest distance.
+    pub max_distance: usize,
+    /// Whether a token's content looks at distances: `c2p`.
+    pub of_content: bool,
+    /// Whether distances look at a token's content: `p2c`.
+    pub of_distance: bool,
+    /// Whether distances have the projections of contents.
+    pub shares_projections: bool,
+    /// Whether the distances' embeddings pass through a LayerNorm.
+    pub is_normed: bool,
+}
+
+impl Disentangled {
+    /// Rows of the table of distances, half of them for each direction.
+    #[must_use]
+    pub fn n_distances(&self) -> usize {
+        self.n_buckets.unwrap_or(self.max_distance).saturating_mul(2)
+    }
+}
+
+/// ModernBERT's positions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotary {
+    /// The base of the frequencies where every token sees every other.
+    pub theta: f64,
+    /// The same where it sees its neighbours.
+    pub local_theta: f64,
+    /// How far it then sees, in each direction.
+    pub window: usize,
+    /// Whether it sees only its neighbours, by layer.
+    pub is_local: Vec<bool>,
+}
+
+/// How a layer is put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Block {
+    /// Attention and feed-forward network, each with what went in added and a LayerNorm behind.
+    #[default]
+    PostNorm,
+    /// A LayerNorm before each, but for the first layer's attention, and one behind the last layer;
+    /// the feed-forward network is gated.
+    PreNorm {
+        /// Whether attention's layers have a bias.
+        attention_has_bias: bool,
+        /// Whether the feed-forward network's have.
+        ffn_has_bias: bool,
+        /// Whether LayerNorms have.
+        norm_has_bias: bool,
+    },
+}
+
+/// What is made of the last layer's output: one row a text, a dense layer, the classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Which row.
+    pub pooling: Pooling,
+    /// The dense layer's activation.
+    pub activation: Activation,
+    /// Whether the dense layer has a bias.
+    pub has_bias: bool,
+    /// Whether a LayerNorm follows.
+    pub is_normed: bool,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        let (pooling, activation) = (Pooling::First, Activation::Tanh);
+        Self { pooling, activation, has_bias: true, is_normed: false }
+    }
+}
+
+/// How a text's tokens become one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooling {
-    /// DistilBERT's pre-classifier.
+    /// The first one's.
     #[default]
+    First,
+    /// The mean of all.
+    Mean,
+}
+
+/// What is done to each number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// By the error function.
+    #[default]
+    Gelu,
+    /// The approximation of the same by tanh.
+    GeluTanh,
+    /// `max(x, 0)`.
     Relu,
-    /// BERT's pooler.
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// The hyperbolic tangent.
     Tanh,
 }
 
-/// The feed-forward network's activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// By the error function.
-    Gelu,
-    /// `max(x, 0)`.
-    Relu,
+impl Activation {
+    /// The names by which `transformers` knows them; some are the same function written otherwise.
+    const NAMES: [(&'static str, Self); 10] = [
+        ("gelu", Self::Gelu),
+        ("gelu_python", Self::Gelu),
+        ("gelu_new", Self::GeluTanh),
+        ("gelu_fast", Self::GeluTanh),
+        ("gelu_pytorch_tanh", Self::GeluTanh),
+        ("gelu_accurate", Self::GeluTanh),
+        ("relu", Self::Relu),
+        ("silu", Self::Silu),
+        ("swish", Self::Silu),
+        ("tanh", Self::Tanh),
+    ];
+
+    /// The one that `transformers` calls so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find_map(|(known, activation)| (*known == name).then_some(*activation))
+    }
+
+    /// All names.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().map(|(name, _)| *name)
+    }
 }
 
+/// Where no table of positions bounds it.
+const MAX_TOKENS: usize = 1 << 20;
+/// Layers that share their weights are not bounded by them.
+const MAX_SHARED_LAYERS: usize = 1024;
+
 impl Network {
-    /// Reads the keys of a family. Those of the other one are not looked at, as in `transformers`.
-    pub(crate) fn read(family: Family, keys: &mut Keys<'_>) -> Self {
-        let network = match family {
-            Family::DistilBert => Self::distilbert(keys),
-            Family::Bert => Self::bert(keys),
-        };
-        network.check(family, keys);
-        network
+    /// Tokens of the longest text.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_position_embeddings.saturating_sub(self.first_position())
     }
 
-    fn distilbert(keys: &mut Keys<'_>) -> Self {
-        Self {
-            vocab_size: keys.size(&["vocab_size"], 30522),
-            max_position_embeddings: keys.size(&["max_position_embeddings"], 512),
-            n_layers: keys.size(&["n_layers", "num_hidden_layers"], 6),
-            n_heads: keys.size(&["n_heads", "num_attention_heads"], 12),
-            dim: keys.size(&["dim", "hidden_size"], 768),
-            hidden_dim: keys.size(&["hidden_dim"], 3072),
-            dropout: keys.share("dropout", 0.1),
-            attention_dropout: keys.share("attention_dropout", 0.1),
-            seq_classif_dropout: keys.share("seq_classif_dropout", 0.2),
-            activation: activation(keys, "activation"),
-            initializer_range: keys.number("initializer_range", 0.02),
-            pad_token_id: keys.token("pad_token_id", 0),
-            layer_norm_eps: 1e-12,
-            type_vocab_size: 0,
-            drops_attended: false,
-            pooling: Pooling::Relu,
+    /// The row of a text's first token.
+    #[must_use]
+    pub fn first_position(&self) -> usize {
+        match (self.positions, self.pad_token_id) {
+            (Positions::AfterPadding, Some(id)) => id as usize + 1,
+            _ => 0,
         }
     }
 
-    fn bert(keys: &mut Keys<'_>) -> Self {
-        let dropout = keys.share("hidden_dropout_prob", 0.1);
-        Self {
-            vocab_size: keys.size(&["vocab_size"], 30522),
-            max_position_embeddings: keys.size(&["max_position_embeddings"], 512),
-            n_layers: keys.size(&["num_hidden_layers"], 12),
-            n_heads: keys.size(&["num_attention_heads"], 12),
-            dim: keys.size(&["hidden_size"], 768),
-            hidden_dim: keys.size(&["intermediate_size"], 3072),
-            dropout,
-            attention_dropout: keys.share("attention_probs_dropout_prob", 0.1),
-            seq_classif_dropout: keys.share("classifier_dropout", dropout),
-            activation: activation(keys, "hidden_act"),
-            initializer_range: keys.number("initializer_range", 0.02),
-            pad_token_id: keys.token("pad_token_id", 0),
-            layer_norm_eps: keys.number("layer_norm_eps", 1e-12),
-            type_vocab_size: keys.size(&["type_vocab_size"], 2),
-            drops_attended: true,
-            pooling: Pooling::Tanh,
-        }
+    /// Rows of a text's tokens in the table of positions.
+    pub fn positions<'a>(&self, ids: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+        let padding = self.pad_token_id.filter(|_| self.positions == Positions::AfterPadding);
+        let mut next = self.first_position();
+        ids.iter().map(move |id| match padding {
+            Some(padding) if padding == *id => padding as usize,
+            _ => {
+                next += 1;
+                next - 1
+            }
+        })
     }
 
-    fn check(&self, family: Family, keys: &mut Keys<'_>) {
-        let &Self { dim, n_heads, vocab_size, .. } = self;
-        let (dim_name, heads_name) = match family {
-            Family::DistilBert => ("dim", "n_heads"),
-            Family::Bert => ("hidden_size", "num_attention_heads"),
+    /// Which weights a layer has.
+    #[must_use]
+    pub fn group(&self, layer: usize) -> usize {
+        // In floating point, as transformers does it.
+        let per_group = |n_groups: usize| self.n_layers as f64 / n_groups as f64;
+        self.n_groups.map_or(layer, |n_groups| (layer as f64 / per_group(n_groups)) as usize)
+    }
+
+    /// Whether embeddings have a layer that makes them `dim` numbers.
+    #[must_use]
+    pub fn has_projection(&self) -> bool {
+        self.projects || self.embedding_dim != self.dim
+    }
+
+    /// What cannot be, whatever the architecture.
+    pub(crate) fn check(&self, keys: &mut Keys<'_>) {
+        let &Self { dim, n_heads, vocab_size, n_layers, .. } = self;
+        let [dim_name, heads_name] = if keys.is_there("n_heads") || keys.is_there("dim") {
+            ["dim", "n_heads"]
+        } else {
+            ["hidden_size", "num_attention_heads"]
         };
         if n_heads > 0 && !dim.is_multiple_of(n_heads) {
             keys.problems
@@ -126,18 +273,27 @@ impl Network {
         if let Some(id) = self.pad_token_id.filter(|id| *id as usize >= vocab_size) {
             keys.problems.push(format!("pad_token_id is {id}, and vocab_size {vocab_size}"));
         }
-    }
-}
-
-/// `gelu_python` is the same function, written out.
-fn activation(keys: &mut Keys<'_>, name: &'static str) -> Activation {
-    match keys.named(name) {
-        None | Some("gelu" | "gelu_python") => Activation::Gelu,
-        Some("relu") => Activation::Relu,
-        Some(other) => {
-            let problem = format!("{name} is {other:?}, and only gelu and relu are supported");
-            keys.problems.push(problem);
-            Activation::Gelu
+        let longest = self.max_position_embeddings;
+        if self.positions == Positions::None && longest > MAX_TOKENS {
+            keys.problems.push(format!(
+                "max_position_embeddings is {longest}, and at most {MAX_TOKENS} is supported"
+            ));
+        }
+        if self.positions == Positions::AfterPadding && self.max_tokens() == 0 {
+            keys.problems.push(format!(
+                "max_position_embeddings is {longest}, which leaves no room behind pad_token_id"
+            ));
+        }
+        if let Some(n_groups) = self.n_groups
+            && (n_groups > n_layers || n_layers > MAX_SHARED_LAYERS)
+        {
+            keys.problems.push(format!("{n_layers} layers of {n_groups} groups are not supported"));
+        }
+        if let Attention::Rotary(_) = self.attention
+            && n_heads > 0
+            && !(dim / n_heads).is_multiple_of(2)
+        {
+            keys.problems.push(format!("heads of {} numbers cannot be turned", dim / n_heads));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Texts as tensors: one after the other, or padded to the longest of them.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use checkpoint::{Network, Positions};
 
 /// Some texts, ready for the network.
 #[derive(Debug, Clone)]
@@ -13,9 +14,12 @@ pub(crate) struct Batch {
     /// The tokens of each text, where the network takes all texts' tokens one after the other; then
     /// `ids` is `[1, tokens]`.
     pub(crate) packed: Option<Vec<usize>>,
-    /// The places of the tokens in their texts, `[1, tokens]`, and of the texts' first tokens among
-    /// all, `[n_texts]`.
+    /// The tokens' rows of the table of positions, `[1, tokens]`, and the places the texts' first
+    /// tokens among all, `[n_texts]`.
     pub(crate) places: Option<(Tensor<2, Int>, Tensor<1, Int>)>,
+    /// The texts' rows of the table of positions, `[n_texts, longest]`; none where they are those
+    /// from 0 on.
+    pub(crate) positions: Option<Tensor<2, Int>>,
     /// What is added to the attention scores, `[n_texts, 1, 1, longest]`; none where no text is
     /// padded.
     pub(crate) padding: Option<Tensor<4>>,
@@ -23,21 +27,22 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Puts the token ids of some texts together.
-    pub(crate) fn new(rows: &[&[u32]], pad_token: u32, device: &Device) -> Self {
+    pub(crate) fn new(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
         let packs = *device == Device::flex() || *device == Device::flex().autodiff();
         if packs && rows.iter().all(|row| !row.is_empty()) {
-            Self::packed(rows, device)
+            Self::packed(rows, network, device)
         } else {
-            Self::padded(rows, pad_token, device)
+            Self::padded(rows, network, device)
         }
     }
 
     /// All tokens one after the other: for the fused layer, which has no use for padding.
-    fn packed(rows: &[&[u32]], device: &Device) -> Self {
+    fn packed(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
         let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
         let n_tokens: usize = lengths.iter().sum();
         let ids = rows.iter().flat_map(|row| row.iter().map(|id| i64::from(*id))).collect();
-        let within = lengths.iter().flat_map(|length| 0..*length as i64).collect();
+        let within =
+            rows.iter().flat_map(|row| network.positions(row).map(|at| at as i64)).collect();
         let firsts = lengths.iter().scan(0_i64, |next, length| {
             let first = *next;
             *next += *length as i64;
@@ -52,11 +57,13 @@ impl Batch {
             ids: row(ids),
             places: Some((row(within), Tensor::from_data(firsts, device))),
             packed: Some(lengths),
+            positions: None,
             padding: None,
         }
     }
 
-    fn padded(rows: &[&[u32]], pad_token: u32, device: &Device) -> Self {
+    fn padded(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
+        let pad_token = network.pad_token_id.unwrap_or(0);
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1);
         let n_texts = rows.len();
         let mut ids = vec![i64::from(pad_token); n_texts * longest];
@@ -67,6 +74,14 @@ impl Batch {
                 padding[n * longest + column] = 0.0;
             }
         }
+        let positions = (network.positions != Positions::FromStart).then(|| {
+            let mut positions = vec![0; n_texts * longest];
+            for (n, row) in rows.iter().enumerate() {
+                let places = positions[n * longest..].iter_mut().zip(network.positions(row));
+                places.for_each(|(place, at)| *place = at as i64);
+            }
+            Tensor::from_data(TensorData::new(positions, [n_texts, longest]), device)
+        });
         let is_padded = rows.iter().any(|row| row.len() < longest);
         let padding = TensorData::new(padding, [n_texts, 1, 1, longest]);
         Self {
@@ -75,6 +90,7 @@ impl Batch {
             ids: Tensor::from_data(TensorData::new(ids, [n_texts, longest]), device),
             packed: None,
             places: None,
+            positions,
             padding: is_padded.then(|| Tensor::from_data(padding, device)),
         }
     }

@@ -1,6 +1,6 @@
 //! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that
-//! a file loads itself. BERT is the same encoder with one more embedding and other names, which
-//! `checkpoint` translates.
+//! a file loads itself. BERT, RoBERTa and ELECTRA are the same encoder with other embeddings and
+//! names, which `checkpoint` translates.
 //!
 //! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in
 //! `transformers`. Hidden states are `[batch * seq, dim]` throughout, and on flex without padding:
@@ -19,7 +19,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
-use checkpoint::{Activation, Network, Pooling};
+use checkpoint::{Activation, Network};
 pub(crate) use dropout::Dropout;
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.
@@ -43,6 +43,8 @@ struct Embeddings {
     /// BERT's; a text on its own is of kind 0 throughout.
     token_type_embeddings: Option<Embedding>,
     LayerNorm: LayerNorm,
+    /// ELECTRA's: from narrow embeddings to the layers' width.
+    projection: Option<Linear>,
 }
 
 #[derive(Module, Debug)]
@@ -112,17 +114,14 @@ impl DistilBertClassifier {
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
         if batch.packed.is_some() {
-            let pooled = fused::dense(pre_classifier, first, Some(network.pooling));
+            let pooled = fused::dense(pre_classifier, first, Some(network.head.activation));
             return fused::dense(
                 classifier,
                 dropout.apply(pooled, network.seq_classif_dropout),
                 None,
             );
         }
-        let pooled = match network.pooling {
-            Pooling::Relu => relu(pre_classifier.forward(first)),
-            Pooling::Tanh => tanh(pre_classifier.forward(first)),
-        };
+        let pooled = active(pre_classifier.forward(first), network.head.activation);
         classifier.forward(dropout.apply(pooled, network.seq_classif_dropout))
     }
 }
@@ -144,17 +143,29 @@ impl DistilBert {
 
 impl Embeddings {
     fn skeleton(network: &Network, device: &Device) -> Self {
-        let embedding = |n| EmbeddingConfig::new(n, network.dim).init(device);
+        let embedding = |n| EmbeddingConfig::new(n, network.embedding_dim).init(device);
         Self {
             word_embeddings: embedding(network.vocab_size),
             position_embeddings: embedding(network.max_position_embeddings),
             token_type_embeddings: (network.type_vocab_size > 0)
                 .then(|| embedding(network.type_vocab_size)),
-            LayerNorm: layer_norm(network, device),
+            LayerNorm: layer_norm(network.embedding_dim, network, device),
+            projection: network
+                .has_projection()
+                .then(|| linear(network.embedding_dim, network.dim, device)),
         }
     }
 
     fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
+        let embedded = self.embed(batch, network, dropout);
+        match &self.projection {
+            Some(projection) if batch.packed.is_some() => fused::dense(projection, embedded, None),
+            Some(projection) => projection.forward(embedded),
+            None => embedded,
+        }
+    }
+
+    fn embed(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
         let words = self.word_embeddings.forward(batch.ids.clone());
         if let Some((within, _)) = &batch.places {
             let mut hidden = words + self.position_embeddings.forward(within.clone());
@@ -170,12 +181,14 @@ impl Embeddings {
             return dropout.apply(hidden, network.dropout);
         }
         let Batch { n_texts, longest, .. } = *batch;
-        let mut positions = self.position_embeddings.weight.val().narrow(0, 0, longest);
+        let mut positions = match &batch.positions {
+            Some(positions) => self.position_embeddings.forward(positions.clone()),
+            None => self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>(),
+        };
         if let Some(kinds) = &self.token_type_embeddings {
-            positions = positions + kinds.weight.val().narrow(0, 0, 1);
+            positions = positions + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
         }
-        let positions = positions.unsqueeze::<3>();
-        let hidden = (words + positions).reshape([n_texts * longest, network.dim]);
+        let hidden = (words + positions).reshape([n_texts * longest, network.embedding_dim]);
         dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
     }
 }
@@ -191,12 +204,12 @@ impl TransformerBlock {
                 v_lin: square(),
                 out_lin: square(),
             },
-            sa_layer_norm: layer_norm(network, device),
+            sa_layer_norm: layer_norm(network.dim, network, device),
             ffn: FeedForward {
                 lin1: linear(dim, hidden_dim, device),
                 lin2: linear(hidden_dim, dim, device),
             },
-            output_layer_norm: layer_norm(network, device),
+            output_layer_norm: layer_norm(network.dim, network, device),
         }
     }
 
@@ -288,11 +301,25 @@ impl Attention {
 impl FeedForward {
     fn forward(&self, hidden: Tensor<2>, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
         let wide = self.lin1.forward(hidden);
-        let active = match network.activation {
-            Activation::Gelu => exact_gelu(wide),
-            Activation::Relu => relu(wide),
-        };
-        dropout.apply(self.lin2.forward(active), network.dropout)
+        let wide = active(wide, network.activation);
+        dropout.apply(self.lin2.forward(wide), network.dropout)
+    }
+}
+
+/// Those that [`is_trained`] lets through.
+fn active(values: Tensor<2>, activation: Activation) -> Tensor<2> {
+    match activation {
+        Activation::Relu => relu(values),
+        Activation::Tanh => tanh(values),
+        _ => exact_gelu(values),
+    }
+}
+
+/// Whether a network is made of parts that are here; which one is not, otherwise.
+pub(crate) fn is_trained(network: &Network) -> Result<(), String> {
+    match network.activation {
+        Activation::Gelu | Activation::Relu => Ok(()),
+        other => Err(format!("its activation {other:?}")),
     }
 }
 
@@ -307,6 +334,6 @@ fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
     LinearConfig::new(d_input, d_output).init(device)
 }
 
-fn layer_norm(network: &Network, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(network.dim).with_epsilon(network.layer_norm_eps).init(device)
+fn layer_norm(dim: usize, network: &Network, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(dim).with_epsilon(network.layer_norm_eps).init(device)
 }

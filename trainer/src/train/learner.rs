@@ -140,7 +140,7 @@ impl Learner {
         let total = batches.iter().map(|batch| loss.total(&batch.labels)).sum();
         let mut sum = (0.0, NamedGradients::default());
         for (n, Labelled { texts, labels }) in batches.iter().enumerate() {
-            let batch = Batch::new(texts, shape.pad_token_id.unwrap_or(0), &options.device);
+            let batch = Batch::new(texts, shape, &options.device);
             let mut dropout =
                 Dropout::of_step(self.fixed.seed, (step * self.fixed.accumulation + n) as u64);
             let logits = self.network.forward(&batch, shape, &mut dropout);
@@ -229,12 +229,12 @@ mod tests {
         let theirs = SafeTensors::deserialize(&bytes).expect("safetensors");
         assert_eq!(gradients.iter().count(), theirs.len());
         for (name, ours) in gradients.iter() {
-            let name = &classifier.config.family.tensor_name(name);
+            let name = &classifier.config.architecture.tensor_name(name);
             let tensor = theirs.tensor(name).expect("the same names");
             let values =
                 tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let mut values: Vec<f32> = values.collect();
-            if let ([rows, columns], false) = (tensor.shape(), name.contains("embeddings")) {
+            if let ([rows, columns], false) = (tensor.shape(), name.ends_with("_embeddings.weight")) {
                 values = transposed(&values, *rows, *columns);
             }
             let norm = |values: &mut dyn Iterator<Item = f32>| {
@@ -256,11 +256,15 @@ mod tests {
     fn gradients_on_flex_are_pytorchs() {
         check_gradients("tiny-distilbert", DeviceKind::Flex);
         check_gradients("tiny-bert", DeviceKind::Flex);
+        check_gradients("architectures/roberta", DeviceKind::Flex);
+        check_gradients("architectures/electra", DeviceKind::Flex);
     }
 
     #[test]
     fn gradients_on_ndarray_are_pytorchs() {
         check_gradients("tiny-distilbert", DeviceKind::NdArray);
         check_gradients("tiny-bert", DeviceKind::NdArray);
+        check_gradients("architectures/roberta", DeviceKind::NdArray);
+        check_gradients("architectures/electra", DeviceKind::NdArray);
     }
 }

@@ -20,6 +20,16 @@ pub(crate) fn tiny_bert() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-bert")
 }
 
+/// One of the others that are trained.
+pub(crate) fn of_architecture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/architectures").join(name)
+}
+
+/// Those with figures of PyTorch's training.
+pub(crate) fn with_training() -> [PathBuf; 4] {
+    [tiny(), tiny_bert(), of_architecture("roberta"), of_architecture("electra")]
+}
+
 /// Another BERT, of `serve`; it has a `tokenizer.json`.
 pub(crate) fn of_serve() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../serve/testdata/tiny-bert")

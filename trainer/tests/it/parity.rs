@@ -5,7 +5,7 @@ use std::path::Path;
 use kit_trainer::{Classifier, DeviceKind, Example, Split, TrainConfig, train};
 use serde::Deserialize;
 
-use crate::fixture::{floats, go_on, read_tensors, tiny, tiny_bert};
+use crate::fixture::{floats, go_on, read_tensors, with_training};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -47,29 +47,25 @@ fn check_logits(fixture: &Path, device: DeviceKind) {
 
 #[test]
 fn logits_on_flex_are_pytorchs() {
-    check_logits(&tiny(), DeviceKind::Flex);
-    check_logits(&tiny_bert(), DeviceKind::Flex);
+    with_training().iter().for_each(|fixture| check_logits(fixture, DeviceKind::Flex));
 }
 
 #[test]
 fn logits_on_ndarray_are_pytorchs() {
-    check_logits(&tiny(), DeviceKind::NdArray);
-    check_logits(&tiny_bert(), DeviceKind::NdArray);
+    with_training().iter().for_each(|fixture| check_logits(fixture, DeviceKind::NdArray));
 }
 
 /// On whatever card the machine has; Mesa's llvmpipe will do.
 #[cfg(feature = "wgpu")]
 #[test]
 fn logits_on_wgpu_are_pytorchs() {
-    check_logits(&tiny(), DeviceKind::Wgpu);
-    check_logits(&tiny_bert(), DeviceKind::Wgpu);
+    with_training().iter().for_each(|fixture| check_logits(fixture, DeviceKind::Wgpu));
 }
 
 #[cfg(feature = "cuda")]
 #[test]
 fn logits_on_cuda_are_pytorchs() {
-    check_logits(&tiny(), DeviceKind::Cuda);
-    check_logits(&tiny_bert(), DeviceKind::Cuda);
+    with_training().iter().for_each(|fixture| check_logits(fixture, DeviceKind::Cuda));
 }
 
 /// All texts are one batch, so that an epoch is a step.
@@ -118,28 +114,24 @@ fn check_training(fixture: &Path, device: DeviceKind) {
 
 #[test]
 fn weights_after_ten_steps_on_flex_are_pytorchs() {
-    check_training(&tiny(), DeviceKind::Flex);
-    check_training(&tiny_bert(), DeviceKind::Flex);
+    with_training().iter().for_each(|fixture| check_training(fixture, DeviceKind::Flex));
 }
 
 #[test]
 fn weights_after_ten_steps_on_ndarray_are_pytorchs() {
-    check_training(&tiny(), DeviceKind::NdArray);
-    check_training(&tiny_bert(), DeviceKind::NdArray);
+    with_training().iter().for_each(|fixture| check_training(fixture, DeviceKind::NdArray));
 }
 
 #[cfg(feature = "wgpu")]
 #[test]
 fn weights_after_ten_steps_on_wgpu_are_pytorchs() {
-    check_training(&tiny(), DeviceKind::Wgpu);
-    check_training(&tiny_bert(), DeviceKind::Wgpu);
+    with_training().iter().for_each(|fixture| check_training(fixture, DeviceKind::Wgpu));
 }
 
 #[cfg(feature = "cuda")]
 #[test]
 fn weights_after_ten_steps_on_cuda_are_pytorchs() {
-    check_training(&tiny(), DeviceKind::Cuda);
-    check_training(&tiny_bert(), DeviceKind::Cuda);
+    with_training().iter().for_each(|fixture| check_training(fixture, DeviceKind::Cuda));
 }
 
 /// The norm of the difference over the norm.

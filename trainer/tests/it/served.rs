@@ -4,14 +4,15 @@
 use std::path::Path;
 
 use fs_err as fs;
-use kit_trainer::{Classifier, TrainConfig, train};
+use kit_trainer::{Classifier, DeviceKind, TrainConfig, train};
 use safetensors::Dtype;
 use serde_json::json;
 use serve::Predictor as _;
 use serve::engine::{Engine, EngineOptions};
 
 use crate::fixture::{
-    Tensors, edited, go_on, load, of_serve, read_tensors, split, tiny, tiny_bert, write_tensors,
+    Tensors, edited, go_on, load, of_architecture, of_serve, read_tensors, split, tiny, tiny_bert,
+    with_training, write_tensors,
 };
 
 const TEXTS: [&str; 5] = [
@@ -56,9 +57,25 @@ fn bert(edit: impl FnOnce(&Path, &mut Tensors)) -> tempfile::TempDir {
 
 #[test]
 fn every_fixture_is_served_as_it_is_trained() {
-    for fixture in [tiny(), tiny_bert(), of_serve()] {
+    let others = ["roberta", "xlm-roberta", "electra"].map(of_architecture);
+    for fixture in [tiny(), tiny_bert(), of_serve()].into_iter().chain(others) {
         check(&fixture);
     }
+}
+
+#[test]
+fn what_is_only_served_is_refused_by_name() {
+    for name in ["mpnet", "albert", "deberta-v2", "modernbert"] {
+        let error =
+            Classifier::load(&of_architecture(name), DeviceKind::Flex).expect_err("refused");
+        let expected = format!("only served: training has no place for {name} yet");
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        engine(&of_architecture(name));
+    }
+    // Its tanh form of gelu.
+    let error =
+        Classifier::load(&of_architecture("camembert"), DeviceKind::Flex).expect_err("refused");
+    assert!(error.to_string().ends_with("no place for its activation GeluTanh yet"), "{error}");
 }
 
 #[test]
@@ -140,7 +157,7 @@ fn the_settings_beside_the_tokenizer_are_served() {
 
 #[test]
 fn what_was_trained_is_served() {
-    for fixture in [tiny(), tiny_bert()] {
+    for fixture in with_training() {
         let config = TrainConfig { epochs: 1, learning_rate: 1e-3, ..TrainConfig::default() };
         let start = load(&fixture).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
         let (trained, _) = train(start, &split(8), &config, None, &go_on).expect("trained");

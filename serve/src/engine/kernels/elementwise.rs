@@ -1,6 +1,8 @@
 //! Elementwise loops, compiled once per instruction set and chosen at run time.
 #![expect(unsafe_code, reason = "code for an instruction set may run only where it was detected")]
 
+use checkpoint::Activation;
+
 /// Defines a function that runs a loop compiled for the best instruction set of this CPU.
 macro_rules! for_each_cpu {
     ($(#[$docs:meta])* fn $name:ident($($argument:ident: $kind:ty),*) = $plain:ident) => {
@@ -35,6 +37,23 @@ for_each_cpu! {
     fn gelu(data: &mut [f32]) = gelu_loop
 }
 for_each_cpu! {
+    /// The approximation of GELU by tanh, in place.
+    fn gelu_tanh(data: &mut [f32]) = gelu_tanh_loop
+}
+for_each_cpu! {
+    /// `x` times its sigmoid, in place.
+    fn silu(data: &mut [f32]) = silu_loop
+}
+for_each_cpu! {
+    /// Multiplies each element with the other.
+    fn multiply_by(data: &mut [f32], others: &[f32]) = multiply_by_loop
+}
+for_each_cpu! {
+    /// Normalises each row, in place.
+    /// `rows`: `[any, dim]`; `weight`, `bias`: `[dim]`. Same as torch's `LayerNorm`.
+    fn norm(rows: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) = norm_loop
+}
+for_each_cpu! {
     /// Softmax of `scale` times the first `n_columns` elements of each row, in place; rows are
     /// `stride` apart.
     fn softmax(rows: &mut [f32], stride: usize, n_columns: usize, scale: f32) = softmax_loop
@@ -49,6 +68,18 @@ for_each_cpu! {
     /// `query`, `context`: `[head_dim]`; `keys`, `values`: begin with the head's first element of
     /// the first token, tokens are `stride` apart; `scores`: `[tokens]`, overwritten.
     fn attend_first(query: &[f32], keys: &[f32], values: &[f32], stride: usize, scores: &mut [f32], context: &mut [f32]) = attend_first_loop
+}
+
+/// Applies an activation, in place.
+pub(in super::super) fn activate(data: &mut [f32], activation: Activation) {
+    match activation {
+        Activation::Gelu => gelu(data),
+        Activation::GeluTanh => gelu_tanh(data),
+        // What is no number stays so.
+        Activation::Relu => data.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x }),
+        Activation::Silu => silu(data),
+        Activation::Tanh => data.iter_mut().for_each(|x| *x = x.tanh()),
+    }
 }
 
 /// As many sums as the widest vector has lanes: they add up without waiting for each other, and
@@ -72,6 +103,38 @@ fn gelu_loop(data: &mut [f32]) {
     for x in data {
         *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2));
     }
+}
+
+#[inline(always)]
+fn gelu_tanh_loop(data: &mut [f32]) {
+    const FACTOR: f32 = 0.044_715;
+    let slope = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    for x in data {
+        // (1 + tanh u) / 2 is the sigmoid of 2u.
+        *x *= sigmoid(2.0 * slope * (*x + FACTOR * *x * *x * *x));
+    }
+}
+
+#[inline(always)]
+fn silu_loop(data: &mut [f32]) {
+    for x in data {
+        *x *= sigmoid(*x);
+    }
+}
+
+#[inline(always)]
+fn multiply_by_loop(data: &mut [f32], others: &[f32]) {
+    for (x, other) in data.iter_mut().zip(others) {
+        *x *= other;
+    }
+}
+
+/// By the exponential of what is not positive, which never overflows.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let small = exp(-x.abs());
+    let of_negative = small / (1.0 + small);
+    if x < 0.0 { of_negative } else { 1.0 - of_negative }
 }
 
 #[inline(always)]
@@ -124,15 +187,27 @@ fn add_and_norm_loop(
         for (x, residual) in row.iter_mut().zip(residual) {
             *x += residual;
         }
-        let mean = fold(row, 0.0, |a, b| a + b) / dim as f32;
-        for x in &mut *row {
-            *x -= mean;
-        }
-        let variance = dot(row, row) / dim as f32;
-        let scale = 1.0 / (variance + epsilon).sqrt();
-        for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
-            *x = *x * scale * weight + bias;
-        }
+        norm_row(row, weight, bias, epsilon);
+    }
+}
+
+#[inline(always)]
+fn norm_loop(rows: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+    for row in rows.chunks_exact_mut(weight.len()) {
+        norm_row(row, weight, bias, epsilon);
+    }
+}
+
+#[inline(always)]
+fn norm_row(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+    let mean = fold(row, 0.0, |a, b| a + b) / weight.len() as f32;
+    for x in &mut *row {
+        *x -= mean;
+    }
+    let variance = dot(row, row) / weight.len() as f32;
+    let scale = 1.0 / (variance + epsilon).sqrt();
+    for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+        *x = *x * scale * weight + bias;
     }
 }
 
@@ -246,6 +321,33 @@ mod tests {
                     "gelu({x}) is {y}, not {exact}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn other_activations_are_exact_to_the_last_bits() {
+        let slope = (2.0 / std::f64::consts::PI).sqrt();
+        let cases: [(Activation, fn(f64, f64) -> f64); 2] = [
+            (Activation::GeluTanh, |x, slope| {
+                0.5 * x * (1.0 + (slope * (x + 0.044_715 * x.powi(3))).tanh())
+            }),
+            (Activation::Silu, |x, _| x / (1.0 + (-x).exp())),
+        ];
+        let xs = grid(-100.0, 100.0);
+        for (activation, exact) in cases {
+            let mut ys = xs.clone();
+            activate(&mut ys, activation);
+            for (x, y) in xs.iter().zip(&ys) {
+                let exact = exact(f64::from(*x), slope);
+                let bound = 5e-7 * f64::from(x.abs().max(0.1));
+                assert!(
+                    (f64::from(*y) - exact).abs() <= bound,
+                    "{activation:?} of {x} is {y}, not {exact}"
+                );
+            }
+            let mut none = [f32::NAN];
+            activate(&mut none, activation);
+            assert!(none[0].is_nan());
         }
     }
 

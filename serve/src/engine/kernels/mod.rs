@@ -8,6 +8,8 @@ mod elementwise;
 mod grid;
 mod product;
 
-pub(super) use self::elementwise::{add_and_norm, attend_first, gelu, softmax};
+pub(super) use self::elementwise::{
+    activate, add_and_norm, attend_first, multiply_by, norm, softmax,
+};
 pub(super) use self::grid::{Block, Grid};
 pub(super) use self::product::{Isa, LINE, Line, Rows};

@@ -17,7 +17,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorInfo};
 pub use tensor::Tensor;
 
-use crate::config::Family;
+use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::map::give_back;
 use crate::names::{self, Head};
@@ -27,9 +27,9 @@ use crate::network::Network;
 /// until they are read.
 #[derive(Debug)]
 pub struct Tensors {
-    family: Family,
+    architecture: &'static Architecture,
     files: Vec<Arc<Mmap>>,
-    /// By the family's own full names.
+    /// By the architecture's own full names.
     places: BTreeMap<String, Place>,
 }
 
@@ -45,14 +45,14 @@ struct Place {
 
 impl Tensors {
     /// Reads the tables of contents of a folder's files; masked-LM heads are left out.
-    pub(crate) fn open(dir: &Path, family: Family) -> Result<Self> {
-        let mut tensors = Self { family, files: Vec::new(), places: BTreeMap::new() };
+    pub(crate) fn open(dir: &Path, architecture: &'static Architecture) -> Result<Self> {
+        let mut tensors = Self { architecture, files: Vec::new(), places: BTreeMap::new() };
         for path in files::of(dir)? {
             let map = files::open(dir, &path)?;
             let (header_size, header) = SafeTensors::read_metadata(&map)
                 .map_err(|source| Error::WeightsFile { path: path.clone(), source })?;
             for (name, info) in header.tensors() {
-                let name = names::full(family, &name);
+                let name = architecture.full_name(&name);
                 let place = Place::of(tensors.files.len(), 8 + header_size, info);
                 if tensors.places.insert(name.clone(), place).is_some() {
                     let problems = vec![TensorProblem::Duplicate(name)];
@@ -61,13 +61,13 @@ impl Tensors {
             }
             tensors.files.push(Arc::new(map));
         }
-        tensors.places.retain(|name, _| !names::is_left_out(name));
+        tensors.places.retain(|name, _| !architecture.is_left_out(name));
         Ok(tensors)
     }
 
     /// Every tensor that a network needs and that is not there, or not so; and every other one.
     pub(crate) fn problems(&self, network: &Network, head: Head) -> Vec<TensorProblem> {
-        let expected = names::expected(self.family, network, head);
+        let expected = names::expected(self.architecture, network, head);
         let of_one = |(name, shape): (&String, &Vec<usize>)| match self.places.get(name) {
             None => Some(TensorProblem::Missing(name.clone())),
             Some(place) => place.problem(name, shape),
@@ -81,7 +81,7 @@ impl Tensors {
     /// A tensor by DistilBERT's name of it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Tensor> {
-        let place = self.places.get(&self.family.tensor_name(name))?.clone();
+        let place = self.places.get(&self.architecture.tensor_name(name))?.clone();
         Some(Tensor::new(Arc::clone(&self.files[place.file]), place))
     }
 

@@ -5,20 +5,28 @@ use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::normalizers::Precompiled;
 
 use super::settings::Settings;
-use super::{Tokenizer, vocabulary};
+use super::{BoxError, Tokenizer, vocabulary};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::tensors::{IS_LFS_POINTER, LFS_POINTER};
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 10] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
 ];
 
 /// The files that a tokenizer is, with a `tokenizer.json` among them.
@@ -30,8 +38,8 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// Reads those of a folder that are there. Where there is only the old `vocab.txt`,
-    /// `tokenizer.json` is made of it.
+    /// Reads those of a folder that are there. Where there is only a vocabulary, such as the old
+    /// `vocab.txt`, `tokenizer.json` is made of it.
     pub fn read(dir: &Path, config: &Config) -> Result<Self> {
         let unreadable = |source| Error::Folder { dir: dir.to_owned(), source };
         let mut files = BTreeMap::new();
@@ -48,16 +56,17 @@ impl TokenizerFiles {
         }
         let settings = Settings::of(&files, config, dir)?;
         if !files.contains_key("tokenizer.json") {
-            let path = dir.join("vocab.txt");
-            let unusable = |source| Error::TokenizerFile { path: path.clone(), source };
-            let Some(vocabulary) = files.get("vocab.txt") else {
-                let missing = "there is no tokenizer.json and no vocab.txt";
+            let names = vocabulary::names(settings.class);
+            let found: Vec<&[u8]> =
+                names.iter().filter_map(|name| files.get(name).map(Vec::as_slice)).collect();
+            if found.len() < names.len() || found.is_empty() {
+                let missing = format!("there is no tokenizer.json and no {}", names.join(" with "));
                 return Err(unreadable(IoError::new(ErrorKind::NotFound, missing)));
-            };
-            let vocabulary =
-                std::str::from_utf8(vocabulary).map_err(|error| unusable(error.into()))?;
-            let made = vocabulary::tokenizer_json(vocabulary, &settings)
-                .map_err(|problem| unusable(problem.into()))?;
+            }
+            let made = vocabulary::tokenizer_json(&settings, &found);
+            let path = dir.join(names[0]);
+            let made =
+                made.map_err(|problem| Error::TokenizerFile { path, source: problem.into() })?;
             files.insert("tokenizer.json", made.into_bytes());
         }
         Ok(Self { dir: dir.to_owned(), files, settings })
@@ -66,13 +75,13 @@ impl TokenizerFiles {
     /// The tokenizer that `transformers` makes of them.
     pub fn tokenizer(&self, network: &Network) -> Result<Tokenizer> {
         let bytes = self.files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
-        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).and_then(|mut tokenizer| {
+        let tokenizer = parsed(bytes).and_then(|mut tokenizer| {
             let of_its_own = tokenizer.get_truncation().map(|cut| cut.direction);
             tokenizer.with_padding(None);
             tokenizer.with_truncation(None)?;
             self.settings.apply(&mut tokenizer)?;
             let max_tokens = self.settings.max_tokens.unwrap_or(usize::MAX);
-            let max_tokens = max_tokens.min(network.max_position_embeddings);
+            let max_tokens = max_tokens.min(network.max_tokens());
             let direction = self.settings.direction.or(of_its_own).unwrap_or_default();
             Tokenizer::new(tokenizer, network.vocab_size, max_tokens, direction)
         });
@@ -84,4 +93,28 @@ impl TokenizerFiles {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         self.files.iter().map(|(name, bytes)| (*name, &bytes[..]))
     }
+}
+
+/// Reads `tokenizer.json`. What SentencePiece compiled is looked at before: the parser of the whole
+/// panics where that is broken.
+fn parsed(bytes: &[u8]) -> Result<tokenizers::Tokenizer, BoxError> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(default)]
+        normalizer: Value,
+    }
+    if let Ok(Document { normalizer }) = serde_json::from_slice(bytes) {
+        check_compiled(&normalizer)?;
+    }
+    tokenizers::Tokenizer::from_bytes(bytes)
+}
+
+fn check_compiled(normalizer: &Value) -> Result<(), BoxError> {
+    if let Some(inner) = normalizer.get("normalizers").and_then(Value::as_array) {
+        return inner.iter().try_for_each(check_compiled);
+    }
+    if normalizer.get("type").is_some_and(|kind| kind == "Precompiled") {
+        Precompiled::deserialize(normalizer)?;
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! A checkpoint's own tokenizer, without the padding and truncation that its file may ask for.
 
+mod class;
 mod files;
+mod sentencepiece;
 mod settings;
 mod vocabulary;
 
@@ -224,6 +226,70 @@ mod tests {
         }
     }
 
+    #[derive(Deserialize)]
+    struct ClassCases {
+        texts: Vec<String>,
+        cases: Vec<ClassCase>,
+    }
+
+    #[derive(Deserialize)]
+    struct ClassCase {
+        name: String,
+        checkpoint: String,
+        settings: Option<Value>,
+        is_whole: bool,
+        parts: BTreeMap<String, Value>,
+        input_ids: Vec<Vec<u32>>,
+    }
+
+    #[test]
+    fn each_class_is_what_transformers_makes_of_it() {
+        let golden = fs::read(checkpoint("architectures/tokenizers.json")).expect("readable");
+        let ClassCases { texts, cases } = serde_json::from_slice(&golden).expect("JSON");
+        let mut wrong = Vec::new();
+        for case in cases {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let from = checkpoint("architectures").join(&case.checkpoint);
+            for entry in fs::read_dir(&from).expect("readable") {
+                let path = entry.expect("an entry").path();
+                fs::copy(&path, folder.path().join(path.file_name().expect("a name")))
+                    .expect("copied");
+            }
+            if case.is_whole {
+                let whole = [from.join("whole.json"), from.join("tokenizer.json")];
+                let whole = whole.iter().find(|path| path.exists()).expect("one of them");
+                let whole = fs::read(whole).expect("readable");
+                let mut whole: Value = serde_json::from_slice(&whole).expect("JSON");
+                case.parts.iter().for_each(|(part, value)| whole[part] = value.clone());
+                fs::write(folder.path().join("tokenizer.json"), whole.to_string())
+                    .expect("written");
+            }
+            if let Some(settings) = &case.settings {
+                let path = folder.path().join("tokenizer_config.json");
+                fs::write(path, settings.to_string()).expect("written");
+            }
+            let config = Config::read(folder.path()).expect("supported");
+            let tokenizer = TokenizerFiles::read(folder.path(), &config)
+                .and_then(|files| files.tokenizer(&config.network));
+            let found = tokenizer.and_then(|tokenizer| tokenizer.encode_all(&texts));
+            let shown = format!("{} {}", case.checkpoint, case.name);
+            match found {
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    wrong.push(format!("{shown}: {error}: {}", cause.unwrap_or_default()));
+                }
+                Ok(found) => {
+                    for ((text, ours), theirs) in texts.iter().zip(found).zip(case.input_ids) {
+                        if ours.ids != theirs {
+                            wrong.push(format!("{shown}: {text:?} {:?} {theirs:?}", ours.ids));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn texts_are_cut_to_fewer_tokens_and_no_more() {
         let tokenizer = with("tiny-distilbert", &BTreeMap::new()).expect("usable");
@@ -260,10 +326,15 @@ mod tests {
         ] {
             refused("tiny-bert", settings(json!({ key: value })), key);
         }
-        for class in
-            ["BertJapaneseTokenizer", "RobertaTokenizer", "MPNetTokenizer", "GPT2TokenizerFast"]
-        {
+        for class in ["BertJapaneseTokenizer", "GPT2TokenizerFast", "LlamaTokenizer"] {
             refused("tiny-distilbert", settings(json!({"tokenizer_class": class})), class);
+        }
+        for (class, expected) in [
+            ("RobertaTokenizer", "its model is no BPE"),
+            ("XLMRobertaTokenizerFast", "its model is no Unigram"),
+            ("MPNetTokenizer", "its vocabulary has no </s>"),
+        ] {
+            refused("tiny-distilbert", settings(json!({"tokenizer_class": class})), expected);
         }
         // transformers makes nothing of these but what BERT's class is; `make.py` has seen it.
         let post = |cls: &str, number: u32| json!({"type": "BertProcessing", "cls": [cls, number], "sep": ["[SEP]", 3]});

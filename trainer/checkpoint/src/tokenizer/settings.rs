@@ -1,4 +1,4 @@
-//! What the files beside `tokenizer.json` and `vocab.txt` change of the tokenizer in them.
+//! What the files beside `tokenizer.json` or a vocabulary change of the tokenizer in them.
 //! Source: `PreTrainedTokenizerFast` and `BertTokenizerFast` in `transformers`.
 
 use std::collections::BTreeMap;
@@ -7,36 +7,19 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::{
-    AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer,
-    TruncationDirection,
+    AddedToken, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    Tokenizer, TruncationDirection,
 };
 
 use super::BoxError;
+use super::class::Class;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 
-/// Classes that are BERT's tokenizer, whatever `tokenizer.json` says besides the vocabulary; with and
-/// without `Fast` behind. No class is one of them: it is what the family has.
-const BERT: [&str; 6] = [
-    "BertTokenizer",
-    "DistilBertTokenizer",
-    "ElectraTokenizer",
-    "MobileBertTokenizer",
-    "SqueezeBertTokenizer",
-    "LxmertTokenizer",
-];
-
-/// Classes that are what `tokenizer.json` says.
-const AS_WRITTEN: [&str; 4] = [
-    "PreTrainedTokenizerFast",
-    "TokenizersBackend",
-    "XLMRobertaTokenizerFast",
-    "XLMRobertaTokenizer",
-];
-
-/// Keys of special tokens besides those that [`vocabulary`](super::vocabulary) needs.
-const OTHER_SPECIAL: [&str; 2] = ["bos_token", "eos_token"];
+/// Keys of special tokens.
+pub(super) const SPECIAL: [&str; 7] =
+    ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token"];
 
 /// Keys of lists of further ones.
 const MORE_SPECIAL: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
@@ -44,12 +27,16 @@ const MORE_SPECIAL: [&str; 2] = ["additional_special_tokens", "extra_special_tok
 /// What the other files say.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    /// Whether the class is one of BERT's, or not named.
-    is_bert: bool,
-    pub(super) lower_case: bool,
+    pub(super) class: Class,
+    /// `None`: as the class does it.
+    pub(super) lower_case: Option<bool>,
     pub(super) chinese_chars: bool,
     /// `None`: as it is with `lower_case`.
     pub(super) strip_accents: Option<bool>,
+    pub(super) keep_accents: bool,
+    pub(super) split_by_punct: bool,
+    /// `None`: as the class does it.
+    pub(super) add_prefix_space: Option<bool>,
     splits_special: bool,
     /// The special tokens that are named, by their keys.
     special: BTreeMap<&'static str, AddedToken>,
@@ -76,14 +63,18 @@ impl Settings {
         for (key, value) in document("special_tokens_map.json")? {
             own.entry(key).or_insert(value);
         }
-        if let (None, Some(class)) =
-            (own.get("tokenizer_class"), config.document.get("tokenizer_class"))
-        {
+        if let (None, Some(class)) = (
+            own.get("tokenizer_class"),
+            config.document.get("tokenizer_class").filter(|class| !class.is_null()),
+        ) {
             own.insert("tokenizer_class".to_owned(), class.clone());
         }
         let mut keys = Keys::of(&own);
-        check_class(&mut keys, files.contains_key("tokenizer.json"));
-        let mut settings = Self::read(&own, &mut keys);
+        let class = class(&mut keys, config.architecture.tokenizer);
+        if !files.contains_key("tokenizer.json") {
+            check_alone(&mut keys, class);
+        }
+        let mut settings = Self::read(class, &own, &mut keys);
         let unsupported =
             |name, problems| Err(Error::Unsupported { path: dir.join(name), problems });
         if !keys.problems.is_empty() {
@@ -97,17 +88,15 @@ impl Settings {
         Ok(settings)
     }
 
-    fn read(own: &Map<String, Value>, keys: &mut Keys<'_>) -> Self {
-        let class = keys.text("tokenizer_class");
+    fn read(class: Class, own: &Map<String, Value>, keys: &mut Keys<'_>) -> Self {
         let direction = match keys.text("truncation_side") {
             Some("left") => Some(TruncationDirection::Left),
             Some(_) => Some(TruncationDirection::Right),
             None => None,
         };
         keys.only("truncation_side", &["left", "right"]);
-        let special_keys = super::vocabulary::SPECIAL.iter().map(|(key, _)| *key);
         let (mut special, mut more_special) = (BTreeMap::new(), Vec::new());
-        for key in special_keys.chain(OTHER_SPECIAL) {
+        for key in SPECIAL {
             let value = own.get(key).filter(|value| !value.is_null());
             if let Some(token) = value.and_then(|value| token_of(key, value, keys)) {
                 special.insert(key, token);
@@ -124,10 +113,13 @@ impl Settings {
         }
         let max_tokens = keys.length(&["model_max_length", "max_len"]);
         let mut settings = Self {
-            is_bert: class.is_none_or(is_bert),
-            lower_case: keys.flag("do_lower_case").unwrap_or(true),
+            class,
+            lower_case: keys.flag("do_lower_case"),
             chinese_chars: keys.flag("tokenize_chinese_chars").unwrap_or(true),
             strip_accents: keys.flag("strip_accents"),
+            keep_accents: keys.flag("keep_accents").unwrap_or(false),
+            split_by_punct: keys.flag("split_by_punct").unwrap_or(false),
+            add_prefix_space: keys.flag("add_prefix_space"),
             splits_special: keys.flag("split_special_tokens").unwrap_or(false),
             special,
             more_special,
@@ -163,9 +155,18 @@ impl Settings {
         Ok(())
     }
 
-    /// The text of a special token, if the files name it.
-    pub(super) fn special(&self, key: &str) -> Option<&str> {
-        self.special.get(key).map(|token| token.content.as_str())
+    /// The text of a special token: the one that the files name, or that of the class.
+    pub(super) fn token(&self, key: &str) -> &str {
+        let named = self.special.get(key).map(|token| token.content.as_str());
+        named.unwrap_or_else(|| self.class.default_token(key))
+    }
+
+    /// Whether a special token takes the blanks before it, as its own entry or its class says.
+    pub(super) fn strips_left(&self, key: &str) -> bool {
+        match self.special.get(key) {
+            Some(token) => token.lstrip,
+            None => key == "mask_token" && matches!(self.class, Class::Mpnet | Class::Camembert),
+        }
     }
 
     fn is_special(&self, content: &str) -> bool {
@@ -174,10 +175,14 @@ impl Settings {
 
     /// Makes the tokenizer what `transformers` makes of it.
     pub(super) fn apply(&self, tokenizer: &mut Tokenizer) -> Result<(), BoxError> {
+        match self.class {
+            Class::AsWritten | Class::Bert => (),
+            _ => self.make_anew(tokenizer)?,
+        }
         if let Some(NormalizerWrapper::BertNormalizer(found)) = tokenizer.get_normalizer()
-            && self.is_bert
+            && self.class == Class::Bert
         {
-            let (chinese_chars, lower_case) = (self.chinese_chars, self.lower_case);
+            let (chinese_chars, lower_case) = (self.chinese_chars, self.lower_case.unwrap_or(true));
             let (strip_accents, clean_text) = (self.strip_accents, found.clean_text);
             let named = BertNormalizer::new(clean_text, chinese_chars, strip_accents, lower_case);
             tokenizer.with_normalizer(Some(named))?;
@@ -200,11 +205,72 @@ impl Settings {
             }
         }
         match self.contradiction(tokenizer)? {
-            Some(problem) if self.is_bert => Err(format!(
-                "{problem} (PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json says that the file is right)"
-            )
-            .into()),
+            Some(problem) if self.class == Class::Bert => Err(contradiction(&problem)),
             _ => Ok(()),
+        }
+    }
+
+    /// Puts the parts of the class into the place of the file's. What the file has otherwise than
+    /// any version of the class wrote it is refused: older versions of `transformers` heed it.
+    fn make_anew(&self, tokenizer: &mut Tokenizer) -> Result<(), BoxError> {
+        let model = serde_json::to_value(tokenizer.get_model())?;
+        let expected = self.class.model();
+        if model.get("type").and_then(Value::as_str) != expected {
+            let expected = expected.unwrap_or_default();
+            return Err(contradiction(&format!(
+                "its model is no {expected}, as its class makes it"
+            )));
+        }
+        for key in [
+            "dropout",
+            "byte_fallback",
+            "ignore_merges",
+            "continuing_subword_prefix",
+            "end_of_word_suffix",
+        ] {
+            let is_wordpiece = expected == Some("WordPiece") && key.starts_with("cont");
+            let heeded = model.get(key).is_some_and(|value| {
+                !(value.is_null()
+                    || *value == Value::Bool(false)
+                    || *value == ""
+                    || is_wordpiece && *value == "##")
+            });
+            if heeded {
+                return Err(contradiction(&format!("its model has {key}, which its class drops")));
+            }
+        }
+        let found = [
+            serde_json::to_value(tokenizer.get_normalizer())?,
+            serde_json::to_value(tokenizer.get_pre_tokenizer())?,
+        ];
+        for (found, known) in found.iter().zip(self.class.known_parts()) {
+            if let Some(other) =
+                kinds(found).into_iter().find(|kind| !known.contains(&kind.as_str()))
+            {
+                return Err(contradiction(&format!("it has {other}, which its class drops")));
+            }
+        }
+        // What stands around a text, and around none.
+        let around = |tokenizer: &Tokenizer| {
+            let [one, none] = ["a", ""].map(|text| tokenizer.encode_fast(text, true));
+            let (one, none) = (one?, none?.get_ids().to_vec());
+            Ok::<_, BoxError>((one.get_ids().first().copied(), one.get_ids().last().copied(), none))
+        };
+        let before = around(tokenizer)?;
+        let has_own = tokenizer.get_post_processor().is_some();
+        let [normalizer, pre_tokenizer] = self.class.parts(self, charsmap(&found[0]));
+        let normalizer: Option<NormalizerWrapper> = serde_json::from_value(normalizer)?;
+        let pre_tokenizer: Option<PreTokenizerWrapper> = serde_json::from_value(pre_tokenizer)?;
+        tokenizer.with_normalizer(normalizer)?;
+        tokenizer.with_pre_tokenizer(pre_tokenizer);
+        let id = |token: &str| tokenizer.token_to_id(token);
+        if let Some(processor) = self.class.post_processor(self, id)? {
+            let processor: PostProcessorWrapper = serde_json::from_value(processor)?;
+            tokenizer.with_post_processor(Some(processor));
+        }
+        match has_own && around(tokenizer)? != before {
+            true => Err(contradiction("it does not put its class's tokens around a text")),
+            false => Ok(()),
         }
     }
 
@@ -222,9 +288,7 @@ impl Settings {
         if !matches!(pre_tokenizer, Some(PreTokenizerWrapper::BertPreTokenizer(_))) {
             return Ok(Some("its pre_tokenizer is not BERT's, as its class makes it".to_owned()));
         }
-        let [unk, cls, sep] =
-            [("unk_token", "[UNK]"), ("cls_token", "[CLS]"), ("sep_token", "[SEP]")]
-                .map(|(key, default)| self.special(key).unwrap_or(default));
+        let [unk, cls, sep] = ["unk_token", "cls_token", "sep_token"].map(|key| self.token(key));
         let is_plain = matches!(
             tokenizer.get_model(),
             ModelWrapper::WordPiece(model) if model.unk_token == unk
@@ -247,19 +311,22 @@ impl Settings {
     }
 }
 
-/// Refuses what is no tokenizer of BERT's, and what only some of its tokenizers heed.
-fn check_class(keys: &mut Keys<'_>, is_whole: bool) {
-    if let Some(class) = keys.text("tokenizer_class") {
-        let is_supported = match is_whole {
-            true => is_bert(class) || AS_WRITTEN.contains(&class),
-            false => is_bert(class),
-        };
-        if !is_supported {
-            keys.problems.push(format!("tokenizer_class is {class:?}, which is not supported"));
-        }
-    }
-    if is_whole {
-        return;
+/// The class that the files name, or that the architecture has.
+fn class(keys: &mut Keys<'_>, default: &str) -> Class {
+    // transformers knows that what ModernBERT's checkpoints name is wrong.
+    let is_known_as_wrong = Class::named(default) == Some(Class::AsWritten);
+    let named = keys.text("tokenizer_class").filter(|_| !is_known_as_wrong);
+    let name = named.unwrap_or(default);
+    Class::named(name).unwrap_or_else(|| {
+        keys.problems.push(format!("tokenizer_class is {name:?}, which is not supported"));
+        Class::AsWritten
+    })
+}
+
+/// Refuses what only the tokenizers of a vocabulary alone heed.
+fn check_alone(keys: &mut Keys<'_>, class: Class) {
+    if class == Class::AsWritten {
+        keys.problems.push("tokenizer_class needs a tokenizer.json, which is not there".to_owned());
     }
     keys.only("wordpieces_prefix", &["##"]);
     if keys.flag("do_basic_tokenize") == Some(false) {
@@ -270,8 +337,29 @@ fn check_class(keys: &mut Keys<'_>, is_whole: bool) {
     }
 }
 
-fn is_bert(class: &str) -> bool {
-    BERT.contains(&class.strip_suffix("Fast").unwrap_or(class))
+fn contradiction(problem: &str) -> BoxError {
+    format!(
+        "{problem} (PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json says that the file is right)"
+    )
+    .into()
+}
+
+/// The kinds of a normalizer or a pre-tokenizer, and of all in it.
+fn kinds(part: &Value) -> Vec<String> {
+    let inner = ["normalizers", "pretokenizers"].iter().find_map(|name| part.get(name)?.as_array());
+    match (inner, part.get("type").and_then(Value::as_str)) {
+        (Some(inner), _) => inner.iter().flat_map(kinds).collect(),
+        (None, Some(kind)) => vec![kind.to_owned()],
+        (None, None) => Vec::new(),
+    }
+}
+
+/// What SentencePiece compiled of its normalizer, as the file has it.
+fn charsmap(normalizer: &Value) -> Option<Value> {
+    match normalizer.get("normalizers").and_then(Value::as_array) {
+        Some(inner) => inner.iter().find_map(charsmap),
+        None => normalizer.get("precompiled_charsmap").cloned(),
+    }
 }
 
 /// A special token, or the problem that its key has another value.

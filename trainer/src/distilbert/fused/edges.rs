@@ -12,9 +12,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use checkpoint::Pooling;
+use checkpoint::Activation;
 
-use super::kernels::{linear, linear_backward, normalize, normalize_backward, relu, scaled};
+use super::kernels::{
+    gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, relu, scaled,
+};
 use super::{Primitive, contiguous, register, slice, tensor};
 
 /// The operations, and the backends that have them.
@@ -33,7 +35,7 @@ trait EdgeOps: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        activation: Option<Pooling>,
+        activation: Option<Activation>,
     ) -> FloatTensor<Self>;
 }
 
@@ -58,7 +60,7 @@ pub(in crate::distilbert) fn layer_norm(
 pub(in crate::distilbert) fn dense(
     layer: &Linear,
     input: Tensor<2>,
-    activation: Option<Pooling>,
+    activation: Option<Activation>,
 ) -> Tensor<2> {
     let bias = layer.bias.as_ref().expect("every layer has a bias").val();
     let (weight, bias) =
@@ -78,19 +80,25 @@ fn normalized(input: &Primitive, dim: usize, epsilon: f32) -> (Vec<f32>, Vec<f32
     (values, inverses)
 }
 
+/// What comes out, or with GELU what goes into it.
 fn activated(
     input: &Primitive,
     weight: &Primitive,
     bias: &Primitive,
-    activation: Option<Pooling>,
+    activation: Option<Activation>,
 ) -> Vec<f32> {
     let mut output = linear(slice(input), slice(weight), slice(bias));
     match activation {
-        Some(Pooling::Relu) => output.iter_mut().for_each(|value| *value = relu(*value)),
-        Some(Pooling::Tanh) => output.iter_mut().for_each(|value| *value = libm::tanhf(*value)),
-        None => {}
+        Some(Activation::Relu) => output.iter_mut().for_each(|value| *value = relu(*value)),
+        Some(Activation::Tanh) => output.iter_mut().for_each(|value| *value = libm::tanhf(*value)),
+        _ => {}
     }
     output
+}
+
+/// Whose derivative is told by what goes in, and not by what comes out.
+fn is_gelu(activation: Option<Activation>) -> bool {
+    activation.is_some_and(|activation| !matches!(activation, Activation::Relu | Activation::Tanh))
 }
 
 impl EdgeOps for Flex {
@@ -104,10 +112,13 @@ impl EdgeOps for Flex {
         input: Primitive,
         weight: Primitive,
         bias: Primitive,
-        activation: Option<Pooling>,
+        activation: Option<Activation>,
     ) -> Primitive {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
-        let output = activated(&input, &weight, &bias, activation);
+        let mut output = activated(&input, &weight, &bias, activation);
+        if is_gelu(activation) {
+            output = gelu(&output);
+        }
         let n_outputs = slice(&bias).len();
         let shape = [output.len() / n_outputs, n_outputs];
         tensor(output, shape)
@@ -146,9 +157,9 @@ impl Backward<Flex, 3> for LayerNormBackward {
 struct Applied {
     input: Primitive,
     weight: Primitive,
-    /// After the activation.
+    /// After the activation; before it where that is GELU.
     output: Vec<f32>,
-    activation: Option<Pooling>,
+    activation: Option<Activation>,
 }
 
 #[derive(Debug)]
@@ -162,11 +173,16 @@ impl Backward<Flex, 3> for DenseBackward {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let [_, n_outputs] = gradient.layout().shape().dims();
         let mut gradient = slice(&gradient).to_vec();
+        if is_gelu(activation) {
+            gelu_backward(&mut gradient, &output);
+        }
         let values = gradient.iter_mut().zip(&output);
         match activation {
-            Some(Pooling::Relu) => values.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
-            Some(Pooling::Tanh) => values.for_each(|(g, y)| *g *= 1.0 - y * y),
-            None => {}
+            Some(Activation::Relu) => {
+                values.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 })
+            }
+            Some(Activation::Tanh) => values.for_each(|(g, y)| *g *= 1.0 - y * y),
+            _ => {}
         }
         let mut of_input = vec![0.0; slice(&input).len()];
         let to = Some((&mut of_input[..], false));
@@ -204,7 +220,7 @@ impl<C: CheckpointStrategy> EdgeOps for Autodiff<Flex, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        activation: Option<Pooling>,
+        activation: Option<Activation>,
     ) -> FloatTensor<Self> {
         let all = [input, weight, bias];
         let nodes = all.each_ref().map(|tensor| tensor.node());
@@ -214,10 +230,14 @@ impl<C: CheckpointStrategy> EdgeOps for Autodiff<Flex, C> {
         let shape = [output.len() / n_outputs, n_outputs];
         match DenseBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let values = tensor(output.clone(), shape);
+                let values = if is_gelu(activation) { gelu(&output) } else { output.clone() };
+                let values = tensor(values, shape);
                 prep.finish(Applied { input, weight, output, activation }, values)
             }
-            OpsKind::UnTracked(prep) => prep.finish(tensor(output, shape)),
+            OpsKind::UnTracked(prep) => {
+                let values = if is_gelu(activation) { gelu(&output) } else { output };
+                prep.finish(tensor(values, shape))
+            }
         }
     }
 }

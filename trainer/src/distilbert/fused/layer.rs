@@ -164,8 +164,8 @@ pub(super) fn backward(
     );
     drop(active);
     match spec.activation {
-        Activation::Gelu => gelu_backward(&mut of_wide, &saved.wide),
         Activation::Relu => mask(&mut of_wide, &saved.wide),
+        _ => gelu_backward(&mut of_wide, &saved.wide),
     }
     let attended = scaled(&saved.first.values, tensors[FIRST_NORM], tensors[FIRST_NORM + 1]);
     put(
@@ -392,8 +392,8 @@ fn mask(values: &mut [f32], others: &[f32]) {
 
 fn activated(values: &[f32], spec: &LayerSpec) -> Vec<f32> {
     match spec.activation {
-        Activation::Gelu => gelu(values),
         Activation::Relu => values.iter().map(|value| relu(*value)).collect(),
+        _ => gelu(values),
     }
 }
 
