@@ -21,8 +21,9 @@ mod file_stream;
 pub use blobs::Blobs;
 #[cfg(feature = "client")]
 pub use client::{
-    Client, ClientCertificate, ClientOptions, Credential, CredentialFile, Credentials, Direction,
-    Event, Listener, OnWait, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, pull, push,
+    Client, ClientCertificate, ClientOptions, Copied, Credential, CredentialFile, Credentials,
+    Direction, Event, Listener, OnWait, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, copy,
+    pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
 #[cfg(feature = "hub")]

@@ -1,6 +1,7 @@
 //! The table of commands; each file holds one.
 
 mod attest;
+mod copy;
 mod diff;
 mod info;
 mod init;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Unpack(unpack::Args),
     Push(push::Args),
     Pull(pull::Args),
+    Copy(copy::Args),
     Tag(tag::Args),
     List(list::Args),
     Inspect(inspect::Args),
@@ -88,6 +90,7 @@ impl Command {
             Self::Unpack(args) => unpack::run(args, ui),
             Self::Push(args) => push::run(args, ui),
             Self::Pull(args) => pull::run(args, ui),
+            Self::Copy(args) => copy::run(args, ui),
             Self::Tag(args) => tag::run(args, ui),
             Self::List(args) => list::run(args, ui),
             Self::Inspect(args) => inspect::run(args, ui),

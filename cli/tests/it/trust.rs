@@ -175,7 +175,9 @@ fn a_training_says_what_it_was_made_of_and_says_the_same_again() {
     let train = |output: &str| {
         well(
             &world,
-            &format!("train --model project/model --dataset project/data/reviews.csv --output {output} --epochs 1 --batch-size 4 --validation-fraction 0.25 --no-kitfile"),
+            &format!(
+                "train --model project/model --dataset project/data/reviews.csv --output {output} --epochs 1 --batch-size 4 --validation-fraction 0.25 --no-kitfile"
+            ),
         );
         fs::read_to_string(world.work().join(format!("{output}-provenance.json"))).expect("written")
     };
@@ -184,7 +186,8 @@ fn a_training_says_what_it_was_made_of_and_says_the_same_again() {
     let provenance: Value = serde_json::from_str(&first).expect("JSON");
     let digest = |list: &Value, name: &str| {
         let list = list.as_array().expect("a list");
-        let found = list.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        let found =
+            list.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("no {name}"));
         found["digest"]["sha256"].as_str().expect("a digest").to_owned()
     };
     let sha256 = |path: &str| {
@@ -224,6 +227,21 @@ fn a_training_says_what_it_was_made_of_and_says_the_same_again() {
         let said: Value = serde_json::from_str(&said).expect("a statement a line");
         assert_eq!(said, if of_type == "cyclonedx" { bom.clone() } else { provenance.clone() });
     }
+}
+
+#[test]
+fn what_is_copied_is_signed_there_too() {
+    let world = World::new();
+    let there = format!("{}/demo/kit:v1", world.typed_registry());
+    let prod = format!("{}/prod/kit:v1", world.typed_registry());
+    well(&world, "keygen --no-password --output ours");
+    well(&world, &format!("pack project -t {there}"));
+    well(&world, &format!("push {there}"));
+    refused(&world, &format!("copy {there} {prod} --require-key ours.pub"), "untrusted");
+    well(&world, &format!("sign {there} --key ours.key"));
+    let copied = well(&world, &format!("copy {there} {prod} --require-key ours.pub"));
+    assert_eq!(well(&world, &format!("verify {prod} --key ours.pub")), copied);
+    refused(&world, &format!("copy demo/kit:v1 {prod}"), "usage");
 }
 
 #[test]

@@ -2,13 +2,14 @@
 //!
 //! A request goes through four layers: `http` sends it, waits and repeats; `auth` adds the
 //! credentials that a registry asks for; `blob`, `manifest`, `tags` and `referrers` are the
-//! protocol's verbs, `download` and `upload` its long ways; [`push`] and [`pull`] walk a graph with
-//! them.
+//! protocol's verbs, `download` and `upload` its long ways; [`push`], [`pull`] and [`copy`] walk a graph
+//! with them.
 
 use std::sync::Arc;
 
 use url::Url;
 
+mod copy;
 mod options;
 mod pull;
 mod push;
@@ -31,6 +32,7 @@ mod event;
 
 pub use auth::{Challenge, Credential, CredentialFile, Credentials};
 pub use blob::Blob;
+pub use copy::{Copied, copy};
 pub use event::{Direction, Event, Listener, Outcome};
 pub use options::{ClientCertificate, ClientOptions, OnWait, Proxy};
 pub use pull::{Pulled, pull};

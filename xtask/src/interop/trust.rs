@@ -14,6 +14,8 @@ use crate::report::Report;
 const COSIGN: &str = "v3.1.2";
 /// OpenSSF Model Signing, in Python; it imports pyOpenSSL and does not say so.
 const MODEL_SIGNING: [&str; 2] = ["model-signing==1.1.1", "pyopenssl==25.3.0"];
+/// The library that knows CycloneDX' own schemas.
+const CYCLONEDX: [&str; 1] = ["cyclonedx-python-lib[json-validation]==11.12.0"];
 /// A signing configuration without a service: nothing of what is signed here is anybody's business.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
 const PASSWORD: &str = "a password";
@@ -41,6 +43,12 @@ pub(super) fn run(
         Ok(python) => with_model_signing(&shop, &python, report),
         Err(error) => {
             report.skip("model_signing", "checks ours, and we theirs", &format!("{error:#}"))
+        }
+    }
+    match peers.python("cyclonedx", &CYCLONEDX) {
+        Ok(python) => with_cyclonedx(&shop, &python, report),
+        Err(error) => {
+            report.skip("cyclonedx", "takes our bill of materials", &format!("{error:#}"))
         }
     }
     Ok(())
@@ -198,6 +206,34 @@ fn with_model_signing(shop: &Shop, python: &Path, report: &mut Report) {
         fs::write(to.join("further"), "")?;
         let refused = shop.kit("home", verify).err().context("a further file is taken")?;
         ensure!(format!("{refused:#}").contains("further was not signed"), "{refused:#}");
+        Ok(())
+    });
+}
+
+/// The official schema of the version that a bill names, and nothing that it does not know.
+const VALIDATE: &str = "\
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+found = JsonStrictValidator(SchemaVersion.V1_7).validate_str(open(sys.argv[1]).read())
+sys.exit(found and str(found))
+";
+
+fn with_cyclonedx(shop: &Shop, python: &Path, report: &mut Report) {
+    report.claim("cyclonedx", "takes the bill of materials of a training, and not a wrong one", || {
+        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        shop.kit(
+            "home",
+            &format!("train --model {ours}/trainer/testdata/tiny-distilbert --dataset {ours}/cli/tests/project/data/reviews.csv --output m --epochs 1 --no-kitfile"),
+        )?;
+        let valid = |path: &str| {
+            let mut command = Command::new(python);
+            run_quietly(command.args(["-c", VALIDATE, path]).current_dir(&shop.dir))
+        };
+        valid("m-bom.json")?;
+        let text = fs::read_to_string(shop.dir.join("m-bom.json"))?;
+        fs::write(shop.dir.join("wrong.json"), text.replace("\"supervised\"", "\"guessed\""))?;
+        ensure!(valid("wrong.json").is_err(), "the schema is not looked at");
         Ok(())
     });
 }

@@ -97,7 +97,8 @@ mod tests {
             &at(output),
         ];
         let Line { args } = Line::try_parse_from(line).map_err(|error| error.to_string())?;
-        check(&args, &[&dir.join(report)]).map_err(|error| format!("{error:#}").replace(&at(""), ""))
+        check(&args, &[&dir.join(report)])
+            .map_err(|error| format!("{error:#}").replace(&at(""), ""))
     }
 
     #[test]

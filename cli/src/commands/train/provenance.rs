@@ -84,9 +84,10 @@ impl Made<'_> {
                 }));
             }
         }
-        let byproducts = self.files.iter().map(
-            |(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256 } }),
-        );
+        let byproducts = self
+            .files
+            .iter()
+            .map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256 } }));
         json!({
             "buildDefinition": {
                 "buildType": format!("{BUILDER}/training/v1"),

@@ -2,5 +2,6 @@
 
 mod attacks;
 mod attestations;
+mod copies;
 mod policy;
 mod world;
