@@ -234,7 +234,8 @@ mod tests {
             let values =
                 tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let mut values: Vec<f32> = values.collect();
-            if let ([rows, columns], false) = (tensor.shape(), name.ends_with("_embeddings.weight")) {
+            if let ([rows, columns], false) = (tensor.shape(), name.ends_with("_embeddings.weight"))
+            {
                 values = transposed(&values, *rows, *columns);
             }
             let norm = |values: &mut dyn Iterator<Item = f32>| {
