@@ -144,9 +144,9 @@ fn judged(cause: &(dyn StdError + 'static)) -> Option<Judged> {
     #[cfg(feature = "serve")]
     if let Some(error) = cause.downcast_ref::<serve::Error>() {
         return match error {
-            serve::Error::Verify { .. } | serve::Error::NoClassifier { .. } => {
-                Some(Sure(Kind::Invalid))
-            }
+            serve::Error::Verify { .. }
+            | serve::Error::NoClassifier { .. }
+            | serve::Error::ZeroShot { .. } => Some(Sure(Kind::Invalid)),
             serve::Error::Checkpoint(_) => Some(Idea(Kind::Invalid)),
             serve::Error::Threads { .. } => Some(Idea(Kind::System)),
             _ => None,

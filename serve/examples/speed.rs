@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use kit_serve::Predictor;
-use kit_serve::engine::{Engine, EngineOptions};
+use kit_serve::engine::{Engine, EngineOptions, Tokens};
 
 /// Texts and tokens of each batch.
 const SHAPES: [(usize, usize); 8] =
@@ -43,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     );
     for (n_texts, n_tokens) in SHAPES {
         let ids = |text: usize| {
-            (0..n_tokens).map(|n| 1000 + ((n * 31 + text * 17) % 20_000) as u32).collect::<Vec<_>>()
+            let id = |n: usize| 1000 + ((n * 31 + text * 17) % 20_000) as u32;
+            vec![Tokens { ids: (0..n_tokens).map(id).collect(), kinds: Vec::new() }]
         };
         let texts: Vec<_> = (0..n_texts).map(ids).collect();
         let mut times = Vec::new();

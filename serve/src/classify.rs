@@ -12,9 +12,9 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::SecondOpinion;
 use crate::model::Model;
 use crate::observer::Usage;
-use crate::predictor::{AnyInput, Prepared};
+use crate::predictor::{AnyInput, Prepared, Text};
 use crate::queue::{Answer, Computed, Job, Shed};
-use crate::scores::{Top, top};
+use crate::scores::Top;
 use crate::shared::Shared;
 use crate::traffic::Choice;
 
@@ -37,11 +37,13 @@ pub(crate) enum Refusal {
     TooLong,
     /// Long texts were asked to be cut at the end that the model keeps.
     OtherSide,
+    /// The model takes no pairs of texts.
+    NoPairs,
 }
 
 /// What one request wants to know.
 pub(crate) struct Question {
-    pub(crate) texts: Vec<String>,
+    pub(crate) texts: Vec<Text>,
     pub(crate) overlong: Overlong,
     /// When the client stops waiting.
     pub(crate) deadline: Instant,
@@ -75,7 +77,7 @@ impl Classified {
     pub(crate) fn best(&self) -> impl Iterator<Item = (&str, Top)> {
         let labels = self.model.predictor.labels();
         self.rows.iter().map(move |row| {
-            let best = top(&row.logits);
+            let best = self.model.top(&row.logits);
             (labels[best.index].as_str(), best)
         })
     }
@@ -98,6 +100,9 @@ pub(crate) async fn classify(
     let side = if choice.model.predictor.cuts_beginning() { Side::Beginning } else { Side::End };
     if matches!(overlong, Overlong::CutAt(asked) if asked != side) {
         return Err(Refusal::OtherSide);
+    }
+    if !choice.model.predictor.takes_pairs() && texts.iter().any(|text| text.pair.is_some()) {
+        return Err(Refusal::NoPairs);
     }
     shared.queue.admits(deadline).map_err(|shed| busy(shared, &shed))?;
     let started = Instant::now();
@@ -141,9 +146,9 @@ async fn all(waiting: Vec<oneshot::Receiver<Answer>>) -> Option<Vec<Computed>> {
 async fn prepare(
     shared: &Shared,
     model: &Arc<Model>,
-    texts: Vec<String>,
-) -> Option<(Vec<Prepared<AnyInput>>, Vec<String>)> {
-    if texts.iter().map(String::len).sum::<usize>() <= SHORT_BYTES {
+    texts: Vec<Text>,
+) -> Option<(Vec<Prepared<AnyInput>>, Vec<Text>)> {
+    if texts.iter().map(Text::len).sum::<usize>() <= SHORT_BYTES {
         return Some((prepare_now(model, &texts)?, texts));
     }
     let _turn = shared.preparing.acquire().await.ok()?;
@@ -151,7 +156,7 @@ async fn prepare(
     spawn_blocking(move || Some((prepare_now(&model, &texts)?, texts))).await.ok()?
 }
 
-fn prepare_now(model: &Model, texts: &[String]) -> Option<Vec<Prepared<AnyInput>>> {
+fn prepare_now(model: &Model, texts: &[Text]) -> Option<Vec<Prepared<AnyInput>>> {
     let prepare =
         || texts.iter().map(|text| model.predictor.prepare(text)).collect::<Result<Vec<_>, _>>();
     match catch_unwind(AssertUnwindSafe(prepare)) {
@@ -211,7 +216,7 @@ fn late(shared: &Shared) -> Refusal {
 
 /// Asks the other model the same, for when there is nothing else to do, and compares in the
 /// background.
-fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[String], first: &Classified) {
+fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[Text], first: &Classified) {
     let Some((other, judged)) = &choice.second else { return };
     let judged = *judged;
     for (text, row) in texts.iter().zip(&first.rows) {
@@ -222,11 +227,11 @@ fn ask_for_second_opinion(shared: &Shared, choice: &Choice, texts: &[String], fi
             shared.metrics.second_opinion(judged, SecondOpinion::Dropped);
             continue;
         }
-        let (metrics, first) = (Arc::clone(&shared.metrics), top(&row.logits));
+        let (metrics, first) = (Arc::clone(&shared.metrics), choice.model.top(&row.logits));
         let (model, other) = (Arc::clone(&choice.model), Arc::clone(other));
         tokio::spawn(async move {
             let opinion = opinion.await.ok().flatten().map(|row| {
-                let second = top(&row.logits);
+                let second = other.top(&row.logits);
                 let [label, other_label] = [(&model, &first), (&other, &second)]
                     .map(|(model, top)| &model.predictor.labels()[top.index]);
                 SecondOpinion::Given {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::predictor::{AnyInput, BoxError};
+use crate::predictor::{AnyInput, BoxError, Text};
 use crate::queue::{Computed, Job, Queue, Task};
 
 /// What the first forward pass of each model computes.
@@ -64,7 +64,8 @@ fn close(left: &[f32], right: &[f32]) -> bool {
 }
 
 fn prepare(model: &Model, texts: &[&str]) -> Result<Vec<AnyInput>, BoxError> {
-    texts.iter().map(|text| Ok(model.predictor.prepare(text)?.input)).collect()
+    let text = |text: &&str| Text::from((*text).to_owned());
+    texts.iter().map(|one| Ok(model.predictor.prepare(&text(one))?.input)).collect()
 }
 
 fn answer(jobs: Vec<Job>, metrics: &Metrics) {

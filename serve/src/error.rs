@@ -27,6 +27,15 @@ pub enum Error {
         /// The model folder.
         dir: std::path::PathBuf,
     },
+    /// The model cannot tell labels apart that it was not trained on.
+    #[cfg(feature = "engine")]
+    #[error("the model in {} cannot tell labels of one's own apart: {problem}", dir.display())]
+    ZeroShot {
+        /// The model folder.
+        dir: std::path::PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// The compute threads did not start.
     #[cfg(feature = "engine")]
     #[error("cannot start {n_threads} compute threads")]

@@ -30,6 +30,6 @@ pub use lifecycle::Lifecycle;
 pub use model::ModelIdentity;
 pub use observer::{Exchange, Trace, Usage};
 pub use options::ServeOptions;
-pub use predictor::{BoxError, Predictor, Prepared};
+pub use predictor::{BoxError, Predictor, Prepared, Task};
 pub use run::run;
 pub use server::{server, server_without_model};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::predictor::{AnyPredictor, Predictor};
+use crate::scores::{Top, scores, top};
 
 /// Which model answers, as it is known from outside. Every field may be missing: a plain folder has
 /// none of them.
@@ -29,6 +30,16 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(predictor: impl Predictor, identity: ModelIdentity) -> Arc<Self> {
         Arc::new(Self { predictor: Box::new(predictor), identity, failed: AtomicBool::new(false) })
+    }
+
+    /// The scores of one row of logits.
+    pub(crate) fn scores(&self, logits: &[f32]) -> Vec<f32> {
+        scores(logits, self.predictor.task())
+    }
+
+    /// The best label of one row of logits.
+    pub(crate) fn top(&self, logits: &[f32]) -> Top {
+        top(logits, self.predictor.task())
     }
 
     /// Its digest, or what stands for a version where there is none.

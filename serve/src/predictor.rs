@@ -16,8 +16,24 @@ pub trait Predictor: Send + Sync + 'static {
     /// The names of the classes, in the order of the logits.
     fn labels(&self) -> &[String];
 
+    /// What the logits mean.
+    fn task(&self) -> Task {
+        Task::default()
+    }
+
     /// Makes one text ready. Called from any thread, many at once; must be cheap.
     fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError>;
+
+    /// Whether [`prepare_pair`](Self::prepare_pair) is done.
+    fn takes_pairs(&self) -> bool {
+        false
+    }
+
+    /// Makes two texts ready, of which the model tells what they are to each other.
+    fn prepare_pair(&self, text: &str, pair: &str) -> Result<Prepared<Self::Input>, BoxError> {
+        let _ = (text, pair);
+        Err("the model takes no pairs of texts".into())
+    }
 
     /// Gives one row of logits per input, in the order of [`labels`](Self::labels). Called from the
     /// compute thread only, one batch at a time.
@@ -40,6 +56,18 @@ pub trait Predictor: Send + Sync + 'static {
     }
 }
 
+/// What the logits of a model mean, and so how they become scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// One of the labels is right: softmax, and of a single logit the sigmoid.
+    #[default]
+    SingleLabel,
+    /// Each label is right or wrong for itself: the sigmoid of each.
+    MultiLabel,
+    /// They are the answer, as they are.
+    Regression,
+}
+
 /// One text after [`Predictor::prepare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared<I> {
@@ -49,6 +77,31 @@ pub struct Prepared<I> {
     pub n_tokens: usize,
     /// Whether a part of the text was cut off.
     pub truncated: bool,
+}
+
+/// A text, or a pair of them, as it was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) pair: Option<String>,
+}
+
+impl Text {
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len() + self.pair.as_ref().map_or(0, String::len)
+    }
+
+    /// Whether the text is empty, or that which it is paired with.
+    pub(crate) fn has_empty(&self) -> bool {
+        self.text.is_empty() || self.pair.as_ref().is_some_and(String::is_empty)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self { text, pair: None }
+    }
 }
 
 /// More tokens of one text are not counted, so that no sum of them overflows.
@@ -61,7 +114,9 @@ pub(crate) type AnyInput = Box<dyn Any + Send>;
 /// of another type.
 pub(crate) trait AnyPredictor: Send + Sync {
     fn labels(&self) -> &[String];
-    fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError>;
+    fn task(&self) -> Task;
+    fn takes_pairs(&self) -> bool;
+    fn prepare(&self, text: &Text) -> Result<Prepared<AnyInput>, BoxError>;
     fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError>;
     fn golden(&self) -> Vec<(String, Vec<f32>)>;
     fn max_tokens(&self) -> Option<usize>;
@@ -73,8 +128,19 @@ impl<P: Predictor> AnyPredictor for P {
         Predictor::labels(self)
     }
 
-    fn prepare(&self, text: &str) -> Result<Prepared<AnyInput>, BoxError> {
-        let Prepared { input, n_tokens, truncated } = Predictor::prepare(self, text)?;
+    fn task(&self) -> Task {
+        Predictor::task(self)
+    }
+
+    fn takes_pairs(&self) -> bool {
+        Predictor::takes_pairs(self)
+    }
+
+    fn prepare(&self, text: &Text) -> Result<Prepared<AnyInput>, BoxError> {
+        let Prepared { input, n_tokens, truncated } = match &text.pair {
+            None => Predictor::prepare(self, &text.text)?,
+            Some(pair) => self.prepare_pair(&text.text, pair)?,
+        };
         let n_tokens = n_tokens.min(MAX_TEXT_TOKENS);
         Ok(Prepared { input: Box::new(input), n_tokens, truncated })
     }

@@ -7,7 +7,7 @@ use std::{fmt, io};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use checkpoint::{Checkpoint, Config, Tokenizer, TokenizerFiles};
+use checkpoint::{Checkpoint, Config, Task, Tokenizer, TokenizerFiles};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
@@ -49,6 +49,9 @@ impl Classifier {
             return Err(untrained(config.architecture.model_type.to_owned()));
         }
         is_trained(&config.network).map_err(untrained)?;
+        if config.task != Task::SingleLabel {
+            return Err(untrained(format!("the problem_type {}", config.task.name())));
+        }
         let files = TokenizerFiles::read(dir, &config)?;
         let tokenizer = files.tokenizer(&config.network)?;
         let mut hasher = Sha256::new();

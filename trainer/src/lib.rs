@@ -14,7 +14,7 @@ mod train;
 mod vectors;
 mod weights;
 
-pub use checkpoint::TensorProblem;
+pub use checkpoint::{TensorProblem, to_safetensors};
 pub use classifier::{Classifier, is_replaceable};
 pub use dataset::{Columns, Dataset, Example, ReadOptions, RowProblem, Split};
 pub use device::{DeviceKind, UnknownDevice};

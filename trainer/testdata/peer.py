@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """PyTorch and transformers on the other side of `cargo xtask interop --only transformers`.
 
-usage: peer.py make SHAPE DIR            a checkpoint with random weights: full (distilbert-base-uncased), bert, or sharded
+usage: peer.py make SHAPE DIR            a checkpoint with random weights: full (distilbert-base-uncased), bert, sharded, or an architecture's model_type
+       peer.py logits DIR FILE N         the logits of a dataset's first N texts, as JSON: DIR's own tokenizer, one text at a time
        peer.py texts FILE N              N awkward texts as a dataset
        peer.py predictions DIR FILE [X]  holds what `kit-rs evaluate --predictions` wrote to transformers: tokens, and logits within X
        peer.py steps DIR DATASET OUT REPORT   the same steps of AdamW in PyTorch, and the weights' distances to OUT's
@@ -37,6 +38,14 @@ def make(shape: str, to: pathlib.Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
     torch.manual_seed(7)
     to.mkdir(parents=True, exist_ok=True)
+    if shape not in ("full", "sharded", "bert"):
+        tiny = architectures()
+        wider = dict(hidden_size=96, num_labels=2, intermediate_size=200, num_attention_heads=6, max_position_embeddings=130 if shape in ("roberta", "xlm-roberta", "camembert", "mpnet") else 128)
+        if shape == "deberta-v2":
+            wider |= dict(pooler_hidden_size=96, position_buckets=32)
+        net, _ = tiny.network(shape, to, **wider)
+        net.eval().save_pretrained(to)
+        return
     tiny = HERE / "tiny-distilbert"
     if shape == "bert":
         net = BertForSequenceClassification(BertConfig(vocab_size=318, hidden_size=96, intermediate_size=200, num_hidden_layers=3, num_attention_heads=6, num_labels=2))
@@ -52,6 +61,25 @@ def make(shape: str, to: pathlib.Path) -> None:
     (to / "tokenizer.json").write_bytes((tiny / "tokenizer.json").read_bytes())
 
 
+def architectures():
+    import importlib.util
+    spec = importlib.util.spec_from_file_location("architectures", HERE / "architectures/make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def logits(folder: str, file: str, n: str) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    net, words = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    longest, rows = min(128, words.model_max_length), []
+    for sample in json.load(open(file))["samples"][:int(n)]:
+        with torch.no_grad():
+            rows.append(net(**words(sample["text"], truncation=True, max_length=longest, return_tensors="pt")).logits[0].tolist())
+    print(json.dumps(rows))
+
+
 def opened(folder: str):
     import torch
     from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
@@ -59,12 +87,16 @@ def opened(folder: str):
     if any(notes.get(key) for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")):
         sys.exit(f"transformers complains: {notes}")
     path = pathlib.Path(folder)
-    if (path / "tokenizer.json").exists():
+    if net.config.model_type not in ("distilbert", "bert"):
+        from transformers import AutoTokenizer
+        words = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    elif (path / "tokenizer.json").exists():
         words = PreTrainedTokenizerFast(tokenizer_file=str(path / "tokenizer.json"), pad_token="[PAD]").backend_tokenizer
     else:
         from transformers import BertTokenizer
         words = BertTokenizer(str(path / "vocab.txt")).backend_tokenizer
-    words.no_padding(), words.enable_truncation(net.config.max_position_embeddings)
+    longest = net.config.max_position_embeddings
+    words.no_padding(), words.enable_truncation(longest - net.config.pad_token_id - 1 if net.config.model_type == "roberta" else longest)
     return torch, net.eval(), words
 
 
@@ -162,6 +194,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["make", shape, to]: make(shape, pathlib.Path(to))
         case ["texts", file, n]: pathlib.Path(file).write_text(json.dumps({"samples": texts(int(n))}))
+        case ["logits", folder, file, n]: logits(folder, file, n)
         case ["predictions", folder, file, *bound]: predictions(folder, file, *bound)
         case ["steps", folder, dataset, out, report]: steps(folder, dataset, out, report)
         case ["train", *rest] if len(rest) == 6: train(*rest)

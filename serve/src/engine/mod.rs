@@ -12,18 +12,22 @@ mod norm;
 mod pin;
 mod tokens;
 mod turned;
+mod zero_shot;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use checkpoint::{Checkpoint, Tokenizer, TokenizerFiles, golden};
+use checkpoint::{Checkpoint, Cut, Tokenizer, TokenizerFiles, golden};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::kernels::Isa;
 use self::model::{Model, Space};
+pub use self::tokens::Tokens;
+use self::zero_shot::Inference;
+pub use self::zero_shot::ZeroShot;
 use crate::error::{Error, Result};
-use crate::predictor::{BoxError, Predictor, Prepared};
+use crate::predictor::{BoxError, Predictor, Prepared, Task};
 
 /// How an [`Engine`] computes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,11 +37,15 @@ pub struct EngineOptions {
     /// Whether each compute thread stays on a processor of its own. For whoever owns them: where
     /// others compute too, it is in the way.
     pub pin: bool,
+    /// Labels of somebody's own, that a model of inference tells apart.
+    pub zero_shot: Option<ZeroShot>,
 }
 
 /// Our own [`Predictor`].
 pub struct Engine {
     labels: Vec<String>,
+    task: Task,
+    inference: Option<Inference>,
     tokenizer: Tokenizer,
     model: Model,
     isa: Isa,
@@ -59,6 +67,9 @@ impl Engine {
         if config.labels.is_empty() {
             return Err(Error::NoClassifier { dir: dir.to_owned() });
         }
+        let zero_shot = options.zero_shot.as_ref();
+        let inference = zero_shot.map(|asked| Inference::of(asked, &config.labels, dir));
+        let inference = inference.transpose()?;
         let threads = threads(options)?;
         let isa = Isa::detect();
         let (tokenizer, model) = threads.install(|| {
@@ -68,7 +79,13 @@ impl Engine {
             )
         });
         Ok(Self {
+            task: match config.task {
+                checkpoint::Task::SingleLabel => Task::SingleLabel,
+                checkpoint::Task::MultiLabel => Task::MultiLabel,
+                checkpoint::Task::Regression => Task::Regression,
+            },
             labels: config.labels,
+            inference,
             tokenizer: tokenizer?,
             model,
             isa,
@@ -85,28 +102,53 @@ impl Engine {
 }
 
 impl Predictor for Engine {
-    type Input = Vec<u32>;
+    /// One sequence of tokens, or one for each label that is asked for.
+    type Input = Vec<Tokens>;
 
     fn labels(&self) -> &[String] {
-        &self.labels
+        self.inference.as_ref().map_or(&self.labels, |inference| &inference.labels)
     }
 
-    fn prepare(&self, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
-        tokens::prepare(&self.tokenizer, text)
+    fn task(&self) -> Task {
+        self.inference.as_ref().map_or(self.task, Inference::task)
     }
 
-    fn predict(&self, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, BoxError> {
-        if inputs.is_empty() {
+    fn prepare(&self, text: &str) -> Result<Prepared<Vec<Tokens>>, BoxError> {
+        match &self.inference {
+            Some(inference) => inference.prepare(&self.tokenizer, text),
+            None => tokens::prepare(&self.tokenizer, text),
+        }
+    }
+
+    fn takes_pairs(&self) -> bool {
+        self.inference.is_none()
+    }
+
+    fn prepare_pair(&self, text: &str, pair: &str) -> Result<Prepared<Vec<Tokens>>, BoxError> {
+        tokens::prepare_pair(&self.tokenizer, text, pair, Cut::Longest)
+    }
+
+    fn predict(&self, inputs: &[Vec<Tokens>]) -> Result<Vec<Vec<f32>>, BoxError> {
+        let sequences: Vec<&Tokens> = inputs.iter().flatten().collect();
+        if sequences.is_empty() {
             return Ok(Vec::new());
         }
         let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
         let space = &mut *space;
-        let logits = self.threads.install(|| self.model.logits(inputs, space));
-        Ok(logits.chunks_exact(self.labels.len()).map(<[f32]>::to_vec).collect())
+        let logits = self.threads.install(|| self.model.logits(&sequences, space));
+        let mut rows = logits.chunks_exact(self.labels.len());
+        let of_one = |input: &Vec<Tokens>| match &self.inference {
+            None => rows.next().unwrap_or_default().to_vec(),
+            Some(inference) => {
+                rows.by_ref().take(input.len()).map(|row| inference.logit(row)).collect()
+            }
+        };
+        Ok(inputs.iter().map(of_one).collect())
     }
 
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
-        self.golden.clone()
+        // They are of the model's own labels.
+        if self.inference.is_some() { Vec::new() } else { self.golden.clone() }
     }
 
     fn max_tokens(&self) -> Option<usize> {

@@ -12,6 +12,7 @@ use super::head::Head;
 use super::kernels::Isa;
 use super::layer::Layer;
 use super::norm::Norm;
+use super::tokens::Tokens;
 use super::turned::TurnedLayer;
 
 /// Rows that one thread takes at a time in elementwise loops.
@@ -53,7 +54,7 @@ impl Model {
     /// Computes one row of logits per text.
     /// The texts are packed back to back: all their tokens are the rows of one matrix, and no row
     /// is padding.
-    pub(super) fn logits(&self, texts: &[Vec<u32>], space: &mut Space) -> Vec<f32> {
+    pub(super) fn logits(&self, texts: &[&Tokens], space: &mut Space) -> Vec<f32> {
         let rows = rows(texts);
         self.embeddings.apply(texts, &mut space.hidden, &mut space.mixed);
         self.encoder.apply(&rows, self.head.pooling == Pooling::First, space);
@@ -148,11 +149,11 @@ pub(super) fn tensor(tensors: &Tensors, name: &str) -> Tensor {
 }
 
 /// The rows of each text in the packed matrix.
-fn rows(texts: &[Vec<u32>]) -> Vec<Range<usize>> {
+fn rows(texts: &[&Tokens]) -> Vec<Range<usize>> {
     let mut end = 0;
-    let mut next = |ids: &Vec<u32>| {
+    let mut next = |text: &&Tokens| {
         let start = end;
-        end += ids.len();
+        end += text.ids.len();
         start..end
     };
     texts.iter().map(&mut next).collect()

@@ -1,24 +1,52 @@
-//! From a text to token ids, of which only so much is looked at as the model takes.
+//! From a text to tokens, of which only so much is looked at as the model takes.
 
-use checkpoint::{Encoded, Tokenizer};
+use checkpoint::{Cut, Encoded, Tokenizer};
 
 use crate::predictor::{BoxError, Prepared};
 
 /// Bytes of text per possible token that are looked at first; long texts are mostly cut off unseen.
 const BYTES_PER_TOKEN: usize = 16;
 
+/// The tokens of a text, or of a pair of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Each one's row among the words' embeddings.
+    pub ids: Vec<u32>,
+    /// Each one's row among those of kinds; empty where all are of the first.
+    pub kinds: Vec<u32>,
+}
+
+/// Prepares one sequence; the model's input are one or several.
+fn prepared(Encoded { ids, kinds, is_cut }: Encoded) -> Prepared<Vec<Tokens>> {
+    let n_tokens = ids.len();
+    Prepared { input: vec![Tokens { ids, kinds }], n_tokens, truncated: is_cut }
+}
+
+/// Tokenises a pair of texts.
+pub(super) fn prepare_pair(
+    tokenizer: &Tokenizer,
+    text: &str,
+    pair: &str,
+    cut: Cut,
+) -> Result<Prepared<Vec<Tokens>>, BoxError> {
+    Ok(prepared(tokenizer.encode_pair(text, pair, cut)?))
+}
+
 /// Tokenises one text. Where the tokenizer takes what stands between blanks for itself, only so
 /// much of it is looked at as fills the model's length.
-pub(super) fn prepare(tokenizer: &Tokenizer, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
+pub(super) fn prepare(
+    tokenizer: &Tokenizer,
+    text: &str,
+) -> Result<Prepared<Vec<Tokens>>, BoxError> {
     let mut n_bytes = match tokenizer.keeps_end() || !tokenizer.splits_at_blanks() {
         true => text.len(),
         false => tokenizer.max_tokens() * BYTES_PER_TOKEN,
     };
     loop {
         let prefix = prefix(text, n_bytes);
-        let Encoded { ids, is_cut } = tokenizer.encode(prefix)?;
-        if is_cut || prefix.len() == text.len() {
-            return Ok(Prepared { n_tokens: ids.len(), input: ids, truncated: is_cut });
+        let encoded = tokenizer.encode(prefix)?;
+        if encoded.is_cut || prefix.len() == text.len() {
+            return Ok(prepared(encoded));
         }
         n_bytes *= 4;
     }
@@ -71,7 +99,8 @@ mod tests {
             let text = format!("film{between}plot{between}wonderfulwonderful{between}").repeat(200);
             let whole = tokenizer.encode(&text).expect("tokenized");
             let Prepared { input, truncated, .. } = prepare(&tokenizer, &text).expect("tokenized");
-            assert_eq!((input, truncated), (whole.ids, whole.is_cut), "{part} {between:?}");
+            let [Tokens { ids, .. }] = &input[..] else { panic!("one sequence") };
+            assert_eq!((ids, truncated), (&whole.ids, whole.is_cut), "{part} {between:?}");
         }
     }
 

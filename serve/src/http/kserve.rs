@@ -20,8 +20,8 @@ use super::request_id::RequestId;
 use super::tensors::{self, Infer};
 use crate::classify::{Classified, Overlong, Question, classify};
 use crate::lifecycle::Lifecycle;
+use crate::predictor::Text;
 use crate::queue::Computed;
-use crate::scores::scores;
 use crate::shared::Shared;
 
 type Answer = Result<Response, Response>;
@@ -157,7 +157,11 @@ pub(crate) async fn predict_v1(
         let classified = ask(&shared, &id, texts, deadline).await?;
         let labels = classified.model.predictor.labels();
         let one = |((label, best), row): ((&str, crate::scores::Top), &Computed)| {
-            let all = if with_all { probabilities(labels, &row.logits) } else { String::new() };
+            let all = if with_all {
+                probabilities(labels, &classified.model.scores(&row.logits))
+            } else {
+                String::new()
+            };
             let (label, score) = (Quoted(label), float(f64::from(best.score)));
             format!("{{\"label\":{label},\"score\":{score}{all}}}")
         };
@@ -199,10 +203,10 @@ fn returns_probabilities(body: &Json) -> Result<bool, String> {
 }
 
 /// The score of each label, by its name.
-fn probabilities(labels: &[String], logits: &[f32]) -> String {
+fn probabilities(labels: &[String], scores: &[f32]) -> String {
     let one =
-        |(label, score): (&String, f32)| format!("{}:{}", Quoted(label), float(f64::from(score)));
-    let all: Vec<String> = labels.iter().zip(scores(logits)).map(one).collect();
+        |(label, score): (&String, &f32)| format!("{}:{}", Quoted(label), float(f64::from(*score)));
+    let all: Vec<String> = labels.iter().zip(scores).map(one).collect();
     format!(",\"probabilities\":{{{}}}", all.join(","))
 }
 
@@ -211,8 +215,9 @@ pub(crate) async fn wrong_method_v1(Path(target): Path<String>) -> Response {
     super::not_allowed(if target.ends_with(":predict") { "POST" } else { "GET" }).await
 }
 
-/// `{"instances": [..]}`: each a text, or an object with one under `text`.
-fn instances(body: &Json, max_texts: usize) -> Result<Vec<String>, String> {
+/// `{"instances": [..]}`: each a text, or an object with one under `text`, and one under
+/// `text_pair` where it is a pair.
+fn instances(body: &Json, max_texts: usize) -> Result<Vec<Text>, String> {
     let Some(Json::Array(instances)) = body.field("instances") else {
         return Err("Expected \"instances\" to be a list".to_owned());
     };
@@ -223,11 +228,17 @@ fn instances(body: &Json, max_texts: usize) -> Result<Vec<String>, String> {
         ));
     }
     let text = |(n, instance): (usize, &Json)| match instance {
-        Json::String(text) => Ok(text.clone()),
+        Json::String(text) => Ok(text.clone().into()),
         object => match object.field("text") {
-            Some(Json::String(text)) => match object.unknown(&["text"]) {
+            Some(Json::String(text)) => match object.unknown(&["text", "text_pair"]) {
                 Some(unknown) => Err(format!("instance {n} has {unknown:?}, which is unknown")),
-                None => Ok(text.clone()),
+                None => match object.field("text_pair") {
+                    None | Some(Json::Null) => Ok(text.clone().into()),
+                    Some(Json::String(pair)) => {
+                        Ok(Text { text: text.clone(), pair: Some(pair.clone()) })
+                    }
+                    Some(_) => Err(format!("instance {n} has a \"text_pair\" that is no text")),
+                },
             },
             _ => Err(format!("instance {n} is neither a text nor an object with a \"text\"")),
         },
@@ -271,7 +282,7 @@ async fn read(shared: &Shared, request: Request<Body>) -> Result<Json, Response>
 async fn ask(
     shared: &Shared,
     id: &str,
-    texts: Vec<String>,
+    texts: Vec<Text>,
     deadline: Instant,
 ) -> Result<Classified, Response> {
     let question = Question { texts, overlong: Overlong::Cut, deadline };

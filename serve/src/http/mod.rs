@@ -28,7 +28,7 @@ use self::request_id::RequestIds;
 use crate::shared::Shared;
 
 /// Paths that stand as they are in the table below.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 20] = [
     "/",
     "/livez",
     "/startupz",
@@ -48,6 +48,7 @@ const PATHS: [&str; 19] = [
     "/ui/ui.js",
     "/ui/page.css",
     "/predict",
+    "/rerank",
 ];
 
 /// All routes over one server.
@@ -57,6 +58,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         // HEAD is refused here because FastAPI does.
         .route("/", only("GET", get(pages::root).head(|| not_allowed("GET"))))
         .route("/predict", only("POST", post(predict::predict)))
+        .route("/rerank", only("POST", post(tei::rerank)))
         .route("/livez", only("GET", get(probes::livez)))
         .route("/startupz", only("GET", get(probes::startupz)))
         .route("/readyz", only("GET", get(probes::readyz)))

@@ -16,6 +16,7 @@ use super::protocol::{Form, deadline};
 use super::request_id::RequestId;
 use super::tei;
 use crate::classify::{Classified, Overlong, Question, Refusal, classify};
+use crate::predictor::Text;
 use crate::shared::Shared;
 
 /// Answers one text with `[{"label","score"}]`, and a list of texts with a list of such answers.
@@ -100,12 +101,22 @@ fn foreign(body: &Json) -> Vec<Problem> {
     names.filter_map(|name| Some(Problem::not_permitted(name, body.field(name)?))).collect()
 }
 
-/// Checks an object as the tutorial's `text: str` does; our extension is that a list of texts is
-/// taken too.
-fn texts(body: &Json, max_texts: usize) -> Result<(Vec<String>, Form), Vec<Problem>> {
+/// Checks an object as the tutorial's `text: str` does; our extensions are that a list of texts is
+/// taken too, and a second text under `text_pair`, as `transformers`' pipeline calls it.
+fn texts(body: &Json, max_texts: usize) -> Result<(Vec<Text>, Form), Vec<Problem>> {
+    if let Some(pair) = body.field("text_pair") {
+        return match (body.field("text"), pair) {
+            (Some(Json::String(text)), Json::String(pair)) => {
+                Ok((vec![Text { text: text.clone(), pair: Some(pair.clone()) }], Form::One))
+            }
+            (Some(Json::String(_)), other) => Err(vec![Problem::no_pair(other)]),
+            (Some(other), _) => Err(vec![Problem::not_a_string(None, other)]),
+            (None, _) => Err(vec![Problem::no_text(body)]),
+        };
+    }
     match body.field("text") {
         None => Err(vec![Problem::no_text(body)]),
-        Some(Json::String(text)) => Ok((vec![text.clone()], Form::One)),
+        Some(Json::String(text)) => Ok((vec![text.clone().into()], Form::One)),
         Some(list @ Json::Array(items)) if items.len() > max_texts => {
             Err(vec![Problem::too_many_texts(items.len(), max_texts, list)])
         }
@@ -114,12 +125,12 @@ fn texts(body: &Json, max_texts: usize) -> Result<(Vec<String>, Form), Vec<Probl
     }
 }
 
-fn strings(items: &[Json]) -> Result<Vec<String>, Vec<Problem>> {
+fn strings(items: &[Json]) -> Result<Vec<Text>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut texts = Vec::new();
     for (index, item) in items.iter().enumerate() {
         match item {
-            Json::String(text) => texts.push(text.clone()),
+            Json::String(text) => texts.push(text.clone().into()),
             other => problems.push(Problem::not_a_string(Some(index), other)),
         }
     }

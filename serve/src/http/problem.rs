@@ -66,6 +66,12 @@ impl Problem {
         Self::new("string_type", place, "Input should be a valid string", value)
     }
 
+    /// The `text_pair` is not a string.
+    pub(crate) fn no_pair(value: &Json) -> Self {
+        let place = "[\"body\",\"text_pair\"]";
+        Self::new("string_type", place, "Input should be a valid string", value)
+    }
+
     /// The list has too many texts.
     pub(crate) fn too_many_texts(n_texts: usize, max_texts: usize, value: &Json) -> Self {
         let message =

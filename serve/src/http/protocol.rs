@@ -51,7 +51,7 @@ impl Refusal {
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::NoModel => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::TooLong | Self::OtherSide => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLong | Self::OtherSide | Self::NoPairs => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -63,6 +63,7 @@ impl Refusal {
             Self::Failed => "Internal Server Error",
             Self::TooLong => "the text has more tokens than the model takes",
             Self::OtherSide => "the model cuts long texts at their other end",
+            Self::NoPairs => "the model classifies single texts, not pairs",
         }
     }
 

@@ -1,16 +1,20 @@
-//! Tensors of the Open Inference Protocol: one of texts comes in, labels, scores and logits go out.
+//! Tensors of the Open Inference Protocol: one of texts comes in, or two of pairs; labels, scores and
+//! logits go out.
 
 use super::json::{Json, Quoted};
 use crate::classify::Classified;
-use crate::scores::{scores, top};
+use crate::predictor::Text;
 
 /// The tensors that can be asked for.
 const OUTPUTS: [&str; 4] = ["label", "score", "scores", "logits"];
 
+/// What a second tensor of texts is called.
+const PAIR: &str = "text_pair";
+
 /// A checked inference request.
 pub(super) struct Infer {
     pub(super) id: Option<String>,
-    pub(super) texts: Vec<String>,
+    pub(super) texts: Vec<Text>,
     /// The shape of the input, which that of `label` and `score` repeats.
     shape: Vec<usize>,
     outputs: Vec<&'static str>,
@@ -29,19 +33,22 @@ impl Infer {
             Some(Json::String(id)) => Some(id.clone()),
             Some(_) => return Err("\"id\" is not a string".to_owned()),
         };
-        let input = match body.field("inputs") {
+        let (texts, shape) = match body.field("inputs") {
             Some(Json::Array(inputs)) => match inputs.as_slice() {
-                [input] => input,
+                [input] => {
+                    let (texts, shape) = texts(input, max_texts)?;
+                    (texts.into_iter().map(Text::from).collect(), shape)
+                }
+                [input, pair] => pairs(input, pair, max_texts)?,
                 _ => {
                     return Err(format!(
-                        "{} inputs, but the model takes one tensor of texts",
+                        "{} inputs, but the model takes one tensor of texts, or two of pairs",
                         inputs.len()
                     ));
                 }
             },
             _ => return Err("\"inputs\" is not a list of tensors".to_owned()),
         };
-        let (texts, shape) = texts(input, max_texts)?;
         Ok(Self { id, texts, shape, outputs: outputs_asked_for(body)? })
     }
 
@@ -53,20 +60,23 @@ impl Infer {
     }
 
     fn tensor(&self, name: &str, classified: &Classified) -> String {
-        let labels = classified.model.predictor.labels();
+        let model = &classified.model;
+        let labels = model.predictor.labels();
         let n_labels = labels.len();
         let rows = classified.rows.iter().map(|row| row.logits.as_slice());
         let (datatype, per_text, data): (&str, &[usize], Vec<String>) = match name {
             "label" => (
                 "BYTES",
                 &[],
-                rows.map(|row| Quoted(&labels[top(row).index]).to_string()).collect(),
+                rows.map(|row| Quoted(&labels[model.top(row).index]).to_string()).collect(),
             ),
-            "score" => ("FP32", &[], rows.map(|row| format!("{:?}", top(row).score)).collect()),
+            "score" => {
+                ("FP32", &[], rows.map(|row| format!("{:?}", model.top(row).score)).collect())
+            }
             "scores" => (
                 "FP32",
                 &[n_labels],
-                rows.flat_map(scores).map(|score| format!("{score:?}")).collect(),
+                rows.flat_map(|row| model.scores(row)).map(|score| format!("{score:?}")).collect(),
             ),
             _ => ("FP32", &[n_labels], rows.flatten().map(|logit| format!("{logit:?}")).collect()),
         };
@@ -76,6 +86,20 @@ impl Infer {
             "{{\"name\":\"{name}\",\"datatype\":\"{datatype}\",\"shape\":[{shape}],\"data\":[{data}]}}"
         )
     }
+}
+
+/// Two tensors of one shape: texts, and under `text_pair` those that they are paired with.
+fn pairs(input: &Json, pair: &Json, max_texts: usize) -> Result<(Vec<Text>, Vec<usize>), String> {
+    match pair.field("name") {
+        Some(Json::String(name)) if name == PAIR => (),
+        _ => return Err(format!("the second input is not called {PAIR:?}")),
+    }
+    let ((first, shape), (second, other)) = (texts(input, max_texts)?, texts(pair, max_texts)?);
+    if shape != other {
+        return Err(format!("the inputs have the shapes {shape:?} and {other:?}"));
+    }
+    let pairs = first.into_iter().zip(second);
+    Ok((pairs.map(|(text, pair)| Text { text, pair: Some(pair) }).collect(), shape))
 }
 
 /// The metadata of the output tensors, as JSON.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kit_serve::engine::{Engine, EngineOptions};
+use kit_serve::engine::{Engine, EngineOptions, Tokens};
 use kit_serve::{Lifecycle, ModelIdentity, Predictor, ServeOptions, server};
 use serde_json::{Value, json};
 
@@ -28,8 +28,13 @@ fn engine(n_threads: usize) -> Engine {
 
 struct Golden {
     texts: Vec<String>,
-    input_ids: Vec<Vec<u32>>,
+    inputs: Vec<Vec<Tokens>>,
     logits: Vec<Vec<f32>>,
+}
+
+/// A text as the engine is given it.
+fn input(ids: Vec<u32>) -> Vec<Tokens> {
+    vec![Tokens { ids, kinds: Vec::new() }]
 }
 
 fn golden() -> Golden {
@@ -42,7 +47,11 @@ fn golden_of(dir: &Path) -> Golden {
     let field = |name: &str| golden[name].clone();
     Golden {
         texts: serde_json::from_value(field("texts")).unwrap(),
-        input_ids: serde_json::from_value(field("input_ids")).unwrap(),
+        inputs: serde_json::from_value::<Vec<Vec<u32>>>(field("input_ids"))
+            .unwrap()
+            .into_iter()
+            .map(input)
+            .collect(),
         logits: serde_json::from_value(field("logits")).unwrap(),
     }
 }
@@ -59,7 +68,7 @@ fn assert_close(ours: &[Vec<f32>], theirs: &[Vec<f32>], what: &str) {
 fn token_ids_are_those_of_transformers() {
     for dir in [tiny(), tiny_bert()] {
         let (engine, golden) = (engine_of(&dir, 1), golden_of(&dir));
-        for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
+        for (text, ids) in golden.texts.iter().zip(&golden.inputs) {
             assert_eq!(engine.prepare(text).unwrap().input, *ids, "{text:?}");
         }
     }
@@ -70,19 +79,15 @@ fn logits_are_those_of_pytorch_and_the_same_alone_and_packed_for_any_number_of_t
     for dir in [tiny(), tiny_bert()] {
         let golden = golden_of(&dir);
         let alone = golden
-            .input_ids
+            .inputs
             .iter()
             .map(|ids| engine_of(&dir, 1).predict(std::slice::from_ref(ids)).unwrap());
         let alone = alone.flatten().collect::<Vec<_>>();
         assert_close(&alone, &golden.logits, "alone");
         for n_threads in [1, 2, 3] {
             let engine = engine_of(&dir, n_threads);
-            assert_eq!(
-                engine.predict(&golden.input_ids).unwrap(),
-                alone,
-                "packed, to the last bit"
-            );
-            let backwards: Vec<_> = golden.input_ids.iter().rev().cloned().collect();
+            assert_eq!(engine.predict(&golden.inputs).unwrap(), alone, "packed, to the last bit");
+            let backwards: Vec<_> = golden.inputs.iter().rev().cloned().collect();
             let logits: Vec<_> = engine.predict(&backwards).unwrap().into_iter().rev().collect();
             assert_eq!(logits, alone, "packed backwards, to the last bit");
         }
@@ -93,7 +98,7 @@ fn logits_are_those_of_pytorch_and_the_same_alone_and_packed_for_any_number_of_t
 #[test]
 fn pinned_threads_compute_the_same() {
     let pinned = Engine::load(&tiny(), &EngineOptions { pin: true, ..Default::default() }).unwrap();
-    assert_close(&pinned.predict(&golden().input_ids).unwrap(), &golden().logits, "pinned");
+    assert_close(&pinned.predict(&golden().inputs).unwrap(), &golden().logits, "pinned");
 }
 
 #[tokio::test]
@@ -238,7 +243,7 @@ fn a_tokenizers_own_padding_and_truncation_are_switched_off() {
     });
     let (padding, golden) =
         (Engine::load(dir.path(), &EngineOptions::default()).unwrap(), golden());
-    for (text, ids) in golden.texts.iter().zip(&golden.input_ids) {
+    for (text, ids) in golden.texts.iter().zip(&golden.inputs) {
         assert_eq!(padding.prepare(text).unwrap().input, *ids);
     }
 }
@@ -270,7 +275,7 @@ fn weights_of_half_precision_are_converted() {
     });
     let (engine, golden) =
         (Engine::load(to_bf16.path(), &EngineOptions::default()).unwrap(), golden());
-    for (ours, theirs) in engine.predict(&golden.input_ids).unwrap().iter().zip(&golden.logits) {
+    for (ours, theirs) in engine.predict(&golden.inputs).unwrap().iter().zip(&golden.logits) {
         for (a, b) in ours.iter().zip(theirs) {
             assert!((a - b).abs() < 0.1 && a != b, "{a} is near {b}, but not it");
         }

@@ -10,3 +10,4 @@ mod routes;
 mod run;
 mod support;
 mod swap;
+mod tasks;

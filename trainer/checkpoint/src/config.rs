@@ -21,8 +21,36 @@ pub struct Config {
     pub network: Network,
     /// In the order of the logits; empty where there is no head.
     pub labels: Vec<String>,
+    /// What the logits mean.
+    pub task: Task,
     /// Everything, also what we do not use: it is written back.
     pub(crate) document: Map<String, Value>,
+}
+
+/// What the logits of a classifier mean: `problem_type` in `config.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Task {
+    /// One of the labels is right.
+    #[default]
+    SingleLabel,
+    /// Each label is right or wrong for itself.
+    MultiLabel,
+    /// They are the answer.
+    Regression,
+}
+
+impl Task {
+    const NAMES: [(&'static str, Self); 3] = [
+        ("single_label_classification", Self::SingleLabel),
+        ("multi_label_classification", Self::MultiLabel),
+        ("regression", Self::Regression),
+    ];
+
+    /// What `problem_type` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
 }
 
 impl Config {
@@ -43,6 +71,11 @@ impl Config {
         let mut keys = Keys::of(&document);
         let architecture = architecture(&mut keys);
         check_heeded(&mut keys);
+        let names = Task::NAMES.map(|(name, _)| name);
+        keys.only("problem_type", &names);
+        let named = keys.text("problem_type");
+        let task = Task::NAMES.into_iter().find(|(name, _)| named == Some(*name));
+        let task = task.map(|(_, task)| task).unwrap_or_default();
         let labels = labels(&document).unwrap_or_else(|problem| {
             keys.problems.push(problem);
             Vec::new()
@@ -52,7 +85,7 @@ impl Config {
         network.check(&mut keys);
         let mut problems = keys.problems;
         if problems.is_empty() {
-            return Ok(Self { architecture, network, labels, document });
+            return Ok(Self { architecture, network, labels, task, document });
         }
         // Architectures that share keys read some of them twice.
         let mut seen = BTreeSet::new();
@@ -71,7 +104,7 @@ impl Config {
         document.insert("architectures".into(), json!([self.architecture.class]));
         document.insert("id2label".into(), json!(id2label));
         document.insert("label2id".into(), json!(label2id));
-        document.insert("problem_type".into(), json!("single_label_classification"));
+        document.insert("problem_type".into(), json!(self.task.name()));
         document.remove("num_labels");
         for key in ["dtype", "torch_dtype"] {
             if let Some(dtype) = document.get_mut(key) {
@@ -112,7 +145,6 @@ fn architecture(keys: &mut Keys<'_>) -> Option<&'static Architecture> {
 /// Refuses what changes the numbers and is not computed here.
 fn check_heeded(keys: &mut Keys<'_>) {
     keys.only("position_embedding_type", &["absolute"]);
-    keys.only("problem_type", &["single_label_classification"]);
     for name in ["is_decoder", "add_cross_attention"] {
         if keys.flag(name) == Some(true) {
             keys.problems.push(format!("{name}, and only encoders are supported"));
@@ -223,12 +255,7 @@ mod tests {
                 r#"position_embedding_type is "relative_key", and only absolute is supported; is_decoder, and only encoders are supported; hidden_act is "mish", and only gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, gelu_accurate, relu, silu, swish, tanh are supported"#
             ]],
         );
-        check(
-            r#"{"model_type": "roberta", "problem_type": "regression"}"#,
-            expect![[
-                r#"problem_type is "regression", and only single_label_classification is supported"#
-            ]],
-        );
+        check(r#"{"model_type": "roberta", "problem_type": "regression"}"#, expect!["[] Gelu"]);
         check(
             r#"{"model_type": "distilbert", "dim": 30, "n_heads": 4, "hidden_size": 31, "n_layers": 0, "dropout": 1.5, "vocab_size": "7"}"#,
             expect![[

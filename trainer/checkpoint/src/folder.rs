@@ -180,8 +180,14 @@ mod tests {
                 fs::rename(dir.join("model.safetensors"), dir.join("pytorch_model.bin"))
                     .expect("renamed");
             },
+            expect!["cannot use DIR/pytorch_model.bin: it is no file of torch.save"],
+        );
+        check(
+            |_, dir| {
+                fs::rename(dir.join("model.safetensors"), dir.join("model.onnx")).expect("renamed");
+            },
             expect![
-                "cannot use DIR/pytorch_model.bin: only safetensors are read: save the model with transformers 4.35 or newer"
+                "cannot use DIR/model.onnx: it is an ONNX graph, which is not supported: take the checkpoint that it was exported from, with model.safetensors or pytorch_model.bin"
             ],
         );
         check(
@@ -197,14 +203,13 @@ mod tests {
         );
         check(
             |_, dir| {
-                for name in ["tf_model.h5", "training_args.bin", "pytorch_model-00001-of-00002.bin"]
-                {
+                for name in ["tf_model.h5", "training_args.bin", "rust_model.ot"] {
                     fs::write(dir.join(name), "").expect("written");
                 }
                 fs::remove_file(dir.join("model.safetensors")).expect("removed");
             },
             expect![
-                "cannot use DIR/pytorch_model-00001-of-00002.bin: only safetensors are read: save the model with transformers 4.35 or newer"
+                "cannot use DIR/tf_model.h5: it is TensorFlow's: load it with from_tf=True in transformers 4 and save it with save_pretrained"
             ],
         );
         check(

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod config;
+mod convert;
 mod error;
 mod folder;
 mod golden;
@@ -9,11 +10,13 @@ mod keys;
 mod map;
 mod names;
 mod network;
+mod pickle;
 mod tensors;
 mod tokenizer;
 
 pub use architecture::Architecture;
-pub use config::Config;
+pub use config::{Config, Task};
+pub use convert::to_safetensors;
 pub use error::{Clipped, Error, Few, Result};
 pub use folder::{Checkpoint, write};
 pub use golden::golden;
@@ -21,4 +24,4 @@ pub use network::{
     Activation, Attention, Block, Disentangled, Head, Network, Pooling, Positions, Rotary,
 };
 pub use tensors::{Tensor, TensorProblem, Tensors};
-pub use tokenizer::{Encoded, Tokenizer, TokenizerFiles};
+pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles};

@@ -8,6 +8,7 @@ Each has random weights, biases and LayerNorms included, and a tokenizer in one 
 golden.json: texts, their token ids and logits, the same of pairs; for architectures that are trained here also ten steps of AdamW,
 as ../tiny-distilbert/make.py takes them, with golden-gradients.safetensors and golden-after.safetensors.
 whole.json: the tokenizer.json that transformers makes of it.
+zero-shot.json: the pipeline's scores of labels of one's own.
 tokenizers.json: cases of tokenizers: a folder's own files or whole.json as tokenizer.json, parts of that, settings, and the ids of all texts.
 """
 import importlib.util, io, json, os, pathlib, shutil, sys, tempfile
@@ -49,13 +50,16 @@ def corpus() -> list:
 
 def pieces(folder: pathlib.Path, name: str, size: int, **options) -> None:
     import sentencepiece
+    here = os.getcwd()
     with tempfile.TemporaryDirectory() as at:
-        rules = pathlib.Path(at) / "rules.tsv"
+        os.chdir(at)  # the model repeats the name of the rules' file
+        rules = pathlib.Path("rules.tsv")
         rules.write_text("".join(f"{ord(a):X}\t{' '.join(f'{ord(c):X}' for c in b)}\n" for a, b in RULES.items()))
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(corpus()), model_writer=model, vocab_size=size, model_type="unigram",
                                                  normalization_rule_tsv=str(rules), minloglevel=2, num_threads=1, **options)
         (folder / name).write_bytes(model.getvalue())
+        os.chdir(here)
 
 
 def bpe(specials: list, size: int) -> tokenizers.Tokenizer:
@@ -100,20 +104,28 @@ def tokenizer(name: str, folder: pathlib.Path) -> None:
                 "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]", "unk_token": "[UNK]", "model_max_length": 64}))
 
 
-def make(name: str) -> None:
-    folder = HERE / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def network(name: str, folder: pathlib.Path, **other):
+    """A tokenizer in the folder, and a network with random weights for it."""
     tokenizer(name, folder)
     (folder / "config.json").write_text(json.dumps({"model_type": name}))
     made = AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(sum(name.encode()))
-    config = AutoConfig.for_model(name, vocab_size=len(made), **{"initializer_range": 0.1, **SETTINGS[name]})
+    config = AutoConfig.for_model(name, vocab_size=len(made), **{"initializer_range": 0.1, **SETTINGS[name], **other})
     net = AutoModelForSequenceClassification.from_config(config)
     with torch.no_grad():
         for part, weight in net.named_parameters():
-            weight.copy_(torch.randn_like(weight) * 0.2 + (1 if "norm" in part.lower() and part.endswith(".weight") else 0))
+            weight.copy_(torch.randn_like(weight) * 0.2 * (24 / config.hidden_size) ** 0.5 + (1 if "norm" in part.lower() and part.endswith(".weight") else 0))
+    return net, config
+
+
+def make(name: str) -> None:
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    net, config = network(name, folder)
     net.eval().save_pretrained(folder)
+    if name == "roberta":  # the same in the oldest form
+        torch.save(net.state_dict(), folder / "pytorch_model.bin")
     net = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     made = AutoTokenizer.from_pretrained(folder)
     longest = min(64, made.model_max_length)
@@ -196,9 +208,30 @@ def cases() -> list:
     return found
 
 
+NAMES = ["contradiction", "neutral", "Entailment"]
+ZERO_SHOT = [("roberta", ["film", "music", "the ending"], "This example is {}.", False), ("roberta", ["film", "music", "the ending"], "It is about {}!", True),
+             ("roberta", ["film"], "This example is {}.", False), ("electra", ["good", "bad"], "The film is {}.", False)]
+
+
+def zero_shot() -> dict:
+    texts = [TEXTS[0], TEXTS[3], "a wonderful film " * 30]
+    cases = []
+    for checkpoint, labels, hypothesis, multi_label in ZERO_SHOT:
+        net = AutoModelForSequenceClassification.from_pretrained(HERE / checkpoint, id2label=dict(enumerate(NAMES)), label2id={name: n for n, name in enumerate(NAMES)})
+        words = AutoTokenizer.from_pretrained(HERE / checkpoint, model_max_length=64)
+        pipe = transformers.pipeline("zero-shot-classification", model=net, tokenizer=words)
+        scores = []
+        for text in texts:
+            found = pipe(text, candidate_labels=labels, hypothesis_template=hypothesis, multi_label=multi_label)
+            scores.append([dict(zip(found["labels"], found["scores"]))[label] for label in labels])
+        cases.append({"checkpoint": checkpoint, "labels": labels, "hypothesis": hypothesis, "multi_label": multi_label, "scores": scores})
+    return {"names": NAMES, "texts": texts, "cases": cases}
+
+
 def main() -> None:
     for name in sys.argv[1:] or SETTINGS:
         make(name)
+    (HERE / "zero-shot.json").write_text(json.dumps(zero_shot(), indent=1) + "\n")
     lines = ",\n".join(json.dumps(case) for case in cases())
     versions = {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__}
     (HERE / "tokenizers.json").write_text(f'{{"versions": {json.dumps(versions)},\n"texts": {json.dumps(TEXTS)},\n"cases": [\n{lines}\n]}}\n')

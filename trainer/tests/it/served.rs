@@ -33,7 +33,8 @@ fn check(dir: &Path) -> Vec<Vec<f32>> {
     let (classifier, engine) = (load(dir), engine(dir));
     assert_eq!(engine.labels(), classifier.labels());
     let prepared = TEXTS.map(|text| engine.prepare(text).expect("prepared").input);
-    assert_eq!(prepared.to_vec(), classifier.tokenize(&TEXTS).expect("tokenized"));
+    let ids = prepared.iter().flatten().map(|tokens| tokens.ids.clone()).collect::<Vec<_>>();
+    assert_eq!(ids, classifier.tokenize(&TEXTS).expect("tokenized"));
     let served = engine.predict(&prepared).expect("computed");
     let trained = classifier.classify(&TEXTS).expect("computed");
     for (a, b) in served.iter().flatten().zip(trained.iter().flatten()) {
@@ -71,6 +72,13 @@ fn what_is_only_served_is_refused_by_name() {
         let expected = format!("only served: training has no place for {name} yet");
         assert!(error.to_string().ends_with(&expected), "{error}");
         engine(&of_architecture(name));
+    }
+    for problem in ["regression", "multi_label_classification"] {
+        let folder = edited(|_, config| config["problem_type"] = json!(problem));
+        let error = Classifier::load(folder.path(), DeviceKind::Flex).expect_err("refused");
+        let expected = format!("no place for the problem_type {problem} yet");
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        engine(folder.path());
     }
     // Its tanh form of gelu.
     let error =
@@ -121,6 +129,16 @@ fn doubles_and_shards_are_served() {
     fs::write(path("model.safetensors.index.json"), index).expect("written");
     fs::remove_file(path("model.safetensors")).expect("removed");
     assert_eq!(check(shards.path()), check(&tiny()));
+}
+
+#[test]
+fn pickles_are_served_and_trained_as_safetensors_are() {
+    let from = of_architecture("roberta");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["config.json", "vocab.json", "merges.txt", "pytorch_model.bin"] {
+        fs::copy(from.join(name), folder.path().join(name)).expect("copied");
+    }
+    assert_eq!(check(folder.path()), check(&from));
 }
 
 #[test]

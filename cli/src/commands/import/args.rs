@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// No files whose path matches (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(super) exclude: Vec<Glob>,
+    /// Make safetensors of pytorch_model.bin, which is read without executing anything
+    #[arg(long)]
+    pub(super) to_safetensors: bool,
     /// Files that are on their way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) concurrency: u8,
@@ -94,6 +97,7 @@ pub(super) mod tests {
             tool: None,
             include: Vec::new(),
             exclude: Vec::new(),
+            to_safetensors: false,
             concurrency: 4,
         }
     }

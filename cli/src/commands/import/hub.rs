@@ -11,6 +11,7 @@ use registry::hub::{Hub, HubFile, Snapshot};
 use super::args::Args;
 use super::brought::Brought;
 use super::choice::choose;
+use super::convert;
 use super::folder::Folder;
 use super::large::{self, Large};
 use crate::failure::WithHint as _;
@@ -31,7 +32,9 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
         );
         let folder = Folder::kept(ui.home().importing().join(&key.digest()[..32]))?;
         forget_others(folder.path(), &snapshot)?;
-        let (large, small) = large::divide(&snapshot.files, folder.path())?;
+        let (large, small) = large::divide(&snapshot.files, folder.path(), |path| {
+            args.to_safetensors && convert::is_pickle(path)
+        })?;
         download(&hub, &snapshot, &small, &folder, args.concurrency, ui).await?;
         for file in &large {
             large::hold_place(&hub, &snapshot, file, folder.path()).await?;

@@ -30,14 +30,15 @@ pub(super) struct Large {
 }
 
 /// Tells the large files from the small ones; a large one that an earlier import has brought into
-/// the folder is among neither.
+/// the folder is among neither. What is read here, and not only packed, is small.
 pub(super) fn divide(
     files: &[HubFile],
     folder: &Path,
+    is_read: impl Fn(&str) -> bool,
 ) -> anyhow::Result<(Vec<HubFile>, Vec<HubFile>)> {
     let (mut large, mut small) = (Vec::new(), Vec::new());
     for file in files {
-        match file.sha256.is_some() && file.size > LARGE {
+        match file.sha256.is_some() && file.size > LARGE && !is_read(&file.path) {
             // Its place has its size, too: only the digest tells.
             true if file.is_at(&folder.join(&file.path))? => {}
             true => large.push(file.clone()),

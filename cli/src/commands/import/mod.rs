@@ -3,6 +3,7 @@
 mod args;
 mod brought;
 mod choice;
+mod convert;
 mod folder;
 mod git;
 mod glob;
@@ -47,6 +48,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     };
     ui.note(format_args!("{} at {}", brought.name, brought.commit));
     ui.no_warnings()?;
+    if args.to_safetensors {
+        convert::pickles(brought.folder.path(), ui)?;
+    }
     let kitfile = match given {
         Some(kitfile) => kitfile,
         None => kitfile_of(brought.folder.path(), &brought, args.depth)?,

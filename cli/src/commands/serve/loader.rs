@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use modelkit::ModelKit;
 use registry::{Client, Descriptor, Layout, Reference};
 use serve::engine::{Engine, EngineOptions};
-use serve::{BoxError, ModelIdentity, Predictor, Prepared};
+use serve::{BoxError, ModelIdentity, Predictor, Prepared, Task};
 
 use crate::network::Network;
 use crate::steps::model::{self, ModelFolder};
@@ -20,17 +20,29 @@ pub(super) struct Loaded {
 }
 
 impl Predictor for Loaded {
-    type Input = Vec<u32>;
+    type Input = <Engine as Predictor>::Input;
 
     fn labels(&self) -> &[String] {
         self.engine.labels()
     }
 
-    fn prepare(&self, text: &str) -> Result<Prepared<Vec<u32>>, BoxError> {
+    fn task(&self) -> Task {
+        self.engine.task()
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError> {
         self.engine.prepare(text)
     }
 
-    fn predict(&self, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, BoxError> {
+    fn takes_pairs(&self) -> bool {
+        self.engine.takes_pairs()
+    }
+
+    fn prepare_pair(&self, text: &str, pair: &str) -> Result<Prepared<Self::Input>, BoxError> {
+        self.engine.prepare_pair(text, pair)
+    }
+
+    fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Vec<f32>>, BoxError> {
         self.engine.predict(inputs)
     }
 

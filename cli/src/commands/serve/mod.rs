@@ -6,6 +6,7 @@ mod loader;
 #[cfg(feature = "otel")]
 mod otel;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use registry::{Digest, Reference};
 use serde_json::json;
-use serve::engine::EngineOptions;
+use serve::engine::{EngineOptions, ZeroShot};
 use serve::{Handle, ServeOptions};
 
 use self::follow::Follower;
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
+    #[command(flatten)]
+    zero_shot: ZeroShotArgs,
     /// Let pages of this origin ask, such as `https://app.example`, or of any with * (repeatable)
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
@@ -70,6 +73,47 @@ pub(crate) struct Args {
     trust: TrustArgs,
     #[command(flatten)]
     network: Network,
+}
+
+/// Labels of one's own, over a model of inference.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Zero-shot")]
+struct ZeroShotArgs {
+    /// Tell these labels apart, by a model that tells entailment from contradiction
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// What follows from a text where a label is right; {} stands for the label
+    #[arg(long, value_name = "TEXT", requires = "labels", default_value = "This example is {}.")]
+    hypothesis: String,
+    /// Let each label be right or wrong for itself
+    #[arg(long, requires = "labels")]
+    multi_label: bool,
+}
+
+impl ZeroShotArgs {
+    fn asked(&self) -> Option<ZeroShot> {
+        let Self { labels, hypothesis, multi_label } = self;
+        (!labels.is_empty()).then(|| ZeroShot {
+            labels: labels.iter().map(|label| label.trim().to_owned()).collect(),
+            hypothesis: hypothesis.clone(),
+            multi_label: *multi_label,
+        })
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let mut seen = BTreeSet::new();
+        for label in self.labels.iter().map(|label| label.trim()) {
+            if label.is_empty() || !seen.insert(label) {
+                return Err(asked_wrongly(format!(
+                    "--labels has `{label}` twice, or an empty one"
+                )));
+            }
+        }
+        match self.hypothesis.contains("{}") {
+            true => Ok(()),
+            false => Err(asked_wrongly("--hypothesis has no {}, where the label would stand")),
+        }
+    }
 }
 
 /// Threads, limits and times.
@@ -170,7 +214,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let folder = model::open(&args.model, &trusted, &args.network, ui)?;
     expected(&args, &folder)?;
-    let engine = EngineOptions { n_threads: args.limits.threads, pin: args.limits.pin };
+    let engine = EngineOptions {
+        n_threads: args.limits.threads,
+        pin: args.limits.pin,
+        zero_shot: args.zero_shot.asked(),
+    };
     let (model, identity) = loader::load(folder, args.reference.take(), &engine)?;
     let digest = identity.digest.clone();
     ui.serve(async {
@@ -272,7 +320,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
     if args.model_name.as_ref().is_some_and(String::is_empty) {
         return Err(asked_wrongly("--model-name is empty"));
     }
-    Ok(())
+    args.zero_shot.check()
 }
 
 fn serve_options(limits: &Limits, model_name: Option<String>) -> ServeOptions {

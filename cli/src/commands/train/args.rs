@@ -10,7 +10,7 @@ use crate::steps::dataset::DatasetArgs;
 /// Fine-tune a classifier on labelled text
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The checkpoint (DistilBERT or BERT): a folder with the hub's file names, a folder with a
+    /// The checkpoint (BERT, RoBERTa and more): a folder with the hub's file names, a folder with a
     /// Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(long, value_name = "REF|DIR")]
     pub(super) model: String,

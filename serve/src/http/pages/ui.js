@@ -13,6 +13,13 @@ function make(name, text, className) {
 /** So many labels are shown at once; the others can be unfolded. */
 const SHOWN = 5;
 
+/** What a regression says is a figure, and no share of anything. */
+function showFigure({ label, score }) {
+  const row = make("div", undefined, "score best");
+  row.append(make("span", label, "label"), make("span", String(score), "number"));
+  return row;
+}
+
 function showScore({ label, score }, place) {
   const row = make("div", undefined, place === 0 ? "score best" : "score");
   const bar = make("progress");
@@ -23,9 +30,9 @@ function showScore({ label, score }, place) {
   return row;
 }
 
-function showResult(text, scores) {
+function showResult(text, scores, task) {
   const result = make("div", undefined, "result");
-  const rows = scores.map(showScore);
+  const rows = scores.map(task === "regression" ? showFigure : showScore);
   // One more is as short as the line that unfolds it.
   const n_shown = rows.length > SHOWN + 1 ? SHOWN : rows.length;
   result.append(make("blockquote", text || "(empty)"), ...rows.slice(0, n_shown));
@@ -66,7 +73,7 @@ async function ask(texts) {
 
 /** Asks as often as it takes. */
 async function classify(texts) {
-  const most = (await (await fetch("info")).json()).max_client_batch_size;
+  const { max_client_batch_size: most, task } = await (await fetch("info")).json();
   const began = performance.now();
   const all = { answers: [], tokens: 0, isCut: false };
   for (let n = 0; n < texts.length; n += most) {
@@ -75,7 +82,7 @@ async function classify(texts) {
     all.tokens += tokens;
     all.isCut ||= isCut;
   }
-  return { ...all, took: performance.now() - began };
+  return { ...all, task, took: performance.now() - began };
 }
 
 element("form").addEventListener("submit", async (event) => {
@@ -87,8 +94,8 @@ element("form").addEventListener("submit", async (event) => {
   state.className = "soft";
   state.textContent = "…";
   try {
-    const { answers, tokens, isCut, took } = await classify(texts.length ? texts : [" "]);
-    element("results").replaceChildren(...answers.map((scores, n) => showResult(texts[n], scores)));
+    const { answers, tokens, isCut, task, took } = await classify(texts.length ? texts : [" "]);
+    element("results").replaceChildren(...answers.map((scores, n) => showResult(texts[n], scores, task)));
     state.textContent = answers.length + (answers.length === 1 ? " text" : " texts") + ", " + tokens + " tokens, " + took.toFixed(0) + " ms"
       + (isCut ? "; what was too long was cut" : "");
   } catch (error) {

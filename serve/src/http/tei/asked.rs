@@ -3,6 +3,7 @@
 use crate::classify::{Overlong, Side};
 use crate::http::json::{Json, Quoted};
 use crate::http::protocol::Form;
+use crate::predictor::Text;
 
 /// The keys beside the texts.
 pub(in crate::http) const OPTIONS: [&str; 5] =
@@ -10,7 +11,7 @@ pub(in crate::http) const OPTIONS: [&str; 5] =
 
 /// A checked question.
 pub(super) struct Asked {
-    pub(super) texts: Vec<String>,
+    pub(super) texts: Vec<Text>,
     pub(super) form: Form,
     pub(super) figures: Figures,
     pub(super) n_best: Option<usize>,
@@ -115,7 +116,7 @@ fn check_options(body: &Json) -> Result<(), String> {
     }
 }
 
-fn overlong(body: &Json) -> Result<Overlong, String> {
+pub(super) fn overlong(body: &Json) -> Result<Overlong, String> {
     let cut = match body.field("truncation_direction") {
         None | Some(Json::Null) => Overlong::Cut,
         Some(Json::String(side)) if side.eq_ignore_ascii_case("right") => {
@@ -133,7 +134,7 @@ fn overlong(body: &Json) -> Result<Overlong, String> {
     Ok(if flag(body, "truncate")?.unwrap_or(true) { cut } else { Overlong::Refuse })
 }
 
-fn flag(body: &Json, name: &str) -> Result<Option<bool>, String> {
+pub(super) fn flag(body: &Json, name: &str) -> Result<Option<bool>, String> {
     match body.field(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::Bool(value)) => Ok(Some(*value)),
@@ -141,26 +142,26 @@ fn flag(body: &Json, name: &str) -> Result<Option<bool>, String> {
     }
 }
 
-fn texts(body: &Json) -> Result<(Vec<String>, Form), String> {
+fn texts(body: &Json) -> Result<(Vec<Text>, Form), String> {
     match body.field("inputs") {
-        Some(Json::String(text)) => Ok((vec![text.clone()], Form::One)),
+        Some(Json::String(text)) => Ok((vec![text.clone().into()], Form::One)),
         Some(Json::Array(items)) if matches!(items.first(), Some(Json::Array(_))) => {
             Ok((items.iter().map(sequence).collect::<Result<_, _>>()?, Form::List))
         }
         Some(flat @ Json::Array(_)) => Ok((vec![sequence(flat)?], Form::One)),
-        _ => Err("`inputs` should be a text or a list of lists of one text".to_owned()),
+        _ => Err("`inputs` should be a text or a list of lists of one or two texts".to_owned()),
     }
 }
 
-fn sequence(item: &Json) -> Result<String, String> {
+fn sequence(item: &Json) -> Result<Text, String> {
     match item {
         Json::Array(items) => match items.as_slice() {
-            [Json::String(text)] => Ok(text.clone()),
-            [Json::String(_), Json::String(_)] => {
-                Err("this model classifies single texts, not pairs".to_owned())
+            [Json::String(text)] => Ok(text.clone().into()),
+            [Json::String(text), Json::String(pair)] => {
+                Ok(Text { text: text.clone(), pair: Some(pair.clone()) })
             }
-            _ => Err("a sequence is a list of one text".to_owned()),
+            _ => Err("a sequence is a list of one or two texts".to_owned()),
         },
-        _ => Err("a batch is a list of lists of one text".to_owned()),
+        _ => Err("a batch is a list of lists of one or two texts".to_owned()),
     }
 }

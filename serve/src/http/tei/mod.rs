@@ -1,11 +1,11 @@
-//! `POST /predict`, `GET /health` and `GET /info` as text-embeddings-inference has them, and the
+//! `POST /predict`, `POST /rerank`, `GET /health` and `GET /info` as text-embeddings-inference has them, and the
 //! parameters of the hub's inference API.
 //! Source: `router/src/http/types.rs`, `router/src/lib.rs` and `core/src/infer.rs` there; "Text
-//! Classification" of the hub's API. Pairs of texts are refused: a classifier of single texts was
-//! trained on none.
+//! Classification" of the hub's API.
 
 mod asked;
 mod info;
+mod rerank;
 
 use std::time::Instant;
 
@@ -15,10 +15,12 @@ use axum::response::Response;
 pub(super) use self::asked::OPTIONS;
 use self::asked::{Asked, Figures};
 pub(crate) use self::info::{health, info};
+pub(crate) use self::rerank::rerank;
 use super::json::{Json, Quoted};
 use super::problem::json;
 use crate::classify::{Classified, Question, Refusal, classify};
-use crate::scores::{scores, sigmoid, softmax};
+use crate::predictor::Text;
+use crate::scores::{sigmoid, softmax};
 use crate::shared::Shared;
 
 /// Answers with all labels, best first: one list for `inputs: "…"`, a list of lists for `inputs:
@@ -37,31 +39,36 @@ pub(super) async fn predict(
         }
     };
     let texts = std::mem::take(&mut asked.texts);
-    if texts.iter().any(String::is_empty) {
+    if texts.iter().any(Text::has_empty) {
         let message = "Input validation error: `inputs` cannot be empty";
         return refuse(StatusCode::BAD_REQUEST, message, "Empty");
     }
     let question = Question { texts, overlong: asked.overlong, deadline };
     match classify(shared, request_id, question).await {
         Ok(classified) => classified.onto(json(StatusCode::OK, write(&classified, &asked))),
-        Err(refusal) => {
-            let (message, kind) = match refusal {
-                Refusal::Busy(_) => ("Model is overloaded", "Overloaded"),
-                Refusal::Late => ("Request timed out", "Backend"),
-                Refusal::NoModel => ("Model is not ready", "Unhealthy"),
-                Refusal::Failed => ("Inference failed", "Backend"),
-                Refusal::TooLong => (
-                    "Input validation error: `inputs` has more tokens than the model takes",
-                    "Validation",
-                ),
-                Refusal::OtherSide => (
-                    "Input validation error: `truncation_direction` is not the side at which this model cuts",
-                    "Validation",
-                ),
-            };
-            refusal.onto(refuse(refusal.status(), message, kind))
-        }
+        Err(refusal) => refused(refusal),
     }
+}
+
+/// What came of texts that were not classified, in its words.
+fn refused(refusal: Refusal) -> Response {
+    let (message, kind) = match refusal {
+        Refusal::Busy(_) => ("Model is overloaded", "Overloaded"),
+        Refusal::Late => ("Request timed out", "Backend"),
+        Refusal::NoModel => ("Model is not ready", "Unhealthy"),
+        Refusal::Failed => ("Inference failed", "Backend"),
+        Refusal::TooLong => {
+            ("Input validation error: `inputs` has more tokens than the model takes", "Validation")
+        }
+        Refusal::OtherSide => (
+            "Input validation error: `truncation_direction` is not the side at which this model cuts",
+            "Validation",
+        ),
+        Refusal::NoPairs => {
+            ("Input validation error: this model classifies single texts, not pairs", "Validation")
+        }
+    };
+    refusal.onto(refuse(refusal.status(), message, kind))
 }
 
 fn refuse(status: StatusCode, message: &str, kind: &str) -> Response {
@@ -72,7 +79,7 @@ fn write(classified: &Classified, asked: &Asked) -> String {
     let labels = classified.model.predictor.labels();
     let one = |logits: &[f32]| {
         let scores = match asked.figures {
-            Figures::OfTheModel => scores(logits),
+            Figures::OfTheModel => classified.model.scores(logits),
             Figures::Softmax => softmax(logits),
             Figures::Sigmoid => sigmoid(logits),
             Figures::Logits => logits.to_vec(),

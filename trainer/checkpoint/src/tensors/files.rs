@@ -18,25 +18,43 @@ pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 pub(crate) const IS_LFS_POINTER: &str =
     "it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it";
 
-/// How files of weights end that are not read; transformers writes safetensors of the first two.
-const OTHERS: [&str; 5] = [".bin", ".h5", ".msgpack", ".onnx", ".pt"];
+/// How files of weights end that are not read, and what to do about them.
+const OTHERS: [(&str, &str); 7] = [
+    (".onnx", ONNX),
+    (".onnx_data", ONNX),
+    (
+        ".h5",
+        "it is TensorFlow's: load it with from_tf=True in transformers 4 and save it with save_pretrained",
+    ),
+    (
+        ".msgpack",
+        "it is Flax': load it with from_flax=True in transformers 4 and save it with save_pretrained",
+    ),
+    (".gguf", "it is a GGUF file, which is not supported: take the checkpoint that it was made of"),
+    (".bin", ANOTHER),
+    (".pt", ANOTHER),
+];
+
+const ONNX: &str = "it is an ONNX graph, which is not supported: take the checkpoint that it was exported from, with model.safetensors or pytorch_model.bin";
+const ANOTHER: &str = "only model.safetensors and pytorch_model.bin, and their shards, are read";
+
+/// The names of whole files of weights, the first one counts; and of lists of their shards.
+const SINGLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 /// The paths, in the order of the files' names.
-pub(super) fn of(dir: &Path) -> Result<Vec<PathBuf>> {
-    let single = dir.join("model.safetensors");
-    let path = dir.join("model.safetensors.index.json");
+pub(crate) fn of(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut forms =
+        SINGLE.into_iter().zip(INDICES).map(|(single, index)| (dir.join(single), dir.join(index)));
+    let Some((single, path)) = forms.find(|(single, index)| single.exists() || index.exists())
+    else {
+        return match other_weights(dir) {
+            Some((other, problem)) => Err(unsupported(&other, problem)),
+            None => Ok(vec![dir.join(SINGLE[0])]),
+        };
+    };
     if single.exists() {
         return Ok(vec![single]);
-    }
-    if !path.exists() {
-        return match other_weights(dir) {
-            Some(other) => {
-                let problem =
-                    "only safetensors are read: save the model with transformers 4.35 or newer";
-                Err(unsupported(&other, problem))
-            }
-            None => Ok(vec![single]),
-        };
     }
     let bytes = fs::read(&path).map_err(|source| unreadable(dir, source))?;
     let index: Value = serde_json::from_slice(&bytes)
@@ -54,18 +72,22 @@ pub(super) fn of(dir: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The first file of the folder that holds weights in another form.
-fn other_weights(dir: &Path) -> Option<PathBuf> {
+/// The first file of the folder that holds weights in another form, and what to do about it.
+fn other_weights(dir: &Path) -> Option<(PathBuf, &'static str)> {
     let entries =
         fs::read_dir(dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_other = |name: &String| {
-        OTHERS.iter().any(|end| name.ends_with(end)) && !name.starts_with("training_args")
+    let other = |name: String| {
+        let known =
+            |(end, _): &(&str, &str)| name.ends_with(end) && !name.starts_with("training_args");
+        let (_, problem) = OTHERS.into_iter().find(known)?;
+        Some((name, problem))
     };
-    entries.filter(is_other).min().map(|name| dir.join(name))
+    let (name, problem) = entries.filter_map(other).min()?;
+    Some((dir.join(name), problem))
 }
 
 /// Maps one of them.
-pub(super) fn open(dir: &Path, path: &Path) -> Result<Mmap> {
+pub(crate) fn open(dir: &Path, path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|source| unreadable(dir, source))?;
     let map = map(&file).map_err(|source| {
         let what = format!("failed to map file `{}`: {source}", path.display());

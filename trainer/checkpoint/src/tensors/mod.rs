@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use files::{IS_LFS_POINTER, LFS_POINTER};
+pub(crate) use files::{IS_LFS_POINTER, LFS_POINTER, of as files, open as map};
 use memmap2::Mmap;
 pub use problem::TensorProblem;
 use safetensors::SafeTensors;
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::map::give_back;
 use crate::names::{self, Head};
 use crate::network::Network;
+use crate::pickle::{self, Stored};
 
 /// All tensors of a checkpoint. They are asked for by DistilBERT's names, and stay in their files
 /// until they are read.
@@ -49,11 +50,9 @@ impl Tensors {
         let mut tensors = Self { architecture, files: Vec::new(), places: BTreeMap::new() };
         for path in files::of(dir)? {
             let map = files::open(dir, &path)?;
-            let (header_size, header) = SafeTensors::read_metadata(&map)
-                .map_err(|source| Error::WeightsFile { path: path.clone(), source })?;
-            for (name, info) in header.tensors() {
+            for (name, mut place) in contents(&path, &map)? {
+                place.file = tensors.files.len();
                 let name = architecture.full_name(&name);
-                let place = Place::of(tensors.files.len(), 8 + header_size, info);
                 if tensors.places.insert(name.clone(), place).is_some() {
                     let problems = vec![TensorProblem::Duplicate(name)];
                     return Err(Error::Tensors { dir: dir.to_owned(), problems });
@@ -102,12 +101,27 @@ impl Tensors {
     }
 }
 
-impl Place {
-    fn of(file: usize, data: usize, info: &TensorInfo) -> Self {
-        let (start, end) = info.data_offsets;
-        Self { file, dtype: info.dtype, shape: info.shape.clone(), range: data + start..data + end }
+/// The table of contents of a file; that of a pickle is read without executing it.
+fn contents(path: &Path, map: &Mmap) -> Result<Vec<(String, Place)>> {
+    if path.extension().is_some_and(|extension| extension == "bin") {
+        let stored = pickle::read(map).map_err(|problem| Error::Unsupported {
+            path: path.to_owned(),
+            problems: vec![problem],
+        })?;
+        let place = |Stored { dtype, shape, range }| Place { file: 0, dtype, shape, range };
+        return Ok(stored.into_iter().map(|(name, stored)| (name, place(stored))).collect());
     }
+    let (header_size, header) = SafeTensors::read_metadata(map)
+        .map_err(|source| Error::WeightsFile { path: path.to_owned(), source })?;
+    let place = |info: &TensorInfo| {
+        let (start, end) = info.data_offsets;
+        let range = 8 + header_size + start..8 + header_size + end;
+        Place { file: 0, dtype: info.dtype, shape: info.shape.clone(), range }
+    };
+    Ok(header.tensors().into_iter().map(|(name, info)| (name, place(info))).collect())
+}
 
+impl Place {
     fn problem(&self, name: &str, expected: &[usize]) -> Option<TensorProblem> {
         let name = name.to_owned();
         if self.shape != expected {

@@ -92,6 +92,11 @@ impl Class {
         }
     }
 
+    /// Whether its networks are told which text of a pair a token is of.
+    pub(super) fn tells_kinds(self) -> bool {
+        matches!(self, Self::Bert | Self::Albert | Self::DebertaV2 | Self::AsWritten)
+    }
+
     /// Kinds of normalizers and pre-tokenizers that its files have had; what else one has would be
     /// lost on those who make the class anew.
     pub(super) fn known_parts(self) -> [&'static [&'static str]; 2] {

@@ -83,7 +83,8 @@ impl TokenizerFiles {
             let max_tokens = self.settings.max_tokens.unwrap_or(usize::MAX);
             let max_tokens = max_tokens.min(network.max_tokens());
             let direction = self.settings.direction.or(of_its_own).unwrap_or_default();
-            Tokenizer::new(tokenizer, network.vocab_size, max_tokens, direction)
+            let n_kinds = if self.settings.tells_kinds { network.type_vocab_size } else { 0 };
+            Tokenizer::new(tokenizer, [network.vocab_size, n_kinds], max_tokens, direction)
         });
         let path = || self.dir.join("tokenizer.json");
         tokenizer.map_err(|source| Error::TokenizerFile { path: path(), source })

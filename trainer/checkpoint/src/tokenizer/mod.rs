@@ -8,7 +8,8 @@ mod vocabulary;
 
 pub use files::TokenizerFiles;
 use tokenizers::{
-    ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, TruncationDirection, TruncationParams,
+    ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, TruncationDirection,
+    TruncationParams,
 };
 
 use crate::error::{Error, Result};
@@ -27,13 +28,26 @@ pub struct Tokenizer {
     n_special: usize,
     direction: TruncationDirection,
     splits_at_blanks: bool,
+    /// How many kinds of tokens the network is told; 0 where it is told none.
+    n_kinds: usize,
 }
 
-/// A text as tokens.
+/// Which text of a pair that is too long is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Whichever is longer, token by token.
+    Longest,
+    /// The first one.
+    First,
+}
+
+/// A text, or a pair of them, as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Of the tokens, special ones included.
     pub ids: Vec<u32>,
+    /// Which of the network's kinds each token is; empty where all are of the first.
+    pub kinds: Vec<u32>,
     /// Whether there was more than the network takes.
     pub is_cut: bool,
 }
@@ -42,7 +56,7 @@ impl Tokenizer {
     /// Of one that pads and cuts nothing by itself.
     fn new(
         inner: tokenizers::Tokenizer,
-        vocab_size: usize,
+        [vocab_size, n_kinds]: [usize; 2],
         max_tokens: usize,
         direction: TruncationDirection,
     ) -> Result<Self, BoxError> {
@@ -61,7 +75,8 @@ impl Tokenizer {
             return Err(problem.into());
         }
         let splits_at_blanks = splits_at_blanks(&inner);
-        let whole = Self { inner, vocab_size, max_tokens, n_special, direction, splits_at_blanks };
+        let whole =
+            Self { inner, vocab_size, max_tokens, n_special, direction, splits_at_blanks, n_kinds };
         let tokenizer = whole.cut_to(max_tokens)?;
         tokenizer.encode("")?;
         Ok(tokenizer)
@@ -109,6 +124,33 @@ impl Tokenizer {
         self.encoded(&encoding.map_err(|source| Error::Tokenization { source })?)
     }
 
+    /// Tokenizes a pair of texts.
+    pub fn encode_pair(&self, text: &str, pair: &str, cut: Cut) -> Result<Encoded> {
+        let encoded = match cut {
+            Cut::Longest => self.inner.encode_fast((text, pair), true),
+            Cut::First => return self.encode_cutting_first(text, pair),
+        };
+        self.encoded(&encoded.map_err(|source| Error::Tokenization { source })?)
+    }
+
+    fn encode_cutting_first(&self, text: &str, pair: &str) -> Result<Encoded> {
+        let problem = |source| Error::Tokenization { source };
+        let mut first = self.inner.encode_fast(text, false).map_err(problem)?;
+        let second = self.inner.encode_fast(pair, false).map_err(problem)?;
+        let added = self.inner.get_post_processor().map_or(0, |around| around.added_tokens(true));
+        let Some(room) = self.max_tokens.checked_sub(added + second.len()) else {
+            let found = format!(
+                "the second text of a pair has {} tokens, which leaves no room",
+                second.len()
+            );
+            return Err(problem(found.into()));
+        };
+        let is_cut = first.len() > room || !first.get_overflowing().is_empty();
+        first.truncate(room, 0, self.direction);
+        let whole = self.inner.post_process(first, Some(second), true);
+        Ok(Encoded { is_cut, ..self.encoded(&whole.map_err(problem)?)? })
+    }
+
     /// Tokenizes texts, which are shared between all threads.
     pub fn encode_all<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Encoded>> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
@@ -129,8 +171,25 @@ impl Tokenizer {
                 Err(Error::Tokenization { source: problem.into() })
             }
             None => {
-                Ok(Encoded { ids: ids.to_vec(), is_cut: !encoding.get_overflowing().is_empty() })
+                let kinds = self.kinds(encoding.get_type_ids())?;
+                let is_cut = !encoding.get_overflowing().is_empty();
+                Ok(Encoded { ids: ids.to_vec(), kinds, is_cut })
             }
+        }
+    }
+
+    fn kinds(&self, kinds: &[u32]) -> Result<Vec<u32>> {
+        match kinds.iter().max() {
+            None | Some(0) => Ok(Vec::new()),
+            _ if self.n_kinds == 0 => Ok(Vec::new()),
+            Some(kind) if *kind as usize >= self.n_kinds => {
+                let problem = format!(
+                    "a token is of kind {kind}, and config.json's type_vocab_size is {}",
+                    self.n_kinds
+                );
+                Err(Error::Tokenization { source: problem.into() })
+            }
+            Some(_) => Ok(kinds.to_vec()),
         }
     }
 }
@@ -295,8 +354,8 @@ mod tests {
         let tokenizer = with("tiny-distilbert", &BTreeMap::new()).expect("usable");
         let whole = tokenizer.encode("the plot is thin").expect("tokenized");
         let cut = tokenizer.cut_to(4).expect("cut").encode("the plot is thin").expect("tokenized");
-        let expected = vec![whole.ids[0], whole.ids[1], whole.ids[2], 3];
-        assert_eq!(cut, Encoded { ids: expected, is_cut: true }, "the last token is kept");
+        let ids = vec![whole.ids[0], whole.ids[1], whole.ids[2], 3];
+        assert_eq!(cut, Encoded { ids, kinds: Vec::new(), is_cut: true }, "the last token is kept");
         assert_eq!(tokenizer.cut_to(usize::MAX).expect("as it is").max_tokens(), 64);
         assert!(tokenizer.cut_to(2).is_err(), "there is room for [CLS] and [SEP] alone");
     }

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     /// By their numbers.
     added: BTreeMap<u32, AddedToken>,
     pub(super) max_tokens: Option<usize>,
+    /// Whether networks are told the kinds of tokens.
+    pub(super) tells_kinds: bool,
     /// `None`: as `tokenizer.json` has it.
     pub(super) direction: Option<TruncationDirection>,
 }
@@ -125,6 +127,10 @@ impl Settings {
             more_special,
             added: BTreeMap::new(),
             max_tokens,
+            tells_kinds: match keys.holds("model_input_names") {
+                true => keys.words("model_input_names").iter().any(|name| name == "token_type_ids"),
+                false => class.tells_kinds(),
+            },
             direction,
         };
         let added = own.get("added_tokens_decoder").and_then(Value::as_object);

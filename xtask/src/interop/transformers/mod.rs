@@ -1,6 +1,8 @@
 //! PyTorch and transformers: the same tokens, logits, losses and weights, and each opens what the
 //! other saved.
 
+mod architectures;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,8 +15,14 @@ use crate::peers::{Peers, run_quietly};
 use crate::report::Report;
 
 /// What the scripts import.
-pub(crate) const PACKAGES: [&str; 4] =
-    ["torch==2.15.0", "transformers==5.24.0", "safetensors==0.8.0", "huggingface_hub==2.4.0"];
+pub(crate) const PACKAGES: [&str; 6] = [
+    "torch==2.15.0",
+    "transformers==5.24.0",
+    "safetensors==0.8.0",
+    "huggingface_hub==2.4.0",
+    "sentencepiece==0.2.3",
+    "protobuf==7.36.2",
+];
 
 /// A sentence of the batch that both sides take ten steps on.
 const BATCH: [(&str, u8); 8] = [
@@ -78,10 +86,15 @@ pub(super) fn run(
             || bench.same_predictions(&model, &few, "2e-5"),
         );
     }
+    architectures::run(&bench, report);
     // With these rates the last step is the best, whose weights are kept.
-    for (shape, device, rate) in
-        [("full", "flex", "2e-5"), ("bert", "flex", "1e-4"), ("bert", "ndarray", "1e-4")]
-    {
+    for (shape, device, rate) in [
+        ("full", "flex", "2e-5"),
+        ("bert", "flex", "1e-4"),
+        ("bert", "ndarray", "1e-4"),
+        ("roberta", "flex", "1e-4"),
+        ("electra", "flex", "1e-4"),
+    ] {
         report.claim(
             "transformers",
             &format!(

@@ -1,0 +1,283 @@
+//! The stack machine of pickles, of which only what holds values does anything.
+//! Source: the opcodes' descriptions in Python's `pickletools.py`.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::reader::Reader;
+use super::value::{Global, Heap, Items, Made, Storage, Tensor, Value};
+
+/// Values that one pickle may hold: a dictionary of tensors has some twenty for each.
+const MAX_VALUES: usize = 1 << 22;
+
+/// Runs a pickle; returns what it makes and how many bytes it has.
+pub(super) fn run(pickle: &[u8]) -> Result<(Made, usize), String> {
+    let mut machine = Machine {
+        reader: Reader { rest: pickle },
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        heap: Heap::default(),
+        n_values: 0,
+    };
+    loop {
+        let opcode = machine.reader.byte()?;
+        if opcode == b'.' {
+            let value = machine.pop()?;
+            let n_read = pickle.len() - machine.reader.rest.len();
+            return Ok((Made { value, heap: machine.heap }, n_read));
+        }
+        machine.step(opcode)?;
+    }
+}
+
+struct Machine<'a> {
+    reader: Reader<'a>,
+    stack: Vec<Value>,
+    /// How high the stack was at each mark.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Value>,
+    heap: Heap,
+    n_values: usize,
+}
+
+impl Machine<'_> {
+    fn step(&mut self, opcode: u8) -> Result<(), String> {
+        match opcode {
+            // PROTO and FRAME say nothing of values.
+            0x80 => drop(self.reader.byte()?),
+            0x95 => drop(self.reader.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.to_mark()?),
+            b'2' => self.push(self.stack.last().cloned().ok_or(EMPTY)?)?,
+            b'N' => self.push(Value::None)?,
+            0x88 | 0x89 => self.push(Value::Other)?,
+            b'}' => self.contain(Vec::new(), Value::Dict)?,
+            b']' => self.contain(Vec::new(), Value::List)?,
+            b')' => self.contain(Vec::new(), Value::Tuple)?,
+            b't' | b'l' | b'd' => {
+                let items = self.to_mark()?;
+                match opcode {
+                    b't' => self.contain(items, Value::Tuple)?,
+                    b'l' => self.contain(items, Value::List)?,
+                    _ => self.contain(in_pairs(items)?, Value::Dict)?,
+                }
+            }
+            0x85..=0x87 => {
+                let at = self.stack.len().checked_sub(usize::from(opcode - 0x84)).ok_or(EMPTY)?;
+                let items = self.stack.split_off(at);
+                self.contain(items, Value::Tuple)?;
+            }
+            b'a' | b'e' => {
+                let items = if opcode == b'a' { vec![self.pop()?] } else { self.to_mark()? };
+                let Some(Value::List(list)) = self.stack.last() else {
+                    return Err("the pickle appends to what is no list".to_owned());
+                };
+                self.heap.extend(*list, items);
+            }
+            b's' | b'u' => {
+                let items = match opcode {
+                    b's' => {
+                        let (value, key) = (self.pop()?, self.pop()?);
+                        vec![key, value]
+                    }
+                    _ => in_pairs(self.to_mark()?)?,
+                };
+                let Some(Value::Dict(dict)) = self.stack.last() else {
+                    return Err("the pickle sets keys of what is no dictionary".to_owned());
+                };
+                self.heap.extend(*dict, items);
+            }
+            b'c' | 0x93 | b'R' | b'Q' | b'b' | 0x81 => self.object(opcode)?,
+            b'q' | b'r' | b'p' | 0x94 | b'h' | b'j' | b'g' => self.remember(opcode)?,
+            _ => self.scalar(opcode)?,
+        }
+        Ok(())
+    }
+
+    /// Numbers and texts.
+    fn scalar(&mut self, opcode: u8) -> Result<(), String> {
+        let reader = &mut self.reader;
+        let int = |n: Option<i64>| n.map_or(Value::Other, Value::Int);
+        let value = match opcode {
+            b'J' => int(reader.long(4)?),
+            b'K' => Value::Int(i64::from(reader.byte()?)),
+            b'M' => int(i64::try_from(reader.number(2)?).ok()),
+            b'I' => match reader.line()? {
+                "00" | "01" => Value::Other,
+                line => int(line.parse().ok()),
+            },
+            b'L' => int(reader.line()?.trim_end_matches('L').parse().ok()),
+            0x8a | 0x8b => {
+                let n_bytes = reader.number(if opcode == 0x8a { 1 } else { 4 })?;
+                int(reader.long(n_bytes)?)
+            }
+            b'G' => {
+                reader.take(8)?;
+                Value::Other
+            }
+            b'F' => {
+                reader.line()?;
+                Value::Other
+            }
+            b'X' => Value::Text(reader.text(4)?.into()),
+            0x8c => Value::Text(reader.text(1)?.into()),
+            0x8d => Value::Text(reader.text(8)?.into()),
+            // Texts of Python 2.
+            b'T' => Value::Text(reader.text(4)?.into()),
+            b'U' => Value::Text(reader.text(1)?.into()),
+            b'V' => Value::Text(reader.line()?.into()),
+            b'B' | b'C' => {
+                reader.counted(if opcode == b'B' { 4 } else { 1 })?;
+                Value::Other
+            }
+            _ => {
+                return Err(format!(
+                    "the pickle has opcode {opcode:#04x}, which a dictionary of tensors has not"
+                ));
+            }
+        };
+        self.push(value)
+    }
+
+    /// Puts values aside, or takes them from there.
+    fn remember(&mut self, opcode: u8) -> Result<(), String> {
+        let at = match opcode {
+            b'q' | b'h' => self.reader.number(1)?,
+            b'r' | b'j' => self.reader.number(4)?,
+            0x94 => self.memo.len(),
+            _ => self.reader.line()?.parse().map_err(|_| "a place is no number".to_owned())?,
+        };
+        if matches!(opcode, b'h' | b'j' | b'g') {
+            let value =
+                self.memo.get(&at).cloned().ok_or("the pickle takes what it has not put")?;
+            return self.push(value);
+        }
+        let value = self.stack.last().cloned().ok_or(EMPTY)?;
+        self.count(1)?;
+        self.memo.insert(at, value);
+        Ok(())
+    }
+
+    /// Names, and what would be made by calling them.
+    fn object(&mut self, opcode: u8) -> Result<(), String> {
+        let made = match opcode {
+            b'c' => {
+                let (module, name) = (self.reader.line()?, self.reader.line()?);
+                Value::Global(Global::named(module, name)?)
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Text(name), Value::Text(module)) => {
+                    Value::Global(Global::named(&module, &name)?)
+                }
+                _ => return Err("a name is no text".to_owned()),
+            },
+            b'Q' => {
+                let id = self.pop()?;
+                Value::Storage(Rc::new(storage(&id, &self.heap)?))
+            }
+            // What is set on an object changes no tensor: a dictionary's version numbers.
+            b'b' => {
+                self.pop()?;
+                return Ok(());
+            }
+            _ => {
+                let (arguments, callee) = (self.pop()?, self.pop()?);
+                let (Value::Tuple(arguments), Value::Global(callee)) = (arguments, callee) else {
+                    return Err("the pickle calls what is no name".to_owned());
+                };
+                let arguments = self.heap.of(arguments).to_vec();
+                build(callee, &arguments, &mut self.heap)?
+            }
+        };
+        self.push(made)
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), String> {
+        self.count(1)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn count(&mut self, n: usize) -> Result<(), String> {
+        self.n_values += n;
+        match self.n_values > MAX_VALUES {
+            true => Err(format!("the pickle has more than {MAX_VALUES} values")),
+            false => Ok(()),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value, String> {
+        Ok(self.stack.pop().ok_or(EMPTY)?)
+    }
+
+    fn to_mark(&mut self) -> Result<Vec<Value>, String> {
+        let at = self.marks.pop().filter(|at| *at <= self.stack.len()).ok_or(EMPTY)?;
+        Ok(self.stack.split_off(at))
+    }
+
+    fn contain(&mut self, items: Vec<Value>, kind: fn(Items) -> Value) -> Result<(), String> {
+        let items = self.heap.put(items);
+        self.push(kind(items))
+    }
+}
+
+const EMPTY: &str = "the pickle takes more than it has put";
+
+fn in_pairs(items: Vec<Value>) -> Result<Vec<Value>, String> {
+    match items.len() % 2 {
+        0 => Ok(items),
+        _ => Err("a key has no value".to_owned()),
+    }
+}
+
+/// What a call of one of the known names would make.
+fn build(callee: Global, arguments: &[Value], heap: &mut Heap) -> Result<Value, String> {
+    match (callee, arguments) {
+        (Global::OrderedDict, []) => Ok(Value::Dict(heap.put(Vec::new()))),
+        (Global::OrderedDict, [Value::List(pairs)]) => {
+            let mut items = Vec::new();
+            for pair in heap.of(*pairs) {
+                match pair {
+                    Value::Tuple(pair) | Value::List(pair) if heap.of(*pair).len() == 2 => {
+                        items.extend_from_slice(heap.of(*pair));
+                    }
+                    _ => return Err("an item of a dictionary is no pair".to_owned()),
+                }
+            }
+            Ok(Value::Dict(heap.put(items)))
+        }
+        (Global::RebuildTensor, [Value::Storage(storage), offset, shape, strides, ..]) => {
+            let (shape, strides) = (shape.sizes(heap)?, strides.sizes(heap)?);
+            if shape.len() != strides.len() {
+                return Err("a tensor has not as many strides as dimensions".to_owned());
+            }
+            let (storage, offset) = (Rc::clone(storage), offset.size()?);
+            Ok(Value::Tensor(Rc::new(Tensor { storage, offset, shape, strides })))
+        }
+        (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(tensor.clone()),
+        _ => {
+            Err(format!("the pickle calls {callee:?} with other arguments than torch.save writes"))
+        }
+    }
+}
+
+/// `("storage", type, key, device, elements)`, and in old files a view of it that nobody uses.
+fn storage(id: &Value, heap: &Heap) -> Result<Storage, String> {
+    let unknown = || "the pickle names a storage otherwise than torch.save does".to_owned();
+    let Value::Tuple(id) = id else { return Err(unknown()) };
+    match heap.of(*id) {
+        [
+            Value::Text(kind),
+            Value::Global(Global::Storage(element)),
+            Value::Text(key),
+            _,
+            _,
+            view @ ..,
+        ] if &**kind == "storage" && view.iter().all(|view| matches!(view, Value::None)) => {
+            Ok(Storage { element: *element, key: Rc::clone(key) })
+        }
+        _ => Err(unknown()),
+    }
+}
