@@ -125,7 +125,7 @@ async fn the_open_inference_protocol_names_what_is_wrong() {
     let two = json!({ "inputs": [tensor(&[1], json!(["a"]))["inputs"][0], tensor(&[1], json!(["a"]))["inputs"][0]] });
     for (body, problem) in [
         (json!({}), "\"inputs\" is not a list"),
-        (two, "2 inputs"),
+        (two, "the second input is not called \"text_pair\""),
         (binary, "not \"BYTES\""),
         (unknown, "unknown output"),
         (tensor(&[2], json!(["a"])), "1 texts, which is not its shape"),

@@ -136,7 +136,8 @@ def make(name: str) -> None:
             return inputs["input_ids"][0].tolist(), inputs.get("token_type_ids", torch.zeros(1, 0, dtype=torch.int64))[0].tolist(), net(**inputs).logits[0].tolist()
 
     ids, _, logits = zip(*map(of, TEXTS))
-    pair_ids, kinds, pair_logits = zip(*(of(*pair) for pair in PAIRS))
+    # As lists: of a single pair whose second text is empty transformers makes a text alone.
+    pair_ids, kinds, pair_logits = zip(*(of([text], [pair]) for text, pair in PAIRS))
     if not (folder / "tokenizer.json").exists():
         made.backend_tokenizer.save(str(folder / "whole.json"))
     golden = {

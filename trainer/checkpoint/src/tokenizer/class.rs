@@ -92,9 +92,10 @@ impl Class {
         }
     }
 
-    /// Whether its networks are told which text of a pair a token is of.
+    /// Whether its networks are told which text of a pair a token is of, where the files say nothing
+    /// of it: ALBERT's are not since version 5.
     pub(super) fn tells_kinds(self) -> bool {
-        matches!(self, Self::Bert | Self::Albert | Self::DebertaV2 | Self::AsWritten)
+        matches!(self, Self::Bert | Self::DebertaV2 | Self::AsWritten)
     }
 
     /// Kinds of normalizers and pre-tokenizers that its files have had; what else one has would be
