@@ -75,6 +75,20 @@ pub(crate) fn label_value(text: &str) -> Rule {
     }
 }
 
+/// The name of a port: an IANA service name (RFC 6335, section 5.1), in lower case.
+pub(crate) fn port_name(text: &str) -> Rule {
+    let is_one = (1..=15).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().any(|b| b.is_ascii_lowercase())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--");
+    match is_one {
+        true => Ok(()),
+        false => Err("it has at most 15 of a-z, 0-9 and single -, and a letter among them"),
+    }
+}
+
 /// A namespace that an application may have for its own: those of the system cannot be deleted, or
 /// take the cluster with them.
 pub(crate) fn own_namespace(text: &str) -> Rule {
@@ -265,6 +279,8 @@ mod tests {
             "a0-.A_",
         );
         same(label_value, "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", "a0-.A_/");
+        // IsValidPortName: the characters, a letter, and no two hyphens.
+        same(port_name, "^([a-z0-9]+-)*[a-z0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$", "a0-A_");
         // distribution/reference: a path's component, and a tag.
         same(image_name, "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*$", "a0-._A");
         same(tag, r"^[\w][\w.-]{0,127}$", "a0-._A/");

@@ -107,7 +107,7 @@ impl fmt::Display for Diff {
         let mut last = None;
         for change in &self.changes {
             if last != Some(&change.build) {
-                writeln!(f, "# {}", change.build)?;
+                writeln!(f, "=== {}", change.build)?;
                 last = Some(&change.build);
             }
             f.write_str(&change.diff)?;

@@ -30,7 +30,7 @@ pub(super) fn run(tree: &Tree, options: &Options) -> Report {
         judge.add("yaml", &unread.path, at, None, "", unread.message);
     }
     documents.iter().for_each(|document| judge.schema(document));
-    judge.failed(&builds);
+    judge.failed(tree, &builds);
     let taken: BTreeMap<&crate::builds::BuildId, BTreeSet<String>> =
         builds.builds.iter().map(|build| (&build.id, build.files(tree))).collect();
     for root in builds.builds.iter().map(|build| &build.id.root).collect::<BTreeSet<_>>() {
@@ -150,7 +150,7 @@ impl Judge<'_> {
     }
 
     /// Builds that fail. A path that is not there is told where it is written.
-    fn failed(&mut self, builds: &Builds) {
+    fn failed(&mut self, tree: &Tree, builds: &Builds) {
         for (build, why) in policies::builds(builds) {
             let written = build.object.as_ref().and_then(|object| {
                 let document = self.documents.iter().find(|document| {
@@ -158,27 +158,26 @@ impl Judge<'_> {
                 })?;
                 Some((document, object.id()))
             });
-            let folder = if build.folder.is_empty() { "." } else { &build.folder };
+            let folder = format!("./{}", build.folder);
             match written {
                 Some((document, id)) => {
                     let at = document.places.find("/spec/path");
-                    self.add(
-                        "build",
-                        &document.path,
-                        at,
-                        Some(id),
-                        "/spec/path",
-                        format!("./{folder} does not build: {why}"),
-                    );
+                    let (policy, message) = match tree.has_folder(&build.folder) {
+                        true => ("build", format!("{folder} does not build: {why}")),
+                        false => ("flux-path", format!("there is no folder {folder}")),
+                    };
+                    self.add(policy, &document.path, at, Some(id), "/spec/path", message);
                 }
-                None => self.add("build", folder, (0, 0), None, "", why),
+                None => self.add("build", &build.folder, (0, 0), None, "", why),
             }
         }
         let (options, documents) = (self.options, self.documents);
         if let Some(branches) = &options.branches {
+            let sources: Vec<&Object> =
+                documents.iter().filter_map(|document| document.object.as_ref()).collect();
             for document in documents {
                 let Some(object) = &document.object else { continue };
-                for (field, message) in policies::branches(object, branches) {
+                for (field, message) in policies::branches(object, &sources, branches) {
                     let at = document.places.find(&field);
                     self.add("flux-branch", &document.path, at, Some(object.id()), &field, message);
                 }

@@ -202,7 +202,7 @@ fn one_commit_is_one_patch_under_the_builds_that_it_changes() {
     let new = with(&new, "overlay/secret.yaml", "hidden", "other");
     let text = diff(&old, &new).to_string();
     expect_test::expect![[r#"
-        # clusters/dev: Kustomization/flux-system/a-app
+        === clusters/dev: Kustomization/flux-system/a-app
         --- a/apps/a/Deployment/a/a
         +++ b/apps/a/Deployment/a/a
         @@ -12,7 +12,7 @@
@@ -214,7 +214,7 @@ fn one_commit_is_one_patch_under_the_builds_that_it_changes() {
            revisionHistoryLimit: 3
            selector:
              matchLabels:
-        # overlay
+        === overlay
         --- a/overlay/Secret/p-s
         +++ b/overlay/Secret/p-s
         @@ -3,4 +3,4 @@

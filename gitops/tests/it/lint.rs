@@ -204,7 +204,7 @@ fn what_flux_would_not_find_is_told_where_it_is_written() {
     says(
         &with(&rendered(1), app, "path: ./apps/a", "path: ./flux-config/apps/a"),
         expect![[r#"
-        clusters/dev/a-app.yaml:10:3: error: Kustomization/flux-system/a-app spec.path: ./flux-config/apps/a does not build: cannot build flux-config/apps/a: flux-config/apps/a is not in the tree [build]
+        clusters/dev/a-app.yaml:10:3: error: Kustomization/flux-system/a-app spec.path: there is no folder ./flux-config/apps/a [flux-path]
     "#]],
     );
     says(
@@ -246,16 +246,14 @@ fn each_policy_about_objects_is_broken_by_some_tree_here() {
     };
     let tree = with(&rendered(1), "clusters/dev/a-app.yaml", "timeout: ", "timeout: 1s # ");
     let tree = with(&tree, "apps/a/kustomization.yaml", "service.yaml", "nothing.yaml");
-    let mut found: Vec<&str> = [
-        lint(&bad, &all),
-        lint(&tree, &all),
-        lint(&with(&rendered(1), "clusters/dev/a-app.yaml", "timeout: ", "timeout: 1s # "), &all),
-        lint(&one("x.yaml", "apiVersion: v1\nkind: [\n"), &all),
-    ]
-    .iter()
-    .flat_map(|report| &report.findings)
-    .map(|finding| finding.policy)
-    .collect();
+    let wrong_path = with(&rendered(1), "clusters/dev/a-app.yaml", "./apps/a", "./nowhere");
+    let short = with(&rendered(1), "clusters/dev/a-app.yaml", "timeout: ", "timeout: 1s # ");
+    let unread = one("x.yaml", "apiVersion: v1\nkind: [\n");
+    let mut found: Vec<&str> = [&bad, &tree, &short, &wrong_path, &unread]
+        .into_iter()
+        .flat_map(|tree| lint(tree, &all).findings)
+        .map(|finding| finding.policy)
+        .collect();
     found.sort_unstable();
     found.dedup();
     let missing: Vec<&str> =

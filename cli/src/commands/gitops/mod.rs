@@ -4,9 +4,15 @@ mod api;
 mod bootstrap;
 mod build;
 mod bump;
+mod check;
+mod diff;
 mod get;
+mod lint;
+mod precheck;
 mod release;
 mod render;
+mod revision;
+mod tree;
 #[cfg(unix)]
 mod up;
 mod written;
@@ -20,6 +26,9 @@ pub(crate) enum Command {
     Render(render::Args),
     Build(build::Args),
     Bump(bump::Args),
+    Diff(diff::Args),
+    Lint(lint::Args),
+    Check(check::Args),
     Get(get::Args),
     #[cfg(unix)]
     Up(up::Args),
@@ -31,6 +40,9 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Render(args) => render::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Bump(args) => bump::run(args, ui),
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Lint(args) => lint::run(args, ui),
+        Command::Check(args) => check::run(args, ui),
         Command::Get(args) => get::run(args, ui),
         #[cfg(unix)]
         Command::Up(args) => up::run(args, ui),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use gitops::ImageRef;
 use modelkit::image::Runtime;
-use registry::{Descriptor, Reference};
+use registry::{Descriptor, Layout, Reference};
 
 use crate::failure::WithHint as _;
 use crate::network::Network;
@@ -60,9 +60,8 @@ fn read(
     ui: &Ui,
 ) -> anyhow::Result<(Descriptor, Runtime)> {
     if let Some((layout, descriptor)) = here(reference, ui)? {
-        let manifest = layout.read(&descriptor)?;
-        let config = layout.read(&modelkit::config_descriptor(&manifest)?)?;
-        return Ok((descriptor, Runtime::parse(&manifest, &config)?));
+        let runtime = documents(&layout, &descriptor)?;
+        return Ok((descriptor, runtime));
     }
     let client = network.client(ui)?;
     ui.block_on(async {
@@ -70,4 +69,19 @@ fn read(
         let config = client.read_blob(reference, &modelkit::config_descriptor(&manifest)?).await?;
         Ok((descriptor, Runtime::parse(&manifest, &config)?))
     })
+}
+
+/// How many bytes of weights an image loads, where the local layout has it.
+pub(super) fn weights_here(image: &str, ui: &Ui) -> Option<u64> {
+    let reference: Reference = image.parse().ok()?;
+    let (layout, descriptor) = here(&reference, ui).ok()??;
+    let runtime = documents(&layout, &descriptor).ok()?;
+    (runtime.serves && runtime.modelkit_digest.is_some()).then_some(runtime.model_bytes)
+}
+
+/// Reads an image's documents in the local layout.
+fn documents(layout: &Layout, descriptor: &Descriptor) -> anyhow::Result<Runtime> {
+    let manifest = layout.read(descriptor)?;
+    let config = layout.read(&modelkit::config_descriptor(&manifest)?)?;
+    Ok(Runtime::parse(&manifest, &config)?)
 }

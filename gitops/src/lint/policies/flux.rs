@@ -18,12 +18,22 @@ pub(in super::super) fn builds(builds: &Builds) -> Vec<(&Build, String)> {
     failed.map(|(build, why)| (build, why.clone())).collect()
 }
 
-/// The branch that Flux' own source follows, where it is none of these.
-pub(in super::super) fn branches(source: &Object, known: &BTreeSet<String>) -> Vec<Issue> {
-    let is_own = (source.kind(), source.namespace(), source.name())
-        == ("GitRepository", "flux-system", "flux-system");
+/// The branch that a source of this repository follows, where it is none of these.
+pub(in super::super) fn branches(
+    source: &Object,
+    sources: &[&Object],
+    known: &BTreeSet<String>,
+) -> Vec<Issue> {
+    let is_own = |object: &Object| {
+        (object.kind(), object.namespace(), object.name())
+            == ("GitRepository", "flux-system", "flux-system")
+    };
+    let url = |object: &Object| object.at("/spec/url").cloned();
+    let is_here = is_own(source)
+        || source.kind() == "GitRepository"
+            && sources.iter().any(|own| is_own(own) && url(own) == url(source));
     let branch = source.at("/spec/ref/branch").and_then(Value::as_str);
-    match branch.filter(|branch| is_own && !known.contains(*branch)) {
+    match branch.filter(|branch| is_here && !known.contains(*branch)) {
         Some(branch) => {
             vec![("/spec/ref/branch".to_owned(), format!("there is no branch {branch}"))]
         }

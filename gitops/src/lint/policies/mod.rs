@@ -85,7 +85,7 @@ use Check::{Container as C, Model as M, Object as O, Pod as P, Tree as T};
 
 /// Sources of the names: checkov 3.3.30 (`checkov -l`), kube-score 1.20.0 (`kube-score list`),
 /// kube-linter (docs/generated/checks.md).
-static POLICIES: [Policy; 66] = policies! {
+static POLICIES: [Policy; 71] = policies! {
     "yaml" E true T, "A file that cannot be read stops the build of its whole folder.", [];
     "schema" E true T, "The API server refuses what its schema does not have, and Flux then applies nothing of that folder.", [];
     "api-version" E true T, "What an API server does not serve any more it refuses.", [score "stable-version" linter "no-extensions-v1beta"];
@@ -152,10 +152,15 @@ static POLICIES: [Policy; 66] = policies! {
     "selector" E true O(wiring::selector), "The API server refuses a workload that does not select its own pods.", [score "deployment-pod-selector-labels-match-template-metadata-labels" linter "mismatching-selector"];
     "service-selects" E true O(wiring::service_selects), "A Service that selects no pods answers nothing.", [score "service-targets-pod" linter "dangling-service"];
     "service-port" E true O(wiring::service_port), "A name of a port that no container has is never served.", [];
+    "ingress-selects" E true O(wiring::ingress), "An Ingress of a Service that is not there answers 503.", [score "ingress-targets-service" linter "dangling-ingress"];
+    "autoscaler-target" E true O(wiring::autoscaler), "An autoscaler of what is not there does nothing.", [score "horizontalpodautoscaler-has-target" linter "dangling-horizontalpodautoscaler"];
+    "port-names" E true O(wiring::port_names), "The API server refuses names of ports that are no service names (RFC 6335).", [linter "invalid-target-ports"];
+    "label-values" E true O(wiring::label_values), "The API server refuses other values of labels, and Flux then applies nothing of that folder.", [score "label-values"];
     "service-type" W true O(wiring::service_type), "A NodePort is open on every node, past every ingress.", [score "service-type" linter "exposed-services"];
 
     "model-memory" E true M(model::memory), "Weights and what clients make a server hold, as measured, are what it is killed for not having.", [];
     "model-startup" E true M(model::startup), "A probe that gives up before the weights are loaded restarts the server for ever.", [];
+    "flux-path" E true T, "Flux applies nothing where the folder that it is to build is not there.", [];
     "flux-branch" E true T, "Flux never sees what is pushed to another branch.", [];
     "flux-timeout" W true T, "A Flux that stops waiting first cannot say why a rollout stopped.", [];
 };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::pod::Pod;
 use super::super::scope::{Scope, is_served, selects};
 use super::{Issue, issue};
-use crate::Object;
+use crate::{Object, rules};
 
 /// Kinds that an app makes in a namespace.
 const OF_APPS: [&str; 15] = [
@@ -133,6 +133,86 @@ pub(super) fn service_type(object: &Object, _: &Scope<'_>) -> Vec<Issue> {
     let is_wrong =
         object.kind() == "Service" && object.at("/spec/type") == Some(&Value::from("NodePort"));
     issue(is_wrong, "/spec/type", "it is a NodePort")
+}
+
+pub(super) fn ingress(object: &Object, scope: &Scope<'_>) -> Vec<Issue> {
+    if object.kind() != "Ingress" {
+        return Vec::new();
+    }
+    let list = |value: &Value, pointer: &str| -> Vec<Value> {
+        value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let mut named =
+        vec![("/spec/defaultBackend".to_owned(), object.at("/spec/defaultBackend").cloned())];
+    for (n, rule) in list(object.value(), "/spec/rules").iter().enumerate() {
+        for (m, path) in list(rule, "/http/paths").iter().enumerate() {
+            let at = format!("/spec/rules/{n}/http/paths/{m}/backend");
+            named.push((at, path.get("backend").cloned()));
+        }
+    }
+    let is_there = |name: &str| scope.beside(object, "Service").any(|it| it.name() == name);
+    named
+        .into_iter()
+        .filter_map(|(at, backend)| {
+            let name = backend?.pointer("/service/name")?.as_str()?.to_owned();
+            (!is_there(&name)).then(|| (at, format!("there is no Service {name} in its namespace")))
+        })
+        .collect()
+}
+
+pub(super) fn autoscaler(object: &Object, scope: &Scope<'_>) -> Vec<Issue> {
+    let text = |field: &str| {
+        object
+            .at(&format!("/spec/scaleTargetRef/{field}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (kind, name) = (text("kind"), text("name"));
+    let is_there = scope.beside(object, kind).any(|it| it.name() == name);
+    issue(
+        object.kind() == "HorizontalPodAutoscaler" && !is_there,
+        "/spec/scaleTargetRef",
+        format!("there is no {kind} {name} in its namespace"),
+    )
+}
+
+pub(super) fn port_names(object: &Object, _: &Scope<'_>) -> Vec<Issue> {
+    let mut named: Vec<(String, Value)> = Vec::new();
+    for container in Pod::of(object).iter().flat_map(Pod::containers) {
+        for (n, port) in container.list("/ports").iter().enumerate() {
+            named.push((format!("{}/ports/{n}/name", container.at), port["name"].clone()));
+        }
+    }
+    if object.kind() == "Service" {
+        let ports = object.at("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+        for (n, port) in ports.enumerate() {
+            named.push((format!("/spec/ports/{n}/targetPort"), port["targetPort"].clone()));
+        }
+    }
+    named
+        .into_iter()
+        .filter_map(|(at, name)| {
+            let name = name.as_str()?;
+            let why = rules::port_name(name).err()?;
+            Some((at, format!("{name} is no name of a port: {why}")))
+        })
+        .collect()
+}
+
+pub(super) fn label_values(object: &Object, _: &Scope<'_>) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    for at in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        for (key, value) in object.at(at).and_then(Value::as_object).into_iter().flatten() {
+            if let Some(why) = value.as_str().and_then(|text| rules::label_value(text).err()) {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                issues.push((
+                    format!("{at}/{key}"),
+                    format!("{value} is no value of a label: {why}"),
+                ));
+            }
+        }
+    }
+    issues
 }
 
 /// What a Service sends to.
