@@ -1,6 +1,6 @@
 //! The paths and documents of the Kubernetes API, for `kit-rs gitops get` and for kubectl's `get`,
-//! `logs` and `delete --wait=false`. It knows no watch, no selectors, no tables and no other way to
-//! change anything, since Git says what runs; whoever asks for them is told so.
+//! `logs`, `annotate`, `label` and `delete --wait=false`. It knows no watch, no selectors, no tables
+//! and no other way to change anything, since Git says what runs; whoever asks for them is told so.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,8 +23,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The answer to `GET target` or `DELETE target`.
-    pub(crate) fn answer(&self, method: &str, target: &str) -> Answer {
+    /// The answer to `GET target`, `DELETE target`, or `PATCH target` with a body.
+    pub(crate) fn answer(&self, method: &str, target: &str, body: &str) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if let Some(unknown) = unknown_parameter(query) {
             return failure(400, "BadRequest", &format!("this stand-in knows no {unknown}"));
@@ -32,6 +32,7 @@ impl Api {
         let parts: Vec<_> = path.trim_matches('/').split('/').collect();
         match parts[..] {
             _ if method == "DELETE" => self.remove(&parts),
+            _ if method == "PATCH" => self.patch(&parts, body),
             ["version"] => document(version()),
             ["livez" | "readyz" | "healthz"] => (200, "text/plain", "ok".to_owned()),
             ["api"] => document(discovery::core_versions()),
@@ -79,31 +80,59 @@ impl Api {
 
     /// Removes the object at a path, behind Flux' back.
     fn remove(&self, parts: &[&str]) -> Answer {
+        match self.place(parts) {
+            Err(answer) => answer,
+            Ok(id) if self.delete(&id) => {
+                document(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+            }
+            Ok(id) => not_found(&id.to_string()),
+        }
+    }
+
+    /// Lays a merge patch over the labels and annotations of the object at a path.
+    fn patch(&self, parts: &[&str], body: &str) -> Answer {
+        let id = match self.place(parts) {
+            Ok(id) => id,
+            Err(answer) => return answer,
+        };
+        if self.store.find(&id).is_none() {
+            return not_found(&id.to_string());
+        }
+        let patch = match serde_json::from_str(body) {
+            Ok(patch) => patch,
+            Err(error) => return failure(400, "BadRequest", &format!("no merge patch: {error}")),
+        };
+        match self.store.annotate(&id, &patch) {
+            Ok(object) => document(object),
+            Err(why) => failure(405, "MethodNotAllowed", &format!("Git says what runs: {why}")),
+        }
+    }
+
+    /// Which object is at a path, there or not.
+    fn place(&self, parts: &[&str]) -> Result<ObjectId, Answer> {
         let (group, version, rest) = match *parts {
             ["api", version, ref rest @ ..] => ("", version, rest),
             ["apis", group, version, ref rest @ ..] => (group, version, rest),
-            _ => return not_found(&parts.join("/")),
+            _ => return Err(not_found(&parts.join("/"))),
         };
         let (namespace, plural, name) = match *rest {
             ["namespaces", namespace, plural, name] => (namespace, plural, name),
             [plural, name] => ("", plural, name),
-            _ => return failure(405, "MethodNotAllowed", "one object at a time is deleted here"),
+            _ => {
+                let why = "one object at a time is changed here";
+                return Err(failure(405, "MethodNotAllowed", why));
+            }
         };
         let resources = self.resources();
         let known = resources.iter().find(|resource| resource.is(group, version, plural));
-        let is_gone = known.is_some_and(|resource| {
-            self.delete(&ObjectId {
-                group: group.to_owned(),
-                version: version.to_owned(),
-                kind: resource.kind.clone(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            })
-        });
-        match is_gone {
-            true => document(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
-            false => not_found(&format!("{plural} \"{name}\"")),
-        }
+        let known = known.ok_or_else(|| not_found(&format!("{plural} \"{name}\"")))?;
+        Ok(ObjectId {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: known.kind.clone(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// Removes an object, as somebody with kubectl might; says whether it was there.

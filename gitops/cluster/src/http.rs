@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 responder: one GET or DELETE a connection, everything bounded.
+//! A small HTTP/1.1 responder: one GET, DELETE or PATCH a connection, everything bounded.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The longest request head that is read.
+/// The longest request head that is read, and the longest body.
 const MAX_HEAD: u64 = 16 << 10;
+const MAX_BODY: u64 = 64 << 10;
 /// How many clients are served at once; whoever comes then is dropped.
 const MAX_CLIENTS: usize = 64;
 /// How long a client may take to ask and to take the answer.
@@ -25,10 +26,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves at an address; `answer` gets the method and the target of each request, `/path?query`.
+    /// Serves at an address; `answer` gets the method, the target of each request, `/path?query`, and
+    /// its body.
     pub(crate) fn start(
         address: SocketAddr,
-        answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&str, &str, &str) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let at = listener.local_addr()?;
@@ -59,7 +61,7 @@ impl Drop for Server {
 fn accept(
     listener: &TcpListener,
     closed: &AtomicBool,
-    answer: &(impl Fn(&str, &str) -> Answer + Sync),
+    answer: &(impl Fn(&str, &str, &str) -> Answer + Sync),
 ) {
     let clients = &AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -84,14 +86,22 @@ fn accept(
 }
 
 /// Reads one request head and answers it.
-fn serve(answer: &impl Fn(&str, &str) -> Answer, mut client: TcpStream) -> io::Result<()> {
+fn serve(answer: &impl Fn(&str, &str, &str) -> Answer, mut client: TcpStream) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
-    let request = request_line(BufReader::new((&client).take(MAX_HEAD)))?;
-    let words: Vec<_> = request.iter().flat_map(|line| line.split_whitespace()).collect();
+    let mut input = BufReader::new((&client).take(MAX_HEAD + MAX_BODY));
+    let request = request_head((&mut input).take(MAX_HEAD))?;
+    let (line, length) = request.unwrap_or_default();
+    let words: Vec<_> = line.split_whitespace().collect();
     let (status, media_type, body) = match words[..] {
         [] => (431, "text/plain", "the request head is too long or cut off".to_owned()),
-        [method @ ("GET" | "DELETE"), target, "HTTP/1.0" | "HTTP/1.1"] => answer(method, target),
+        [method @ ("GET" | "DELETE"), target, "HTTP/1.0" | "HTTP/1.1"] => {
+            answer(method, target, "")
+        }
+        ["PATCH", target, "HTTP/1.0" | "HTTP/1.1"] => match read_body(&mut input, length)? {
+            Some(body) => answer("PATCH", target, &body),
+            None => (413, "text/plain", "the body is too long, cut off, or no text".to_owned()),
+        },
         [_, _, "HTTP/1.0" | "HTTP/1.1"] => {
             (405, "text/plain", "what runs is said in Git, and not here".to_owned())
         }
@@ -107,16 +117,34 @@ fn serve(answer: &impl Fn(&str, &str) -> Answer, mut client: TcpStream) -> io::R
     io::copy(&mut client.take(MAX_HEAD), &mut io::sink()).map(drop)
 }
 
-/// The first line of a request head, once the whole head is there.
-fn request_line(head: impl BufRead) -> io::Result<Option<String>> {
-    let mut first = None;
+/// The first line of a request head and the length of the body, once the whole head is there.
+fn request_head(head: impl BufRead) -> io::Result<Option<(String, u64)>> {
+    let (mut first, mut length) = (None, 0);
     for line in head.lines() {
         match line? {
-            line if line.is_empty() => return Ok(first),
-            line => drop(first.get_or_insert(line)),
+            line if line.is_empty() => return Ok(first.map(|first| (first, length))),
+            line => {
+                if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().unwrap_or(u64::MAX);
+                }
+                first.get_or_insert(line);
+            }
         }
     }
     Ok(None)
+}
+
+/// A body of that length; none where it is too long or something is missing.
+fn read_body(input: &mut impl Read, length: u64) -> io::Result<Option<String>> {
+    if length > MAX_BODY {
+        return Ok(None);
+    }
+    let mut body = Vec::new();
+    input.take(length).read_to_end(&mut body)?;
+    let is_whole = body.len() as u64 == length;
+    Ok(String::from_utf8(body).ok().filter(|_| is_whole))
 }
 
 fn phrase(status: u16) -> &'static str {
@@ -125,6 +153,7 @@ fn phrase(status: u16) -> &'static str {
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        413 => "Content Too Large",
         _ => "Request Header Fields Too Large",
     }
 }
@@ -136,7 +165,8 @@ mod tests {
     fn check(request: &str, expected: &str) {
         let any = "127.0.0.1:0".parse().unwrap();
         let server =
-            Server::start(any, |_, target| (200, "text/plain", target.to_owned())).unwrap();
+            Server::start(any, |_, target, body| (200, "text/plain", format!("{target}{body}")))
+                .unwrap();
         let mut client = TcpStream::connect(server.at).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -146,12 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn only_a_complete_get_is_answered() {
+    fn only_a_complete_request_is_answered() {
         check(
             "GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n",
             "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n",
         );
         check("POST /a HTTP/1.1\r\n\r\n", "405 ");
+        check(
+            "PATCH /a HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}",
+            "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n",
+        );
+        check("PATCH /a HTTP/1.1\r\ncontent-length: 3\r\n\r\n{}", "413 ");
+        check("PATCH /a HTTP/1.1\r\ncontent-length: 99999999\r\n\r\n{}", "413 ");
         check("GET /a HTTP/1.1\r\nhost: x\r\n", "431 ");
         check("nonsense\r\n\r\n", "400 ");
         check("", "431 ");

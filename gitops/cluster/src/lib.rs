@@ -8,6 +8,7 @@ mod source;
 
 mod admission;
 mod condition;
+mod foreign;
 mod store;
 
 mod deployment;

@@ -81,8 +81,10 @@ impl Cluster {
             services: Arc::clone(&services),
         });
         let (answers, address) = (Arc::clone(&api), options.api);
-        let server = Server::start(address, move |method, target| answers.answer(method, target))
-            .map_err(|source| Error::Listen { address, source })?;
+        let server = Server::start(address, move |method, target, body| {
+            answers.answer(method, target, body)
+        })
+        .map_err(|source| Error::Listen { address, source })?;
         let deployments = Deployments::new(
             Arc::clone(&store),
             Arc::clone(&kubelet),

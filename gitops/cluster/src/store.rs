@@ -10,9 +10,9 @@ use gitops::get::timestamp;
 use gitops::{Object, ObjectId};
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::changes::{Changes, locked};
 use crate::spec::Labels;
+use crate::{Result, foreign};
 
 /// Group, kind, namespace and name: versions are views of one object.
 type Key = (String, String, String, String);
@@ -122,6 +122,21 @@ impl Store {
         Ok(())
     }
 
+    /// Lays a merge patch over the labels and annotations of an object, as somebody with kubectl
+    /// might; returns the object, or why not.
+    pub(crate) fn annotate(&self, id: &ObjectId, patch: &Value) -> Result<Value, String> {
+        let mut answer = Err("not found".to_owned());
+        let changed = self.change(id, |object| {
+            let mut next = object.clone();
+            answer = foreign::annotate(&mut next, patch).map(|()| {
+                *object = next;
+                object.clone()
+            });
+        });
+        changed.map_err(|error| error.to_string())?;
+        answer
+    }
+
     /// Sets the status of an object.
     pub(crate) fn set_status(&self, id: &ObjectId, status: Value) -> Result<()> {
         self.change(id, |object| object["status"] = status)
@@ -180,6 +195,7 @@ fn updated(mut desired: Value, live: &Value) -> Value {
         desired["metadata"][field] = live["metadata"][field].clone();
     }
     desired["metadata"]["generation"] = next.into();
+    foreign::keep(&mut desired, live);
     match (live.get("status"), desired.as_object_mut()) {
         (Some(status), Some(desired)) => drop(desired.insert("status".to_owned(), status.clone())),
         (None, Some(desired)) => drop(desired.remove("status")),

@@ -1,9 +1,12 @@
 //! What has to happen so that what is live becomes what is desired.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::order;
 use crate::{Object, ObjectId};
+
+/// As whom Flux applies.
+const MANAGER: &str = "kustomize-controller";
 
 /// What has to happen so that the cluster is as desired, in the order in which it has to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +42,8 @@ impl Plan {
 /// `live`: the objects at the places of the desired ones, whoever made them, and those of the
 /// inventory that still belong to its owner, all as they were applied last.
 /// What only the cluster writes (status, and `metadata` such as `uid`, `resourceVersion` or
-/// `generation`) is not compared. These annotations or labels of Flux are heeded, in any case of
+/// `generation`) is not compared, nor are labels and annotations that, as `managedFields` has it,
+/// somebody else has set. These annotations or labels of Flux are heeded, in any case of
 /// letters, on the desired object as on the live one: `kustomize.toolkit.fluxcd.io/reconcile:
 /// disabled` and `…/ssa: Ignore`, with which nothing happens to an object; `…/prune: disabled`,
 /// which keeps the live one, and `…/ssa: IfNotPresent` of the desired one.
@@ -108,9 +112,26 @@ fn stripped(object: &Object) -> Value {
     let Some(map) = value.as_object_mut() else { return value };
     map.remove("status");
     if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+        remove_foreign(metadata);
         metadata.retain(|key, _| !SERVER.contains(&key.as_str()));
     }
     value
+}
+
+/// Takes away the labels and annotations that belong to others than Flux; none are as good as no
+/// map.
+fn remove_foreign(metadata: &mut Map<String, Value>) {
+    let managed = metadata.get("managedFields").and_then(Value::as_array).cloned();
+    let others = managed.into_iter().flatten().filter(|it| it["manager"] != MANAGER);
+    for fields in others {
+        for name in ["labels", "annotations"] {
+            let owned = fields["fieldsV1"]["f:metadata"][format!("f:{name}")].as_object();
+            let Some(map) = metadata.get_mut(name).and_then(Value::as_object_mut) else { continue };
+            let keys = owned.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("f:"));
+            keys.for_each(|key| drop(map.remove(key)));
+        }
+    }
+    metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
 }
 
 #[cfg(test)]
@@ -231,5 +252,18 @@ mod tests {
             &[&set("prune: enabled")],
             "create ; update ; unchanged ; skipped ; prune ConfigMap/a",
         );
+    }
+
+    #[test]
+    fn what_others_have_set_is_heeded_and_is_no_difference() {
+        let desired = objects(&["ConfigMap/a"]);
+        let live = |setting: &str| -> Object {
+            let key = format!("kustomize.toolkit.fluxcd.io/{}", setting.split(':').next().unwrap());
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, annotations: {{kustomize.toolkit.fluxcd.io/{setting}}}, managedFields: [{{manager: kubectl, fieldsV1: {{f:metadata: {{f:annotations: {{'f:{key}': {{}}}}}}}}}}]}}\ndata: {{x: ''}}\n").parse().unwrap()
+        };
+        let of = |setting: &str| plan(&desired, &[live(setting)]);
+        assert_eq!(of("prune: disabled").unchanged.len(), 1, "{:?}", of("prune: disabled"));
+        assert_eq!(of("reconcile: disabled").skipped.len(), 1);
+        assert!(plan(&[], &[live("prune: disabled")]).prune.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::quote::means_something_else;
 use super::resolve::is_ambiguous;
 
 /// Prints a value as block YAML with sorted keys, the way kustomize prints objects.
@@ -18,11 +19,29 @@ pub(crate) fn emit(value: &Value) -> String {
     out
 }
 
-/// A text as a scalar on one line, quoted where a reader could mistake it.
+/// A text as a scalar on one line, quoted where any reader could mistake it: for files that people
+/// go on with.
 pub(crate) fn scalar(text: &str) -> String {
-    if is_plain(text) {
-        text.to_owned()
-    } else if text.chars().all(|c| !c.is_control() && !is_special(c)) {
+    match is_plain(text) && !is_ambiguous(text) {
+        true => text.to_owned(),
+        false => quoted(text),
+    }
+}
+
+/// The same as kustomize prints it: one text, one digest.
+fn printed(text: &str) -> String {
+    match is_plain(text) {
+        // As a key it would be a merge to any reader, kustomize included.
+        _ if text == "<<" => quoted(text),
+        true if means_something_else(text) => double_quoted(text),
+        true => text.to_owned(),
+        false if text.is_empty() => double_quoted(text),
+        false => quoted(text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    if text.chars().all(|c| !c.is_control() && !is_special(c)) {
         format!("'{}'", text.replace('\'', "''"))
     } else {
         double_quoted(text)
@@ -36,7 +55,7 @@ fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize
         if n > 0 {
             out.push_str(&" ".repeat(indent));
         }
-        out.push_str(&scalar(key));
+        out.push_str(&printed(key));
         out.push(':');
         nested(out, value, indent);
     }
@@ -83,7 +102,7 @@ fn sequence(out: &mut String, elements: &[Value], indent: usize) {
 fn inline(out: &mut String, leaf: &Value, indent: usize) {
     match leaf {
         Value::String(text) if is_block(text) => block(out, text, indent),
-        Value::String(text) => out.push_str(&scalar(text)),
+        Value::String(text) => out.push_str(&printed(text)),
         Value::Object(_) => out.push_str("{}"),
         Value::Array(_) => out.push_str("[]"),
         number_bool_null => out.push_str(&number_bool_null.to_string()),
@@ -119,15 +138,20 @@ fn block(out: &mut String, text: &str, indent: usize) {
     }
 }
 
+/// Whether the grammar lets a text stand without quotes.
 fn is_plain(text: &str) -> bool {
-    const INDICATORS: &str = "-?:,[]{}#&*!|>'\"%@` \t";
-    let bad_start = text.starts_with(|c: char| INDICATORS.contains(c));
+    const INDICATORS: &str = ",[]{}#&*!|>'\"%@` \t";
+    // These begin something only before a space.
+    let is_mark = text
+        .strip_prefix(['-', '?', ':'])
+        .is_some_and(|it| it.is_empty() || it.starts_with([' ', '\t']));
+    let bad_start = is_mark || text.starts_with(|c: char| INDICATORS.contains(c));
     let bad_end = text.ends_with([' ', '\t', ':']);
     let inside = text.contains(": ")
         || text.contains(" #")
         || text.contains(|c: char| c.is_control() || is_special(c));
     let marker = text.starts_with("---") || text.starts_with("...");
-    !bad_start && !bad_end && !inside && !marker && !is_ambiguous(text)
+    !text.is_empty() && !bad_start && !bad_end && !inside && !marker
 }
 
 /// Line breaks and marks of Unicode that readers of YAML treat in different ways.
@@ -165,13 +189,13 @@ mod tests {
     #[test]
     fn objects_look_as_kustomize_prints_them() {
         let value = json!({"spec": {"a": [], "list": [{"y": 1, "x": ["p", "q"]}, [1, 2]], "m": {}}, "kind": "K", "data": {"t": "a\nb\n", "v": "1.0", "b": "yes"}});
-        expect![[r"
+        expect![[r#"
             data:
-              b: 'yes'
+              b: "yes"
               t: |
                 a
                 b
-              v: '1.0'
+              v: "1.0"
             kind: K
             spec:
               a: []
@@ -179,11 +203,11 @@ mod tests {
               - x:
                 - p
                 - q
-                'y': 1
+                "y": 1
               - - 1
                 - 2
               m: {}
-        "]]
+        "#]]
         .assert_eq(&emit(&value));
     }
 

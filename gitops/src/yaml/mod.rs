@@ -7,6 +7,7 @@
 
 mod emit;
 mod node;
+mod quote;
 mod resolve;
 mod value;
 

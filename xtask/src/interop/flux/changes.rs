@@ -141,6 +141,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         world.await_there(&path_of("leaves-suspended"), false)?;
         world.await_there(&config_map("leaves-suspended"), true)
     });
+    told("what somebody annotates on live objects is heeded, and stays", &|| annotated(world));
     told("what somebody deletes is brought back", &|| {
         for api in world.both() {
             api.delete(&config_map("drifts"), false)?;
@@ -148,6 +149,66 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         world.await_there(&config_map("drifts"), true)
     });
     told("a fix waits for the end of the health check of what was bad", &|| fix_waits(world));
+    Ok(())
+}
+
+/// Annotations that Git does not have, set on what is live: whether Flux changes or prunes it then.
+fn annotated(world: &World) -> anyhow::Result<()> {
+    const SETTINGS: [(&str, &str, &str); 6] = [
+        ("live-reconcile", "kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
+        ("live-ignore", "kustomize.toolkit.fluxcd.io/ssa", "Ignore"),
+        ("live-absent", "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"),
+        ("live-merge", "kustomize.toolkit.fluxcd.io/ssa", "Merge"),
+        ("live-prune", PRUNE, "disabled"),
+        ("live-other", "example.com/seen", "yes"),
+    ];
+    let objects = |more: &str| -> String {
+        let object = |(name, ..): &(&str, _, _)| map(name, "default", more) + "---\n";
+        SETTINGS.iter().map(object).collect()
+    };
+    let all = case("annotated", "", "", &[("a.yaml", &objects(""))]);
+    write(world, &all)?;
+    let applied = |revision: String| -> anyhow::Result<()> {
+        let is_applied = |it: &Value| it["status"]["lastAppliedRevision"] == revision.as_str();
+        world
+            .both()
+            .iter()
+            .try_for_each(|api| api.wait(&path_of("annotated"), PATIENCE, is_applied).map(drop))
+    };
+    applied(world.push()?)?;
+    for api in world.both() {
+        for (name, key, value) in SETTINGS {
+            let patch = serde_json::json!({"metadata": {"annotations": {key: value}}});
+            api.patch(&config_map(name), &patch)?;
+        }
+    }
+    let agree = |name: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        world.agree(&config_map(name), deadline, say::content)
+    };
+    world.repository.write("cases/annotated/a.yaml", &objects(", labels: {changed: 'yes'}"))?;
+    applied(world.push()?)?;
+    for (name, ..) in SETTINGS {
+        agree(name)?;
+    }
+    let is_changed = |name: &str| -> anyhow::Result<bool> {
+        let object = world.plane.api.find(&config_map(name))?.unwrap_or_default();
+        Ok(object["metadata"]["labels"]["changed"] == "yes")
+    };
+    let changed: Vec<&str> = SETTINGS
+        .iter()
+        .map(|(name, ..)| *name)
+        .filter(|name| is_changed(name).unwrap_or(false))
+        .collect();
+    let wanted = ["live-absent", "live-merge", "live-prune", "live-other"];
+    ensure!(changed == wanted, "{changed:?} were changed");
+    world.repository.write("cases/annotated/a.yaml", &map("left", "default", ""))?;
+    applied(world.push()?)?;
+    for (name, ..) in SETTINGS {
+        let [real, ours] = world.there(&config_map(name))?;
+        let stays = ["live-reconcile", "live-ignore", "live-prune"].contains(&name);
+        ensure!([real, ours] == [stays; 2], "{name} is there (real, ours): {real}, {ours}");
+    }
     Ok(())
 }
 
