@@ -85,32 +85,32 @@ impl Object {
 
     /// `apiVersion`, `apps/v1`.
     pub fn api_version(&self) -> &str {
-        self.text("/apiVersion")
+        text(self.0.get("apiVersion"))
     }
 
     /// `kind`.
     pub fn kind(&self) -> &str {
-        self.text("/kind")
+        text(self.0.get("kind"))
     }
 
     /// `metadata.name`.
     pub fn name(&self) -> &str {
-        self.text("/metadata/name")
+        text(self.metadata("name"))
     }
 
     /// `metadata.namespace`; empty where there is none.
     pub fn namespace(&self) -> &str {
-        self.text("/metadata/namespace")
+        text(self.metadata("namespace"))
     }
 
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.at("/metadata/annotations")?.get(key)?.as_str()
+        self.metadata("annotations")?.get(key)?.as_str()
     }
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.at("/metadata/labels")?.get(key)?.as_str()
+        self.metadata("labels")?.get(key)?.as_str()
     }
 
     /// Sets a label.
@@ -145,9 +145,13 @@ impl Object {
         self.0.as_object_mut().expect("an object is a mapping")
     }
 
-    fn text(&self, pointer: &str) -> &str {
-        self.at(pointer).and_then(Value::as_str).unwrap_or_default()
+    fn metadata(&self, field: &str) -> Option<&Value> {
+        self.0.get("metadata")?.get(field)
     }
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
 }
 
 fn checked(value: Value) -> Result<Object, String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::config::{Config, FieldSpec, Specs};
-use super::fields::{Made, each};
+use super::fields::{Made, each, split};
 use super::file::Labels;
 use super::resources::Resources;
 use crate::Result;
@@ -20,20 +20,34 @@ pub(super) fn add(
         return Ok(());
     }
     for resource in resources.as_mut() {
-        for spec in specs.of(&resource.id()) {
-            let id = resource.shown();
-            each(resource.value_mut(), spec, Made::Mapping, &mut |found| match found {
-                Value::Object(map) => {
-                    for (key, text) in texts {
-                        map.insert(key.clone(), text.as_str().into());
+        let id = resource.shown();
+        let specs: Vec<FieldSpec> = specs.of(&resource.id()).into_iter().cloned().collect();
+        let mut shared: Vec<Vec<String>> = vec![Vec::new(); texts.len()];
+        for spec in &specs {
+            resource.change(|resource| {
+                each(resource.value_mut(), spec, Made::Mapping, &mut |found| match found {
+                    Value::Object(map) => {
+                        for ((key, text), shared) in texts.iter().zip(&mut shared) {
+                            if map.insert(key.clone(), text.as_str().into()).is_none() {
+                                shared.push(pointer(&spec.path, key));
+                            }
+                        }
+                        Ok(())
                     }
-                    Ok(())
-                }
-                other => Err(format!("of {id} it is {other}, which takes no labels")),
+                    other => Err(format!("of {id} it is {other}, which takes no labels")),
+                })
             })?;
         }
+        shared.iter_mut().for_each(|pointers| pointers.sort());
+        resource.shared.extend(shared.into_iter().filter(|pointers| pointers.len() > 1));
     }
     Ok(())
+}
+
+/// The place of a key below a path. Within lists there is none, and nothing is shared.
+fn pointer(path: &str, key: &str) -> String {
+    let parts = split(path, '/').into_iter().chain([key.to_owned()]);
+    parts.map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// The fields of an entry of `labels`: metadata always, templates and selectors when asked for.

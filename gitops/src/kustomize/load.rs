@@ -50,24 +50,37 @@ fn resource(n: usize, document: Document) -> Result<Option<Resource>> {
         return Ok(None);
     }
     let wrong = |reason| Error::NotAnObject { number: n + 1, reason };
-    normalize_annotations(&mut value);
+    if let Some(Value::Object(metadata)) = value.get_mut("metadata")
+        && metadata.get("annotations").is_some_and(is_none)
+    {
+        metadata.remove("annotations");
+    }
     let mut resource = Resource::new(Object::of_kustomize(value).map_err(wrong)?);
     resource.blanks = blanks;
     Ok(Some(resource))
 }
 
-/// Annotations are texts; none is no field.
-pub(super) fn normalize_annotations(object: &mut Value) {
-    texts_of(object, "annotations");
+fn is_none(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
-/// Makes texts of the values of `metadata.labels` or `metadata.annotations`.
-pub(super) fn texts_of(object: &mut Value, field: &str) {
+/// Makes texts of the values of `metadata.labels` or `metadata.annotations`; none is no field.
+pub(super) fn texts_of(object: &mut Value, field: &str, blanks: &[String]) {
+    for blank in blanks.iter().filter(|it| it.starts_with(&format!("/metadata/{field}/"))) {
+        if let Some(value) = object.pointer_mut(blank).filter(|value| value.is_null()) {
+            *value = "".into();
+        }
+    }
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
     match metadata.get_mut(field) {
         Some(Value::Object(map)) if !map.is_empty() => {
             for value in map.values_mut().filter(|value| !value.is_string()) {
-                let text = if value.is_null() { "null".to_owned() } else { fields::text(value) };
+                let text = match *value {
+                    Value::Null => "null".to_owned(),
+                    // A text that is none has no text.
+                    Value::Array(_) | Value::Object(_) => String::new(),
+                    ref scalar => fields::text(scalar),
+                };
                 *value = text.into();
             }
         }

@@ -110,7 +110,7 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     references::fix(&mut resources, &config)?;
     vars::resolve(&mut resources, &vars, &config.var_reference)?;
     resources.as_mut().retain(|resource| !resource.is_local());
-    sort::sort(resources.as_mut(), &sort)?;
+    sort::sort(&mut resources, &sort)?;
     if asked.iter().any(|word| word == "managedByLabel") {
         let label = [(MANAGED_BY.to_owned(), format!("kustomize-{VERSION}"))].into();
         labels::add(&mut resources, &label, &labels::metadata("metadata/labels"))

@@ -161,7 +161,9 @@ pub(super) fn set_replicas(
     let mut found = false;
     for spec in specs.iter() {
         for resource in resources.as_mut() {
-            if !resource.ids().any(|id| id.name == name && spec.is_of(&id)) {
+            if !resource.was_called(name)
+                || !resource.ids().any(|id| id.name == name && spec.is_of(&id))
+            {
                 continue;
             }
             found = true;

@@ -1,7 +1,7 @@
 //! Where objects come from and what changed them, as `buildMetadata` asks for
 //! (api/resource/origin.go).
 
-use super::load::normalize_annotations;
+use super::load::texts_of;
 use super::resources::Resources;
 use crate::yaml;
 
@@ -99,6 +99,7 @@ pub(super) fn finish(resources: &mut Resources, asked: &[String]) {
         {
             unwanted.iter().for_each(|annotation| drop(map.remove(*annotation)));
         }
-        normalize_annotations(resource.value_mut());
+        let blanks = std::mem::take(&mut resource.blanks);
+        texts_of(resource.value_mut(), "annotations", &blanks);
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Resource {
     /// JSON pointers to fields that were written with nothing behind the colon; a strategic merge
     /// drops them, unlike those with `null`.
     pub(super) blanks: Vec<String>,
+    /// JSON pointers to labels and annotations that one transformer has put into several fields:
+    /// what changes one of them changes all, until the object becomes JSON.
+    pub(super) shared: Vec<Vec<String>>,
 }
 
 /// A former name. Group and version are always those of now.
@@ -56,6 +59,7 @@ impl Resource {
             needs_hash: false,
             vars: Vec::new(),
             blanks: Vec::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -108,7 +112,12 @@ impl Resource {
 
     /// Whether it is, or ever was, the object with that identity.
     pub(super) fn was(&self, id: &Id<'_>) -> bool {
-        self.ids().any(|other| other == *id)
+        self.was_called(id.name) && self.ids().any(|other| other == *id)
+    }
+
+    /// Whether it has, or ever had, that name.
+    pub(super) fn was_called(&self, name: &str) -> bool {
+        self.object.name() == name || self.previous.iter().any(|it| it.name == name)
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -121,6 +130,30 @@ impl Resource {
 
     pub(super) fn set_name(&mut self, name: &str) {
         self.value_mut()["metadata"]["name"] = name.into();
+    }
+
+    /// Changes the object by fields; those that share a value get the same one.
+    pub(super) fn change<T>(&mut self, by: impl FnOnce(&mut Self) -> T) -> T {
+        if self.shared.is_empty() {
+            return by(self);
+        }
+        let before = self.value().clone();
+        let done = by(self);
+        let value = self.object.value_mut();
+        for pointers in &self.shared {
+            let mut changed = pointers.iter().filter_map(|it| {
+                let now = value.pointer(it)?;
+                (Some(now) != before.pointer(it)).then(|| now.clone())
+            });
+            if let Some(now) = changed.next_back() {
+                for pointer in pointers {
+                    if let Some(there) = value.pointer_mut(pointer) {
+                        there.clone_from(&now);
+                    }
+                }
+            }
+        }
+        done
     }
 
     /// Whether a patch has deleted it.

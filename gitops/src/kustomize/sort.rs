@@ -2,6 +2,7 @@
 
 use super::file::{Order, SortOptions};
 use super::resource::Resource;
+use super::resources::Resources;
 use crate::{Error, Result};
 
 /// Kinds that come first, so that what others need is there before them.
@@ -35,7 +36,7 @@ const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfi
 
 /// Sorts objects in kustomize's legacy order, or leaves them as they came when the kustomization
 /// says so.
-pub(super) fn sort(resources: &mut [Resource], options: &SortOptions) -> Result<()> {
+pub(super) fn sort(resources: &mut Resources, options: &SortOptions) -> Result<()> {
     let legacy = options.legacy_sort_options.as_ref();
     match options.order {
         Order::Fifo if legacy.is_some() => Err(Error::Kustomize {
@@ -54,7 +55,8 @@ pub(super) fn sort(resources: &mut [Resource], options: &SortOptions) -> Result<
             );
             let first: Vec<&str> = first.iter().map(String::as_str).collect();
             let last: Vec<&str> = last.iter().map(String::as_str).collect();
-            resources.sort_by_cached_key(|resource| key(resource, &first, &last));
+            resources.check()?;
+            resources.as_mut().sort_by_cached_key(|resource| key(resource, &first, &last));
             Ok(())
         }
     }
@@ -65,7 +67,7 @@ fn key(resource: &Resource, first: &[&str], last: &[&str]) -> (i64, String, Stri
     let id = resource.id();
     let gvk = match (id.group, id.kind) {
         // Kubernetes' own come before the namespaces of others.
-        ("", "Namespace") => String::new(),
+        ("", "Namespace") if first.contains(&"Namespace") => String::new(),
         _ => in_words(id.group, id.version, id.kind),
     };
     let namespace = or(resource.object.namespace(), "~X");

@@ -175,7 +175,10 @@ impl<'a> Build<'a> {
         match self.find(target, entry, "components")? {
             Entry::Folder(loader) => {
                 let failed = in_folder(&loader.folder);
-                self.other(target, entry, loader, true, Some(so_far)).map_err(failed)
+                let with = self.other(target, entry, loader, true, Some(so_far));
+                let mut with = with.map_err(failed)?;
+                with.resources.check()?;
+                Ok(with)
             }
             Entry::Objects(_) => Err(Error::Kustomize {
                 field: "components",

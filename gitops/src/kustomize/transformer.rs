@@ -78,7 +78,7 @@ impl Transformer {
 
 fn add_value(resources: &mut Resources, value: &str, target: &ValueTarget) -> Result<()> {
     let selected = match &target.selector {
-        Some(selector) => select::select(resources.as_slice(), selector)?,
+        Some(selector) => select::select(resources, selector)?,
         None => (0..resources.as_slice().len()).collect(),
     };
     let wrong = |message| Error::Kustomize { field: "ValueAddTransformer", message };

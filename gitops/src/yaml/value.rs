@@ -55,7 +55,7 @@ pub(crate) fn parse_objects(text: &str) -> Result<Vec<Document>> {
         {
             for (key, text) in entries {
                 if let (Some(key), Some(text)) = (key.text(), text.text())
-                    && map.contains_key(key)
+                    && map.get(key).is_some_and(|value| !value.is_null())
                 {
                     map.insert(key.to_owned(), text.into());
                 }
@@ -307,7 +307,7 @@ mod tests {
         let document = parse_objects(text).unwrap().remove(0);
         assert_eq!(
             document.value["metadata"]["annotations"],
-            json!({"a": "1.50", "on": "yes", "c": ""})
+            json!({"a": "1.50", "on": "yes", "c": null})
         );
         assert_eq!(document.blanks, ["/metadata/annotations/c", "/spec/x", "/spec/l/0/z"]);
     }

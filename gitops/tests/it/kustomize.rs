@@ -47,11 +47,62 @@ fn every_kind_of_difference_that_was_found_is_gone() {
     }
 }
 
+/// The corpus of `cargo xtask conformance kustomize`, with the answers that kustomize gave.
+#[test]
+fn the_corpus_is_built_as_kustomize_builds_it() {
+    let read = |name: &str| std::fs::read_to_string(testdata("kustomize-corpus").join(name));
+    let common: Vec<(String, String)> =
+        told(&read("common.txt").unwrap()).into_iter().flat_map(|(_, files)| files).collect();
+    let mut n_cases = 0;
+    for entry in std::fs::read_dir(testdata("kustomize-corpus")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        for (case, mut files) in told(&read(&name).unwrap()) {
+            let answer = files.iter().position(|(path, _)| path == "expected" || path == "refused");
+            let Some(answer) = answer.filter(|_| name != "common.txt") else { continue };
+            let (kind, answer) = files.remove(answer);
+            let is_named = |path: &str| files.iter().any(|(_, text)| text.contains(path));
+            let there: Vec<_> = common.iter().filter(|(path, _)| is_named(path)).cloned().collect();
+            let mut tree = Tree::new();
+            for (path, text) in there.into_iter().chain(files) {
+                tree.insert(&path, text).unwrap();
+            }
+            let folder = if tree.has_folder("overlay") { "overlay" } else { "" };
+            let built = kustomize::build(&tree, folder, &Overlay::default());
+            match (kind.as_str(), built) {
+                ("expected", Ok(built)) => are_equal(&built, &answer, &case),
+                ("refused", Err(_)) => {}
+                (kind, built) => panic!("{name}: {case} should be {kind}: {built:?}"),
+            }
+            n_cases += 1;
+        }
+    }
+    assert!(n_cases >= 120, "only {n_cases} cases");
+}
+
+/// The cases of a file of the corpus with their files.
+fn told(text: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let mut cases: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("== ") {
+            cases.push((name.to_owned(), Vec::new()));
+        } else if let Some((_, files)) = cases.last_mut() {
+            match line.strip_prefix("-- ").and_then(|line| line.strip_suffix(" --")) {
+                Some(path) => files.push((path.to_owned(), String::new())),
+                None => files.last_mut().unwrap().1 += &format!("{line}\n"),
+            }
+        }
+    }
+    cases
+}
+
 fn is_built(case: &Path, name: &str) {
     let text = std::fs::read_to_string(case.join("expected.yaml")).unwrap();
-    let expected = values(&text);
     let built = build(case).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let built = values(&Object::to_yaml_all(&built));
+    are_equal(&built, &text, name);
+}
+
+fn are_equal(built: &[Object], text: &str, name: &str) {
+    let (built, expected) = (values(&Object::to_yaml_all(built)), values(text));
     assert_eq!(built.len(), expected.len(), "{name}");
     for (built, expected) in built.iter().zip(&expected) {
         assert_eq!(built, expected, "{name}");

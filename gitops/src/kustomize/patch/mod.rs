@@ -123,20 +123,20 @@ impl Prepared {
         match self {
             Self::Strategic { patches, target: Some(target), options } => {
                 let Some(patch) = patches.first() else { return Ok(()) };
-                let selected = select::select(resources.as_slice(), target)?;
+                let selected = select::select(resources, target)?;
                 merge_selected(resources, &selected, patch, *options, schema)
             }
             Self::Strategic { patches, target: None, options } => {
                 for patch in patches {
                     let n = named(resources, patch)?;
-                    merge(&mut resources.as_mut()[n], patch, *options, schema)?;
+                    resources.change(n, |it| it.change(|it| merge(it, patch, *options, schema)))?;
                 }
                 resources.drop_gone();
                 Ok(())
             }
             Self::Operations { operations, target, remembers } => {
-                for n in select::select(resources.as_slice(), target)? {
-                    operate(&mut resources.as_mut()[n], operations, *remembers)?;
+                for n in select::select(resources, target)? {
+                    resources.change(n, |target| operate(target, operations, *remembers))?;
                 }
                 Ok(())
             }
@@ -149,9 +149,10 @@ fn wrong(message: String) -> Error {
 }
 
 /// The place of the object that a patch names.
-fn named(resources: &Resources, patch: &Resource) -> Result<usize> {
+fn named(resources: &mut Resources, patch: &Resource) -> Result<usize> {
     let id = patch.id();
-    let mut matches = (0..resources.as_slice().len()).filter(|n| {
+    let called = resources.called(id.name).to_vec();
+    let mut matches = called.into_iter().filter(|n| {
         let other = &resources.as_slice()[*n];
         !other.is_gone() && other.was(&id)
     });
@@ -177,19 +178,19 @@ fn merge_selected(
 ) -> Result<()> {
     let mut patch = patch.clone();
     let blanks = std::mem::take(&mut patch.blanks);
-    for pointer in blanks.iter().filter(|it| it.starts_with("/metadata/labels/")) {
-        if let Some(label) = patch.value_mut().pointer_mut(pointer) {
-            *label = "".into();
-        }
+    for field in ["labels", "annotations"] {
+        texts_of(patch.value_mut(), field, &blanks);
     }
-    texts_of(patch.value_mut(), "labels");
     for n in selected {
-        let target = &mut resources.as_mut()[*n];
-        patch.value_mut()["apiVersion"] = target.object.api_version().into();
-        merge(target, &patch, options, schema)?;
+        let api_version = resources.as_slice()[*n].object.api_version().to_owned();
+        patch.value_mut()["apiVersion"] = api_version.into();
+        resources.change(*n, |it| it.change(|it| merge(it, &patch, options, schema)))?;
     }
     resources.drop_gone();
-    resources.check()
+    match options.allow_name_change || options.allow_kind_change {
+        true => resources.check(),
+        false => Ok(()),
+    }
 }
 
 /// Merges a patch into one object. Name, namespace and kind stay, unless the options say otherwise;
@@ -235,9 +236,10 @@ fn operate(resource: &mut Resource, operations: &[Operation], remembers: bool) -
         resource.remember();
     }
     resource.blanks.clear();
+    resource.shared.clear();
     let mut value = resource.value_mut().take();
     json::apply(&mut value, operations).map_err(failed)?;
-    load::normalize_annotations(&mut value);
+    texts_of(&mut value, "annotations", &[]);
     let object = Object::of_kustomize(value)
         .map_err(|reason| failed(Error::NotAnObject { number: 1, reason }))?;
     *resource.value_mut() = object.into_value();

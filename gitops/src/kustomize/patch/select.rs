@@ -7,11 +7,12 @@ use super::wrong;
 use crate::Result;
 use crate::kustomize::file::Selector;
 use crate::kustomize::resource::Resource;
+use crate::kustomize::resources::Resources;
 
 /// The places of the objects that a selector means. Names and namespaces may be those from before
 /// the build or those of now.
 pub(in crate::kustomize) fn select(
-    resources: &[Resource],
+    resources: &mut Resources,
     selector: &Selector,
 ) -> Result<Vec<usize>> {
     let [group, version, kind, name, in_namespace] =
@@ -22,21 +23,29 @@ pub(in crate::kustomize) fn select(
     let (labels, annotations) =
         (requirements(&selector.label_selector)?, requirements(&selector.annotation_selector)?);
     let selected = |resource: &Resource| {
+        let called = [Some(resource.object.name()), resource.previous.first().map(|it| &*it.name)];
+        let is_named = called.iter().flatten().any(|it| name.is_match(it));
+        if !is_named || !kind.is_match(resource.object.kind()) {
+            return false;
+        }
         let (now, before) = (resource.id(), resource.original());
-        let named = name.is_match(now.name) || name.is_match(before.name);
         let placed =
             in_namespace.is_match(now.namespace) || in_namespace.is_match(before.namespace);
-        let typed =
-            group.is_match(now.group) && version.is_match(now.version) && kind.is_match(now.kind);
+        let typed = group.is_match(now.group) && version.is_match(now.version);
         let labelled = labels
             .iter()
             .all(|requirement| requirement.holds(resource.object.at("/metadata/labels")));
         let annotated = annotations
             .iter()
             .all(|requirement| requirement.holds(resource.object.at("/metadata/annotations")));
-        named && placed && typed && labelled && annotated
+        placed && typed && labelled && annotated
     };
-    Ok((0..resources.len()).filter(|n| selected(&resources[*n])).collect())
+    let is_literal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let candidates = match !selector.name.is_empty() && selector.name.chars().all(is_literal) {
+        true => resources.called(&selector.name).to_vec(),
+        false => (0..resources.as_slice().len()).collect(),
+    };
+    Ok(candidates.into_iter().filter(|n| selected(&resources.as_slice()[*n])).collect())
 }
 
 /// An anchored regular expression; the empty one matches everything.

@@ -199,7 +199,8 @@ impl Target {
             }
             for path in self.paths() {
                 let id = resource.shown();
-                self.set_field(resource.value_mut(), path, value)
+                resource
+                    .change(|it| self.set_field(it.value_mut(), path, value))
                     .map_err(|reason| wrong(&format!("{path} of {id}: {reason}")))?;
             }
         }

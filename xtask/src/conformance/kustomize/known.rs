@@ -17,7 +17,7 @@ pub(super) struct Known {
     reason: &'static str,
 }
 
-const TABLE: [Known; 5] = [
+const TABLE: [Known; 4] = [
     Known {
         case: "",
         ours: "the directive $",
@@ -31,13 +31,6 @@ const TABLE: [Known; 5] = [
         ours: "",
         theirs: "unable to find one of",
         reason: "a folder without kustomization is built as Flux builds it, from its YAML files",
-    },
-    Known {
-        case: "generators/env-from-environment",
-        ours: "is not KEY=value",
-        theirs: "",
-        reason: "kustomize takes the value from its own environment; a build that depends on that \
-                 is none",
     },
     Known { case: "file/remote", ours: "is remote", theirs: "", reason: "nothing is fetched" },
 ];

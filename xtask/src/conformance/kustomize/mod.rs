@@ -99,14 +99,18 @@ pub(crate) fn kustomize(peers: &Peers) -> anyhow::Result<PathBuf> {
 fn oracle(peers: &Peers) -> anyhow::Result<PathBuf> {
     let source = include_str!("oracle.go");
     let folder = peers.go_module(&[("sigs.k8s.io/kustomize/api", API)])?;
-    let (main, program) = (folder.join("main.go"), peers.path(&format!("kustomize-oracle-{API}")));
+    let (main, program) =
+        (folder.join("main.go"), peers.path(&format!("kustomize-oracle-{API}-{KUSTOMIZE}")));
     if program.exists() && fs::read_to_string(&main).is_ok_and(|text| text == source) {
         return Ok(program);
     }
     fs::write(&main, source)?;
     say("$ go build oracle.go");
     let mut command = Command::new("go");
-    command.args(["build", "-mod=mod", "-o"]).arg(&program).arg(".").current_dir(&folder);
+    // The version that `managedByLabel` writes down is that of the program.
+    let version = format!("-X sigs.k8s.io/kustomize/api/provenance.version={KUSTOMIZE}");
+    command.args(["build", "-mod=mod", "-ldflags", &version, "-o"]).arg(&program).arg(".");
+    command.current_dir(&folder);
     run_quietly(&mut command)?;
     Ok(program)
 }

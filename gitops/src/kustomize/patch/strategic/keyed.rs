@@ -244,7 +244,9 @@ fn fits(element: &Value, keys: &[String], values: &[String]) -> bool {
         [key] if key.is_empty() => super::fields::text(element) == values[0],
         _ => {
             element.is_object()
-                && keys.iter().zip(values).all(|(key, value)| has(element, key, value))
+                && keys.iter().zip(values).all(|(key, value)| {
+                    element.get(key).is_some_and(|_| key_text(element, key) == *value)
+                })
         }
     }
 }
