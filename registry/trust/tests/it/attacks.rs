@@ -58,11 +58,16 @@ async fn payloads_and_types_cannot_be_swapped() {
         ("not read", &|it| it["mediaType"] = "application/vnd.dev.sigstore.bundle+json".into()),
         ("no bundle with a statement", &|it| drop(it["dsseEnvelope"].take())),
     ];
+    // An error does not tell of all that was found: each change is seen alone, and then all together.
     for (expected, change) in changes {
+        let alone = World::new().await;
+        let mut bundle = alone.bundle(&alone.subject, &alone.key).await;
+        change(&mut bundle);
+        alone.attach_bundle(bundle.to_string().as_bytes()).await;
+        alone.refused(expected).await;
         let mut bundle = genuine.clone();
         change(&mut bundle);
         world.attach_bundle(bundle.to_string().as_bytes()).await;
-        world.refused(expected).await;
     }
     world.attach_bundle(b"{").await;
     world.attach_bundle(&bundle_over(json!({}))).await;
