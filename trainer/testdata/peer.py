@@ -40,7 +40,7 @@ def make(shape: str, to: pathlib.Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     if shape not in ("full", "sharded", "bert"):
         tiny = architectures()
-        wider = dict(hidden_size=96, num_labels=2, intermediate_size=200, num_attention_heads=6, max_position_embeddings=130 if shape in ("roberta", "xlm-roberta", "camembert", "mpnet") else 128)
+        wider = dict(hidden_size=96, num_labels=2, intermediate_size=200, num_attention_heads=6, max_position_embeddings=130 if shape in ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet") else 128)
         if shape == "deberta-v2":
             wider |= dict(pooler_hidden_size=96, position_buckets=32)
         net, _ = tiny.network(shape, to, **wider)

@@ -8,9 +8,10 @@ use kit_serve::{Predictor as _, Task};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-const ARCHITECTURES: [&str; 8] = [
+const ARCHITECTURES: [&str; 9] = [
     "albert",
     "camembert",
+    "data2vec-text",
     "deberta-v2",
     "electra",
     "modernbert",

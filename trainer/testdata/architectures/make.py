@@ -30,6 +30,7 @@ SETTINGS = {
     "roberta": dict(**{**BASE, **AFTER_PADDING}, type_vocab_size=1, layer_norm_eps=1e-5),
     "xlm-roberta": dict(**{**BASE, **AFTER_PADDING}, type_vocab_size=1, layer_norm_eps=1e-5),
     "camembert": dict(**{**BASE, **AFTER_PADDING, "num_labels": 2}, type_vocab_size=1, hidden_act="gelu_new"),
+    "data2vec-text": dict(**{**BASE, **AFTER_PADDING}, type_vocab_size=1),
     "electra": dict(**BASE, embedding_size=16, hidden_act="gelu"),
     "mpnet": dict(**{**BASE, **AFTER_PADDING}),
     "albert": dict(**{**BASE, "num_hidden_layers": 5}, embedding_size=16, num_hidden_groups=2, hidden_act="gelu_new"),
@@ -80,7 +81,7 @@ def words(folder: pathlib.Path, specials: dict) -> None:
 
 def tokenizer(name: str, folder: pathlib.Path) -> None:
     match name:
-        case "roberta":
+        case "roberta" | "data2vec-text":
             made = json.loads(bpe(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], 340).to_str())["model"]
             (folder / "vocab.json").write_text(json.dumps(made["vocab"], ensure_ascii=False))
             (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(" ".join(pair) + "\n" for pair in made["merges"]))
@@ -199,7 +200,7 @@ def cases() -> list:
                 if (folder / "tokenizer_config.json").exists():
                     own = json.loads((folder / "tokenizer_config.json").read_text())
                 if settings:
-                    classes = {"roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizerFast", "camembert": "CamembertTokenizerFast", "electra": "ElectraTokenizer", "mpnet": "MPNetTokenizer", "albert": "AlbertTokenizer", "deberta-v2": "DebertaV2TokenizerFast", "modernbert": "PreTrainedTokenizerFast"}
+                    classes = {"roberta": "RobertaTokenizer", "data2vec-text": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizerFast", "camembert": "CamembertTokenizerFast", "electra": "ElectraTokenizer", "mpnet": "MPNetTokenizer", "albert": "AlbertTokenizer", "deberta-v2": "DebertaV2TokenizerFast", "modernbert": "PreTrainedTokenizerFast"}
                     files["tokenizer_config.json"] = {**own, **{key: classes[checkpoint] if value is ... else value for key, value in settings.items()}}
                 for file, document in files.items():
                     (folder / file).write_text(json.dumps(document))

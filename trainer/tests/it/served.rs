@@ -58,7 +58,7 @@ fn bert(edit: impl FnOnce(&Path, &mut Tensors)) -> tempfile::TempDir {
 
 #[test]
 fn every_fixture_is_served_as_it_is_trained() {
-    let others = ["roberta", "xlm-roberta", "electra"].map(of_architecture);
+    let others = ["roberta", "xlm-roberta", "data2vec-text", "electra"].map(of_architecture);
     for fixture in [tiny(), tiny_bert(), of_serve()].into_iter().chain(others) {
         check(&fixture);
     }

@@ -228,3 +228,51 @@ fn bucketed(distance: i64, n_buckets: i64, max_distance: usize) -> i64 {
     let share = (n as f32 / middle as f32).ln() / whole;
     ((share * (middle - 1) as f32).ceil() as i64 + middle) * distance.signum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_of_published_sizes_fall_where_transformers_puts_them() {
+        // `make_log_bucket_position` of DeBERTa v3's 256 buckets and 512 positions.
+        let known = [
+            (1, 1),
+            (127, 127),
+            (128, 128),
+            (129, 129),
+            (130, 130),
+            (150, 143),
+            (200, 169),
+            (300, 207),
+            (400, 233),
+            (500, 254),
+            (511, 255),
+            (-129, -129),
+            (-511, -255),
+        ];
+        for (distance, expected) in known {
+            assert_eq!(bucketed(distance, 256, 512), expected, "{distance}");
+        }
+        // `relative_position_bucket` of MPNet's 32.
+        let known = [
+            (0, 0),
+            (1, 17),
+            (7, 23),
+            (8, 24),
+            (9, 24),
+            (20, 26),
+            (50, 29),
+            (90, 30),
+            (127, 31),
+            (500, 31),
+            (-1, 1),
+            (-8, 8),
+            (-60, 13),
+            (-500, 15),
+        ];
+        for (distance, expected) in known {
+            assert_eq!(bucket(distance, 32), expected, "{distance}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod albert;
 mod bert;
+mod data2vec;
 mod deberta;
 mod distilbert;
 mod electra;
@@ -16,12 +17,13 @@ use crate::keys::Keys;
 use crate::network::Network;
 
 /// All of them.
-const ALL: [&Architecture; 10] = [
+const ALL: [&Architecture; 11] = [
     &distilbert::DISTILBERT,
     &bert::BERT,
     &roberta::ROBERTA,
     &roberta::XLM_ROBERTA,
     &roberta::CAMEMBERT,
+    &data2vec::DATA2VEC_TEXT,
     &electra::ELECTRA,
     &mpnet::MPNET,
     &albert::ALBERT,

@@ -69,7 +69,7 @@ pub(super) const CAMEMBERT: Architecture = Architecture {
     ..ROBERTA
 };
 
-fn network(keys: &mut Keys<'_>, vocab_size: usize) -> Network {
+pub(super) fn network(keys: &mut Keys<'_>, vocab_size: usize) -> Network {
     let vocab_size = keys.size(&["vocab_size"], vocab_size);
     let type_vocab_size = keys.size(&["type_vocab_size"], 2);
     let pad_token_id = keys.padding(1);

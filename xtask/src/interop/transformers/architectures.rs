@@ -12,10 +12,11 @@ use crate::serving::load::{Client, request};
 use crate::serving::server::Server;
 
 /// What `model_type` says.
-const ARCHITECTURES: [&str; 8] = [
+const ARCHITECTURES: [&str; 9] = [
     "roberta",
     "xlm-roberta",
     "camembert",
+    "data2vec-text",
     "electra",
     "mpnet",
     "albert",
