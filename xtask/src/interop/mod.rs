@@ -6,6 +6,7 @@ mod hub;
 mod kill;
 mod kit;
 mod modelpack;
+mod policies;
 mod project;
 mod registries;
 mod resume;
@@ -64,10 +65,12 @@ enum Topic {
     Trust,
     /// The real Flux in a real Kubernetes, beside our own cluster
     Flux,
+    /// What we render, and our policies, with checkov, kube-linter, kube-score and Kubernetes' schemas
+    Policies,
 }
 
 impl Topic {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -79,17 +82,18 @@ impl Topic {
         Self::Attack,
         Self::Trust,
         Self::Flux,
+        Self::Policies,
     ];
 
-    /// Trains or imports, which only the whole program does.
+    /// Trains, imports or knows GitOps, which only the whole program does.
     fn needs_all(self) -> bool {
-        matches!(self, Self::Kit | Self::Transformers | Self::Hub | Self::Resume)
+        matches!(self, Self::Kit | Self::Transformers | Self::Hub | Self::Resume | Self::Policies)
     }
 
     /// The most that its folder holds at a time.
     fn bytes(self) -> u64 {
         match self {
-            Self::Kit | Self::Modctl | Self::Resume | Self::Trust => GIB / 2,
+            Self::Kit | Self::Modctl | Self::Policies | Self::Resume | Self::Trust => GIB / 2,
             Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub => 2 * GIB,
             Self::Attack => 4 * GIB,
@@ -124,6 +128,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
             Topic::Flux => flux::run(&peers, &program, dir, &mut report),
+            Topic::Policies => policies::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
             Topic::Trust => trust::run(&peers, &program, dir, &mut report),
         }?;
