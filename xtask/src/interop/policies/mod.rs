@@ -111,8 +111,8 @@ fn counterparts(shop: &Shop) -> anyhow::Result<BTreeMap<String, Vec<(String, Str
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
-        let (entry, name) = (entry?, PathBuf::new());
-        let target = to.join(name.join(entry.file_name()));
+        let entry = entry?;
+        let target = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
             true if entry.file_name() == ".git" => {}
             true => copy(&entry.path(), &target)?,
