@@ -7,6 +7,7 @@ mod kill;
 mod kit;
 mod kubernetes;
 mod modelpack;
+mod policies;
 mod project;
 mod registries;
 mod resume;
@@ -70,10 +71,12 @@ enum Topic {
     Flux,
     /// A real node with containerd, and what runs on it
     Kubernetes,
+    /// What we render, and our policies, with checkov, kube-linter, kube-score and Kubernetes' schemas
+    Policies,
 }
 
 impl Topic {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -86,10 +89,11 @@ impl Topic {
         Self::Trust,
         Self::Flux,
         Self::Kubernetes,
+        Self::Policies,
     ];
 
-    /// Trains or imports, which only the whole program does; or puts it into an image, for which it
-    /// is static.
+    /// Trains, imports or knows GitOps, which only the whole program does; or puts it into an image,
+    /// for which it is static.
     fn needs_all(self) -> bool {
         matches!(
             self,
@@ -99,13 +103,14 @@ impl Topic {
                 | Self::Resume
                 | Self::Flux
                 | Self::Kubernetes
+                | Self::Policies
         )
     }
 
     /// The most that its folder holds at a time.
     fn bytes(self) -> u64 {
         match self {
-            Self::Kit | Self::Modctl | Self::Resume | Self::Trust => GIB / 2,
+            Self::Kit | Self::Modctl | Self::Policies | Self::Resume | Self::Trust => GIB / 2,
             Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
             Self::Hub | Self::Kubernetes => 2 * GIB,
             Self::Attack => 4 * GIB,
@@ -144,6 +149,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
             Topic::Flux => flux::run(&peers, &program, workspace, dir, &mut report),
             Topic::Kubernetes => kubernetes::run(&peers, &program, dir, &mut report),
+            Topic::Policies => policies::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
             Topic::Trust => trust::run(&peers, &program, dir, &mut report),
         }?;

@@ -19,7 +19,7 @@ use crate::ui::Ui;
 /// lint.kit-rs/ignore lists. Exits with 1 where there is a finding.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The folder: a repository's working tree, or any other
+    /// A repository's working tree, any other folder, or a file
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Ask only these policies (repeatable, or with commas)
