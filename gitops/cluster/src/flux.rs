@@ -22,7 +22,8 @@ use crate::store::Store;
 use crate::{Result, condition, notice};
 
 const GROUP: &str = "kustomize.toolkit.fluxcd.io";
-const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
+/// With this annotation somebody asks for a look at once.
+pub(crate) const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 
 /// The least time between two reconciliations of one revision, however the cluster drifts.
 const CALM: Duration = Duration::from_secs(1);

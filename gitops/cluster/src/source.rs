@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::changes::locked;
 use crate::condition::{self, Condition};
 use crate::error::chain;
+use crate::flux::REQUESTED;
 use crate::notice::Notice;
 use crate::store::Store;
 use crate::{Error, Result, notice};
@@ -104,6 +105,7 @@ impl Sources {
                 Ok(Some(artifact)) => self.store(object, artifact)?,
                 Err(error) => self.report(object, &chain(&error))?,
             }
+            self.answer_request(object)?;
         }
         let is_there = |(namespace, name): &(String, String)| {
             objects.iter().any(|object| object.namespace() == namespace && object.name() == name)
@@ -226,6 +228,14 @@ impl Sources {
         let key = (object.namespace().to_owned(), object.name().to_owned());
         locked(&self.artifacts).insert(key, Arc::new(artifact));
         self.store.set_status(&object.id(), status)
+    }
+
+    /// Says of a request to look that it was done, as `flux reconcile source git` waits for.
+    fn answer_request(&self, object: &Object) -> Result<()> {
+        let Some(asked) = object.annotation(REQUESTED) else { return Ok(()) };
+        self.store.change(&object.id(), |object| {
+            object["status"]["lastHandledReconcileAt"] = asked.into();
+        })
     }
 
     fn tell(&self, object: &Object, notice: &Notice<'_>) -> Result<()> {

@@ -67,7 +67,11 @@ impl Cluster {
             Self::Ours(_) => {}
             Self::Kube { sync, .. } => {
                 stage.run(&format!("kubectl delete --wait=false -f {}", sync.display()))?;
-                let gone = |cluster: &Self| !cluster.has("api/v1/namespaces/distilbert");
+                let gone = |cluster: &Self| {
+                    let (group, name) = ("kustomize.toolkit.fluxcd.io", "flux-system");
+                    let sync = format!("apis/{group}/v1/namespaces/{name}/kustomizations/{name}");
+                    !cluster.has(&sync) && !cluster.has("api/v1/namespaces/distilbert")
+                };
                 ensure!(self.wait_until(self.patience(), gone), "the story's namespace stays");
                 say("  Flux has taken back what the story brought");
             }

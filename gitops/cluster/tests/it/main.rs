@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gitops::ObjectId;
 use kit_cluster::{Cluster, Isolation};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::fixture::{Client, SERVICE, World, git};
 
@@ -238,6 +238,49 @@ fn the_api_shows_what_there_is_and_only_takes_away() {
     let before = uid();
     assert_eq!(delete("services/web").as_u16(), 200);
     world.wait("another service is there", |_| uid().is_string() && uid() != before);
+}
+
+#[test]
+fn labels_and_annotations_can_be_set_and_a_look_can_be_asked_for() {
+    let world = World::ready("good:1", 1);
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build(),
+    );
+    let at = world.cluster.api_url();
+    let read = |path: &str| -> Value {
+        let text = agent.get(format!("{at}{path}")).call().unwrap().body_mut().read_to_string();
+        serde_json::from_str(&text.unwrap()).unwrap()
+    };
+    let patch = |path: &str, patch: Value| {
+        let request = agent.patch(format!("{at}{path}"));
+        request.send(patch.to_string()).unwrap().status().as_u16()
+    };
+    let web = "/apis/apps/v1/namespaces/default/deployments/web";
+    let set = |value: Value| json!({"metadata": {"annotations": {"example.com/by": value}}});
+    assert_eq!(patch(web, set("hand".into())), 200);
+    assert_eq!(patch(web, json!({"spec": {"replicas": 3}})), 405);
+    assert_eq!(patch(&format!("{web}-not"), set("hand".into())), 404);
+    let looks = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}});
+    let [source, app] = [
+        "source.toolkit.fluxcd.io/v1 gitrepositories/flux-system",
+        "kustomize.toolkit.fluxcd.io/v1 kustomizations/app",
+    ]
+    .map(|it| format!("/apis/{}", it.replacen(' ', "/namespaces/flux-system/", 1)));
+    for path in [&source, &app] {
+        assert_eq!(patch(path, looks.clone()), 200, "{path}");
+        world.wait("the look was taken", |_| {
+            read(path)["status"]["lastHandledReconcileAt"] == "now"
+        });
+    }
+    // Flux has looked, and left alone what is not its own.
+    assert_eq!(read(web)["metadata"]["annotations"]["example.com/by"], "hand");
+    assert_eq!(patch(web, set(Value::Null)), 200);
+    assert_eq!(read(web)["metadata"]["annotations"].get("example.com/by"), None);
+    let events = read("/api/v1/namespaces/flux-system/events");
+    let told = events["items"].as_array().unwrap().iter();
+    let of_app = told.filter(|it| it["involvedObject"]["name"] == "app");
+    let reasons: Vec<_> = of_app.filter_map(|it| it["reason"].as_str()).collect();
+    assert!(reasons.contains(&"ReconciliationSucceeded"), "{reasons:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod differences;
 mod events;
 mod oci;
 mod rendered;
+mod reverse;
 mod say;
 mod world;
 
@@ -44,6 +45,7 @@ pub(super) fn run(
     events::run(&world, report, &names);
     changes::run(&world, report)?;
     oci::run(&world, &programs, program, report)?;
+    reverse::run(&world, &programs, report);
     drop(world);
     bootstrap::run(&programs, peers, program, dir, report)
 }

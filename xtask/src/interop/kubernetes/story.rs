@@ -7,6 +7,7 @@ use anyhow::ensure;
 
 use super::PEER;
 use super::world::{PATIENCE, World};
+use crate::kube::Repository;
 use crate::peers::run_quietly;
 use crate::report::Report;
 
@@ -25,6 +26,15 @@ pub(super) fn run(world: &World, report: &mut Report) {
     report.claim(PEER, "a sync that is deleted takes all its apps with it", || leave(world));
     report.claim(PEER, "`cargo xtask e2e --cluster kube` tells the whole story", || {
         let told = run_quietly(&mut story(world)?)?;
+        ensure!(told.contains("every claim held"), "{told}");
+        Ok(())
+    });
+    report.claim(PEER, "the same with a registry and a repository that it is told", || {
+        let repository = Repository::start(&world.dir.join("story"))?;
+        let registry = format!("{}/story", world.open.address);
+        let mut story = story(world)?;
+        story.args(["--registry", &registry, "--git", &repository.url]);
+        let told = run_quietly(&mut story)?;
         ensure!(told.contains("every claim held"), "{told}");
         Ok(())
     });
