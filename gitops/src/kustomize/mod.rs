@@ -5,12 +5,12 @@
 //! files may be taken from anywhere within the tree, never from outside. Nothing is fetched and
 //! nothing is run.
 //!
-//! Not supported, and refused by name: components, vars, Helm charts, and plugins
-//! (generators, transformers, validators with their configurations).
+//! Not supported, and refused by name: Helm charts, remote bases, and plugins that are programs or
+//! containers. What else differs on purpose stands in the guide, `docs/guide/gitops.md`.
 //!
-//! Different on purpose: where a patch adds something, its nulls and `$patch` directives are left
-//! out; kustomize lets them slip into the object, and a null label becomes the text `null`. A line
-//! without `=` in an env file is an error; kustomize takes the value from its own environment.
+//! A build goes through the modules so: `file` and `decode` read a kustomization, `target` collects
+//! objects (`load`, `generate`, `plugin`) and applies `transformer`s to them, which find their fields
+//! in the tables of `config`; then hashes, `references`, `vars`, `sort`.
 
 mod config;
 mod decode;

@@ -10,6 +10,29 @@ pub(super) const ANNOTATION: &str = "config.kubernetes.io/origin";
 /// What changed it.
 const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
 
+/// What kustomize and its relatives note for themselves while they work (api/resource/resource.go,
+/// `BuildAnnotations`); none of it is printed.
+const INTERNAL: [&str; 18] = [
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/suffixes",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/allowNameChange",
+    "internal.config.kubernetes.io/allowKindChange",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/generatorBehavior",
+    "internal.config.kubernetes.io/needsHashSuffix",
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/index",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "config.kubernetes.io/path",
+    "config.kubernetes.io/index",
+    "config.k8s.io/id",
+];
+
 /// Where an object, a generator or a transformer comes from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
@@ -90,6 +113,7 @@ pub(super) fn finish(resources: &mut Resources, asked: &[String]) {
             .into_iter()
             .filter(|(_, word)| !is_asked(word))
             .map(|(annotation, _)| annotation)
+            .chain(INTERNAL)
             .collect();
     for resource in resources.as_mut() {
         if let Some(map) = resource

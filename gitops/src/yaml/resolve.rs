@@ -22,6 +22,22 @@ pub(crate) fn plain_of_json(text: &str) -> Value {
     }
 }
 
+/// A plain date as kustomize prints it, `2012-10-17` as `2012-10-17T00:00:00Z`: Go's parser takes it
+/// for a time, and its JSON has times in full. One with a time of day stays as it is.
+pub(crate) fn date(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return None };
+    let is_number = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    if year.len() != 4 || !is_number(year, 4) || !is_number(month, 2) || !is_number(day, 2) {
+        return None;
+    }
+    let (year, month, day) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+    let date = jiff::civil::Date::new(year, month, day).ok()?;
+    Some(format!("{date}T00:00:00Z"))
+}
+
 /// Whether some reader of YAML 1.1, of 1.2, or Go's in between could take the plain text for
 /// something else than a text.
 pub(crate) fn is_ambiguous(text: &str) -> bool {
@@ -119,6 +135,21 @@ mod tests {
             ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
         ] {
             assert_eq!(plain(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_printed_in_full() {
+        for (text, expected) in [
+            ("2012-10-17", Some("2012-10-17T00:00:00Z")),
+            ("2001-1-2", Some("2001-01-02T00:00:00Z")),
+            ("2001-12-14T21:59:43Z", None),
+            ("2001-13-14", None),
+            ("2001-12", None),
+            ("2001-12-14-x", None),
+            ("201-12-14", None),
+        ] {
+            assert_eq!(date(text).as_deref(), expected, "{text}");
         }
     }
 

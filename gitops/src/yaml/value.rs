@@ -21,6 +21,8 @@ const MAX_DEPTH: usize = 100;
 pub(crate) enum Dialect {
     /// `go.yaml.in/yaml/v3`, for objects: `yes` is a text, a key that stands twice an error.
     Objects,
+    /// The same, and as kustomize prints what it has read: dates are times.
+    Kustomize,
     /// `sigs.k8s.io/yaml`, for what becomes JSON at once: `yes` is true, and the last one counts of
     /// keys that are equal.
     Json,
@@ -48,7 +50,7 @@ pub(crate) fn parse_as(text: &str, dialect: Dialect) -> Result<Vec<Value>> {
 /// Parses the objects of a text. Annotations are texts, as they stand there.
 pub(crate) fn parse_objects(text: &str) -> Result<Vec<Document>> {
     let mut found = Vec::new();
-    read(text, Dialect::Objects, |mut value, node| {
+    read(text, Dialect::Kustomize, |mut value, node| {
         let annotations = node.entry("metadata").and_then(|it| it.entry("annotations"));
         if let Some(Data::Mapping(entries)) = annotations.map(|it| &it.data)
             && let Some(Value::Object(map)) = value.pointer_mut("/metadata/annotations")
@@ -162,8 +164,7 @@ impl<'a> Reader<'a> {
             let value = self.value(node, depth + 1)?;
             if is_merge(key) {
                 merge(&mut merged, value, node)?;
-            } else if map.insert(name.clone(), value).is_some() && self.dialect == Dialect::Objects
-            {
+            } else if map.insert(name.clone(), value).is_some() && self.dialect != Dialect::Json {
                 return Err(key.error(format!("the key {name:?} stands here twice")));
             }
         }
@@ -188,7 +189,7 @@ impl Reader<'_> {
                     other => Ok(other.to_string()),
                 }
             }
-            Dialect::Objects
+            Dialect::Objects | Dialect::Kustomize
                 if *style == ScalarStyle::Plain
                     && tag.is_none()
                     && !resolve::plain(text).is_string() =>
@@ -230,6 +231,10 @@ fn scalar(
 ) -> Result<Value> {
     let resolved = || match style {
         ScalarStyle::Plain if dialect == Dialect::Json => resolve::plain_of_json(text),
+        ScalarStyle::Plain if dialect == Dialect::Kustomize => match resolve::date(text) {
+            Some(date) => Value::String(date),
+            None => resolve::plain(text),
+        },
         ScalarStyle::Plain => resolve::plain(text),
         _ => Value::String(text.to_owned()),
     };
