@@ -38,7 +38,7 @@ fn asked(world: &World, programs: &Programs) -> anyhow::Result<()> {
     };
     world.repository.write("clusters/dev/asked.yaml", &cases::map("asked", "default", ""))?;
     let revision = world.push()?;
-    let shown = ask(&flux, "get kustomizations -n flux-system flux-system")?;
+    let shown = ask(&flux, "get kustomizations -n flux-system")?;
     ensure!(shown.contains(&revision[..15]), "{shown}");
     for line in ["reconcile source git flux-system", "reconcile kustomization flux-system"] {
         ask(&flux, &format!("{line} --timeout=30s"))?;
