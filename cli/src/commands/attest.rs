@@ -11,6 +11,7 @@ use crate::failure::asked_wrongly;
 use crate::network::NetworkOfKeys;
 use crate::output::pinned;
 use crate::steps::keys::PasswordArgs;
+use crate::steps::predicate::predicate_type;
 use crate::ui::Ui;
 
 /// Say something of a ModelKit in a registry, signed: where it comes from, what is in it, how well
@@ -33,13 +34,6 @@ pub(crate) struct Args {
     password: PasswordArgs,
     #[command(flatten)]
     network: NetworkOfKeys,
-}
-
-/// The type as it is written.
-pub(super) fn predicate_type(text: &str) -> Result<String, String> {
-    trust::predicate_type(text)
-        .map(str::to_owned)
-        .ok_or_else(|| "it is neither a URI nor one of the short names".to_owned())
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {

@@ -46,8 +46,6 @@ pub(crate) struct Args {
     /// "model"]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
-    #[command(flatten)]
-    zero_shot: ZeroShotArgs,
     /// Let pages of this origin ask, such as `https://app.example`, or of any with * (repeatable)
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
@@ -55,6 +53,8 @@ pub(crate) struct Args {
     #[cfg(feature = "otel")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    zero_shot: ZeroShotArgs,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]

@@ -9,13 +9,13 @@ use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
 
-use super::attest::predicate_type;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::NetworkOfKeys;
 use crate::output::{human_size, n_of, pinned};
 use crate::steps::found::{local, repair};
 use crate::steps::keys::public_key;
+use crate::steps::predicate::predicate_type;
 use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::steps::target::Target;
 use crate::ui::Ui;
