@@ -12,6 +12,7 @@
 //! objects (`load`, `generate`, `plugin`) and applies `transformer`s to them, which find their fields
 //! in the tables of `config`; then hashes, `references`, `vars`, `sort`.
 
+mod built_in;
 mod config;
 mod decode;
 mod fields;
