@@ -40,9 +40,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         false => key.to_sealed_pem(&password(&args, ui)?)?,
     };
     // For nobody else from its first moment on, and never in place of another one.
-    let mut file = fs::File::from(
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&private)?,
-    );
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&private)?;
     file.write_all(pem.as_bytes())?;
     modelkit::write_file(&public, key.public().to_pem()?.as_bytes(), modelkit::Existing::Refuse)?;
     let fingerprint = key.public().fingerprint();

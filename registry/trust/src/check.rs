@@ -100,7 +100,7 @@ pub async fn attestations(
     match said.is_empty() {
         false => Ok(said),
         true => Err(Error::Unattested {
-            digest: digest.clone(),
+            digest: Box::new(digest.clone()),
             predicate_type: predicate_type.to_owned(),
             key: key.fingerprint(),
             found: few(found),

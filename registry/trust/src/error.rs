@@ -37,7 +37,7 @@ pub enum Error {
     #[error("{digest} has no attestation of the type {predicate_type} by the key {key}{}", list(.found))]
     Unattested {
         /// What should be attested.
-        digest: Digest,
+        digest: Box<Digest>,
         /// What kind of statement.
         predicate_type: String,
         /// The fingerprint of the key.

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::world::{BUNDLE, World, manifest, other};
 
+/// What is done to a bundle.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 /// A bundle over a statement of the attacker's, signed by a key.
 fn bundle_over(envelope: Value) -> Vec<u8> {
     let bundle = json!({
@@ -47,7 +50,7 @@ async fn a_signature_of_another_manifest_does_not_count() {
 async fn payloads_and_types_cannot_be_swapped() {
     let world = World::new().await;
     let genuine = world.bundle(&world.subject, &world.key).await;
-    let changes: [(&str, &dyn Fn(&mut Value)); 6] = [
+    let changes: [(&str, Change<'_>); 6] = [
         ("payload of the type", &|it| it["dsseEnvelope"]["payloadType"] = "text/plain".into()),
         ("was not signed by this key", &|it| it["dsseEnvelope"]["payload"] = "e30=".into()),
         ("has 0 signatures", &|it| it["dsseEnvelope"]["signatures"] = json!([])),

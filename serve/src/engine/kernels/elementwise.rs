@@ -327,7 +327,8 @@ mod tests {
     #[test]
     fn other_activations_are_exact_to_the_last_bits() {
         let slope = (2.0 / std::f64::consts::PI).sqrt();
-        let cases: [(Activation, fn(f64, f64) -> f64); 2] = [
+        type Exact = fn(f64, f64) -> f64;
+        let cases: [(Activation, Exact); 2] = [
             (Activation::GeluTanh, |x, slope| {
                 0.5 * x * (1.0 + (slope * (x + 0.044_715 * x.powi(3))).tanh())
             }),

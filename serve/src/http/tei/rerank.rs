@@ -1,6 +1,5 @@
 //! `POST /rerank`: texts in the order of how well they fit a query, by a model of one label that
 //! scores pairs.
-#![expect(clippy::result_large_err, reason = "what is wrong is itself an answer")]
 
 use std::sync::Arc;
 

@@ -88,7 +88,7 @@ impl Architecture {
     pub(crate) fn is_left_out(&self, name: &str) -> bool {
         let fits =
             |left: &&str| if left.ends_with('.') { name.starts_with(*left) } else { name == *left };
-        self.left_out.iter().any(|left| fits(&left))
+        self.left_out.iter().any(fits)
     }
 }
 

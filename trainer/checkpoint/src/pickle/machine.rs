@@ -49,7 +49,7 @@ impl Machine<'_> {
             0x95 => drop(self.reader.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.since_mark()?),
             b'2' => self.push(self.stack.last().cloned().ok_or(EMPTY)?)?,
             b'N' => self.push(Value::None)?,
             0x88 | 0x89 => self.push(Value::Other)?,
@@ -57,7 +57,7 @@ impl Machine<'_> {
             b']' => self.contain(Vec::new(), Value::List)?,
             b')' => self.contain(Vec::new(), Value::Tuple)?,
             b't' | b'l' | b'd' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 match opcode {
                     b't' => self.contain(items, Value::Tuple)?,
                     b'l' => self.contain(items, Value::List)?,
@@ -70,7 +70,7 @@ impl Machine<'_> {
                 self.contain(items, Value::Tuple)?;
             }
             b'a' | b'e' => {
-                let items = if opcode == b'a' { vec![self.pop()?] } else { self.to_mark()? };
+                let items = if opcode == b'a' { vec![self.pop()?] } else { self.since_mark()? };
                 let Some(Value::List(list)) = self.stack.last() else {
                     return Err("the pickle appends to what is no list".to_owned());
                 };
@@ -82,7 +82,7 @@ impl Machine<'_> {
                         let (value, key) = (self.pop()?, self.pop()?);
                         vec![key, value]
                     }
-                    _ => in_pairs(self.to_mark()?)?,
+                    _ => in_pairs(self.since_mark()?)?,
                 };
                 let Some(Value::Dict(dict)) = self.stack.last() else {
                     return Err("the pickle sets keys of what is no dictionary".to_owned());
@@ -212,7 +212,7 @@ impl Machine<'_> {
         Ok(self.stack.pop().ok_or(EMPTY)?)
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Value>, String> {
+    fn since_mark(&mut self) -> Result<Vec<Value>, String> {
         let at = self.marks.pop().filter(|at| *at <= self.stack.len()).ok_or(EMPTY)?;
         Ok(self.stack.split_off(at))
     }
