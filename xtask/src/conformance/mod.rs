@@ -1,7 +1,7 @@
 //! `cargo xtask conformance`: ours against what others hold to be right: the official suite of the
 //! distribution-spec, and kustomize itself.
 
-mod kustomize;
+pub(crate) mod kustomize;
 mod registry;
 
 use std::path::Path;
