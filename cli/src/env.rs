@@ -44,7 +44,6 @@ impl Home {
 }
 
 /// The file that says what has to be signed by whom, for commands that have no flag for it.
-#[cfg(any(feature = "full", feature = "servers"))]
 pub(crate) fn trust_policy() -> Option<PathBuf> {
     path("KIT_RS_TRUST_POLICY")
 }

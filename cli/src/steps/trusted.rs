@@ -51,7 +51,6 @@ impl TrustArgs {
 
 impl Trusted {
     /// What holds of commands that have no flags for it.
-    #[cfg(any(feature = "full", feature = "servers"))]
     pub(crate) fn ambient(ui: &Ui) -> anyhow::Result<Self> {
         TrustArgs { trust_policy: crate::env::trust_policy(), ..TrustArgs::default() }.read(ui)
     }

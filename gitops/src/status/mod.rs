@@ -1,7 +1,7 @@
 //! How an object is doing, read from its status: kstatus' rules, as Flux uses them.
 //!
 //! What every object may have comes first (deletion, generations, `Reconciling` and `Stalled`),
-//! then the rules of the kinds that Kubernetes brings ([`kinds`]), then the condition `Ready`.
+//! then the rules of the kinds that Kubernetes brings (`kinds`), then the condition `Ready`.
 
 mod kinds;
 
