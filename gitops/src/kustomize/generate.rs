@@ -98,8 +98,12 @@ fn bring_together(old: &mut Resource, made: Resource, merge: bool) {
         }
     }
     object.value_mut()["metadata"]["name"] = name.into();
-    if let Some(namespace) = namespace {
-        object.value_mut()["metadata"]["namespace"] = namespace;
+    match namespace {
+        Some(namespace) => object.value_mut()["metadata"]["namespace"] = namespace,
+        None => {
+            let metadata = object.value_mut()["metadata"].as_object_mut();
+            metadata.map(|metadata| metadata.remove("namespace"));
+        }
     }
     old.object = object;
     if let Some(origin) = origin.filter(|_| merge) {

@@ -110,6 +110,10 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     hash::add_to_names(&mut resources);
     references::fix(&mut resources, &config)?;
     vars::resolve(&mut resources, &vars, &config.var_reference)?;
+    if let Some(nameless) = resources.iter().find(|resource| resource.object.name().is_empty()) {
+        let message = format!("a {} has lost its name", nameless.object.kind());
+        return Err(Error::Kustomize { field: "resources", message });
+    }
     resources.as_mut().retain(|resource| !resource.is_local());
     sort::sort(&mut resources, &sort)?;
     if asked.iter().any(|word| word == "managedByLabel") {
