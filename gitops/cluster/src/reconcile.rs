@@ -240,12 +240,19 @@ impl Cluster for Stored<'_> {
     fn health(&self, id: &ObjectId) -> Health {
         match self.store.find(id) {
             None => Health::NotFound,
-            Some(object) if object.kind() == "Deployment" => {
+            // Until its controller has seen what was applied, its pods are those of what was there
+            // before: a release that failed is not held against its repair.
+            Some(object) if object.kind() == "Deployment" && is_seen(&object) => {
                 status::with_pods(status::health(&object), &self.pods_of(&object))
             }
             Some(object) => status::health(&object),
         }
     }
+}
+
+/// Whether the controller of an object has looked at its present generation.
+fn is_seen(object: &Object) -> bool {
+    object.at("/status/observedGeneration") == object.at("/metadata/generation")
 }
 
 impl Stored<'_> {
