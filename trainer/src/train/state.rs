@@ -216,7 +216,12 @@ fn is_of_a_best(name: &str) -> bool {
 }
 
 fn is_of_a_state(name: &str) -> bool {
-    name.starts_with(STATE) || is_of_a_best(name)
+    name.starts_with(STATE) || is_of_a_best(name) || is_half_written(name)
+}
+
+/// What `safetensors` writes until it has its name; a process that is killed leaves it.
+fn is_half_written(name: &str) -> bool {
+    name.starts_with(".tmp")
 }
 
 /// Removes those files of a folder whose names are of a kind.
@@ -295,4 +300,31 @@ fn read(path: &Path) -> Result<(BTreeMap<String, Vec<f32>>, String)> {
 
 fn unkept(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::State { path: path.to_owned(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_was_writing_goes_too_and_nothing_of_anybody_elses() {
+        let beside = tempfile::tempdir().expect("a place for temporary files");
+        let dir = beside.path().join(".kit-rs-state-model");
+        let keep = Keep { dir: dir.clone(), every: 1, resume: false };
+        let put = |name: &str| {
+            fs::create_dir_all(&dir).expect("a folder");
+            fs::write(dir.join(name), "").expect("written");
+        };
+        for name in [STATE, LOCK, "best-3.safetensors", ".tmpAb1c2D"] {
+            put(name);
+        }
+        keep.remove().expect("removed");
+        assert!(!dir.exists());
+        put(".tmpAb1c2D");
+        put("notes.txt");
+        keep.remove().expect("removed");
+        let left: Vec<_> = fs::read_dir(&dir).expect("it stays").flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left[0].file_name(), "notes.txt");
+    }
 }
