@@ -130,7 +130,8 @@ impl Policy {
 
     /// Whether anything is asked of what lies under this name.
     pub fn asks_of(&self, reference: &Reference) -> bool {
-        self.rule(reference).mode != Mode::Off
+        let mode = if reference.is_local() { self.local } else { self.rule(reference).mode };
+        mode != Mode::Off
     }
 
     /// Checks a manifest, of which the digest was resolved before: what is used afterwards has to
@@ -178,9 +179,6 @@ impl Policy {
     }
 
     fn rule(&self, reference: &Reference) -> &Rule {
-        if reference.is_local() {
-            return &self.rest;
-        }
         let name = format!("{}/{}", reference.registry(), reference.repository());
         let fits = self.rules.iter().find(|(pattern, _)| pattern.is_match(&name));
         fits.map_or(&self.rest, |(_, rule)| rule)

@@ -92,6 +92,9 @@ async fn a_name_without_a_registry_cannot_be_signed() {
     assert!(matches!(asked("mode: enforce\nkeys: [ours]\nlocal: off"), Ok(Verdict::Unasked)));
     let warned = asked("mode: off\nlocal: warn");
     assert!(matches!(warned, Ok(Verdict::Warned(Error::Local { .. }))), "{warned:?}");
+    let asks = |text: &str| policy(&world, text).expect("a policy").asks_of(&local);
+    assert!(asks("mode: off\nlocal: warn"));
+    assert!(!asks("mode: enforce\nkeys: [ours]\nlocal: off"));
 }
 
 #[tokio::test]
