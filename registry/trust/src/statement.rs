@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::{Error, Result};
 
 const TYPE: &str = "https://in-toto.io/Statement/v1";
+/// Of the same form, and what `cosign attest` 3.1 writes.
+const FORMER_TYPE: &str = "https://in-toto.io/Statement/v0.1";
 /// What cosign says by a signature without anything further.
 pub(crate) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 /// As many as cosign looks at.
@@ -53,7 +55,7 @@ impl Statement {
     pub(crate) fn parse(payload: &[u8], predicate_type: &str) -> Result<Self> {
         let statement: Self = serde_json::from_slice(payload)
             .map_err(|error| Error::refused(format!("it signs no statement: {error}")))?;
-        if statement.of_type != TYPE {
+        if ![TYPE, FORMER_TYPE].contains(&statement.of_type.as_str()) {
             let refused = format!("it signs a statement of the type {:?}", statement.of_type);
             return Err(Error::refused(refused));
         }
@@ -73,5 +75,24 @@ impl Statement {
     pub(crate) fn is_about(&self, digest: &Digest) -> bool {
         let (algorithm, hex) = (digest.algorithm().as_ref(), digest.digest());
         self.subject.iter().any(|it| it.digest.get(algorithm).is_some_and(|it| it == hex))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_types_of_statements_are_read_and_no_other() {
+        let parsed = |of_type: &str| {
+            let text = format!(
+                r#"{{"_type": "https://in-toto.io/{of_type}", "subject": [], "predicateType": "p", "predicate": 1}}"#
+            );
+            Statement::parse(text.as_bytes(), "p").map(|statement| statement.predicate)
+        };
+        for of_type in ["Statement/v1", "Statement/v0.1"] {
+            assert_eq!(parsed(of_type).expect("read"), 1);
+        }
+        assert!(parsed("Statement/v2").is_err());
     }
 }
