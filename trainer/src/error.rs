@@ -152,6 +152,47 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A training record does not hold together.
+    #[error("the training record does not hold together")]
+    BrokenRecord {
+        /// Where.
+        source: crate::train::BrokenRecord,
+    },
+    /// A record has no such segment.
+    #[error("the training record has no segment {segment}")]
+    NoSegment {
+        /// The place of its first link, from 0.
+        segment: usize,
+    },
+    /// The options that a record tells are none of ours.
+    #[error("cannot read the options in the training record")]
+    RecordedOptions {
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// What is here computes other bits than what the training was recorded on: nothing can be said.
+    #[error(
+        "the training was recorded with {what} {recorded}, and here it is {found}: other bits may \
+         come out, so that nothing can be said of it here"
+    )]
+    OtherMachine {
+        /// The name of the input.
+        what: String,
+        /// What the record has.
+        recorded: String,
+        /// What is here.
+        found: String,
+    },
+    /// What goes into the training is not what the record names.
+    #[error("{what} here: {found}; the training record has: {recorded}")]
+    OtherInput {
+        /// The name of the input.
+        what: String,
+        /// What the record has.
+        recorded: String,
+        /// What is here.
+        found: String,
+    },
     /// The interrupted training was another one.
     #[error("cannot go on with the training in {}: it was started with another {what}", path.display())]
     OtherTraining {

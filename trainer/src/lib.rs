@@ -21,4 +21,7 @@ pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
 pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
 pub use report::{About, DataSummary, EpochReport, Measured, Report};
-pub use train::{ClassWeights, Event, Keep, Listener, TrainConfig, train};
+pub use train::{
+    Audited, BrokenRecord, ClassWeights, Difference, Event, Keep, Link, Listener, Record,
+    Retrained, TrainConfig, audit, drawn, retrain, train,
+};

@@ -11,6 +11,7 @@ pub(crate) enum Purpose {
     Head = 2,
     Order = 3,
     Dropout = 4,
+    Audit = 5,
 }
 
 /// The stream of one purpose; `index` is an epoch, a step, a label.
@@ -40,7 +41,7 @@ pub(crate) fn normal(n_values: usize, deviation: f64, rng: &mut ChaCha8Rng) -> V
 }
 
 /// A number from 0 to below `bound`.
-fn below(bound: usize, rng: &mut ChaCha8Rng) -> usize {
+pub(crate) fn below(bound: usize, rng: &mut ChaCha8Rng) -> usize {
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 

@@ -50,8 +50,12 @@ fn ask_with(agent: &ureq::Agent, url: &str, text: &str) -> anyhow::Result<Answer
     Ok(Answer { label: label.to_owned(), score, digest })
 }
 
-/// Two clients that ask without a pause: one keeps its connection, one makes a new one for each
-/// request.
+/// Between two connections of one client. Each keeps its local port for a minute after its end, and
+/// there are 28,000 of them by default: without a pause they are used up within half a minute.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// Two clients that keep asking: one without a pause over one connection, one over a new connection
+/// for each request.
 pub(crate) struct Asking {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
@@ -84,11 +88,13 @@ impl Asking {
                 .max_idle_connections_per_host(idle_connections)
                 .build()
                 .new_agent();
+            let pause = if idle_connections == 0 { PAUSE } else { Duration::ZERO };
             std::thread::Builder::new().name("asking".into()).spawn(move || {
                 for text in texts.iter().cycle() {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
+                    std::thread::sleep(pause);
                     let answer = ask_with(&agent, &url, text);
                     seen.lock().expect("no holder panics").note(answer, begun.elapsed());
                 }

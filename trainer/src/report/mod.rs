@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dataset::{self, Example};
 use crate::device::DeviceKind;
 use crate::evaluate::Evaluation;
-use crate::train::TrainConfig;
+use crate::train::{Record, TrainConfig};
 
 /// burn's version; `Cargo.toml` pins it.
 const BURN: &str = "0.22.1";
@@ -57,6 +57,9 @@ pub struct Report {
     pub learning_rates: Vec<f64>,
     /// How long it all took.
     pub seconds: f64,
+    /// What the weights can be derived from again; a document of its own, as it tells no times.
+    #[serde(skip)]
+    pub record: Record,
 }
 
 /// What people call a model and what it was made of; digests say the same for good.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use crate::distilbert::DistilBertClassifier;
 use crate::vectors::vectors;
@@ -142,6 +143,15 @@ impl AdamW {
         Self { moments: first.into_iter().filter_map(joined).collect(), n_steps: n_steps as i32 }
     }
 
+    /// SHA-256 of the first and second moments' bytes, little-endian, by name.
+    pub(super) fn digests(&self) -> BTreeMap<String, [u8; 32]> {
+        let named = self.moments.par_iter().flat_map(|(name, moments)| {
+            let Moments { first, second } = moments;
+            [(format!("first/{name}"), sha256(first)), (format!("second/{name}"), sha256(second))]
+        });
+        named.collect()
+    }
+
     /// First and second moments by name.
     pub(super) fn moments(&self) -> (BTreeMap<String, Vec<f32>>, BTreeMap<String, Vec<f32>>) {
         let named = |of: fn(&Moments) -> &Vec<f32>| {
@@ -178,6 +188,17 @@ impl AdamW {
             device: &options.device,
         })
     }
+}
+
+fn sha256(values: &[f32]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    let mut bytes = Vec::with_capacity(CHUNK * size_of::<f32>());
+    for chunk in values.chunks(CHUNK) {
+        bytes.clear();
+        chunk.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        hasher.update(&bytes);
+    }
+    hasher.finalize().into()
 }
 
 /// What stays the same in all steps.

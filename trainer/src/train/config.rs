@@ -40,6 +40,9 @@ pub struct TrainConfig {
     pub max_length: usize,
     /// The probability of dropout everywhere; without it the checkpoint's own.
     pub dropout: Option<f64>,
+    /// Steps between two links of the [`Record`](super::Record); the last step of each epoch has one
+    /// in any case. The weights do not depend on it.
+    pub record_every: usize,
     /// Threads that compute; without it all that the process may use. The weights do not depend on
     /// it.
     pub threads: Option<usize>,
@@ -65,6 +68,7 @@ impl Default for TrainConfig {
             freeze_layers: None,
             max_length: 128,
             dropout: None,
+            record_every: 100,
             threads: None,
             isa: None,
         }
@@ -83,6 +87,7 @@ impl TrainConfig {
             Self { batch_size: 0, .. } => refuse("batch_size", "it is 0"),
             Self { accumulation: 0, .. } => refuse("accumulation", "it is 0"),
             Self { threads: Some(0), .. } => refuse("threads", "it is 0"),
+            Self { record_every: 0, .. } => refuse("record_every", "it is 0"),
             Self { patience: Some(0), .. } => refuse("patience", "it is 0"),
             _ if self.max_length < 3 => {
                 refuse("max_length", "it leaves no room for a token of the text")

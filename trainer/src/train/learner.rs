@@ -10,6 +10,7 @@ use checkpoint::Network;
 use super::TrainConfig;
 use super::adamw::{AdamW, NamedGradients, StepOptions};
 use super::loss::Loss;
+use super::record::digest_of_lines;
 use super::schedule::Schedule;
 use crate::classifier::Classifier;
 use crate::dataset::Split;
@@ -108,6 +109,11 @@ impl Learner {
     /// The optimiser's first and second moments.
     pub(super) fn moments(&self) -> (BTreeMap<String, Vec<f32>>, BTreeMap<String, Vec<f32>>) {
         self.optimizer.moments()
+    }
+
+    /// `sha256:` of the optimiser's moments; see [`Link::optimizer`](super::Link::optimizer).
+    pub(super) fn optimizer_digest(&self) -> String {
+        digest_of_lines(self.optimizer.digests())
     }
 
     /// The learning rate of the next step.

@@ -5,6 +5,8 @@ mod config;
 mod learner;
 mod loss;
 mod order;
+mod proof;
+mod record;
 mod schedule;
 mod state;
 mod task;
@@ -15,6 +17,8 @@ use std::ops::ControlFlow;
 pub use config::TrainConfig;
 use learner::Learner;
 pub use loss::ClassWeights;
+pub use proof::{Audited, Difference, Retrained, audit, drawn, retrain};
+pub use record::{BrokenRecord, Link, Record};
 pub use state::Keep;
 use state::StateFolder;
 use task::Task;
@@ -44,6 +48,8 @@ pub enum Event {
         /// Texts of both that are longer than they may be, and are cut.
         n_cut: usize,
     },
+    /// The state after a step that the record has a link for; its [`Event::Step`] comes next.
+    Linked(Link),
     /// A step is done.
     Step {
         /// The epoch, from 1.
@@ -101,18 +107,22 @@ pub fn train(
     config.check(start.labels().len(), start.config.network.n_layers, start.kind)?;
     let task = Task::new(&start, data, config)?;
     let state = keep.map(|keep| StateFolder::new(keep, &start, data, config)).transpose()?;
-    let mut run = Run::new(Learner::new(&start, data, config, task.n_steps()));
+    let learner = Learner::new(&start, data, config, task.n_steps());
+    let mut run = Run::new(learner, Record::new(&start, data, config));
     if let Some(restored) =
         state.as_ref().map(|state| state.restore(&run, &start)).transpose()?.flatten()
     {
         run = restored;
+    }
+    if run.record.links.is_empty() {
+        task.link(&mut run, &start, state.as_ref(), on)?;
     }
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
     let n_done = run.learner.losses.len();
     let (n_steps, n_cut) = (task.n_steps(), task.n_cut());
     tell(on, Event::Started { n_train, n_validation, n_steps, n_done, n_cut })?;
     while !run.is_over(config) {
-        run = task.train_epoch(run, state.as_ref(), on)?;
+        run = task.train_epoch(run, &start, state.as_ref(), on)?;
         let measured = task.measure_epoch(&mut run, on);
         // Measuring that was interrupted is done again.
         if let Some(state) =
@@ -147,6 +157,7 @@ pub fn train(
         losses: run.learner.losses,
         learning_rates,
         seconds: run.seconds,
+        record: Record { best_epoch: best.epoch, ..run.record },
     };
     Ok((trained, report))
 }
@@ -164,10 +175,11 @@ struct Run {
     seconds: f64,
     epochs: Vec<EpochReport>,
     best: Option<Best>,
+    record: Record,
 }
 
 impl Run {
-    fn new(learner: Learner) -> Self {
+    fn new(learner: Learner, record: Record) -> Self {
         let epochs = Vec::new();
         Self {
             learner,
@@ -177,6 +189,7 @@ impl Run {
             seconds: 0.0,
             epochs,
             best: None,
+            record,
         }
     }
 

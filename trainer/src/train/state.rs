@@ -15,13 +15,14 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{Best, Run, TrainConfig};
+use super::learner::Learner;
+use super::record::inputs;
+use super::{Best, Link, Record, Run, TrainConfig};
 use crate::classifier::Classifier;
-use crate::dataset::{self, Split};
+use crate::dataset::Split;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
-use crate::isa::{bits_of, instruction_set};
-use crate::report::{EpochReport, versions};
+use crate::report::EpochReport;
 use crate::weights;
 
 const STATE: &str = "state.safetensors";
@@ -36,6 +37,9 @@ pub struct Keep {
     pub every: usize,
     /// Whether to go on with the training whose state is there, if there is any.
     pub resume: bool,
+    /// A folder for the state of every link of the [`Record`], which stays: [`audit`](super::audit)
+    /// begins with them. It is made when it is not there.
+    pub states: Option<PathBuf>,
 }
 
 /// What is not tensors.
@@ -48,6 +52,7 @@ struct Rest {
     seconds: f64,
     epochs: Vec<EpochReport>,
     best: Option<BestRest>,
+    links: Vec<Link>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +67,7 @@ struct BestRest {
 pub(super) struct StateFolder {
     dir: PathBuf,
     pub(super) every: usize,
+    states: Option<PathBuf>,
     identity: BTreeMap<String, String>,
     /// Held as long as the training is under way, so that no other one keeps its state here.
     _lock: fs::File,
@@ -103,13 +109,17 @@ impl StateFolder {
             Err(TryLockError::Error(error)) => return Err(unkept(&dir, error)),
         }
         let folder = Self {
-            identity: identity(start, data, config),
+            identity: inputs(start, data, config),
             dir,
             every: keep.every.max(1),
+            states: keep.states.clone(),
             _lock: lock,
         };
         if !keep.resume {
             folder.clear()?;
+        }
+        if let Some(states) = &folder.states {
+            fs::create_dir_all(states).map_err(|error| unkept(states, error))?;
         }
         Ok(folder)
     }
@@ -122,6 +132,20 @@ impl StateFolder {
                 write(&path, &named("", weights::values(&best.network)), "")?;
             }
         }
+        write(&self.dir.join(STATE), &tensors(run), &self.rest(run))?;
+        self.forget_worse(run.best.as_ref().map(|best| best.epoch))
+    }
+
+    /// Writes the state that a link is about where that was asked for.
+    pub(super) fn save_for_good(&self, run: &Run) -> Result<()> {
+        match &self.states {
+            Some(dir) => write(&kept(dir, run.learner.losses.len()), &tensors(run), ""),
+            None => Ok(()),
+        }
+    }
+
+    /// What is not tensors, as JSON.
+    fn rest(&self, run: &Run) -> String {
         let rest = Rest {
             identity: self.identity.clone(),
             epoch: run.epoch,
@@ -134,15 +158,9 @@ impl StateFolder {
                 evaluation: best.evaluation.clone(),
                 key: [best.evaluation.accuracy, best.evaluation.loss].map(f64::to_bits),
             }),
+            links: run.record.links.clone(),
         };
-        let mut tensors = named("weight/", weights::values(&run.learner.network()));
-        let (first, second) = run.learner.moments();
-        tensors.extend(named("first/", first));
-        tensors.extend(named("second/", second));
-        tensors.insert("losses".to_owned(), run.learner.losses.clone());
-        let rest = serde_json::to_string(&rest).expect("the state becomes JSON");
-        write(&self.dir.join(STATE), &tensors, &rest)?;
-        self.forget_worse(run.best.as_ref().map(|best| best.epoch))
+        serde_json::to_string(&rest).expect("the state becomes JSON")
     }
 
     /// Goes on where the state says; `None` where there is none.
@@ -153,24 +171,20 @@ impl StateFolder {
             self.clear()?;
             return Ok(None);
         }
-        let (mut tensors, rest) = read(&path)?;
+        let (tensors, rest) = read(&path)?;
         let rest: Rest = serde_json::from_str(&rest).map_err(|error| unkept(&path, error))?;
         let differs =
             self.identity.iter().find(|(key, value)| rest.identity.get(*key) != Some(value));
         if let Some((what, _)) = differs {
-            return Err(Error::OtherTraining { path: self.dir.clone(), what: what.clone() });
+            let what = match what.as_str() {
+                "labels" | "options" => format!("set of {what}"),
+                "training examples" | "held-out examples" => "dataset".to_owned(),
+                "base weights" => "checkpoint".to_owned(),
+                what => what.to_owned(),
+            };
+            return Err(Error::OtherTraining { path: self.dir.clone(), what });
         }
-        let losses = tensors.remove("losses").unwrap_or_default();
-        let [network, first, second] = ["weight/", "first/", "second/"].map(|prefix| {
-            let part = tensors
-                .iter()
-                .filter_map(|(name, values)| Some((name.strip_prefix(prefix)?, values)));
-            part.map(|(name, values)| (name.to_owned(), values.clone())).collect::<BTreeMap<_, _>>()
-        });
         let device = start.kind.device();
-        let missing = |name: String| unkept(&path, format!("{name} is missing or of another size"));
-        let network =
-            weights::with_values(start.network.clone(), network, &device).map_err(missing)?;
         let best = rest.best.map(|best| {
             let path = self.best_path(best.epoch);
             let (tensors, _) = read(&path)?;
@@ -181,13 +195,14 @@ impl StateFolder {
             Ok::<_, Error>(Best { epoch: best.epoch, evaluation, network })
         });
         Ok(Some(Run {
-            learner: fresh.learner.restored(network, first, second, losses),
+            learner: restored(&path, tensors, &fresh.learner, start)?,
             epoch: rest.epoch,
             steps_in_epoch: rest.steps_in_epoch,
             epoch_seconds: rest.epoch_seconds,
             seconds: rest.seconds,
             epochs: rest.epochs,
             best: best.transpose()?,
+            record: Record { links: rest.links, ..fresh.record.clone() },
         }))
     }
 
@@ -238,25 +253,58 @@ fn remove(dir: &Path, is_old: impl Fn(&str) -> bool) -> Result<()> {
     removed.map_err(|error| unkept(dir, error))
 }
 
-/// What has to be the same for a training to go on.
-fn identity(start: &Classifier, data: &Split, config: &TrainConfig) -> BTreeMap<String, String> {
-    // The number of threads changes nothing, and a pinned instruction set is the one that computes.
-    let config = TrainConfig { threads: None, isa: None, ..config.clone() };
-    let mut identity = versions();
-    identity.extend([
-        ("checkpoint".to_owned(), start.loaded.clone()),
-        ("config.json".to_owned(), start.config.to_json()),
-        ("tokenizer".to_owned(), start.tokenizer_digest()),
-        ("set of labels".to_owned(), start.labels().join("\n")),
-        (
-            "dataset".to_owned(),
-            format!("{} {}", dataset::digest(&data.train), dataset::digest(&data.validation)),
-        ),
-        ("set of options".to_owned(), serde_json::to_string(&config).expect("options become JSON")),
-        ("device".to_owned(), start.kind.to_string()),
-        ("instruction set".to_owned(), bits_of(start.kind, instruction_set()).to_owned()),
-    ]);
-    identity
+/// The file of a state that is kept for good.
+fn kept(dir: &Path, step: usize) -> PathBuf {
+    dir.join(format!("state-{step}.safetensors"))
+}
+
+/// A learner after a step, of what was kept for good in a folder.
+pub(super) fn learner_at(
+    dir: &Path,
+    step: usize,
+    fresh: &Learner,
+    start: &Classifier,
+) -> Result<Learner> {
+    let path = kept(dir, step);
+    let (tensors, _) = read(&path)?;
+    let learner = restored(&path, tensors, fresh, start)?;
+    match learner.losses.len() {
+        n_steps if n_steps == step => Ok(learner),
+        n_steps => Err(unkept(&path, format!("it is of step {n_steps}"))),
+    }
+}
+
+/// What a learner is, as tensors.
+fn tensors(run: &Run) -> BTreeMap<String, Vec<f32>> {
+    let mut tensors = named("weight/", weights::values(&run.learner.network()));
+    let (first, second) = run.learner.moments();
+    tensors.extend(named("first/", first));
+    tensors.extend(named("second/", second));
+    tensors.insert("losses".to_owned(), run.learner.losses.clone());
+    tensors
+}
+
+/// The learner that they are.
+fn restored(
+    path: &Path,
+    mut tensors: BTreeMap<String, Vec<f32>>,
+    fresh: &Learner,
+    start: &Classifier,
+) -> Result<Learner> {
+    let losses = tensors.remove("losses").unwrap_or_default();
+    let [mut network, mut first, mut second] = [(); 3].map(|()| BTreeMap::new());
+    for (name, values) in tensors {
+        let part = match name.split_once('/') {
+            Some(("weight", _)) => &mut network,
+            Some(("first", _)) => &mut first,
+            Some(("second", _)) => &mut second,
+            _ => return Err(unkept(path, format!("{name} is no part of a state"))),
+        };
+        part.insert(name[name.find('/').map_or(0, |at| at + 1)..].to_owned(), values);
+    }
+    let network = weights::with_values(start.network.clone(), network, &start.kind.device())
+        .map_err(|name| unkept(path, format!("{name} is missing or of another size")))?;
+    Ok(fresh.restored(network, first, second, losses))
 }
 
 fn named(prefix: &str, values: BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
@@ -310,7 +358,7 @@ mod tests {
     fn what_a_killed_process_was_writing_goes_too_and_nothing_of_anybody_elses() {
         let beside = tempfile::tempdir().expect("a place for temporary files");
         let dir = beside.path().join(".kit-rs-state-model");
-        let keep = Keep { dir: dir.clone(), every: 1, resume: false };
+        let keep = Keep { dir: dir.clone(), every: 1, resume: false, states: None };
         let put = |name: &str| {
             fs::create_dir_all(&dir).expect("a folder");
             fs::write(dir.join(name), "").expect("written");

@@ -1,5 +1,6 @@
 //! The texts of a training, passed over again and again.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -84,16 +85,61 @@ impl<'a> Task<'a> {
         n_batches.div_ceil(self.config.accumulation).saturating_mul(self.config.epochs)
     }
 
+    /// The batches of each step of an epoch, from 1.
+    fn steps(&self, epoch: usize) -> Vec<Vec<Vec<usize>>> {
+        let Self { config, train, .. } = self;
+        let lengths: Vec<usize> = train.rows.iter().map(Vec::len).collect();
+        let batches = order::batches(&lengths, config.batch_size, config.seed, epoch);
+        batches.chunks(config.accumulation).map(<[_]>::to_vec).collect()
+    }
+
+    /// Does the steps from one to before another, counted from 0 over all epochs.
+    pub(super) fn learn(
+        &self,
+        mut learner: Learner,
+        steps: Range<usize>,
+        on: &dyn Fn(&Learner) -> Result<()>,
+    ) -> Result<Learner> {
+        let n_in_epoch = self.n_steps() / self.config.epochs;
+        let mut order = (0, Vec::new());
+        for step in steps {
+            let epoch = step / n_in_epoch + 1;
+            if order.0 != epoch {
+                order = (epoch, self.steps(epoch));
+            }
+            let batches = &order.1[step % n_in_epoch];
+            learner = self.threads.run(|| self.train.step(learner, batches))?;
+            on(&learner)?;
+        }
+        Ok(learner)
+    }
+
+    /// Adds a link to the record, and keeps the state for good where that was asked for.
+    pub(super) fn link(
+        &self,
+        run: &mut Run,
+        start: &Classifier,
+        state: Option<&StateFolder>,
+        on: Listener<'_>,
+    ) -> Result<()> {
+        let epoch = if run.learner.losses.is_empty() { 0 } else { run.epoch };
+        self.threads.run(|| run.record.add(&run.learner, start, epoch));
+        let link = run.record.links[run.record.links.len() - 1].clone();
+        if let Some(state) = state.filter(|_| link.step > 0) {
+            state.save_for_good(run)?;
+        }
+        tell(on, Event::Linked(link))
+    }
+
     /// Passes over the training texts once, or over those that are left of this epoch.
     pub(super) fn train_epoch(
         &self,
         mut run: Run,
+        start: &Classifier,
         state: Option<&StateFolder>,
         on: Listener<'_>,
     ) -> Result<Run> {
-        let lengths: Vec<usize> = self.train.rows.iter().map(Vec::len).collect();
-        let batches = order::batches(&lengths, self.config.batch_size, self.config.seed, run.epoch);
-        let steps: Vec<&[Vec<usize>]> = batches.chunks(self.config.accumulation).collect();
+        let steps = self.steps(run.epoch);
         let before = (run.seconds, run.epoch_seconds);
         let (began, mut n_seen) = (Instant::now(), 0);
         for step in &steps[run.steps_in_epoch..] {
@@ -105,6 +151,12 @@ impl<'a> Task<'a> {
             let seconds = began.elapsed().as_secs_f64();
             (run.seconds, run.epoch_seconds) = (before.0 + seconds, before.1 + seconds);
             let n_done = run.learner.losses.len();
+            let is_linked = n_done.is_multiple_of(self.config.record_every)
+                || run.steps_in_epoch == steps.len();
+            let linked = match is_linked {
+                true => self.link(&mut run, start, state, on),
+                false => Ok(()),
+            };
             let told = tell(
                 on,
                 Event::Step {
@@ -116,6 +168,7 @@ impl<'a> Task<'a> {
                     examples_per_second: n_seen as f64 / seconds,
                 },
             );
+            let told = linked.and(told);
             // Who asks politely loses nothing.
             if let Some(state) =
                 state.filter(|state| told.is_err() || n_done.is_multiple_of(state.every))

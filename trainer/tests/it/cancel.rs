@@ -25,7 +25,7 @@ fn breaking_ends_training_at_once() {
 #[test]
 fn measuring_can_be_broken_off_and_is_gone_on_with() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 100, resume };
+    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 100, resume, states: None };
     let (data, config) = (split(64), TrainConfig { epochs: 2, ..TrainConfig::default() });
     let result = train(load(&tiny()), &data, &config, Some(&keep(false)), &|event| match event {
         Event::Measure { .. } => ControlFlow::Break(()),

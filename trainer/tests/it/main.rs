@@ -7,5 +7,6 @@ mod folder;
 mod keys;
 mod learning;
 mod parity;
+mod proof;
 mod repeat;
 mod served;

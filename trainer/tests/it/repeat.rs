@@ -75,7 +75,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
     // last step too.
     for stop in [1, 2, 3, 5, 8] {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume };
+        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 2, resume, states: None };
         let n_seen = Cell::new(0);
         let interrupted = train(load(&tiny()), &data, &config, Some(&keep(false)), &|event| {
             n_seen.set(n_seen.get() + usize::from(matches!(event, Event::Step { .. })));
@@ -104,7 +104,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
 fn another_training_is_not_gone_on_with() {
     let (data, config) = eventful();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true, states: None };
     train(load(&tiny()), &data, &config, Some(&keep), &go_on).expect("trained");
     let refused = |data: &Split, config: &TrainConfig| {
         let error = train(load(&tiny()), data, config, Some(&keep), &go_on)
@@ -123,7 +123,7 @@ fn another_training_is_not_gone_on_with() {
 fn what_is_left_of_another_training_is_not_used() {
     let (data, config) = eventful();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume };
+    let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume, states: None };
     let faster = TrainConfig { learning_rate: 1e-2, ..config.clone() };
     train(load(&tiny()), &data, &faster, Some(&keep(false)), &go_on).expect("trained");
     fs_err::remove_file(folder.path().join("state.safetensors")).expect("removed");
@@ -141,7 +141,7 @@ fn what_is_left_of_another_training_is_not_used() {
 fn two_trainings_do_not_share_a_state() {
     let (data, config) = eventful();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: false };
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: false, states: None };
     let second = OnceCell::new();
     train(load(&tiny()), &data, &config, Some(&keep), &|event| {
         if matches!(event, Event::Step { .. }) {
@@ -157,7 +157,7 @@ fn two_trainings_do_not_share_a_state() {
 fn a_tokenizer_that_changed_meanwhile_is_told() {
     let (data, config) = eventful();
     let (folder, model) = (tempfile::tempdir().expect("a folder"), edited(|_, _| ()));
-    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true };
+    let keep = Keep { dir: folder.path().to_owned(), every: 1, resume: true, states: None };
     train(load(model.path()), &data, &config, Some(&keep), &go_on).expect("trained");
     let path = model.path().join("tokenizer.json");
     let text = fs_err::read_to_string(&path).expect("readable");

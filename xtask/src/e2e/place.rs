@@ -34,72 +34,54 @@ impl Place {
 pub(crate) fn check(stage: &mut Stage, place: &Place) -> anyhow::Result<()> {
     let Place::Kube { .. } = place else { return Ok(()) };
     stage.step("check: what the cluster has");
-    let missing = missing()?;
+    let mut missing = of_flux(stage)?;
+    missing.extend(of_story());
     if !missing.is_empty() {
         bail!("the story cannot be told on this cluster:\n  {}", missing.join("\n  "));
     }
     Ok(())
 }
 
-/// What the story needs and the cluster has not, each with what to do. Of the same kind as `flux
-/// check --pre`.
-fn missing() -> anyhow::Result<Vec<String>> {
-    let context = run_quietly(Command::new("kubectl").args(["config", "current-context"]))
-        .context("kubectl has no current context: it names the cluster of the story")?;
-    let version = get("/version").with_context(|| {
-        format!("the cluster of the context {} does not answer", context.trim())
-    })?;
-    say(&format!("  context {}, Kubernetes {}", context.trim(), version["gitVersion"]));
+/// What `kit-rs gitops check --pre` finds missing. Controllers that are no Deployments of
+/// `flux-system` may run elsewhere: that is said, and the story goes on.
+fn of_flux(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let line = "kit-rs gitops check --pre --format json";
+    say(&format!("$ {line}"));
+    let output = stage.command(line)?.output()?;
+    let looked: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
     let mut missing = Vec::new();
-    let number = |field: &str| -> u32 {
-        let text = version[field].as_str().unwrap_or_default();
-        text.trim_end_matches('+').parse().unwrap_or(0)
-    };
-    if (number("major"), number("minor")) < OLDEST {
-        missing.push(format!("Kubernetes {}.{} or newer, as Flux 2.9 has it", OLDEST.0, OLDEST.1));
-    }
-    for (group, plural) in KINDS {
-        if get(&format!("/apis/{group}/v1/{plural}")).is_err() {
-            missing.push(format!(
-                "Flux: there are no {plural}.{group}/v1; `flux install` brings them"
-            ));
+    for check in looked["checks"].as_array().context("the checks")? {
+        let what = check["what"].as_str().unwrap_or_default();
+        let is_elsewhere =
+            what.ends_with("deployment is missing") || what.contains("'flux-system'");
+        match check["ok"] == true {
+            true => say(&format!("  {what}")),
+            false if is_elsewhere => {
+                say(&format!("  {what}; if nobody else runs it, nothing will happen"));
+            }
+            false => missing.push(what.to_owned()),
         }
     }
-    for name in ["source-controller", "kustomize-controller"] {
-        match get(&format!("/apis/apps/v1/namespaces/flux-system/deployments/{name}")) {
-            Ok(it) if it["status"]["availableReplicas"].as_u64().unwrap_or(0) > 0 => {
-                let image = &it["spec"]["template"]["spec"]["containers"][0]["image"];
-                say(&format!("  {name}: {image}"));
-            }
-            Ok(_) => {
-                missing.push(format!("{name}: its Deployment in flux-system is not available"))
-            }
-            Err(_) => say(&format!(
-                "  {name}: no Deployment in flux-system; if nobody else runs it, nothing will happen"
-            )),
-        }
-    }
+    Ok(missing)
+}
+
+/// What else the story needs: what it brings must be nobody's already.
+fn of_story() -> Vec<String> {
+    let mut taken = Vec::new();
     let sync =
         "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/flux-system";
     if let Ok(sync) = get(sync) {
-        missing.push(format!(
+        taken.push(format!(
             "a Flux that follows nothing yet: this one follows {}, and the story would take its place",
             sync["spec"]["path"]
         ));
     }
     if get("/api/v1/namespaces/distilbert").is_ok() {
-        missing.push("the namespace distilbert for the story: it is somebody's already".to_owned());
+        taken.push("the namespace distilbert for the story: it is somebody's already".to_owned());
     }
-    Ok(missing)
+    taken
 }
-
-/// The oldest that Flux 2.9 supports.
-const OLDEST: (u32, u32) = (1, 34);
-
-const KINDS: [(&str, &str); 2] = [
-    ("source.toolkit.fluxcd.io", "gitrepositories"),
-    ("kustomize.toolkit.fluxcd.io", "kustomizations"),
-];
 
 fn get(path: &str) -> anyhow::Result<Value> {
     let answer = run_quietly(Command::new("kubectl").args(["get", "--raw", path]))?;

@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Keep the state of the training every so many steps; after each epoch it is kept in any case
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) keep_every: usize,
+    /// Keep the state of every link of the training record in DIR for good: `verify --audit` begins
+    /// with them. Each is three times as large as the weights
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep_states: Option<PathBuf>,
     #[command(flatten)]
     pub(super) reading: DatasetArgs,
     #[command(flatten)]
@@ -97,6 +101,9 @@ pub(super) struct Options {
     /// network does
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub(super) max_length: usize,
+    /// Steps between two links of the training record; the last step of each epoch has one in any case
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(super) record_every: usize,
     /// Threads that compute; the model does not depend on it [default: all]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
@@ -125,6 +132,7 @@ pub(super) fn config(options: &Options) -> TrainConfig {
         freeze_layers: options.freeze_layers,
         max_length: options.max_length,
         dropout: options.dropout,
+        record_every: options.record_every,
         threads: options.threads,
         isa: options.isa.clone(),
     }

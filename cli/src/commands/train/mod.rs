@@ -30,7 +30,12 @@ use crate::ui::Ui;
 const DIVERGED: f64 = 2.0;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let keep = Keep { dir: state_of(&args.output), every: args.keep_every, resume: args.resume };
+    let keep = Keep {
+        dir: state_of(&args.output),
+        every: args.keep_every,
+        resume: args.resume,
+        states: args.keep_states.clone(),
+    };
     let report_path = args.report.clone().unwrap_or_else(|| beside(&args.output, "-report.json"));
     let provenance = Places::of(&args);
     places::check(&args, &[&report_path, &provenance.provenance, &provenance.bom])?;
