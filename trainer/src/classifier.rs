@@ -74,6 +74,11 @@ impl Classifier {
     /// kill, never. What is there is replaced with all that is in it, and has to be
     /// [replaceable](is_replaceable).
     pub fn save(&self, dir: &Path, card: Option<&str>) -> Result<()> {
+        self.save_with(dir, card.map(|card| ("README.md", card)).as_slice())
+    }
+
+    /// The same, with some texts beside it: names of files, and what they hold.
+    pub fn save_with(&self, dir: &Path, texts: &[(&str, &str)]) -> Result<()> {
         if !is_replaceable(dir) {
             return Err(Error::NotReplaced { dir: dir.to_owned() });
         }
@@ -84,8 +89,8 @@ impl Classifier {
         })?;
         let fresh = place.fresh();
         checkpoint::write(&fresh, &self.config, &self.files, weights::saved(&self.network))?;
-        if let Some(card) = card {
-            fs::write(fresh.join("README.md"), card).map_err(unwritten)?;
+        for (name, text) in texts {
+            fs::write(fresh.join(name), text).map_err(unwritten)?;
         }
         place.take().map_err(unwritten)
     }

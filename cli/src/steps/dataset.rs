@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use trainer::{Columns, Dataset, ReadOptions};
 
 use crate::failure::WithHint as _;
 use crate::ui::Ui;
 
 /// How datasets are read.
-#[derive(clap::Args)]
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Dataset")]
 pub(crate) struct DatasetArgs {
     /// Column, or key, of the text

@@ -20,4 +20,6 @@ pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(feature = "full")]
 pub(crate) mod token;
+#[cfg(feature = "full")]
+pub(crate) mod training;
 pub(crate) mod trusted;

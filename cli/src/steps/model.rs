@@ -51,7 +51,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<ModelFolder> {
     let path = Path::new(name);
     if path.is_dir() {
-        return from_folder(path);
+        return of_folder(path);
     }
     let reference: Reference = name.parse().map_err(|error| {
         asked_wrongly(format!("`{name}` is neither a folder nor a reference: {error}"))
@@ -101,7 +101,7 @@ pub(crate) fn package_name(dir: &Path) -> Option<String> {
     Some(kitfile.package.name).filter(|name| !name.is_empty())
 }
 
-fn from_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
+pub(crate) fn of_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
     let parse = |path: PathBuf| {
         let parsed = Kitfile::parse(&fs::read_to_string(&path)?);
         anyhow::Ok(parsed.with_context(|| path.display().to_string())?.kitfile)

@@ -42,6 +42,10 @@ pub struct Record {
     pub links: Vec<Link>,
     /// The epoch whose weights were kept, from 1.
     pub best_epoch: usize,
+    /// Where whoever trained has found all that went in: a help for those who derive it again, of no
+    /// weight, as the inputs say what it has to be.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub recipe: serde_json::Value,
 }
 
 /// The state of a training after a step.
@@ -89,7 +93,7 @@ impl Record {
     /// The record of a training that is about to begin.
     pub(super) fn new(start: &Classifier, data: &Split, config: &TrainConfig) -> Self {
         let inputs = inputs(start, data, config);
-        Self { form: FORM.to_owned(), inputs, links: Vec::new(), best_epoch: 0 }
+        Self { form: FORM.to_owned(), inputs, ..Self::default() }
     }
 
     /// Adds the state that a learner is in.
@@ -159,6 +163,12 @@ impl Record {
     #[must_use]
     pub fn kept(&self) -> Option<&Link> {
         self.links.iter().rev().find(|link| link.epoch == self.best_epoch && link.epoch > 0)
+    }
+
+    /// The document, ready for a file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a record becomes JSON") + "\n"
     }
 
     /// The options of the training.

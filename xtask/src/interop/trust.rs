@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
 
-use crate::peers::{Peers, run_quietly};
+use crate::peers::{Peers, on_search_path, run_quietly};
 use crate::registries::{Registry, Shop};
 use crate::report::Report;
 
@@ -44,6 +44,10 @@ pub(super) fn run(
         Err(error) => {
             report.skip("model_signing", "checks ours, and we theirs", &format!("{error:#}"))
         }
+    }
+    match on_search_path("python3") {
+        Some(python) => with_checker(&shop, &python, report),
+        None => report.skip("python", "checks a training record", "there is no python3"),
     }
     match peers.python("cyclonedx", &CYCLONEDX) {
         Ok(python) => with_cyclonedx(&shop, &python, report),
@@ -207,6 +211,45 @@ fn with_model_signing(shop: &Shop, python: &Path, report: &mut Report) {
         let refused = shop.kit("home", verify).err().context("a further file is taken")?;
         ensure!(format!("{refused:#}").contains("further was not signed"), "{refused:#}");
         Ok(())
+    });
+}
+
+/// The checker that the guide names, which has nothing of ours.
+const CHECKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/check_training_record.py");
+
+fn with_checker(shop: &Shop, python: &Path, report: &mut Report) {
+    report.claim("python", "checks a training record with weights, states and signature", || {
+        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        shop.kit(
+            "home",
+            &format!("train --model {ours}/trainer/testdata/tiny-distilbert --dataset {ours}/cli/tests/project/data/reviews.csv --output recorded --epochs 3 --record-every 1 --keep-states states --no-kitfile"),
+        )?;
+        shop.kit("home", "sign ./recorded --key ours.key")?;
+        let check = |key: &str| {
+            let mut command = Command::new(python);
+            command.args([CHECKER, "recorded", "--states", "states", "--key", key]);
+            run_quietly(command.current_dir(&shop.dir))
+        };
+        let refused = |key: &str, reason: &str| {
+            let said = check(key).err().map(|it| format!("{it:#}")).unwrap_or_default();
+            ensure!(said.contains(reason), "not {reason:?}, but {said:?}");
+            Ok(())
+        };
+        check("ours.pub")?;
+        refused("other.pub", "the key has not signed it")?;
+        let weights = shop.dir.join("recorded/model.safetensors");
+        let mut bytes = fs::read(&weights)?;
+        *bytes.last_mut().context("weights")? ^= 1;
+        fs::write(&weights, &bytes)?;
+        refused("ours.pub", "the weights are")?;
+        *bytes.last_mut().context("weights")? ^= 1;
+        fs::write(&weights, &bytes)?;
+        let record = shop.dir.join("recorded/training-record.json");
+        let text = fs::read_to_string(&record)?;
+        fs::write(&record, text.replace("\"best_epoch\": ", "\"best_epoch\":  "))?;
+        refused("ours.pub", "training-record.json: not as it was signed")?;
+        fs::write(&record, text.replace("\"epoch\": 1", "\"epoch\": 2"))?;
+        refused("ours.pub", "the chain does not hold")
     });
 }
 

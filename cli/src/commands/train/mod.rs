@@ -24,6 +24,7 @@ use self::base::Base;
 use self::provenance::Places;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::dataset::{shown, some, tell_labels};
+use crate::steps::training::{self, Files, Prepared, of_option};
 use crate::ui::Ui;
 
 /// A training whose loss is so many times that of guessing has not learned.
@@ -52,36 +53,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let base = Base::find(&args.model, &args.network, ui)?;
     let (seed, config) = (args.options.seed, config(&args.options));
-    let dataset = args.reading.read(&args.dataset, ui)?;
-    let loaded = base.load(args.options.device)?;
-    let known = loaded.labels().to_vec();
-    let start = loaded.with_labels(dataset.labels.clone(), seed);
+    let Prepared { start, known, dataset, split, n_skipped } = training::prepared(
+        base.load(args.options.device)?,
+        &args.reading,
+        Files { dataset: &args.dataset, validation: args.validation.as_deref() },
+        (args.options.validation_fraction, seed),
+        ui,
+    )?;
     tell_head(&dataset, &known, start.labels(), ui)?;
-    let mut n_skipped = dataset.skipped.len();
-    let split = match &args.validation {
-        Some(path) => {
-            let validation = args.reading.read(path, ui)?;
-            n_skipped += validation.skipped.len();
-            if validation.is_matched_by_place(&dataset.labels) {
-                return Err(asked_wrongly(format!(
-                    "the labels of {} are numbers, and those of {} are names",
-                    path.display(),
-                    args.dataset.display()
-                )));
-            }
-            // A number means there what it means here.
-            let validation = match dataset.is_matched_by_place(start.labels()) {
-                true => validation.aligned_to(&dataset.labels)?,
-                false => validation,
-            };
-            let validation = validation.aligned_to(start.labels())?.examples;
-            Split { train: dataset.aligned_to(start.labels())?.examples, validation }
-        }
-        None => dataset
-            .aligned_to(start.labels())?
-            .split(args.options.validation_fraction, seed)
-            .map_err(of_option)?,
-    };
     if config.max_length > start.max_tokens()
         && config.max_length != TrainConfig::default().max_length
     {
@@ -124,7 +103,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let page_path = report_path.with_extension("html");
     // Each of what follows is whole or as before; all together they are not, when it is killed.
     let unfinished = Unfinished::begin(&keep.dir)?;
-    classifier.save(&args.output, Some(&card::text(&base.card, &report)))?;
+    report.record.recipe = written::recipe(&args, &base)?;
+    let texts = [
+        ("README.md", card::text(&base.card, &report)),
+        (training::RECORD, report.record.to_json()),
+    ];
+    classifier.save_with(&args.output, &texts.each_ref().map(|(name, text)| (*name, &**text)))?;
     modelkit::write_file(&report_path, report.to_json().as_bytes(), Existing::Replace)?;
     modelkit::write_file(&page_path, report.to_html().as_bytes(), Existing::Replace)?;
     ui.note(format_args!("report: {} and {}", report_path.display(), page_path.display()));
@@ -151,17 +135,6 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "n_skipped": n_skipped,
     });
     ui.answer(text, &document)
-}
-
-/// An option that cannot be was asked for wrongly.
-fn of_option(error: trainer::Error) -> anyhow::Error {
-    match error {
-        trainer::Error::TrainOption { option, problem } => {
-            asked_wrongly(format!("--{}: {problem}", option.replace('_', "-")))
-        }
-        trainer::Error::InstructionSet { .. } => asked_wrongly(format!("--isa: {error}")),
-        other => other.into(),
-    }
 }
 
 /// Says which of the checkpoint's labels the dataset's are, or that they get a new head.

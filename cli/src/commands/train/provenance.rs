@@ -61,8 +61,10 @@ impl Made<'_> {
         let Report { config, base_weights, train, validation, labels, .. } = self.report;
         let mut parameters = json!(config);
         if let Some(parameters) = parameters.as_object_mut() {
-            // The weights do not depend on it.
-            parameters.remove("threads");
+            // The weights do not depend on them.
+            for name in ["threads", "record_every"] {
+                parameters.remove(name);
+            }
             parameters.retain(|_, value| !value.is_null());
         }
         let mut sources = vec![json!({

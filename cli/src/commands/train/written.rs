@@ -14,6 +14,7 @@ use super::base::Base;
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::project::{kitfile_in, parent};
+use crate::steps::training::Recipe;
 use crate::ui::Ui;
 
 /// Brings the model section of the Kitfile up to date and keeps every other byte, or writes one;
@@ -151,9 +152,10 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
     let best = report.best();
     let mut config = serde_json::to_value(&report.config).unwrap_or_default();
     if let Some(config) = config.as_object_mut() {
-        // Neither changes the weights.
-        config.remove("threads");
-        config.remove("isa");
+        // None of them changes the weights.
+        for name in ["threads", "isa", "record_every"] {
+            config.remove(name);
+        }
         config.retain(|_, value| !value.is_null());
         config.values_mut().for_each(|value| *value = plain(value));
     }
@@ -204,6 +206,27 @@ fn model_path(context: &Path, output: &Path) -> anyhow::Result<String> {
             )
         })
         .hint("--kitfile names another one, --no-kitfile leaves it alone")
+}
+
+/// Where all that went in is found again, as the Kitfile says it.
+pub(super) fn recipe(args: &Args, base: &Base) -> anyhow::Result<Value> {
+    let path = place(args);
+    let context = parent(&path);
+    let named =
+        |path: &Path| within(context, path).unwrap_or_else(|| path.to_string_lossy().into_owned());
+    let modelkit = base.source.as_ref().and_then(|source| source["modelkit"].as_str());
+    let recipe = Recipe {
+        base: match modelkit {
+            Some(_) => args.model.clone(),
+            None => named(Path::new(&args.model)),
+        },
+        base_modelkit: modelkit.map(str::to_owned),
+        dataset: named(&args.dataset),
+        validation: args.validation.as_deref().map(named),
+        validation_fraction: args.options.validation_fraction,
+        reading: args.reading.clone(),
+    };
+    Ok(serde_json::to_value(&recipe)?)
 }
 
 /// The path beneath a folder, as a Kitfile has it.

@@ -1,5 +1,7 @@
 //! `kit-rs verify`.
 
+#[cfg(feature = "full")]
+mod retrain;
 mod signature;
 
 use std::path::PathBuf;
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// digest comes out
     #[arg(long, value_name = "DIR")]
     rebuild: Option<PathBuf>,
+    #[cfg(feature = "full")]
+    #[command(flatten)]
+    training: retrain::TrainingArgs,
     #[command(flatten)]
     network: NetworkOfKeys,
 }
@@ -62,6 +67,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
                 Some(of_type) => signature::attested(&reference, &key, of_type, &args.network, ui),
                 None => signature::in_registry(&reference, &key, &args.network, ui),
             };
+        }
+        #[cfg(feature = "full")]
+        (Target::Folder(dir), None) if args.training.is_asked() => {
+            let subject = retrain::Subject::of_folder(&dir);
+            let document = retrain::run(&args.training, &subject, ui)?;
+            return ui.answer(subject.name, &document);
         }
         (Target::Folder(_), None) => {
             return Err(asked_wrongly("a folder is verified with --key, by its signature"));
@@ -105,6 +116,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             "sameKitfile": rebuilt.same_kitfile,
         });
         judge(&rebuilt, &reference, ui)?;
+    }
+    #[cfg(feature = "full")]
+    if args.training.is_asked() {
+        let subject = retrain::Subject::of_modelkit(&reference, ui)?;
+        document["training"] = retrain::run(&args.training, &subject, ui)?;
     }
     ui.answer(pinned(&reference, descriptor.digest()), &document)
 }
