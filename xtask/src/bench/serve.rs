@@ -32,7 +32,25 @@ pub(crate) struct Args {
     /// Only our own server
     #[arg(long)]
     alone: bool,
+    /// These architectures, each in its base model's shape, with one client and with 32: `all`, or
+    /// names of `config.json` (roberta, deberta-v2, …) in place of DistilBERT's whole table
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    architectures: Vec<String>,
 }
+
+/// All that are served.
+const ARCHITECTURES: [&str; 10] = [
+    "distilbert",
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "electra",
+    "mpnet",
+    "albert",
+    "deberta-v2",
+    "modernbert",
+];
 
 /// Tokens of a text and clients at the same time; no length means mixed ones.
 const POINTS: [(Option<usize>, usize); 11] = [
@@ -49,7 +67,14 @@ const POINTS: [(Option<usize>, usize); 11] = [
     (None, 32),
 ];
 
+/// The same for the architectures, of which there are many.
+const POINTS_EACH: [(Option<usize>, usize); 6] =
+    [(Some(10), 1), (Some(50), 1), (Some(120), 1), (Some(10), 32), (Some(50), 32), (Some(120), 32)];
+
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
+    if !args.architectures.is_empty() {
+        return architectures(args, workspace);
+    }
     let peers = Peers::new(workspace)?;
     let python = serving::python(&peers)?;
     let scratch = Scratch::new(&workspace.join("target/bench/serve"), GIB)?;
@@ -63,12 +88,46 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         .iter()
         .map(|name| Ok((*name, sides.start(name)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let points = points(args, &servers)?;
+    let points = points(args, &POINTS, &servers)?;
     let memory = memory(&servers)?;
     drop(servers);
     let burst = burst(&sides.start("kit-rs")?)?;
     let document = json!({ "machine": measure::machine(), "cold_start_ms": starts, "points": points, "memory": memory, "burst": burst });
     let path = workspace.join("target/bench/serve.json");
+    fs::write(&path, serde_json::to_string_pretty(&document)?)?;
+    say(&format!("written to {}", path.display()));
+    Ok(())
+}
+
+fn architectures(args: &Args, workspace: &Path) -> anyhow::Result<()> {
+    let is_all = args.architectures.iter().any(|name| name == "all");
+    let asked: Vec<&str> = args.architectures.iter().map(String::as_str).collect();
+    let names = if is_all { &ARCHITECTURES[..] } else { &asked };
+    let peers = Peers::new(workspace)?;
+    let python = serving::python(&peers)?;
+    let kit_rs = build::optimised(workspace)?;
+    say(&measure::machine());
+    let mut document = json!({ "machine": measure::machine() });
+    for name in names {
+        let scratch = Scratch::new(&workspace.join("target/bench/serve"), 2 * GIB)?;
+        let model = serving::model_of(name, &python, workspace, scratch.path())?;
+        let mut servers = vec!["kit-rs", "tutorial"];
+        match fs::read_to_string(model.join("no-onnx.txt")) {
+            Ok(why) => say(&format!("not in ONNX' format: {why}")),
+            Err(_) => servers.push("onnxruntime"),
+        }
+        let (workspace, python, kit_rs) = (workspace.to_owned(), python.clone(), kit_rs.clone());
+        let sides = Sides { workspace, python, model, kit_rs };
+        let servers = servers
+            .iter()
+            .filter(|name| !args.alone || **name == "kit-rs")
+            .map(|name| Ok((*name, sides.start(name)?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        document[*name] = json!({
+            "points": points(args, &POINTS_EACH, &servers)?, "memory": memory(&servers)?,
+        });
+    }
+    let path = workspace.join("target/bench/architectures.json");
     fs::write(&path, serde_json::to_string_pretty(&document)?)?;
     say(&format!("written to {}", path.display()));
     Ok(())
@@ -124,12 +183,16 @@ fn cold_starts(args: &Args, sides: &Sides, names: &[&str]) -> anyhow::Result<Val
     Ok(document)
 }
 
-fn points(args: &Args, servers: &[(&str, Server)]) -> anyhow::Result<Vec<Value>> {
+fn points(
+    args: &Args,
+    asked: &[(Option<usize>, usize)],
+    servers: &[(&str, Server)],
+) -> anyhow::Result<Vec<Value>> {
     say(
         "\ntokens clients  server        answers/s      p50 ms      p99 ms   cpu ms/answer   ratio",
     );
     let mut points = Vec::new();
-    for (length, n_clients) in POINTS {
+    for (length, n_clients) in asked.iter().copied() {
         let body = move |n: usize| {
             texts::body(&length.map_or_else(|| texts::mixed(n), |length| texts::of(length, n)))
         };

@@ -37,8 +37,19 @@ pub(crate) fn script(python: &Path, workspace: &Path, name: &str) -> Command {
 
 /// Makes a model folder in distilbert-base's shape, with the same in ONNX's format, in `dir`.
 pub(crate) fn model(python: &Path, workspace: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
-    let folder = dir.join("distilbert-base");
-    say("making a model in distilbert-base's shape");
-    run_quietly(script(python, workspace, "model.py").arg(&folder))?;
+    model_of("distilbert", python, workspace, dir)
+}
+
+/// The same in the shape of another architecture's base model; ONNX' format is left out where
+/// PyTorch cannot write it, and `no-onnx.txt` says why.
+pub(crate) fn model_of(
+    architecture: &str,
+    python: &Path,
+    workspace: &Path,
+    dir: &Path,
+) -> anyhow::Result<PathBuf> {
+    let folder = dir.join(format!("{architecture}-base"));
+    say(&format!("making a model in {architecture}-base's shape"));
+    run_quietly(script(python, workspace, "model.py").arg(&folder).arg(architecture))?;
     Ok(folder)
 }
