@@ -234,6 +234,7 @@ fn modelkit(error: &modelkit::Error) -> Option<Judged> {
         | Error::OtherKitfile { .. }
         | Error::Repository { .. } => Kind::Exists,
         Error::NoRoom { .. } => Kind::System,
+        Error::NotTaken { .. } => Kind::Untrusted,
         Error::RemoteDataset { .. } => Kind::Failed,
         _ => return Some(Idea(Kind::Invalid)),
     }))
@@ -248,6 +249,7 @@ fn of_full(cause: &(dyn StdError + 'static)) -> Option<Judged> {
             Error::TrainingUnderWay { .. } => Sure(Kind::Busy),
             Error::NotReplaced { .. } | Error::OtherTraining { .. } => Sure(Kind::Exists),
             Error::NotFinite { .. } => Sure(Kind::Damaged),
+            Error::OtherInput { .. } | Error::OtherMachine { .. } => Sure(Kind::Failed),
             Error::Diverged { .. } => Sure(Kind::Failed),
             Error::SavedModel { .. } | Error::Threads { .. } | Error::State { .. } => {
                 Idea(Kind::System)

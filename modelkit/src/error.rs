@@ -24,6 +24,13 @@ pub enum Error {
     #[error("cannot read or write a file")]
     File(#[from] io::Error),
 
+    /// Whoever looked at what was unpacked does not want it.
+    #[error("{reason}")]
+    NotTaken {
+        /// Why not.
+        reason: String,
+    },
+
     /// The layout refused.
     #[error("cannot use the layout")]
     Layout(#[from] registry::Error),

@@ -44,5 +44,6 @@ pub use rebuild::{Likeness, Rebuilt, RebuiltLayer, rebuild};
 pub use source::Source;
 pub use staging::{Existing, Unfinished, write_file, write_files};
 pub use unpack::{
-    ChosenLayer, Preview, PreviewFile, Selection, Sources, UnpackOptions, Unpacked, preview, unpack,
+    ChosenLayer, Preview, PreviewFile, Selection, Sources, UnpackOptions, Unpacked, preview,
+    unpack, unpack_after,
 };

@@ -16,6 +16,7 @@ use crate::network::Network;
 use crate::output::{human_size, pinned, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{explained, here_or_pulled};
+use crate::steps::pickles;
 use crate::steps::project::read_kitfile;
 use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
@@ -86,6 +87,11 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if args.dry_run {
         return dry_run(&kitfile, &args.context, &layout, &options, ui);
     }
+    let plan = modelkit::plan(&kitfile, &args.context, &layout, &options);
+    let plan = hinted(plan).with_context(|| format!("cannot pack {}", args.context.display()))?;
+    let files = plan.layers.iter().flat_map(|layer| &layer.files).map(|file| &file.path);
+    let found = pickles::found(&args.context, files)?;
+    pickles::require(&found, Trusted::ambient(ui)?.pickles(), ui)?;
     let hold = layout.hold()?;
     let packed = {
         let bars = LayerBars::new(ui);

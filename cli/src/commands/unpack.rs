@@ -1,6 +1,6 @@
 //! `kit-rs unpack`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
@@ -13,7 +13,8 @@ use crate::network::Network;
 use crate::output::{human_size, n_of, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{Place, explained, find, find_trusted, is_damage, repair, together};
-use crate::steps::trusted::TrustArgs;
+use crate::steps::pickles;
+use crate::steps::trusted::{TrustArgs, Trusted};
 use crate::ui::Ui;
 
 /// Write the files of a ModelKit into a folder
@@ -103,7 +104,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.warn(warning);
     }
     ui.no_warnings()?;
-    match attempt(&sources, &args, ui) {
+    match attempt(&sources, &args, &trusted, ui) {
         // Nothing was written: the registry may have what the layout has lost.
         Err(error) if is_here && !reference.is_local() && is_damage(&error) => {
             ui.warn(format_args!("{}; its layers are streamed", repair(&reference)));
@@ -111,7 +112,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
             let itself =
                 find(&pinned, Place::Remote, &args.network, ui).hint(repair(&reference))?;
             let sources = together(itself, selection(&args), &trusted, &args.network, ui)?;
-            show(attempt(&sources, &args, ui), &reference, &sources, &args, ui)
+            show(attempt(&sources, &args, &trusted, ui), &reference, &sources, &args, ui)
         }
         done => show(done, &reference, &sources, &args, ui),
     }
@@ -127,7 +128,12 @@ enum Done {
     Previewed(Preview),
 }
 
-fn attempt(sources: &Sources<'_>, args: &Args, ui: &Ui) -> modelkit::Result<Done> {
+fn attempt(
+    sources: &Sources<'_>,
+    args: &Args,
+    trusted: &Trusted,
+    ui: &Ui,
+) -> modelkit::Result<Done> {
     let existing = match (args.overwrite, args.ignore_existing) {
         (true, _) => Existing::Replace,
         (_, true) => Existing::Keep,
@@ -138,7 +144,15 @@ fn attempt(sources: &Sources<'_>, args: &Args, ui: &Ui) -> modelkit::Result<Done
     let on = &|event| bars.show(event);
     match args.dry_run {
         true => modelkit::preview(sources, &options, on).map(Done::Previewed),
-        false => modelkit::unpack(sources, &args.dir, &options, on).map(Done::Unpacked),
+        false => {
+            let look = |layer: &Path| {
+                let found = pickles::found_beneath(layer).map_err(|error| format!("{error:#}"))?;
+                pickles::judge(&found, trusted.pickles(), ui)?;
+                // What is warned of can still be refused.
+                ui.no_warnings().map_err(|error| format!("{error:#}"))
+            };
+            modelkit::unpack_after(sources, &args.dir, &options, &look, on).map(Done::Unpacked)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod listen;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod model;
+pub(crate) mod pickles;
 pub(crate) mod predicate;
 pub(crate) mod project;
 pub(crate) mod survey;

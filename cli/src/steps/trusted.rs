@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use registry::{Client, Digest, Reference};
-use trust::{Policy, Verdict};
+use trust::{Mode, Policy, Verdict};
 
 use super::keys::public_key;
 use crate::failure::WithHint as _;
@@ -30,7 +30,10 @@ pub(crate) struct TrustArgs {
 
 /// The policies that hold, all of them, read before anything is asked for.
 #[derive(Clone)]
-pub(crate) struct Trusted(Arc<[Policy]>);
+pub(crate) struct Trusted {
+    policies: Arc<[Policy]>,
+    pickles: Mode,
+}
 
 impl TrustArgs {
     pub(crate) fn read(&self, ui: &Ui) -> anyhow::Result<Trusted> {
@@ -38,14 +41,16 @@ impl TrustArgs {
             self.require_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
         let mut policies = vec![Policy::of_keys(keys)];
         let of_home = ui.home().trust_policy();
+        let mut pickles = Mode::Warn;
         let file = self.trust_policy.clone().or_else(|| of_home.exists().then_some(of_home));
         if let Some(path) = file {
             let policy = Policy::read(&path);
             let policy = policy.with_context(|| format!("cannot read {}", path.display()))?;
+            pickles = policy.pickles();
             policies.push(policy);
         }
         policies.retain(|policy| !policy.takes_all());
-        Ok(Trusted(policies.into()))
+        Ok(Trusted { policies: policies.into(), pickles })
     }
 }
 
@@ -55,9 +60,14 @@ impl Trusted {
         TrustArgs { trust_policy: crate::env::trust_policy(), ..TrustArgs::default() }.read(ui)
     }
 
+    /// What becomes of files that have Python call something when it loads them.
+    pub(crate) fn pickles(&self) -> Mode {
+        self.pickles
+    }
+
     /// Whether nothing has to be signed.
     pub(crate) fn takes_all(&self) -> bool {
-        self.0.is_empty()
+        self.policies.is_empty()
     }
 
     /// Fails unless this digest, which was resolved before and is what will be used, is signed as
@@ -69,7 +79,7 @@ impl Trusted {
         digest: &Digest,
     ) -> trust::Result<Vec<String>> {
         let mut warnings = Vec::new();
-        for policy in self.0.iter() {
+        for policy in self.policies.iter() {
             warnings.extend(warning(policy.check(client, reference, digest).await?));
         }
         Ok(warnings)
@@ -83,7 +93,7 @@ impl Trusted {
         network: &Network,
         ui: &Ui,
     ) -> anyhow::Result<()> {
-        if !self.0.iter().any(|policy| policy.asks_of(reference)) {
+        if !self.policies.iter().any(|policy| policy.asks_of(reference)) {
             return Ok(());
         }
         let client = network.client(ui)?;
@@ -98,7 +108,7 @@ impl Trusted {
     /// The same for the files of a folder.
     #[cfg(feature = "serve")]
     pub(crate) fn require_folder(&self, dir: &Path, ui: &Ui) -> anyhow::Result<()> {
-        for policy in self.0.iter() {
+        for policy in self.policies.iter() {
             let checked = policy
                 .check_folder(dir)
                 .with_context(|| format!("cannot take the files of {}", dir.display()))

@@ -78,6 +78,11 @@ impl Staging {
         Ok(staging.create_folders(&index.to_string())?)
     }
 
+    /// Where such a folder lies.
+    pub(crate) fn path(&self, index: usize) -> PathBuf {
+        self.held.path().join(index.to_string())
+    }
+
     /// Bytes that are free where things are written; none where that is not known.
     pub(crate) fn room(&self) -> Option<u64> {
         let found =

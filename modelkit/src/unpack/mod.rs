@@ -55,6 +55,19 @@ pub fn unpack(
     options: &UnpackOptions,
     on: Listener<'_>,
 ) -> Result<Unpacked> {
+    unpack_after(sources, into, options, &|_| Ok(()), on)
+}
+
+/// The same, after somebody has looked at all that is about to appear: at each layer's files in a
+/// folder of their own, which has the paths that they will have. A refusal, in words, is
+/// [`Error::NotTaken`], and nothing appears.
+pub fn unpack_after(
+    sources: &Sources<'_>,
+    into: &Path,
+    options: &UnpackOptions,
+    look: &dyn Fn(&Path) -> std::result::Result<(), String>,
+    on: Listener<'_>,
+) -> Result<Unpacked> {
     let staging = Staging::beneath(into)?;
     let new_kitfile = match sources.has_kitfile() {
         true => new_kitfile(sources.kit(), into, options.existing)?,
@@ -79,6 +92,9 @@ pub fn unpack(
     for layer in &extracted {
         unpacked.files += layer.n_files;
         unpacked.bytes += layer.bytes;
+    }
+    for index in 0..layers.len() {
+        look(&staging.path(index)).map_err(|reason| Error::NotTaken { reason })?;
     }
     if let Some(text) = new_kitfile {
         let mut file = staging.folder(layers.len())?.create_file(KITFILE, false)?;

@@ -30,6 +30,7 @@ pub struct Policy {
     rules: Vec<(GlobMatcher, Rule)>,
     rest: Rule,
     local: Mode,
+    pickles: Mode,
 }
 
 /// What is asked of what one rule is about.
@@ -61,6 +62,7 @@ struct Document {
     #[serde(default)]
     predicates: Vec<String>,
     local: Option<Mode>,
+    pickles: Option<Mode>,
     #[serde(default)]
     rules: Vec<Entry>,
 }
@@ -81,7 +83,8 @@ impl Policy {
     /// Nothing but what one of these keys has signed; no keys ask for nothing.
     pub fn of_keys(keys: Vec<PublicKey>) -> Self {
         let mode = if keys.is_empty() { Mode::Off } else { Mode::Enforce };
-        Self { rules: Vec::new(), rest: Rule { mode, keys, predicates: Vec::new() }, local: mode }
+        let rest = Rule { mode, keys, predicates: Vec::new() };
+        Self { rules: Vec::new(), rest, local: mode, pickles: Mode::Warn }
     }
 
     /// Reads a policy's file; its keys are files, named from its folder.
@@ -119,7 +122,13 @@ impl Policy {
             Ok((pattern(&entry.pattern)?, rule))
         });
         let local = document.local.unwrap_or(document.mode);
-        Ok(Self { rules: rules.collect::<Result<_>>()?, rest, local })
+        let pickles = document.pickles.unwrap_or(Mode::Warn);
+        Ok(Self { rules: rules.collect::<Result<_>>()?, rest, local, pickles })
+    }
+
+    /// What becomes of files that have Python call something when it loads them.
+    pub fn pickles(&self) -> Mode {
+        self.pickles
     }
 
     /// Whether nothing at all is asked.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use pickle::Stored;
 use safetensors::{Dtype, View};
 
 use crate::error::{Error, Result};
-use crate::pickle::{self, Stored};
 use crate::tensors::{self, TensorProblem};
 
 /// Puts one `model.safetensors` into the place of a folder's `pytorch_model.bin`, or of its shards
@@ -27,7 +27,7 @@ pub fn to_safetensors(dir: &Path) -> Result<Vec<PathBuf>> {
     let maps = paths.iter().map(|path| tensors::map(dir, path)).collect::<Result<Vec<_>>>()?;
     let mut views = BTreeMap::new();
     for (path, map) in paths.iter().zip(&maps) {
-        let stored = pickle::read(map).map_err(|problem| Error::Unsupported {
+        let stored = pickle::tensors(map).map_err(|problem| Error::Unsupported {
             path: path.clone(),
             problems: vec![problem],
         })?;
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_converted_folder_holds_the_same_and_repeats() {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pickles");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("pickle/testdata");
         let convert = |name: &str| {
             let folder = tempfile::tempdir().expect("a temporary folder");
             fs::copy(from.join(name), folder.path().join("pytorch_model.bin")).expect("copied");
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_pickle_that_calls_something_stays_as_it_is() {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pickles/system.bin");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("pickle/testdata/system.bin");
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::copy(from, folder.path().join("pytorch_model.bin")).expect("copied");
         let error = to_safetensors(folder.path()).expect_err("it is refused").to_string();

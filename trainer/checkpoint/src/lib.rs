@@ -7,10 +7,8 @@ mod error;
 mod folder;
 mod golden;
 mod keys;
-mod map;
 mod names;
 mod network;
-mod pickle;
 mod tensors;
 mod tokenizer;
 

@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which room leans on which; nothing else is allowed.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("kitfile", &[]),
     ("kit-registry", &[]),
     ("kit-trust", &["kit-registry"]),
     ("modelkit", &["kit-registry", "kitfile"]),
-    ("kit-checkpoint", &[]),
+    ("kit-pickle", &[]),
+    ("kit-checkpoint", &["kit-pickle"]),
     ("kit-trainer", &["kit-checkpoint"]),
     ("kit-serve", &["kit-checkpoint"]),
     ("kit-gitops", &[]),
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &[
             "kit-cluster",
             "kit-gitops",
+            "kit-pickle",
             "kit-registry",
             "kit-serve",
             "kit-trainer",
@@ -40,7 +42,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("burn", &["kit-trainer"]),
     ("p256", &["kit-trust"]),
     ("tokenizers", &["kit-checkpoint"]),
-    ("memmap2", &["kit-checkpoint"]),
+    ("memmap2", &["kit-checkpoint", "kit-pickle"]),
     ("axum", &["kit-cli", "kit-registry", "kit-serve"]),
     ("reqwest", &["kit-cli", "kit-registry"]),
     ("clap", &["kit-cli", "xtask"]),

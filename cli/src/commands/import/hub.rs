@@ -32,9 +32,8 @@ pub(super) fn bring(remote: Remote, args: &Args, ui: &Ui) -> anyhow::Result<Brou
         );
         let folder = Folder::kept(ui.home().importing().join(&key.digest()[..32]))?;
         forget_others(folder.path(), &snapshot)?;
-        let (large, small) = large::divide(&snapshot.files, folder.path(), |path| {
-            args.to_safetensors && convert::is_pickle(path)
-        })?;
+        // Pickles are looked at before they are packed.
+        let (large, small) = large::divide(&snapshot.files, folder.path(), pickle::is_suspect)?;
         download(&hub, &snapshot, &small, &folder, args.concurrency, ui).await?;
         for file in &large {
             large::hold_place(&hub, &snapshot, file, folder.path()).await?;

@@ -27,8 +27,10 @@ use crate::failure::asked_wrongly;
 use crate::output::{n_of, pinned, some_of};
 use crate::steps::front_matter::FrontMatter;
 use crate::steps::hub::Remote;
+use crate::steps::pickles;
 use crate::steps::project::{kitfile_in, read_kitfile};
 use crate::steps::survey::survey;
+use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
@@ -61,6 +63,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let plan = modelkit::plan(&kitfile, brought.folder.path(), &layout, &options)?;
     tell_rest(&plan, brought.folder.path(), ui)?;
     ui.no_warnings()?;
+    let files = plan.layers.iter().flat_map(|layer| &layer.files).map(|file| &file.path);
+    let found = pickles::found(brought.folder.path(), files)?;
+    pickles::require(&found, Trusted::ambient(ui)?.pickles(), ui)?;
     if let Some(large) = &brought.large {
         options.ready = large.bring(&brought.folder, &plan, &layout, ui)?;
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use fs_err::{self as fs, File};
 use memmap2::Mmap;
+use pickle::map;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::map::map;
 
 /// What Git has in place of a large file that was not fetched.
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs";

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use files::{IS_LFS_POINTER, LFS_POINTER, of as files, open as map};
 use memmap2::Mmap;
+use pickle::{Stored, give_back};
 pub use problem::TensorProblem;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -19,10 +20,8 @@ pub use tensor::Tensor;
 
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
-use crate::map::give_back;
 use crate::names::{self, Head};
 use crate::network::Network;
-use crate::pickle::{self, Stored};
 
 /// All tensors of a checkpoint. They are asked for by DistilBERT's names, and stay in their files
 /// until they are read.
@@ -104,7 +103,7 @@ impl Tensors {
 /// The table of contents of a file; that of a pickle is read without executing it.
 fn contents(path: &Path, map: &Mmap) -> Result<Vec<(String, Place)>> {
     if path.extension().is_some_and(|extension| extension == "bin") {
-        let stored = pickle::read(map).map_err(|problem| Error::Unsupported {
+        let stored = pickle::tensors(map).map_err(|problem| Error::Unsupported {
             path: path.to_owned(),
             problems: vec![problem],
         })?;

@@ -14,14 +14,14 @@ use memmap2::Mmap;
 ///
 /// Model folders are written once and replaced by rename, never in place; an unpacked ModelKit is
 /// so by construction.
-pub(crate) fn map(file: &File) -> io::Result<Mmap> {
+pub fn map(file: &File) -> io::Result<Mmap> {
     // SAFETY: the map is read-only; that the file is not shortened is the condition stated above.
     unsafe { Mmap::map(file.file()) }
 }
 
 /// Gives the pages that were touched back: they no longer count as this process' memory, and come
 /// again from the page cache when asked for.
-pub(crate) fn give_back(map: &Mmap) {
+pub fn give_back(map: &Mmap) {
     #[cfg(unix)]
     {
         // SAFETY: the map is a read-only one of a file, so that pages that are dropped are read

@@ -5,27 +5,28 @@
 //! other one is refused by its name. Nothing is called, and nothing is larger than the file.
 //! Source: `pickletools.py` of Python, `torch/serialization.py` and `torch/_utils.py`.
 
-mod machine;
-mod reader;
-mod state;
-mod value;
-mod zip;
-
 use std::ops::Range;
 
 use safetensors::tensor::Dtype;
 
+use crate::{machine, state, zip};
+
 /// A tensor in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stored {
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
+pub struct Stored {
+    /// Its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, in elements.
+    pub shape: Vec<usize>,
     /// In the file, in bytes.
-    pub(crate) range: Range<usize>,
+    pub range: Range<usize>,
 }
 
 /// Reads the table of contents of a whole file, in either of PyTorch's forms: names and places.
-pub(crate) fn read(file: &[u8]) -> Result<Vec<(String, Stored)>, String> {
+///
+/// # Errors
+/// In words: the name that it would call, the opcode or the tensor that it is about.
+pub fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, String> {
     match file.starts_with(b"PK\x03\x04") {
         true => of_zip(file),
         false => of_legacy(file),
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     fn testdata(name: &str) -> Vec<u8> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pickles");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
         fs::read(folder.join(name)).expect("readable")
     }
 
@@ -101,7 +102,7 @@ mod tests {
         let expected = SafeTensors::deserialize(&bytes).expect("safetensors");
         for name in ["zip.bin", "legacy.bin", "parameters.bin"] {
             let file = testdata(name);
-            let found = read(&file).expect("tensors");
+            let found = tensors(&file).expect("tensors");
             assert_eq!(found.len(), expected.len(), "{name}");
             for (tensor, Stored { dtype, shape, range }) in found {
                 let theirs = expected.tensor(&tensor).expect("the same names");
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn whatever_would_be_called_is_refused_by_its_name() {
         let check = |name: &str, expected: &str| {
-            let problem = read(&testdata(name)).expect_err("it is refused");
+            let problem = tensors(&testdata(name)).expect_err("it is refused");
             assert!(problem.contains(expected), "{name}: {problem}");
         };
         check("system.bin", "posix.system");
@@ -146,13 +147,13 @@ mod tests {
         for name in ["zip.bin", "legacy.bin", "parameters.bin"] {
             let file = testdata(name);
             for end in (0..file.len()).step_by(7) {
-                let _ = read(&file[..end]);
+                let _ = tensors(&file[..end]);
             }
             for at in 0..file.len() {
                 for flip in [0x01, 0x80, 0xff] {
                     let mut changed = file.clone();
                     changed[at] ^= flip;
-                    if let Ok(found) = read(&changed) {
+                    if let Ok(found) = tensors(&changed) {
                         assert!(found.iter().all(|(_, stored)| stored.range.end <= file.len()));
                     }
                 }

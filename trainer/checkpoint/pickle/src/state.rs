@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use safetensors::tensor::Dtype;
 
-use super::Stored;
-use super::value::{Element, Made, Tensor, Value};
+use crate::Stored;
+use crate::value::{Element, Made, Tensor, Value};
 
 /// The tensors of a dictionary; `storage` tells where a storage is in the file.
-pub(super) fn tensors(
+pub(crate) fn tensors(
     found: &Made,
     storage: impl Fn(&str) -> Option<Range<usize>>,
 ) -> Result<Vec<(String, Stored)>, String> {
@@ -24,7 +24,7 @@ pub(super) fn tensors(
 }
 
 /// The keys of storages, in their order in the file.
-pub(super) fn keys(found: &Made) -> Result<Vec<Rc<str>>, String> {
+pub(crate) fn keys(found: &Made) -> Result<Vec<Rc<str>>, String> {
     let unknown = || "it does not list its storages".to_owned();
     let Value::List(keys) = found.value else { return Err(unknown()) };
     let key = |key: &Value| match key {
@@ -35,7 +35,7 @@ pub(super) fn keys(found: &Made) -> Result<Vec<Rc<str>>, String> {
 }
 
 /// What one element of a storage takes, where a tensor is in it.
-pub(super) fn element_size(found: &Made, key: &str) -> Option<usize> {
+pub(crate) fn element_size(found: &Made, key: &str) -> Option<usize> {
     let tensors = named(found).ok()?;
     tensors
         .iter()

@@ -10,30 +10,30 @@ const LOCATOR_64: &[u8] = b"PK\x06\x07";
 const LOCATOR_64_SIZE: usize = 20;
 
 /// Names of all files, and where their bytes are.
-pub(super) fn entries(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
-    let broken = || "its archive is damaged, or not whole".to_owned();
+pub(crate) fn entries(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
+    directory_of(archive)?
+        .into_iter()
+        .map(|entry| {
+            let range = entry.range(archive)?;
+            Ok((entry.name, range))
+        })
+        .collect()
+}
+
+/// The table of contents.
+pub(crate) fn directory_of(archive: &[u8]) -> Result<Vec<Entry>, String> {
     let (mut at, n_entries) = directory(archive).ok_or_else(broken)?;
     let mut entries = Vec::new();
     for _ in 0..n_entries {
         let entry = Entry::read(archive.get(at..).ok_or_else(broken)?).ok_or_else(broken)?;
         at += entry.size;
-        if entry.method != 0 {
-            return Err(format!(
-                "{} in its archive is compressed, as torch.save never writes it",
-                entry.name
-            ));
-        }
-        // The local header has lengths of its own.
-        let local = archive.get(entry.local..).filter(|local| local.starts_with(b"PK\x03\x04"));
-        let local = local.ok_or_else(broken)?;
-        let header = 30
-            + number(local, 26, 2).ok_or_else(broken)?
-            + number(local, 28, 2).ok_or_else(broken)?;
-        let begin = entry.local.checked_add(header).ok_or_else(broken)?;
-        let end = begin.checked_add(entry.stored).filter(|end| *end <= archive.len());
-        entries.push((entry.name, begin..end.ok_or_else(broken)?));
+        entries.push(entry);
     }
     Ok(entries)
+}
+
+fn broken() -> String {
+    "its archive is damaged, or not whole".to_owned()
 }
 
 /// Where the directory begins, and how many entries it has.
@@ -53,8 +53,9 @@ fn directory(archive: &[u8]) -> Option<(usize, usize)> {
     Some((number(of, 48, 8)?, number(of, 32, 8)?))
 }
 
-struct Entry {
-    name: String,
+/// A file in an archive.
+pub(crate) struct Entry {
+    pub(crate) name: String,
     method: usize,
     /// Of the file, in bytes.
     stored: usize,
@@ -65,6 +66,29 @@ struct Entry {
 }
 
 impl Entry {
+    /// Its bytes, where they are stored as they are.
+    pub(crate) fn bytes<'a>(&self, archive: &'a [u8]) -> Result<&'a [u8], String> {
+        self.range(archive).map(|range| &archive[range])
+    }
+
+    fn range(&self, archive: &[u8]) -> Result<Range<usize>, String> {
+        if self.method != 0 {
+            return Err(format!(
+                "{} in its archive is compressed, as torch.save never writes it",
+                self.name
+            ));
+        }
+        // The local header has lengths of its own.
+        let local = archive.get(self.local..).filter(|local| local.starts_with(b"PK\x03\x04"));
+        let local = local.ok_or_else(broken)?;
+        let header = 30
+            + number(local, 26, 2).ok_or_else(broken)?
+            + number(local, 28, 2).ok_or_else(broken)?;
+        let begin = self.local.checked_add(header).ok_or_else(broken)?;
+        let end = begin.checked_add(self.stored).filter(|end| *end <= archive.len());
+        Ok(begin..end.ok_or_else(broken)?)
+    }
+
     fn read(of: &[u8]) -> Option<Self> {
         of.starts_with(b"PK\x01\x02").then_some(())?;
         let field = |at: usize, n_bytes: usize| number(of, at, n_bytes);

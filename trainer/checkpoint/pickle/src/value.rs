@@ -4,38 +4,38 @@ use std::rc::Rc;
 
 /// What a pickle has made, and all that it is made of.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) value: Value,
-    pub(super) heap: Heap,
+pub(crate) struct Made {
+    pub(crate) value: Value,
+    pub(crate) heap: Heap,
 }
 
 /// The items of all containers. They lie side by side and not in each other, so that no depth
 /// overflows the stack; a pickle fills containers after it has put them elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Heap(Vec<Vec<Value>>);
+pub(crate) struct Heap(Vec<Vec<Value>>);
 
 /// A container's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Items(usize);
+pub(crate) struct Items(usize);
 
 impl Heap {
-    pub(super) fn put(&mut self, items: Vec<Value>) -> Items {
+    pub(crate) fn put(&mut self, items: Vec<Value>) -> Items {
         self.0.push(items);
         Items(self.0.len() - 1)
     }
 
-    pub(super) fn of(&self, items: Items) -> &[Value] {
+    pub(crate) fn of(&self, items: Items) -> &[Value] {
         &self.0[items.0]
     }
 
-    pub(super) fn extend(&mut self, items: Items, more: Vec<Value>) {
+    pub(crate) fn extend(&mut self, items: Items, more: Vec<Value>) {
         self.0[items.0].extend(more);
     }
 }
 
 /// A value.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     None,
     Int(i64),
     /// What nobody here looks at: fractions, bytes, yes and no.
@@ -52,7 +52,7 @@ pub(super) enum Value {
 
 /// The names that are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
+pub(crate) enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
@@ -61,7 +61,7 @@ pub(super) enum Global {
 
 /// What storages are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     F64,
     F32,
     F16,
@@ -76,24 +76,24 @@ pub(super) enum Element {
 
 /// Elements one after the other, somewhere in the file.
 #[derive(Debug)]
-pub(super) struct Storage {
-    pub(super) element: Element,
-    pub(super) key: Rc<str>,
+pub(crate) struct Storage {
+    pub(crate) element: Element,
+    pub(crate) key: Rc<str>,
 }
 
 /// Some of a storage's elements.
 #[derive(Debug)]
-pub(super) struct Tensor {
-    pub(super) storage: Rc<Storage>,
+pub(crate) struct Tensor {
+    pub(crate) storage: Rc<Storage>,
     /// In elements.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    pub(super) strides: Vec<usize>,
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
 }
 
 impl Global {
     /// The one of a name, or that it is not to be executed.
-    pub(super) fn named(module: &str, name: &str) -> Result<Self, String> {
+    pub(crate) fn named(module: &str, name: &str) -> Result<Self, String> {
         const STORAGES: [(&str, Element); 10] = [
             ("DoubleStorage", Element::F64),
             ("FloatStorage", Element::F32),
@@ -122,7 +122,7 @@ impl Global {
 
 impl Element {
     /// In bytes.
-    pub(super) fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
@@ -133,14 +133,14 @@ impl Element {
 }
 
 impl Value {
-    pub(super) fn size(&self) -> Result<usize, String> {
+    pub(crate) fn size(&self) -> Result<usize, String> {
         match self {
             Self::Int(n) => usize::try_from(*n).map_err(|_| format!("{n} is no size")),
             _ => Err("a size is no number".to_owned()),
         }
     }
 
-    pub(super) fn sizes(&self, heap: &Heap) -> Result<Vec<usize>, String> {
+    pub(crate) fn sizes(&self, heap: &Heap) -> Result<Vec<usize>, String> {
         match self {
             Self::Tuple(items) | Self::List(items) => {
                 heap.of(*items).iter().map(Self::size).collect()

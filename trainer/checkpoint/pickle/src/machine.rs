@@ -1,34 +1,30 @@
 //! The stack machine of pickles, of which only what holds values does anything.
 //! Source: the opcodes' descriptions in Python's `pickletools.py`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::reader::Reader;
-use super::value::{Global, Heap, Items, Made, Storage, Tensor, Value};
+use crate::reader::Reader;
+use crate::value::{Global, Heap, Items, Made, Storage, Tensor, Value};
 
 /// Values that one pickle may hold: a dictionary of tensors has some twenty for each.
 const MAX_VALUES: usize = 1 << 22;
 
-/// Runs a pickle; returns what it makes and how many bytes it has.
-pub(super) fn run(pickle: &[u8]) -> Result<(Made, usize), String> {
-    let mut machine = Machine {
-        reader: Reader { rest: pickle },
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-        heap: Heap::default(),
-        n_values: 0,
-    };
-    loop {
-        let opcode = machine.reader.byte()?;
-        if opcode == b'.' {
-            let value = machine.pop()?;
-            let n_read = pickle.len() - machine.reader.rest.len();
-            return Ok((Made { value, heap: machine.heap }, n_read));
-        }
-        machine.step(opcode)?;
-    }
+/// Runs a pickle that may hold nothing but a dictionary of tensors; returns what it makes and how
+/// many bytes it has.
+pub(crate) fn run(pickle: &[u8]) -> Result<(Made, usize), String> {
+    let mut machine = Machine::new(pickle, None);
+    let value = machine.run()?;
+    Ok((Made { value, heap: machine.heap }, pickle.len() - machine.reader.rest.len()))
+}
+
+/// Follows any pickle to its end, and collects the names that it has Python look up, as far as it
+/// can be followed; then what keeps from following it, or how many bytes it has.
+pub(crate) fn follow(pickle: &[u8]) -> (BTreeSet<String>, Result<usize, String>) {
+    let mut machine = Machine::new(pickle, Some(BTreeSet::new()));
+    let ended = machine.run();
+    let n_read = pickle.len() - machine.reader.rest.len();
+    (machine.names.unwrap_or_default(), ended.map(|_| n_read))
 }
 
 struct Machine<'a> {
@@ -39,9 +35,32 @@ struct Machine<'a> {
     memo: HashMap<usize, Value>,
     heap: Heap,
     n_values: usize,
+    /// Where names are collected, whatever they are; otherwise one that is unknown is an error.
+    names: Option<BTreeSet<String>>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
+    fn new(pickle: &'a [u8], names: Option<BTreeSet<String>>) -> Self {
+        Self {
+            reader: Reader { rest: pickle },
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            heap: Heap::default(),
+            n_values: 0,
+            names,
+        }
+    }
+
+    fn run(&mut self) -> Result<Value, String> {
+        loop {
+            match self.reader.byte()? {
+                b'.' => return self.pop(),
+                opcode => self.step(opcode)?,
+            }
+        }
+    }
+
     fn step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
             // PROTO and FRAME say nothing of values.
@@ -71,10 +90,11 @@ impl Machine<'_> {
             }
             b'a' | b'e' => {
                 let items = if opcode == b'a' { vec![self.pop()?] } else { self.since_mark()? };
-                let Some(Value::List(list)) = self.stack.last() else {
-                    return Err("the pickle appends to what is no list".to_owned());
-                };
-                self.heap.extend(*list, items);
+                match self.stack.last() {
+                    Some(Value::List(list)) => self.heap.extend(*list, items),
+                    Some(_) if self.names.is_some() => (),
+                    _ => return Err("the pickle appends to what is no list".to_owned()),
+                }
             }
             b's' | b'u' => {
                 let items = match opcode {
@@ -84,16 +104,66 @@ impl Machine<'_> {
                     }
                     _ => in_pairs(self.since_mark()?)?,
                 };
-                let Some(Value::Dict(dict)) = self.stack.last() else {
-                    return Err("the pickle sets keys of what is no dictionary".to_owned());
-                };
-                self.heap.extend(*dict, items);
+                match self.stack.last() {
+                    Some(Value::Dict(dict)) => self.heap.extend(*dict, items),
+                    Some(_) if self.names.is_some() => (),
+                    _ => return Err("the pickle sets keys of what is no dictionary".to_owned()),
+                }
             }
             b'c' | 0x93 | b'R' | b'Q' | b'b' | 0x81 => self.object(opcode)?,
             b'q' | b'r' | b'p' | 0x94 | b'h' | b'j' | b'g' => self.remember(opcode)?,
+            b'i' | b'o' | b'P' | 0x82..=0x84 | 0x8f..=0x92 | 0x97 | 0x98
+                if self.names.is_some() =>
+            {
+                self.other(opcode)?;
+            }
             _ => self.scalar(opcode)?,
         }
         Ok(())
+    }
+
+    /// What no dictionary of tensors has: followed where names are collected.
+    fn other(&mut self, opcode: u8) -> Result<(), String> {
+        match opcode {
+            // INST and OBJ: a class, called with what is since the mark.
+            b'i' => {
+                let (module, name) = (self.reader.line()?, self.reader.line()?);
+                self.look_up(module, name)?;
+                self.since_mark()?;
+            }
+            b'o' => drop(self.since_mark()?),
+            // A persistent id is whatever the reader makes of it.
+            b'P' => drop(self.reader.line()?),
+            // EXT: names by number, which are registered elsewhere.
+            0x82..=0x84 => {
+                let number = self.reader.number([1, 2, 4][usize::from(opcode - 0x82)])?;
+                self.look_up("copyreg extension", &number.to_string())?;
+            }
+            // Sets; ADDITEMS leaves its set where it is.
+            0x8f => (),
+            0x90 => {
+                self.since_mark()?;
+                return Ok(());
+            }
+            0x91 => drop(self.since_mark()?),
+            // NEWOBJ_EX: class, arguments, arguments by name.
+            0x92 => drop((self.pop()?, self.pop()?, self.pop()?)),
+            // Buffers that lie elsewhere; one that is marked as read-only stays where it is.
+            0x98 => return Ok(()),
+            _ => (),
+        }
+        self.push(Value::Other)
+    }
+
+    /// A name that Python would look up.
+    fn look_up(&mut self, module: &str, name: &str) -> Result<Value, String> {
+        match &mut self.names {
+            None => Global::named(module, name).map(Value::Global),
+            Some(names) => {
+                names.insert(format!("{module}.{name}"));
+                Ok(Value::Other)
+            }
+        }
     }
 
     /// Numbers and texts.
@@ -128,10 +198,16 @@ impl Machine<'_> {
             b'T' => Value::Text(reader.text(4)?.into()),
             b'U' => Value::Text(reader.text(1)?.into()),
             b'V' => Value::Text(reader.line()?.into()),
-            b'B' | b'C' => {
-                reader.counted(if opcode == b'B' { 4 } else { 1 })?;
+            b'B' | b'C' | 0x8e | 0x96 => {
+                reader.counted(match opcode {
+                    b'B' => 4,
+                    b'C' => 1,
+                    _ => 8,
+                })?;
                 Value::Other
             }
+            // A text of protocol 0, in quotes.
+            b'S' => Value::Text(reader.line()?.trim().trim_matches(['\'', '"']).into()),
             _ => {
                 return Err(format!(
                     "the pickle has opcode {opcode:#04x}, which a dictionary of tensors has not"
@@ -165,17 +241,18 @@ impl Machine<'_> {
         let made = match opcode {
             b'c' => {
                 let (module, name) = (self.reader.line()?, self.reader.line()?);
-                Value::Global(Global::named(module, name)?)
+                self.look_up(module, name)?
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => {
-                    Value::Global(Global::named(&module, &name)?)
-                }
+                (Value::Text(name), Value::Text(module)) => self.look_up(&module, &name)?,
                 _ => return Err("a name is no text".to_owned()),
             },
             b'Q' => {
                 let id = self.pop()?;
-                Value::Storage(Rc::new(storage(&id, &self.heap)?))
+                match self.names {
+                    Some(_) => Value::Other,
+                    None => Value::Storage(Rc::new(storage(&id, &self.heap)?)),
+                }
             }
             // What is set on an object changes no tensor: a dictionary's version numbers.
             b'b' => {
@@ -184,6 +261,9 @@ impl Machine<'_> {
             }
             _ => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
+                if self.names.is_some() {
+                    return self.push(Value::Other);
+                }
                 let (Value::Tuple(arguments), Value::Global(callee)) = (arguments, callee) else {
                     return Err("the pickle calls what is no name".to_owned());
                 };
