@@ -32,6 +32,8 @@ mod hub;
 mod image;
 #[cfg(feature = "full")]
 mod import;
+#[cfg(feature = "full")]
+mod lineage;
 #[cfg(feature = "servers")]
 mod registry;
 #[cfg(feature = "full")]
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Info(info::Args),
     Diff(diff::Args),
     Verify(verify::Args),
+    #[cfg(feature = "full")]
+    Lineage(lineage::Args),
     Keygen(keygen::Args),
     Sign(sign::Args),
     Attest(attest::Args),
@@ -97,6 +101,8 @@ impl Command {
             Self::Info(args) => info::run(args, ui),
             Self::Diff(args) => diff::run(args, ui),
             Self::Verify(args) => verify::run(args, ui),
+            #[cfg(feature = "full")]
+            Self::Lineage(args) => lineage::run(args, ui),
             Self::Keygen(args) => keygen::run(args, ui),
             Self::Sign(args) => sign::run(args, ui),
             Self::Attest(args) => attest::run(args, ui),

@@ -17,6 +17,8 @@ pub(crate) mod model;
 pub(crate) mod pickles;
 pub(crate) mod predicate;
 pub(crate) mod project;
+#[cfg(feature = "full")]
+pub(crate) mod retrain;
 pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(feature = "full")]

@@ -11,7 +11,6 @@ use registry::hub::{Hub, HubFile, Snapshot};
 use super::args::Args;
 use super::brought::Brought;
 use super::choice::choose;
-use super::convert;
 use super::folder::Folder;
 use super::large::{self, Large};
 use crate::failure::WithHint as _;

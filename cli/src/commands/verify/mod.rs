@@ -1,7 +1,5 @@
 //! `kit-rs verify`.
 
-#[cfg(feature = "full")]
-mod retrain;
 mod signature;
 
 use std::path::PathBuf;
@@ -19,6 +17,8 @@ use crate::steps::found::{local, repair};
 use crate::steps::keys::public_key;
 use crate::steps::predicate::predicate_type;
 use crate::steps::project::{kitfile_in, read_kitfile};
+#[cfg(feature = "full")]
+use crate::steps::retrain;
 use crate::steps::target::Target;
 use crate::ui::Ui;
 

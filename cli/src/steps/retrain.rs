@@ -13,27 +13,27 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainer::{Classifier, DeviceKind, Difference, Event, Record, Split, UnknownDevice};
 
+use super::found::local;
+use super::model::{self, ModelFolder};
+use super::training::{Files, Prepared, RECORD, Recipe, prepared};
 use crate::env;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::output::n_of;
-use crate::steps::found::local;
-use crate::steps::model::{self, ModelFolder};
-use crate::steps::training::{Files, Prepared, RECORD, Recipe, prepared};
 use crate::ui::Ui;
 
 /// How a training is derived again.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Train again as the training record says, and prove that the same weights come out, or name the
     /// first step that differs
     #[arg(long, conflicts_with_all = ["key", "rebuild", "audit"])]
-    pub(super) retrain: bool,
+    pub(crate) retrain: bool,
     /// Derive only N segments of the training again, drawn with --seed, each from the state that
     /// `train --keep-states` has kept at its beginning
     #[arg(long, value_name = "N", requires = "states", conflicts_with_all = ["key", "rebuild"])]
-    pub(super) audit: Option<usize>,
+    pub(crate) audit: Option<usize>,
     /// The folder of the states
     #[arg(long, value_name = "DIR", requires = "audit")]
     states: Option<PathBuf>,
@@ -55,26 +55,31 @@ pub(crate) struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    pub(super) fn is_asked(&self) -> bool {
+    /// All of it, from what the record names.
+    pub(crate) fn whole() -> Self {
+        Self { retrain: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
         self.retrain || self.audit.is_some()
     }
 }
 
 /// What is held against its record: a folder with all that the ModelKit holds.
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// What the user calls it.
-    pub(super) name: String,
+    pub(crate) name: String,
     root: PathBuf,
     _unpacked: Option<TempDir>,
 }
 
 impl Subject {
-    pub(super) fn of_folder(dir: &Path) -> Self {
+    pub(crate) fn of_folder(dir: &Path) -> Self {
         Self { name: dir.display().to_string(), root: dir.to_owned(), _unpacked: None }
     }
 
     /// Unpacks a ModelKit, verified, for as long as this process needs it.
-    pub(super) fn of_modelkit(reference: &Reference, ui: &Ui) -> anyhow::Result<Self> {
+    pub(crate) fn of_modelkit(reference: &Reference, ui: &Ui) -> anyhow::Result<Self> {
         let (layout, descriptor) = local(reference, ui)?;
         let kit = ModelKit::read(&layout, &descriptor)?;
         let folder = env::temporary_folder()?;
@@ -111,7 +116,7 @@ struct Ready {
 }
 
 /// Answers yes with what was shown; no is an error.
-pub(super) fn run(args: &TrainingArgs, subject: &Subject, ui: &Ui) -> anyhow::Result<Value> {
+pub(crate) fn run(args: &TrainingArgs, subject: &Subject, ui: &Ui) -> anyhow::Result<Value> {
     let model = model::of_folder(&subject.root)?;
     let ready = ready(args, subject, &model, ui)?;
     match args.audit {
