@@ -101,6 +101,23 @@ pub(crate) fn package_name(dir: &Path) -> Option<String> {
     Some(kitfile.package.name).filter(|name| !name.is_empty())
 }
 
+/// The checkpoint in a folder, whatever its Kitfile calls the model, for that may be what was trained
+/// of it; else as [`of_folder`].
+#[cfg(feature = "full")]
+pub(crate) fn checkpoint_in(dir: &Path) -> anyhow::Result<ModelFolder> {
+    match dir.join("config.json").is_file() {
+        true => Ok(ModelFolder {
+            dir: dir.to_owned(),
+            digest: None,
+            reference: None,
+            kitfile: None,
+            manifest: None,
+            _unpacked: None,
+        }),
+        false => of_folder(dir),
+    }
+}
+
 pub(crate) fn of_folder(dir: &Path) -> anyhow::Result<ModelFolder> {
     let parse = |path: PathBuf| {
         let parsed = Kitfile::parse(&fs::read_to_string(&path)?);

@@ -194,7 +194,9 @@ fn base(
     ui: &Ui,
 ) -> anyhow::Result<ModelFolder> {
     let reference = match (&args.base, &recipe.base_modelkit) {
-        (Some(name), _) if Path::new(name).is_dir() => return model::of_folder(Path::new(name)),
+        (Some(name), _) if Path::new(name).is_dir() => {
+            return model::checkpoint_in(Path::new(name));
+        }
         (Some(name), _) => name.parse::<Reference>().map(Reference::or_latest),
         (None, Some(digest)) => match (recipe.base.parse::<Reference>(), digest.parse()) {
             (Ok(reference), Ok(digest)) => Ok(reference.with_digest(digest)),
@@ -203,7 +205,7 @@ fn base(
                     .hint("--base says which it is");
             }
         },
-        (None, None) => return model::of_folder(&subject.path(&recipe.base, "--base")?),
+        (None, None) => return model::checkpoint_in(&subject.path(&recipe.base, "--base")?),
     };
     let reference =
         reference.map_err(|error| asked_wrongly(format!("--base is no folder, and {error}")))?;

@@ -48,12 +48,16 @@ impl Way<'_> {
             None => (Standing::Declared, "it names the ModelKit"),
         };
         let served = Fact::new("server", url.as_str(), standing);
-        let reference = said.reference.and_then(|text| text.parse::<Reference>().ok());
+        let named_here = said.reference.and_then(|text| text.parse::<Reference>().ok());
+        let reference = match named_here {
+            None => self.known_here(&named)?,
+            found => found,
+        };
         let Some(reference) = reference else {
             let kit = Fact::new(
                 "ModelKit",
                 &named,
-                (Standing::Declared, "the server does not say where it lies"),
+                (Standing::Declared, "neither the server nor the local layout says where it lies"),
             );
             return Ok(served.from([kit]).from(self.deployed(&named)?));
         };
@@ -61,13 +65,26 @@ impl Way<'_> {
         Ok(served.from([self.named(&pinned)?]))
     }
 
+    /// What the local layout calls a digest: by the name of a registry, if it has one.
+    fn known_here(&self, digest: &str) -> anyhow::Result<Option<Reference>> {
+        let Some(layout) = self.ui.layout_if_there()? else { return Ok(None) };
+        let tags = layout.tags()?.into_iter();
+        let mut names: Vec<Reference> = tags
+            .filter(|(_, descriptor)| descriptor.digest().to_string() == digest)
+            .map(|(name, _)| name)
+            .collect();
+        names.sort_by_key(|name| (name.is_local(), name.to_string()));
+        Ok(names.into_iter().next())
+    }
+
     fn provenance(&self, url: &reqwest::Url) -> anyhow::Result<Provenance> {
         // reqwest wants to know who does its cryptography; a second time is no harm.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
-        let url = url.join("/v1/provenance")?;
+        // The URL of a proxy has a path of its own.
+        let url = format!("{}/v1/provenance", url.as_str().trim_end_matches('/'));
         let body = self.ui.block_on(async {
-            let mut answer = http.get(url.clone()).send().await?.error_for_status()?;
+            let mut answer = http.get(&url).send().await?.error_for_status()?;
             let mut body = Vec::new();
             while let Some(part) = answer.chunk().await? {
                 body.extend_from_slice(&part);

@@ -212,8 +212,11 @@ fn model_path(context: &Path, output: &Path) -> anyhow::Result<String> {
 pub(super) fn recipe(args: &Args, base: &Base) -> anyhow::Result<Value> {
     let path = place(args);
     let context = parent(&path);
-    let named =
-        |path: &Path| within(context, path).unwrap_or_else(|| path.to_string_lossy().into_owned());
+    let named = |path: &Path| match within(context, path) {
+        Some(path) if path.is_empty() => ".".to_owned(),
+        Some(path) => path,
+        None => path.to_string_lossy().into_owned(),
+    };
     let modelkit = base.source.as_ref().and_then(|source| source["modelkit"].as_str());
     let recipe = Recipe {
         base: match modelkit {
