@@ -28,28 +28,68 @@ pub struct Network {
     pub dim: usize,
     /// Numbers that a token is inside of a feed-forward network.
     pub hidden_dim: usize,
-    /// Dropout of what layers put out.
-    pub dropout: f64,
-    /// Dropout of attention's weights.
-    pub attention_dropout: f64,
-    /// Dropout before the classifier.
-    pub seq_classif_dropout: f64,
+    /// What is dropped while training.
+    pub dropout: Dropouts,
     /// The feed-forward networks' activation.
     pub activation: Activation,
-    /// The deviation that new weights are drawn with.
-    pub initializer_range: f64,
+    /// How a new head is drawn.
+    pub initializer: Initializer,
     /// The token that batches are filled up with.
     pub pad_token_id: Option<u32>,
     /// LayerNorm's epsilon.
     pub layer_norm_eps: f64,
-    /// Whether attention's output passes through dropout, as in BERT.
-    pub drops_attended: bool,
     /// How tokens look at each other.
     pub attention: Attention,
     /// How a layer is put together.
     pub block: Block,
     /// What is made of the last layer's output.
     pub head: Head,
+}
+
+/// How the weights of a new head are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Initializer {
+    /// The deviation of the dense layer's.
+    pub dense: f64,
+    /// The deviation of the classifier's.
+    pub classifier: f64,
+    /// How many deviations a weight may be from 0.
+    pub cutoff: Option<f64>,
+}
+
+impl Initializer {
+    /// The same deviation for both layers.
+    pub(crate) fn plain(deviation: f64) -> Self {
+        Self { dense: deviation, classifier: deviation, cutoff: None }
+    }
+}
+
+/// Which share is dropped at each place while training; none where the network has no such place.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Dropouts {
+    /// Of embeddings, and of DeBERTa's distances.
+    pub embedded: Option<f64>,
+    /// Of attention's weights.
+    pub attention: Option<f64>,
+    /// Of attention's output.
+    pub attended: Option<f64>,
+    /// Of a feed-forward network's output; of a gated one's product.
+    pub fed: Option<f64>,
+    /// Of what the head's dense layer is given.
+    pub pooled: Option<f64>,
+    /// Before the classifier.
+    pub classified: Option<f64>,
+}
+
+impl Dropouts {
+    /// The same share at each place that there is.
+    #[must_use]
+    pub fn all(self, share: f64) -> Self {
+        let Self { embedded, attention, attended, fed, pooled, classified } = self;
+        let [embedded, attention, attended, fed, pooled, classified] =
+            [embedded, attention, attended, fed, pooled, classified].map(|it| it.and(Some(share)));
+        Self { embedded, attention, attended, fed, pooled, classified }
+    }
 }
 
 /// Which rows of the table of positions a text's tokens have.
@@ -97,14 +137,6 @@ pub struct Disentangled {
     pub shares_projections: bool,
     /// Whether the distances' embeddings pass through a LayerNorm.
     pub is_normed: bool,
-}
-
-impl Disentangled {
-    /// Rows of the table of distances, half of them for each direction.
-    #[must_use]
-    pub fn n_distances(&self) -> usize {
-        self.n_buckets.unwrap_or(self.max_distance).saturating_mul(2)
-    }
 }
 
 /// ModernBERT's positions.
@@ -250,6 +282,13 @@ impl Network {
         // In floating point, as transformers does it.
         let per_group = |n_groups: usize| self.n_layers as f64 / n_groups as f64;
         self.n_groups.map_or(layer, |n_groups| (layer as f64 / per_group(n_groups)) as usize)
+    }
+
+    /// How many different layers the first `n` are; none where they share weights with a later one.
+    #[must_use]
+    pub fn n_different(&self, n: usize) -> Option<usize> {
+        let Some(last) = n.checked_sub(1).map(|last| self.group(last)) else { return Some(0) };
+        (n >= self.n_layers || self.group(n) != last).then_some(last + 1)
     }
 
     /// Whether embeddings have a layer that makes them `dim` numbers.

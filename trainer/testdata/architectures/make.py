@@ -39,7 +39,7 @@ SETTINGS = {
     "modernbert": dict(**{**BASE, "num_hidden_layers": 4, "num_attention_heads": 2}, local_attention=8, layer_norm_eps=1e-5, classifier_pooling="mean",
                        pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-TRAINED = ["roberta", "electra"]
+TRAINED = ["roberta", "camembert", "electra", "mpnet", "albert", "deberta-v2", "modernbert"]
 RULES = {"\ufb01": "fi", "\uff21": "A", "\uff22": "B", "\u2460": "1", "\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\u00a0": " ", "\u200b": " ", "\u0130": "I"}
 
 
@@ -148,7 +148,7 @@ def make(name: str) -> None:
     }
     if name in TRAINED:
         distil.HERE = folder
-        rows, labels = made([text for text, _ in distil.BATCH])["input_ids"], [label + label * (n % 3 == 0) for n, (_, label) in enumerate(distil.BATCH)]
+        rows, labels = made([text for text, _ in distil.BATCH])["input_ids"], [(label + label * (n % 3 == 0)) % config.num_labels for n, (_, label) in enumerate(distil.BATCH)]
         batch = distil.padded(rows)
         batch["input_ids"][batch["attention_mask"] == 0] = config.pad_token_id
         for module in net.modules():

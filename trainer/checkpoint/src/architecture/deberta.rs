@@ -4,7 +4,7 @@
 
 use super::Architecture;
 use crate::keys::Keys;
-use crate::network::{Activation, Attention, Disentangled, Head, Network, Positions};
+use crate::network::{Activation, Attention, Disentangled, Dropouts, Head, Network, Positions};
 
 pub(super) const DEBERTA_V2: Architecture = Architecture {
     model_type: "deberta-v2",
@@ -54,7 +54,6 @@ pub(super) const DEBERTA_V2: Architecture = Architecture {
     left_out: &["deberta.embeddings.position_ids", "lm_predictions.", "mask_predictions.", "cls."],
     network,
     tokenizer: "DebertaV2Tokenizer",
-    is_trained: false,
 };
 
 fn network(keys: &mut Keys<'_>) -> Network {
@@ -78,6 +77,7 @@ fn network(keys: &mut Keys<'_>) -> Network {
         keys.problems.push("it has conv_kernel_size, which is not supported".to_owned());
     }
     let has_positions = keys.flag("position_biased_input").unwrap_or(true);
+    let network = Network::of_bert(keys, vocab_size);
     Network {
         type_vocab_size: keys.whole("type_vocab_size").map_or(0, |n| n.try_into().unwrap_or(0)),
         positions: if has_positions { Positions::FromStart } else { Positions::None },
@@ -86,14 +86,18 @@ fn network(keys: &mut Keys<'_>) -> Network {
         n_heads,
         n_layers: keys.size(&["num_hidden_layers"], 24),
         hidden_dim: keys.size(&["intermediate_size"], 6144),
-        seq_classif_dropout: keys.share("cls_dropout", 0.1),
+        dropout: Dropouts {
+            pooled: Some(keys.share("pooler_dropout", 0.0)),
+            classified: Some(keys.share("cls_dropout", network.dropout.fed.unwrap_or(0.0))),
+            ..network.dropout
+        },
         layer_norm_eps: keys.number("layer_norm_eps", 1e-7),
         attention: attention(keys),
         head: Head {
             activation: keys.activation("pooler_hidden_act", Activation::Gelu),
             ..Head::default()
         },
-        ..Network::of_bert(keys, vocab_size)
+        ..network
     }
 }
 
