@@ -98,9 +98,9 @@ pub enum Positions {
     /// From 0 on.
     #[default]
     FromStart,
-    /// Those behind the padding token's number, counted without tokens that are padding; those have
-    /// that number. RoBERTa's.
-    AfterPadding,
+    /// Those behind this token's number, which is that of padding, counted without tokens that are
+    /// it; those have that number. RoBERTa's.
+    After(u32),
     /// There is no table.
     None,
 }
@@ -257,15 +257,18 @@ impl Network {
     /// The row of a text's first token.
     #[must_use]
     pub fn first_position(&self) -> usize {
-        match (self.positions, self.pad_token_id) {
-            (Positions::AfterPadding, Some(id)) => id as usize + 1,
-            _ => 0,
+        match self.positions {
+            Positions::After(id) => id as usize + 1,
+            Positions::FromStart | Positions::None => 0,
         }
     }
 
     /// Rows of a text's tokens in the table of positions.
     pub fn positions<'a>(&self, ids: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
-        let padding = self.pad_token_id.filter(|_| self.positions == Positions::AfterPadding);
+        let padding = match self.positions {
+            Positions::After(id) => Some(id),
+            Positions::FromStart | Positions::None => None,
+        };
         let mut next = self.first_position();
         ids.iter().map(move |id| match padding {
             Some(padding) if padding == *id => padding as usize,
@@ -318,9 +321,11 @@ impl Network {
                 "max_position_embeddings is {longest}, and at most {MAX_TOKENS} is supported"
             ));
         }
-        if self.positions == Positions::AfterPadding && self.max_tokens() == 0 {
+        if let Positions::After(id) = self.positions
+            && self.max_tokens() == 0
+        {
             keys.problems.push(format!(
-                "max_position_embeddings is {longest}, which leaves no room behind pad_token_id"
+                "max_position_embeddings is {longest}, and positions begin behind token {id}"
             ));
         }
         if let Some(n_groups) = self.n_groups

@@ -77,7 +77,7 @@ impl Batch {
                 padding[n * longest + column] = 0.0;
             }
         }
-        let positions = (network.positions == Positions::AfterPadding).then(|| {
+        let positions = matches!(network.positions, Positions::After(_)).then(|| {
             let mut positions = vec![0; n_texts * longest];
             for (n, row) in rows.iter().enumerate() {
                 let places = positions[n * longest..].iter_mut().zip(network.positions(row));

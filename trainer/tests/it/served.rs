@@ -165,7 +165,7 @@ fn the_settings_beside_the_tokenizer_are_served() {
 #[test]
 fn what_was_trained_is_served() {
     for fixture in with_training() {
-        let config = TrainConfig { epochs: 1, learning_rate: 1e-3, ..TrainConfig::default() };
+        let config = TrainConfig { epochs: 2, learning_rate: 1e-3, ..TrainConfig::default() };
         let start = load(&fixture).with_labels(["no", "yes"].map(str::to_owned).to_vec(), 1);
         let (trained, _) = train(start, &split(8), &config, None, &go_on).expect("trained");
         let folder = tempfile::tempdir().expect("a temporary folder");

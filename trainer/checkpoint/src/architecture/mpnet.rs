@@ -49,8 +49,9 @@ pub(super) const MPNET: Architecture = Architecture {
             keys.problems.push(format!("relative_attention_num_buckets is {n_buckets}, below 4"));
         }
         let network = Network {
-            pad_token_id: keys.padding(1),
-            positions: Positions::AfterPadding,
+            pad_token_id: keys.token("pad_token_id", 1),
+            // Whatever `pad_token_id` says.
+            positions: Positions::After(1),
             attention: Attention::Biased { n_buckets },
             ..Network::of_bert(keys, vocab_size)
         };

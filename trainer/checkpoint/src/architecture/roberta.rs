@@ -75,7 +75,7 @@ pub(super) fn network(keys: &mut Keys<'_>, vocab_size: usize) -> Network {
     let network = Network {
         type_vocab_size,
         pad_token_id,
-        positions: Positions::AfterPadding,
+        positions: Positions::After(pad_token_id.unwrap_or(1)),
         ..Network::of_bert(keys, vocab_size)
     };
     network.with_classifier_dropout(keys).with_pooled_dropout()

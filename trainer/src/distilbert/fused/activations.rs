@@ -116,7 +116,7 @@ mod tests {
     fn activations_are_those_of_pytorch() {
         // `torch.nn.functional.gelu`, `gelu(approximate="tanh")`, `relu`, `silu` and `tanh` in
         // double precision.
-        let known = [
+        let known: [(f32, [f32; 5]); 8] = [
             (-6.0, [-5.919_526e-9, -8.439_65e-11, 0.0, -0.014_835_739, -0.999_987_7]),
             (-3.0, [-0.004_049_694, -0.003_637_392, 0.0, -0.142_277_62, -0.995_054_75]),
             (-1.0, [-0.158_655_25, -0.158_808, 0.0, -0.268_941_42, -0.761_594_16]),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn derivatives_are_those_of_pytorch() {
-        let known = [
+        let known: [(f32, [f32; 5]); 8] = [
             (-6.0, [-3.546_871e-8, -7.709_976e-10, 0.0, -0.012_326_433, 2.457_654_7e-5]),
             (-3.0, [-0.011_945_647, -0.011_584_167, 0.0, -0.088_104_106, 0.009_866_037]),
             (-1.0, [-0.083_315_47, -0.082_964_08, 0.0, 0.072_329_49, 0.419_974_34]),
@@ -152,7 +152,8 @@ mod tests {
                 let mut found = [1.0];
                 activated_backward(&mut found, &[x], activation);
                 let found = found[0];
-                assert!((found - y).abs() < 1e-6, "{activation:?} {x}: {found} {y}");
+                // A sigmoid near 1 keeps few digits of what is left to 1.
+                assert!((found - y).abs() < 3e-6, "{activation:?} {x}: {found} {y}");
             }
         }
     }
