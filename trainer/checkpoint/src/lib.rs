@@ -23,8 +23,8 @@ pub use error::{Clipped, Error, Few, Result};
 pub use folder::{Checkpoint, write};
 pub use golden::golden;
 pub use network::{
-    Activation, Attention, Block, Disentangled, Dropouts, Head, Initializer, Network, Pooling,
-    Positions, Rotary,
+    Activation, Attention, Block, Convolution, Disentangled, Dropouts, Head, Initializer, Network,
+    Pooling, Positions, Rotary,
 };
 pub use tensors::{Tensor, TensorProblem, Tensors};
 pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles};

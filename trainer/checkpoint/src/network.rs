@@ -40,6 +40,8 @@ pub struct Network {
     pub layer_norm_eps: f64,
     /// How tokens look at each other.
     pub attention: Attention,
+    /// What looks at neighbours behind the first layer. DeBERTa's.
+    pub convolution: Option<Convolution>,
     /// How a layer is put together.
     pub block: Block,
     /// What is made of the last layer's output.
@@ -137,6 +139,15 @@ pub struct Disentangled {
     pub shares_projections: bool,
     /// Whether the distances' embeddings pass through a LayerNorm.
     pub is_normed: bool,
+}
+
+/// A convolution of the embeddings, which is added to the first layer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// Tokens that it sees, an odd number.
+    pub kernel: usize,
+    /// What is done to what comes out.
+    pub activation: Activation,
 }
 
 /// ModernBERT's positions.

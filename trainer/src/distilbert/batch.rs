@@ -104,14 +104,26 @@ impl Batch {
     pub(super) fn means(&self, hidden: Tensor<2>) -> Tensor<2> {
         let n_rows = hidden.dims()[0];
         let mut shares = vec![0.0_f32; self.n_texts * n_rows];
-        let mut first = 0;
-        for (text, length) in self.lengths.iter().copied().enumerate() {
+        for (text, (first, length)) in self.texts().enumerate() {
             shares[text * n_rows + first..][..length].fill(1.0 / length as f32);
-            first += if self.packed.is_some() { length } else { self.longest };
         }
         let shares = TensorData::new(shares, [self.n_texts, n_rows]);
         let shares = Tensor::<2>::from_data(shares, &hidden.device());
-        if self.packed.is_some() { fused::product(shares, hidden) } else { shares.matmul(hidden) }
+        if self.packed.is_some() {
+            fused::affine(shares, hidden, None)
+        } else {
+            shares.matmul(hidden)
+        }
+    }
+
+    /// Where each text's tokens begin among all rows, and how many they are.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (usize, usize)> {
+        let step = self.packed.is_none().then_some(self.longest);
+        self.lengths.iter().scan(0, move |next, length| {
+            let first = *next;
+            *next += step.unwrap_or(*length);
+            Some((first, *length))
+        })
     }
 }
 

@@ -9,6 +9,7 @@
 mod attention;
 mod batch;
 mod block;
+mod convolution;
 mod dropout;
 mod embeddings;
 mod fused;
@@ -18,12 +19,14 @@ mod turned;
 
 pub(crate) use batch::Batch;
 use burn::module::Module;
+use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use checkpoint::{Attention, Block, Network, Pooling};
 pub(crate) use dropout::Dropout;
 
 use self::block::TransformerBlock;
+use self::convolution::convolve;
 use self::embeddings::Embeddings;
 use self::parts::{dense, layer_norm, linear, normed};
 use self::relation::Relation;
@@ -53,6 +56,9 @@ struct Transformer {
     /// DeBERTa's: what a distance is.
     distances: Option<Embedding>,
     distance_norm: Option<LayerNorm>,
+    /// DeBERTa's: what looks at neighbours behind the first layer.
+    conv: Option<Conv1d>,
+    conv_norm: Option<LayerNorm>,
     final_layer_norm: Option<LayerNorm>,
 }
 
@@ -140,7 +146,12 @@ impl Transformer {
             Attention::Plain | Attention::Rotary(_) => (),
         }
         let n_layers = network.n_groups.unwrap_or(network.n_layers);
+        let conv = network
+            .convolution
+            .map(|convolution| Conv1dConfig::new(dim, dim, convolution.kernel).init(device));
         Self {
+            conv_norm: conv.as_ref().map(|_| layer_norm(dim, layer_norm_eps, true, device)),
+            conv,
             layer: (0..n_layers).map(layer).collect(),
             distance_bias,
             distances,
@@ -162,6 +173,9 @@ impl Transformer {
             Attention::Rotary(rotary) => rotary.is_local[n],
             _ => false,
         };
+        let conv = self.conv.as_ref().zip(self.conv_norm.as_ref()).zip(network.convolution);
+        let mut convolution =
+            conv.map(|((conv, norm), kind)| ((conv, norm, kind), embedded.clone()));
         let mut hidden = embedded;
         for n in 0..network.n_layers {
             hidden = match &self.layer[network.group(n)] {
@@ -173,6 +187,9 @@ impl Transformer {
                     layer.forward(hidden, relation, batch, network, dropout)
                 }
             };
+            if let Some((convolution, embedded)) = convolution.take() {
+                hidden = convolve(convolution, [embedded, hidden], batch, network, dropout);
+            }
         }
         match &self.final_layer_norm {
             Some(norm) => normed(norm, hidden, network.layer_norm_eps, batch),

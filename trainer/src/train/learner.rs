@@ -203,7 +203,7 @@ mod tests {
     use crate::device::DeviceKind;
     use crate::weights::transposed;
 
-    const FIXTURES: [&str; 9] = [
+    const FIXTURES: [&str; 10] = [
         "tiny-distilbert",
         "tiny-bert",
         "architectures/roberta",
@@ -212,6 +212,7 @@ mod tests {
         "architectures/mpnet",
         "architectures/albert",
         "architectures/deberta-v2",
+        "architectures/deberta-v2-convolution",
         "architectures/modernbert",
     ];
 

@@ -115,7 +115,7 @@ THEIRS = {
         "a theta for all": {"rope_parameters": {"rope_theta": 500.0, "rope_type": "default"}}, "another kind of turning": {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}}},
         "stretched": {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "half turned": {"partial_rotary_factor": 0.5}, "half turned in the parameters": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}}}, "a head size": {"head_dim": 6},
         "norms with a bias": {"norm_bias": True}, "attention with a bias": {"attention_bias": True}, "the head with a bias": {"classifier_bias": True}, "the layers' epsilon": {"norm_eps": 0.5}, "BERT's epsilon": {"layer_norm_eps": 0.5},
-        "how attention is computed": {"deterministic_flash_attn": True, "reference_compile": True, "repad_logits_with_grad": True, "sparse_prediction": True}, "another padding token": {"pad_token_id": 3}, "fewer positions": {"max_position_embeddings": 8}},
+        "how attention is computed": {"deterministic_flash_attn": True, "reference_compile": True, "repad_logits_with_grad": True, "sparse_prediction": True}, "another padding token": {"pad_token_id": 3}},
 }
 
 

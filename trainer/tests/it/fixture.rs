@@ -27,7 +27,16 @@ pub(crate) fn of_architecture(name: &str) -> PathBuf {
 
 /// Those with figures of PyTorch's training.
 pub(crate) fn with_training() -> Vec<PathBuf> {
-    let others = ["roberta", "camembert", "electra", "mpnet", "albert", "deberta-v2", "modernbert"];
+    let others = [
+        "roberta",
+        "camembert",
+        "electra",
+        "mpnet",
+        "albert",
+        "deberta-v2",
+        "deberta-v2-convolution",
+        "modernbert",
+    ];
     [tiny(), tiny_bert()].into_iter().chain(others.map(of_architecture)).collect()
 }
 

@@ -108,6 +108,8 @@ fn rotary(keys: &mut Keys<'_>, n_layers: usize) -> Rotary {
     let thetas = [("global_rope_theta", 160_000.0), ("local_rope_theta", 10_000.0)];
     let [theta, local_theta] = [0, 1].map(|n| {
         let (name, default) = thetas[n];
+        // Older versions take the other theta then, newer ones fail.
+        keys.refuse_null(&[name]);
         let named = keys.number(name, default);
         let rope = keys.within("rope_parameters", KINDS[n]);
         if let Some(kind) =

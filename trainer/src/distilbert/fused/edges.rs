@@ -67,27 +67,32 @@ pub(in crate::distilbert) fn dense(
     input: Tensor<2>,
     activation: Option<Activation>,
 ) -> Tensor<2> {
-    let [_, n_outputs] = layer.weight.dims();
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    let bias = bias.unwrap_or_else(|| Tensor::zeros([n_outputs], &input.device()));
-    let (weight, bias) =
-        (Tensor::<2>::into_dispatch(layer.weight.val()), Tensor::<1>::into_dispatch(bias));
+    applied(input, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), activation)
+}
+
+/// A matrix product, and a sum with the same row everywhere. `input`: `[n, inputs]`; `weight`:
+/// `[inputs, outputs]`. Returns `[n, outputs]`.
+pub(in crate::distilbert) fn affine(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<2> {
+    applied(input, weight, bias, None)
+}
+
+fn applied(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Option<Activation>,
+) -> Tensor<2> {
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[1]], &input.device()));
+    let (weight, bias) = (weight.into_dispatch(), Tensor::<1>::into_dispatch(bias));
     Tensor::from_dispatch(<Dispatch as EdgeOps>::dense(
         input.into_dispatch(),
         weight,
         bias,
         activation,
-    ))
-}
-
-/// A matrix product. `left`: `[n, inputs]`; `right`: `[inputs, outputs]`. Returns `[n, outputs]`.
-pub(in crate::distilbert) fn product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
-    let bias = Tensor::<1>::zeros([right.dims()[1]], &right.device());
-    Tensor::from_dispatch(<Dispatch as EdgeOps>::dense(
-        left.into_dispatch(),
-        right.into_dispatch(),
-        bias.into_dispatch(),
-        None,
     ))
 }
 
@@ -117,7 +122,7 @@ impl EdgeOps for Flex {
         activation: Option<Activation>,
     ) -> Primitive {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
-        let output = applied(linear(slice(&input), slice(&weight), slice(&bias)), activation);
+        let output = after(linear(slice(&input), slice(&weight), slice(&bias)), activation);
         let n_outputs = slice(&bias).len();
         let shape = [output.len() / n_outputs, n_outputs];
         tensor(output, shape)
@@ -128,7 +133,7 @@ impl EdgeOps for Flex {
     }
 }
 
-fn applied(output: Vec<f32>, activation: Option<Activation>) -> Vec<f32> {
+fn after(output: Vec<f32>, activation: Option<Activation>) -> Vec<f32> {
     match activation {
         Some(activation) => activated(&output, activation),
         None => output,
@@ -284,7 +289,7 @@ impl<C: CheckpointStrategy> EdgeOps for Autodiff<Flex, C> {
                 };
                 prep.finish(Applied { input, weight, activation }, tensor(values, shape))
             }
-            OpsKind::UnTracked(prep) => prep.finish(tensor(applied(output, activation), shape)),
+            OpsKind::UnTracked(prep) => prep.finish(tensor(after(output, activation), shape)),
         }
     }
 

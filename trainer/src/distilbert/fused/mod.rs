@@ -24,7 +24,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Shape, Tensor, TensorData};
-pub(super) use edges::{dense, gated, layer_norm, product};
+pub(super) use edges::{affine, dense, gated, layer_norm};
 pub(super) use layer::LayerSpec;
 use layer::{Saved, TENSORS};
 
