@@ -7,13 +7,13 @@ use std::{fmt, io};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use checkpoint::{Checkpoint, Config, Task, Tokenizer, TokenizerFiles};
+use checkpoint::{Checkpoint, Config, Network, Task, Tokenizer, TokenizerFiles};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use crate::dataset::labels::{are_bare, are_of};
 use crate::device::DeviceKind;
-use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head, is_trained};
+use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head, new_head_norm};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::random::{Purpose, normal, stream};
@@ -24,8 +24,7 @@ use crate::weights;
 /// Texts that are classified together; they are sorted by length before.
 const BATCH_SIZE: usize = 32;
 
-/// A text classifier: DistilBERT, BERT, RoBERTa, XLM-R, CamemBERT or ELECTRA, its tokenizer and its
-/// labels.
+/// A text classifier: DistilBERT or another encoder, its tokenizer and its labels.
 #[derive(Clone)]
 pub struct Classifier {
     pub(crate) network: DistilBertClassifier,
@@ -45,10 +44,6 @@ impl Classifier {
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
         let Checkpoint { config, tensors } = Checkpoint::open(dir)?;
         let untrained = |what: String| Error::Untrained { dir: dir.to_owned(), what };
-        if !config.architecture.is_trained {
-            return Err(untrained(config.architecture.model_type.to_owned()));
-        }
-        is_trained(&config.network).map_err(untrained)?;
         if config.task != Task::SingleLabel {
             return Err(untrained(format!("the problem_type {}", config.task.name())));
         }
@@ -190,19 +185,21 @@ impl Classifier {
 
     /// Draws a head as transformers does: normal weights, biases of zero.
     fn draw_head(&mut self, n_labels: usize, seed: u64) {
-        let (dim, deviation) = (self.config.network.dim, self.config.network.initializer_range);
+        let Network { dim, initializer, head, .. } = self.config.network;
         let device = self.kind.device();
-        let linear = |d_output: usize, index| {
-            let weight = normal(dim * d_output, deviation, &mut stream(seed, Purpose::Head, index));
+        let linear = |d_output: usize, index, deviation, has_bias: bool| {
+            let mut rng = stream(seed, Purpose::Head, index);
+            let weight = normal(dim * d_output, deviation, initializer.cutoff, &mut rng);
             let weight = TensorData::new(weight, [dim, d_output]);
-            let bias = TensorData::new(vec![0_f32; d_output], [d_output]);
-            Linear {
-                weight: Param::from_tensor(Tensor::from_data(weight, &device)),
-                bias: Some(Param::from_tensor(Tensor::from_data(bias, &device))),
-            }
+            let bias = || TensorData::new(vec![0_f32; d_output], [d_output]);
+            let bias = has_bias.then(|| Param::from_tensor(Tensor::from_data(bias(), &device)));
+            Linear { weight: Param::from_tensor(Tensor::from_data(weight, &device)), bias }
         };
-        self.network.pre_classifier.get_or_insert_with(|| linear(dim, 0));
-        self.network.classifier = Some(linear(n_labels, 1));
+        if self.network.pre_classifier.is_none() {
+            self.network.pre_classifier = Some(linear(dim, 0, initializer.dense, head.has_bias));
+            self.network.head_layer_norm = new_head_norm(&self.config.network, &device);
+        }
+        self.network.classifier = Some(linear(n_labels, 1, initializer.classifier, true));
     }
 }
 

@@ -31,11 +31,19 @@ pub(crate) fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
 }
 
 /// Draws about normal numbers with mean 0, as the sum of twelve uniform ones.
+/// Those that are more deviations than `cutoff` from it are drawn again.
 /// No logarithm, no cosine: their last bit differs between systems' libraries.
-pub(crate) fn normal(n_values: usize, deviation: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let draw = |_| {
+pub(crate) fn normal(
+    n_values: usize,
+    deviation: f64,
+    cutoff: Option<f64>,
+    rng: &mut ChaCha8Rng,
+) -> Vec<f32> {
+    let draw = |_| loop {
         let sum: f64 = (0..12).map(|_| uniform(rng)).sum();
-        ((sum - 6.0) * deviation) as f32
+        if cutoff.is_none_or(|cutoff| (sum - 6.0).abs() <= cutoff) {
+            return ((sum - 6.0) * deviation) as f32;
+        }
     };
     (0..n_values).map(draw).collect()
 }
@@ -73,9 +81,12 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_their_mean_and_deviation() {
-        let values = normal(20_000, 0.5, &mut stream(3, Purpose::Head, 0));
+        let values = normal(20_000, 0.5, None, &mut stream(3, Purpose::Head, 0));
         let mean = values.iter().sum::<f32>() / 20_000.0;
         let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 20_000.0).sqrt();
         assert!(mean.abs() < 0.02 && (deviation - 0.5).abs() < 0.02, "{mean} {deviation}");
+        let cut = normal(20_000, 0.5, Some(2.0), &mut stream(3, Purpose::Head, 0));
+        let farthest = cut.iter().map(|v| v.abs()).fold(0.0, f32::max);
+        assert!((0.99..=1.0).contains(&farthest), "{farthest}");
     }
 }

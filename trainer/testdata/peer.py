@@ -13,6 +13,7 @@ Needs: pip install torch transformers safetensors (written for torch 2.15, trans
 import json, pathlib, random, resource, string, sys, time
 
 HERE = pathlib.Path(__file__).parent
+AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet")  # whose positions are counted from the padding token's number
 ODD = ["\u00e9\u00e8\u00fc\u00df", "\u4e2d\u6587\u7535\u5f71", "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0645\u0631\u062d\u0628\u0627", "\u0939\u093f\u0928\u094d\u0926\u0940", "\ufb01\u2460\u00bd", "\u200b\u00ad\ufeff",
        "\x00\x07\x1b", "a\u0301\u0302", "[CLS]", "[SEP] [MASK]", "[PAD]", "##ing", "\u2014\u2026\u201c\u201d", "\t\r\n\u2028\u3000\u00a0", "\ud55c\uad6d\uc5b4", "\u0e44\u0e17\u0e22", "x" * 120, "$1,234.56%", "http://a.b/c?d=e&f", "\uff21\uff22", "\u0130\u0131", "\ue000\U0010ffff"]
 
@@ -40,7 +41,7 @@ def make(shape: str, to: pathlib.Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     if shape not in ("full", "sharded", "bert"):
         tiny = architectures()
-        wider = dict(hidden_size=96, num_labels=2, intermediate_size=200, num_attention_heads=6, max_position_embeddings=130 if shape in ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet") else 128)
+        wider = dict(hidden_size=96, num_labels=2, intermediate_size=200, num_attention_heads=6, max_position_embeddings=130 if shape in AFTER_PADDING else 128)
         if shape == "deberta-v2":
             wider |= dict(pooler_hidden_size=96, position_buckets=32)
         net, _ = tiny.network(shape, to, **wider)
@@ -96,7 +97,7 @@ def opened(folder: str):
         from transformers import BertTokenizer
         words = BertTokenizer(str(path / "vocab.txt")).backend_tokenizer
     longest = net.config.max_position_embeddings
-    words.no_padding(), words.enable_truncation(longest - net.config.pad_token_id - 1 if net.config.model_type == "roberta" else longest)
+    words.no_padding(), words.enable_truncation(longest - net.config.pad_token_id - 1 if net.config.model_type in AFTER_PADDING else longest)
     return torch, net.eval(), words
 
 
@@ -127,8 +128,8 @@ def batch(torch, words, samples, limit, fixed=0):
 
 def optimizer_of(torch, net, rate, n_steps, warmup):
     from transformers import get_linear_schedule_with_warmup
-    def is_plain(name): return name.endswith("bias") or "layer_norm" in name or "LayerNorm" in name
-    groups = [{"params": [p for n, p in net.named_parameters() if is_plain(n) == plain], "weight_decay": decay} for plain, decay in ((False, 0.01), (True, 0.0))]
+    decayed = architectures().distil.decayed_names(net)
+    groups = [{"params": [p for n, p in net.named_parameters() if (n in decayed) == is_decayed], "weight_decay": decay} for is_decayed, decay in ((True, 0.01), (False, 0.0))]
     optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
     return optimizer, get_linear_schedule_with_warmup(optimizer, warmup, n_steps)
 
@@ -149,7 +150,7 @@ def steps(folder: str, dataset: str, out: str, report: str) -> None:
         optimizer.step(), schedule.step(), optimizer.zero_grad()
     ours, distances = load_file(pathlib.Path(out) / "model.safetensors"), {}
     for name, theirs in net.state_dict().items():
-        if not (name.endswith("k_lin.bias") or name.endswith("key.bias")):  # their gradients are rounding errors, in PyTorch as here
+        if not name.endswith(("k_lin.bias", "key.bias", "attn.k.bias")):  # their gradients are rounding errors, in PyTorch as here
             distances[name] = ((ours[name].double() - theirs).norm() / theirs.norm()).item()
     worst = max(distances, key=distances.get)
     print(f"{config['epochs']} steps: losses within {worst_loss:.1e}, weights within {distances[worst]:.1e} ({worst})")

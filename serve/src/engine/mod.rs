@@ -2,6 +2,7 @@
 //! Python.
 
 mod attention;
+mod convolution;
 mod embeddings;
 mod head;
 mod kernels;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use checkpoint::{Attention as Kind, Block as Shape, Config, Network, Pooling, Tensor, Tensors};
 
 use super::attention::{Attention, Biases, Columns, Distances, Scores};
+use super::convolution::Convolution;
 use super::embeddings::Embeddings;
 use super::head::Head;
 use super::kernels::Isa;
@@ -32,6 +33,8 @@ enum Encoder {
         layers: Vec<Layer>,
         /// Which of them is which.
         order: Vec<usize>,
+        /// Behind the first, which is not the last.
+        convolution: Option<Convolution>,
     },
     PreNorm {
         layers: Vec<TurnedLayer>,
@@ -116,6 +119,7 @@ impl Encoder {
         Self::PostNorm {
             layers: (0..network.n_groups.unwrap_or(network.n_layers)).map(layer).collect(),
             order: (0..network.n_layers).map(|n| network.group(n)).collect(),
+            convolution: Convolution::load(tensors, network, isa),
         }
     }
 
@@ -123,10 +127,17 @@ impl Encoder {
     /// nobody looks at the others.
     fn apply(&self, texts: &[Range<usize>], first_only: bool, space: &mut Space) {
         match self {
-            Self::PostNorm { layers, order } => {
+            Self::PostNorm { layers, order, convolution } => {
                 let (last, before) =
                     order.split_last().expect("a config without layers was refused");
-                before.iter().for_each(|n| layers[*n].apply(texts, space));
+                let mut convolution =
+                    convolution.as_ref().map(|convolution| (convolution, space.hidden.clone()));
+                for n in before {
+                    layers[*n].apply(texts, space);
+                    if let Some((convolution, embedded)) = convolution.take() {
+                        convolution.apply(&embedded, texts, &mut space.hidden);
+                    }
+                }
                 match first_only {
                     true => layers[*last].apply_to_first(texts, space),
                     false => layers[*last].apply(texts, space),

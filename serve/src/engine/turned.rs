@@ -46,7 +46,7 @@ impl TurnedLayer {
             attention_norm: (n > 0).then(|| norm("sa_layer_norm")),
             qkv: Linear::load_divided(isa, tensors, &name("attention.qkv_lin"), 3, dim, dim),
             is_local,
-            theta: if is_local { rotary.local_theta } else { rotary.theta },
+            theta: rotary.theta_of(n),
             attention: Attention { isa, dim, n_heads, scores },
             out_lin: Linear::load(isa, tensors, &[&name("attention.out_lin")], dim, dim),
             output_norm: norm("output_layer_norm"),

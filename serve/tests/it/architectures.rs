@@ -8,11 +8,12 @@ use kit_serve::{Predictor as _, Task};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-const ARCHITECTURES: [&str; 9] = [
+const ARCHITECTURES: [&str; 10] = [
     "albert",
     "camembert",
     "data2vec-text",
     "deberta-v2",
+    "deberta-v2-convolution",
     "electra",
     "modernbert",
     "mpnet",

@@ -237,7 +237,7 @@ mod tests {
                 "layer_norm_eps": 1e-7, "dim": 16, "n_layers": 1}"#,
         );
         assert_eq!((bert.dim, bert.n_heads, bert.n_layers, bert.type_vocab_size), (8, 2, 12, 2));
-        assert_eq!((bert.seq_classif_dropout, bert.layer_norm_eps), (0.3, 1e-7));
+        assert_eq!((bert.dropout.classified, bert.layer_norm_eps), (Some(0.3), 1e-7));
         // `hidden_size` is another name of `dim`; the others are BERT's.
         let distilbert = network(
             r#"{"model_type": "distilbert", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 3,

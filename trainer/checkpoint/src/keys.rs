@@ -29,7 +29,7 @@ impl<'a> Keys<'a> {
     }
 
     /// A key without which nothing is known, and that says nothing.
-    fn refuse_null(&mut self, names: &[&'static str]) {
+    pub(crate) fn refuse_null(&mut self, names: &[&'static str]) {
         let found: Vec<(&&str, &Value)> =
             names.iter().filter_map(|name| Some((name, self.document.get(*name)?))).collect();
         if let Some((name, _)) =

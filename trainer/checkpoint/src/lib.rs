@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod convert;
+mod distance;
 mod error;
 mod folder;
 mod golden;
@@ -15,11 +16,13 @@ mod tokenizer;
 pub use architecture::Architecture;
 pub use config::{Config, Task};
 pub use convert::to_safetensors;
+pub use distance::{bucket, frequencies};
 pub use error::{Clipped, Error, Few, Result};
 pub use folder::{Checkpoint, write};
 pub use golden::golden;
 pub use network::{
-    Activation, Attention, Block, Disentangled, Head, Network, Pooling, Positions, Rotary,
+    Activation, Attention, Block, Convolution, Disentangled, Dropouts, Head, Initializer, Network,
+    Pooling, Positions, Rotary,
 };
 pub use tensors::{Tensor, TensorProblem, Tensors};
 pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles};

@@ -126,6 +126,12 @@ impl Expected<'_> {
             }
             Attention::Plain | Attention::Rotary(_) => (),
         }
+        if let Some(convolution) = network.convolution {
+            let shape = vec![dim, dim, convolution.kernel];
+            self.tensor("distilbert.transformer.conv.weight", shape);
+            self.tensor("distilbert.transformer.conv.bias", vec![dim]);
+            self.norm("distilbert.transformer.conv_norm", dim, true);
+        }
         if network.block != Block::PostNorm {
             self.norm("distilbert.transformer.final_layer_norm", dim, norm_has_bias(network));
         }

@@ -28,28 +28,70 @@ pub struct Network {
     pub dim: usize,
     /// Numbers that a token is inside of a feed-forward network.
     pub hidden_dim: usize,
-    /// Dropout of what layers put out.
-    pub dropout: f64,
-    /// Dropout of attention's weights.
-    pub attention_dropout: f64,
-    /// Dropout before the classifier.
-    pub seq_classif_dropout: f64,
+    /// What is dropped while training.
+    pub dropout: Dropouts,
     /// The feed-forward networks' activation.
     pub activation: Activation,
-    /// The deviation that new weights are drawn with.
-    pub initializer_range: f64,
+    /// How a new head is drawn.
+    pub initializer: Initializer,
     /// The token that batches are filled up with.
     pub pad_token_id: Option<u32>,
     /// LayerNorm's epsilon.
     pub layer_norm_eps: f64,
-    /// Whether attention's output passes through dropout, as in BERT.
-    pub drops_attended: bool,
     /// How tokens look at each other.
     pub attention: Attention,
+    /// What looks at neighbours behind the first layer. DeBERTa's.
+    pub convolution: Option<Convolution>,
     /// How a layer is put together.
     pub block: Block,
     /// What is made of the last layer's output.
     pub head: Head,
+}
+
+/// How the weights of a new head are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Initializer {
+    /// The deviation of the dense layer's.
+    pub dense: f64,
+    /// The deviation of the classifier's.
+    pub classifier: f64,
+    /// How many deviations a weight may be from 0.
+    pub cutoff: Option<f64>,
+}
+
+impl Initializer {
+    /// The same deviation for both layers.
+    pub(crate) fn plain(deviation: f64) -> Self {
+        Self { dense: deviation, classifier: deviation, cutoff: None }
+    }
+}
+
+/// Which share is dropped at each place while training; none where the network has no such place.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Dropouts {
+    /// Of embeddings, and of DeBERTa's distances.
+    pub embedded: Option<f64>,
+    /// Of attention's weights.
+    pub attention: Option<f64>,
+    /// Of attention's output.
+    pub attended: Option<f64>,
+    /// Of a feed-forward network's output; of a gated one's product.
+    pub fed: Option<f64>,
+    /// Of what the head's dense layer is given.
+    pub pooled: Option<f64>,
+    /// Before the classifier.
+    pub classified: Option<f64>,
+}
+
+impl Dropouts {
+    /// The same share at each place that there is.
+    #[must_use]
+    pub fn all(self, share: f64) -> Self {
+        let Self { embedded, attention, attended, fed, pooled, classified } = self;
+        let [embedded, attention, attended, fed, pooled, classified] =
+            [embedded, attention, attended, fed, pooled, classified].map(|it| it.and(Some(share)));
+        Self { embedded, attention, attended, fed, pooled, classified }
+    }
 }
 
 /// Which rows of the table of positions a text's tokens have.
@@ -58,9 +100,9 @@ pub enum Positions {
     /// From 0 on.
     #[default]
     FromStart,
-    /// Those behind the padding token's number, counted without tokens that are padding; those have
-    /// that number. RoBERTa's.
-    AfterPadding,
+    /// Those behind this token's number, which is that of padding, counted without tokens that are
+    /// it; those have that number. RoBERTa's.
+    After(u32),
     /// There is no table.
     None,
 }
@@ -99,12 +141,13 @@ pub struct Disentangled {
     pub is_normed: bool,
 }
 
-impl Disentangled {
-    /// Rows of the table of distances, half of them for each direction.
-    #[must_use]
-    pub fn n_distances(&self) -> usize {
-        self.n_buckets.unwrap_or(self.max_distance).saturating_mul(2)
-    }
+/// A convolution of the embeddings, which is added to the first layer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// Tokens that it sees, an odd number.
+    pub kernel: usize,
+    /// What is done to what comes out.
+    pub activation: Activation,
 }
 
 /// ModernBERT's positions.
@@ -225,15 +268,18 @@ impl Network {
     /// The row of a text's first token.
     #[must_use]
     pub fn first_position(&self) -> usize {
-        match (self.positions, self.pad_token_id) {
-            (Positions::AfterPadding, Some(id)) => id as usize + 1,
-            _ => 0,
+        match self.positions {
+            Positions::After(id) => id as usize + 1,
+            Positions::FromStart | Positions::None => 0,
         }
     }
 
     /// Rows of a text's tokens in the table of positions.
     pub fn positions<'a>(&self, ids: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
-        let padding = self.pad_token_id.filter(|_| self.positions == Positions::AfterPadding);
+        let padding = match self.positions {
+            Positions::After(id) => Some(id),
+            Positions::FromStart | Positions::None => None,
+        };
         let mut next = self.first_position();
         ids.iter().map(move |id| match padding {
             Some(padding) if padding == *id => padding as usize,
@@ -250,6 +296,13 @@ impl Network {
         // In floating point, as transformers does it.
         let per_group = |n_groups: usize| self.n_layers as f64 / n_groups as f64;
         self.n_groups.map_or(layer, |n_groups| (layer as f64 / per_group(n_groups)) as usize)
+    }
+
+    /// How many different layers the first `n` are; none where they share weights with a later one.
+    #[must_use]
+    pub fn n_different(&self, n: usize) -> Option<usize> {
+        let Some(last) = n.checked_sub(1).map(|last| self.group(last)) else { return Some(0) };
+        (n >= self.n_layers || self.group(n) != last).then_some(last + 1)
     }
 
     /// Whether embeddings have a layer that makes them `dim` numbers.
@@ -279,9 +332,11 @@ impl Network {
                 "max_position_embeddings is {longest}, and at most {MAX_TOKENS} is supported"
             ));
         }
-        if self.positions == Positions::AfterPadding && self.max_tokens() == 0 {
+        if let Positions::After(id) = self.positions
+            && self.max_tokens() == 0
+        {
             keys.problems.push(format!(
-                "max_position_embeddings is {longest}, which leaves no room behind pad_token_id"
+                "max_position_embeddings is {longest}, and positions begin behind token {id}"
             ));
         }
         if let Some(n_groups) = self.n_groups

@@ -31,16 +31,14 @@ impl Dropout {
         Self { rng: Some(stream(seed, Purpose::Dropout, step)), place: 0 }
     }
 
-    /// Zeroes values with this probability and scales the others up.
+    /// Zeroes values with this probability, if any, and scales the others up.
     pub(crate) fn apply<const D: usize>(
         &mut self,
         values: Tensor<D>,
-        probability: f64,
+        probability: Option<f64>,
     ) -> Tensor<D> {
+        let Some(probability) = probability.filter(|share| *share > 0.0) else { return values };
         let Some(rng) = &self.rng else { return values };
-        if probability == 0.0 {
-            return values;
-        }
         let place = self.place;
         self.place += 1;
         let shape = values.shape();
@@ -53,8 +51,9 @@ impl Dropout {
 impl Dropout {
     /// The mask of one place, for an operation that applies it by itself; none where nothing is
     /// dropped.
-    pub(super) fn kept(&mut self, n_values: usize, probability: f64) -> Option<Kept> {
-        let rng = self.rng.as_ref().filter(|_| probability > 0.0)?;
+    pub(super) fn kept(&mut self, n_values: usize, probability: Option<f64>) -> Option<Kept> {
+        let probability = probability.filter(|share| *share > 0.0)?;
+        let rng = self.rng.as_ref()?;
         let place = self.place;
         self.place += 1;
         Some(Kept { flags: flags(n_values, probability, place, rng), scale: scale(probability) })

@@ -1,32 +1,43 @@
-//! DistilBERT with a classification head; fields are named after the checkpoint's tensors, so that
-//! a file loads itself. BERT, RoBERTa and ELECTRA are the same encoder with other embeddings and
-//! names, which `checkpoint` translates.
+//! An encoder with a classification head; fields are named after DistilBERT's tensors, so that a
+//! file loads itself. Other architectures are the same under other names, which `checkpoint`
+//! translates, or have parts of their own.
 //!
 //! Source: "DistilBERT, a distilled version of BERT", and `modeling_distilbert.py` in
 //! `transformers`. Hidden states are `[batch * seq, dim]` throughout, and on flex without padding:
 //! linear layers then are one matrix product each.
-#![expect(non_snake_case, reason = "the checkpoint calls one layer LayerNorm")]
 
+mod attention;
 mod batch;
+mod block;
+mod convolution;
 mod dropout;
+mod embeddings;
 mod fused;
-
-use std::f64::consts::SQRT_2;
-use std::sync::Arc;
+mod parts;
+mod relation;
+mod turned;
 
 pub(crate) use batch::Batch;
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{relu, softmax, tanh};
+use burn::nn::conv::{Conv1d, Conv1dConfig};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
-use checkpoint::{Activation, Network};
+use checkpoint::{Attention, Block, Network, Pooling};
 pub(crate) use dropout::Dropout;
+
+use self::block::TransformerBlock;
+use self::convolution::convolve;
+use self::embeddings::Embeddings;
+use self::parts::{dense, layer_norm, linear, normed};
+use self::relation::Relation;
+use self::turned::TurnedBlock;
 
 /// `DistilBertForSequenceClassification`; a base checkpoint has no head.
 #[derive(Module, Debug)]
 pub(crate) struct DistilBertClassifier {
     distilbert: DistilBert,
     pub(crate) pre_classifier: Option<Linear>,
+    pub(crate) head_layer_norm: Option<LayerNorm>,
     pub(crate) classifier: Option<Linear>,
 }
 
@@ -37,41 +48,26 @@ struct DistilBert {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    /// BERT's; a text on its own is of kind 0 throughout.
-    token_type_embeddings: Option<Embedding>,
-    LayerNorm: LayerNorm,
-    /// ELECTRA's: from narrow embeddings to the layers' width.
-    projection: Option<Linear>,
-}
-
-#[derive(Module, Debug)]
 struct Transformer {
-    layer: Vec<TransformerBlock>,
+    /// Those that differ: some share their weights.
+    layer: Vec<Layer>,
+    /// MPNet's: a bias by kind of distance and head.
+    distance_bias: Option<Embedding>,
+    /// DeBERTa's: what a distance is.
+    distances: Option<Embedding>,
+    distance_norm: Option<LayerNorm>,
+    /// DeBERTa's: what looks at neighbours behind the first layer.
+    conv: Option<Conv1d>,
+    conv_norm: Option<LayerNorm>,
+    final_layer_norm: Option<LayerNorm>,
 }
 
+/// A layer, by how it is put together.
 #[derive(Module, Debug)]
-struct TransformerBlock {
-    attention: Attention,
-    sa_layer_norm: LayerNorm,
-    ffn: FeedForward,
-    output_layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
-struct Attention {
-    q_lin: Linear,
-    k_lin: Linear,
-    v_lin: Linear,
-    out_lin: Linear,
-}
-
-#[derive(Module, Debug)]
-struct FeedForward {
-    lin1: Linear,
-    lin2: Linear,
+#[expect(clippy::large_enum_variant, reason = "all layers of a network are of one kind")]
+enum Layer {
+    PostNorm(TransformerBlock),
+    PreNorm(TurnedBlock),
 }
 
 impl DistilBertClassifier {
@@ -80,15 +76,14 @@ impl DistilBertClassifier {
         let dim = network.dim;
         Self {
             distilbert: DistilBert {
-                embeddings: Embeddings::skeleton(network, device),
-                transformer: Transformer {
-                    layer: (0..network.n_layers)
-                        .map(|_| TransformerBlock::skeleton(network, device))
-                        .collect(),
-                },
+                embeddings: Embeddings::skeleton(network, norm_has_bias(network), device),
+                transformer: Transformer::skeleton(network, device),
             },
-            pre_classifier: head.pre_classifier.then(|| linear(dim, dim, device)),
-            classifier: head.n_labels.map(|n_labels| linear(dim, n_labels, device)),
+            pre_classifier: head
+                .pre_classifier
+                .then(|| linear(dim, dim, network.head.has_bias, device)),
+            head_layer_norm: new_head_norm(network, device).filter(|_| head.pre_classifier),
+            classifier: head.n_labels.map(|n_labels| linear(dim, n_labels, true, device)),
         }
     }
 
@@ -102,27 +97,20 @@ impl DistilBertClassifier {
         network: &Network,
         dropout: &mut Dropout,
     ) -> Tensor<2> {
-        let hidden = self.distilbert.forward(batch, network, dropout);
-        let first = match &batch.places {
-            Some((_, firsts)) => hidden.select(0, firsts.clone()),
-            None => hidden.reshape([batch.n_texts, batch.longest * network.dim]).narrow(
-                1,
-                0,
-                network.dim,
-            ),
+        let embedded = self.distilbert.embeddings.forward(batch, network, dropout);
+        let hidden = self.distilbert.transformer.forward(embedded, batch, network, dropout);
+        let rows = match network.head.pooling {
+            Pooling::First => hidden.select(0, batch.firsts.clone()),
+            Pooling::Mean => batch.means(hidden),
         };
+        let rows = dropout.apply(rows, network.dropout.pooled);
         let head = self.pre_classifier.as_ref().zip(self.classifier.as_ref());
         let (pre_classifier, classifier) = head.expect("a classifier with labels has a head");
-        if batch.packed.is_some() {
-            let pooled = fused::dense(pre_classifier, first, Some(network.head.activation));
-            return fused::dense(
-                classifier,
-                dropout.apply(pooled, network.seq_classif_dropout),
-                None,
-            );
+        let mut pooled = dense(pre_classifier, rows, Some(network.head.activation), batch);
+        if let Some(norm) = &self.head_layer_norm {
+            pooled = normed(norm, pooled, network.layer_norm_eps, batch);
         }
-        let pooled = active(pre_classifier.forward(first), network.head.activation);
-        classifier.forward(dropout.apply(pooled, network.seq_classif_dropout))
+        dense(classifier, dropout.apply(pooled, network.dropout.classified), None, batch)
     }
 }
 
@@ -133,207 +121,96 @@ pub(crate) struct Head {
     pub(crate) n_labels: Option<usize>,
 }
 
-impl DistilBert {
-    fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
-        let embedded = self.embeddings.forward(batch, network, dropout);
-        let layers = self.transformer.layer.iter();
-        layers.fold(embedded, |hidden, layer| layer.forward(hidden, batch, network, dropout))
-    }
+/// The head's LayerNorm that changes nothing, where a head has one.
+pub(crate) fn new_head_norm(network: &Network, device: &Device) -> Option<LayerNorm> {
+    let norm = || layer_norm(network.dim, network.layer_norm_eps, norm_has_bias(network), device);
+    network.head.is_normed.then(norm)
 }
 
-impl Embeddings {
+impl Transformer {
     fn skeleton(network: &Network, device: &Device) -> Self {
-        let embedding = |n| EmbeddingConfig::new(n, network.embedding_dim).init(device);
-        Self {
-            word_embeddings: embedding(network.vocab_size),
-            position_embeddings: embedding(network.max_position_embeddings),
-            token_type_embeddings: (network.type_vocab_size > 0)
-                .then(|| embedding(network.type_vocab_size)),
-            LayerNorm: layer_norm(network.embedding_dim, network, device),
-            projection: network
-                .has_projection()
-                .then(|| linear(network.embedding_dim, network.dim, device)),
-        }
-    }
-
-    fn forward(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
-        let embedded = self.embed(batch, network, dropout);
-        match &self.projection {
-            Some(projection) if batch.packed.is_some() => fused::dense(projection, embedded, None),
-            Some(projection) => projection.forward(embedded),
-            None => embedded,
-        }
-    }
-
-    fn embed(&self, batch: &Batch, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
-        let words = self.word_embeddings.forward(batch.ids.clone());
-        if let Some((within, _)) = &batch.places {
-            let mut hidden = words + self.position_embeddings.forward(within.clone());
-            if let Some(kinds) = &self.token_type_embeddings {
-                hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
+        let &Network { dim, layer_norm_eps, n_heads, .. } = network;
+        let layer = |n| match TurnedBlock::skeleton(network, n, device) {
+            Some(layer) => Layer::PreNorm(layer),
+            None => Layer::PostNorm(TransformerBlock::skeleton(network, device)),
+        };
+        let embedding = |n, dim| EmbeddingConfig::new(n, dim).init(device);
+        let (mut distance_bias, mut distances, mut distance_norm) = (None, None, None);
+        match &network.attention {
+            Attention::Biased { n_buckets } => distance_bias = Some(embedding(*n_buckets, n_heads)),
+            Attention::Disentangled(kind) => {
+                distances = Some(embedding(kind.n_distances(), dim));
+                let norm = || layer_norm(dim, layer_norm_eps, true, device);
+                distance_norm = kind.is_normed.then(norm);
             }
-            let [_, n_tokens, dim] = hidden.dims();
-            let hidden = fused::layer_norm(
-                &self.LayerNorm,
-                hidden.reshape([n_tokens, dim]),
-                network.layer_norm_eps,
-            );
-            return dropout.apply(hidden, network.dropout);
+            Attention::Plain | Attention::Rotary(_) => (),
         }
-        let Batch { n_texts, longest, .. } = *batch;
-        let mut positions = match &batch.positions {
-            Some(positions) => self.position_embeddings.forward(positions.clone()),
-            None => self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>(),
-        };
-        if let Some(kinds) = &self.token_type_embeddings {
-            positions = positions + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
-        }
-        let hidden = (words + positions).reshape([n_texts * longest, network.embedding_dim]);
-        dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
-    }
-}
-
-impl TransformerBlock {
-    fn skeleton(network: &Network, device: &Device) -> Self {
-        let (dim, hidden_dim) = (network.dim, network.hidden_dim);
-        let square = || linear(dim, dim, device);
+        let n_layers = network.n_groups.unwrap_or(network.n_layers);
+        let conv = network
+            .convolution
+            .map(|convolution| Conv1dConfig::new(dim, dim, convolution.kernel).init(device));
         Self {
-            attention: Attention {
-                q_lin: square(),
-                k_lin: square(),
-                v_lin: square(),
-                out_lin: square(),
-            },
-            sa_layer_norm: layer_norm(network.dim, network, device),
-            ffn: FeedForward {
-                lin1: linear(dim, hidden_dim, device),
-                lin2: linear(hidden_dim, dim, device),
-            },
-            output_layer_norm: layer_norm(network.dim, network, device),
+            conv_norm: conv.as_ref().map(|_| layer_norm(dim, layer_norm_eps, true, device)),
+            conv,
+            layer: (0..n_layers).map(layer).collect(),
+            distance_bias,
+            distances,
+            distance_norm,
+            final_layer_norm: (network.block != Block::PostNorm)
+                .then(|| layer_norm(dim, layer_norm_eps, norm_has_bias(network), device)),
         }
     }
 
     fn forward(
         &self,
-        hidden: Tensor<2>,
+        embedded: Tensor<2>,
         batch: &Batch,
         network: &Network,
         dropout: &mut Dropout,
     ) -> Tensor<2> {
-        if let Some(lengths) = &batch.packed {
-            return fused::encoder_layer(
-                hidden,
-                self.tensors(),
-                Arc::new(spec(lengths, network, dropout)),
-            );
-        }
-        let attended = self.attention.forward(hidden.clone(), batch, network, dropout);
-        let attended = self.sa_layer_norm.forward(attended + hidden);
-        let transformed = self.ffn.forward(attended.clone(), network, dropout);
-        self.output_layer_norm.forward(transformed + attended)
-    }
-}
-
-impl TransformerBlock {
-    /// Everything that the fused layer takes, in its order.
-    fn tensors(&self) -> fused::LayerTensors {
-        let Attention { q_lin, k_lin, v_lin, out_lin } = &self.attention;
-        let linears = [q_lin, k_lin, v_lin, out_lin, &self.ffn.lin1, &self.ffn.lin2];
-        let norms = [&self.sa_layer_norm, &self.output_layer_norm];
-        let biases = linears
-            .iter()
-            .map(|linear| linear.bias.as_ref().expect("every layer has a bias").val());
-        let norms = norms.iter().flat_map(|norm| {
-            [norm.gamma.val(), norm.beta.as_ref().expect("every LayerNorm has a shift").val()]
-        });
-        (linears.iter().map(|linear| linear.weight.val()).collect(), biases.chain(norms).collect())
-    }
-}
-
-/// What the fused layer is told besides its tensors.
-fn spec(lengths: &[usize], network: &Network, dropout: &mut Dropout) -> fused::LayerSpec {
-    let n_values = lengths.iter().sum::<usize>() * network.dim;
-    let n_attention = fused::LayerSpec::n_attention(lengths, network.n_heads);
-    let attended = if network.drops_attended { network.dropout } else { 0.0 };
-    fused::LayerSpec {
-        lengths: lengths.to_vec(),
-        n_heads: network.n_heads,
-        epsilon: network.layer_norm_eps as f32,
-        activation: network.activation,
-        keep_attention: dropout.kept(n_attention, network.attention_dropout),
-        keep_attended: dropout.kept(n_values, attended),
-        keep_output: dropout.kept(n_values, network.dropout),
-    }
-}
-
-impl Attention {
-    /// Masked softmax attention with several heads.
-    /// `hidden`: `[batch * seq, dim]`. Returns the same shape.
-    /// Source: "Attention Is All You Need", eq. 1; same as `DistilBertSelfAttention` in
-    /// `transformers`.
-    fn forward(
-        &self,
-        hidden: Tensor<2>,
-        batch: &Batch,
-        network: &Network,
-        dropout: &mut Dropout,
-    ) -> Tensor<2> {
-        let Batch { n_texts, longest, .. } = *batch;
-        let size = network.dim / network.n_heads;
-        let heads = |flat: Tensor<2>| {
-            flat.reshape([n_texts, longest, network.n_heads, size]).swap_dims(1, 2)
+        let table = self.table(batch, network);
+        let is_local = |n: usize| match &network.attention {
+            Attention::Rotary(rotary) => rotary.is_local[n],
+            _ => false,
         };
-        let query = heads(self.q_lin.forward(hidden.clone()));
-        let key = heads(self.k_lin.forward(hidden.clone()));
-        let value = heads(self.v_lin.forward(hidden));
-        let mut scores = query.matmul(key.swap_dims(2, 3)) / (size as f64).sqrt();
-        if let Some(padding) = &batch.padding {
-            scores = scores + padding.clone();
+        let conv = self.conv.as_ref().zip(self.conv_norm.as_ref()).zip(network.convolution);
+        let mut convolution =
+            conv.map(|((conv, norm), kind)| ((conv, norm, kind), embedded.clone()));
+        let mut hidden = embedded;
+        for n in 0..network.n_layers {
+            hidden = match &self.layer[network.group(n)] {
+                Layer::PostNorm(layer) => {
+                    layer.forward(hidden, table.as_ref(), batch, network, dropout)
+                }
+                Layer::PreNorm(layer) => {
+                    let relation = &batch.relations[usize::from(is_local(n))];
+                    layer.forward(hidden, relation, batch, network, dropout)
+                }
+            };
+            if let Some((convolution, embedded)) = convolution.take() {
+                hidden = convolve(convolution, [embedded, hidden], batch, network, dropout);
+            }
         }
-        let attention = dropout.apply(softmax(scores, 3), network.attention_dropout);
-        let context = attention.matmul(value).swap_dims(1, 2);
-        let attended = self.out_lin.forward(context.reshape([n_texts * longest, network.dim]));
-        let probability = if network.drops_attended { network.dropout } else { 0.0 };
-        dropout.apply(attended, probability)
+        match &self.final_layer_norm {
+            Some(norm) => normed(norm, hidden, network.layer_norm_eps, batch),
+            None => hidden,
+        }
+    }
+
+    /// What all layers know of the distances in a batch.
+    fn table(&self, batch: &Batch, network: &Network) -> Option<Tensor<2>> {
+        if let Some(biases) = &self.distance_bias {
+            return Some(biases.weight.val());
+        }
+        let Relation::Disentangled(rows, _) = &batch.relations[0] else { return None };
+        let distances = self.distances.as_ref()?.weight.val().narrow(0, rows.first, rows.n_rows);
+        Some(match &self.distance_norm {
+            Some(norm) => normed(norm, distances, network.layer_norm_eps, batch),
+            None => distances,
+        })
     }
 }
 
-impl FeedForward {
-    fn forward(&self, hidden: Tensor<2>, network: &Network, dropout: &mut Dropout) -> Tensor<2> {
-        let wide = self.lin1.forward(hidden);
-        let wide = active(wide, network.activation);
-        dropout.apply(self.lin2.forward(wide), network.dropout)
-    }
-}
-
-/// Those that [`is_trained`] lets through.
-fn active(values: Tensor<2>, activation: Activation) -> Tensor<2> {
-    match activation {
-        Activation::Relu => relu(values),
-        Activation::Tanh => tanh(values),
-        _ => exact_gelu(values),
-    }
-}
-
-/// Whether a network is made of parts that are here; which one is not, otherwise.
-pub(crate) fn is_trained(network: &Network) -> Result<(), String> {
-    match network.activation {
-        Activation::Gelu | Activation::Relu => Ok(()),
-        other => Err(format!("its activation {other:?}")),
-    }
-}
-
-/// GELU by the error function, and so its derivative; that of burn's own is the approximation by
-/// tanh on some backends.
-fn exact_gelu(values: Tensor<2>) -> Tensor<2> {
-    let share = ((values.clone() / SQRT_2).erf() + 1.0) * 0.5;
-    values * share
-}
-
-fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
-    LinearConfig::new(d_input, d_output).init(device)
-}
-
-fn layer_norm(dim: usize, network: &Network, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(dim).with_epsilon(network.layer_norm_eps).init(device)
+fn norm_has_bias(network: &Network) -> bool {
+    !matches!(network.block, Block::PreNorm { norm_has_bias: false, .. })
 }

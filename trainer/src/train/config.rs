@@ -1,5 +1,6 @@
 //! How to train.
 
+use checkpoint::Network;
 use serde::{Deserialize, Serialize};
 
 use super::loss::ClassWeights;
@@ -77,7 +78,8 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     /// Says which option is out of its range.
-    pub(super) fn check(&self, n_labels: usize, n_layers: usize, kind: DeviceKind) -> Result<()> {
+    pub(super) fn check(&self, n_labels: usize, network: &Network, kind: DeviceKind) -> Result<()> {
+        let n_layers = network.n_layers;
         let refuse =
             |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
         let is_size = |x: f64| x.is_finite() && x >= 0.0;
@@ -110,6 +112,9 @@ impl TrainConfig {
             }
             _ if self.freeze_layers.is_some_and(|n| n > n_layers) => {
                 refuse("freeze_layers", &format!("the network has {n_layers}"))
+            }
+            _ if self.freeze_layers.is_some_and(|n| network.n_different(n).is_none()) => {
+                refuse("freeze_layers", "the last of them shares its weights with the next layer")
             }
             _ => self.check_weights(n_labels).and_then(|()| self.check_isa(kind)),
         }

@@ -104,7 +104,7 @@ pub fn train(
     keep: Option<&Keep>,
     on: Listener<'_>,
 ) -> Result<(Classifier, Report)> {
-    config.check(start.labels().len(), start.config.network.n_layers, start.kind)?;
+    config.check(start.labels().len(), &start.config.network, start.kind)?;
     let task = Task::new(&start, data, config)?;
     let state = keep.map(|keep| StateFolder::new(keep, &start, data, config)).transpose()?;
     let learner = Learner::new(&start, data, config, task.n_steps());

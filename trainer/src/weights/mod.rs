@@ -66,6 +66,8 @@ pub(crate) struct TensorName(Vec<(String, Kind)>);
 enum Kind {
     Linear,
     LayerNorm,
+    /// One of several kinds of a part, which the checkpoint does not name.
+    Variant,
     Other,
 }
 
@@ -74,6 +76,7 @@ impl TensorName {
         let kind = match container {
             "Struct:Linear" => Kind::Linear,
             "Struct:LayerNorm" => Kind::LayerNorm,
+            _ if container.starts_with("Enum:") => Kind::Variant,
             _ => Kind::Other,
         };
         let name = match (kind, name) {
@@ -95,7 +98,7 @@ impl TensorName {
 
     /// Whether it belongs to the embeddings, or to one of the first layers.
     pub(crate) fn is_below(&self, n_layers: usize) -> bool {
-        let part = |depth: usize| self.0.get(depth).map(|(name, _)| name.as_str());
+        let part = |depth: usize| self.parts().nth(depth);
         match (part(1), part(3).and_then(|number| number.parse::<usize>().ok())) {
             (Some("embeddings"), _) => true,
             (Some("transformer"), Some(number)) => number < n_layers,
@@ -103,15 +106,22 @@ impl TensorName {
         }
     }
 
-    /// Whether weight decay leaves it alone: biases and LayerNorm.
+    /// Whether weight decay leaves it alone: biases, those by distance too, and LayerNorm. The same
+    /// ones as in `transformers`' `Trainer`.
     pub(crate) fn is_free_of_decay(&self) -> bool {
-        self.0.last().is_some_and(|(name, kind)| *kind == Kind::LayerNorm || name == "bias")
+        let is_norm = self.0.last().is_some_and(|(_, kind)| *kind == Kind::LayerNorm);
+        is_norm || self.parts().any(|part| part.ends_with("bias"))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(|(_, kind)| *kind != Kind::Variant);
+        named.map(|(name, _)| name.as_str())
     }
 }
 
 impl fmt::Display for TensorName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, (name, _)) in self.0.iter().enumerate() {
+        for (depth, name) in self.parts().enumerate() {
             write!(f, "{}{name}", if depth == 0 { "" } else { "." })?;
         }
         Ok(())

@@ -39,7 +39,8 @@ SETTINGS = {
     "modernbert": dict(**{**BASE, "num_hidden_layers": 4, "num_attention_heads": 2}, local_attention=8, layer_norm_eps=1e-5, classifier_pooling="mean",
                        pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-TRAINED = ["roberta", "electra"]
+OTHERS = {"deberta-v2-convolution": ("deberta-v2", dict(conv_kernel_size=3, conv_act="gelu", share_att_key=False, pos_att_type=["c2p"]))}  # of the same model_type
+TRAINED = ["roberta", "camembert", "electra", "mpnet", "albert", "deberta-v2", "modernbert", *OTHERS]
 RULES = {"\ufb01": "fi", "\uff21": "A", "\uff22": "B", "\u2460": "1", "\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\u00a0": " ", "\u200b": " ", "\u0130": "I"}
 
 
@@ -123,7 +124,8 @@ def make(name: str) -> None:
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    net, config = network(name, folder)
+    kind, other = OTHERS.get(name, (name, {}))
+    net, config = network(kind, folder, **other)
     net.eval().save_pretrained(folder)
     if name == "roberta":  # the same in the oldest form
         torch.save(net.state_dict(), folder / "pytorch_model.bin")
@@ -148,7 +150,7 @@ def make(name: str) -> None:
     }
     if name in TRAINED:
         distil.HERE = folder
-        rows, labels = made([text for text, _ in distil.BATCH])["input_ids"], [label + label * (n % 3 == 0) for n, (_, label) in enumerate(distil.BATCH)]
+        rows, labels = made([text for text, _ in distil.BATCH])["input_ids"], [(label + label * (n % 3 == 0)) % config.num_labels for n, (_, label) in enumerate(distil.BATCH)]
         batch = distil.padded(rows)
         batch["input_ids"][batch["attention_mask"] == 0] = config.pad_token_id
         for module in net.modules():
@@ -231,7 +233,7 @@ def zero_shot() -> dict:
 
 
 def main() -> None:
-    for name in sys.argv[1:] or SETTINGS:
+    for name in sys.argv[1:] or [*SETTINGS, *OTHERS]:
         make(name)
     (HERE / "zero-shot.json").write_text(json.dumps(zero_shot(), indent=1) + "\n")
     lines = ",\n".join(json.dumps(case) for case in cases())

@@ -71,9 +71,17 @@ def padded(rows: list) -> dict:
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])}
 
 
+def decayed_names(net) -> set:
+    """Those that transformers' Trainer decays."""
+    from transformers.trainer_pt_utils import get_parameter_names
+    patterns = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+    return set(get_parameter_names(net, [torch.nn.LayerNorm], patterns))
+
+
 def ten_steps(net, batch: dict, labels: torch.Tensor) -> dict:
-    plain = [p for n, p in net.named_parameters() if n.endswith("bias") or "layer_norm" in n or "LayerNorm" in n]
-    decayed = [p for n, p in net.named_parameters() if not (n.endswith("bias") or "layer_norm" in n or "LayerNorm" in n)]
+    names = decayed_names(net)
+    plain = [p for n, p in net.named_parameters() if n not in names]
+    decayed = [p for n, p in net.named_parameters() if n in names]
     steps = {"learning_rate": 1e-3, "weight_decay": 0.01, "n_steps": 10, "warmup_steps": 2, "max_grad_norm": 1.0, "losses": [], "gradient_norms": []}
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=1e-3)
     schedule = get_linear_schedule_with_warmup(optimizer, 2, 10)

@@ -26,8 +26,18 @@ pub(crate) fn of_architecture(name: &str) -> PathBuf {
 }
 
 /// Those with figures of PyTorch's training.
-pub(crate) fn with_training() -> [PathBuf; 4] {
-    [tiny(), tiny_bert(), of_architecture("roberta"), of_architecture("electra")]
+pub(crate) fn with_training() -> Vec<PathBuf> {
+    let others = [
+        "roberta",
+        "camembert",
+        "electra",
+        "mpnet",
+        "albert",
+        "deberta-v2",
+        "deberta-v2-convolution",
+        "modernbert",
+    ];
+    [tiny(), tiny_bert()].into_iter().chain(others.map(of_architecture)).collect()
 }
 
 /// Another BERT, of `serve`; it has a `tokenizer.json`.

@@ -4,7 +4,9 @@ use kit_trainer::{About, Error, Event, Example, Report, Split, TrainConfig, eval
 use serde_json::json;
 use sha2::Digest as _;
 
-use crate::fixture::{base, edited, go_on, load, read_tensors, sentences, split, tiny};
+use crate::fixture::{
+    base, edited, go_on, load, of_architecture, read_tensors, sentences, split, tiny,
+};
 
 #[test]
 fn a_base_checkpoint_learns_a_hundred_sentences() {
@@ -171,6 +173,31 @@ fn frozen_layers_stay_as_they_are() {
         [tiny(), folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
     for (name, tensor) in &before {
         let is_frozen = name.contains("embeddings") || name.contains("layer.0.");
+        assert_eq!(after[name] == *tensor, is_frozen, "{name}");
+    }
+}
+
+#[test]
+fn layers_that_share_their_weights_are_frozen_together() {
+    // Three layers of the first group, two of the second.
+    let albert = of_architecture("albert");
+    let config = |n| TrainConfig {
+        epochs: 1,
+        learning_rate: 1e-2,
+        warmup: 0.0,
+        freeze_layers: Some(n),
+        ..TrainConfig::default()
+    };
+    let start = || load(&albert).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
+    let error = train(start(), &split(8), &config(2), None, &go_on).expect_err("refused");
+    assert!(error.to_string().ends_with("shares its weights with the next layer"), "{error}");
+    let (trained, _) = train(start(), &split(32), &config(3), None, &go_on).expect("trained");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    trained.save(folder.path(), None).expect("saved");
+    let [before, after] =
+        [albert, folder.path().to_owned()].map(|dir| read_tensors(&dir.join("model.safetensors")));
+    for (name, tensor) in before.iter().filter(|(name, _)| !name.starts_with("classifier")) {
+        let is_frozen = name.contains("embedding") || name.contains("groups.0.");
         assert_eq!(after[name] == *tensor, is_frozen, "{name}");
     }
 }

@@ -8,7 +8,7 @@ use kit_trainer::{
     ClassWeights, Classifier, DeviceKind, Error, Event, Keep, Split, TrainConfig, train,
 };
 
-use crate::fixture::{base, edited, go_on, load, sentences, split, tiny};
+use crate::fixture::{base, edited, go_on, load, sentences, split, tiny, with_training};
 
 /// The bytes of the weights that a training with this many threads ends with.
 fn trained(dir: &Path, device: DeviceKind, seed: u64, threads: usize) -> Vec<u8> {
@@ -33,6 +33,10 @@ fn weights_do_not_depend_on_the_number_of_threads() {
     assert!(one == trained(&tiny(), DeviceKind::Flex, 1, 2), "one and two threads");
     assert!(one == trained(&tiny(), DeviceKind::Flex, 1, 5), "one and five threads");
     assert!(one != trained(&tiny(), DeviceKind::Flex, 2, 1), "another seed");
+    for fixture in with_training() {
+        let one = trained(&fixture, DeviceKind::Flex, 1, 1);
+        assert!(one == trained(&fixture, DeviceKind::Flex, 1, 2), "{}", fixture.display());
+    }
 }
 
 #[test]
@@ -97,6 +101,27 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
             (report.losses, report.best_epoch),
             (whole_report.losses.clone(), whole_report.best_epoch)
         );
+    }
+}
+
+#[test]
+fn a_training_of_every_architecture_goes_on_where_it_was() {
+    let (data, config) = eventful();
+    for fixture in with_training() {
+        // Some share their first layer's weights with the second.
+        let config = TrainConfig { freeze_layers: None, epochs: 1, ..config.clone() };
+        let start = || load(&fixture).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
+        let (whole, _) = train(start(), &data, &config, None, &go_on).expect("trained");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume };
+        let interrupted = train(start(), &data, &config, Some(&keep(false)), &|event| {
+            let is_step = matches!(event, Event::Step { .. });
+            if is_step { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(interrupted, Err(Error::Cancelled)));
+        let (resumed, _) =
+            train(start(), &data, &config, Some(&keep(true)), &go_on).expect("trained");
+        assert!(bytes(&resumed) == bytes(&whole), "{}", fixture.display());
     }
 }
 

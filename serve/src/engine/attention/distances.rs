@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use checkpoint::{Disentangled, Tensors};
+use checkpoint::{Disentangled, Tensors, bucket};
 
 use super::super::kernels::{Block, Isa, LINE, Line, Rows};
 use super::super::linear::{Linear, Then};
@@ -46,21 +46,6 @@ impl Biases {
     }
 }
 
-/// The kind of a distance: small ones each for itself, greater ones by their logarithm up to 128,
-/// each direction for itself. Source: `relative_position_bucket` in `modeling_mpnet.py`.
-fn bucket(distance: i64, n_buckets: usize) -> usize {
-    const MAX_DISTANCE: f64 = 128.0;
-    let (half, n) = (n_buckets / 2, distance.unsigned_abs() as usize);
-    let behind = if distance > 0 { half } else { 0 };
-    let exact = half / 2;
-    if n < exact {
-        return behind + n;
-    }
-    let share = (n as f32 / exact as f32).ln() / (MAX_DISTANCE / exact as f64).ln() as f32;
-    let large = exact + (share * (half - exact) as f32) as usize;
-    behind + large.min(half - 1)
-}
-
 /// DeBERTa's: what distances are to a layer's queries and keys.
 pub(in super::super) struct Distances {
     /// By head, packed as keys: what contents look at (`c2p`).
@@ -82,15 +67,8 @@ pub(in super::super) struct Columns {
 
 impl Columns {
     pub(in super::super) fn of(kind: &Disentangled, max_tokens: usize) -> Self {
-        let (middle, span) = (max_tokens - 1, (kind.n_distances() / 2) as i64);
-        let column = |place: usize| {
-            let distance = place as i64 - middle as i64;
-            let distance = match kind.n_buckets {
-                Some(n_buckets) => bucketed(distance, n_buckets as i64, kind.max_distance),
-                None => distance,
-            };
-            (distance + span).clamp(0, 2 * span - 1) as usize
-        };
+        let middle = max_tokens - 1;
+        let column = |place: usize| kind.row(place as i64 - middle as i64);
         Self { by_distance: (0..=2 * middle).map(column).collect(), middle }
     }
 
@@ -213,66 +191,5 @@ impl Distances {
         let [first, last] = [middle + 1 - n_tokens, middle + n_tokens - 1].map(|n| by_distance[n]);
         let first = first / self.width * self.width;
         (first, (last + 1 - first).next_multiple_of(self.width))
-    }
-}
-
-/// A distance, or the kind of a great one by its logarithm.
-/// Source: `make_log_bucket_position` in `modeling_deberta_v2.py`; in its precision.
-fn bucketed(distance: i64, n_buckets: i64, max_distance: usize) -> i64 {
-    let middle = n_buckets / 2;
-    let n = distance.abs();
-    if n <= middle {
-        return distance;
-    }
-    let whole = ((max_distance as f32 - 1.0) / middle as f32).ln();
-    let share = (n as f32 / middle as f32).ln() / whole;
-    ((share * (middle - 1) as f32).ceil() as i64 + middle) * distance.signum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_of_published_sizes_fall_where_transformers_puts_them() {
-        // `make_log_bucket_position` of DeBERTa v3's 256 buckets and 512 positions.
-        let known = [
-            (1, 1),
-            (127, 127),
-            (128, 128),
-            (129, 129),
-            (130, 130),
-            (150, 143),
-            (200, 169),
-            (300, 207),
-            (400, 233),
-            (500, 254),
-            (511, 255),
-            (-129, -129),
-            (-511, -255),
-        ];
-        for (distance, expected) in known {
-            assert_eq!(bucketed(distance, 256, 512), expected, "{distance}");
-        }
-        // `relative_position_bucket` of MPNet's 32.
-        let known = [
-            (0, 0),
-            (1, 17),
-            (7, 23),
-            (8, 24),
-            (9, 24),
-            (20, 26),
-            (50, 29),
-            (90, 30),
-            (127, 31),
-            (500, 31),
-            (-1, 1),
-            (-8, 8),
-            (-60, 13),
-            (-500, 15),
-        ];
-        for (distance, expected) in known {
-            assert_eq!(bucket(distance, 32), expected, "{distance}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use checkpoint::frequencies;
 use rayon::prelude::*;
 
 /// Cosines and sines of the first positions; it grows with the longest text that was seen.
@@ -21,10 +22,7 @@ impl Turns {
             *self = Self { theta, ..Self::default() };
         }
         let half = head_dim / 2;
-        // In the precision of `transformers`, so that far positions are off by as much.
-        let frequency =
-            |pair: usize| 1.0 / (theta as f32).powf(2.0 * pair as f32 / head_dim as f32);
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies = frequencies(theta, head_dim);
         for position in self.cosines.len() / half.max(1)..n {
             let angles = frequencies.iter().map(|frequency| position as f32 * frequency);
             let (sines, cosines): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();

@@ -2,7 +2,7 @@
 //! `transformers`.
 
 use super::Architecture;
-use crate::network::{Activation, Network};
+use crate::network::{Activation, Dropouts, Network};
 
 pub(super) const ALBERT: Architecture = Architecture {
     model_type: "albert",
@@ -58,6 +58,8 @@ pub(super) const ALBERT: Architecture = Architecture {
             keys.problems.push("inner_group_num is not 1, which is not supported".to_owned());
         }
         let n_groups = keys.size(&["num_hidden_groups"], 1);
+        let network = Network::of_bert(keys, vocab_size);
+        let dropout = keys.share("hidden_dropout_prob", 0.0);
         Network {
             type_vocab_size: keys.size(&["type_vocab_size"], 2),
             embedding_dim: keys.size(&["embedding_size"], 128),
@@ -66,13 +68,16 @@ pub(super) const ALBERT: Architecture = Architecture {
             n_groups: Some(n_groups),
             n_heads: keys.size(&["num_attention_heads"], 64),
             hidden_dim: keys.size(&["intermediate_size"], 16384),
-            dropout: keys.share("hidden_dropout_prob", 0.0),
-            attention_dropout: keys.share("attention_probs_dropout_prob", 0.0),
-            seq_classif_dropout: keys.share("classifier_dropout_prob", 0.1),
+            dropout: Dropouts {
+                embedded: Some(dropout),
+                attention: Some(keys.share("attention_probs_dropout_prob", 0.0)),
+                attended: Some(dropout),
+                classified: Some(keys.share("classifier_dropout_prob", 0.1)),
+                ..Dropouts::default()
+            },
             activation: keys.activation("hidden_act", Activation::GeluTanh),
-            ..Network::of_bert(keys, vocab_size)
+            ..network
         }
     },
     tokenizer: "AlbertTokenizer",
-    is_trained: false,
 };

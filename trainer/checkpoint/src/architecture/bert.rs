@@ -3,7 +3,7 @@
 
 use super::Architecture;
 use crate::keys::Keys;
-use crate::network::{Activation, Network};
+use crate::network::{Activation, Dropouts, Initializer, Network};
 
 pub(super) const BERT: Architecture = Architecture {
     model_type: "bert",
@@ -56,10 +56,10 @@ pub(super) const BERT: Architecture = Architecture {
     network: |keys| {
         let vocab_size = keys.size(&["vocab_size"], 30522);
         let type_vocab_size = keys.size(&["type_vocab_size"], 2);
-        Network { type_vocab_size, ..Network::of_bert(keys, vocab_size) }
+        let network = Network { type_vocab_size, ..Network::of_bert(keys, vocab_size) };
+        network.with_classifier_dropout(keys)
     },
     tokenizer: "BertTokenizer",
-    is_trained: true,
 };
 
 impl Network {
@@ -75,15 +75,32 @@ impl Network {
             dim,
             embedding_dim: dim,
             hidden_dim: keys.size(&["intermediate_size"], 3072),
-            dropout,
-            attention_dropout: keys.share("attention_probs_dropout_prob", 0.1),
-            seq_classif_dropout: keys.share("classifier_dropout", dropout),
+            dropout: Dropouts {
+                embedded: Some(dropout),
+                attention: Some(keys.share("attention_probs_dropout_prob", 0.1)),
+                attended: Some(dropout),
+                fed: Some(dropout),
+                pooled: None,
+                classified: Some(dropout),
+            },
             activation: keys.activation("hidden_act", Activation::Gelu),
-            initializer_range: keys.number("initializer_range", 0.02),
+            initializer: Initializer::plain(keys.number("initializer_range", 0.02)),
             pad_token_id: keys.token("pad_token_id", 0),
             layer_norm_eps: keys.number("layer_norm_eps", 1e-12),
-            drops_attended: true,
             ..Self::default()
         }
+    }
+
+    /// With the share that has a key of its own, or else that of hidden layers.
+    pub(super) fn with_classifier_dropout(mut self, keys: &mut Keys<'_>) -> Self {
+        let share = keys.share("classifier_dropout", self.dropout.fed.unwrap_or(0.0));
+        self.dropout.classified = Some(share);
+        self
+    }
+
+    /// With the same dropout before the head's dense layer.
+    pub(super) fn with_pooled_dropout(mut self) -> Self {
+        self.dropout.pooled = self.dropout.classified;
+        self
     }
 }

@@ -4,7 +4,9 @@
 
 use super::Architecture;
 use crate::keys::Keys;
-use crate::network::{Activation, Attention, Disentangled, Head, Network, Positions};
+use crate::network::{
+    Activation, Attention, Convolution, Disentangled, Dropouts, Head, Network, Positions,
+};
 
 pub(super) const DEBERTA_V2: Architecture = Architecture {
     model_type: "deberta-v2",
@@ -13,6 +15,8 @@ pub(super) const DEBERTA_V2: Architecture = Architecture {
     bare: &["embeddings.", "encoder."],
     names: &[
         ("distilbert.embeddings", "deberta.embeddings"),
+        ("distilbert.transformer.conv", "deberta.encoder.conv.conv"),
+        ("distilbert.transformer.conv_norm", "deberta.encoder.conv.LayerNorm"),
         ("distilbert.transformer.distances", "deberta.encoder.rel_embeddings"),
         ("distilbert.transformer.distance_norm", "deberta.encoder.LayerNorm"),
         (
@@ -54,7 +58,6 @@ pub(super) const DEBERTA_V2: Architecture = Architecture {
     left_out: &["deberta.embeddings.position_ids", "lm_predictions.", "mask_predictions.", "cls."],
     network,
     tokenizer: "DebertaV2Tokenizer",
-    is_trained: false,
 };
 
 fn network(keys: &mut Keys<'_>) -> Network {
@@ -74,27 +77,47 @@ fn network(keys: &mut Keys<'_>) -> Network {
         let problem = format!("attention_head_size is {other}, and only {head_dim} is supported");
         keys.problems.push(problem);
     }
-    if keys.whole("conv_kernel_size").unwrap_or(0) > 0 {
-        keys.problems.push("it has conv_kernel_size, which is not supported".to_owned());
-    }
     let has_positions = keys.flag("position_biased_input").unwrap_or(true);
+    let network = Network::of_bert(keys, vocab_size);
+    let n_layers = keys.size(&["num_hidden_layers"], 24);
     Network {
         type_vocab_size: keys.whole("type_vocab_size").map_or(0, |n| n.try_into().unwrap_or(0)),
         positions: if has_positions { Positions::FromStart } else { Positions::None },
         dim,
         embedding_dim: dim,
         n_heads,
-        n_layers: keys.size(&["num_hidden_layers"], 24),
+        n_layers,
+        convolution: convolution(keys, n_layers),
         hidden_dim: keys.size(&["intermediate_size"], 6144),
-        seq_classif_dropout: keys.share("cls_dropout", 0.1),
+        dropout: Dropouts {
+            pooled: Some(keys.share("pooler_dropout", 0.0)),
+            classified: Some(keys.share("cls_dropout", network.dropout.fed.unwrap_or(0.0))),
+            ..network.dropout
+        },
         layer_norm_eps: keys.number("layer_norm_eps", 1e-7),
         attention: attention(keys),
         head: Head {
             activation: keys.activation("pooler_hidden_act", Activation::Gelu),
             ..Head::default()
         },
-        ..Network::of_bert(keys, vocab_size)
+        ..network
     }
+}
+
+fn convolution(keys: &mut Keys<'_>, n_layers: usize) -> Option<Convolution> {
+    let kernel = keys.whole("conv_kernel_size").and_then(|n| usize::try_from(n).ok())?;
+    if kernel == 0 {
+        return None;
+    }
+    let n_groups = keys.size(&["conv_groups"], 1);
+    if kernel.is_multiple_of(2) || n_groups != 1 || n_layers < 2 {
+        let problem = format!(
+            "conv_kernel_size is {kernel} with conv_groups {n_groups} and {n_layers} layers, and \
+             only odd ones of one group before a second layer are supported"
+        );
+        keys.problems.push(problem);
+    }
+    Some(Convolution { kernel, activation: keys.activation("conv_act", Activation::Tanh) })
 }
 
 fn attention(keys: &mut Keys<'_>) -> Attention {

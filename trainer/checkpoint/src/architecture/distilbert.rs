@@ -1,7 +1,7 @@
 //! DistilBERT; the network has its names. Source: `modeling_distilbert.py` in `transformers`.
 
 use super::Architecture;
-use crate::network::{Activation, Head, Network};
+use crate::network::{Activation, Dropouts, Head, Initializer, Network};
 
 pub(super) const DISTILBERT: Architecture = Architecture {
     model_type: "distilbert",
@@ -24,6 +24,7 @@ pub(super) const DISTILBERT: Architecture = Architecture {
         let n_layers = keys.size(&["n_layers", "num_hidden_layers"], 6);
         let n_heads = keys.size(&["n_heads", "num_attention_heads"], 12);
         let dim = keys.size(&["dim", "hidden_size"], 768);
+        let dropout = keys.share("dropout", 0.1);
         Network {
             vocab_size,
             max_position_embeddings,
@@ -32,11 +33,16 @@ pub(super) const DISTILBERT: Architecture = Architecture {
             dim,
             embedding_dim: dim,
             hidden_dim: keys.size(&["hidden_dim"], 3072),
-            dropout: keys.share("dropout", 0.1),
-            attention_dropout: keys.share("attention_dropout", 0.1),
-            seq_classif_dropout: keys.share("seq_classif_dropout", 0.2),
+            dropout: Dropouts {
+                embedded: Some(dropout),
+                attention: Some(keys.share("attention_dropout", 0.1)),
+                attended: None,
+                fed: Some(dropout),
+                pooled: None,
+                classified: Some(keys.share("seq_classif_dropout", 0.2)),
+            },
             activation: keys.activation("activation", Activation::Gelu),
-            initializer_range: keys.number("initializer_range", 0.02),
+            initializer: Initializer::plain(keys.number("initializer_range", 0.02)),
             pad_token_id: keys.token("pad_token_id", 0),
             layer_norm_eps: 1e-12,
             head: Head { activation: Activation::Relu, ..Head::default() },
@@ -44,5 +50,4 @@ pub(super) const DISTILBERT: Architecture = Architecture {
         }
     },
     tokenizer: "DistilBertTokenizer",
-    is_trained: true,
 };

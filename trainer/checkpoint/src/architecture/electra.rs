@@ -51,7 +51,7 @@ pub(super) const ELECTRA: Architecture = Architecture {
         let vocab_size = keys.size(&["vocab_size"], 30522);
         let embedding_dim = keys.size(&["embedding_size"], 128);
         let dim = keys.size(&["hidden_size"], 256);
-        Network {
+        let network = Network {
             type_vocab_size: keys.size(&["type_vocab_size"], 2),
             embedding_dim,
             dim,
@@ -60,8 +60,8 @@ pub(super) const ELECTRA: Architecture = Architecture {
             // Whatever `hidden_act` and `summary_activation` say.
             head: Head { activation: Activation::Gelu, ..Head::default() },
             ..Network::of_bert(keys, vocab_size)
-        }
+        };
+        network.with_classifier_dropout(keys).with_pooled_dropout()
     },
     tokenizer: "BertTokenizer",
-    is_trained: true,
 };

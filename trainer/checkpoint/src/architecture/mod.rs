@@ -51,8 +51,6 @@ pub struct Architecture {
     pub(crate) network: fn(&mut Keys<'_>) -> Network,
     /// What `transformers` takes for the tokenizer's class where none is named.
     pub(crate) tokenizer: &'static str,
-    /// Whether its networks can be trained here.
-    pub is_trained: bool,
 }
 
 impl Architecture {

@@ -4,7 +4,9 @@
 
 use super::Architecture;
 use crate::keys::Keys;
-use crate::network::{Activation, Attention, Block, Head, Network, Pooling, Positions, Rotary};
+use crate::network::{
+    Activation, Attention, Block, Dropouts, Head, Initializer, Network, Pooling, Positions, Rotary,
+};
 
 pub(super) const MODERNBERT: Architecture = Architecture {
     model_type: "modernbert",
@@ -27,7 +29,6 @@ pub(super) const MODERNBERT: Architecture = Architecture {
     left_out: &["decoder."],
     network,
     tokenizer: "TokenizersBackend",
-    is_trained: false,
 };
 
 fn network(keys: &mut Keys<'_>) -> Network {
@@ -35,6 +36,7 @@ fn network(keys: &mut Keys<'_>) -> Network {
     let n_layers = keys.size(&["num_hidden_layers"], 22);
     let dim = keys.size(&["hidden_size"], 768);
     let norm_has_bias = keys.flag("norm_bias").unwrap_or(false);
+    let attention_dropout = keys.share("attention_dropout", 0.0);
     keys.only("classifier_pooling", &["cls", "mean"]);
     let pooling = match keys.text("classifier_pooling") {
         Some("mean") => Pooling::Mean,
@@ -49,11 +51,20 @@ fn network(keys: &mut Keys<'_>) -> Network {
         dim,
         embedding_dim: dim,
         hidden_dim: keys.size(&["intermediate_size"], 1152),
-        dropout: keys.share("mlp_dropout", 0.0),
-        attention_dropout: keys.share("attention_dropout", 0.0),
-        seq_classif_dropout: keys.share("classifier_dropout", 0.0),
+        dropout: Dropouts {
+            embedded: Some(keys.share("embedding_dropout", 0.0)),
+            attention: Some(attention_dropout),
+            attended: Some(attention_dropout),
+            fed: Some(keys.share("mlp_dropout", 0.0)),
+            pooled: None,
+            classified: Some(keys.share("classifier_dropout", 0.0)),
+        },
         activation: keys.activation("hidden_activation", Activation::Gelu),
-        initializer_range: keys.number("initializer_range", 0.02),
+        initializer: Initializer {
+            dense: keys.number("initializer_range", 0.02) / (2.0 * n_layers as f64).sqrt(),
+            classifier: 1.0 / (dim as f64).sqrt(),
+            cutoff: Some(keys.number("initializer_cutoff_factor", 2.0)),
+        },
         pad_token_id: keys.token("pad_token_id", 50_283),
         layer_norm_eps: keys.number("norm_eps", 1e-5),
         attention: Attention::Rotary(rotary(keys, n_layers)),
@@ -97,6 +108,8 @@ fn rotary(keys: &mut Keys<'_>, n_layers: usize) -> Rotary {
     let thetas = [("global_rope_theta", 160_000.0), ("local_rope_theta", 10_000.0)];
     let [theta, local_theta] = [0, 1].map(|n| {
         let (name, default) = thetas[n];
+        // Older versions take the other theta then, newer ones fail.
+        keys.refuse_null(&[name]);
         let named = keys.number(name, default);
         let rope = keys.within("rope_parameters", KINDS[n]);
         if let Some(kind) =

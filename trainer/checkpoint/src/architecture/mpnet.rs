@@ -48,13 +48,14 @@ pub(super) const MPNET: Architecture = Architecture {
         if n_buckets < 4 {
             keys.problems.push(format!("relative_attention_num_buckets is {n_buckets}, below 4"));
         }
-        Network {
-            pad_token_id: keys.padding(1),
-            positions: Positions::AfterPadding,
+        let network = Network {
+            pad_token_id: keys.token("pad_token_id", 1),
+            // Whatever `pad_token_id` says.
+            positions: Positions::After(1),
             attention: Attention::Biased { n_buckets },
             ..Network::of_bert(keys, vocab_size)
-        }
+        };
+        network.with_pooled_dropout()
     },
     tokenizer: "MPNetTokenizer",
-    is_trained: false,
 };

@@ -50,7 +50,6 @@ pub(super) const ROBERTA: Architecture = Architecture {
     ],
     network: |keys| network(keys, 50265),
     tokenizer: "RobertaTokenizer",
-    is_trained: true,
 };
 
 pub(super) const XLM_ROBERTA: Architecture = Architecture {
@@ -73,10 +72,11 @@ pub(super) fn network(keys: &mut Keys<'_>, vocab_size: usize) -> Network {
     let vocab_size = keys.size(&["vocab_size"], vocab_size);
     let type_vocab_size = keys.size(&["type_vocab_size"], 2);
     let pad_token_id = keys.padding(1);
-    Network {
+    let network = Network {
         type_vocab_size,
         pad_token_id,
-        positions: Positions::AfterPadding,
+        positions: Positions::After(pad_token_id.unwrap_or(1)),
         ..Network::of_bert(keys, vocab_size)
-    }
+    };
+    network.with_classifier_dropout(keys).with_pooled_dropout()
 }

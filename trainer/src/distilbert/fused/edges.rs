@@ -1,5 +1,5 @@
-//! The layers before and after the encoder as operations of burn's flex: LayerNorm, and dense
-//! layers with their activation.
+//! LayerNorm, dense layers with their activation and gates as operations of burn's flex: for the
+//! layers before and after the encoder, and for those that are not fused as a whole.
 //!
 //! burn's own sum in an order that depends on the width of the processor's vectors, and then so
 //! would the weights.
@@ -13,11 +13,12 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use checkpoint::Activation;
+use rayon::prelude::*;
 
-use super::kernels::{
-    gelu, gelu_backward, linear, linear_backward, normalize, normalize_backward, relu, scaled,
-};
+use super::activations::{activated, activated_backward};
+use super::kernels::{linear, linear_backward, normalize, normalize_backward, scaled};
 use super::{Primitive, contiguous, register, slice, tensor};
+use crate::vectors::vectors;
 
 /// The operations, and the backends that have them.
 #[backend_extension(Flex, Autodiff)]
@@ -37,6 +38,9 @@ trait EdgeOps: Backend {
         bias: FloatTensor<Self>,
         activation: Option<Activation>,
     ) -> FloatTensor<Self>;
+
+    /// `wide`: `[n, 2 * hidden]`. Returns `[n, hidden]`.
+    fn gated(wide: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 }
 
 /// Runs a LayerNorm.
@@ -45,7 +49,8 @@ pub(in crate::distilbert) fn layer_norm(
     input: Tensor<2>,
     epsilon: f64,
 ) -> Tensor<2> {
-    let shift = norm.beta.as_ref().expect("every LayerNorm has a shift").val();
+    let shift = norm.beta.as_ref().map(|shift| shift.val());
+    let shift = shift.unwrap_or_else(|| norm.gamma.val().zeros_like());
     let (scale, shift) =
         (Tensor::<1>::into_dispatch(norm.gamma.val()), Tensor::<1>::into_dispatch(shift));
     Tensor::from_dispatch(<Dispatch as EdgeOps>::layer_norm(
@@ -62,9 +67,27 @@ pub(in crate::distilbert) fn dense(
     input: Tensor<2>,
     activation: Option<Activation>,
 ) -> Tensor<2> {
-    let bias = layer.bias.as_ref().expect("every layer has a bias").val();
-    let (weight, bias) =
-        (Tensor::<2>::into_dispatch(layer.weight.val()), Tensor::<1>::into_dispatch(bias));
+    applied(input, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), activation)
+}
+
+/// A matrix product, and a sum with the same row everywhere. `input`: `[n, inputs]`; `weight`:
+/// `[inputs, outputs]`. Returns `[n, outputs]`.
+pub(in crate::distilbert) fn affine(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<2> {
+    applied(input, weight, bias, None)
+}
+
+fn applied(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Option<Activation>,
+) -> Tensor<2> {
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[1]], &input.device()));
+    let (weight, bias) = (weight.into_dispatch(), Tensor::<1>::into_dispatch(bias));
     Tensor::from_dispatch(<Dispatch as EdgeOps>::dense(
         input.into_dispatch(),
         weight,
@@ -73,32 +96,16 @@ pub(in crate::distilbert) fn dense(
     ))
 }
 
+/// Runs the gate of a feed-forward network.
+pub(in crate::distilbert) fn gated(wide: Tensor<2>, activation: Activation) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as EdgeOps>::gated(wide.into_dispatch(), activation))
+}
+
 /// Values of mean 0 and variance 1, and what they were divided by, inverted.
 fn normalized(input: &Primitive, dim: usize, epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let mut values = slice(input).to_vec();
     let inverses = normalize(&mut values, dim, epsilon);
     (values, inverses)
-}
-
-/// What comes out, or with GELU what goes into it.
-fn activated(
-    input: &Primitive,
-    weight: &Primitive,
-    bias: &Primitive,
-    activation: Option<Activation>,
-) -> Vec<f32> {
-    let mut output = linear(slice(input), slice(weight), slice(bias));
-    match activation {
-        Some(Activation::Relu) => output.iter_mut().for_each(|value| *value = relu(*value)),
-        Some(Activation::Tanh) => output.iter_mut().for_each(|value| *value = libm::tanhf(*value)),
-        _ => {}
-    }
-    output
-}
-
-/// Whose derivative is told by what goes in, and not by what comes out.
-fn is_gelu(activation: Option<Activation>) -> bool {
-    activation.is_some_and(|activation| !matches!(activation, Activation::Relu | Activation::Tanh))
 }
 
 impl EdgeOps for Flex {
@@ -115,13 +122,68 @@ impl EdgeOps for Flex {
         activation: Option<Activation>,
     ) -> Primitive {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
-        let mut output = activated(&input, &weight, &bias, activation);
-        if is_gelu(activation) {
-            output = gelu(&output);
-        }
+        let output = after(linear(slice(&input), slice(&weight), slice(&bias)), activation);
         let n_outputs = slice(&bias).len();
         let shape = [output.len() / n_outputs, n_outputs];
         tensor(output, shape)
+    }
+
+    fn gated(wide: Primitive, activation: Activation) -> Primitive {
+        gate(&contiguous(wide), activation)
+    }
+}
+
+fn after(output: Vec<f32>, activation: Option<Activation>) -> Vec<f32> {
+    match activation {
+        Some(activation) => activated(&output, activation),
+        None => output,
+    }
+}
+
+/// The halves of each row, one after the other.
+fn halves(wide: &Primitive) -> [Vec<f32>; 2] {
+    let width = wide.layout().shape().dims::<2>()[1];
+    let half = |first: usize| {
+        let rows = slice(wide).par_chunks_exact(width);
+        rows.flat_map_iter(|row| row[first..first + width / 2].iter().copied()).collect()
+    };
+    [half(0), half(width / 2)]
+}
+
+fn gate(wide: &Primitive, activation: Activation) -> Primitive {
+    let [n, width] = wide.layout().shape().dims();
+    let [left, right] = halves(wide);
+    let mut output = activated(&left, activation);
+    multiply(&mut output, &right);
+    tensor(output, [n, width / 2])
+}
+
+fn multiply(values: &mut [f32], others: &[f32]) {
+    values.par_chunks_mut(1 << 14).zip(others.par_chunks(1 << 14)).for_each(|(values, others)| {
+        vectors(|| values.iter_mut().zip(others).for_each(|(value, other)| *value *= other));
+    });
+}
+
+#[derive(Debug)]
+struct GatedBackward;
+
+impl Backward<Flex, 1> for GatedBackward {
+    type State = (Primitive, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (wide, activation) = ops.state;
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let [left, right] = halves(&wide);
+        let mut of_right = activated(&left, activation);
+        multiply(&mut of_right, slice(&gradient));
+        let mut of_left = slice(&gradient).to_vec();
+        multiply(&mut of_left, &right);
+        activated_backward(&mut of_left, &left, activation);
+        let [_, width] = wide.layout().shape().dims();
+        let rows = of_left.chunks_exact(width / 2).zip(of_right.chunks_exact(width / 2));
+        let of_wide = rows.flat_map(|(left, right)| left.iter().chain(right)).copied().collect();
+        let found = [tensor(of_wide, wide.layout().shape().clone())];
+        register(ops.parents.map(|input| input.map(|node| node.id)), found, grads);
     }
 }
 
@@ -157,9 +219,8 @@ impl Backward<Flex, 3> for LayerNormBackward {
 struct Applied {
     input: Primitive,
     weight: Primitive,
-    /// After the activation; before it where that is GELU.
-    output: Vec<f32>,
-    activation: Option<Activation>,
+    /// Before the activation, where there is one.
+    activation: Option<(Vec<f32>, Activation)>,
 }
 
 #[derive(Debug)]
@@ -169,20 +230,12 @@ impl Backward<Flex, 3> for DenseBackward {
     type State = Applied;
 
     fn backward(self, ops: Ops<Applied, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let Applied { input, weight, output, activation } = ops.state;
+        let Applied { input, weight, activation } = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let [_, n_outputs] = gradient.layout().shape().dims();
         let mut gradient = slice(&gradient).to_vec();
-        if is_gelu(activation) {
-            gelu_backward(&mut gradient, &output);
-        }
-        let values = gradient.iter_mut().zip(&output);
-        match activation {
-            Some(Activation::Relu) => {
-                values.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 })
-            }
-            Some(Activation::Tanh) => values.for_each(|(g, y)| *g *= 1.0 - y * y),
-            _ => {}
+        if let Some((output, activation)) = activation {
+            activated_backward(&mut gradient, &output, activation);
         }
         let mut of_input = vec![0.0; slice(&input).len()];
         let to = Some((&mut of_input[..], false));
@@ -225,19 +278,28 @@ impl<C: CheckpointStrategy> EdgeOps for Autodiff<Flex, C> {
         let all = [input, weight, bias];
         let nodes = all.each_ref().map(|tensor| tensor.node());
         let [input, weight, bias] = all.map(|tensor| contiguous(tensor.into_primitive()));
-        let output = activated(&input, &weight, &bias, activation);
+        let output = linear(slice(&input), slice(&weight), slice(&bias));
         let n_outputs = slice(&bias).len();
         let shape = [output.len() / n_outputs, n_outputs];
         match DenseBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let values = if is_gelu(activation) { gelu(&output) } else { output.clone() };
-                let values = tensor(values, shape);
-                prep.finish(Applied { input, weight, output, activation }, values)
+                let (values, activation) = match activation {
+                    Some(kind) => (activated(&output, kind), Some((output, kind))),
+                    None => (output, None),
+                };
+                prep.finish(Applied { input, weight, activation }, tensor(values, shape))
             }
-            OpsKind::UnTracked(prep) => {
-                let values = if is_gelu(activation) { gelu(&output) } else { output };
-                prep.finish(tensor(values, shape))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(tensor(after(output, activation), shape)),
+        }
+    }
+
+    fn gated(wide: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        let node = wide.node();
+        let wide = contiguous(wide.into_primitive());
+        let output = gate(&wide, activation);
+        match GatedBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((wide, activation), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }

@@ -290,56 +290,6 @@ pub(super) fn normalize_backward(
     (of_scale, of_shift)
 }
 
-/// What is negative becomes 0; NaN stays NaN, which `f32::max` would turn into 0 and so hide.
-pub(super) fn relu(value: f32) -> f32 {
-    if value < 0.0 { 0.0 } else { value }
-}
-
-/// GELU by the error function.
-pub(super) fn gelu(values: &[f32]) -> Vec<f32> {
-    let mut output = vec![0.0; values.len()];
-    output.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
-        vectors(|| to.iter_mut().zip(from).for_each(|(to, x)| *to = x * normal_below(*x)));
-    });
-    output
-}
-
-/// Multiplies a gradient with the derivative of GELU at `values`.
-pub(super) fn gelu_backward(gradient: &mut [f32], values: &[f32]) {
-    const PEAK: f32 = 0.398_942_3; // 1/√(2π)
-    gradient.par_chunks_mut(1 << 12).zip(values.par_chunks(1 << 12)).for_each(|(to, from)| {
-        vectors(|| {
-            for (to, x) in to.iter_mut().zip(from) {
-                *to *= normal_below(*x) + x * PEAK * exp(-0.5 * x * x);
-            }
-        });
-    });
-}
-
-/// The share of a normal distribution that lies below `x`: `(1 + erf(x / √2)) / 2`, within 2e-7.
-/// Inlined, and without branches but for a choice of values, so that the compiler makes vectors of
-/// its callers' loops.
-#[expect(clippy::excessive_precision, reason = "the coefficients as they are published")]
-#[inline(always)]
-fn normal_below(x: f32) -> f32 {
-    let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs();
-    // erfc(z) = t·exp(-z² + P(t)), t = 1/(1 + z/2): Numerical Recipes, 6.2.2 (Chebyshev, fractional
-    // error below 1.2e-7).
-    let t = 1.0 / (1.0 + 0.5 * z);
-    let mut p = 0.170_872_77_f32;
-    p = p * t - 0.822_152_23;
-    p = p * t + 1.488_515_87;
-    p = p * t - 1.135_203_98;
-    p = p * t + 0.278_868_07;
-    p = p * t - 0.186_288_06;
-    p = p * t + 0.096_784_18;
-    p = p * t + 0.374_091_96;
-    p = p * t + 1.000_023_68;
-    p = p * t - 1.265_512_23;
-    let tail = 0.5 * t * exp(-z * z + p);
-    if x < 0.0 { tail } else { 1.0 - tail }
-}
-
 /// The exponential function by a polynomial: the same bits on every machine, and no call in the
 /// loop. Source: Cephes' `expf`; within 2 units in the last place.
 #[inline(always)]
@@ -465,35 +415,6 @@ mod tests {
         let mut to = [0.0; 6];
         product((&mut to, 3), [2, 3, 1], right.transposed(), left, 1.0, false, false);
         assert_eq!(to, [4.0, 8.0, 12.0, 5.0, 10.0, 15.0]);
-    }
-
-    #[test]
-    fn gelu_and_its_derivative_are_those_of_the_error_function() {
-        // From `torch.nn.functional.gelu` in double precision.
-        let known = [
-            (-6.0, -5.919_3e-9),
-            (-3.0, -0.004_049_694),
-            (-1.0, -0.158_655_26),
-            (-0.1, -0.046_017_22),
-            (0.0, 0.0),
-            (0.5, 0.345_731_23),
-            (2.0, 1.954_499_7),
-            (5.0, 4.999_998_6),
-        ];
-        for (x, y) in known {
-            let found = gelu(&[x])[0];
-            assert!((found - y).abs() < 3e-7 * (1.0 + y.abs()), "{x}: {found} {y}");
-            let mut derivative = [1.0];
-            gelu_backward(&mut derivative, &[x]);
-            let h = 1e-3_f32;
-            let secant =
-                (f64::from(gelu(&[x + h])[0]) - f64::from(gelu(&[x - h])[0])) / f64::from(2.0 * h);
-            assert!(
-                (f64::from(derivative[0]) - secant).abs() < 5e-4,
-                "{x}: {} {secant}",
-                derivative[0]
-            );
-        }
     }
 
     #[test]

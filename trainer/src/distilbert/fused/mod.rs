@@ -5,12 +5,17 @@
 //! passes, and shares all of its work between the threads. Other backends take the layer in burn's
 //! own operations; tests hold both to PyTorch's figures.
 
+mod activations;
+mod attend;
+mod attention;
 mod edges;
 mod kernels;
 mod layer;
 
 use std::sync::Arc;
 
+pub(super) use attend::attend;
+pub(super) use attention::{AttentionSpec, Kept};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -19,8 +24,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Shape, Tensor, TensorData};
-pub(super) use edges::{dense, layer_norm};
-pub(super) use layer::{Kept, LayerSpec};
+pub(super) use edges::{affine, dense, gated, layer_norm};
+pub(super) use layer::LayerSpec;
 use layer::{Saved, TENSORS};
 
 /// The operation, and the backends that have it.

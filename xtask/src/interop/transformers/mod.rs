@@ -93,7 +93,14 @@ pub(super) fn run(
         ("bert", "flex", "1e-4"),
         ("bert", "ndarray", "1e-4"),
         ("roberta", "flex", "1e-4"),
+        ("camembert", "flex", "1e-4"),
         ("electra", "flex", "1e-4"),
+        ("mpnet", "flex", "1e-4"),
+        ("albert", "flex", "1e-4"),
+        ("deberta-v2", "flex", "1e-4"),
+        ("deberta-v2", "ndarray", "1e-4"),
+        ("modernbert", "flex", "1e-4"),
+        ("modernbert", "ndarray", "1e-4"),
     ] {
         report.claim(
             "transformers",
