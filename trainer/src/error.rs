@@ -119,6 +119,23 @@ pub enum Error {
         /// The label.
         label: String,
     },
+    /// All examples say the same.
+    #[error("the same is right for all examples: there is nothing to learn from them")]
+    NothingToTell,
+    /// A figure is one number.
+    #[error(
+        "the classifier answers {n_labels} figures at once, and only one is trained or measured"
+    )]
+    Figures {
+        /// How many.
+        n_labels: usize,
+    },
+    /// What is right for the examples is of another kind than what the classifier answers.
+    #[error("what is right for the examples does not fit a classifier of {task}")]
+    OtherTask {
+        /// As `problem_type` calls it.
+        task: &'static str,
+    },
     /// There is nothing to learn from, or to measure with.
     #[error("there are no examples")]
     NoExamples,

@@ -16,8 +16,12 @@ pub(crate) mod listen;
 pub(crate) mod model;
 pub(crate) mod predicate;
 pub(crate) mod project;
+#[cfg(feature = "full")]
+pub(crate) mod splits;
 pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(feature = "full")]
 pub(crate) mod token;
 pub(crate) mod trusted;
+#[cfg(feature = "serve")]
+pub(crate) mod windows;

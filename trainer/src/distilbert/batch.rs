@@ -1,7 +1,7 @@
 //! Texts as tensors: one after the other, or padded to the longest of them.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use checkpoint::{Network, Positions};
+use checkpoint::{Encoded, Network, Positions};
 
 /// Some texts, ready for the network.
 #[derive(Debug, Clone)]
@@ -20,14 +20,35 @@ pub(crate) struct Batch {
     /// The texts' rows of the table of positions, `[n_texts, longest]`; none where they are those
     /// from 0 on.
     pub(crate) positions: Option<Tensor<2, Int>>,
+    /// Each token's row of the table of kinds, in the shape of `ids`; none where all are of the
+    /// first.
+    pub(crate) kinds: Option<Tensor<2, Int>>,
     /// What is added to the attention scores, `[n_texts, 1, 1, longest]`; none where no text is
     /// padded.
     pub(crate) padding: Option<Tensor<4>>,
 }
 
 impl Batch {
+    /// Puts some texts, or pairs of them, together.
+    pub(crate) fn of(sequences: &[&Encoded], network: &Network, device: &Device) -> Self {
+        let rows: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
+        let batch = Self::new(&rows, network, device);
+        if sequences.iter().all(|sequence| sequence.kinds.is_empty()) {
+            return batch;
+        }
+        let width = |row: &[u32]| if batch.packed.is_some() { row.len() } else { batch.longest };
+        let mut kinds: Vec<i64> = Vec::new();
+        for (sequence, row) in sequences.iter().zip(&rows) {
+            let end = kinds.len() + width(row);
+            kinds.extend(sequence.kinds.iter().map(|kind| i64::from(*kind)));
+            kinds.resize(end, 0);
+        }
+        let kinds = TensorData::new(kinds, batch.ids.dims());
+        Self { kinds: Some(Tensor::from_data(kinds, device)), ..batch }
+    }
+
     /// Puts the token ids of some texts together.
-    pub(crate) fn new(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
+    fn new(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
         let packs = *device == Device::flex() || *device == Device::flex().autodiff();
         if packs && rows.iter().all(|row| !row.is_empty()) {
             Self::packed(rows, network, device)
@@ -58,6 +79,7 @@ impl Batch {
             places: Some((row(within), Tensor::from_data(firsts, device))),
             packed: Some(lengths),
             positions: None,
+            kinds: None,
             padding: None,
         }
     }
@@ -91,6 +113,7 @@ impl Batch {
             packed: None,
             places: None,
             positions,
+            kinds: None,
             padding: is_padded.then(|| Tensor::from_data(padding, device)),
         }
     }

@@ -40,7 +40,7 @@ struct DistilBert {
 struct Embeddings {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
-    /// BERT's; a text on its own is of kind 0 throughout.
+    /// BERT's; a text on its own is of kind 0 throughout, the second of a pair of kind 1.
     token_type_embeddings: Option<Embedding>,
     LayerNorm: LayerNorm,
     /// ELECTRA's: from narrow embeddings to the layers' width.
@@ -170,7 +170,7 @@ impl Embeddings {
         if let Some((within, _)) = &batch.places {
             let mut hidden = words + self.position_embeddings.forward(within.clone());
             if let Some(kinds) = &self.token_type_embeddings {
-                hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
+                hidden = hidden + of_kinds(kinds, batch);
             }
             let [_, n_tokens, dim] = hidden.dims();
             let hidden = fused::layer_norm(
@@ -186,10 +186,18 @@ impl Embeddings {
             None => self.position_embeddings.weight.val().narrow(0, 0, longest).unsqueeze::<3>(),
         };
         if let Some(kinds) = &self.token_type_embeddings {
-            positions = positions + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
+            positions = positions + of_kinds(kinds, batch);
         }
         let hidden = (words + positions).reshape([n_texts * longest, network.embedding_dim]);
         dropout.apply(self.LayerNorm.forward(hidden), network.dropout)
+    }
+}
+
+/// What is added for the kind of each token; where all are of the first, of one row for all.
+fn of_kinds(table: &Embedding, batch: &Batch) -> Tensor<3> {
+    match &batch.kinds {
+        Some(kinds) => table.forward(kinds.clone()),
+        None => table.weight.val().narrow(0, 0, 1).unsqueeze::<3>(),
     }
 }
 

@@ -9,3 +9,4 @@ mod learning;
 mod parity;
 mod repeat;
 mod served;
+mod tasks;

@@ -73,13 +73,6 @@ fn what_is_only_served_is_refused_by_name() {
         assert!(error.to_string().ends_with(&expected), "{error}");
         engine(&of_architecture(name));
     }
-    for problem in ["regression", "multi_label_classification"] {
-        let folder = edited(|_, config| config["problem_type"] = json!(problem));
-        let error = Classifier::load(folder.path(), DeviceKind::Flex).expect_err("refused");
-        let expected = format!("no place for the problem_type {problem} yet");
-        assert!(error.to_string().ends_with(&expected), "{error}");
-        engine(folder.path());
-    }
     // Its tanh form of gelu.
     let error =
         Classifier::load(&of_architecture("camembert"), DeviceKind::Flex).expect_err("refused");
