@@ -328,7 +328,7 @@ pub(crate) fn in_batches(
         let windows: Vec<(usize, &[f32])> = text
             .iter()
             .zip(rows.by_ref())
-            .map(|(window, row)| (tokenizer.n_of_text(window), &row[..]))
+            .map(|(window, row)| (tokenizer.n_of_text(window.ids.len()), &row[..]))
             .collect();
         Windows::combined(&windows)
     };

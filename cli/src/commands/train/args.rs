@@ -98,9 +98,10 @@ pub(super) struct Options {
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(super) seed: u64,
-    /// Share of the examples that is held out to measure each epoch
-    #[arg(long, default_value_t = 0.2, value_name = "X")]
-    pub(super) validation_fraction: f64,
+    /// Share of the examples that is held out to measure each epoch [default: 0.2, where nothing
+    /// else is there to measure on]
+    #[arg(long, value_name = "X")]
+    pub(super) validation_fraction: Option<f64>,
     /// Longest text in tokens while training; longer ones are cut. Measuring takes as many as the
     /// network does
     #[arg(long, default_value_t = 128, value_name = "N")]

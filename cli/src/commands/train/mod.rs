@@ -4,19 +4,19 @@
 mod args;
 mod base;
 mod card;
+mod data;
 mod day;
 mod places;
 mod provenance;
 mod show;
 mod written;
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use modelkit::{Existing, Unfinished};
 use serde_json::json;
-use trainer::{About, Dataset, Example, Keep, Report, Split, TrainConfig};
+use trainer::{About, Classifier, Dataset, Keep, Report, Split, Task, TrainConfig};
 
 pub(crate) use self::args::Args;
 use self::args::config;
@@ -24,8 +24,11 @@ use self::base::Base;
 use self::provenance::Places;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::dataset::{shown, some, tell_labels};
+use crate::steps::splits;
 use crate::ui::Ui;
 
+/// The share of examples to measure on, where nobody asks for another.
+const HELD_OUT: f64 = 0.2;
 /// A training whose loss is so many times that of guessing has not learned.
 const DIVERGED: f64 = 2.0;
 
@@ -47,35 +50,40 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let base = Base::find(&args.model, &args.network, ui)?;
     let (seed, config) = (args.options.seed, config(&args.options));
-    let dataset = args.reading.read(&args.dataset, ui)?;
     let loaded = base.load(args.options.device)?;
-    let known = loaded.labels().to_vec();
-    let start = loaded.with_labels(dataset.labels.clone(), seed);
+    let files = splits::files(&args.dataset, splits::Split::Train)?;
+    let task = task(&args, &loaded);
+    let dataset = args.reading.read(&files, task, ui)?;
+    let known = Known { labels: loaded.labels().to_vec(), task: loaded.task() };
+    if task != args.task {
+        ui.note(format_args!("learning {}, as the checkpoint was trained for: --task says otherwise", dataset.task.name()));
+    }
+    let start = loaded.with_task(dataset.task, dataset.labels.clone(), seed);
     tell_head(&dataset, &known, start.labels(), ui)?;
     let mut n_skipped = dataset.skipped.len();
-    let split = match &args.validation {
-        Some(path) => {
-            let validation = args.reading.read(path, ui)?;
-            n_skipped += validation.skipped.len();
-            if validation.is_matched_by_place(&dataset.labels) {
-                return Err(asked_wrongly(format!(
-                    "the labels of {} are numbers, and those of {} are names",
-                    path.display(),
-                    args.dataset.display()
-                )));
-            }
-            // A number means there what it means here.
-            let validation = match dataset.is_matched_by_place(start.labels()) {
-                true => validation.aligned_to(&dataset.labels)?,
-                false => validation,
-            };
-            let validation = validation.aligned_to(start.labels())?.examples;
-            Split { train: dataset.aligned_to(start.labels())?.examples, validation }
-        }
-        None => dataset
+    let held_out = held_out(&args)?;
+    let split = if held_out.is_empty() {
+        dataset
             .aligned_to(start.labels())?
-            .split(args.options.validation_fraction, seed)
-            .map_err(of_option)?,
+            .split(args.options.validation_fraction.unwrap_or(HELD_OUT), seed)
+            .map_err(of_option)?
+    } else {
+        let validation = args.reading.read(&held_out, Some(dataset.task), ui)?;
+        n_skipped += validation.skipped.len();
+        if validation.is_matched_by_place(&dataset.labels) {
+            return Err(asked_wrongly(format!(
+                "the labels of {} are numbers, and those of {} are names",
+                splits::shown(&held_out),
+                splits::shown(&files)
+            )));
+        }
+        // A number means there what it means here.
+        let validation = match dataset.is_matched_by_place(start.labels()) {
+            true => validation.aligned_to(&dataset.labels)?,
+            false => validation,
+        };
+        let validation = validation.aligned_to(start.labels())?.examples;
+        Split { train: dataset.aligned_to(start.labels())?.examples, validation }
     };
     if config.max_length > start.max_tokens()
         && config.max_length != TrainConfig::default().max_length
@@ -87,16 +95,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ));
     }
     let show = show::Show::new(ui);
-    tell_counts(&split, start.labels(), ui);
-    let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
-    let n_known =
-        split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
-    if n_known > 0 {
-        ui.warn(format_args!(
-            "{n_known} of the {} held-out texts are learned from too",
-            split.validation.len()
-        ));
-    }
+    data::tell(&split, &start, &config.class_weights, ui);
     ui.no_warnings()?;
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
@@ -133,13 +132,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     unfinished.end()?;
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
-    let best = report.best();
-    let text = format!(
-        "{}  accuracy {:.4}  macro F1 {:.4}",
-        args.output.display(),
-        best.accuracy,
-        best.macro_f1
-    );
+    let figures: String =
+        report.best().figures().iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+    let text = format!("{}{figures}", args.output.display());
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
         "provenance": provenance, "bom": bom,
@@ -159,52 +154,61 @@ fn of_option(error: trainer::Error) -> anyhow::Error {
     }
 }
 
-/// Says which of the checkpoint's labels the dataset's are, or that they get a new head.
-fn tell_head(dataset: &Dataset, known: &[String], now: &[String], ui: &Ui) -> anyhow::Result<()> {
-    if known == now {
-        return tell_labels(dataset, known, ui);
+/// What is learned, where that is said, or where the checkpoint says it. What has a single logit and
+/// no `problem_type` says nothing: it may be made anew for any labels.
+fn task(args: &Args, loaded: &Classifier) -> Option<Task> {
+    let is_said = loaded.labels().len() > 1 || loaded.task() == Task::Regression;
+    let of_checkpoint = (is_said && loaded.task() != Task::SingleLabel).then(|| loaded.task());
+    args.task.or(of_checkpoint)
+}
+
+/// The files to measure on: those that are named, or those of the folder of the dataset, where no
+/// share was asked for.
+fn held_out(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    if !args.validation.is_empty() {
+        return splits::files(&args.validation, splits::Split::Validation);
     }
-    let is_named =
-        known.len() == now.len() && known.first().is_some_and(|label| label == "LABEL_0");
-    match known {
+    let mut found = Vec::new();
+    if args.options.validation_fraction.is_none() {
+        for folder in args.dataset.iter().filter(|path| path.is_dir()) {
+            found.extend(splits::of_folder(folder, splits::Split::Validation)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What a checkpoint was trained for.
+struct Known {
+    labels: Vec<String>,
+    task: Task,
+}
+
+/// Says which of the checkpoint's labels the dataset's are, or that they get a new head.
+fn tell_head(dataset: &Dataset, known: &Known, now: &[String], ui: &Ui) -> anyhow::Result<()> {
+    let Known { labels, task } = known;
+    let is_one_logit = labels.len() == 1 && now.len() == 1 && dataset.task != Task::SingleLabel;
+    if labels == now && (*task == dataset.task || is_one_logit) {
+        return tell_labels(dataset, labels, ui);
+    }
+    let is_named = *task == dataset.task
+        && labels.len() == now.len()
+        && labels.first().is_some_and(|label| label == "LABEL_0");
+    match &labels[..] {
         [] => (),
         _ if is_named => ui.note(format_args!(
             "the checkpoint's labels have no names: they get those of the dataset, LABEL_0 = {} and so on",
             shown(&now[0])
         )),
+        _ if *task != dataset.task => ui.note(format_args!(
+            "the checkpoint was trained for {}: what is learned gets a new head",
+            task.name()
+        )),
         _ => ui.note(format_args!(
             "the checkpoint's labels are {}: those of the dataset get a new head",
-            some(known.iter().map(|label| shown(label)))
+            some(labels.iter().map(|label| shown(label)))
         )),
     }
     Ok(())
-}
-
-/// Says which labels there are, and how often; warns of those that nothing is learned of.
-fn tell_counts(split: &Split, labels: &[String], ui: &Ui) {
-    let count = |examples: &[Example]| {
-        let mut counts = vec![0_usize; labels.len()];
-        examples.iter().for_each(|example| counts[example.label] += 1);
-        counts
-    };
-    let (learned, held_out) = (count(&split.train), count(&split.validation));
-    let all = labels.iter().zip(learned.iter().zip(&held_out));
-    let told = all
-        .map(|(label, (learned, held_out))| format!("{} ({})", shown(label), learned + held_out));
-    ui.note(format_args!("{} labels: {}", labels.len(), some(told)));
-    let absent: Vec<&String> = labels
-        .iter()
-        .zip(&learned)
-        .filter(|(_, count)| **count == 0)
-        .map(|(label, _)| label)
-        .collect();
-    if !absent.is_empty() {
-        ui.warn(format_args!(
-            "there is no example to learn {} labels from: {}",
-            absent.len(),
-            some(absent.iter().map(|label| shown(label)))
-        ));
-    }
 }
 
 /// What the user calls it all.
@@ -213,15 +217,15 @@ fn about(args: &Args) -> anyhow::Result<About> {
     Ok(About {
         model: path(&args.output),
         checkpoint: args.model.clone(),
-        dataset: path(&args.dataset),
-        validation: args.validation.as_deref().map(path),
+        dataset: splits::shown(&args.dataset),
+        validation: (!args.validation.is_empty()).then(|| splits::shown(&args.validation)),
         day: day::today()?,
     })
 }
 
 /// A loss above that of guessing says that nothing was learned, however finite it is.
 fn warn_of_divergence(report: &Report, ui: &Ui) {
-    let guessing = (report.labels.len() as f64).ln();
+    let guessing = report.loss_of_guessing();
     let loss = report.epochs.last().map_or(0.0, |epoch| epoch.train_loss);
     if loss > DIVERGED * guessing {
         ui.warn(format_args!(

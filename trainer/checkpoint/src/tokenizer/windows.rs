@@ -50,10 +50,10 @@ impl Tokenizer {
         self.max_tokens - self.n_special
     }
 
-    /// Tokens of the text itself in a window.
+    /// Those of a window's tokens that are the text's own.
     #[must_use]
-    pub fn n_of_text(&self, window: &Encoded) -> usize {
-        window.ids.len() - self.n_special
+    pub fn n_of_text(&self, n_tokens: usize) -> usize {
+        n_tokens.saturating_sub(self.n_special)
     }
 
     /// Says why windows cannot be made so.
