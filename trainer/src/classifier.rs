@@ -7,7 +7,7 @@ use std::{fmt, io};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use checkpoint::{Checkpoint, Config, Encoded, Task, Tokenizer, TokenizerFiles, Windows};
+use checkpoint::{Checkpoint, Config, Encoded, Task, Tokenizer, TokenizerFiles, Windower, Windows};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
@@ -37,7 +37,7 @@ pub struct Classifier {
     /// SHA-256 of the weights that were loaded.
     pub(crate) loaded: String,
     pub(crate) files: TokenizerFiles,
-    pub(crate) windows: Option<Windows>,
+    pub(crate) windows: Option<Windower>,
 }
 
 /// The tokens of a text, or of a pair of texts: one sequence, or several windows.
@@ -132,8 +132,7 @@ impl Classifier {
     /// The same, which looks at long texts in windows that overlap and answers with the mean of
     /// their logits, weighted by their tokens. Pairs are cut as without.
     pub fn with_windows(mut self, windows: Windows) -> Result<Self> {
-        self.tokenizer.check_windows(&windows)?;
-        self.windows = Some(windows);
+        self.windows = Some(self.tokenizer.in_windows(windows)?);
         Ok(self)
     }
 
@@ -276,7 +275,7 @@ pub fn is_replaceable(dir: &Path) -> bool {
 /// Tokenizes examples, which are shared between all threads.
 pub(crate) fn encode(
     tokenizer: &Tokenizer,
-    windows: Option<&Windows>,
+    windows: Option<&Windower>,
     examples: &[Example],
 ) -> Result<Vec<Sequences>> {
     use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -292,7 +291,7 @@ pub(crate) fn encode(
         None => alone(tokenizer.encode_all(&singles)?).collect(),
         Some(windows) => singles
             .par_iter()
-            .map(|text| Ok(tokenizer.encode_windows(text, windows)?))
+            .map(|text| Ok(windows.encode(text)?))
             .collect::<Result<Vec<_>>>()?,
     }
     .into_iter();

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 pub use checkpoint::Windows;
-use checkpoint::{Checkpoint, Cut, Tokenizer, TokenizerFiles, golden};
+use checkpoint::{Checkpoint, Cut, Tokenizer, TokenizerFiles, Windower, golden};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::kernels::Isa;
@@ -50,7 +50,7 @@ pub struct Engine {
     labels: Vec<String>,
     task: Task,
     thresholds: Option<Vec<f64>>,
-    windows: Option<Windows>,
+    windows: Option<Windower>,
     inference: Option<Inference>,
     tokenizer: Tokenizer,
     model: Model,
@@ -89,9 +89,7 @@ impl Engine {
             )
         });
         let tokenizer = tokenizer?;
-        if let Some(windows) = &options.windows {
-            tokenizer.check_windows(windows)?;
-        }
+        let windows = options.windows.map(|windows| tokenizer.in_windows(windows)).transpose()?;
         Ok(Self {
             task: match config.task {
                 checkpoint::Task::SingleLabel => Task::SingleLabel,
@@ -100,7 +98,7 @@ impl Engine {
             },
             labels: config.labels,
             thresholds: config.thresholds,
-            windows: options.windows,
+            windows,
             inference,
             tokenizer,
             model,
@@ -178,10 +176,7 @@ impl Predictor for Engine {
         let is_as_told = |text: &str| match &self.windows {
             _ if self.inference.is_some() => false,
             None => true,
-            Some(windows) => self
-                .tokenizer
-                .encode_windows(text, windows)
-                .is_ok_and(|windows| windows.len() == 1),
+            Some(windows) => windows.encode(text).is_ok_and(|windows| windows.len() == 1),
         };
         self.golden.iter().filter(|(text, _)| is_as_told(text)).cloned().collect()
     }

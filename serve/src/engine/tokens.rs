@@ -1,6 +1,6 @@
 //! From a text to tokens, of which only so much is looked at as the model takes.
 
-use checkpoint::{Cut, Encoded, Tokenizer, Windows};
+use checkpoint::{Cut, Encoded, Tokenizer, Windower};
 
 use crate::predictor::{BoxError, Prepared};
 
@@ -56,7 +56,7 @@ pub(super) fn prepare(
 pub(super) fn prepare_windows(
     tokenizer: &Tokenizer,
     text: &str,
-    windows: &Windows,
+    windows: &Windower,
 ) -> Result<Prepared<Vec<Tokens>>, BoxError> {
     let mut n_bytes = match tokenizer.keeps_end() || !tokenizer.splits_at_blanks() {
         true => text.len(),
@@ -64,7 +64,7 @@ pub(super) fn prepare_windows(
     };
     loop {
         let prefix = prefix(text, n_bytes);
-        let encoded = tokenizer.encode_windows(prefix, windows)?;
+        let encoded = windows.encode(prefix)?;
         let truncated = encoded.first().is_some_and(|window| window.is_cut);
         if truncated || prefix.len() == text.len() {
             let n_tokens = encoded.iter().map(|window| window.ids.len()).sum();

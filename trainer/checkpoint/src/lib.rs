@@ -24,4 +24,4 @@ pub use network::{
     Activation, Attention, Block, Disentangled, Head, Network, Pooling, Positions, Rotary,
 };
 pub use tensors::{Tensor, TensorProblem, Tensors};
-pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles, Windows};
+pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles, Windower, Windows};

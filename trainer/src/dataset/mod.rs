@@ -124,7 +124,7 @@ impl Dataset {
         let unread = |problem: String| Unread::Form(problem).of(last);
         let mut dataset = targets::dataset(rows, options, &mut problems).map_err(unread)?;
         problems.sort_by_key(|(place, _)| *place);
-        let problem = |((file, line), problem): (rows::Place, String)| RowProblem {
+        let problem = |((file, line, _), problem): (rows::Place, String)| RowProblem {
             path: paths[file].as_ref().to_owned(),
             line,
             problem,

@@ -84,8 +84,8 @@ pub(super) enum Cell {
     Absent(Vec<String>),
 }
 
-/// Where a row is: its file among all, and its line.
-pub(super) type Place = (usize, usize);
+/// Where a row is: its file among all, its line, and its number, for several may be in a line.
+pub(super) type Place = (usize, usize, usize);
 
 /// A row whose texts are there; what is said of its label is not looked at yet.
 pub(super) struct Labelled {
@@ -107,8 +107,8 @@ pub(super) fn labelled(
     let mut found = Vec::new();
     for (file, (path, rows)) in files.into_iter().enumerate() {
         check_columns(&rows, columns).map_err(|unread| unread.of(path))?;
-        for Row { line, cells } in rows {
-            let place = (file, line);
+        for (row, Row { line, cells }) in rows.into_iter().enumerate() {
+            let place = (file, line, row);
             match cells.and_then(|cells| texts(cells, columns)) {
                 Ok((text, pair, labels)) => found.push(Labelled { place, text, pair, labels }),
                 Err(problem) => problems.push((place, problem)),

@@ -149,7 +149,9 @@ pub(crate) fn check_examples(examples: &[Example], labels: &[String], task: Task
     }
     match (labels, task) {
         ([], _) => return Err(Error::NoLabels),
-        ([label], Task::SingleLabel) => return Err(Error::OneLabel { label: label.clone() }),
+        ([label], _) if examples.iter().any(|one| matches!(one.target, Target::Label(_))) => {
+            return Err(Error::OneLabel { label: label.clone() });
+        }
         ([_, _, ..], Task::Regression) => return Err(Error::Figures { n_labels: labels.len() }),
         _ => (),
     }

@@ -238,10 +238,9 @@ impl Column {
 /// Where nobody has chosen.
 pub(crate) const HALF: f64 = 0.5;
 
-/// The shortest number above one score and up to another, a half if that is one; none where they
-/// are too close.
+/// The shortest number between two scores, a half if that is one; none where they are too close.
 fn between(below: f64, above: f64) -> Option<f64> {
-    let fits = |threshold: &f64| below < *threshold && *threshold <= above;
+    let fits = |threshold: &f64| below < *threshold && *threshold < above;
     let middle = f64::midpoint(below, above);
     let rounded = [1e1, 1e2, 1e3, 1e4, 1e5, 1e6].map(|scale| (middle * scale).round() / scale);
     [HALF].into_iter().chain(rounded).find(fits)

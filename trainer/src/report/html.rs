@@ -121,7 +121,8 @@ impl Report {
             Line::new(names[n], class, points)
         };
         let lines = [(0, "one"), (1, "two")].map(line);
-        writeln!(page, "{}", Chart::new(&format!("{} by epoch", names.join(" and ")), &lines))
+        let title = format!("Measured by epoch: {}", names.join(" and "));
+        writeln!(page, "{}", Chart::new(&title, &lines))
     }
 
     fn write_origin(&self, page: &mut String) -> fmt::Result {

@@ -7,6 +7,7 @@ multi: DistilBERT, several labels at once. regression: DistilBERT, a figure. pai
 one: BERT, pairs and a single logit of yes or no. Each is a folder as transformers saves it.
 golden.json: of each the examples as kit-trainer has them, token ids, kinds and logits of transformers (the longest pairs are cut there),
 what its pipeline answers, and the losses of ten steps of AdamW (dropout off, clipping at 1, two warm-up steps, linear decay).
+`windows`: a long text as transformers cuts it with a stride.
 NAME-gradients.safetensors: the first step's gradients before clipping; NAME-after.safetensors: the weights after the tenth step.
 """
 import importlib.util, json, os, pathlib
@@ -84,6 +85,9 @@ def made(name: str) -> dict:
 def main() -> None:
     golden = {"versions": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__, "tokenizers": tokenizers.__version__}}
     golden |= {name: made(name) for name in LABELS}
+    words, _ = tokenizer(HERE / "multi", "multi")
+    text = LONG * 7
+    golden["windows"] = {"text": text, "overlap": 9, "input_ids": words(text, truncation=True, max_length=40, stride=9, return_overflowing_tokens=True)["input_ids"]}
     (HERE / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     for file in HERE.glob("**/*.safetensors"):  # safetensors writes them for the owner only
         os.chmod(file, 0o644)

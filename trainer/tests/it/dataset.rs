@@ -449,7 +449,7 @@ fn every_bad_row_is_named() {
         r#"[{"text": "x", "label": 1}, {"label": 1}, {"text": "y"}, 3, {"text": " ", "label": 0},
             {"text": "z", "label": -1}, {"text": 1, "label": 1}, {"text": "w", "label": "no"}, {"text": "v", "label": {}}]"#,
         expect![[
-            r#"the dataset /a.json has rows that cannot be used: line 1: it has no "text"; line 1: it has no "label"; line 1: no object with text and label; line 1: its text is empty; line 2: its text is not a string; line 2: its label "no" is a text, and the others are numbers"#
+            r#"the dataset /a.json has rows that cannot be used: line 1: it has no "text"; line 1: it has no "label"; line 1: no object with text and label; line 1: its text is empty; line 2: its text is not a string; line 2: its label "no" is a text, and the others are numbers; line 2: its label is neither a text nor a number"#
         ]],
     );
     check(

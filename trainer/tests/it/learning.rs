@@ -101,7 +101,7 @@ fn a_single_logit_says_yes_or_no() {
     });
     let classifier = load(folder.path());
     let error = evaluate(&classifier, &sentences(4)[..1], &go_on).expect_err("refused");
-    let expected = "what is right for the examples does not fit a classifier of multi_label_classification";
+    let expected = "there is only one label, \"score\": there is nothing to tell apart";
     assert_eq!(error.to_string(), expected);
     let yes_or_no = |(n, example): (usize, Example)| Example {
         target: Target::Labels((0..n % 2).collect()),
@@ -240,7 +240,7 @@ fn the_page_shows_everything_and_loads_nothing() {
     for part in [
         "Loss by step",
         "Learning rate by step",
-        "Accuracy and macro F1 by epoch",
+        "Measured by epoch: accuracy and macro F1",
         "Confusion",
         "Calibration",
         "Most confidently wrong",

@@ -19,6 +19,14 @@ struct Golden {
     regression: Case,
     pairs: Case,
     one: Case,
+    windows: WindowsCase,
+}
+
+#[derive(Deserialize)]
+struct WindowsCase {
+    text: String,
+    overlap: usize,
+    input_ids: Vec<Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -39,9 +47,13 @@ fn testdata(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tasks").join(name)
 }
 
-fn cases() -> BTreeMap<&'static str, Case> {
+fn golden() -> Golden {
     let text = fs_err::read(testdata("golden.json")).expect("readable");
-    let Golden { multi, regression, pairs, one } = serde_json::from_slice(&text).expect("golden");
+    serde_json::from_slice(&text).expect("golden.json")
+}
+
+fn cases() -> BTreeMap<&'static str, Case> {
+    let Golden { multi, regression, pairs, one, .. } = golden();
     [("multi", multi), ("regression", regression), ("pairs", pairs), ("one", one)].into()
 }
 
@@ -59,7 +71,7 @@ fn tokens_and_their_kinds_are_those_of_transformers() {
             }
         }
         let n_cut = texts.iter().filter(|text| text[0].is_cut).count();
-        assert_eq!(n_cut, if case.token_type_ids.is_empty() { 0 } else { 3 }, "{name}");
+        assert_eq!(n_cut, if case.token_type_ids.is_empty() { 0 } else { 2 }, "{name}");
     }
 }
 
@@ -274,6 +286,17 @@ fn heads_of_another_task_are_drawn_anew() {
     let before = logits(&one);
     let regression = one.with_task(Task::Regression, vec!["LABEL_0".to_owned()], 3);
     assert_eq!((logits(&regression), regression.task()), (before, Task::Regression));
+}
+
+#[test]
+fn windows_are_those_of_transformers() {
+    let WindowsCase { text, overlap, input_ids } = golden().windows;
+    let windows = Windows { overlap: Some(overlap), most: 100 };
+    let classifier = load(&testdata("multi")).with_windows(windows).expect("room");
+    let found = classifier.encode(&[Example::labelled(text, 0)]).expect("tokenized").remove(0);
+    let ids: Vec<Vec<u32>> = found.into_iter().map(|window| window.ids).collect();
+    assert!(ids.len() > 3);
+    assert_eq!(ids, input_ids);
 }
 
 #[test]

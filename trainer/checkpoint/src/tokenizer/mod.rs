@@ -12,7 +12,7 @@ use tokenizers::{
     ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, TruncationDirection,
     TruncationParams,
 };
-pub use windows::Windows;
+pub use windows::{Windower, Windows};
 
 use crate::error::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! Texts that are longer than the network takes, in windows that overlap.
 
-use tokenizers::{PostProcessor as _, TruncationDirection};
+use tokenizers::PostProcessor as _;
 
 use super::{Encoded, Tokenizer};
 use crate::error::{Error, Result};
@@ -20,10 +20,6 @@ pub struct Windows {
 }
 
 impl Windows {
-    fn overlap(&self, room: usize) -> usize {
-        self.overlap.unwrap_or(room / 4)
-    }
-
     /// One row of logits, of those of a text's windows: their mean, weighted by the tokens of the
     /// text in each. A text of one window has its logits, to the bit.
     #[must_use]
@@ -56,49 +52,53 @@ impl Tokenizer {
         n_tokens.saturating_sub(self.n_special)
     }
 
-    /// Says why windows cannot be made so.
-    pub fn check_windows(&self, windows: &Windows) -> Result<()> {
-        let problem = match windows {
-            Windows { most: 0, .. } => "a text needs at least one window".to_owned(),
-            windows if windows.overlap(self.room()) >= self.room() => format!(
-                "windows of {} tokens of the text cannot overlap by {}",
-                self.room(),
-                windows.overlap(self.room())
-            ),
-            _ => return Ok(()),
+    /// The same, which gives texts in windows; an error where they cannot be made so.
+    pub fn in_windows(&self, windows: Windows) -> Result<Windower> {
+        let (room, overlap) = (self.room(), windows.overlap.unwrap_or(self.room() / 4));
+        let problem = match windows.most {
+            0 => "a text needs at least one window".to_owned(),
+            _ if overlap >= room => {
+                format!("windows of {room} tokens of the text cannot overlap by {overlap}")
+            }
+            _ => {
+                // Whoever cuts by itself does not look at what it cuts off.
+                let mut whole = self.clone();
+                let uncut = whole.inner.with_truncation(None);
+                uncut.map_err(|source| Error::Tokenization { source })?;
+                return Ok(Windower { whole, overlap, most: windows.most });
+            }
         };
         Err(Error::Tokenization { source: problem.into() })
     }
+}
 
-    /// Tokenizes a text in windows; each says whether there was more than fits into all of them.
-    pub fn encode_windows(&self, text: &str, windows: &Windows) -> Result<Vec<Encoded>> {
-        self.check_windows(windows)?;
+/// Turns texts into windows of tokens.
+#[derive(Debug, Clone)]
+pub struct Windower {
+    whole: Tokenizer,
+    overlap: usize,
+    most: usize,
+}
+
+impl Windower {
+    /// Tokenizes a text; each window says whether there was more than fits into all of them.
+    pub fn encode(&self, text: &str) -> Result<Vec<Encoded>> {
+        let Self { whole, overlap, most } = self;
         let problem = |source| Error::Tokenization { source };
-        let mut first = self.inner.encode_fast(text, false).map_err(problem)?;
-        // What was cut off is still there, in pieces that do not overlap.
-        let mut pieces = first.take_overflowing();
-        match self.direction {
-            TruncationDirection::Right => pieces.insert(0, first),
-            TruncationDirection::Left => {
-                pieces.reverse();
-                pieces.push(first);
-            }
-        }
-        let mut first = tokenizers::Encoding::merge(pieces, false);
-        first.truncate(self.room(), windows.overlap(self.room()), self.direction);
+        let mut first = whole.inner.encode_fast(text, false).map_err(problem)?;
+        first.truncate(whole.room(), *overlap, whole.direction);
         let mut all = first.take_overflowing();
         all.insert(0, first);
-        let is_cut = all.len() > windows.most;
-        all.truncate(windows.most);
-        all.into_iter()
-            .map(|window| {
-                let whole = match self.inner.get_post_processor() {
-                    Some(around) => around.process(window, None, true).map_err(problem)?,
-                    None => window,
-                };
-                Ok(Encoded { is_cut, ..self.encoded(&whole)? })
-            })
-            .collect()
+        let is_cut = all.len() > *most;
+        all.truncate(*most);
+        let finished = |window| {
+            let window = match whole.inner.get_post_processor() {
+                Some(around) => around.process(window, None, true).map_err(problem)?,
+                None => window,
+            };
+            Ok(Encoded { is_cut, ..whole.encoded(&window)? })
+        };
+        all.into_iter().map(finished).collect()
     }
 }
 
@@ -124,24 +124,21 @@ mod tests {
     fn windows_overlap_and_hold_every_token_of_the_text() {
         let tokenizer = tiny();
         let text = "the plot is thin but the music and the camera make every scene a joy";
-        let whole = tokenizer.inner.encode(text, false).expect("tokenized");
-        let mut whole_ids = whole.get_ids().to_vec();
-        whole.get_overflowing().iter().for_each(|part| whole_ids.extend(part.get_ids()));
+        let whole = tokenizer.in_windows(Windows { overlap: None, most: 1 }).expect("room").whole;
+        let whole = whole.inner.encode(text, false).expect("tokenized");
         let windows = Windows { overlap: Some(2), most: 100 };
-        let found = tokenizer.encode_windows(text, &windows).expect("tokenized");
-        let (cls, sep) = (2, 3);
+        let found = tokenizer.in_windows(windows).expect("room").encode(text).expect("tokenized");
+        let (cls, sep, whole) = (2, 3, whole.get_ids());
         let expected: Vec<Vec<u32>> = (0..)
             .map(|n| n * 3)
-            .take_while(|start| *start == 0 || start + 2 < whole_ids.len())
-            .map(|start| {
-                let end = (start + 5).min(whole_ids.len());
-                [&[cls], &whole_ids[start..end], &[sep]].concat()
-            })
+            .take_while(|start| *start == 0 || start + 2 < whole.len())
+            .map(|start| [&[cls], &whole[start..(start + 5).min(whole.len())], &[sep]].concat())
             .collect();
-        assert!(expected.len() > 3);
+        assert!(expected.len() > 3 && whole.len() > 14);
         assert_eq!(ids(&found), expected);
         assert!(found.iter().all(|window| !window.is_cut));
-        let fewer = tokenizer.encode_windows(text, &Windows { most: 2, ..windows }).expect("cut");
+        let fewer = tokenizer.in_windows(Windows { most: 2, ..windows }).expect("room");
+        let fewer = fewer.encode(text).expect("cut");
         assert_eq!(ids(&fewer), expected[..2]);
         assert!(fewer.iter().all(|window| window.is_cut));
     }
@@ -150,12 +147,12 @@ mod tests {
     fn a_short_text_is_one_window_as_it_would_be_without() {
         let tokenizer = tiny();
         for text in ["", "ok", "the plot is so thin"] {
-            let windows = Windows { overlap: Some(4), most: 8 };
-            let found = tokenizer.encode_windows(text, &windows).expect("tokenized");
+            let windows = tokenizer.in_windows(Windows { overlap: Some(4), most: 8 });
+            let found = windows.expect("room").encode(text).expect("tokenized");
             assert_eq!(found, [tokenizer.encode(text).expect("tokenized")], "{text:?}");
         }
-        assert!(tokenizer.encode_windows("x", &Windows { overlap: Some(5), most: 8 }).is_err());
-        assert!(tokenizer.encode_windows("x", &Windows { overlap: None, most: 0 }).is_err());
+        assert!(tokenizer.in_windows(Windows { overlap: Some(5), most: 8 }).is_err());
+        assert!(tokenizer.in_windows(Windows { overlap: None, most: 0 }).is_err());
     }
 
     #[test]
