@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::predictor::{AnyPredictor, Predictor};
-use crate::scores::{Top, scores, top};
+use crate::scores::{Top, given, scores, top};
 
 /// Which model answers, as it is known from outside. Every field may be missing: a plain folder has
 /// none of them.
@@ -40,6 +40,12 @@ impl Model {
     /// The best label of one row of logits.
     pub(crate) fn top(&self, logits: &[f32]) -> Top {
         top(logits, self.predictor.task())
+    }
+
+    /// The labels that a text with these logits is given, where the model has thresholds.
+    pub(crate) fn given(&self, logits: &[f32]) -> Option<Vec<Top>> {
+        let thresholds = self.predictor.thresholds()?;
+        Some(given(&self.scores(logits), thresholds))
     }
 
     /// Its digest, or what stands for a version where there is none.

@@ -21,6 +21,12 @@ pub trait Predictor: Send + Sync + 'static {
         Task::default()
     }
 
+    /// The least score with which a text is given each label, where several may be right at once
+    /// and somebody has chosen; in the order of [`labels`](Self::labels).
+    fn thresholds(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// Makes one text ready. Called from any thread, many at once; must be cheap.
     fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError>;
 
@@ -115,6 +121,7 @@ pub(crate) type AnyInput = Box<dyn Any + Send>;
 pub(crate) trait AnyPredictor: Send + Sync {
     fn labels(&self) -> &[String];
     fn task(&self) -> Task;
+    fn thresholds(&self) -> Option<&[f64]>;
     fn takes_pairs(&self) -> bool;
     fn prepare(&self, text: &Text) -> Result<Prepared<AnyInput>, BoxError>;
     fn predict(&self, inputs: Vec<AnyInput>) -> Result<Vec<Vec<f32>>, BoxError>;
@@ -130,6 +137,10 @@ impl<P: Predictor> AnyPredictor for P {
 
     fn task(&self) -> Task {
         Predictor::task(self)
+    }
+
+    fn thresholds(&self) -> Option<&[f64]> {
+        Predictor::thresholds(self)
     }
 
     fn takes_pairs(&self) -> bool {

@@ -20,6 +20,17 @@ pub(crate) fn top(logits: &[f32], task: Task) -> Top {
     scores.iter().enumerate().fold(Top { index: 0, score: f32::NEG_INFINITY }, better)
 }
 
+/// The labels whose scores reach their thresholds, the best first; maybe none.
+pub(crate) fn given(scores: &[f32], thresholds: &[f64]) -> Vec<Top> {
+    let all = scores.iter().zip(thresholds).enumerate();
+    let mut given: Vec<Top> = all
+        .filter(|(_, (score, threshold))| f64::from(**score) >= **threshold)
+        .map(|(index, (score, _))| Top { index, score: *score })
+        .collect();
+    given.sort_by(|a, b| b.score.total_cmp(&a.score));
+    given
+}
+
 /// What `transformers`' pipeline makes of logits.
 pub(crate) fn scores(logits: &[f32], task: Task) -> Vec<f32> {
     match task {

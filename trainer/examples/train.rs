@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ]}"#,
     )?;
 
-    let dataset = Dataset::read(&file, &ReadOptions::default())?;
+    let dataset = Dataset::read(&[&file], &ReadOptions::default())?;
     let start =
         Classifier::load(&checkpoint, DeviceKind::Flex)?.with_labels(dataset.labels.clone(), 42);
     let split = dataset.aligned_to(start.labels())?.split(0.25, 42)?;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
 
     classifier.save(&folder.path().join("fine_tuned_model"), None)?;
-    assert_eq!((losses.borrow().len(), report.best().confusion.len()), (2, 2));
+    assert_eq!((losses.borrow().len(), report.best().accuracy().is_some()), (2, true));
     let logits = classifier.classify(&["a wonderful mess"])?;
     assert_eq!(logits[0].len(), 2);
     Ok(())

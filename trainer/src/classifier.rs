@@ -7,14 +7,18 @@ use std::{fmt, io};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use checkpoint::{Checkpoint, Config, Network, Task, Tokenizer, TokenizerFiles};
+use checkpoint::{
+    Checkpoint, Config, Encoded, Network, Task, Tokenizer, TokenizerFiles, Windower, Windows,
+};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
+use crate::dataset::Example;
 use crate::dataset::labels::{are_bare, are_of};
 use crate::device::DeviceKind;
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout, Head, new_head_norm};
 use crate::error::{Error, Result};
+use crate::evaluate::{self, HALF};
 use crate::place::Place;
 use crate::random::{Purpose, normal, stream};
 use crate::report::sha256_text;
@@ -34,7 +38,11 @@ pub struct Classifier {
     /// SHA-256 of the weights that were loaded.
     pub(crate) loaded: String,
     pub(crate) files: TokenizerFiles,
+    pub(crate) windows: Option<Windower>,
 }
+
+/// The tokens of a text, or of a pair of texts: one sequence, or several windows.
+pub(crate) type Sequences = Vec<Encoded>;
 
 impl Classifier {
     /// Loads a Hugging Face model folder: `config.json`, `tokenizer.json` (or `vocab.txt`),
@@ -43,10 +51,6 @@ impl Classifier {
     /// A base checkpoint comes without labels: [`Classifier::with_labels`] gives it some.
     pub fn load(dir: &Path, device: DeviceKind) -> Result<Self> {
         let Checkpoint { config, tensors } = Checkpoint::open(dir)?;
-        let untrained = |what: String| Error::Untrained { dir: dir.to_owned(), what };
-        if config.task != Task::SingleLabel {
-            return Err(untrained(format!("the problem_type {}", config.task.name())));
-        }
         let files = TokenizerFiles::read(dir, &config)?;
         let tokenizer = files.tokenizer(&config.network)?;
         let mut hasher = Sha256::new();
@@ -59,7 +63,7 @@ impl Classifier {
         let skeleton = DistilBertClassifier::skeleton(&config.network, head, &device.device());
         let network = weights::fill(skeleton, &tensors, &device.device());
         tracing::debug!(dir = %dir.display(), digest = %loaded, labels = config.labels.len(), "loaded a checkpoint");
-        Ok(Self { network, config, tokenizer, kind: device, loaded, files })
+        Ok(Self { network, config, tokenizer, kind: device, loaded, files, windows: None })
     }
 
     /// Writes the same kind of folder, which `transformers` opens; `card` becomes its `README.md`.
@@ -90,20 +94,33 @@ impl Classifier {
         place.take().map_err(unwritten)
     }
 
-    /// A classifier for these labels, which are a dataset's.
+    /// A classifier for these labels, which are a dataset's, of which one is right.
     /// Where each is one of its own, it stays as it is, with its own order and those that are not
     /// among them; numbers from 0 and names are the same where they are as many, and the names
     /// count. Otherwise a new head is drawn from the seed.
     /// [`Dataset::aligned_to`](crate::Dataset::aligned_to) numbers examples as the classifier does.
     #[must_use]
-    pub fn with_labels(mut self, labels: Vec<String>, seed: u64) -> Self {
+    pub fn with_labels(self, labels: Vec<String>, seed: u64) -> Self {
+        self.with_task(Task::SingleLabel, labels, seed)
+    }
+
+    /// The same for a task: a head that was trained for another one is drawn anew, and thresholds
+    /// of labels that it no longer has are forgotten.
+    #[must_use]
+    pub fn with_task(mut self, task: Task, labels: Vec<String>, seed: u64) -> Self {
         let known = &self.config.labels;
         let has_head = self.network.classifier.is_some();
+        let is_of_task = has_head && self.task() == task;
+        // A logit without a problem_type is a figure to transformers, as soon as it is trained.
+        let is_one_logit = has_head && known.len() == 1 && labels.len() == 1;
+        self.config.task = task;
         if labels.is_empty() {
             self.network.classifier = None;
-        } else if has_head && are_of(known, &labels) {
+        } else if (is_one_logit && task != Task::SingleLabel)
+            || (is_of_task && are_of(known, &labels))
+        {
             return self;
-        } else if !(has_head
+        } else if !(is_of_task
             && are_bare(known)
             && !are_bare(&labels)
             && labels.len() == known.len())
@@ -111,7 +128,33 @@ impl Classifier {
             self.draw_head(labels.len(), seed);
         }
         self.config.labels = labels;
+        self.config.thresholds = None;
         self
+    }
+
+    /// The same, which looks at long texts in windows that overlap and answers with the mean of
+    /// their logits, weighted by their tokens. Pairs are cut as without.
+    pub fn with_windows(mut self, windows: Windows) -> Result<Self> {
+        self.windows = Some(self.tokenizer.in_windows(windows)?);
+        Ok(self)
+    }
+
+    /// What the logits mean. A single one that is no figure says yes or no to its label, which is
+    /// several labels at once, of which there is one.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        match self.config.task {
+            Task::SingleLabel if self.config.labels.len() == 1 => Task::MultiLabel,
+            task => task,
+        }
+    }
+
+    /// The scores from which on labels are given, where several may be right: those that the model
+    /// came with, or a half each.
+    #[must_use]
+    pub fn thresholds(&self) -> Vec<f64> {
+        let halves = || vec![HALF; self.config.labels.len()];
+        self.config.thresholds.clone().unwrap_or_else(halves)
     }
 
     /// The labels, in the order of the logits.
@@ -139,27 +182,40 @@ impl Classifier {
         Ok(self.tokenizer.encode_all(texts)?.into_iter().map(|encoded| encoded.ids).collect())
     }
 
-    /// Logits: one row a text, in the order of the labels.
-    pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
-        Ok(self.classify_heard(texts, &|_| ControlFlow::Continue(()))?.0)
+    /// The tokens of examples as the network is given them: one sequence each, or several windows.
+    pub fn encode(&self, examples: &[Example]) -> Result<Vec<Vec<Encoded>>> {
+        encode(&self.tokenizer, self.windows.as_ref(), examples)
     }
 
-    /// The same, and how many texts were cut; `on` hears after each batch how many texts are done, and ends it with
-    /// [`Error::Cancelled`] when it answers `Break`.
-    pub(crate) fn classify_heard<T: AsRef<str>>(
+    /// The labels that a text with these logits is given: the best one, or those whose scores reach
+    /// their thresholds; none where the answer is a figure.
+    #[must_use]
+    pub fn given(&self, logits: &[f32]) -> Vec<usize> {
+        evaluate::given(self.task(), logits, &self.thresholds())
+    }
+
+    /// Logits: one row a text, in the order of the labels.
+    pub fn classify<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
+        let examples: Vec<Example> =
+            texts.iter().map(|text| Example::labelled(text.as_ref(), 0)).collect();
+        Ok(self.classify_heard(&examples, &|_| ControlFlow::Continue(()))?.0)
+    }
+
+    /// The same of examples, and how many of them were cut; `on` hears after each batch how many
+    /// sequences are done, and ends it with [`Error::Cancelled`] when it answers `Break`.
+    pub(crate) fn classify_heard(
         &self,
-        texts: &[T],
+        examples: &[Example],
         on: Listener<'_, usize>,
     ) -> Result<(Vec<Vec<f32>>, usize)> {
         self.check_head()?;
-        let encoded = self.tokenizer.encode_all(texts)?;
-        let n_cut = encoded.iter().filter(|encoded| encoded.is_cut).count();
-        let rows: Vec<Vec<u32>> = encoded.into_iter().map(|encoded| encoded.ids).collect();
+        let texts = self.encode(examples)?;
+        let n_cut = texts.iter().filter(|text| text[0].is_cut).count();
         let device = self.kind.device();
         let mut n_done = 0;
-        let logits = in_batches(&rows, |rows| {
-            let found = logits(&self.network, &self.config, rows, &device);
-            n_done += rows.len();
+        let logits = in_batches(&self.tokenizer, &texts, |sequences| {
+            let found = logits(&self.network, &self.config, sequences, &device);
+            n_done += sequences.len();
             if on(n_done).is_break() { Err(Error::Cancelled) } else { Ok(found) }
         })?;
         match logits.iter().position(|row| !row.iter().all(|logit| logit.is_finite())) {
@@ -221,29 +277,75 @@ pub fn is_replaceable(dir: &Path) -> bool {
     !dir.exists() || is_model() || is_empty()
 }
 
-/// Takes token rows in batches of similar length; the answer has the order of the rows.
-pub(crate) fn in_batches(
-    rows: &[Vec<u32>],
-    mut of_batch: impl FnMut(&[&[u32]]) -> Result<Vec<Vec<f32>>>,
-) -> Result<Vec<Vec<f32>>> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|n| rows[*n].len());
-    let mut found = vec![Vec::new(); rows.len()];
-    for batch in order.chunks(BATCH_SIZE) {
-        let texts: Vec<&[u32]> = batch.iter().map(|n| &rows[*n][..]).collect();
-        batch.iter().zip(of_batch(&texts)?).for_each(|(n, row)| found[*n] = row);
+/// Tokenizes examples, which are shared between all threads.
+pub(crate) fn encode(
+    tokenizer: &Tokenizer,
+    windows: Option<&Windower>,
+    examples: &[Example],
+) -> Result<Vec<Sequences>> {
+    use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+    let (mut singles, mut pairs) = (Vec::new(), Vec::new());
+    for Example { text, pair, .. } in examples {
+        match pair {
+            None => singles.push(text.as_str()),
+            Some(pair) => pairs.push((text.as_str(), pair.as_str())),
+        }
     }
-    Ok(found)
+    let alone = |encoded: Vec<Encoded>| encoded.into_iter().map(|one| vec![one]);
+    let mut singles = match windows {
+        None => alone(tokenizer.encode_all(&singles)?).collect(),
+        Some(windows) => {
+            singles.par_iter().map(|text| Ok(windows.encode(text)?)).collect::<Result<Vec<_>>>()?
+        }
+    }
+    .into_iter();
+    let mut pairs = match pairs.is_empty() {
+        true => Vec::new(),
+        false => alone(tokenizer.encode_pairs(&pairs)?).collect(),
+    }
+    .into_iter();
+    let next = |example: &Example| {
+        let found = if example.pair.is_none() { singles.next() } else { pairs.next() };
+        found.expect("each example was tokenized")
+    };
+    Ok(examples.iter().map(next).collect())
 }
 
-/// Classifies the token rows of one batch.
+/// Takes sequences in batches of similar length; the answer is a row for each text, in their
+/// order.
+pub(crate) fn in_batches(
+    tokenizer: &Tokenizer,
+    texts: &[Sequences],
+    mut of_batch: impl FnMut(&[&Encoded]) -> Result<Vec<Vec<f32>>>,
+) -> Result<Vec<Vec<f32>>> {
+    let sequences: Vec<&Encoded> = texts.iter().flatten().collect();
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|n| sequences[*n].ids.len());
+    let mut found = vec![Vec::new(); sequences.len()];
+    for batch in order.chunks(BATCH_SIZE) {
+        let chosen: Vec<&Encoded> = batch.iter().map(|n| sequences[*n]).collect();
+        batch.iter().zip(of_batch(&chosen)?).for_each(|(n, row)| found[*n] = row);
+    }
+    let mut rows = found.iter();
+    let of_text = |text: &Sequences| {
+        let windows: Vec<(usize, &[f32])> = text
+            .iter()
+            .zip(rows.by_ref())
+            .map(|(window, row)| (tokenizer.n_of_text(window.ids.len()), &row[..]))
+            .collect();
+        Windows::combined(&windows)
+    };
+    Ok(texts.iter().map(of_text).collect())
+}
+
+/// Classifies the sequences of one batch.
 pub(crate) fn logits(
     network: &DistilBertClassifier,
     config: &Config,
-    rows: &[&[u32]],
+    sequences: &[&Encoded],
     device: &Device,
 ) -> Vec<Vec<f32>> {
-    let batch = Batch::new(rows, &config.network, device);
+    let batch = Batch::of(sequences, &config.network, device);
     let values = network.forward(&batch, &config.network, &mut Dropout::off());
     let values = values.into_data().try_into_vec::<f32>().expect("logits are f32");
     values.chunks_exact(config.labels.len()).map(<[f32]>::to_vec).collect()

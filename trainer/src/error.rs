@@ -17,14 +17,6 @@ pub enum Error {
     /// The model folder cannot be read or written, or a text is not tokenized.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
-    /// The model can be served and not trained.
-    #[error("the model {} cannot be trained or evaluated here, only served: training has no place for {what} yet", dir.display())]
-    Untrained {
-        /// The folder.
-        dir: PathBuf,
-        /// The architecture, or a part of it.
-        what: String,
-    },
     /// What is there is not replaced by a model.
     #[error("{} is there and is no model's folder", dir.display())]
     NotReplaced {
@@ -118,6 +110,23 @@ pub enum Error {
     OneLabel {
         /// The label.
         label: String,
+    },
+    /// All examples say the same.
+    #[error("the same is right for all examples: there is nothing to learn from them")]
+    NothingToTell,
+    /// A figure is one number.
+    #[error(
+        "the classifier answers {n_labels} figures at once, and only one is trained or measured"
+    )]
+    Figures {
+        /// How many.
+        n_labels: usize,
+    },
+    /// What is right for the examples is of another kind than what the classifier answers.
+    #[error("what is right for the examples does not fit a classifier of {task}")]
+    OtherTask {
+        /// As `problem_type` calls it.
+        task: &'static str,
     },
     /// There is nothing to learn from, or to measure with.
     #[error("there are no examples")]

@@ -14,13 +14,16 @@ mod train;
 mod vectors;
 mod weights;
 
-pub use checkpoint::{TensorProblem, to_safetensors};
+pub use checkpoint::{Encoded, Task, TensorProblem, Windows, to_safetensors};
 pub use classifier::{Classifier, is_replaceable};
-pub use dataset::{Columns, Dataset, Example, ReadOptions, RowProblem, Split};
+pub use dataset::{Columns, Dataset, Doubles, Example, ReadOptions, RowProblem, Split, Target};
 pub use device::{DeviceKind, UnknownDevice};
 pub use error::{Error, Result};
-pub use evaluate::{Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, evaluate};
-pub use report::{About, DataSummary, EpochReport, Measured, Report};
+pub use evaluate::{
+    Averages, Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, MultiLabel, Regression,
+    Scores, SingleLabel, ThresholdScore, evaluate,
+};
+pub use report::{About, DataSummary, EpochReport, Figures, Measured, Report};
 pub use train::{
     Audited, BrokenRecord, ClassWeights, Difference, Event, Keep, Link, Listener, Record,
     Retrained, TrainConfig, audit, drawn, retrain, train,

@@ -7,14 +7,16 @@ use anyhow::ensure;
 use fs_err as fs;
 use serde::Serialize;
 use serde_json::json;
-use trainer::{Classifier, Dataset, DeviceKind, Evaluation};
+use trainer::{Classifier, Dataset, DeviceKind, Doubles, Encoded, Evaluation, Scores, Task};
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
-use crate::steps::dataset::{DatasetArgs, tell_labels};
+use crate::steps::dataset::{DatasetArgs, tell_doubles, tell_labels};
 use crate::steps::model;
 use crate::steps::project::parent;
+use crate::steps::splits::{self, Split};
 use crate::steps::trusted::Trusted;
+use crate::steps::windows::WindowArgs;
 use crate::ui::Ui;
 
 /// Measure a classifier on a labelled dataset
@@ -23,17 +25,25 @@ pub(crate) struct Args {
     /// A model folder, a folder with a Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(value_name = "MODEL")]
     model: String,
-    /// JSON, JSON lines, CSV or TSV, as `train` takes it
-    dataset: PathBuf,
+    /// JSON, JSON lines, CSV or TSV, as `train` takes it; several files are one dataset, and of a
+    /// folder those are meant whose names say `test`
+    #[arg(required = true)]
+    dataset: Vec<PathBuf>,
     /// What computes: flex, ndarray, and in builds with these features cuda and wgpu
     #[arg(long, default_value = "flex")]
     device: DeviceKind,
     /// Write token ids, logits and given label of each text to FILE, as JSON lines
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
-    /// Fail (exit code 1) below this accuracy, from 0 to 1
+    /// Fail (exit code 1) below this accuracy, from 0 to 1; where several labels may be right, the
+    /// share of texts that are given all of theirs and no others
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
+    /// Fail (exit code 1) above this root mean squared error, of a model whose answer is a figure
+    #[arg(long, value_name = "X", conflicts_with = "min_accuracy")]
+    max_rmse: Option<f64>,
+    #[command(flatten)]
+    windows: WindowArgs,
     #[command(flatten)]
     reading: DatasetArgs,
     #[command(flatten)]
@@ -61,10 +71,18 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let source = model::open(&args.model, &Trusted::ambient(ui)?, &args.network, ui)?;
     let classifier =
         Classifier::load(&source.dir, args.device).map_err(|error| source.unusable(error))?;
-    let dataset = args.reading.read(&args.dataset, ui)?;
+    let classifier = match args.windows.asked() {
+        Some(windows) => classifier.with_windows(windows)?,
+        None => classifier,
+    };
+    check_bounds(&args, classifier.task())?;
+    let files = splits::files(&args.dataset, Split::Test)?;
+    let task = (!classifier.labels().is_empty()).then(|| classifier.task());
+    let dataset = args.reading.read(&files, task, ui)?;
     tell_labels(&dataset, classifier.labels(), ui)?;
     let n_skipped = dataset.skipped.len();
     let dataset = dataset.aligned_to(classifier.labels())?;
+    tell_doubles(&Doubles::of(&dataset.examples), ui);
     let bar = ui.steps_bar("evaluating", dataset.examples.len() as u64);
     let (evaluation, logits) = trainer::evaluate(&classifier, &dataset.examples, &|n_done| {
         bar.set_position(n_done as u64);
@@ -72,24 +90,46 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     if evaluation.n_cut > 0 {
+        let takes = match args.windows.windows {
+            Some(most) => format!("{most} windows hold"),
+            None => format!("the {} tokens that the network takes", classifier.max_tokens()),
+        };
         ui.warn(format_args!(
-            "{} of the {} texts are longer than the {} tokens that the network takes, and are cut",
-            evaluation.n_cut,
-            evaluation.n_examples,
-            classifier.max_tokens()
+            "{} of the {} texts are longer than {takes}, and are cut",
+            evaluation.n_cut, evaluation.n_examples
         ));
     }
     if let Some(path) = &args.predictions {
         write_predictions(path, &classifier, &dataset, logits)?;
     }
-    let (accuracy, f1) = (evaluation.accuracy, evaluation.macro_f1);
-    let n = dataset.examples.len();
+    let figures: Vec<String> =
+        evaluation.figures().iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+    let (accuracy, n) = (evaluation.accuracy(), evaluation.n_examples);
+    let rmse = match &evaluation.scores {
+        Scores::Regression(regression) => Some(regression.rmse),
+        _ => None,
+    };
     ui.answer(
-        format_args!("accuracy {accuracy:.4}  macro F1 {f1:.4}  on {n} examples"),
+        format_args!("{}  on {n} examples", figures.join("  ")),
         &Answer { evaluation, n_skipped },
     )?;
-    if let Some(least) = args.min_accuracy {
+    if let Some((least, accuracy)) = args.min_accuracy.zip(accuracy) {
         ensure!(accuracy >= least, "accuracy {accuracy:.4} is below the {least} asked for");
+    }
+    if let Some((most, rmse)) = args.max_rmse.zip(rmse) {
+        ensure!(rmse <= most, "the error {rmse:.4} is above the {most} asked for");
+    }
+    Ok(())
+}
+
+/// A bound of something that is not measured would always hold.
+fn check_bounds(args: &Args, task: Task) -> anyhow::Result<()> {
+    let is_figure = task == Task::Regression;
+    if is_figure && args.min_accuracy.is_some() {
+        return Err(asked_wrongly("--min-accuracy: the model answers a figure; say --max-rmse"));
+    }
+    if !is_figure && args.max_rmse.is_some() {
+        return Err(asked_wrongly("--max-rmse: the model answers labels; say --min-accuracy"));
     }
     Ok(())
 }
@@ -100,15 +140,35 @@ fn write_predictions(
     dataset: &Dataset,
     logits: Vec<Vec<f32>>,
 ) -> anyhow::Result<()> {
-    let texts: Vec<&str> = dataset.examples.iter().map(|example| example.text.as_str()).collect();
-    let ids = classifier.tokenize(&texts)?;
+    let sequences = classifier.encode(&dataset.examples)?;
     let mut file = std::io::BufWriter::new(fs::File::create(path)?);
-    for ((text, ids), logits) in texts.iter().zip(ids).zip(logits) {
-        let best =
-            (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
-        let label = &classifier.labels()[best];
-        let line = json!({ "text": text, "label": label, "logits": logits, "input_ids": ids });
+    for ((example, sequences), logits) in dataset.examples.iter().zip(sequences).zip(logits) {
+        let mut line = json!({ "text": example.text, "logits": logits });
+        if let Some(pair) = &example.pair {
+            line["text_pair"] = json!(pair);
+        }
+        let [first, others @ ..] = &sequences[..] else { continue };
+        line["input_ids"] = json!(first.ids);
+        if !first.kinds.is_empty() {
+            line["token_type_ids"] = json!(first.kinds);
+        }
+        if !others.is_empty() {
+            let ids = |window: &Encoded| json!(window.ids);
+            line["windows"] = sequences.iter().map(ids).collect();
+        }
+        let given = given(classifier, &logits);
+        match classifier.task() {
+            Task::SingleLabel => line["label"] = json!(given.first()),
+            Task::MultiLabel => line["labels"] = json!(given),
+            Task::Regression => line["value"] = json!(logits.first()),
+        }
         writeln!(file, "{line}")?;
     }
     Ok(file.flush()?)
+}
+
+/// The labels that a text is given.
+fn given<'a>(classifier: &'a Classifier, logits: &[f32]) -> Vec<&'a str> {
+    let given = classifier.given(logits);
+    given.into_iter().map(|label| classifier.labels()[label].as_str()).collect()
 }

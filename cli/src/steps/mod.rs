@@ -19,6 +19,8 @@ pub(crate) mod predicate;
 pub(crate) mod project;
 #[cfg(feature = "full")]
 pub(crate) mod retrain;
+#[cfg(feature = "full")]
+pub(crate) mod splits;
 pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(feature = "full")]
@@ -26,3 +28,5 @@ pub(crate) mod token;
 #[cfg(feature = "full")]
 pub(crate) mod training;
 pub(crate) mod trusted;
+#[cfg(feature = "serve")]
+pub(crate) mod windows;

@@ -11,7 +11,7 @@ use modelkit::{ModelKit, Selection, Sources, UnpackOptions};
 use registry::Reference;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trainer::{Classifier, DeviceKind, Difference, Event, Record, Split, UnknownDevice};
+use trainer::{Classifier, DeviceKind, Difference, Event, Record, Split, Task, UnknownDevice};
 
 use super::found::local;
 use super::model::{self, ModelFolder};
@@ -44,11 +44,11 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "REF|DIR")]
     base: Option<String>,
     /// The dataset [default: as the record says, in the ModelKit]
-    #[arg(long, value_name = "FILE")]
-    dataset: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|DIR")]
+    dataset: Vec<PathBuf>,
     /// The dataset that was held out [default: as the record says, in the ModelKit]
-    #[arg(long, value_name = "FILE")]
-    validation: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|DIR")]
+    validation: Vec<PathBuf>,
     /// Threads that compute; what comes out does not depend on it [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -170,18 +170,20 @@ fn ready(
     }
     let base = base(args, subject, &recipe, ui)?;
     let start = Classifier::load(&base.dir, device).map_err(|error| base.unusable(error))?;
-    let dataset = match &args.dataset {
-        Some(path) => path.clone(),
-        None => subject.path(&recipe.dataset, "--dataset")?,
+    let files = |given: &[PathBuf], recorded: &[String], option: &str| match given {
+        [] => recorded.iter().map(|path| subject.path(path, option)).collect(),
+        given => Ok(given.to_vec()),
     };
-    let validation = match (&args.validation, &recipe.validation) {
-        (Some(path), _) => Some(path.clone()),
-        (None, Some(path)) => Some(subject.path(path, "--validation")?),
-        (None, None) => None,
-    };
-    let files = Files { dataset: &dataset, validation: validation.as_deref() };
+    let dataset: Vec<_> = files(&args.dataset, &recipe.dataset, "--dataset")?;
+    let validation: Vec<_> = files(&args.validation, &recipe.validation, "--validation")?;
+    let files = Files { dataset: &dataset, validation: &validation };
+    let task = recipe.task.as_deref().and_then(Task::named);
+    if task.is_none() && recipe.task.is_some() {
+        return Err(invalid(anyhow::anyhow!("its task is unknown")));
+    }
     let held_out = (recipe.validation_fraction, config.seed);
-    let Prepared { start, split, .. } = prepared(start, &recipe.reading, files, held_out, ui)?;
+    let Prepared { start, split, .. } =
+        prepared(start, &recipe.reading, files, task, held_out, ui)?;
     record.check_inputs(&start, &split)?;
     Ok(Ready { record, start, split })
 }

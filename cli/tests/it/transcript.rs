@@ -36,7 +36,7 @@ macro_rules! transcripts {
 
 transcripts! {
     diff evaluate gitops hub image import info init inspect lineage list login pack pull push registry remove
-    retrain serve tag train trust unpack verify version
+    retrain serve tag tasks train trust unpack verify version
 }
 
 #[test]

@@ -19,7 +19,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use checkpoint::{Checkpoint, Cut, Tokenizer, TokenizerFiles, golden};
+pub use checkpoint::Windows;
+use checkpoint::{Checkpoint, Cut, Tokenizer, TokenizerFiles, Windower, golden};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::kernels::Isa;
@@ -40,12 +41,17 @@ pub struct EngineOptions {
     pub pin: bool,
     /// Labels of somebody's own, that a model of inference tells apart.
     pub zero_shot: Option<ZeroShot>,
+    /// How texts that are longer than the model takes are looked at, in place of being cut. Pairs
+    /// are cut all the same.
+    pub windows: Option<Windows>,
 }
 
 /// Our own [`Predictor`].
 pub struct Engine {
     labels: Vec<String>,
     task: Task,
+    thresholds: Option<Vec<f64>>,
+    windows: Option<Windower>,
     inference: Option<Inference>,
     tokenizer: Tokenizer,
     model: Model,
@@ -71,6 +77,10 @@ impl Engine {
         let zero_shot = options.zero_shot.as_ref();
         let inference = zero_shot.map(|asked| Inference::of(asked, &config.labels, dir));
         let inference = inference.transpose()?;
+        if inference.is_some() && options.windows.is_some() {
+            let problem = "a hypothesis has no windows, for it is compared with a whole text";
+            return Err(Error::ZeroShot { dir: dir.to_owned(), problem: problem.to_owned() });
+        }
         let threads = threads(options)?;
         let isa = Isa::detect();
         let (tokenizer, model) = threads.install(|| {
@@ -79,6 +89,8 @@ impl Engine {
                 || Model::load(&tensors, &config, isa),
             )
         });
+        let tokenizer = tokenizer?;
+        let windows = options.windows.map(|windows| tokenizer.in_windows(windows)).transpose()?;
         Ok(Self {
             task: match config.task {
                 checkpoint::Task::SingleLabel => Task::SingleLabel,
@@ -86,8 +98,10 @@ impl Engine {
                 checkpoint::Task::Regression => Task::Regression,
             },
             labels: config.labels,
+            thresholds: config.thresholds,
+            windows,
             inference,
-            tokenizer: tokenizer?,
+            tokenizer,
             model,
             isa,
             golden: golden(dir)?,
@@ -103,7 +117,7 @@ impl Engine {
 }
 
 impl Predictor for Engine {
-    /// One sequence of tokens, or one for each label that is asked for.
+    /// One sequence of tokens, or its windows, or one for each label that is asked for.
     type Input = Vec<Tokens>;
 
     fn labels(&self) -> &[String] {
@@ -114,10 +128,15 @@ impl Predictor for Engine {
         self.inference.as_ref().map_or(self.task, Inference::task)
     }
 
+    fn thresholds(&self) -> Option<&[f64]> {
+        self.thresholds.as_deref().filter(|_| self.inference.is_none())
+    }
+
     fn prepare(&self, text: &str) -> Result<Prepared<Vec<Tokens>>, BoxError> {
-        match &self.inference {
-            Some(inference) => inference.prepare(&self.tokenizer, text),
-            None => tokens::prepare(&self.tokenizer, text),
+        match (&self.inference, &self.windows) {
+            (Some(inference), _) => inference.prepare(&self.tokenizer, text),
+            (None, Some(windows)) => tokens::prepare_windows(&self.tokenizer, text, windows),
+            (None, None) => tokens::prepare(&self.tokenizer, text),
         }
     }
 
@@ -139,7 +158,12 @@ impl Predictor for Engine {
         let logits = self.threads.install(|| self.model.logits(&sequences, space));
         let mut rows = logits.chunks_exact(self.labels.len());
         let of_one = |input: &Vec<Tokens>| match &self.inference {
-            None => rows.next().unwrap_or_default().to_vec(),
+            None => {
+                let of_window =
+                    |(window, row): (&Tokens, _)| (self.tokenizer.n_of_text(window.ids.len()), row);
+                let windows: Vec<_> = input.iter().zip(rows.by_ref()).map(of_window).collect();
+                Windows::combined(&windows)
+            }
             Some(inference) => {
                 rows.by_ref().take(input.len()).map(|row| inference.logit(row)).collect()
             }
@@ -148,8 +172,13 @@ impl Predictor for Engine {
     }
 
     fn golden(&self) -> Vec<(String, Vec<f32>)> {
-        // They are of the model's own labels.
-        if self.inference.is_some() { Vec::new() } else { self.golden.clone() }
+        // They are of the model's own labels, and of texts that are cut.
+        let is_as_told = |text: &str| match &self.windows {
+            _ if self.inference.is_some() => false,
+            None => true,
+            Some(windows) => windows.encode(text).is_ok_and(|windows| windows.len() == 1),
+        };
+        self.golden.iter().filter(|(text, _)| is_as_told(text)).cloned().collect()
     }
 
     fn max_tokens(&self) -> Option<usize> {

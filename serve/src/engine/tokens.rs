@@ -1,6 +1,6 @@
 //! From a text to tokens, of which only so much is looked at as the model takes.
 
-use checkpoint::{Cut, Encoded, Tokenizer};
+use checkpoint::{Cut, Encoded, Tokenizer, Windower};
 
 use crate::predictor::{BoxError, Prepared};
 
@@ -47,6 +47,33 @@ pub(super) fn prepare(
         let encoded = tokenizer.encode(prefix)?;
         if encoded.is_cut || prefix.len() == text.len() {
             return Ok(prepared(encoded));
+        }
+        n_bytes *= 4;
+    }
+}
+
+/// Tokenises one text in windows, of which no more is looked at than they hold.
+pub(super) fn prepare_windows(
+    tokenizer: &Tokenizer,
+    text: &str,
+    windows: &Windower,
+) -> Result<Prepared<Vec<Tokens>>, BoxError> {
+    let mut n_bytes = match tokenizer.keeps_end() || !tokenizer.splits_at_blanks() {
+        true => text.len(),
+        false => tokenizer.max_tokens() * BYTES_PER_TOKEN,
+    };
+    loop {
+        let prefix = prefix(text, n_bytes);
+        let encoded = windows.encode(prefix)?;
+        let truncated = encoded.first().is_some_and(|window| window.is_cut);
+        if truncated || prefix.len() == text.len() {
+            let n_tokens = encoded.iter().map(|window| window.ids.len()).sum();
+            let tokens = |Encoded { ids, kinds, .. }| Tokens { ids, kinds };
+            return Ok(Prepared {
+                input: encoded.into_iter().map(tokens).collect(),
+                n_tokens,
+                truncated,
+            });
         }
         n_bytes *= 4;
     }

@@ -162,8 +162,12 @@ pub(crate) async fn predict_v1(
             } else {
                 String::new()
             };
+            let given = classified.model.given(&row.logits);
+            let given = given.map_or(String::new(), |given| {
+                format!(",\"labels\":{}", super::predict::scored(labels, &given))
+            });
             let (label, score) = (Quoted(label), float(f64::from(best.score)));
-            format!("{{\"label\":{label},\"score\":{score}{all}}}")
+            format!("{{\"label\":{label},\"score\":{score}{given}{all}}}")
         };
         let predictions: Vec<String> = classified.best().zip(&classified.rows).map(one).collect();
         let predictions = predictions.join(",");

@@ -17,9 +17,12 @@ use super::request_id::RequestId;
 use super::tei;
 use crate::classify::{Classified, Overlong, Question, Refusal, classify};
 use crate::predictor::Text;
+use crate::queue::Computed;
+use crate::scores::Top;
 use crate::shared::Shared;
 
-/// Answers one text with `[{"label","score"}]`, and a list of texts with a list of such answers.
+/// Answers one text with `[{"label","score"}]`, and a list of texts with a list of such answers; of a
+/// model that has thresholds with those labels that reach theirs.
 pub(crate) async fn predict(
     State(shared): State<Arc<Shared>>,
     Extension(RequestId(id)): Extension<RequestId>,
@@ -137,10 +140,22 @@ fn strings(items: &[Json]) -> Result<Vec<Text>, Vec<Problem>> {
     if problems.is_empty() { Ok(texts) } else { Err(problems) }
 }
 
+/// The best label; of a model that has thresholds those that reach theirs.
 fn write(classified: &Classified, form: Form) -> String {
-    let one = |(label, best): (&str, crate::scores::Top)| {
-        format!("[{{\"label\":{},\"score\":{}}}]", Quoted(label), float(f64::from(best.score)))
+    let model = &classified.model;
+    let one = |row: &Computed| {
+        let given = model.given(&row.logits).unwrap_or_else(|| vec![model.top(&row.logits)]);
+        scored(model.predictor.labels(), &given)
     };
-    let answers: Vec<String> = classified.best().map(one).collect();
+    let answers: Vec<String> = classified.rows.iter().map(one).collect();
     form.join(&answers)
+}
+
+/// `[{"label","score"}, …]`
+pub(super) fn scored(labels: &[String], given: &[Top]) -> String {
+    let one = |top: &Top| {
+        let (label, score) = (Quoted(&labels[top.index]), float(f64::from(top.score)));
+        format!("{{\"label\":{label},\"score\":{score}}}")
+    };
+    format!("[{}]", given.iter().map(one).collect::<Vec<_>>().join(","))
 }

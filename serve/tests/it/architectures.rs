@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kit_serve::engine::{Engine, EngineOptions, Tokens, ZeroShot};
+use kit_serve::engine::{Engine, EngineOptions, Tokens, Windows, ZeroShot};
 use kit_serve::{Predictor as _, Task};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -126,6 +126,10 @@ fn labels_of_ones_own_are_scored_as_the_pipeline_does() {
         };
         let options =
             EngineOptions { n_threads: Some(2), zero_shot: Some(zero_shot), ..Default::default() };
+        let windows = Some(Windows { overlap: None, most: 2 });
+        let error = Engine::load(copy.path(), &EngineOptions { windows, ..options.clone() });
+        let error = error.expect_err("a hypothesis is compared with a whole text").to_string();
+        assert!(error.contains("a hypothesis has no windows"), "{error}");
         let engine = Engine::load(copy.path(), &options).expect("it tells entailment");
         assert_eq!((engine.labels(), engine.takes_pairs()), (&case.labels[..], false));
         let inputs: Vec<_> =

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kit_serve::engine::{Engine, EngineOptions, Tokens};
+use kit_serve::engine::{Engine, EngineOptions, Tokens, Windows};
 use kit_serve::{Lifecycle, ModelIdentity, Predictor, ServeOptions, server};
 use serde_json::{Value, json};
 
@@ -300,4 +300,47 @@ async fn the_engine_serves() {
             "{answer} is not {score}"
         );
     }
+}
+
+/// The mean of the windows' logits, weighted by the tokens that each has of the text; what is looked
+/// at of a long text does not change them.
+#[test]
+fn long_texts_are_answered_in_windows() {
+    let windowed = |overlap, most| {
+        let windows = Some(Windows { overlap, most });
+        let options = EngineOptions { n_threads: Some(2), windows, ..Default::default() };
+        Engine::load(&tiny(), &options)
+    };
+    let plain = engine(2);
+    let engine = windowed(Some(8), 40).unwrap();
+    let logits = |engine: &Engine, text: &str| {
+        let prepared = engine.prepare(text).unwrap();
+        (engine.predict(&[prepared.input]).unwrap().remove(0), prepared.truncated)
+    };
+    assert_eq!(logits(&engine, "a wonderful film"), logits(&plain, "a wonderful film"));
+    let long = "the plot is thin but the music and the camera make every scene a joy ".repeat(40);
+    let prepared = engine.prepare(&long).unwrap();
+    assert!(prepared.input.len() > 8 && !prepared.truncated);
+    assert_eq!(prepared.n_tokens, prepared.input.iter().map(|window| window.ids.len()).sum());
+    let (mut sum, mut total) = ([0.0_f64; 2], 0.0);
+    for window in &prepared.input {
+        let row = plain.predict(&[vec![window.clone()]]).unwrap().remove(0);
+        let weight = (window.ids.len() - 2) as f64;
+        total += weight;
+        (0..2).for_each(|label| sum[label] += weight * f64::from(row[label]));
+    }
+    let (ours, _) = logits(&engine, &long);
+    for label in 0..2 {
+        assert!((f64::from(ours[label]) - sum[label] / total).abs() < 1e-6, "{ours:?}");
+    }
+    // No more of them than were asked for, and the first ones whatever follows.
+    let few = windowed(Some(8), 3).unwrap();
+    let cut = few.prepare(&long).unwrap();
+    assert!(cut.truncated);
+    assert_eq!(cut.input, prepared.input[..3]);
+    assert_eq!(few.prepare(&long.repeat(20)).unwrap().input, prepared.input[..3]);
+    // A pair is cut as without windows.
+    let pair = |engine: &Engine| engine.prepare_pair(&long, "a joy").unwrap();
+    assert_eq!(pair(&few), pair(&plain));
+    assert!(windowed(Some(62), 3).is_err(), "there is no room for anything new");
 }

@@ -15,6 +15,7 @@ struct Numbers {
     labels: Vec<String>,
     task: Task,
     takes_pairs: bool,
+    thresholds: Option<Vec<f64>>,
 }
 
 impl Predictor for Numbers {
@@ -26,6 +27,10 @@ impl Predictor for Numbers {
 
     fn task(&self) -> Task {
         self.task
+    }
+
+    fn thresholds(&self) -> Option<&[f64]> {
+        self.thresholds.as_deref()
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared<Vec<f32>>, BoxError> {
@@ -51,9 +56,18 @@ impl Predictor for Numbers {
 }
 
 async fn serving(labels: &[&str], task: Task, takes_pairs: bool) -> Router {
+    serving_with(labels, task, takes_pairs, None).await
+}
+
+async fn serving_with(
+    labels: &[&str],
+    task: Task,
+    takes_pairs: bool,
+    thresholds: Option<Vec<f64>>,
+) -> Router {
     let labels = labels.iter().map(|label| (*label).to_owned()).collect();
     let options = ServeOptions { model_name: "m".to_owned(), max_texts: 4, ..Default::default() };
-    let predictor = Numbers { labels, task, takes_pairs };
+    let predictor = Numbers { labels, task, takes_pairs, thresholds };
     let (router, handle) = server(predictor, ModelIdentity::default(), options);
     assert_eq!(handle.started().await, Lifecycle::Ready);
     router
@@ -105,6 +119,27 @@ async fn several_labels_at_once_are_scored_each_for_itself() {
     let (_, answer) =
         post(&router, "/v2/models/m/infer", infer(&[("text", &["2 -1"])], "scores")).await;
     assert!(is_near(&answer["outputs"][0]["data"], &json!(SIGMOIDS)), "{answer}");
+}
+
+/// Those of the model: a text is given whatever reaches them, and maybe nothing.
+#[tokio::test]
+async fn labels_that_reach_their_thresholds_are_given() {
+    let thresholds = Some(vec![0.9, 0.25, 0.5]);
+    let router = serving_with(&["a", "b", "c"], Task::MultiLabel, true, thresholds).await;
+    let [a, b, c] = SIGMOIDS;
+    let given = json!([{"label": "c", "score": c}, {"label": "b", "score": b}]);
+    check(&router, "/predict", json!({"text": "2 -1"}), given.clone()).await;
+    let none = json!({"text": ["2 -1", "-9 -9 -9"]});
+    check(&router, "/predict", none, json!([given, []])).await;
+    let all =
+        json!([{"label": "a", "score": a}, {"label": "c", "score": c}, {"label": "b", "score": b}]);
+    check(&router, "/predict", json!({"inputs": "2 -1"}), all).await;
+    let expected = json!({"label": "a", "score": a, "labels": given});
+    let body = json!({"instances": ["2 -1"]});
+    check(&router, "/v1/models/m:predict", body, json!({"predictions": [expected]})).await;
+    let answer = ask(&router, Request::get("/info").body(Body::empty()).expect("a request")).await;
+    let info: Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!(info["label_thresholds"], json!({"a": 0.9, "b": 0.25, "c": 0.5}));
 }
 
 #[tokio::test]

@@ -23,9 +23,14 @@ pub struct Config {
     pub labels: Vec<String>,
     /// What the logits mean.
     pub task: Task,
+    /// The least score with which a text is given each label, in their order, where several may be
+    /// right at once and somebody has chosen: `label_thresholds`, a key of our own.
+    pub thresholds: Option<Vec<f64>>,
     /// Everything, also what we do not use: it is written back.
     pub(crate) document: Map<String, Value>,
 }
+
+const THRESHOLDS: &str = "label_thresholds";
 
 /// What the logits of a classifier mean: `problem_type` in `config.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +50,12 @@ impl Task {
         ("multi_label_classification", Self::MultiLabel),
         ("regression", Self::Regression),
     ];
+
+    /// The one of a `problem_type`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, task)| *task)
+    }
 
     /// What `problem_type` calls it.
     #[must_use]
@@ -74,18 +85,21 @@ impl Config {
         let names = Task::NAMES.map(|(name, _)| name);
         keys.only("problem_type", &names);
         let named = keys.text("problem_type");
-        let task = Task::NAMES.into_iter().find(|(name, _)| named == Some(*name));
-        let task = task.map(|(_, task)| task).unwrap_or_default();
+        let task = named.and_then(Task::named).unwrap_or_default();
         let labels = labels(&document).unwrap_or_else(|problem| {
             keys.problems.push(problem);
             Vec::new()
+        });
+        let thresholds = thresholds(&document, task).unwrap_or_else(|problem| {
+            keys.problems.push(problem);
+            None
         });
         let Some(architecture) = architecture else { return Err(keys.problems) };
         let network = (architecture.network)(&mut keys);
         network.check(&mut keys);
         let mut problems = keys.problems;
         if problems.is_empty() {
-            return Ok(Self { architecture, network, labels, task, document });
+            return Ok(Self { architecture, network, labels, task, thresholds, document });
         }
         // Architectures that share keys read some of them twice.
         let mut seen = BTreeSet::new();
@@ -106,6 +120,10 @@ impl Config {
         document.insert("label2id".into(), json!(label2id));
         document.insert("problem_type".into(), json!(self.task.name()));
         document.remove("num_labels");
+        match self.thresholds.as_ref().filter(|_| self.task == Task::MultiLabel) {
+            Some(thresholds) => document.insert(THRESHOLDS.into(), json!(thresholds)),
+            None => document.remove(THRESHOLDS),
+        };
         for key in ["dtype", "torch_dtype"] {
             if let Some(dtype) = document.get_mut(key) {
                 *dtype = json!("float32");
@@ -172,6 +190,22 @@ fn labels(document: &Map<String, Value>) -> Result<Vec<String>, String> {
             (0..entries.len()).map(|n| text(n, entries.get(&n.to_string()))).collect()
         }
         Some(_) => Err("id2label is neither an object nor a list".to_owned()),
+    }
+}
+
+/// The thresholds of a classifier of several labels at once.
+fn thresholds(document: &Map<String, Value>, task: Task) -> Result<Option<Vec<f64>>, String> {
+    let share = |value: &Value| value.as_f64().filter(|share| (0.0..=1.0).contains(share));
+    match document.get(THRESHOLDS) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) if task != Task::MultiLabel => {
+            Err(format!("it has {THRESHOLDS}, and its problem_type is {}", task.name()))
+        }
+        Some(Value::Array(items)) => match items.iter().map(share).collect() {
+            Some(thresholds) => Ok(Some(thresholds)),
+            None => Err(format!("{THRESHOLDS} should be numbers from 0 to 1")),
+        },
+        Some(_) => Err(format!("{THRESHOLDS} is no list")),
     }
 }
 
@@ -269,6 +303,25 @@ mod tests {
             ],
         );
         check("{}", expect!["it names no model_type"]);
+    }
+
+    #[test]
+    fn thresholds_are_written_where_they_are_read() {
+        let document = r#"{"model_type": "bert", "problem_type": "multi_label_classification", "label_thresholds": [0.25, 1]}"#;
+        let read = config(document).expect("readable");
+        assert_eq!(read.thresholds, Some(vec![0.25, 1.0]));
+        let again = config(&read.to_json()).expect("readable");
+        assert_eq!(again.thresholds, read.thresholds);
+        let single = Config { task: Task::SingleLabel, ..read };
+        assert!(!single.to_json().contains("label_thresholds"));
+        check(
+            r#"{"model_type": "bert", "label_thresholds": [0.5]}"#,
+            expect!["it has label_thresholds, and its problem_type is single_label_classification"],
+        );
+        check(
+            r#"{"model_type": "bert", "problem_type": "multi_label_classification", "label_thresholds": [2]}"#,
+            expect!["label_thresholds should be numbers from 0 to 1"],
+        );
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub fn write<V: View>(
 fn head(config: &mut Config, tensors: &Tensors) -> Result<Head, String> {
     let Some(classifier) = tensors.get("classifier.weight") else {
         config.labels.clear();
+        config.thresholds = None;
         let has_pre_classifier = tensors.get("pre_classifier.weight").is_some();
         return Ok(Head { has_pre_classifier, n_labels: None });
     };
@@ -106,6 +107,11 @@ fn head(config: &mut Config, tensors: &Tensors) -> Result<Head, String> {
             }
             _ => (),
         }
+    }
+    let n_thresholds = config.thresholds.as_ref().map_or(config.labels.len(), Vec::len);
+    if n_thresholds != config.labels.len() {
+        let n_labels = config.labels.len();
+        return Err(format!("label_thresholds has {n_thresholds} numbers for {n_labels} labels"));
     }
     let n_labels = Some(config.labels.len()).filter(|n_labels| *n_labels > 0);
     Ok(Head { has_pre_classifier: true, n_labels })

@@ -25,4 +25,4 @@ pub use network::{
     Pooling, Positions, Rotary,
 };
 pub use tensors::{Tensor, TensorProblem, Tensors};
-pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles};
+pub use tokenizer::{Cut, Encoded, Tokenizer, TokenizerFiles, Windower, Windows};

@@ -4,71 +4,77 @@
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::Unread;
-use super::rows::{Cell, Columns, Row};
+use super::rows::{Cell, Row};
 
-/// What separates the cells: a comma, or a tab in `.tsv`.
-pub(super) fn parse(text: &str, separator: u8, columns: &Columns) -> Result<Vec<Row>, Unread> {
-    let mut builder = ReaderBuilder::new();
-    builder.delimiter(separator).flexible(true).has_headers(false);
-    let mut records =
-        Records { reader: builder.from_reader(text.as_bytes()), text, separator: separator.into() };
-    let Some((_, header)) = records.next() else {
-        return Err("it has no header".to_owned().into());
+/// What may stand between the cells, where nobody says what does.
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+
+/// `usual`: what stands between the cells of a file with such a name. Where the header has the
+/// columns only by another delimiter, it is that one.
+pub(super) fn parse(
+    text: &str,
+    usual: u8,
+    asked: Option<u8>,
+    names: &[&str],
+) -> Result<Vec<Row>, Unread> {
+    let first = asked.unwrap_or(usual);
+    let others = DELIMITERS.into_iter().filter(|other| asked.is_none() && *other != usual);
+    let found = [first].into_iter().chain(others).find(|delimiter| {
+        header(text, *delimiter).is_ok_and(|header| places(&header, names).is_ok())
+    });
+    let delimiter = found.unwrap_or(first);
+    let header = header(text, delimiter)?;
+    let places = places(&header, names)?;
+    let row = |(line, record): (usize, Result<StringRecord, String>)| {
+        Row::new(line, record.and_then(|record| cells(&record, &places, header.len())))
     };
-    let header = header?;
-    let place = |name: &str| {
+    Ok(records(text, delimiter).skip(1).map(row).collect())
+}
+
+fn records(text: &str, delimiter: u8) -> Records<'_> {
+    let mut builder = ReaderBuilder::new();
+    builder.delimiter(delimiter).flexible(true).has_headers(false);
+    Records { reader: builder.from_reader(text.as_bytes()), text, delimiter: delimiter.into() }
+}
+
+fn header(text: &str, delimiter: u8) -> Result<StringRecord, Unread> {
+    let first = records(text, delimiter).next();
+    let (_, header) = first.ok_or_else(|| Unread::Form("it has no header".to_owned()))?;
+    Ok(header?)
+}
+
+/// Where the columns are.
+fn places(header: &StringRecord, names: &[&str]) -> Result<Vec<usize>, Unread> {
+    let place = |name: &&str| {
         let mut places = header
             .iter()
             .enumerate()
-            .filter(|(_, found)| found.trim() == name)
+            .filter(|(_, found)| found.trim() == *name)
             .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(place), None) => Ok(place),
             (Some(_), Some(_)) => Err(Unread::Form(format!("it has two columns {name:?}"))),
-            (None, _) => Err(match other_separator(&header, separator) {
-                Some(problem) => Unread::Form(format!("it has no column {name:?}: {problem}")),
-                None => {
-                    let found = header.iter().map(str::to_owned).collect();
-                    Unread::Column { name: name.to_owned(), found }
-                }
-            }),
+            (None, _) => {
+                let found = header.iter().map(str::to_owned).collect();
+                Err(Unread::Column { name: (*name).to_owned(), found })
+            }
         }
     };
-    let places = [place(&columns.text)?, place(&columns.label)?];
-    let row = |(line, record): (usize, Result<StringRecord, String>)| {
-        Row::new(line, record.and_then(|record| cells(&record, places, header.len())))
-    };
-    Ok(records.map(row).collect())
+    names.iter().map(place).collect()
 }
 
-fn cells(record: &StringRecord, places: [usize; 2], n_columns: usize) -> Result<[Cell; 2], String> {
+fn cells(record: &StringRecord, places: &[usize], n_columns: usize) -> Result<Vec<Cell>, String> {
     if record.len() != n_columns {
         return Err(format!("it has {} cells, and the header has {n_columns}", record.len()));
     }
-    let [text, label] = places.map(|place| record[place].to_owned());
-    Ok([Cell::Text(text), Cell::Text(label)])
-}
-
-/// What a header of a single column says of how the others are separated.
-fn other_separator(header: &StringRecord, separator: u8) -> Option<&'static str> {
-    let [whole] = header.iter().collect::<Vec<_>>()[..] else { return None };
-    match separator {
-        b',' if whole.contains('\t') => {
-            Some("it is separated by tabs, and the name of such a file ends in .tsv")
-        }
-        b'\t' if whole.contains(',') => {
-            Some("it is separated by commas, and the name of such a file ends in .csv")
-        }
-        _ if whole.contains(';') => Some("it is separated by semicolons: separate it by commas"),
-        _ => None,
-    }
+    Ok(places.iter().map(|place| Cell::Text(record[*place].to_owned())).collect())
 }
 
 /// Records, each with the line that it begins in, from 1. Empty lines are none.
 struct Records<'a> {
     reader: Reader<&'a [u8]>,
     text: &'a str,
-    separator: char,
+    delimiter: char,
 }
 
 impl Iterator for Records<'_> {
@@ -85,7 +91,7 @@ impl Iterator for Records<'_> {
         let begun = found.trim_start_matches(['\r', '\n']);
         let n_empty = found[..found.len() - begun.len()].matches('\n').count();
         let record =
-            misquoted(begun, self.separator).map_or(Ok(record), |problem| Err(problem.to_owned()));
+            misquoted(begun, self.delimiter).map_or(Ok(record), |problem| Err(problem.to_owned()));
         Some((line + n_empty, record))
     }
 }
@@ -100,7 +106,7 @@ impl Records<'_> {
 }
 
 /// What `csv` forgives in a record: a quote that is never closed, and text behind one that is.
-fn misquoted(record: &str, separator: char) -> Option<&'static str> {
+fn misquoted(record: &str, delimiter: char) -> Option<&'static str> {
     let mut rest = record;
     loop {
         if let Some(mut quoted) = rest.strip_prefix('"') {
@@ -113,10 +119,10 @@ fn misquoted(record: &str, separator: char) -> Option<&'static str> {
                     None => break behind,
                 }
             };
-            if !rest.is_empty() && !rest.starts_with([separator, '\r', '\n']) {
+            if !rest.is_empty() && !rest.starts_with([delimiter, '\r', '\n']) {
                 return Some("there is text after a closing quote");
             }
         }
-        (_, rest) = rest.split_once(separator)?;
+        (_, rest) = rest.split_once(delimiter)?;
     }
 }

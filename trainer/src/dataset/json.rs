@@ -4,10 +4,10 @@ use checkpoint::Few;
 use serde_json::{Map, Value};
 
 use super::Unread;
-use super::rows::{Cell, Columns, Row};
+use super::rows::{Cell, Row};
 
 /// Finds the rows of a document; `extension`: that of the file's name, in small letters.
-pub(super) fn parse(text: &str, extension: &str, columns: &Columns) -> Result<Vec<Row>, Unread> {
+pub(super) fn parse(text: &str, extension: &str, columns: &[&str]) -> Result<Vec<Row>, Unread> {
     match extension {
         "jsonl" | "ndjson" => return Ok(lines(text, columns)),
         "json" => (),
@@ -34,18 +34,18 @@ pub(super) fn parse(text: &str, extension: &str, columns: &Columns) -> Result<Ve
 }
 
 /// The rows of a list, each with the line that it begins in.
-fn listed(text: &str, rows: Vec<Value>, columns: &Columns) -> Vec<Row> {
+fn listed(text: &str, rows: Vec<Value>, columns: &[&str]) -> Vec<Row> {
     let mut lines = lines_of_items(text).into_iter();
     rows.into_iter().map(|row| Row::new(lines.next().unwrap_or(1), cells(row, columns))).collect()
 }
 
 /// One row a line; empty lines are none.
-fn lines(text: &str, columns: &Columns) -> Vec<Row> {
+fn lines(text: &str, columns: &[&str]) -> Vec<Row> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(n, line)| Row::new(n + 1, line_cells(line, columns))).collect()
 }
 
-fn line_cells(line: &str, columns: &Columns) -> Result<[Cell; 2], String> {
+fn line_cells(line: &str, columns: &[&str]) -> Result<Vec<Cell>, String> {
     let row = serde_json::from_str(line).map_err(|error| {
         // Its line is always the first.
         let error = error.to_string().replace(" at line 1 column ", " at column ");
@@ -61,23 +61,31 @@ fn line_cells(line: &str, columns: &Columns) -> Result<[Cell; 2], String> {
 }
 
 /// Text and label of one row; other fields are not ours.
-fn cells(row: Value, columns: &Columns) -> Result<[Cell; 2], String> {
+fn cells(row: Value, columns: &[&str]) -> Result<Vec<Cell>, String> {
     let Value::Object(mut row) = row else {
         return Err("no object with text and label".to_owned());
     };
-    let others: Vec<String> =
-        match row.contains_key(&columns.text) && row.contains_key(&columns.label) {
-            true => Vec::new(),
-            false => row.keys().take(Few::<String>::SHOWN).cloned().collect(),
-        };
-    Ok([&columns.text, &columns.label].map(|name| match row.remove(name) {
-        Some(Value::String(text)) => Cell::Text(text),
-        Some(Value::Number(number)) => Cell::Plain(number.to_string()),
-        Some(Value::Bool(truth)) => Cell::Plain(truth.to_string()),
-        Some(Value::Null) => Cell::Missing,
-        Some(_) => Cell::Other,
+    let others: Vec<String> = match columns.iter().all(|column| row.contains_key(*column)) {
+        true => Vec::new(),
+        false => row.keys().take(Few::<String>::SHOWN).cloned().collect(),
+    };
+    let cell = |name: &&str| match row.remove(*name) {
+        Some(value) => cell(value),
         None => Cell::Absent(others.clone()),
-    }))
+    };
+    Ok(columns.iter().map(cell).collect())
+}
+
+/// What a value says.
+pub(super) fn cell(value: Value) -> Cell {
+    match value {
+        Value::String(text) => Cell::Text(text),
+        Value::Number(number) => Cell::Plain(number.to_string()),
+        Value::Bool(truth) => Cell::Plain(truth.to_string()),
+        Value::Null => Cell::Missing,
+        Value::Array(items) => Cell::List(items.into_iter().map(cell).collect()),
+        Value::Object(_) => Cell::Other,
+    }
 }
 
 /// The lines, from 1, in which the items of the document's rows begin: those of the list itself, or

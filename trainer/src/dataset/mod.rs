@@ -1,43 +1,42 @@
 //! Labelled text: read, named, divided.
 
 mod csv;
+mod doubles;
+mod example;
 mod json;
 pub(crate) mod labels;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;
 mod split;
+mod targets;
 mod text;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use checkpoint::Task;
+pub use doubles::Doubles;
+pub use example::{Example, Target};
+use rows::Row;
 pub use rows::{Columns, RowProblem};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 pub use split::Split;
 
 use crate::error::{Error, Result};
 
-/// A text and the number of its label.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Example {
-    /// The text.
-    pub text: String,
-    /// The label's place among the dataset's (or the classifier's) labels.
-    pub label: usize,
-}
-
 /// Labelled text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dataset {
-    /// In the order of the file.
+    /// In the order of the files.
     pub examples: Vec<Example>,
-    /// The labels that the examples' numbers mean.
+    /// The labels that the examples' numbers mean; of figures a name for them.
     pub labels: Vec<String>,
     /// Rows that were left out, where that was asked for.
     pub skipped: Vec<RowProblem>,
+    /// What is said of the texts.
+    pub task: Task,
 }
 
 /// How a dataset is read.
@@ -45,6 +44,14 @@ pub struct Dataset {
 pub struct ReadOptions {
     /// Where text and label are.
     pub columns: Columns,
+    /// What is learned; without it, some labels at once where there are lists of them or several
+    /// columns, and else one label.
+    pub task: Option<Task>,
+    /// What stands between the labels of a cell.
+    pub label_separator: Option<String>,
+    /// What stands between the cells of a row; without it, that by which the header has the
+    /// columns.
+    pub delimiter: Option<u8>,
     /// Whether all labels are names, also those that are numbers.
     pub labels_are_names: bool,
     /// Whether rows that cannot be used are left out, and are no error.
@@ -62,7 +69,6 @@ enum Unread {
     },
     Json(serde_json::Error),
     Io(std::io::Error),
-    Rows(Vec<RowProblem>),
 }
 
 impl From<String> for Unread {
@@ -79,7 +85,6 @@ impl Unread {
             Self::Column { name, found } => Error::DatasetColumn { path, name, found },
             Self::Json(source) => Error::DatasetDocument { path, source },
             Self::Io(source) => Error::DatasetFile { source },
-            Self::Rows(problems) => Error::DatasetRows { path, problems },
         }
     }
 }
@@ -92,49 +97,49 @@ impl Dataset {
     /// Each different label is one of the dataset's, whatever the format, and whether it is written
     /// as a number or as a text: numbers from 0 without a gap become `LABEL_0`, `LABEL_1`, and so
     /// on, as in transformers; other numbers are names, as texts are. Names are sorted.
+    /// Some labels at once are a list of them, a list of 0 and 1, a cell with a separator, or a
+    /// column of 0 and 1 for each.
     /// Rows that cannot be used are an error that names each of them by its line, or are left out.
     ///
     /// ```
-    /// use kit_trainer::{Columns, Dataset, ReadOptions};
+    /// use kit_trainer::{Columns, Dataset, Example, ReadOptions};
     ///
     /// let folder = tempfile::tempdir()?;
     /// let file = folder.path().join("reviews.csv");
     /// std::fs::write(&file, "review,label\na wonderful film,good\n\"dull, and long\",bad\n")?;
     /// let columns = Columns { text: "review".to_owned(), ..Columns::default() };
-    /// let dataset = Dataset::read(&file, &ReadOptions { columns, ..ReadOptions::default() })?;
+    /// let dataset = Dataset::read(&[&file], &ReadOptions { columns, ..ReadOptions::default() })?;
     /// assert_eq!(dataset.labels, ["bad", "good"]);
-    /// assert_eq!((dataset.examples[1].text.as_str(), dataset.examples[1].label), ("dull, and long", 0));
+    /// assert_eq!(dataset.examples[1], Example::labelled("dull, and long", 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
-        Self::unchecked(path, options).map_err(|unread| unread.of(path))
-    }
-
-    fn unchecked(path: &Path, options: &ReadOptions) -> Result<Self, Unread> {
-        let extension =
-            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let extension = extension.to_ascii_lowercase();
-        let columns = &options.columns;
-        if columns.text == columns.label {
-            return Err(format!("text and label cannot both be in {:?}", columns.text).into());
+    pub fn read<P: AsRef<Path>>(paths: &[P], options: &ReadOptions) -> Result<Self> {
+        let mut files = Vec::new();
+        for path in paths.iter().map(AsRef::as_ref) {
+            files.push((path, rows_of(path, options).map_err(|unread| unread.of(path))?));
         }
-        let rows = match extension.as_str() {
-            "csv" => csv::parse(&text::read(path)?, b',', columns)?,
-            "tsv" => csv::parse(&text::read(path)?, b'\t', columns)?,
-            #[cfg(feature = "parquet")]
-            "parquet" => parquet::read(path, columns)?,
-            #[cfg(not(feature = "parquet"))]
-            "parquet" => {
-                let hint = "this build reads no Parquet: build with the feature parquet, or export CSV or JSON lines";
-                return Err(hint.to_owned().into());
-            }
-            _ => json::parse(&text::read(path)?, &extension, columns)?,
+        let Some((last, _)) = files.last() else { return Err(Error::NoExamples) };
+        let (last, mut problems) = (*last, Vec::new());
+        let rows = rows::labelled(files, &options.columns, &mut problems)?;
+        let unread = |problem: String| Unread::Form(problem).of(last);
+        let mut dataset = targets::dataset(rows, options, &mut problems).map_err(unread)?;
+        problems.sort_by_key(|(place, _)| *place);
+        let problem = |((file, line, _), problem): (rows::Place, String)| RowProblem {
+            path: paths[file].as_ref().to_owned(),
+            line,
+            problem,
         };
-        let dataset = rows::collect(rows, options)?;
+        dataset.skipped = problems.into_iter().map(problem).collect();
+        if let Some(first) = dataset.skipped.first().filter(|_| !options.skip_bad_rows) {
+            let path = first.path.clone();
+            let of_file = |problem: &RowProblem| problem.path == path;
+            let problems = dataset.skipped.into_iter().filter(of_file).collect();
+            return Err(Error::DatasetRows { path, problems });
+        }
         match dataset.labels.len() {
-            n_labels if n_labels > MOST_LABELS => Err(Unread::Form(format!(
+            n_labels if n_labels > MOST_LABELS => Err(unread(format!(
                 "it has {n_labels} different labels, and at most {MOST_LABELS} are taken: is {:?} their column?",
-                columns.label
+                options.columns.labels[0]
             ))),
             _ => Ok(dataset),
         }
@@ -152,6 +157,11 @@ impl Dataset {
         if let Some(label) = labels.iter().find(|label| !seen.insert(*label)) {
             return Err(Error::SameLabels { label: label.clone() });
         }
+        // A single figure, or yes and no, has no name that counts.
+        let is_only = self.labels.len() == 1 && labels.len() == 1;
+        if is_only && self.task != Task::SingleLabel {
+            return Ok(vec![0]);
+        }
         labels::places(&self.labels, labels)
             .map_err(|label| Error::UnknownLabel { label: label.clone(), known: labels.to_vec() })
     }
@@ -166,7 +176,7 @@ impl Dataset {
     /// [match](Self::matched_to).
     pub fn aligned_to(mut self, labels: &[String]) -> Result<Self> {
         let places = self.matched_to(labels)?;
-        self.examples.iter_mut().for_each(|example| example.label = places[example.label]);
+        self.examples.iter_mut().for_each(|example| example.target.moved(&places));
         self.labels = labels.to_vec();
         Ok(self)
     }
@@ -197,6 +207,29 @@ impl Dataset {
     }
 }
 
+/// The rows of a file, with the cells of the columns.
+fn rows_of(path: &Path, options: &ReadOptions) -> Result<Vec<Row>, Unread> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = extension.to_ascii_lowercase();
+    let names = options.columns.names();
+    let mut seen = HashSet::new();
+    if let Some(name) = names.iter().find(|name| !seen.insert(**name)) {
+        return Err(format!("text and label cannot both be in {name:?}").into());
+    }
+    match extension.as_str() {
+        "csv" => csv::parse(&text::read(path)?, b',', options.delimiter, &names),
+        "tsv" => csv::parse(&text::read(path)?, b'\t', options.delimiter, &names),
+        #[cfg(feature = "parquet")]
+        "parquet" => parquet::read(path, &names),
+        #[cfg(not(feature = "parquet"))]
+        "parquet" => {
+            let hint = "this build reads no Parquet: build with the feature parquet, or export CSV or JSON lines";
+            Err(hint.to_owned().into())
+        }
+        _ => json::parse(&text::read(path)?, &extension, &names),
+    }
+}
+
 /// More labels than these are a mistake: what is taken for labels are none.
 const MOST_LABELS: usize = 10_000;
 
@@ -210,11 +243,16 @@ fn short(text: &str) -> String {
     shown
 }
 
-/// `sha256:` of examples: a line `[label,"text"]` each.
+/// `sha256:` of examples: a line `[label,"text"]` each, `[[labels],"text"]` where there are some at
+/// once, `[label,"text","second text"]` for pairs.
 pub(crate) fn digest(examples: &[Example]) -> String {
     let mut hasher = Sha256::new();
-    for Example { text, label } in examples {
-        let line = serde_json::to_string(&(label, text)).expect("a number and a text become JSON");
+    for Example { text, pair, target } in examples {
+        let line = match pair {
+            None => serde_json::to_string(&(target, text)),
+            Some(pair) => serde_json::to_string(&(target, text, pair)),
+        };
+        let line = line.expect("numbers and texts become JSON");
         hasher.update(line);
         hasher.update("\n");
     }

@@ -11,44 +11,43 @@ use parquet::schema::types::Type;
 use serde_json::Value;
 
 use super::Unread;
-use super::rows::{Cell, Columns, Row};
+use super::rows::{Cell, Row};
 
 /// The key of the metadata in which `datasets` writes what its columns mean.
 const FEATURES: &str = "huggingface";
 
-/// Reads two columns; a row's place is its number, from 1.
-pub(super) fn read(path: &Path, columns: &Columns) -> Result<Vec<Row>, Unread> {
+/// Reads some columns; a row's place is its number, from 1.
+pub(super) fn read(path: &Path, columns: &[&str]) -> Result<Vec<Row>, Unread> {
     let shown = |error: ParquetError| error.to_string();
     let file = fs_err::File::open(path).map_err(Unread::Io)?.into_parts().0;
     let reader = SerializedFileReader::new(file).map_err(shown)?;
     let metadata = reader.metadata().file_metadata();
-    let names = label_names(metadata, &columns.label);
+    let names: Vec<Vec<String>> =
+        columns.iter().map(|column| label_names(metadata, column)).collect();
     let projection = projection(metadata, columns)?;
     let rows = reader.get_row_iter(Some(projection)).map_err(shown)?;
     let row = |(index, row): (usize, Result<parquet::record::Row, ParquetError>)| {
         let cells = row.map_err(shown).map(|row| {
-            let cell = |wanted: &str| {
-                let field = row.get_column_iter().find(|(name, _)| *name == wanted);
-                field.map_or(Cell::Missing, |(_, field)| cell(field))
+            let cell = |(wanted, names): (&&str, &Vec<String>)| {
+                let field = row.get_column_iter().find(|(name, _)| name.as_str() == *wanted);
+                named(field.map_or(Cell::Missing, |(_, field)| cell(field)), names)
             };
-            [cell(&columns.text), named(cell(&columns.label), &names)]
+            columns.iter().zip(&names).map(cell).collect()
         });
         Row::new(index + 1, cells)
     };
     Ok(rows.enumerate().map(row).collect())
 }
 
-/// The schema of the two columns alone, so that no other one is read.
-fn projection(metadata: &FileMetaData, columns: &Columns) -> Result<Type, Unread> {
+/// The schema of the columns alone, so that no other one is read.
+fn projection(metadata: &FileMetaData, columns: &[&str]) -> Result<Type, Unread> {
     let all = metadata.schema().get_fields();
-    let wanted = [&columns.text, &columns.label];
-    if let Some(missing) =
-        wanted.iter().find(|name| !all.iter().any(|field| field.name() == name.as_str()))
-    {
+    let missing = columns.iter().find(|name| !all.iter().any(|field| field.name() == **name));
+    if let Some(missing) = missing {
         let found = all.iter().map(|field| field.name().to_owned()).collect();
-        return Err(Unread::Column { name: (*missing).clone(), found });
+        return Err(Unread::Column { name: (*missing).to_owned(), found });
     }
-    let fields = all.iter().filter(|field| wanted.iter().any(|name| field.name() == name.as_str()));
+    let fields = all.iter().filter(|field| columns.contains(&field.name()));
     let fields = fields.map(Arc::clone).collect();
     let schema = Type::group_type_builder(metadata.schema().name()).with_fields(fields).build();
     schema.map_err(|error| error.to_string().into())
@@ -74,18 +73,23 @@ fn cell(field: &Field) -> Cell {
         Field::ULong(n) => Cell::Plain(n.to_string()),
         Field::Float(n) => Cell::Plain(n.to_string()),
         Field::Double(n) => Cell::Plain(n.to_string()),
+        Field::ListInternal(list) => Cell::List(list.elements().iter().map(cell).collect()),
         _ => Cell::Other,
     }
 }
 
 /// A number becomes the name that the file has for it.
 fn named(cell: Cell, names: &[String]) -> Cell {
-    match &cell {
-        Cell::Plain(digits) if !names.is_empty() => {
+    match cell {
+        Cell::List(items) => Cell::List(items.into_iter().map(|item| named(item, names)).collect()),
+        Cell::Plain(ref digits) if !names.is_empty() => {
             let name = digits.parse::<usize>().ok().and_then(|number| names.get(number));
-            name.map_or(cell, |name| Cell::Text(name.clone()))
+            match name {
+                Some(name) => Cell::Text(name.clone()),
+                None => cell,
+            }
         }
-        _ => cell,
+        other => other,
     }
 }
 
@@ -95,8 +99,11 @@ fn label_names(metadata: &FileMetaData, column: &str) -> Vec<String> {
     let text =
         pairs.iter().find(|pair| pair.key == FEATURES).and_then(|pair| pair.value.as_deref());
     let document: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
-    let names = document
-        .as_ref()
-        .and_then(|it| it.pointer("/info/features")?.get(column)?.get("names")?.as_array());
+    let names = document.as_ref().and_then(|it| {
+        let feature = it.pointer("/info/features")?.get(column)?;
+        // A list of labels has the names one step further in.
+        let inner = feature.get("feature").unwrap_or(feature);
+        inner.get("names")?.as_array()
+    });
     names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -1,30 +1,42 @@
-//! Rows become examples, or problems with their place.
+//! Rows become texts with the cells of their labels, or problems with their place.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
-use super::labels::{self, Kind};
-use super::{Dataset, Example, ReadOptions, Unread, short};
+use super::Unread;
+use crate::error::Error;
 
 /// Which columns, or keys, hold the text and the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
     /// The text's.
     pub text: String,
-    /// The label's.
-    pub label: String,
+    /// The second text's, where pairs are classified.
+    pub pair: Option<String>,
+    /// The label's; several of them hold 0 or 1 each, and are named like labels.
+    pub labels: Vec<String>,
 }
 
 impl Default for Columns {
     /// `text` and `label`.
     fn default() -> Self {
-        Self { text: "text".to_owned(), label: "label".to_owned() }
+        Self { text: "text".to_owned(), pair: None, labels: vec!["label".to_owned()] }
+    }
+}
+
+impl Columns {
+    /// All of them, in the order in which a row's cells lie.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let texts = [Some(&self.text), self.pair.as_ref()];
+        texts.into_iter().flatten().chain(&self.labels).map(String::as_str).collect()
     }
 }
 
 /// A row that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowProblem {
+    /// The file.
+    pub path: PathBuf,
     /// Where it begins: a line of the file from 1; in a Parquet file, which has no lines, a row
     /// from 1.
     pub line: usize,
@@ -38,18 +50,18 @@ impl fmt::Display for RowProblem {
     }
 }
 
-/// A row's text and label, and its place.
+/// A row's cells, in the order of the columns, and its place.
 pub(super) struct Row {
     line: usize,
-    cells: Result<[Cell; 2], String>,
+    cells: Result<Vec<Cell>, String>,
 }
 
 impl Row {
-    pub(super) fn new(line: usize, cells: Result<[Cell; 2], String>) -> Self {
+    pub(super) fn new(line: usize, cells: Result<Vec<Cell>, String>) -> Self {
         Self { line, cells }
     }
 
-    /// The names of what the row has in place of its text, or of its label.
+    /// The names of what the row has in place of a cell.
     fn others(&self, cell: usize) -> Option<&[String]> {
         match self.cells.as_ref().ok()?.get(cell)? {
             Cell::Absent(others) => Some(others),
@@ -59,10 +71,12 @@ impl Row {
 }
 
 /// What a row has at a place, whatever the file's format.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Text(String),
     /// A number or a truth value, as the file writes it.
     Plain(String),
+    List(Vec<Self>),
     Other,
     /// Nothing, where something could be.
     Missing,
@@ -70,99 +84,65 @@ pub(super) enum Cell {
     Absent(Vec<String>),
 }
 
-/// An example before its label has a number.
-struct Found {
-    line: usize,
-    text: String,
-    label: String,
+/// Where a row is: its file among all, its line, and its number, for several may be in a line.
+pub(super) type Place = (usize, usize, usize);
+
+/// A row whose texts are there; what is said of its label is not looked at yet.
+pub(super) struct Labelled {
+    pub(super) place: Place,
+    pub(super) text: String,
+    pub(super) pair: Option<String>,
+    pub(super) labels: Vec<Cell>,
 }
 
-/// Makes examples of rows; all problems are found, in the order of the rows.
-pub(super) fn collect(rows: Vec<Row>, options: &ReadOptions) -> Result<Dataset, Unread> {
-    check_columns(&rows, &options.columns)?;
-    let (mut problems, mut found) = (Vec::new(), Vec::new());
-    for Row { line, cells } in rows {
-        match cells.and_then(|cells| example(cells, &options.columns)) {
-            Ok((text, label)) => found.push(Found { line, text, label }),
-            Err(problem) => problems.push(RowProblem { line, problem }),
+/// What is wrong with rows, while more is looked for.
+pub(super) type Problems = Vec<(Place, String)>;
+
+/// The texts of all rows that have some.
+pub(super) fn labelled(
+    files: Vec<(&Path, Vec<Row>)>,
+    columns: &Columns,
+    problems: &mut Problems,
+) -> Result<Vec<Labelled>, Error> {
+    let mut found = Vec::new();
+    for (file, (path, rows)) in files.into_iter().enumerate() {
+        check_columns(&rows, columns).map_err(|unread| unread.of(path))?;
+        for (row, Row { line, cells }) in rows.into_iter().enumerate() {
+            let place = (file, line, row);
+            match cells.and_then(|cells| texts(cells, columns)) {
+                Ok((text, pair, labels)) => found.push(Labelled { place, text, pair, labels }),
+                Err(problem) => problems.push((place, problem)),
+            }
         }
     }
-    if !options.labels_are_names {
-        found = of_one_kind(found, &mut problems);
-    }
-    problems.sort_by_key(|problem| problem.line);
-    if problems.is_empty() || options.skip_bad_rows {
-        Ok(Dataset { skipped: problems, ..dataset(found, options.labels_are_names) })
-    } else {
-        Err(Unread::Rows(problems))
-    }
+    Ok(found)
 }
 
 /// A key that no row has is no row's fault.
 fn check_columns(rows: &[Row], columns: &Columns) -> Result<(), Unread> {
-    for (cell, column) in [&columns.text, &columns.label].into_iter().enumerate() {
+    for (cell, column) in columns.names().into_iter().enumerate() {
         if let Some(others) = rows.first().and_then(|row| row.others(cell))
             && rows.iter().all(|row| row.others(cell).is_some())
         {
-            return Err(Unread::Column { name: column.clone(), found: others.to_vec() });
+            return Err(Unread::Column { name: column.to_owned(), found: others.to_vec() });
         }
     }
     Ok(())
 }
 
-/// Numbers or names: what fewer rows have is a problem of theirs.
-fn of_one_kind(found: Vec<Found>, problems: &mut Vec<RowProblem>) -> Vec<Found> {
-    let kinds: Vec<Kind> = found.iter().map(|found| labels::kind(&found.label)).collect();
-    let count = |kind| kinds.iter().filter(|found| **found == kind).count();
-    let (n_whole, n_names) = (count(Kind::Whole), count(Kind::Name));
-    let first_is_whole = kinds.iter().find(|kind| **kind != Kind::Fraction) == Some(&Kind::Whole);
-    let are_numbers = n_whole > n_names || (n_whole == n_names && first_is_whole);
-    let mut kept = Vec::new();
-    for (row, kind) in found.into_iter().zip(kinds) {
-        let label = short(&row.label);
-        let problem = match kind {
-            Kind::Fraction => format!("its label {label} is no whole number"),
-            Kind::Name if are_numbers => {
-                format!("its label {label} is a text, and the others are numbers")
-            }
-            Kind::Whole if !are_numbers => {
-                format!("its label {label} is a number, and the others are texts")
-            }
-            Kind::Whole | Kind::Name => {
-                kept.push(row);
-                continue;
-            }
-        };
-        problems.push(RowProblem { line: row.line, problem });
-    }
-    kept
-}
+type Texts = (String, Option<String>, Vec<Cell>);
 
-/// Numbers the labels.
-fn dataset(found: Vec<Found>, are_names: bool) -> Dataset {
-    let (labels, places) = labels::numbered(found.iter().map(|found| &found.label), are_names);
-    let places: HashMap<&str, usize> =
-        places.iter().enumerate().map(|(place, label)| (label.as_str(), place)).collect();
-    let place = |label: &str| *places.get(label).expect("every label was numbered");
-    let examples = found.into_iter().map(|Found { text, label, .. }| {
-        let label = place(&label);
-        Example { text, label }
-    });
-    Dataset { examples: examples.collect(), labels, skipped: Vec::new() }
-}
-
-fn example([text, label]: [Cell; 2], columns: &Columns) -> Result<(String, String), String> {
-    let text = match text {
-        Cell::Text(text) if text.trim().is_empty() => return Err("its text is empty".to_owned()),
-        Cell::Text(text) => text,
-        Cell::Plain(_) | Cell::Other => return Err("its text is not a string".to_owned()),
-        Cell::Missing | Cell::Absent(_) => return Err(format!("it has no {:?}", columns.text)),
+fn texts(cells: Vec<Cell>, columns: &Columns) -> Result<Texts, String> {
+    let mut cells = cells.into_iter();
+    let mut text = |column: &str, what: &str| match cells.next() {
+        Some(Cell::Text(text)) if text.trim().is_empty() => Err(format!("its {what} is empty")),
+        Some(Cell::Text(text)) => Ok(text),
+        Some(Cell::Plain(_) | Cell::List(_) | Cell::Other) => {
+            Err(format!("its {what} is not a string"))
+        }
+        Some(Cell::Missing | Cell::Absent(_)) | None => Err(format!("it has no {column:?}")),
     };
-    let label = match label {
-        Cell::Text(label) if label.trim().is_empty() => return Err("its label is empty".to_owned()),
-        Cell::Text(label) | Cell::Plain(label) => labels::written(&label).to_owned(),
-        Cell::Other => return Err("its label is neither a text nor a number".to_owned()),
-        Cell::Missing | Cell::Absent(_) => return Err(format!("it has no {:?}", columns.label)),
-    };
-    Ok((text, label))
+    let first = text(&columns.text, "text")?;
+    let pair = columns.pair.as_ref().map(|column| text(column, "second text")).transpose()?;
+    Ok((first, pair, cells.collect()))
 }

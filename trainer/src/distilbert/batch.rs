@@ -1,7 +1,7 @@
 //! Texts as tensors: one after the other, or padded to the longest of them.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use checkpoint::{Network, Positions};
+use checkpoint::{Encoded, Network, Positions};
 
 use super::fused;
 use super::relation::Relation;
@@ -22,6 +22,9 @@ pub(crate) struct Batch {
     /// The tokens' rows of the table of positions, of the shape of `ids`; none where they are those
     /// from 0 on.
     pub(crate) positions: Option<Tensor<2, Int>>,
+    /// Each token's row of the table of kinds, in the shape of `ids`; none where all are of the
+    /// first.
+    pub(crate) kinds: Option<Tensor<2, Int>>,
     /// What is added to the attention scores, `[n_texts, 1, 1, longest]`; none where no text is
     /// padded.
     pub(crate) padding: Option<Tensor<4>>,
@@ -31,8 +34,26 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Puts some texts, or pairs of them, together.
+    pub(crate) fn of(sequences: &[&Encoded], network: &Network, device: &Device) -> Self {
+        let rows: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
+        let batch = Self::new(&rows, network, device);
+        if sequences.iter().all(|sequence| sequence.kinds.is_empty()) {
+            return batch;
+        }
+        let width = |row: &[u32]| if batch.packed.is_some() { row.len() } else { batch.longest };
+        let mut kinds: Vec<i64> = Vec::new();
+        for (sequence, row) in sequences.iter().zip(&rows) {
+            let end = kinds.len() + width(row);
+            kinds.extend(sequence.kinds.iter().map(|kind| i64::from(*kind)));
+            kinds.resize(end, 0);
+        }
+        let kinds = TensorData::new(kinds, batch.ids.dims());
+        Self { kinds: Some(Tensor::from_data(kinds, device)), ..batch }
+    }
+
     /// Puts the token ids of some texts together.
-    pub(crate) fn new(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
+    fn new(rows: &[&[u32]], network: &Network, device: &Device) -> Self {
         let packs = *device == Device::flex() || *device == Device::flex().autodiff();
         if packs && rows.iter().all(|row| !row.is_empty()) {
             Self::packed(rows, network, device)
@@ -56,6 +77,7 @@ impl Batch {
             longest,
             ids: row(ids),
             positions: Some(row(within)),
+            kinds: None,
             firsts: firsts(&lengths, device),
             padding: None,
             relations: Relation::all(network, longest.max(1)),
@@ -93,6 +115,7 @@ impl Batch {
             ids: Tensor::from_data(TensorData::new(ids, [n_texts, longest]), device),
             packed: None,
             positions,
+            kinds: None,
             firsts: firsts(&vec![longest; n_texts], device),
             padding: is_padded.then(|| Tensor::from_data(padding, device)),
             relations: Relation::all(network, longest),

@@ -14,7 +14,7 @@ pub(super) struct Embeddings {
     word_embeddings: Embedding,
     /// None where layers know places by themselves.
     position_embeddings: Option<Embedding>,
-    /// BERT's; a text on its own is of kind 0 throughout.
+    /// BERT's; a text on its own is of kind 0 throughout, the second of a pair of kind 1.
     token_type_embeddings: Option<Embedding>,
     LayerNorm: LayerNorm,
     /// ELECTRA's: from narrow embeddings to the layers' width.
@@ -53,7 +53,12 @@ impl Embeddings {
                 };
         }
         if let Some(kinds) = &self.token_type_embeddings {
-            hidden = hidden + kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
+            hidden = hidden
+                + match &batch.kinds {
+                    Some(of_tokens) => kinds.forward(of_tokens.clone()),
+                    // All are of the first: one row for all.
+                    None => kinds.weight.val().narrow(0, 0, 1).unsqueeze::<3>(),
+                };
         }
         let hidden = hidden.reshape([n_rows * n_columns, dim]);
         let hidden = normed(&self.LayerNorm, hidden, network.layer_norm_eps, batch);

@@ -11,22 +11,22 @@ const HEIGHT: f64 = 190.0;
 const MARGINS: [f64; 4] = [46.0, 10.0, 10.0, 22.0];
 
 /// One line of a chart.
-pub(super) struct Line {
-    name: &'static str,
+pub(super) struct Line<'a> {
+    name: &'a str,
     class: &'static str,
     points: Vec<(f64, f64)>,
 }
 
-impl Line {
-    pub(super) fn new(name: &'static str, class: &'static str, points: Vec<(f64, f64)>) -> Self {
+impl<'a> Line<'a> {
+    pub(super) fn new(name: &'a str, class: &'static str, points: Vec<(f64, f64)>) -> Self {
         Self { name, class, points }
     }
 }
 
 /// Lines over two axes.
 pub(super) struct Chart<'a> {
-    title: &'static str,
-    lines: &'a [Line],
+    title: &'a str,
+    lines: &'a [Line<'a>],
     x: (f64, f64),
     y: Axis,
 }
@@ -41,7 +41,7 @@ struct Axis {
 
 impl<'a> Chart<'a> {
     /// The axes hold all points; marks are round numbers.
-    pub(super) fn new(title: &'static str, lines: &'a [Line]) -> Self {
+    pub(super) fn new(title: &'a str, lines: &'a [Line<'a>]) -> Self {
         let points = || lines.iter().flat_map(|line| &line.points);
         let x = range(points().map(|(x, _)| *x));
         let y = Axis::around(range(points().map(|(_, y)| *y)));

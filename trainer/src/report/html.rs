@@ -3,8 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use super::chart::{Chart, Line};
+use super::scores::{write_mistakes, write_scores};
 use super::{About, Measured, Report};
-use crate::evaluate::{Calibration, Evaluation, Mistake};
+use crate::evaluate::{Evaluation, Scores};
 
 /// How the page looks; colours follow the reader's own light or dark.
 const STYLE: &str = "
@@ -64,26 +65,27 @@ impl Report {
             writeln!(page, ".")?;
         }
         write!(page, "<div class=\"numbers\">")?;
-        let percent = |share: f64| format!("{:.2} %", share * 100.0);
-        let numbers = [
-            ("accuracy", percent(best.accuracy)),
-            ("macro F1", percent(best.macro_f1)),
-            ("loss", format!("{:.4}", best.loss)),
-            ("calibration error", percent(best.calibration.expected_error)),
-            ("examples", best.n_examples.to_string()),
-            ("time", format!("{:.0} s", self.seconds)),
-        ];
+        let is_share = !matches!(best.scores, Scores::Regression(_));
+        let shown = |value: f64| match is_share {
+            true => format!("{:.2} %", value * 100.0),
+            false => format!("{value:.4}"),
+        };
+        let mut numbers: Vec<(&str, String)> =
+            best.figures().into_iter().map(|(name, value)| (name, shown(value))).collect();
+        numbers.push(("loss", format!("{:.4}", best.loss)));
+        if let Scores::SingleLabel(single) = &best.scores {
+            numbers.push(("calibration error", shown(single.calibration.expected_error)));
+        }
+        numbers.push(("examples", best.n_examples.to_string()));
+        numbers.push(("time", format!("{:.0} s", self.seconds)));
         for (name, value) in numbers {
             write!(page, "<div><b>{value}</b>{name}</div>")?;
         }
         writeln!(page, "</div>\n<h2>Course</h2>\n<div class=\"figures\">")?;
         self.write_curves(page)?;
         writeln!(page, "</div>")?;
-        write_confusion(page, best)?;
-        writeln!(page, "<h2>Calibration</h2>\n<div class=\"figures\">")?;
-        write_calibration(page, &best.calibration)?;
-        writeln!(page, "</div>")?;
-        write_mistakes(page, &best.mistakes)?;
+        write_scores(page, &best.scores)?;
+        write_mistakes(page, best)?;
         self.write_origin(page)
     }
 
@@ -94,10 +96,10 @@ impl Report {
         };
         let losses = at(&mut self.losses.iter().map(|loss| f64::from(*loss)));
         let epoch_end = |epoch: usize| (epoch * n_steps) as f64 / self.epochs.len() as f64;
-        let by_epoch = |of: fn(&Evaluation) -> f64| -> Vec<(f64, f64)> {
+        let by_epoch = |of: &dyn Fn(&Evaluation) -> f64| -> Vec<(f64, f64)> {
             self.epochs.iter().map(|report| (report.epoch as f64, of(&report.evaluation))).collect()
         };
-        let held_out: Vec<(f64, f64)> = by_epoch(|evaluation| evaluation.loss)
+        let held_out: Vec<(f64, f64)> = by_epoch(&|evaluation| evaluation.loss)
             .into_iter()
             .map(|(n, loss)| (epoch_end(n as usize), loss))
             .collect();
@@ -112,11 +114,16 @@ impl Report {
             "{}",
             Chart::new("Learning rate by step", &[Line::new("learning rate", "one", rates)])
         )?;
-        let lines = [
-            Line::new("accuracy", "one", by_epoch(|evaluation| evaluation.accuracy)),
-            Line::new("macro F1", "two", by_epoch(|evaluation| evaluation.macro_f1)),
-        ];
-        writeln!(page, "{}", Chart::new("Accuracy and macro F1 by epoch", &lines))
+        // The first two of the main figures.
+        let names: Vec<&str> =
+            self.best().figures().iter().map(|(name, _)| *name).take(2).collect();
+        let line = |(n, class): (usize, &'static str)| {
+            let points = by_epoch(&|evaluation| evaluation.figures()[n].1);
+            Line::new(names[n], class, points)
+        };
+        let lines = [(0, "one"), (1, "two")].map(line);
+        let title = format!("Measured by epoch: {}", names.join(" and "));
+        writeln!(page, "{}", Chart::new(&title, &lines))
     }
 
     fn write_origin(&self, page: &mut String) -> fmt::Result {
@@ -144,76 +151,6 @@ impl Report {
         }
         writeln!(page, "</table>")
     }
-}
-
-fn write_confusion(page: &mut String, best: &Evaluation) -> fmt::Result {
-    writeln!(
-        page,
-        "<h2>Labels</h2>\n<table>\n<tr><th>label<th class=\"n\">examples<th class=\"n\">precision<th class=\"n\">recall<th class=\"n\">F1"
-    )?;
-    for label in &best.labels {
-        write!(page, "<tr><td>{}<td class=\"n\">{}", escaped(&label.label), label.n_examples)?;
-        for share in [label.precision, label.recall, label.f1] {
-            write!(page, "<td class=\"n\">{share:.4}")?;
-        }
-        writeln!(page)?;
-    }
-    writeln!(
-        page,
-        "</table>\n<h2>Confusion</h2>\n<p>A row for each label that examples have, a column for each that they were given, by its number.\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion\"><table class=\"confusion\">\n<tr><th>has ↓ given →"
-    )?;
-    for (n, label) in best.labels.iter().enumerate() {
-        write!(page, "<th class=\"n\" title=\"{}\">{}", escaped(&label.label), n + 1)?;
-    }
-    for (n, (label, row)) in best.labels.iter().zip(&best.confusion).enumerate() {
-        write!(page, "\n<tr><th>{} {}", n + 1, escaped(&label.label))?;
-        let all = row.iter().sum::<usize>().max(1);
-        for count in row {
-            let depth = *count as f64 / all as f64 * 0.35;
-            write!(
-                page,
-                "<td class=\"n\" style=\"background: rgba(var(--cell), {depth:.3})\">{count}"
-            )?;
-        }
-    }
-    writeln!(page, "\n</table></div>")
-}
-
-fn write_calibration(page: &mut String, calibration: &Calibration) -> fmt::Result {
-    let found = calibration.bins.iter().filter(|bin| bin.n_examples > 0);
-    let points = found.map(|bin| (bin.confidence, bin.accuracy)).collect();
-    let lines = [
-        Line::new("were it as right as it is sure", "two", vec![(0.0, 0.0), (1.0, 1.0)]),
-        Line::new("measured", "one", points),
-    ];
-    writeln!(
-        page,
-        "{}",
-        Chart::new("Accuracy by confidence", &lines).within((0.0, 1.0), (0.0, 1.0))
-    )?;
-    writeln!(page, "<table><tr><th>confidence<th class=\"n\">examples<th class=\"n\">accuracy")?;
-    for (n, bin) in calibration.bins.iter().enumerate().filter(|(_, bin)| bin.n_examples > 0) {
-        let (from, to) = (n as f64 / 10.0, (n + 1) as f64 / 10.0);
-        writeln!(
-            page,
-            "<tr><td>{from:.1} to {to:.1}<td class=\"n\">{}<td class=\"n\">{:.4}",
-            bin.n_examples, bin.accuracy
-        )?;
-    }
-    writeln!(page, "</table>")
-}
-
-fn write_mistakes(page: &mut String, mistakes: &[Mistake]) -> fmt::Result {
-    writeln!(page, "<h2>Most confidently wrong</h2>")?;
-    if mistakes.is_empty() {
-        return writeln!(page, "<p>None is wrong.");
-    }
-    writeln!(page, "<table>\n<tr><th>text<th>has<th>was given<th class=\"n\">score")?;
-    for Mistake { text, label, given, score } in mistakes {
-        let [text, label, given] = [text, label, given].map(|text| escaped(text));
-        writeln!(page, "<tr><td>{text}<td>{label}<td>{given}<td class=\"n\">{score:.4}")?;
-    }
-    writeln!(page, "</table>")
 }
 
 /// At most some hundred points: a page stays small, whatever the number of steps.

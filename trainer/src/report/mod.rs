@@ -2,6 +2,7 @@
 
 mod chart;
 mod html;
+mod scores;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,9 +10,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::dataset::{self, Example};
+use crate::dataset::{self, Example, Target};
 use crate::device::DeviceKind;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, Scores};
 use crate::train::{Record, TrainConfig};
 
 /// burn's version; `Cargo.toml` pins it.
@@ -23,6 +24,9 @@ pub struct Report {
     /// What people call all that is meant here, where whoever trained has told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
+    /// What was learned, as `problem_type` calls it.
+    #[serde(default = "single_label")]
+    pub task: String,
     /// The labels, in the order of the logits.
     pub labels: Vec<String>,
     /// The number of weights.
@@ -85,8 +89,24 @@ pub struct DataSummary {
     pub digest: String,
     /// How many examples.
     pub n_examples: usize,
-    /// How many of each label, in the order of the labels.
+    /// How many of each label, in the order of the labels; none of figures.
     pub n_by_label: Vec<usize>,
+    /// Of figures, what they are like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
+}
+
+/// What some figures are like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The smallest.
+    pub least: f64,
+    /// The largest.
+    pub largest: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The mean of the squared distances from it: the loss of always answering with it.
+    pub variance: f64,
 }
 
 /// What an epoch was measured on.
@@ -124,6 +144,16 @@ impl Report {
         json + "\n"
     }
 
+    /// The loss of whoever guesses: each label as often as any other, or always the mean figure.
+    #[must_use]
+    pub fn loss_of_guessing(&self) -> f64 {
+        match &self.best().scores {
+            Scores::SingleLabel(_) => (self.labels.len() as f64).ln(),
+            Scores::MultiLabel(_) => std::f64::consts::LN_2,
+            Scores::Regression(_) => self.train.figures.map_or(0.0, |figures| figures.variance),
+        }
+    }
+
     /// How the kept epoch did.
     #[must_use]
     pub fn best(&self) -> &Evaluation {
@@ -134,9 +164,40 @@ impl Report {
 impl DataSummary {
     pub(crate) fn of(examples: &[Example], n_labels: usize) -> Self {
         let mut n_by_label = vec![0; n_labels];
-        examples.iter().for_each(|example| n_by_label[example.label] += 1);
-        Self { digest: dataset::digest(examples), n_examples: examples.len(), n_by_label }
+        let all = examples.iter().flat_map(|example| example.target.labels());
+        all.for_each(|label| n_by_label[*label] += 1);
+        let figures = Figures::of(examples);
+        if figures.is_some() {
+            n_by_label.clear();
+        }
+        let (digest, n_examples) = (dataset::digest(examples), examples.len());
+        Self { digest, n_examples, n_by_label, figures }
     }
+}
+
+impl Figures {
+    fn of(examples: &[Example]) -> Option<Self> {
+        let value = |example: &Example| match example.target {
+            Target::Value(value) => Some(value),
+            _ => None,
+        };
+        let values: Vec<f64> = examples.iter().filter_map(value).collect();
+        let first = *values.first()?;
+        let mean_of = |of: &dyn Fn(f64) -> f64| {
+            values.iter().map(|value| of(*value)).sum::<f64>() / values.len() as f64
+        };
+        let mean = mean_of(&|value| value);
+        Some(Self {
+            least: values.iter().copied().fold(first, f64::min),
+            largest: values.iter().copied().fold(first, f64::max),
+            mean,
+            variance: mean_of(&|value| (value - mean).powi(2)),
+        })
+    }
+}
+
+fn single_label() -> String {
+    checkpoint::Task::SingleLabel.name().to_owned()
 }
 
 /// Versions of what the weights depend on.

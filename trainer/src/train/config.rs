@@ -1,9 +1,10 @@
 //! How to train.
 
-use checkpoint::Network;
+use checkpoint::Task;
 use serde::{Deserialize, Serialize};
 
 use super::loss::ClassWeights;
+use crate::classifier::Classifier;
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
 use crate::isa::{bits_of, instruction_set};
@@ -78,7 +79,8 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     /// Says which option is out of its range.
-    pub(super) fn check(&self, n_labels: usize, network: &Network, kind: DeviceKind) -> Result<()> {
+    pub(super) fn check(&self, start: &Classifier) -> Result<()> {
+        let (n_labels, network) = (start.labels().len(), &start.config.network);
         let n_layers = network.n_layers;
         let refuse =
             |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
@@ -116,7 +118,26 @@ impl TrainConfig {
             _ if self.freeze_layers.is_some_and(|n| network.n_different(n).is_none()) => {
                 refuse("freeze_layers", "the last of them shares its weights with the next layer")
             }
-            _ => self.check_weights(n_labels).and_then(|()| self.check_isa(kind)),
+            _ => self
+                .check_task(start.task())
+                .and_then(|()| self.check_weights(n_labels))
+                .and_then(|()| self.check_isa(start.kind)),
+        }
+    }
+
+    /// What means nothing for a task is not passed over.
+    fn check_task(&self, task: Task) -> Result<()> {
+        let refuse =
+            |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
+        match task {
+            Task::SingleLabel => Ok(()),
+            _ if self.label_smoothing > 0.0 => {
+                refuse("label_smoothing", "it is for classifiers of which one label is right")
+            }
+            Task::Regression if self.class_weights != ClassWeights::Equal => {
+                refuse("class_weights", "a figure has no classes")
+            }
+            _ => Ok(()),
         }
     }
 

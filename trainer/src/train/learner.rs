@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use checkpoint::Network;
+use checkpoint::{Encoded, Network};
 
 use super::TrainConfig;
 use super::adamw::{AdamW, NamedGradients, StepOptions};
@@ -13,7 +13,7 @@ use super::loss::Loss;
 use super::record::digest_of_lines;
 use super::schedule::Schedule;
 use crate::classifier::Classifier;
-use crate::dataset::Split;
+use crate::dataset::{Split, Target};
 use crate::distilbert::{Batch, DistilBertClassifier, Dropout};
 use crate::error::{Error, Result};
 use crate::weights::TensorName;
@@ -38,10 +38,10 @@ struct Fixed {
     seed: u64,
 }
 
-/// Some texts' token ids, and their labels.
+/// Some texts' tokens, and what is right for them.
 pub(super) struct Labelled<'a> {
-    pub(super) texts: Vec<&'a [u32]>,
-    pub(super) labels: Vec<usize>,
+    pub(super) texts: Vec<&'a Encoded>,
+    pub(super) targets: Vec<&'a Target>,
 }
 
 impl Learner {
@@ -67,6 +67,7 @@ impl Learner {
                 shape,
                 schedule: Schedule::new(config.learning_rate, config.warmup, n_steps),
                 loss: Loss::new(
+                    start.task(),
                     config.label_smoothing,
                     &config.class_weights,
                     &data.train,
@@ -143,17 +144,17 @@ impl Learner {
 
     fn gradients(&self, batches: &[Labelled<'_>], step: usize) -> (f32, NamedGradients) {
         let Fixed { shape, loss, options, .. } = &*self.fixed;
-        let total = batches.iter().map(|batch| loss.total(&batch.labels)).sum();
+        let total = batches.iter().map(|batch| loss.total(&batch.targets)).sum();
         let mut sum = (0.0, NamedGradients::default());
-        for (n, Labelled { texts, labels }) in batches.iter().enumerate() {
-            let batch = Batch::new(texts, shape, &options.device);
+        for (n, Labelled { texts, targets }) in batches.iter().enumerate() {
+            let batch = Batch::of(texts, shape, &options.device);
             let mut dropout =
                 Dropout::of_step(self.fixed.seed, (step * self.fixed.accumulation + n) as u64);
             let logits = self.network.forward(&batch, shape, &mut dropout);
             let shape = logits.dims();
             let values: Vec<f32> =
                 logits.clone().into_data().try_into_vec().expect("logits are f32");
-            let (loss, gradient) = loss.of(&values, labels, total);
+            let (loss, gradient) = loss.of(&values, targets, total);
             sum.0 += loss;
             // Its gradient by the logits is the factor.
             let factor = Tensor::<2>::from_data(TensorData::new(gradient, shape), &logits.device());
@@ -206,6 +207,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::dataset::Example;
     use crate::device::DeviceKind;
     use crate::weights::transposed;
 
@@ -222,21 +224,51 @@ mod tests {
         "architectures/modernbert",
     ];
 
-    /// The first step's gradients against PyTorch's, which `testdata/make.py` wrote down.
+    /// The first step's gradients against PyTorch's, which a `make.py` wrote down.
     fn check_gradients(fixture: &str, kind: DeviceKind) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(fixture);
-        let read = |name: &str| fs_err::read(folder.join(name)).expect("readable");
-        let golden: Value = serde_json::from_slice(&read("golden.json")).expect("JSON");
+        let golden = fs_err::read(folder.join("golden.json")).expect("readable");
+        let golden: Value = serde_json::from_slice(&golden).expect("JSON");
         let texts: Vec<String> =
             serde_json::from_value(golden["training"]["texts"].clone()).expect("texts");
         let labels: Vec<usize> =
             serde_json::from_value(golden["training"]["labels"].clone()).expect("labels");
+        let examples: Vec<Example> = texts
+            .into_iter()
+            .zip(labels)
+            .map(|(text, label)| Example::labelled(text, label))
+            .collect();
         let classifier = Classifier::load(&folder, kind).expect("it loads");
-        let rows = classifier.tokenize(&texts).expect("tokenized");
-        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        compare(&classifier, &examples, &golden, &folder.join("golden-gradients.safetensors"));
+    }
+
+    /// The same for the other tasks, and for pairs.
+    fn check_task(name: &str, kind: DeviceKind) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tasks");
+        let golden = fs_err::read(folder.join("golden.json")).expect("readable");
+        let golden: Value = serde_json::from_slice(&golden).expect("JSON");
+        let examples: Vec<Example> =
+            serde_json::from_value(golden[name]["examples"].clone()).expect("examples");
+        let classifier = Classifier::load(&folder.join(name), kind).expect("it loads");
+        let gradients = folder.join(format!("{name}-gradients.safetensors"));
+        compare(&classifier, &examples, &golden[name], &gradients);
+    }
+
+    fn compare(classifier: &Classifier, examples: &[Example], golden: &Value, path: &Path) {
+        let kind = classifier.kind;
+        let texts = classifier.encode(examples).expect("tokenized");
+        let batch = Labelled {
+            texts: texts.iter().map(|text| &text[0]).collect(),
+            targets: examples.iter().map(|example| &example.target).collect(),
+        };
         let config = TrainConfig { dropout: Some(0.0), ..TrainConfig::default() };
-        let learner = Learner::new(&classifier, &Split::default(), &config, 10);
-        let (_, gradients) = learner.gradients(&[Labelled { texts: rows, labels }], 0);
+        let learner = Learner::new(classifier, &Split::default(), &config, 10);
+        let (loss, gradients) = learner.gradients(&[batch], 0);
+        let theirs = golden["training"]["losses"][0].as_f64().expect("a loss");
+        assert!(
+            (f64::from(loss) - theirs).abs() < 2e-6 * theirs.max(1.0),
+            "{kind}: {loss} {theirs}"
+        );
         let norm = golden["training"]["gradient_norms"][0].as_f64().expect("a norm");
         assert!(
             (gradients.norm() - norm).abs() < 1e-5 * norm,
@@ -244,7 +276,7 @@ mod tests {
             gradients.norm()
         );
 
-        let bytes = read("golden-gradients.safetensors");
+        let bytes = fs_err::read(path).expect("readable");
         let theirs = SafeTensors::deserialize(&bytes).expect("safetensors");
         assert_eq!(gradients.iter().count(), theirs.len());
         for (name, ours) in gradients.iter() {
@@ -279,5 +311,15 @@ mod tests {
     #[test]
     fn gradients_on_ndarray_are_pytorchs() {
         FIXTURES.iter().for_each(|fixture| check_gradients(fixture, DeviceKind::NdArray));
+    }
+
+    /// Several labels at once, a figure, and pairs with their kinds of tokens.
+    #[test]
+    fn gradients_of_other_tasks_are_pytorchs() {
+        for kind in [DeviceKind::Flex, DeviceKind::NdArray] {
+            ["multi", "regression", "pairs", "one"]
+                .into_iter()
+                .for_each(|name| check_task(name, kind));
+        }
     }
 }

@@ -90,8 +90,11 @@ pub enum Event {
 /// Whoever listens; `Break` stops the work.
 pub type Listener<'a, E = Event> = &'a dyn Fn(E) -> ControlFlow<()>;
 
-/// Fine-tunes a classifier and returns it as it was after its best epoch: the highest accuracy,
-/// then the lowest loss.
+/// Fine-tunes a classifier and returns it as it was after its best epoch: the highest accuracy (or
+/// micro F1, where several labels may be right), then the lowest loss; of figures the smallest
+/// error.
+/// Where several labels may be right and examples are held out, the classifier has the thresholds
+/// with the best F1 on these.
 ///
 /// The same start, data and config give the same weights, for any number of threads.
 /// `keep` names a folder in which the state of the training is kept: when it is interrupted, it can
@@ -104,7 +107,7 @@ pub fn train(
     keep: Option<&Keep>,
     on: Listener<'_>,
 ) -> Result<(Classifier, Report)> {
-    config.check(start.labels().len(), &start.config.network, start.kind)?;
+    config.check(&start)?;
     let task = Task::new(&start, data, config)?;
     let state = keep.map(|keep| StateFolder::new(keep, &start, data, config)).transpose()?;
     let learner = Learner::new(&start, data, config, task.n_steps());
@@ -137,10 +140,14 @@ pub fn train(
     }
     let learning_rates = run.learner.rates();
     let best = run.best.expect("there is at least one epoch");
-    let trained = Classifier { network: best.network, ..start };
+    let (task_learned, is_held_out) = (start.task(), task.measured_on == Measured::Validation);
+    let mut trained = Classifier { network: best.network, ..start };
+    trained.config.task = task_learned;
+    trained.config.thresholds = best.thresholds.filter(|_| is_held_out);
     let n_labels = trained.labels().len();
     let report = Report {
         about: None,
+        task: task_learned.name().to_owned(),
         labels: trained.labels().to_vec(),
         n_parameters: trained.n_parameters(),
         base_weights: trained.loaded.clone(),
@@ -206,8 +213,7 @@ impl Run {
         self.seconds += report.evaluation_seconds;
         if is_best {
             let network = self.learner.network();
-            self.best =
-                Some(Best { epoch: report.epoch, evaluation: report.evaluation.clone(), network });
+            self.best = Some(Best::new(report.epoch, report.evaluation.clone(), network));
             // The sentences that the best one gets wrong are told; those of the others are not.
             self.epochs.iter_mut().for_each(|report| report.evaluation.mistakes.clear());
         }
@@ -224,13 +230,20 @@ impl Run {
 struct Best {
     epoch: usize,
     evaluation: Evaluation,
+    /// By which it is compared.
+    rank: [f64; 2],
+    thresholds: Option<Vec<f64>>,
     network: DistilBertClassifier,
 }
 
 impl Best {
+    fn new(epoch: usize, evaluation: Evaluation, network: DistilBertClassifier) -> Self {
+        let (rank, thresholds) = (evaluation.rank(), evaluation.thresholds());
+        Self { epoch, evaluation, rank, thresholds, network }
+    }
+
     fn is_beaten_by(&self, other: &Evaluation) -> bool {
-        let key = |evaluation: &Evaluation| (evaluation.accuracy, -evaluation.loss);
-        key(other) > key(&self.evaluation)
+        other.rank() > self.rank
     }
 }
 

@@ -161,7 +161,7 @@ pub fn audit(
     record.check().map_err(|source| Error::BrokenRecord { source })?;
     record.check_inputs(start, data)?;
     let config = TrainConfig { threads, ..record.config()? };
-    config.check(start.labels().len(), start.config.network.n_layers, start.kind)?;
+    config.check(start)?;
     let task = Task::new(start, data, &config)?;
     let mut all = Vec::new();
     for segment in segments {

@@ -263,6 +263,7 @@ pub(super) fn inputs(
             sha256_text(hasher)
         }),
         ("tokenizer".to_owned(), start.tokenizer_digest()),
+        ("task".to_owned(), start.task().name().to_owned()),
         ("labels".to_owned(), serde_json::to_string(start.labels()).expect("texts become JSON")),
         ("training examples".to_owned(), dataset::digest(&data.train)),
         ("held-out examples".to_owned(), dataset::digest(&data.validation)),

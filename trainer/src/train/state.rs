@@ -59,8 +59,10 @@ struct Rest {
 struct BestRest {
     epoch: usize,
     evaluation: Evaluation,
-    /// The bits of accuracy and loss: decimal digits may not bring them back exactly.
-    key: [u64; 2],
+    /// The bits of what it is compared by: decimal digits may not bring them back exactly.
+    rank: [u64; 2],
+    /// Those of the thresholds.
+    thresholds: Option<Vec<u64>>,
 }
 
 /// A folder for the state of one certain training.
@@ -156,7 +158,11 @@ impl StateFolder {
             best: run.best.as_ref().map(|best| BestRest {
                 epoch: best.epoch,
                 evaluation: best.evaluation.clone(),
-                key: [best.evaluation.accuracy, best.evaluation.loss].map(f64::to_bits),
+                rank: best.rank.map(f64::to_bits),
+                thresholds: best
+                    .thresholds
+                    .as_ref()
+                    .map(|all| all.iter().map(|threshold| threshold.to_bits()).collect()),
             }),
             links: run.record.links.clone(),
         };
@@ -190,9 +196,11 @@ impl StateFolder {
             let (tensors, _) = read(&path)?;
             let network = weights::with_values(start.network.clone(), tensors, &device)
                 .map_err(|name| unkept(&path, format!("{name} is missing or of another size")))?;
-            let [accuracy, loss] = best.key.map(f64::from_bits);
-            let evaluation = Evaluation { accuracy, loss, ..best.evaluation };
-            Ok::<_, Error>(Best { epoch: best.epoch, evaluation, network })
+            let rank = best.rank.map(f64::from_bits);
+            let thresholds =
+                best.thresholds.map(|all| all.into_iter().map(f64::from_bits).collect());
+            let (epoch, evaluation) = (best.epoch, best.evaluation);
+            Ok::<_, Error>(Best { epoch, evaluation, rank, thresholds, network })
         });
         Ok(Some(Run {
             learner: restored(&path, tensors, &fresh.learner, start)?,

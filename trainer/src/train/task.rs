@@ -10,16 +10,19 @@ use super::learner::{Labelled, Learner};
 use super::state::StateFolder;
 use super::threads::Threads;
 use super::{Event, Listener, Run, TrainConfig, order, tell};
-use crate::classifier::{Classifier, in_batches, logits};
-use crate::dataset::{Example, Split};
+use crate::classifier::{Classifier, Sequences, encode, in_batches, logits};
+use crate::dataset::{Example, Split, Target};
 use crate::error::{Error, Result};
-use crate::evaluate::{check_examples, measure};
+use crate::evaluate::{HALF, Measuring, Thresholds, check_examples};
 use crate::report::{EpochReport, Measured};
 
 /// What does not change while training.
 pub(super) struct Task<'a> {
     config: &'a TrainConfig,
     model: Config,
+    /// What is learned, which `model` does not always say.
+    task: checkpoint::Task,
+    tokenizer: Tokenizer,
     device: Device,
     pub(super) threads: Threads,
     train: Texts<'a>,
@@ -28,10 +31,10 @@ pub(super) struct Task<'a> {
     pub(super) measured_on: Measured,
 }
 
-/// Examples and their token ids.
+/// Examples and their tokens.
 struct Texts<'a> {
     examples: &'a [Example],
-    rows: Vec<Vec<u32>>,
+    rows: Vec<Sequences>,
     /// Texts that are longer than they may be.
     n_cut: usize,
 }
@@ -42,23 +45,24 @@ impl<'a> Task<'a> {
         data: &'a Split,
         config: &'a TrainConfig,
     ) -> Result<Self> {
-        check_examples(&data.train, start.labels())?;
-        let first = data.train[0].label;
-        if data.train.iter().all(|example| example.label == first) {
-            return Err(Error::OneLabel { label: start.labels()[first].clone() });
+        check_examples(&data.train, start.labels(), start.task())?;
+        let first = &data.train[0].target;
+        if data.train.iter().all(|example| example.target == *first) {
+            return Err(match first {
+                Target::Label(label) => Error::OneLabel { label: start.labels()[*label].clone() },
+                _ => Error::NothingToTell,
+            });
         }
         let (measured, measured_on) = if data.validation.is_empty() {
             (&data.train, Measured::Train)
         } else {
             (&data.validation, Measured::Validation)
         };
-        check_examples(measured, start.labels())?;
+        check_examples(measured, start.labels(), start.task())?;
         let tokenizer = &start.tokenizer;
         let texts = |examples: &'a [Example], tokenizer: &Tokenizer| {
-            let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-            let encoded = tokenizer.encode_all(&texts)?;
-            let n_cut = encoded.iter().filter(|encoded| encoded.is_cut).count();
-            let rows = encoded.into_iter().map(|encoded| encoded.ids).collect();
+            let rows = encode(tokenizer, None, examples)?;
+            let n_cut = rows.iter().filter(|row| row[0].is_cut).count();
             Ok::<_, Error>(Texts { examples, rows, n_cut })
         };
         let train = texts(&data.train, &tokenizer.cut_to(config.max_length)?)?;
@@ -66,6 +70,8 @@ impl<'a> Task<'a> {
         Ok(Self {
             config,
             model: start.config.clone(),
+            task: start.task(),
+            tokenizer: tokenizer.clone(),
             device: start.kind.device(),
             threads: Threads::new(config.threads)?,
             train,
@@ -88,7 +94,7 @@ impl<'a> Task<'a> {
     /// The batches of each step of an epoch, from 1.
     fn steps(&self, epoch: usize) -> Vec<Vec<Vec<usize>>> {
         let Self { config, train, .. } = self;
-        let lengths: Vec<usize> = train.rows.iter().map(Vec::len).collect();
+        let lengths: Vec<usize> = train.rows.iter().map(|row| row[0].ids.len()).collect();
         let batches = order::batches(&lengths, config.batch_size, config.seed, epoch);
         batches.chunks(config.accumulation).map(<[_]>::to_vec).collect()
     }
@@ -185,13 +191,22 @@ impl<'a> Task<'a> {
         let began = Instant::now();
         let network = run.learner.network();
         let (n_texts, mut n_done) = (self.measured.rows.len(), 0);
-        let logits = in_batches(&self.measured.rows, |rows| {
+        let logits = in_batches(&self.tokenizer, &self.measured.rows, |rows| {
             n_done += rows.len();
             tell(on, Event::Measure { epoch: run.epoch, n_done, n_texts })?;
             Ok(self.threads.run(|| logits(&network, &self.model, rows, &self.device)))
         })?;
-        let evaluation =
-            measure(&logits, self.measured.n_cut, self.measured.examples, &self.model.labels);
+        if !logits.iter().flatten().all(|logit| logit.is_finite()) {
+            return Err(Error::Diverged { step: run.learner.losses.len() });
+        }
+        // What is learned from says of no other text where to draw the line.
+        let halves = vec![HALF; self.model.labels.len()];
+        let thresholds = match self.measured_on {
+            Measured::Validation => Thresholds::Chosen,
+            Measured::Train => Thresholds::Given(&halves),
+        };
+        let measuring = Measuring { task: self.task, labels: &self.model.labels, thresholds };
+        let evaluation = measuring.measure(&logits, self.measured.n_cut, self.measured.examples);
         if !evaluation.loss.is_finite() {
             return Err(Error::Diverged { step: run.learner.losses.len() });
         }
@@ -211,8 +226,8 @@ impl<'a> Task<'a> {
 impl Texts<'_> {
     fn step(&self, learner: Learner, batches: &[Vec<usize>]) -> Result<Learner> {
         let batch = |numbers: &Vec<usize>| Labelled {
-            texts: numbers.iter().map(|n| &self.rows[*n][..]).collect(),
-            labels: numbers.iter().map(|n| self.examples[*n].label).collect(),
+            texts: numbers.iter().map(|n| &self.rows[*n][0]).collect(),
+            targets: numbers.iter().map(|n| &self.examples[*n].target).collect(),
         };
         learner.step(&batches.iter().map(batch).collect::<Vec<_>>())
     }

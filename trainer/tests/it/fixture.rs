@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use kit_trainer::{Classifier, DeviceKind, Example, Split};
+use kit_trainer::{
+    Classifier, DeviceKind, Evaluation, Example, Scores, SingleLabel, Split, Target,
+};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -132,9 +134,20 @@ pub(crate) fn sentences(n: usize) -> Vec<Example> {
             words[(n / 5) % 5]
         )
     };
-    (0..n).map(|n| Example { text: sentence(n), label: n % 2 }).collect()
+    (0..n).map(|n| Example::labelled(sentence(n), n % 2)).collect()
+}
+
+/// The same with the other label.
+pub(crate) fn flipped(example: Example) -> Example {
+    Example { target: Target::Label(1 - example.target.labels()[0]), ..example }
 }
 
 pub(crate) fn split(n: usize) -> Split {
     Split { train: sentences(n), validation: Vec::new() }
+}
+
+/// What is measured where one label is right.
+pub(crate) fn single(evaluation: &Evaluation) -> &SingleLabel {
+    let Scores::SingleLabel(single) = &evaluation.scores else { panic!("one label is right") };
+    single
 }

@@ -99,8 +99,6 @@ fn keys_mean_what_they_mean_to_transformers() {
         tiny-distilbert: one layer less
         tiny-distilbert: a negative padding token
         tiny-distilbert: a name that is missing
-        tiny-distilbert: regression
-        tiny-distilbert: several labels at once
         tiny-distilbert: an unknown problem
         tiny-distilbert: heads that were pruned
         tiny-bert: the tanh form of gelu
@@ -108,8 +106,6 @@ fn keys_mean_what_they_mean_to_transformers() {
         tiny-bert: relative positions
         tiny-bert: one layer less
         tiny-bert: a negative padding token
-        tiny-bert: regression
-        tiny-bert: several labels at once
         tiny-bert: an unknown problem
         tiny-bert: heads that were pruned"#]]
     .assert_eq(&refused.join("\n"));

@@ -1,11 +1,14 @@
 //! Training teaches.
 
-use kit_trainer::{About, Error, Event, Example, Report, Split, TrainConfig, evaluate, train};
+use kit_trainer::{
+    About, Error, Event, Example, Report, Split, Target, TrainConfig, evaluate, train,
+};
 use serde_json::json;
 use sha2::Digest as _;
 
 use crate::fixture::{
-    base, edited, go_on, load, of_architecture, read_tensors, sentences, split, tiny,
+    base, edited, flipped, go_on, load, of_architecture, read_tensors, sentences, single, split,
+    tiny,
 };
 
 #[test]
@@ -13,12 +16,13 @@ fn a_base_checkpoint_learns_a_hundred_sentences() {
     let folder = base(32, 64);
     let labels = ["bad", "good"].map(str::to_owned).to_vec();
     let start = load(folder.path()).with_labels(labels, 1);
-    let before = evaluate(&start, &sentences(100), &go_on).expect("evaluated").0.accuracy;
+    let before = evaluate(&start, &sentences(100), &go_on).expect("evaluated").0;
+    let before = single(&before).accuracy;
     let config =
         TrainConfig { epochs: 8, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
     let (trained, report) = train(start, &split(100), &config, None, &go_on).expect("trained");
     let after = evaluate(&trained, &sentences(100), &go_on).expect("evaluated").0;
-    assert!(before < 0.75 && after.accuracy >= 0.9, "{before} {}", after.accuracy);
+    assert!(before < 0.75 && single(&after).accuracy >= 0.9, "{before} {after:?}");
     assert_eq!(report.best(), &after, "the weights are those of the best epoch");
     let logits = trained
         .classify(&["a charming and touching film", "a lazy and dull film"])
@@ -41,7 +45,6 @@ fn the_best_epoch_is_kept() {
     let folder = base(32, 64);
     let start = load(folder.path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
     // What is held out says the opposite: the more is learned, the worse it looks.
-    let flipped = |example: Example| Example { label: 1 - example.label, ..example };
     let data = Split {
         train: sentences(100),
         validation: sentences(100).into_iter().map(flipped).collect(),
@@ -50,10 +53,10 @@ fn the_best_epoch_is_kept() {
         TrainConfig { epochs: 6, batch_size: 8, learning_rate: 2e-3, ..TrainConfig::default() };
     let (trained, report) = train(start, &data, &config, None, &go_on).expect("trained");
     let accuracies: Vec<f64> =
-        report.epochs.iter().map(|epoch| epoch.evaluation.accuracy).collect();
+        report.epochs.iter().map(|epoch| single(&epoch.evaluation).accuracy).collect();
     let best = accuracies.iter().copied().fold(0.0, f64::max);
     assert!(accuracies[5] < best, "{accuracies:?}");
-    assert_eq!(report.best().accuracy, best);
+    assert_eq!(single(report.best()).accuracy, best);
     assert_eq!(&evaluate(&trained, &data.validation, &go_on).expect("evaluated").0, report.best());
 }
 
@@ -78,10 +81,7 @@ fn a_report_says_how_the_model_came_to_be() {
 #[test]
 fn one_label_cannot_be_learned() {
     let start = load(&tiny()).with_labels(vec!["good".to_owned()], 1);
-    let data = Split {
-        train: vec![Example { text: "a film".to_owned(), label: 0 }],
-        validation: Vec::new(),
-    };
+    let data = Split { train: vec![Example::labelled("a film", 0)], validation: Vec::new() };
     let error = train(start, &data, &TrainConfig::default(), None, &go_on).expect_err("refused");
     assert_eq!(
         error.to_string(),
@@ -89,9 +89,9 @@ fn one_label_cannot_be_learned() {
     );
 }
 
-/// A head of one number says yes to everything: sigmoid's accuracy would be 1 on any text.
+/// A head of one number says yes or no by its sigmoid; its softmax would be right about any text.
 #[test]
-fn a_single_logit_is_not_measured() {
+fn a_single_logit_says_yes_or_no() {
     let folder = edited(|tensors, config| {
         for (name, row) in [("classifier.weight", 32), ("classifier.bias", 1)] {
             let (_, shape, bytes) = tensors.get_mut(name).expect("a head");
@@ -99,14 +99,26 @@ fn a_single_logit_is_not_measured() {
         }
         config["id2label"] = json!({"0": "score"});
     });
-    let error = evaluate(&load(folder.path()), &sentences(4)[..1], &go_on).expect_err("refused");
+    let classifier = load(folder.path());
+    let error = evaluate(&classifier, &sentences(4)[..1], &go_on).expect_err("refused");
     let expected = "there is only one label, \"score\": there is nothing to tell apart";
     assert_eq!(error.to_string(), expected);
+    let yes_or_no = |(n, example): (usize, Example)| Example {
+        target: Target::Labels((0..n % 2).collect()),
+        ..example
+    };
+    let examples: Vec<Example> = sentences(20).into_iter().enumerate().map(yes_or_no).collect();
+    let (evaluation, logits) = evaluate(&classifier, &examples, &go_on).expect("measured");
+    let is_right = |(row, example): &(&Vec<f32>, &Example)| {
+        (row[0] >= 0.0) == (example.target == Target::Labels(vec![0]))
+    };
+    let n_right = logits.iter().zip(&examples).filter(is_right).count();
+    assert_eq!(evaluation.accuracy(), Some(n_right as f64 / 20.0));
 }
 
 #[test]
 fn texts_that_are_cut_are_counted() {
-    let long = Example { text: "a film ".repeat(100), label: 1 };
+    let long = Example::labelled("a film ".repeat(100), 1);
     let data = Split { train: vec![long.clone(), sentences(2)[0].clone()], validation: vec![long] };
     let n_cut = std::cell::Cell::new(0);
     let (_, report) = train(
@@ -206,7 +218,6 @@ fn layers_that_share_their_weights_are_frozen_together() {
 fn training_ends_when_nothing_becomes_better() {
     let start =
         load(base(32, 64).path()).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
-    let flipped = |example: Example| Example { label: 1 - example.label, ..example };
     let data = Split {
         train: sentences(60),
         validation: sentences(60).into_iter().map(flipped).collect(),
@@ -228,8 +239,8 @@ fn the_page_shows_everything_and_loads_nothing() {
     let data = Split {
         train: sentences(40),
         validation: vec![
-            Example { text: "<script>alert(1)</script> & film".to_owned(), label: 0 },
-            Example { text: "<i>x".to_owned(), label: 1 },
+            Example::labelled("<script>alert(1)</script> & film", 0),
+            Example::labelled("<i>x", 1),
         ],
     };
     let (_, mut report) = train(
@@ -254,7 +265,7 @@ fn the_page_shows_everything_and_loads_nothing() {
     for part in [
         "Loss by step",
         "Learning rate by step",
-        "Accuracy and macro F1 by epoch",
+        "Measured by epoch: accuracy and macro F1",
         "Confusion",
         "Calibration",
         "Most confidently wrong",
@@ -267,7 +278,7 @@ fn the_page_shows_everything_and_loads_nothing() {
     }
     assert_eq!(
         report.best().mistakes.len(),
-        report.best().n_examples - (report.best().accuracy * 2.0) as usize
+        report.best().n_examples - (single(report.best()).accuracy * 2.0) as usize
     );
     assert_eq!(report.learning_rates.len(), report.losses.len());
 }

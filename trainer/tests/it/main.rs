@@ -10,3 +10,4 @@ mod parity;
 mod proof;
 mod repeat;
 mod served;
+mod tasks;

@@ -15,7 +15,7 @@ use safetensors::tensor::TensorView;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::fixture::{go_on, load, sentences, tiny};
+use crate::fixture::{flipped, go_on, load, sentences, tiny};
 
 /// Three epochs of five steps, with a link every two steps and at the end of each epoch.
 fn small() -> (Split, TrainConfig) {
@@ -180,8 +180,7 @@ fn another_seed_and_other_rows_are_found_where_they_are_passed_off() {
     let seed = passed_off(trained(&data, &other, None).1.record);
     assert_eq!(again(&data, &seed).expect("compared"), Some(Difference::Loss { step: 1 }));
     let mut rows = data.clone();
-    let label = rows.train[7].label;
-    rows.train[7].label = 1 - label;
+    rows.train[7] = flipped(rows.train[7].clone());
     let poisoned = passed_off(trained(&rows, &config, None).1.record);
     let found = again(&data, &poisoned).expect("compared");
     assert!(matches!(found, Some(Difference::Loss { step: 1..=5 })), "{found:?}");

@@ -113,7 +113,7 @@ fn a_training_of_every_architecture_goes_on_where_it_was() {
         let start = || load(&fixture).with_labels(["bad", "good"].map(str::to_owned).to_vec(), 1);
         let (whole, _) = train(start(), &data, &config, None, &go_on).expect("trained");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume };
+        let keep = |resume| Keep { dir: folder.path().to_owned(), every: 1, resume, states: None };
         let interrupted = train(start(), &data, &config, Some(&keep(false)), &|event| {
             let is_step = matches!(event, Event::Step { .. });
             if is_step { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

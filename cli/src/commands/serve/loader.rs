@@ -30,6 +30,10 @@ impl Predictor for Loaded {
         self.engine.task()
     }
 
+    fn thresholds(&self) -> Option<&[f64]> {
+        self.engine.thresholds()
+    }
+
     fn prepare(&self, text: &str) -> Result<Prepared<Self::Input>, BoxError> {
         self.engine.prepare(text)
     }

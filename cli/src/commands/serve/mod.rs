@@ -24,6 +24,7 @@ use crate::kind::Kind;
 use crate::network::Network;
 use crate::steps::model::ModelFolder;
 use crate::steps::trusted::TrustArgs;
+use crate::steps::windows::WindowArgs;
 use crate::steps::{listen, model};
 use crate::ui::Ui;
 
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     otlp_endpoint: Option<String>,
     #[command(flatten)]
     zero_shot: ZeroShotArgs,
+    #[command(flatten)]
+    windows: WindowArgs,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -218,6 +221,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         n_threads: args.limits.threads,
         pin: args.limits.pin,
         zero_shot: args.zero_shot.asked(),
+        windows: args.windows.asked(),
     };
     let (model, identity) = loader::load(folder, args.reference.take(), &engine)?;
     let digest = identity.digest.clone();
@@ -316,6 +320,9 @@ fn check(args: &Args) -> anyhow::Result<()> {
     }
     if args.limits.threads == Some(0) {
         return Err(asked_wrongly("--threads 0 could not compute anything"));
+    }
+    if args.windows.asked().is_some() && args.zero_shot.asked().is_some() {
+        return Err(asked_wrongly("--windows: with --labels a text is compared as a whole"));
     }
     if args.model_name.as_ref().is_some_and(String::is_empty) {
         return Err(asked_wrongly("--model-name is empty"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use trainer::{ClassWeights, DeviceKind, TrainConfig};
+use trainer::{ClassWeights, DeviceKind, Task, TrainConfig};
 
 use crate::network::Network;
 use crate::steps::dataset::DatasetArgs;
@@ -14,12 +14,19 @@ pub(crate) struct Args {
     /// Kitfile, or a ModelKit (pulled when it is not local)
     #[arg(long, value_name = "REF|DIR")]
     pub(super) model: String,
-    /// JSON ({"samples": [{"text", "label"}]}, or a list), JSON lines, CSV or TSV
-    #[arg(long, value_name = "FILE")]
-    pub(super) dataset: PathBuf,
-    /// A dataset to measure each epoch on, in place of held-out examples
-    #[arg(long, value_name = "FILE", conflicts_with = "validation_fraction")]
-    pub(super) validation: Option<PathBuf>,
+    /// JSON ({"samples": [{"text", "label"}]}, or a list), JSON lines, CSV or TSV; several files
+    /// (repeatable) are one dataset. Of a folder those are meant whose names say `train`, and to
+    /// measure on, those that say `validation`
+    #[arg(long, value_name = "FILE|DIR", required = true)]
+    pub(super) dataset: Vec<PathBuf>,
+    /// A dataset to measure each epoch on, in place of held-out examples (repeatable)
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "validation_fraction")]
+    pub(super) validation: Vec<PathBuf>,
+    /// What is learned: one right label of each text (single-label), some at once (multi-label), or
+    /// a figure (regression) [default: what the dataset has lists or several columns for, else what
+    /// the checkpoint was trained for, else single-label]
+    #[arg(long, value_name = "TASK", value_parser = task)]
+    pub(super) task: Option<Task>,
     /// The fine-tuned model's folder; one that is there is replaced at the end
     #[arg(long, value_name = "DIR")]
     pub(super) output: PathBuf,
@@ -79,7 +86,8 @@ pub(super) struct Options {
     /// Share of each label's probability that is spread over all labels
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     pub(super) label_smoothing: f64,
-    /// How much each label counts: equal, balanced, or numbers in the order of the labels (1,2.5)
+    /// How much each label counts: equal, balanced, or numbers in the order of the labels (1,2.5);
+    /// where several may be right, how much the examples count that have it
     #[arg(long, default_value = "equal", value_name = "WEIGHTS", value_parser = class_weights)]
     pub(super) class_weights: ClassWeights,
     /// Dropout everywhere [default: the checkpoint's own]
@@ -94,9 +102,10 @@ pub(super) struct Options {
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(super) seed: u64,
-    /// Share of the examples that is held out to measure each epoch
-    #[arg(long, default_value_t = 0.2, value_name = "X")]
-    pub(super) validation_fraction: f64,
+    /// Share of the examples that is held out to measure each epoch [default: 0.2, where nothing
+    /// else is there to measure on]
+    #[arg(long, value_name = "X")]
+    pub(super) validation_fraction: Option<f64>,
     /// Longest text in tokens while training; longer ones are cut. Measuring takes as many as the
     /// network does
     #[arg(long, default_value_t = 128, value_name = "N")]
@@ -135,6 +144,16 @@ pub(super) fn config(options: &Options) -> TrainConfig {
         record_every: options.record_every,
         threads: options.threads,
         isa: options.isa.clone(),
+    }
+}
+
+/// By our names, and by those of `problem_type`.
+fn task(text: &str) -> Result<Task, String> {
+    match text {
+        "single-label" | "single_label_classification" => Ok(Task::SingleLabel),
+        "multi-label" | "multi_label_classification" => Ok(Task::MultiLabel),
+        "regression" => Ok(Task::Regression),
+        _ => Err("it is single-label, multi-label or regression".to_owned()),
     }
 }
 

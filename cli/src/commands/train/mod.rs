@@ -4,19 +4,19 @@
 mod args;
 mod base;
 mod card;
+mod data;
 mod day;
 mod places;
 mod provenance;
 mod show;
 mod written;
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use modelkit::{Existing, Unfinished};
 use serde_json::json;
-use trainer::{About, Dataset, Example, Keep, Report, Split, TrainConfig};
+use trainer::{About, Dataset, Keep, Report, Task, TrainConfig};
 
 pub(crate) use self::args::Args;
 use self::args::config;
@@ -24,7 +24,8 @@ use self::base::Base;
 use self::provenance::Places;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::steps::dataset::{shown, some, tell_labels};
-use crate::steps::training::{self, Files, Prepared, of_option};
+use crate::steps::splits;
+use crate::steps::training::{self, Files, Known, Prepared, of_option};
 use crate::ui::Ui;
 
 /// A training whose loss is so many times that of guessing has not learned.
@@ -56,7 +57,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let Prepared { start, known, dataset, split, n_skipped } = training::prepared(
         base.load(args.options.device)?,
         &args.reading,
-        Files { dataset: &args.dataset, validation: args.validation.as_deref() },
+        Files { dataset: &args.dataset, validation: &args.validation },
+        args.task,
         (args.options.validation_fraction, seed),
         ui,
     )?;
@@ -71,16 +73,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ));
     }
     let show = show::Show::new(ui);
-    tell_counts(&split, start.labels(), ui);
-    let learned: HashSet<&str> = split.train.iter().map(|example| example.text.as_str()).collect();
-    let n_known =
-        split.validation.iter().filter(|example| learned.contains(example.text.as_str())).count();
-    if n_known > 0 {
-        ui.warn(format_args!(
-            "{n_known} of the {} held-out texts are learned from too",
-            split.validation.len()
-        ));
-    }
+    data::tell(&split, &start, &config.class_weights, ui);
     ui.no_warnings()?;
     if keep.resume && !keep.is_begun() {
         ui.note(format_args!("{} holds no state: this is the beginning", keep.dir.display()));
@@ -122,13 +115,13 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     unfinished.end()?;
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
-    let best = report.best();
-    let text = format!(
-        "{}  accuracy {:.4}  macro F1 {:.4}",
-        args.output.display(),
-        best.accuracy,
-        best.macro_f1
-    );
+    let figures: String = report
+        .best()
+        .figures()
+        .iter()
+        .map(|(name, value)| format!("  {name} {value:.4}"))
+        .collect();
+    let text = format!("{}{figures}", args.output.display());
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,
         "provenance": provenance, "bom": bom,
@@ -138,51 +131,31 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 /// Says which of the checkpoint's labels the dataset's are, or that they get a new head.
-fn tell_head(dataset: &Dataset, known: &[String], now: &[String], ui: &Ui) -> anyhow::Result<()> {
-    if known == now {
-        return tell_labels(dataset, known, ui);
+fn tell_head(dataset: &Dataset, known: &Known, now: &[String], ui: &Ui) -> anyhow::Result<()> {
+    let Known { labels, task } = known;
+    let is_one_logit = labels.len() == 1 && now.len() == 1 && dataset.task != Task::SingleLabel;
+    if labels == now && (*task == dataset.task || is_one_logit) {
+        return tell_labels(dataset, labels, ui);
     }
-    let is_named =
-        known.len() == now.len() && known.first().is_some_and(|label| label == "LABEL_0");
-    match known {
+    let is_named = *task == dataset.task
+        && labels.len() == now.len()
+        && labels.first().is_some_and(|label| label == "LABEL_0");
+    match &labels[..] {
         [] => (),
         _ if is_named => ui.note(format_args!(
             "the checkpoint's labels have no names: they get those of the dataset, LABEL_0 = {} and so on",
             shown(&now[0])
         )),
+        _ if *task != dataset.task => ui.note(format_args!(
+            "the checkpoint was trained for {}: what is learned gets a new head",
+            task.name()
+        )),
         _ => ui.note(format_args!(
             "the checkpoint's labels are {}: those of the dataset get a new head",
-            some(known.iter().map(|label| shown(label)))
+            some(labels.iter().map(|label| shown(label)))
         )),
     }
     Ok(())
-}
-
-/// Says which labels there are, and how often; warns of those that nothing is learned of.
-fn tell_counts(split: &Split, labels: &[String], ui: &Ui) {
-    let count = |examples: &[Example]| {
-        let mut counts = vec![0_usize; labels.len()];
-        examples.iter().for_each(|example| counts[example.label] += 1);
-        counts
-    };
-    let (learned, held_out) = (count(&split.train), count(&split.validation));
-    let all = labels.iter().zip(learned.iter().zip(&held_out));
-    let told = all
-        .map(|(label, (learned, held_out))| format!("{} ({})", shown(label), learned + held_out));
-    ui.note(format_args!("{} labels: {}", labels.len(), some(told)));
-    let absent: Vec<&String> = labels
-        .iter()
-        .zip(&learned)
-        .filter(|(_, count)| **count == 0)
-        .map(|(label, _)| label)
-        .collect();
-    if !absent.is_empty() {
-        ui.warn(format_args!(
-            "there is no example to learn {} labels from: {}",
-            absent.len(),
-            some(absent.iter().map(|label| shown(label)))
-        ));
-    }
 }
 
 /// What the user calls it all.
@@ -191,15 +164,15 @@ fn about(args: &Args) -> anyhow::Result<About> {
     Ok(About {
         model: path(&args.output),
         checkpoint: args.model.clone(),
-        dataset: path(&args.dataset),
-        validation: args.validation.as_deref().map(path),
+        dataset: splits::shown(&args.dataset),
+        validation: (!args.validation.is_empty()).then(|| splits::shown(&args.validation)),
         day: day::today()?,
     })
 }
 
 /// A loss above that of guessing says that nothing was learned, however finite it is.
 fn warn_of_divergence(report: &Report, ui: &Ui) {
-    let guessing = (report.labels.len() as f64).ln();
+    let guessing = report.loss_of_guessing();
     let loss = report.epochs.last().map_or(0.0, |epoch| epoch.train_loss);
     if loss > DIVERGED * guessing {
         ui.warn(format_args!(

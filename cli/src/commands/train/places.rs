@@ -39,15 +39,10 @@ fn check_replaced(args: &Args) -> anyhow::Result<()> {
     }
     let place = fs::canonicalize(output)?;
     let [here, model] = [".", &args.model].map(PathBuf::from);
-    let needed = [
-        Some(&here),
-        Some(&model),
-        Some(&args.dataset),
-        args.validation.as_ref(),
-        args.kitfile.as_ref(),
-    ];
+    let needed = [&here, &model].into_iter().chain(&args.dataset).chain(&args.validation);
+    let needed = needed.chain(&args.kitfile);
     let inside = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path.starts_with(&place));
-    match needed.into_iter().flatten().find(|path| inside(path)) {
+    match needed.into_iter().find(|path| inside(path)) {
         Some(path) => {
             let refused =
                 asked_wrongly(format!("{} is, or lies in, {}", path.display(), output.display()));

@@ -16,6 +16,7 @@ use trainer::Report;
 use super::args::Args;
 use super::base::Base;
 use super::beside;
+use crate::steps::splits;
 
 /// What made it; the kind of making has a name of its own below it.
 const BUILDER: &str = env!("CARGO_PKG_REPOSITORY");
@@ -58,7 +59,7 @@ struct Made<'a> {
 impl Made<'_> {
     /// <https://slsa.dev/spec/v1.0/provenance>
     fn provenance(&self) -> Value {
-        let Report { config, base_weights, train, validation, labels, .. } = self.report;
+        let Report { config, base_weights, train, validation, labels, task, .. } = self.report;
         let mut parameters = json!(config);
         if let Some(parameters) = parameters.as_object_mut() {
             // The weights do not depend on them.
@@ -93,7 +94,7 @@ impl Made<'_> {
         json!({
             "buildDefinition": {
                 "buildType": format!("{BUILDER}/training/v1"),
-                "externalParameters": { "training": parameters, "labels": labels },
+                "externalParameters": { "training": parameters, "task": task, "labels": labels },
                 "internalParameters": {
                     "device": self.report.device, "instruction_set": self.report.instruction_set,
                 },
@@ -117,6 +118,9 @@ impl Made<'_> {
         let hash = |sha256: &str| json!([{ "alg": "SHA-256", "content": sha256 }]);
         let best = report.best();
         let metric = |of: &str, value: f64| json!({ "type": of, "value": format!("{value:.6}") });
+        let mut metrics: Vec<Value> =
+            best.figures().into_iter().map(|(name, value)| metric(name, value)).collect();
+        metrics.push(metric("loss", best.loss));
         let mut model = json!({
             "type": "machine-learning-model", "bom-ref": "model", "name": name, "hashes": hash(weights),
             "modelCard": {
@@ -129,9 +133,7 @@ impl Made<'_> {
                     "inputs": [{ "format": "text" }],
                     "outputs": [{ "format": "label" }],
                 },
-                "quantitativeAnalysis": { "performanceMetrics": [
-                    metric("accuracy", best.accuracy), metric("macro F1", best.macro_f1), metric("loss", best.loss),
-                ] },
+                "quantitativeAnalysis": { "performanceMetrics": metrics },
             },
         });
         if let Some(license) = &self.base.card.license {
@@ -143,7 +145,7 @@ impl Made<'_> {
                 "data": [{ "type": "dataset", "name": name }],
             })
         };
-        let dataset = self.args.dataset.display().to_string();
+        let dataset = splits::shown(&self.args.dataset);
         let mut components = vec![
             json!({
                 "type": "machine-learning-model", "bom-ref": "base", "name": self.args.model,
@@ -152,8 +154,10 @@ impl Made<'_> {
             data("dataset", &dataset, &report.train),
         ];
         if report.validation.n_examples > 0 {
-            let held_out = self.args.validation.as_ref().map(|path| path.display().to_string());
-            let held_out = held_out.unwrap_or_else(|| format!("{dataset}, held out"));
+            let held_out = match &self.args.validation[..] {
+                [] => format!("{dataset}, held out"),
+                paths => splits::shown(paths),
+            };
             components.push(data("held-out", &held_out, &report.validation));
         }
         let references: Vec<Value> = components.iter().map(|it| it["bom-ref"].clone()).collect();

@@ -59,9 +59,14 @@ impl<'a> Show<'a> {
                     Measured::Validation => "held out",
                     Measured::Train => "on the same examples",
                 };
+                let figures: String = evaluation
+                    .figures()
+                    .iter()
+                    .map(|(name, value)| format!(", {name} {value:.4}"))
+                    .collect();
                 self.ui.note(format_args!(
-                    "epoch {epoch}: training loss {train_loss:.4}, {on}: loss {:.4}, accuracy {:.4}, macro F1 {:.4}",
-                    evaluation.loss, evaluation.accuracy, evaluation.macro_f1
+                    "epoch {epoch}: training loss {train_loss:.4}, {on}: loss {:.4}{figures}",
+                    evaluation.loss
                 ));
             }
             _ => (),

@@ -78,15 +78,18 @@ fn fresh(
     let name = model_path.rsplit('/').next().unwrap_or(model_path).to_owned();
     kitfile.model =
         Some(updated(Model { name, ..Model::default() }, model_path, None, base, report));
-    if let Some(dataset) = within(context, &args.dataset).filter(|path| !path.is_empty()) {
-        let name = args
-            .dataset
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let description = format!("{} examples to learn from", report.train.n_examples);
+    for path in &args.dataset {
+        let Some(dataset) = within(context, path).filter(|path| !path.is_empty()) else { continue };
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let description = match args.dataset.len() {
+            1 => format!("{} examples to learn from", report.train.n_examples),
+            n_files => format!(
+                "one of {n_files} files with {} examples to learn from",
+                report.train.n_examples
+            ),
+        };
         kitfile.datasets.push(kitfile::Dataset {
-            name,
+            name: name.unwrap_or_default(),
             path: dataset,
             description,
             ..kitfile::Dataset::default()
@@ -160,20 +163,27 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
         config.values_mut().for_each(|value| *value = plain(value));
     }
     let rounded = |value: f64| plain(&json!((value * 1e6).round() / 1e6));
+    let mut metrics = json!({ "loss": rounded(best.loss), "n_examples": best.n_examples });
+    for (name, value) in best.figures() {
+        metrics[key(name)] = rounded(value);
+    }
     let ours = json!({
-        "metrics": {
-            "accuracy": rounded(best.accuracy), "macro_f1": rounded(best.macro_f1), "loss": rounded(best.loss),
-            "n_examples": best.n_examples,
-        },
+        "metrics": metrics,
         "training": config,
         "num_parameters": report.n_parameters,
         "base_model": base_model,
         "dataset": { "digest": report.train.digest, "n_examples": report.train.n_examples },
         "labels": report.labels,
+        "task": report.task,
     });
     let Value::Object(ours) = ours else { unreachable!("an object was written above") };
     parameters.extend(ours);
     Value::Object(parameters)
+}
+
+/// `macro F1` → `macro_f1`.
+fn key(name: &str) -> String {
+    name.to_lowercase().replace(' ', "_").replace('²', "2")
 }
 
 /// A whole number without its point: in a Kitfile, as in kit's JSON, `1.0` is `1`.
@@ -224,9 +234,10 @@ pub(super) fn recipe(args: &Args, base: &Base) -> anyhow::Result<Value> {
             None => named(Path::new(&args.model)),
         },
         base_modelkit: modelkit.map(str::to_owned),
-        dataset: named(&args.dataset),
-        validation: args.validation.as_deref().map(named),
+        dataset: args.dataset.iter().map(|path| named(path)).collect(),
+        validation: args.validation.iter().map(|path| named(path)).collect(),
         validation_fraction: args.options.validation_fraction,
+        task: args.task.map(|task| task.name().to_owned()),
         reading: args.reading.clone(),
     };
     Ok(serde_json::to_value(&recipe)?)

@@ -20,8 +20,10 @@ function showFigure({ label, score }) {
   return row;
 }
 
-function showScore({ label, score }, place) {
-  const row = make("div", undefined, place === 0 ? "score best" : "score");
+/** Bold is what the text is given: the best label, or those that reach their thresholds. */
+function showScore({ label, score }, place, thresholds) {
+  const isGiven = thresholds ? score >= thresholds[label] : place === 0;
+  const row = make("div", undefined, isGiven ? "score best" : "score");
   const bar = make("progress");
   bar.max = 1;
   bar.value = score;
@@ -30,9 +32,10 @@ function showScore({ label, score }, place) {
   return row;
 }
 
-function showResult(text, scores, task) {
+function showResult(text, scores, { task, label_thresholds: thresholds }) {
   const result = make("div", undefined, "result");
-  const rows = scores.map(task === "regression" ? showFigure : showScore);
+  const show = task === "regression" ? showFigure : showScore;
+  const rows = scores.map((entry, place) => show(entry, place, thresholds));
   // One more is as short as the line that unfolds it.
   const n_shown = rows.length > SHOWN + 1 ? SHOWN : rows.length;
   result.append(make("blockquote", text || "(empty)"), ...rows.slice(0, n_shown));
@@ -73,7 +76,8 @@ async function ask(texts) {
 
 /** Asks as often as it takes. */
 async function classify(texts) {
-  const { max_client_batch_size: most, task } = await (await fetch("info")).json();
+  const info = await (await fetch("info")).json();
+  const most = info.max_client_batch_size;
   const began = performance.now();
   const all = { answers: [], tokens: 0, isCut: false };
   for (let n = 0; n < texts.length; n += most) {
@@ -82,7 +86,7 @@ async function classify(texts) {
     all.tokens += tokens;
     all.isCut ||= isCut;
   }
-  return { ...all, task, took: performance.now() - began };
+  return { ...all, info, took: performance.now() - began };
 }
 
 element("form").addEventListener("submit", async (event) => {
@@ -94,8 +98,8 @@ element("form").addEventListener("submit", async (event) => {
   state.className = "soft";
   state.textContent = "…";
   try {
-    const { answers, tokens, isCut, task, took } = await classify(texts.length ? texts : [" "]);
-    element("results").replaceChildren(...answers.map((scores, n) => showResult(texts[n], scores, task)));
+    const { answers, tokens, isCut, info, took } = await classify(texts.length ? texts : [" "]);
+    element("results").replaceChildren(...answers.map((scores, n) => showResult(texts[n], scores, info)));
     state.textContent = answers.length + (answers.length === 1 ? " text" : " texts") + ", " + tokens + " tokens, " + took.toFixed(0) + " ms"
       + (isCut ? "; what was too long was cut" : "");
   } catch (error) {

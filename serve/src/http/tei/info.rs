@@ -41,11 +41,16 @@ pub(crate) async fn info(State(shared): State<Arc<Shared>>) -> Response {
     let digest = digest.map_or("null".to_owned(), |digest| Quoted(digest).to_string());
     let longest =
         model.predictor.max_tokens().map_or("null".to_owned(), |longest| longest.to_string());
+    let thresholds = model.predictor.thresholds().map_or(String::new(), |thresholds| {
+        let one = |(label, threshold): (&String, &f64)| format!("{}:{threshold}", Quoted(label));
+        let all: Vec<String> = labels.iter().zip(thresholds).map(one).collect();
+        format!(",\"label_thresholds\":{{{}}}", all.join(","))
+    });
     let body = format!(
         "{{\"model_id\":{id},\"model_sha\":{digest},\"model_dtype\":\"float32\",\
          \"model_type\":{{\"{kind}\":{{\"id2label\":{{{}}},\"label2id\":{{{}}}}}}},\
          \"max_concurrent_requests\":{},\"max_input_length\":{longest},\"max_batch_tokens\":{},\
-         \"max_batch_requests\":null,\"max_client_batch_size\":{},\"auto_truncate\":true,\"task\":\"{task}\",\
+         \"max_batch_requests\":null,\"max_client_batch_size\":{},\"auto_truncate\":true,\"task\":\"{task}\"{thresholds},\
          \"tokenization_workers\":{},\"version\":{},\"sha\":null,\"docker_label\":null}}",
         of_numbers.join(","),
         of_names.join(","),

@@ -5,12 +5,14 @@ mod files;
 mod sentencepiece;
 mod settings;
 mod vocabulary;
+mod windows;
 
 pub use files::TokenizerFiles;
 use tokenizers::{
     ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, TruncationDirection,
     TruncationParams,
 };
+pub use windows::{Windower, Windows};
 
 use crate::error::{Error, Result};
 
@@ -126,6 +128,7 @@ impl Tokenizer {
 
     /// Tokenizes a pair of texts.
     pub fn encode_pair(&self, text: &str, pair: &str, cut: Cut) -> Result<Encoded> {
+        self.check_room_for_pairs()?;
         let encoded = match cut {
             Cut::Longest => self.inner.encode_fast((text, pair), true),
             Cut::First => return self.encode_cutting_first(text, pair),
@@ -149,6 +152,27 @@ impl Tokenizer {
         first.truncate(room, 0, self.direction);
         let whole = self.inner.post_process(first, Some(second), true);
         Ok(Encoded { is_cut, ..self.encoded(&whole.map_err(problem)?)? })
+    }
+
+    /// Tokenizes pairs of texts, which are shared between all threads; of one that is too long
+    /// whichever is longer is cut.
+    pub fn encode_pairs<T: AsRef<str>>(&self, pairs: &[(T, T)]) -> Result<Vec<Encoded>> {
+        self.check_room_for_pairs()?;
+        let pairs: Vec<(&str, &str)> =
+            pairs.iter().map(|(text, pair)| (text.as_ref(), pair.as_ref())).collect();
+        let encodings = self.inner.encode_batch_fast(pairs, true);
+        let encodings = encodings.map_err(|source| Error::Tokenization { source })?;
+        encodings.iter().map(|encoding| self.encoded(encoding)).collect()
+    }
+
+    /// A pair gets more tokens put around it than a text.
+    fn check_room_for_pairs(&self) -> Result<()> {
+        let n_added = self.inner.get_post_processor().map_or(0, |around| around.added_tokens(true));
+        if self.max_tokens > n_added + 1 {
+            return Ok(());
+        }
+        let problem = format!("{} tokens leave no room for a pair of texts", self.max_tokens);
+        Err(Error::Tokenization { source: problem.into() })
     }
 
     /// Tokenizes texts, which are shared between all threads.

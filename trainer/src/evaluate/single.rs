@@ -1,27 +1,18 @@
-//! What a classifier gets right.
+//! One label is right: accuracy, confusion, calibration.
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Classifier;
+use super::mistakes::{Mistake, Wrong, worst};
 use crate::dataset::Example;
-use crate::error::{Error, Result};
-use crate::train::Listener;
 
-/// How a classifier does on labelled text.
+/// How a classifier of single labels does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// The examples that were classified.
-    pub n_examples: usize,
-    /// Those of which a part was cut off, because the network takes no longer texts.
-    #[serde(default)]
-    pub n_cut: usize,
+pub struct SingleLabel {
     /// The share whose label was found, from 0 to 1.
     pub accuracy: f64,
     /// The mean over all labels of the harmonic mean of precision and recall; labels that neither
     /// occur nor are given do not count.
     pub macro_f1: f64,
-    /// The mean cross-entropy, in nats.
-    pub loss: f64,
     /// Each label for itself.
     pub labels: Vec<LabelScore>,
     /// `confusion[true label][given label]`: how many examples.
@@ -29,9 +20,21 @@ pub struct Evaluation {
     /// Whether the classifier is as sure as it is right.
     #[serde(default)]
     pub calibration: Calibration,
-    /// The examples that it gets wrong while it is most sure, most sure first; at most 20.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mistakes: Vec<Mistake>,
+}
+
+/// How a classifier does on one label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelScore {
+    /// The label.
+    pub label: String,
+    /// Of the examples that were given the label, the share that has it.
+    pub precision: f64,
+    /// Of the examples that have the label, the share that was given it.
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
+    /// The examples that have the label.
+    pub n_examples: usize,
 }
 
 /// Whether a classifier is as sure as it is right.
@@ -55,116 +58,58 @@ pub struct CalibrationBin {
     pub accuracy: f64,
 }
 
-/// An example that got another label than it has.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mistake {
-    /// The text.
-    pub text: String,
-    /// The label that it has.
-    pub label: String,
-    /// The label that it was given.
-    pub given: String,
-    /// That label's score, from 0 to 1.
-    pub score: f64,
-}
-
-/// How a classifier does on one label.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabelScore {
-    /// The label.
-    pub label: String,
-    /// Of the examples that were given the label, the share that has it.
-    pub precision: f64,
-    /// Of the examples that have the label, the share that was given it.
-    pub recall: f64,
-    /// The harmonic mean of both.
-    pub f1: f64,
-    /// The examples that have the label.
-    pub n_examples: usize,
-}
-
-/// Classifies the examples and compares; returns the logits of each example too.
-/// `on` hears after each batch how many examples are done, and ends it with [`Error::Cancelled`]
-/// when it answers `Break`.
-///
-/// ```
-/// use std::ops::ControlFlow;
-/// use std::path::Path;
-///
-/// use kit_trainer::{Classifier, DeviceKind, Example, evaluate};
-///
-/// let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tiny-distilbert");
-/// let classifier = Classifier::load(&dir, DeviceKind::Flex)?;
-/// let examples = [Example { text: "a wonderful film".to_owned(), label: 1 }];
-/// let (evaluation, logits) =
-///     evaluate(&classifier, &examples, &|_| ControlFlow::Continue(()))?;
-/// assert_eq!((evaluation.n_examples, logits.len()), (1, 1));
-/// # Ok::<(), kit_trainer::Error>(())
-/// ```
-pub fn evaluate(
-    classifier: &Classifier,
-    examples: &[Example],
-    on: Listener<'_, usize>,
-) -> Result<(Evaluation, Vec<Vec<f32>>)> {
-    check_examples(examples, classifier.labels())?;
-    let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-    let (logits, n_cut) = classifier.classify_heard(&texts, on)?;
-    Ok((measure(&logits, n_cut, examples, classifier.labels()), logits))
-}
-
-/// There are examples, and each has a label that is known.
-pub(crate) fn check_examples(examples: &[Example], labels: &[String]) -> Result<()> {
-    if examples.is_empty() {
-        return Err(Error::NoExamples);
-    }
-    match labels {
-        [] => return Err(Error::NoLabels),
-        [label] => return Err(Error::OneLabel { label: label.clone() }),
-        _ => (),
-    }
-    match examples.iter().find(|example| example.label >= labels.len()) {
-        Some(example) => Err(Error::UnknownLabel {
-            label: format!("LABEL_{}", example.label),
-            known: labels.to_vec(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Compares logits with labels; `n_cut`: texts that were too long.
-pub(crate) fn measure(
+/// Compares logits with labels; returns the mean cross-entropy too.
+pub(super) fn measure(
     logits: &[Vec<f32>],
-    n_cut: usize,
     examples: &[Example],
     labels: &[String],
-) -> Evaluation {
+) -> (f64, SingleLabel) {
     let n = labels.len();
     let mut confusion = vec![vec![0; n]; n];
     let mut loss = 0.0;
     for (row, example) in logits.iter().zip(examples) {
-        confusion[example.label][largest(row)] += 1;
-        loss += cross_entropy(row, example.label);
+        let label = right(example);
+        confusion[label][largest(row)] += 1;
+        loss += cross_entropy(row, label);
     }
     let sureness: Vec<f64> = logits.iter().map(|row| highest_score(row)).collect();
     let is_right: Vec<bool> =
-        logits.iter().zip(examples).map(|(row, example)| largest(row) == example.label).collect();
-    let mistakes = mistakes(logits, examples, labels, &sureness);
+        logits.iter().zip(examples).map(|(row, example)| largest(row) == right(example)).collect();
     let labels: Vec<LabelScore> =
         labels.iter().enumerate().map(|(n, label)| score(label, n, &confusion)).collect();
     let found: usize = (0..n).map(|n| confusion[n][n]).sum();
     let counted = labels.iter().enumerate().filter(|(n, _)| occurs(*n, &confusion));
     let f1s: Vec<f64> = counted.map(|(_, score)| score.f1).collect();
-    Evaluation {
-        n_examples: examples.len(),
-        n_cut,
+    let single = SingleLabel {
         accuracy: found as f64 / examples.len() as f64,
         macro_f1: f1s.iter().sum::<f64>() / f1s.len() as f64,
-        loss: loss / examples.len() as f64,
         labels,
         confusion,
         calibration: calibration(&sureness, &is_right),
-        mistakes,
-    }
+    };
+    (loss / examples.len() as f64, single)
+}
+
+/// Those that are wrong, by how sure the classifier was.
+pub(super) fn mistakes(
+    logits: &[Vec<f32>],
+    examples: &[Example],
+    labels: &[String],
+) -> Vec<Mistake> {
+    worst(examples, |n, example| {
+        let given = largest(&logits[n]);
+        let score = highest_score(&logits[n]);
+        (given != right(example)).then(|| Wrong {
+            label: labels[right(example)].clone(),
+            given: labels[given].clone(),
+            score,
+            by: score,
+        })
+    })
+}
+
+fn right(example: &Example) -> usize {
+    example.target.labels()[0]
 }
 
 /// Source: "On Calibration of Modern Neural Networks", section 2.
@@ -184,25 +129,6 @@ fn calibration(sureness: &[f64], is_right: &[bool]) -> Calibration {
         bin.accuracy /= bin.n_examples as f64;
     }
     Calibration { expected_error: error, bins }
-}
-
-fn mistakes(
-    logits: &[Vec<f32>],
-    examples: &[Example],
-    labels: &[String],
-    sureness: &[f64],
-) -> Vec<Mistake> {
-    const SHOWN: usize = 20;
-    let mut wrong: Vec<usize> =
-        (0..examples.len()).filter(|n| largest(&logits[*n]) != examples[*n].label).collect();
-    wrong.sort_by(|a, b| sureness[*b].total_cmp(&sureness[*a]));
-    let mistake = |n: usize| Mistake {
-        text: examples[n].text.clone(),
-        label: labels[examples[n].label].clone(),
-        given: labels[largest(&logits[n])].clone(),
-        score: sureness[n],
-    };
-    wrong.into_iter().take(SHOWN).map(mistake).collect()
 }
 
 /// The largest score of a row: after softmax.
@@ -226,7 +152,7 @@ fn occurs(n: usize, confusion: &[Vec<usize>]) -> bool {
 }
 
 /// The place of the largest logit; of equal ones the first.
-fn largest(row: &[f32]) -> usize {
+pub(super) fn largest(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, n| if row[n] > row[best] { n } else { best })
 }
 
@@ -243,11 +169,11 @@ mod tests {
     #[test]
     fn figures_are_those_of_a_case_counted_by_hand() {
         let labels = ["a", "b", "c"].map(str::to_owned);
-        let example = |label| Example { text: String::new(), label };
+        let example = |label| Example::labelled("", label);
         let examples = [example(0), example(0), example(1), example(1)];
         let logits =
             [vec![2.0, 0.0, 0.0], vec![0.0, 1.0, 0.0], vec![0.0, 3.0, 0.0], vec![0.0, 5.0, 1.0]];
-        let evaluation = measure(&logits, 0, &examples, &labels);
+        let (found_loss, evaluation) = measure(&logits, &examples, &labels);
         assert_eq!(evaluation.accuracy, 0.75);
         assert_eq!(evaluation.confusion, [[1, 1, 0], [0, 2, 0], [0, 0, 0]]);
         assert_eq!(evaluation.labels[0].precision, 1.0);
@@ -262,12 +188,12 @@ mod tests {
             + one([0.0, 1.0, 0.0], 0)
             + one([0.0, 3.0, 0.0], 1)
             + one([0.0, 5.0, 1.0], 1);
-        assert!((evaluation.loss - loss / 4.0).abs() < 1e-12);
+        assert!((found_loss - loss / 4.0).abs() < 1e-12);
         let sure = |row: [f64; 3], given: usize| {
             row[given].exp() / row.iter().map(|v| v.exp()).sum::<f64>()
         };
         let wrong = sure([0.0, 1.0, 0.0], 1);
-        let [mistake] = &evaluation.mistakes[..] else { panic!("one is wrong") };
+        let [mistake] = &mistakes(&logits, &examples, &labels)[..] else { panic!("one is wrong") };
         assert_eq!((mistake.label.as_str(), mistake.given.as_str()), ("a", "b"));
         assert!((mistake.score - wrong).abs() < 1e-12);
         // 0.576 is wrong, and alone in its bin; 0.787 is right; 0.909 and 0.976 share the last bin
