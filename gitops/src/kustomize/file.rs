@@ -138,7 +138,7 @@ impl Kustomization {
     }
 
     /// Lays the fields of a Flux Kustomization over this file.
-    pub(super) fn lay_over(&mut self, overlay: &Overlay) {
+    pub(super) fn lay_over(&mut self, overlay: &Overlay, loader: &Loader<'_>) -> Result<()> {
         for (field, over) in [
             (&mut self.namespace, &overlay.namespace),
             (&mut self.name_prefix, &overlay.name_prefix),
@@ -153,6 +153,19 @@ impl Kustomization {
             self.images.push(image.clone());
         }
         self.patches.extend(overlay.patches.iter().cloned());
+        for component in &overlay.components {
+            let is_local = loader.resolve(component).is_ok() && !component.contains("://");
+            if !is_local {
+                let message = format!("component path '{component}' must be local and relative");
+                return Err(Error::Kustomize { field: "components", message });
+            }
+            let is_missing = || matches!(loader.find(component), Ok(Found::Nothing));
+            let is_left_out = overlay.ignore_missing_components && is_missing();
+            if !is_left_out && !self.components.contains(component) {
+                self.components.push(component.clone());
+            }
+        }
+        Ok(())
     }
 }
 

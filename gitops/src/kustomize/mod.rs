@@ -2,10 +2,12 @@
 //!
 //! The result is what `kubectl kustomize` of kustomize 5.8 prints, in its order. Two things are as
 //! Flux has them: a folder without a kustomization gets one with every YAML file below it, and
-//! files may be taken from anywhere within the tree, never from outside. Nothing is fetched and
-//! nothing is run.
+//! files may be taken from anywhere within the tree, never from outside. Nothing is run.
 //!
-//! Not supported, and refused by name: Helm charts, remote bases, and plugins that are programs or
+//! Bases of registries are taken by digest, `oci://HOST/REPOSITORY@sha256:DIGEST//PATH`, where the tree
+//! has somebody who fetches them ([`Tree::with_bases`]).
+//!
+//! Not supported, and refused by name: Helm charts, other remote bases, and plugins that are programs or
 //! containers. What else differs on purpose stands in the guide, `docs/guide/gitops.md`.
 //!
 //! A build goes through the modules so: `file` and `decode` read a kustomization, `target` collects
@@ -60,6 +62,10 @@ pub struct Overlay {
     pub images: Vec<Image>,
     /// Further patches, after the file's.
     pub patches: Vec<Patch>,
+    /// Further components, after the file's.
+    pub components: Vec<String>,
+    /// Whether a further component that is not there is left out.
+    pub ignore_missing_components: bool,
     /// Whether objects stay in the order in which they came, unless the file says otherwise: Flux
     /// has an order of its own.
     pub as_they_came: bool,
@@ -88,7 +94,7 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
         Found::Folder(folder) if tree.has_folder(&folder) => folder,
         _ => return Err(Error::Missing { path: folder.to_owned() }),
     };
-    let loader = Loader { tree, folder };
+    let loader = Loader::new(tree, folder);
     let mut file = match file::Kustomization::find(&loader)? {
         Some(file) => file,
         None => {
@@ -103,7 +109,7 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
         }
         None => file::SortOptions::default(),
     };
-    file.lay_over(overlay);
+    file.lay_over(overlay, &loader)?;
     let asked = file.build_metadata.clone();
     let mut build = Build::new(tree, !asked.is_empty());
     let Accumulated { mut resources, config, vars } = build.root(loader, file)?;

@@ -74,7 +74,7 @@ fn built(tree: &Tree) -> BTreeMap<String, Result<Vec<Value>, String>> {
     for object in cluster.iter().flatten() {
         if let Some(kustomization) = flux::Kustomization::read(object).unwrap() {
             left.retain(|folder| *folder != kustomization.path);
-            let objects = values(reconcile::build(&kustomization, tree));
+            let objects = values(reconcile::build(&kustomization, tree, &|_| Ok(None)));
             built.insert(kustomization.name, objects);
         }
     }
