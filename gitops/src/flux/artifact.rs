@@ -57,3 +57,43 @@ pub fn artifact(repository: &Tree, ignore: Option<&str>) -> Tree {
     all.extend(written);
     repository.filtered(|path| !is_left_out(&all, path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flux::cases;
+
+    /// `testdata/flux/make.sh` asked Flux' own packages.
+    #[test]
+    fn files_are_left_out_that_flux_leaves_out() {
+        let cases = cases(include_str!("../../testdata/flux/artifact.txt"));
+        assert!(cases.len() > 20, "only {} cases", cases.len());
+        for (asked, expected) in cases {
+            let (mut tree, mut spec) = (Tree::new(), None);
+            for line in asked.lines() {
+                match line.split_once(": ") {
+                    Some(("spec", pattern)) => {
+                        let text: &mut String = spec.get_or_insert_default();
+                        text.push_str(&format!("{pattern}\n"));
+                    }
+                    Some((path, pattern)) => {
+                        let before = tree.get(path).unwrap_or_default().to_owned();
+                        tree.insert(path, format!("{before}{pattern}\n")).unwrap();
+                    }
+                    None => tree.insert(line, "").unwrap(),
+                }
+            }
+            let kept = artifact(&tree, spec.as_deref());
+            let paths: Vec<&str> = kept.paths().collect();
+            assert_eq!(paths.join("\n"), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn no_link_is_taken() {
+        let mut tree = Tree::from_files([("a.yaml", "")]).unwrap();
+        tree.insert_link("b.yaml", "a.yaml").unwrap();
+        assert_eq!(tree.get("b.yaml"), Some(""));
+        assert_eq!(artifact(&tree, None).get("b.yaml"), None);
+    }
+}

@@ -169,10 +169,7 @@ impl Reader<'_> {
         self.rest = &self.rest[1..];
         let kind = self.rest.chars().next().filter(|c| ['/', '#', '%'].contains(c));
         self.rest = &self.rest[usize::from(kind.is_some())..];
-        let from = match self.rest.starts_with('/') {
-            true => String::new(),
-            false => self.argument(&['/'])?,
-        };
+        let from = self.argument(&['/'])?;
         if !self.rest.starts_with('/') {
             return Err(Wrong::Substitution);
         }
@@ -278,4 +275,49 @@ fn sliced(text: &str, offset: &str, length: Option<&str>) -> String {
     }
     // A character that is cut in two is none any more.
     String::from_utf8_lossy(&text.as_bytes()[start as usize..end as usize]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flux::cases;
+
+    fn variables() -> Variables {
+        let all = [
+            ("a", "one"),
+            ("empty", ""),
+            ("long", "Hello, Wörld"),
+            ("path", "x/y/x"),
+            ("n", "42"),
+            ("_u1", "under"),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    /// `testdata/flux/make.sh` asked Flux' own packages.
+    #[test]
+    fn expressions_are_what_flux_makes_of_them() {
+        let cases = cases(include_str!("../../testdata/flux/substitute.txt"));
+        assert!(cases.len() > 25, "only {} cases", cases.len());
+        for (asked, expected) in cases {
+            let made = substitute(asked, &variables(), Unset::Refused)
+                .unwrap_or_else(|wrong| format!("error: {wrong}"));
+            assert_eq!(made, expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stays_as_it_is() {
+        let text = "${a} ${x} ${x:-${a}} ${#x} ${x^^} ${x/a/b} ${x:1} $${x}";
+        let made = substitute(text, &variables(), Unset::Kept).unwrap();
+        assert_eq!(made, "one ${x} ${x:-${a}} ${#x} ${x^^} ${x/a/b} ${x:1} ${x}");
+    }
+
+    #[test]
+    fn a_pattern_and_a_name_that_is_none_are_refused() {
+        let wrong = substitute("${a%e}", &variables(), Unset::Refused).unwrap_err();
+        assert_eq!(wrong.to_string(), "${a%} takes a part away by a pattern, which is not supported");
+        let names = [("a-b".to_owned(), String::new())].into();
+        assert!(substitute("", &names, Unset::Refused).is_err());
+    }
 }

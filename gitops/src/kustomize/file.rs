@@ -17,7 +17,10 @@ pub(super) const FILE_NAMES: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Fields that kustomize knows and this build does not implement, since they run or fetch something.
-const UNSUPPORTED: [&str; 3] = ["helmChartInflationGenerator", "helmCharts", "helmGlobals"];
+const UNSUPPORTED: [&str; 2] = ["helmChartInflationGenerator", "helmCharts"];
+
+/// What is about the former, and without them about nothing.
+const OF_UNSUPPORTED: &str = "helmGlobals";
 
 /// A kustomization's file.
 #[derive(Debug, Default, Deserialize)]
@@ -105,6 +108,7 @@ impl Kustomization {
         if map.keys().all(|key| ["apiVersion", "kind"].contains(&key.as_str())) {
             return Err(wrong("the file asks for nothing".to_owned()));
         }
+        map.retain(|key, _| !key.eq_ignore_ascii_case(OF_UNSUPPORTED));
         for field in UNSUPPORTED {
             match map.keys().find(|key| key.eq_ignore_ascii_case(field)).cloned() {
                 Some(key) if is_empty(&map[&key]) => drop(map.remove(&key)),

@@ -43,6 +43,7 @@ mod vars;
 
 pub use file::{Image, Patch, PatchOptions, Selector};
 use loader::Loader;
+use resource::Resource;
 use target::{Accumulated, Build};
 
 use crate::tree::Found;
@@ -116,7 +117,9 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
     hash::add_to_names(&mut resources);
     references::fix(&mut resources, &config)?;
     vars::resolve(&mut resources, &vars, &config.var_reference)?;
-    if let Some(nameless) = resources.iter().find(|resource| resource.object.name().is_empty()) {
+    if let Some(nameless) = resources.iter().find(|resource| {
+        resource.object.name().is_empty() && !resource.object.kind().ends_with("List")
+    }) {
         let message = format!("a {} has lost its name", nameless.object.kind());
         return Err(Error::Kustomize { field: "resources", message });
     }
@@ -128,5 +131,5 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
             .map_err(|message| Error::Kustomize { field: "buildMetadata", message })?;
     }
     origin::finish(&mut resources, &asked);
-    Ok(resources.into_vec().into_iter().map(|resource| resource.object).collect())
+    Ok(resources.into_vec().into_iter().map(Resource::finish).collect())
 }
