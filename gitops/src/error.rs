@@ -214,16 +214,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The values of variables could not be had.
-    #[error("substitute from '{kind}/{name}' error: {reason}")]
-    SubstituteFrom {
-        /// ConfigMap or Secret.
-        kind: String,
-        /// Its name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
     /// A Flux object has a field that is missing or wrong.
     #[error("{id}: {message}")]
     Flux {

@@ -316,7 +316,10 @@ mod tests {
     #[test]
     fn a_pattern_and_a_name_that_is_none_are_refused() {
         let wrong = substitute("${a%e}", &variables(), Unset::Refused).unwrap_err();
-        assert_eq!(wrong.to_string(), "${a%} takes a part away by a pattern, which is not supported");
+        assert_eq!(
+            wrong.to_string(),
+            "${a%} takes a part away by a pattern, which is not supported"
+        );
         let names = [("a-b".to_owned(), String::new())].into();
         assert!(substitute("", &names, Unset::Refused).is_err());
     }

@@ -75,7 +75,8 @@ impl Resource {
     /// The object as it is printed.
     pub(super) fn finish(mut self) -> Object {
         for (at, text, was) in std::mem::take(&mut self.raw) {
-            if let Some(there) = self.object.value_mut().pointer_mut(at).filter(|it| **it == *text) {
+            if let Some(there) = self.object.value_mut().pointer_mut(at).filter(|it| **it == *text)
+            {
                 *there = was;
             }
         }

@@ -20,7 +20,10 @@ pub(super) fn run(
     find: &Find<'_>,
 ) -> Result<()> {
     let post_build = &kustomization.post_build;
-    let variables = variables(kustomization, find)?;
+    let Some(first) = objects.first() else { return Ok(()) };
+    let failed = |name: &str, reason| Error::PostBuild { name: name.to_owned(), reason };
+    let variables =
+        variables(kustomization, find).map_err(|reason| failed(first.name(), reason))?;
     if variables.is_empty() && !post_build.always {
         return Ok(());
     }
@@ -45,23 +48,17 @@ pub(crate) fn missing<'a>(
     kustomization.post_build.substitute_from.iter().filter(is_missing).collect()
 }
 
-fn variables(kustomization: &Kustomization, find: &Find<'_>) -> Result<Variables> {
+fn variables(kustomization: &Kustomization, find: &Find<'_>) -> Result<Variables, String> {
     let post_build = &kustomization.post_build;
     let mut variables = Variables::new();
     for from in &post_build.substitute_from {
-        let failed = |reason: String| Error::SubstituteFrom {
-            kind: from.kind.clone(),
-            name: from.name.clone(),
-            reason,
-        };
-        let id = from.id(&kustomization.namespace);
-        match find(&id).map_err(|error| failed(crate::error::chain(&*error)))? {
+        let ValuesFrom { kind, name, optional } = from;
+        let failed = |reason: String| format!("substitute from '{kind}/{name}' error: {reason}");
+        let found = find(&from.id(&kustomization.namespace));
+        match found.map_err(|error| failed(crate::error::chain(&*error)))? {
             Some(object) => values(&object, &mut variables).map_err(failed)?,
-            None if from.optional || post_build.is_partial => {}
-            None => {
-                let kinds = from.kind.to_lowercase();
-                return Err(failed(format!("{kinds}s \"{}\" not found", from.name)));
-            }
+            None if *optional || post_build.is_partial => {}
+            None => return Err(failed(format!("{}s \"{name}\" not found", kind.to_lowercase()))),
         }
     }
     for (name, value) in &post_build.substitute {

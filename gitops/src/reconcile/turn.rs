@@ -138,6 +138,7 @@ impl Turn<'_> {
     fn told(&self, error: &Error) -> String {
         let why = match error {
             Error::Build { source, .. } => source,
+            Error::PostBuild { .. } => return error.to_string(),
             error => error,
         };
         let (tree, folder) = (self.artifact.tree, &self.kustomization.path);

@@ -183,9 +183,8 @@ fn is_plain(text: &str) -> bool {
         .is_some_and(|it| it.is_empty() || it.starts_with([' ', '\t']));
     let bad_start = is_mark || text.starts_with(|c: char| INDICATORS.contains(c));
     let bad_end = text.ends_with([' ', '\t', ':']);
-    let inside = text.contains(": ")
-        || text.contains(" #")
-        || text.contains(|c: char| !is_printable(c));
+    let inside =
+        text.contains(": ") || text.contains(" #") || text.contains(|c: char| !is_printable(c));
     let marker = text.starts_with("---") || text.starts_with("...");
     !text.is_empty() && !bad_start && !bad_end && !inside && !marker
 }

@@ -39,7 +39,8 @@ fn shelf() -> Arc<Shelf> {
         ("up/kustomization.yaml", "resources: [../../one.yaml]\n".to_owned()),
         (
             "component/kustomization.yaml",
-            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n".to_owned(),
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n"
+                .to_owned(),
         ),
     ];
     // The same folders as in the tree are other folders.
@@ -85,7 +86,7 @@ fn an_artifact_is_a_base_and_fetched_once() {
         entry("a", "./component/"),
     );
     let built = build(&kustomization, Some(Arc::clone(&shelf))).unwrap();
-    assert_eq!(names(&built), ["p-a-c", "p-b-c", "p-b-b-c", "p-one-c"]);
+    assert_eq!(names(&built), ["p-a-c", "p-b-b-c", "p-b-c", "p-one-c"]);
     assert_eq!(shelf.n_fetched.load(Ordering::Relaxed), 2);
 }
 
@@ -105,7 +106,11 @@ fn an_origin_names_the_artifact() {
 #[test]
 fn what_is_no_base_is_refused_with_what_to_write() {
     for (entry, bases, expected) in [
-        ("oci://host:5000/org/app:v1//base".to_owned(), Some(shelf()), "write oci://HOST/REPOSITORY@sha256:DIGEST//PATH"),
+        (
+            "oci://host:5000/org/app:v1//base".to_owned(),
+            Some(shelf()),
+            "write oci://HOST/REPOSITORY@sha256:DIGEST//PATH",
+        ),
         (entry("a", "base"), None, "is remote; only what is in the tree is built here"),
         (entry("c", "base"), Some(shelf()), ": nobody has it"),
         (entry("a", "nowhere"), Some(shelf()), "//nowhere is not in the tree"),
