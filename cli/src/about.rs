@@ -135,6 +135,7 @@ fn modelkit(error: &modelkit::Error, say: Say<'_>) {
         | Error::Document { digest, .. }
         | Error::Config { digest, .. }
         | Error::Layer { digest, .. }
+        | Error::NoTree { digest, .. }
         | Error::NotAnImage { digest, .. } => say("digest", digest.to_string()),
         Error::MissingParent { reference } => say("reference", reference.to_string()),
         Error::Reference { reference, .. } => say("reference", reference.clone()),

@@ -5,8 +5,8 @@
 
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -69,8 +69,12 @@ pub(crate) struct Manner {
     pub(crate) strict: bool,
 }
 
-/// What a command needs to speak with its user, and where the user's things live.
-pub(crate) struct Ui {
+/// What a command needs to speak with its user, and where the user's things live; clones are the
+/// same one.
+#[derive(Clone)]
+pub(crate) struct Ui(Arc<Inner>);
+
+pub(crate) struct Inner {
     format: Format,
     strict: bool,
     warnings: Mutex<Warnings>,
@@ -95,6 +99,14 @@ struct Warnings {
     is_late: bool,
 }
 
+impl std::ops::Deref for Ui {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
 impl Ui {
     pub(crate) fn new(manner: Manner, home: Home) -> Self {
         let target = match (manner.progress, env::stderr_is_terminal()) {
@@ -107,7 +119,7 @@ impl Ui {
             .build()
             .expect("threads can be started");
         let interrupt = Interrupt::listen(&runtime);
-        Self {
+        Self(Arc::new(Inner {
             format: manner.format,
             strict: manner.strict,
             warnings: Mutex::default(),
@@ -117,7 +129,7 @@ impl Ui {
             home,
             runtime,
             interrupt,
-        }
+        }))
     }
 
     /// Shows the answer of the command: one line or table for people, or one JSON document of ours,
@@ -343,7 +355,9 @@ impl Ui {
 
     fn shut_down(self) {
         // A blocking write that was cut short must not hold up the end.
-        self.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+        if let Some(inner) = Arc::into_inner(self.0) {
+            inner.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+        }
     }
 }
 

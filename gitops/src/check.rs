@@ -181,7 +181,11 @@ impl Check<'_> {
         if is_our_own && !kustomization.wait && kustomization.health_checks.is_empty() {
             self.warn(path, "without wait Flux calls this ready while pods crash");
         }
-        match reconcile::build(kustomization, self.tree) {
+        // Values that only the cluster has are none that our own kind asks for.
+        let find = |_: &_| Ok(None);
+        let mut partly = kustomization.clone();
+        partly.post_build.is_partial = !partly.post_build.substitute_from.is_empty();
+        match reconcile::build(&partly, self.tree, &find) {
             Ok(built) if is_our_own => {
                 self.built(path, kustomization, &built);
                 let (path, name) = (path.to_owned(), kustomization.name.clone());

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::ObjectId;
+use crate::{ObjectId, OciArtifact};
 
 /// What this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -110,6 +111,21 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// The files of an artifact that a kustomization refers to could not be had.
+    #[error("cannot fetch {artifact}")]
+    Base {
+        /// The artifact.
+        artifact: Box<OciArtifact>,
+        /// Why.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A kustomization refers to an artifact, and nobody fetches any.
+    #[error("{artifact} is remote; only what is in the tree is built here")]
+    NoBases {
+        /// The artifact.
+        artifact: Box<OciArtifact>,
+    },
     /// An edit found nothing to change.
     #[error("there is no {what} to set")]
     NothingToSet {
@@ -189,6 +205,14 @@ pub enum Error {
         place: String,
         /// What is there, and why it stays.
         message: String,
+    },
+    /// The variables in an object could not be given their values.
+    #[error("post build failed for '{name}': {reason}")]
+    PostBuild {
+        /// The object's name.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// A Flux object has a field that is missing or wrong.
     #[error("{id}: {message}")]

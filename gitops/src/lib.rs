@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod base;
 mod bootstrap;
 pub mod builds;
 mod check;
@@ -26,6 +27,7 @@ pub mod times;
 mod tree;
 mod yaml;
 
+pub use base::{Bases, OciArtifact};
 pub use bootstrap::{Bootstrap, Live, Sync, bootstrap, conflict, sync};
 pub use check::check;
 pub use error::{BoxError, Error, Problem, Problems, Result, Severity, Violation};
@@ -35,4 +37,4 @@ pub use object::{Object, ObjectId};
 pub use rehearse::{Said, rehearse};
 pub use release::{MEMORY_BESIDE_WEIGHTS, NamespaceUse, Release, memory};
 pub use render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, render};
-pub use tree::Tree;
+pub use tree::{Later, Tree};

@@ -17,18 +17,37 @@ impl Object {
         checked(value).map_err(|reason| Error::NotAnObject { number: 1, reason })
     }
 
-    /// Takes a value for an object that may lack an `apiVersion`, as kustomize takes it.
-    pub(crate) fn of_kustomize(value: Value) -> Result<Self, String> {
-        match !value.is_object() || value.get("apiVersion").is_some() {
-            true => checked(value),
-            false => {
-                let mut with = value;
-                with["apiVersion"] = "v1".into();
-                let mut object = checked(with)?;
-                object.root().remove("apiVersion");
-                Ok(object)
-            }
+    /// Takes a value for an object that may lack an `apiVersion`, and a list's name, as kustomize
+    /// takes it.
+    pub(crate) fn of_kustomize(mut value: Value) -> Result<Self, String> {
+        if !value.is_object() {
+            return checked(value);
         }
+        let has_version = value.get("apiVersion").is_some();
+        if !has_version {
+            value["apiVersion"] = "v1".into();
+        }
+        let is_list = text(value.get("kind")).ends_with("List");
+        let has_name = !is_list || value.pointer("/metadata/name").is_some_and(|it| !it.is_null());
+        if !has_name {
+            if value.get("metadata").is_none_or(Value::is_null) {
+                value["metadata"] = Value::Object(Map::new());
+            }
+            if !value["metadata"].is_object() {
+                return Err("its metadata is no mapping".to_owned());
+            }
+            value["metadata"]["name"] = "list".into();
+        }
+        let mut object = checked(value)?;
+        if !has_version {
+            object.root().remove("apiVersion");
+        }
+        if let Some(Value::Object(metadata)) = object.root().get_mut("metadata")
+            && !has_name
+        {
+            metadata.remove("name");
+        }
+        Ok(object)
     }
 
     /// Parses all objects of a text (YAML or JSON); a `List` is replaced by its items, empty

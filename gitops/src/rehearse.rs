@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 
 use crate::builds::{Build, Builds};
 use crate::flux::Kustomization;
-use crate::reconcile::{self, Artifact, Condition, Dependency, Refusal, Status, waits_for};
+use crate::reconcile::{
+    self, Artifact, Cluster as _, Condition, Dependency, Refusal, Status, waits_for,
+};
 use crate::schema::{schemas, validate};
 use crate::status::Health;
 use crate::{BoxError, Object, ObjectId, Tree};
@@ -53,7 +55,7 @@ fn kustomization(
         beyond,
     };
     let failed = |reason, message| Condition { status: Status::False, reason, message };
-    let (read, beyond) = match Kustomization::read_partly(object) {
+    let (mut read, beyond) = match Kustomization::read_partly(object) {
         Ok(Some(read)) => read,
         // The API server would not take it.
         Ok(None) => return tell(failed("ReconciliationFailed", String::new()), Vec::new()),
@@ -75,7 +77,20 @@ fn kustomization(
     }) {
         return tell(why, beyond);
     }
-    let mut paper = Paper { substitutes: beyond.contains(&"postBuild") };
+    let mut beyond = beyond;
+    let of_root = builds.builds.iter().filter(|other| other.id.root == build.id.root);
+    let values = of_root.flat_map(|other| other.objects.iter().flatten());
+    let mut paper = Paper { values: values.collect(), substitutes: false };
+    if !reconcile::missing(&read, &|id| paper.find(id)).is_empty() {
+        // Perhaps the cluster has them.
+        read.post_build.is_partial = true;
+        paper.substitutes = true;
+        beyond.push("postBuild.substituteFrom");
+    }
+    let names: Vec<ObjectId> =
+        read.post_build.substitute_from.iter().map(|from| from.id(&read.namespace)).collect();
+    paper.values.retain(|object| names.iter().any(|id| object.id().is_same(id)));
+    let tree = build.artifact.as_deref().unwrap_or(tree);
     let artifact = Artifact { revision, tree };
     let outcome =
         reconcile::reconcile(&read, artifact, &mut paper, &mut |_| ControlFlow::Continue(()));
@@ -113,19 +128,21 @@ fn sources(builds: &Builds, known: &BTreeSet<String>) -> Vec<Said> {
     said
 }
 
-/// A cluster that is empty, and healthy whatever comes.
-struct Paper {
-    /// Whether Flux would put values in the place of `${…}`.
+/// A cluster that has nothing but the values of variables, and is healthy whatever comes.
+struct Paper<'a> {
+    values: Vec<&'a Object>,
+    /// Whether Flux would put further values in the place of `${…}`.
     substitutes: bool,
 }
 
-impl reconcile::Cluster for Paper {
+impl reconcile::Cluster for Paper<'_> {
     fn inventory(&self, _: &Kustomization) -> Result<Vec<ObjectId>, BoxError> {
         Ok(Vec::new())
     }
 
-    fn find(&self, _: &ObjectId) -> Result<Option<Object>, BoxError> {
-        Ok(None)
+    fn find(&self, id: &ObjectId) -> Result<Option<Object>, BoxError> {
+        let found = self.values.iter().find(|object| object.id().is_same(id));
+        Ok(found.map(|object| (*object).clone()))
     }
 
     fn check(&self, object: &Object) -> Result<(), Refusal> {

@@ -310,6 +310,15 @@ pub enum Error {
         problem: &'static str,
     },
 
+    /// An artifact is not made of files that can be read as a tree.
+    #[error("{digest} holds no tree of files: {problem}")]
+    NoTree {
+        /// The manifest's digest.
+        digest: Digest,
+        /// What it is instead.
+        problem: String,
+    },
+
     /// An image's manifest and config do not belong together.
     #[error("{digest} is not an image: {problem}")]
     NotAnImage {

@@ -10,6 +10,8 @@ mod source;
 
 mod unpack;
 
+mod files;
+
 mod staging;
 
 mod rebuild;
@@ -35,6 +37,7 @@ mod time;
 
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
+pub use files::files;
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, idle};
 pub use kit::{IndexMember, Layer, ModelKit, config_descriptor};
 pub use media_type::{Compression, Family, Format};

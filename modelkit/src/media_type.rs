@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use kitfile::Section;
+use registry::content::MediaType;
 
 use crate::error::{Error, Result};
 
@@ -215,6 +216,19 @@ fn parse(text: &str) -> Option<LayerType> {
         Some(_) => return None,
     };
     Some(LayerType { family, kind, format, compression })
+}
+
+/// How the archive of an image's layer is compressed; none where it is of no such type.
+pub(crate) fn image_layer(media_type: &MediaType) -> Option<Compression> {
+    match media_type {
+        MediaType::ImageLayer => Some(Compression::None),
+        MediaType::ImageLayerGzip => Some(Compression::Gzip),
+        MediaType::ImageLayerZstd => Some(Compression::Zstd),
+        MediaType::Other(other) if other == "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
+            Some(Compression::Gzip)
+        }
+        _ => None,
+    }
 }
 
 /// Whether a config or an artifact is a ModelPack's, under its name of now or that of before.

@@ -54,8 +54,9 @@ impl Run {
         if self.is_news {
             self.announce();
         }
-        let desired =
-            reconcile::build(&self.kustomization, &self.artifact.tree).unwrap_or_default();
+        let find = |id: &ObjectId| Ok(self.store.find_applied(id));
+        let desired = reconcile::build(&self.kustomization, &self.artifact.tree, &find);
+        let desired = desired.unwrap_or_default();
         let mut cluster =
             Stored { store: &self.store, kubelet: &self.kubelet, events: &self.events };
         let artifact =

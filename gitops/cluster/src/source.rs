@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
-use gitops::flux::GitRepository;
+use gitops::flux::{self, GitRepository};
 use gitops::{Object, Tree};
 use serde_json::{Value, json};
 
@@ -18,34 +18,6 @@ use crate::flux::REQUESTED;
 use crate::notice::Notice;
 use crate::store::Store;
 use crate::{Error, Result, notice};
-
-/// What the source-controller leaves out of every artifact.
-const IGNORED: &str = "\
-.git/
-.gitignore
-.gitmodules
-.gitattributes
-*.jpg
-*.jpeg
-*.gif
-*.png
-*.wmv
-*.flv
-*.tar.gz
-*.zip
-.github/
-.circleci/
-.travis.yml
-.gitlab-ci.yml
-appveyor.yml
-.drone.yml
-cloudbuild.yaml
-codeship-services.yml
-codeship-steps.yml
-**/.goreleaser.yml
-**/.sops.yaml
-**/.flux.yaml
-";
 
 /// What a GitRepository has at the moment.
 #[derive(Debug)]
@@ -154,7 +126,8 @@ impl Sources {
         {
             return Ok(None);
         }
-        let tree = Tree::read(&self.checkout(repository, &head, source.ignore.as_deref())?)?;
+        let tree = Tree::read(&self.checkout(repository, &head)?)?;
+        let tree = flux::artifact(&tree, source.ignore.as_deref());
         let message = git(repository, &["show", "--no-patch", "--format=%B", &head])?;
         let subject = shortened(message.lines().next().unwrap_or_default());
         Ok(Some(Artifact { revision, subject, tree }))
@@ -170,12 +143,9 @@ impl Sources {
         }
     }
 
-    /// The folder with the files of a commit, without those that are to be ignored; made once for
-    /// each commit and set of patterns.
-    fn checkout(&self, repository: &Path, commit: &str, ignore: Option<&str>) -> Result<PathBuf> {
-        let name =
-            ignore.map_or_else(|| commit.to_owned(), |it| format!("{commit}-{:x}", hash(it)));
-        let folder = self.checkouts.join(&name);
+    /// The folder with the files of a commit; made once for each.
+    fn checkout(&self, repository: &Path, name: &str) -> Result<PathBuf> {
+        let folder = self.checkouts.join(name);
         if folder.is_dir() {
             return Ok(folder);
         }
@@ -196,17 +166,8 @@ impl Sources {
                     .args(args),
             )
         };
-        run(&["read-tree", commit])?;
+        run(&["read-tree", name])?;
         run(&["checkout-index", "--all"])?;
-        let patterns = unfinished.with_extension("ignore");
-        fs::write(&patterns, format!("{IGNORED}{}", ignore.unwrap_or_default()))?;
-        let from = format!("--exclude-from={}", patterns.display());
-        let per_folder = "--exclude-per-directory=.sourceignore";
-        let ignored = run(&["ls-files", "-z", "--cached", "--ignored", &from, per_folder])?;
-        for path in ignored.split('\0').filter(|path| !path.is_empty()) {
-            fs::remove_file(unfinished.join(path))?;
-        }
-        fs::remove_file(&patterns)?;
         fs::remove_file(&index)?;
         fs::rename(&unfinished, &folder)?;
         Ok(folder)
@@ -282,14 +243,6 @@ fn shortened(line: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-/// A name for a text, within one run.
-fn hash(text: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// One answer of git about a bare repository, without the line end.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::bootstrap::LISTS;
+use crate::tree::Changes;
 use crate::{Tree, kustomize, tree, yaml};
 
 /// Fields whose files name further files.
@@ -29,19 +30,9 @@ impl Inputs {
         inputs
     }
 
-    /// The paths that differ between two trees.
-    pub(super) fn changed(a: &Tree, b: &Tree) -> BTreeSet<String> {
-        let only = |a: &Tree, b: &Tree| -> Vec<String> {
-            a.iter()
-                .filter(|(path, text)| b.get(path) != Some(*text))
-                .map(|(path, _)| path.to_owned())
-                .collect()
-        };
-        only(a, b).into_iter().chain(only(b, a)).collect()
-    }
-
     /// Whether one of these paths is among them.
-    pub(super) fn has_any(&self, paths: &BTreeSet<String>) -> bool {
+    pub(super) fn has_any(&self, changes: &Changes) -> bool {
+        let Changes::Paths(paths) = changes else { return true };
         self.paths.iter().any(|input| {
             if input.is_empty() {
                 return !paths.is_empty();

@@ -1,16 +1,15 @@
 //! Everything that a repository builds: the Flux Kustomizations in it, as Flux would come to them,
 //! and the kustomize folders that nothing else takes.
 //!
-//! What Flux adds after the build (`spec.postBuild`, `spec.decryption`) is not done here; the fields
-//! that would change what is built are named.
+//! What Flux leaves out of the repository (`.sourceignore`, `spec.ignore`) is left out of the builds
+//! that are Flux', and `spec.postBuild` is done with the values that the repository itself has.
+//! Fields that change what is built and that nobody here follows are named.
 
 mod inputs;
 mod search;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use inputs::Inputs;
 
 use crate::{Object, ObjectId, Tree};
 
@@ -25,6 +24,8 @@ pub struct Build {
     pub unheeded: Vec<&'static str>,
     /// The Flux Kustomization as it was built.
     pub(crate) object: Option<Object>,
+    /// The files that it is built from, where those are not all of the repository's.
+    pub(crate) artifact: Option<Arc<Tree>>,
     /// The objects, or why there are none.
     pub objects: Arc<Result<Vec<Object>, String>>,
 }
@@ -73,7 +74,7 @@ impl Builds {
 
     /// The same, taking over from an earlier revision what is made of unchanged files only.
     pub(crate) fn after(tree: &Tree, earlier: &Self, earlier_tree: &Tree) -> Self {
-        search::run(tree, Some((earlier, &Inputs::changed(earlier_tree, tree))))
+        search::run(tree, Some((earlier, &earlier_tree.changes(tree))))
     }
 
     pub(crate) fn find(&self, id: &BuildId) -> Option<&Build> {

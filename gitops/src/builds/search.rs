@@ -2,7 +2,7 @@
 //! Kustomizations that they build in turn; then kustomize folders that nobody takes, then what is
 //! left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,19 +12,29 @@ use super::{Build, BuildId, Builds};
 use crate::error::chain;
 use crate::flux::{self, SourceRef};
 use crate::kustomize::{self, Overlay};
+use crate::tree::Changes;
 use crate::{Object, ObjectId, Tree, reconcile, tree, yaml};
 
 /// Fields of a Flux Kustomization that change what is built and that nobody here follows.
-const BUILDING: [&str; 5] =
-    ["buildMetadata", "components", "ignore", "ignoreMissingComponents", "postBuild"];
+const BUILDING: [&str; 2] = ["buildMetadata", "ignore"];
+
+/// The same where the repository does not have the values.
+const SUBSTITUTE_FROM: &str = "postBuild.substituteFrom";
 
 /// The source by which Flux follows the repository that it is bootstrapped from.
 const OWN: (&str, &str, &str) = ("GitRepository", "flux-system", "flux-system");
 
-pub(super) fn run(tree: &Tree, earlier: Option<(&Builds, &BTreeSet<String>)>) -> Builds {
+pub(super) fn run(tree: &Tree, earlier: Option<(&Builds, &Changes)>) -> Builds {
     let (kustomizations, sources) = written(tree);
-    let mut search =
-        Search { tree, earlier, sources, found: BTreeMap::new(), elsewhere: Vec::new() };
+    let mut search = Search {
+        tree,
+        earlier,
+        sources,
+        artifacts: HashMap::new(),
+        found: BTreeMap::new(),
+        waiting: Vec::new(),
+        elsewhere: Vec::new(),
+    };
     for (file, object) in &kustomizations {
         let folder = folder_of(object);
         if file.starts_with(&below(&folder)) {
@@ -33,13 +43,17 @@ pub(super) fn run(tree: &Tree, earlier: Option<(&Builds, &BTreeSet<String>)>) ->
     }
     let asked_for: BTreeSet<String> =
         kustomizations.iter().map(|(_, object)| folder_of(object)).collect();
+    search.settle();
     search.folders(&asked_for);
+    search.settle();
     for (file, object) in &kustomizations {
         if !search.has(object) {
             search.kustomization(file.rsplit_once('/').map_or("", |(folder, _)| folder), object);
         }
     }
+    search.settle();
     search.folders(&BTreeSet::new());
+    search.settle();
     search.elsewhere.sort();
     search.elsewhere.dedup();
     Builds { builds: search.found.into_values().collect(), elsewhere: search.elsewhere }
@@ -47,15 +61,39 @@ pub(super) fn run(tree: &Tree, earlier: Option<(&Builds, &BTreeSet<String>)>) ->
 
 struct Search<'a> {
     tree: &'a Tree,
-    earlier: Option<(&'a Builds, &'a BTreeSet<String>)>,
+    earlier: Option<(&'a Builds, &'a Changes)>,
     sources: Vec<Object>,
+    /// The files that Flux takes, by what the source says besides.
+    artifacts: HashMap<Option<String>, Arc<Tree>>,
     found: BTreeMap<BuildId, Build>,
+    /// Kustomizations whose values may come from what is built later, with their roots.
+    waiting: Vec<(String, Object)>,
     elsewhere: Vec<(ObjectId, String)>,
 }
 
 impl Search<'_> {
     /// Builds what a Kustomization asks for, and what the Kustomizations in that ask for.
     fn kustomization(&mut self, root: &str, object: &Object) {
+        self.build(root, object, false);
+    }
+
+    /// Builds what waits for values: as far as they are there, then all of it.
+    fn settle(&mut self) {
+        loop {
+            let before = std::mem::take(&mut self.waiting);
+            let n_before = before.len();
+            before.iter().for_each(|(root, object)| self.build(root, object, false));
+            if self.waiting.len() >= n_before {
+                break;
+            }
+        }
+        let left = std::mem::take(&mut self.waiting);
+        left.iter().for_each(|(root, object)| self.build(root, object, true));
+    }
+
+    /// Builds a Kustomization, unless values are missing that may still come; in the end it is built
+    /// without them.
+    fn build(&mut self, root: &str, object: &Object, is_end: bool) {
         let kustomization = Some((object.namespace().to_owned(), object.name().to_owned()));
         let id = BuildId { root: root.to_owned(), kustomization };
         if self.found.contains_key(&id) {
@@ -68,23 +106,39 @@ impl Search<'_> {
             Err(error) => Err(chain(&error)),
         };
         let (kustomization, unheeded) = match read {
-            Ok((kustomization, beyond)) => {
+            Ok((mut kustomization, beyond)) => {
                 let source = &kustomization.source;
                 if !self.is_here(source, &folder) {
                     let source = format!("{}/{}/{}", source.kind, source.namespace, source.name);
                     self.elsewhere.push((object.id(), source));
                     return;
                 }
-                let beyond = beyond.into_iter().filter(|field| BUILDING.contains(field)).collect();
+                let mut beyond: Vec<&'static str> =
+                    beyond.into_iter().filter(|field| BUILDING.contains(field)).collect();
+                if !reconcile::missing(&kustomization, &|id| Ok(self.object(root, id))).is_empty() {
+                    if !is_end {
+                        self.waiting.push((root.to_owned(), object.clone()));
+                        return;
+                    }
+                    kustomization.post_build.is_partial = true;
+                    beyond.push(SUBSTITUTE_FROM);
+                }
                 (Ok(kustomization), beyond)
             }
             Err(error) => (Err(error), Vec::new()),
         };
-        let is_same = |build: &Build| build.folder == folder && self.asks_the_same(&id, object);
+        let artifact = self.artifact(kustomization.as_ref().ok().map(|it| &it.source));
+        let has_values = |it: &flux::Kustomization| !it.post_build.substitute_from.is_empty();
+        let is_same = |build: &Build| {
+            build.folder == folder
+                && !kustomization.as_ref().is_ok_and(has_values)
+                && self.asks_the_same(&id, object)
+        };
         let objects = match self.unchanged(&id, &folder).filter(|build| is_same(build)) {
             Some(build) => Arc::clone(&build.objects),
             None => Arc::new(kustomization.and_then(|kustomization| {
-                reconcile::build(&kustomization, self.tree).map_err(|error| chain(&error))
+                reconcile::build(&kustomization, &artifact, &|id| Ok(self.object(root, id)))
+                    .map_err(|error| chain(&error))
             })),
         };
         let build = Build {
@@ -92,10 +146,32 @@ impl Search<'_> {
             folder,
             unheeded,
             object: Some(object.clone()),
+            artifact: Some(artifact),
             objects: Arc::clone(&objects),
         };
         self.found.insert(id, build);
         self.inner(root, &objects);
+    }
+
+    /// The files that Flux takes of this repository by a source.
+    fn artifact(&mut self, source: Option<&SourceRef>) -> Arc<Tree> {
+        let is_it = |object: &&Object| {
+            source.is_some_and(|it| {
+                (object.kind(), object.namespace(), object.name())
+                    == (it.kind.as_str(), it.namespace.as_str(), it.name.as_str())
+            })
+        };
+        let defined = self.sources.iter().find(is_it);
+        let ignore = defined.and_then(|it| it.at("/spec/ignore")).and_then(Value::as_str);
+        let made = self.artifacts.entry(ignore.map(str::to_owned));
+        Arc::clone(made.or_insert_with(|| Arc::new(flux::artifact(self.tree, ignore))))
+    }
+
+    /// An object among what is built from the same root.
+    fn object(&self, root: &str, id: &ObjectId) -> Option<Object> {
+        let of_root = self.found.values().filter(|build| build.id.root == root);
+        let mut objects = of_root.flat_map(|build| build.objects.iter().flatten());
+        objects.find(|object| object.id().is_same(id)).cloned()
     }
 
     /// Builds the kustomize folders that nothing has taken so far, but for some.
@@ -119,6 +195,7 @@ impl Search<'_> {
                 folder: folder.clone(),
                 unheeded: Vec::new(),
                 object: None,
+                artifact: None,
                 objects: Arc::clone(&objects),
             };
             self.found.insert(id, build);
@@ -137,7 +214,8 @@ impl Search<'_> {
     fn unchanged(&self, id: &BuildId, folder: &str) -> Option<&Build> {
         let (earlier, changed) = self.earlier?;
         let build = earlier.find(id)?;
-        (!Inputs::of(self.tree, folder).has_any(changed)).then_some(build)
+        let has_ignored = changed.has(|path| path.ends_with(".sourceignore"));
+        (!has_ignored && !Inputs::of(self.tree, folder).has_any(changed)).then_some(build)
     }
 
     /// Whether the Kustomization is what it was.

@@ -48,6 +48,49 @@ pub struct Kustomization {
     pub common_annotations: BTreeMap<String, String>,
     /// What is laid over the files when they are built.
     pub overlay: kustomize::Overlay,
+    /// What happens to the objects after that.
+    pub post_build: PostBuild,
+}
+
+/// Values for the variables in objects that were built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PostBuild {
+    /// Values by name; they count more than the others.
+    pub substitute: BTreeMap<String, String>,
+    /// ConfigMaps and Secrets of the Kustomization's namespace whose data are values, a later one
+    /// over an earlier one.
+    pub substitute_from: Vec<ValuesFrom>,
+    /// Whether variables are looked for where there are no values at all.
+    pub always: bool,
+    /// Whether an expression stays as it is for whose variable there is no value: who does not see
+    /// the cluster cannot know whether it has one. To Flux it is an error.
+    pub is_partial: bool,
+}
+
+/// An object whose data are values.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValuesFrom {
+    /// `ConfigMap` or `Secret`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it may be missing.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl ValuesFrom {
+    /// The object in a namespace.
+    pub(crate) fn id(&self, namespace: &str) -> ObjectId {
+        ObjectId {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: self.kind.clone(),
+            namespace: namespace.to_owned(),
+            name: self.name.clone(),
+        }
+    }
 }
 
 /// What a Kustomization takes its files from.
@@ -128,8 +171,13 @@ impl Kustomization {
                 name_suffix: spec.name_suffix,
                 images: spec.images,
                 patches: spec.patches,
+                components: spec.components,
+                ignore_missing_components: spec.ignore_missing_components,
                 as_they_came: true,
             },
+            post_build: spec
+                .post_build
+                .map_or_else(|| Ok(PostBuild::default()), SpecOfPostBuild::read)?,
             name: id.name,
             namespace: id.namespace,
         })
@@ -175,14 +223,16 @@ struct Spec {
     #[serde(default)]
     force: bool,
     build_metadata: Option<Value>,
-    components: Option<Value>,
+    #[serde(default)]
+    components: Vec<String>,
     decryption: Option<Value>,
     deletion_policy: Option<Value>,
     health_check_exprs: Option<Value>,
     ignore: Option<Value>,
-    ignore_missing_components: Option<Value>,
+    #[serde(default)]
+    ignore_missing_components: bool,
     kube_config: Option<Value>,
-    post_build: Option<Value>,
+    post_build: Option<SpecOfPostBuild>,
     service_account_name: Option<Value>,
 }
 
@@ -193,7 +243,6 @@ impl Spec {
         let fields = [
             (self.force, "force"),
             (self.build_metadata.is_some(), "buildMetadata"),
-            (self.components.is_some(), "components"),
             (self.decryption.is_some(), "decryption"),
             (self.depends_on.iter().any(|other| other.ready_expr.is_some()), "dependsOn.readyExpr"),
             (
@@ -202,9 +251,7 @@ impl Spec {
             ),
             (self.health_check_exprs.is_some(), "healthCheckExprs"),
             (self.ignore.is_some(), "ignore"),
-            (self.ignore_missing_components.is_some(), "ignoreMissingComponents"),
             (self.kube_config.is_some(), "kubeConfig"),
-            (self.post_build.is_some(), "postBuild"),
             (self.service_account_name.is_some(), "serviceAccountName"),
         ];
         fields.into_iter().filter(|(set, _)| *set).map(|(_, field)| field).collect()
@@ -217,6 +264,42 @@ struct Dependency {
     name: String,
     namespace: Option<String>,
     ready_expr: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SpecOfPostBuild {
+    #[serde(default)]
+    substitute: BTreeMap<String, String>,
+    #[serde(default)]
+    substitute_from: Vec<ValuesFrom>,
+    #[serde(default)]
+    substitute_strategy: String,
+}
+
+impl SpecOfPostBuild {
+    fn read(self) -> Result<PostBuild> {
+        let wrong = |what, text, reason| Error::Grammar { what, text, reason };
+        let is_known = |from: &&ValuesFrom| !["ConfigMap", "Secret"].contains(&&*from.kind);
+        if let Some(other) = self.substitute_from.iter().find(is_known) {
+            let text = other.kind.clone();
+            return Err(wrong("kind of substituteFrom", text, "it is ConfigMap or Secret"));
+        }
+        let always = match self.substitute_strategy.as_str() {
+            "" | "WithVariables" => false,
+            "Always" => true,
+            _ => {
+                let (what, reason) = ("substituteStrategy", "it is WithVariables or Always");
+                return Err(wrong(what, self.substitute_strategy, reason));
+            }
+        };
+        Ok(PostBuild {
+            substitute: self.substitute,
+            substitute_from: self.substitute_from,
+            always,
+            is_partial: false,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -310,8 +393,12 @@ mod tests {
                 "Kustomization/flux-system/a: spec: unknown field `paths`",
             ),
             (
-                "interval: 5m, postBuild: {substitute: {a: b}}",
-                "Kustomization/flux-system/a: spec.postBuild is not supported",
+                "interval: 5m, serviceAccountName: b",
+                "Kustomization/flux-system/a: spec.serviceAccountName is not supported",
+            ),
+            (
+                "interval: 5m, postBuild: {substituteFrom: [{kind: Pod, name: b}]}",
+                "Kustomization/flux-system/a: \"Pod\" is not a kind of substituteFrom",
             ),
             (
                 "interval: 5m, dependsOn: [{name: b, readyExpr: 'true'}]",

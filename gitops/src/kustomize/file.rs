@@ -17,7 +17,10 @@ pub(super) const FILE_NAMES: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Fields that kustomize knows and this build does not implement, since they run or fetch something.
-const UNSUPPORTED: [&str; 3] = ["helmChartInflationGenerator", "helmCharts", "helmGlobals"];
+const UNSUPPORTED: [&str; 2] = ["helmChartInflationGenerator", "helmCharts"];
+
+/// What is about the former, and without them about nothing.
+const OF_UNSUPPORTED: &str = "helmGlobals";
 
 /// A kustomization's file.
 #[derive(Debug, Default, Deserialize)]
@@ -105,6 +108,7 @@ impl Kustomization {
         if map.keys().all(|key| ["apiVersion", "kind"].contains(&key.as_str())) {
             return Err(wrong("the file asks for nothing".to_owned()));
         }
+        map.retain(|key, _| !key.eq_ignore_ascii_case(OF_UNSUPPORTED));
         for field in UNSUPPORTED {
             match map.keys().find(|key| key.eq_ignore_ascii_case(field)).cloned() {
                 Some(key) if is_empty(&map[&key]) => drop(map.remove(&key)),
@@ -138,7 +142,7 @@ impl Kustomization {
     }
 
     /// Lays the fields of a Flux Kustomization over this file.
-    pub(super) fn lay_over(&mut self, overlay: &Overlay) {
+    pub(super) fn lay_over(&mut self, overlay: &Overlay, loader: &Loader<'_>) -> Result<()> {
         for (field, over) in [
             (&mut self.namespace, &overlay.namespace),
             (&mut self.name_prefix, &overlay.name_prefix),
@@ -153,6 +157,19 @@ impl Kustomization {
             self.images.push(image.clone());
         }
         self.patches.extend(overlay.patches.iter().cloned());
+        for component in &overlay.components {
+            let is_local = loader.resolve(component).is_ok() && !component.contains("://");
+            if !is_local {
+                let message = format!("component path '{component}' must be local and relative");
+                return Err(Error::Kustomize { field: "components", message });
+            }
+            let is_missing = || matches!(loader.find(component), Ok(Found::Nothing));
+            let is_left_out = overlay.ignore_missing_components && is_missing();
+            if !is_left_out && !self.components.contains(component) {
+                self.components.push(component.clone());
+            }
+        }
+        Ok(())
     }
 }
 

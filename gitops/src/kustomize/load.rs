@@ -12,13 +12,27 @@ use crate::{Error, Object, Result};
 /// The objects of a text. A list is taken apart, its items come after the text's other objects;
 /// empty documents are left out.
 pub(super) fn objects(text: &str) -> Result<Vec<Resource>> {
+    let mut resources = patches(text)?;
+    for resource in &mut resources {
+        if let Some(Value::Object(metadata)) = resource.value_mut().get_mut("metadata")
+            && metadata.get("annotations").is_some_and(is_none)
+        {
+            metadata.remove("annotations");
+        }
+    }
+    Ok(resources)
+}
+
+/// The same of patches, in which null means something.
+pub(super) fn patches(text: &str) -> Result<Vec<Resource>> {
+    check_separators(text)?;
     let mut found = Vec::new();
     let documents = yaml::parse_objects(text)?.into_iter().enumerate();
     let mut open: VecDeque<(usize, Document)> = documents.collect();
     while let Some((n, document)) = open.pop_front() {
         match items(document) {
             Ok(items) => {
-                let item = |value| (n, Document { value, blanks: Vec::new() });
+                let item = |value| (n, Document { value, blanks: Vec::new(), raw: Vec::new() });
                 open.extend(items.into_iter().map(item));
             }
             Err(document) => found.extend(resource(n, document)?),
@@ -45,19 +59,27 @@ fn items(mut document: Document) -> Result<Vec<Value>, Document> {
 }
 
 fn resource(n: usize, document: Document) -> Result<Option<Resource>> {
-    let Document { mut value, blanks } = document;
+    let Document { value, blanks, raw } = document;
     if value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) {
         return Ok(None);
     }
     let wrong = |reason| Error::NotAnObject { number: n + 1, reason };
-    if let Some(Value::Object(metadata)) = value.get_mut("metadata")
-        && metadata.get("annotations").is_some_and(is_none)
-    {
-        metadata.remove("annotations");
-    }
     let mut resource = Resource::new(Object::of_kustomize(value).map_err(wrong)?);
     resource.blanks = blanks;
+    resource.keep_raw(raw);
     Ok(Some(resource))
+}
+
+/// Behind the mark between two documents kustomize takes nothing but a comment.
+fn check_separators(text: &str) -> Result<()> {
+    for (n, line) in text.lines().enumerate().skip(1) {
+        let Some(rest) = line.strip_prefix("---") else { continue };
+        if !rest.trim().is_empty() && !rest.trim_start().starts_with('#') {
+            let message = format!("{} stands between two documents", line.trim_end());
+            return Err(Error::Yaml { line: n + 1, column: 1, message });
+        }
+    }
+    Ok(())
 }
 
 fn is_none(value: &Value) -> bool {

@@ -2,10 +2,12 @@
 //!
 //! The result is what `kubectl kustomize` of kustomize 5.8 prints, in its order. Two things are as
 //! Flux has them: a folder without a kustomization gets one with every YAML file below it, and
-//! files may be taken from anywhere within the tree, never from outside. Nothing is fetched and
-//! nothing is run.
+//! files may be taken from anywhere within the tree, never from outside. Nothing is run.
 //!
-//! Not supported, and refused by name: Helm charts, remote bases, and plugins that are programs or
+//! Bases of registries are taken by digest, `oci://HOST/REPOSITORY@sha256:DIGEST//PATH`, where the tree
+//! has somebody who fetches them ([`Tree::with_bases`]).
+//!
+//! Not supported, and refused by name: Helm charts, other remote bases, and plugins that are programs or
 //! containers. What else differs on purpose stands in the guide, `docs/guide/gitops.md`.
 //!
 //! A build goes through the modules so: `file` and `decode` read a kustomization, `target` collects
@@ -41,6 +43,7 @@ mod vars;
 
 pub use file::{Image, Patch, PatchOptions, Selector};
 use loader::Loader;
+use resource::Resource;
 use target::{Accumulated, Build};
 
 use crate::tree::Found;
@@ -60,6 +63,10 @@ pub struct Overlay {
     pub images: Vec<Image>,
     /// Further patches, after the file's.
     pub patches: Vec<Patch>,
+    /// Further components, after the file's.
+    pub components: Vec<String>,
+    /// Whether a further component that is not there is left out.
+    pub ignore_missing_components: bool,
     /// Whether objects stay in the order in which they came, unless the file says otherwise: Flux
     /// has an order of its own.
     pub as_they_came: bool,
@@ -88,7 +95,7 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
         Found::Folder(folder) if tree.has_folder(&folder) => folder,
         _ => return Err(Error::Missing { path: folder.to_owned() }),
     };
-    let loader = Loader { tree, folder };
+    let loader = Loader::new(tree, folder);
     let mut file = match file::Kustomization::find(&loader)? {
         Some(file) => file,
         None => {
@@ -103,14 +110,16 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
         }
         None => file::SortOptions::default(),
     };
-    file.lay_over(overlay);
+    file.lay_over(overlay, &loader)?;
     let asked = file.build_metadata.clone();
     let mut build = Build::new(tree, !asked.is_empty());
     let Accumulated { mut resources, config, vars } = build.root(loader, file)?;
     hash::add_to_names(&mut resources);
     references::fix(&mut resources, &config)?;
     vars::resolve(&mut resources, &vars, &config.var_reference)?;
-    if let Some(nameless) = resources.iter().find(|resource| resource.object.name().is_empty()) {
+    if let Some(nameless) = resources.iter().find(|resource| {
+        resource.object.name().is_empty() && !resource.object.kind().ends_with("List")
+    }) {
         let message = format!("a {} has lost its name", nameless.object.kind());
         return Err(Error::Kustomize { field: "resources", message });
     }
@@ -122,5 +131,5 @@ fn run(tree: &Tree, folder: &str, overlay: &Overlay) -> Result<Vec<Object>> {
             .map_err(|message| Error::Kustomize { field: "buildMetadata", message })?;
     }
     origin::finish(&mut resources, &asked);
-    Ok(resources.into_vec().into_iter().map(|resource| resource.object).collect())
+    Ok(resources.into_vec().into_iter().map(Resource::finish).collect())
 }

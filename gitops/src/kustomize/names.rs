@@ -55,7 +55,8 @@ pub(super) fn affix(
 
 fn is_renamed(resource: &Resource) -> bool {
     let id = resource.original();
-    !matches!(id.kind, "CustomResourceDefinition" | "Namespace")
+    !id.name.is_empty()
+        && !matches!(id.kind, "CustomResourceDefinition" | "Namespace")
         && (id.group, id.kind) != ("apiregistration.k8s.io", "APIService")
 }
 

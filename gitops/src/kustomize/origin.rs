@@ -3,7 +3,7 @@
 
 use super::load::texts_of;
 use super::resources::Resources;
-use crate::yaml;
+use crate::{OciArtifact, yaml};
 
 /// Where an object comes from.
 pub(super) const ANNOTATION: &str = "config.kubernetes.io/origin";
@@ -36,8 +36,10 @@ const INTERNAL: [&str; 18] = [
 /// Where an object, a generator or a transformer comes from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
-    /// The file, from the folder that is built.
+    /// The file, from the folder that is built, or from the root of the artifact that it is in.
     pub(super) path: String,
+    /// The artifact that it, or the file below, is in.
+    artifact: Option<OciArtifact>,
     /// The file with the generator or transformer.
     configured_in: String,
     /// Its `apiVersion`, kind, name and namespace; empty where it has none.
@@ -46,28 +48,33 @@ pub(super) struct Origin {
 
 impl Origin {
     /// A file with objects.
-    pub(super) fn of_file(path: String) -> Self {
-        Self { path, ..Self::default() }
+    pub(super) fn of_file(path: String, artifact: Option<OciArtifact>) -> Self {
+        Self { path, artifact, ..Self::default() }
     }
 
     /// What a plugin makes or changes.
     pub(super) fn of_plugin(configured_in: String, configured_by: [&str; 4]) -> Self {
         let configured_by = configured_by.map(str::to_owned);
-        Self { path: String::new(), configured_in, configured_by }
+        Self { configured_in, configured_by, ..Self::default() }
     }
 
     /// A field of a kustomization, by the plugin that it stands for.
-    pub(super) fn of_field(file: String, plugin: &str) -> Self {
-        Self::of_plugin(file, ["builtin", plugin, "", ""])
+    pub(super) fn of_field(file: String, artifact: Option<OciArtifact>, plugin: &str) -> Self {
+        Self { artifact, ..Self::of_plugin(file, ["builtin", plugin, "", ""]) }
     }
 
     fn lines(&self) -> Vec<String> {
         let line = |key: &str, text: &str| format!("{key}: {}", yaml::scalar(text));
         let mut lines = Vec::new();
-        for (key, text) in [("path", &self.path), ("configuredIn", &self.configured_in)] {
-            if !text.is_empty() {
-                lines.push(line(key, text));
-            }
+        if !self.path.is_empty() {
+            lines.push(line("path", &self.path));
+        }
+        if let Some(artifact) = &self.artifact {
+            lines.push(line("repo", &artifact.repository_url()));
+            lines.push(line("ref", &artifact.digest));
+        }
+        if !self.configured_in.is_empty() {
+            lines.push(line("configuredIn", &self.configured_in));
         }
         let keys = ["apiVersion", "kind", "name", "namespace"];
         let by = keys.iter().zip(&self.configured_by).filter(|(_, text)| !text.is_empty());

@@ -24,6 +24,8 @@ pub(super) struct Resource {
     /// JSON pointers to labels and annotations that one transformer has put into several fields:
     /// what changes one of them changes all, until the object becomes JSON.
     pub(super) shared: Vec<Vec<String>>,
+    /// What identifies it and was written as no text: where, as which text, and what it was.
+    raw: Vec<(&'static str, String, Value)>,
 }
 
 /// A former name. Group and version are always those of now.
@@ -60,7 +62,25 @@ impl Resource {
             vars: Vec::new(),
             blanks: Vec::new(),
             shared: Vec::new(),
+            raw: Vec::new(),
         }
+    }
+
+    /// Notes what was written as no text: it is so again in the end, unless it was changed.
+    pub(super) fn keep_raw(&mut self, raw: Vec<(&'static str, Value)>) {
+        let text = |at: &str| self.value().pointer(at).and_then(Value::as_str).map(str::to_owned);
+        self.raw = raw.into_iter().filter_map(|(at, was)| Some((at, text(at)?, was))).collect();
+    }
+
+    /// The object as it is printed.
+    pub(super) fn finish(mut self) -> Object {
+        for (at, text, was) in std::mem::take(&mut self.raw) {
+            if let Some(there) = self.object.value_mut().pointer_mut(at).filter(|it| **it == *text)
+            {
+                *there = was;
+            }
+        }
+        self.object
     }
 
     /// What it is called now.

@@ -16,8 +16,9 @@ use super::schema::Schema;
 use super::transformer::Transformer;
 use super::vars::{self, Var};
 use super::{load, plugin};
+use crate::base::is_oci;
 use crate::tree::Found;
-use crate::{Error, Result, Tree};
+use crate::{Error, OciArtifact, Result, Tree};
 
 /// How deep kustomizations may refer to others.
 const MAX_DEPTH: usize = 64;
@@ -32,6 +33,7 @@ pub(super) struct Accumulated {
 
 /// One build: what all its kustomizations share.
 pub(super) struct Build<'a> {
+    /// The outermost tree, which knows who fetches others.
     tree: &'a Tree,
     /// A schema that a kustomization brings along; the first one counts.
     schema: OnceCell<Option<Schema>>,
@@ -41,7 +43,7 @@ pub(super) struct Build<'a> {
     /// Whether it is noted where objects come from.
     tracks: bool,
     /// The folders that are being built, outermost first.
-    open: Vec<String>,
+    open: Vec<(Option<OciArtifact>, String)>,
 }
 
 /// A kustomization with its place.
@@ -50,6 +52,14 @@ struct Target<'a> {
     file: Kustomization,
     /// Its path as it was referred to, from the folder that is built.
     shown: String,
+}
+
+impl Target<'_> {
+    /// Where a file counts as coming from.
+    fn origin_of(&self, path: &str) -> Origin {
+        let path = clean(&format!("{}/{path}", self.shown));
+        Origin::of_file(path, self.loader.artifact.clone())
+    }
 }
 
 impl<'a> Build<'a> {
@@ -71,7 +81,7 @@ impl<'a> Build<'a> {
     /// kustomize's order, and validators.
     fn target(&mut self, target: Target<'a>, start: Accumulated) -> Result<Accumulated> {
         let Target { loader, file, .. } = &target;
-        self.enter(&loader.folder)?;
+        self.enter(loader)?;
         self.take_schema(loader, file)?;
         let mut so_far = self.resources(&target, &file.resources, start)?;
         let config = Config::load(loader, &file.configurations)?;
@@ -91,18 +101,20 @@ impl<'a> Build<'a> {
     }
 
     /// Opens a folder; one that is open, or above one that is, would go round in a circle.
-    fn enter(&mut self, folder: &str) -> Result<()> {
-        let is_above = |open: &String| {
-            folder.is_empty()
-                || open.strip_prefix(folder).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    fn enter(&mut self, loader: &Loader<'_>) -> Result<()> {
+        let folder = &loader.folder;
+        let is_above = |(artifact, open): &(Option<OciArtifact>, String)| {
+            let rest = open.strip_prefix(folder.as_str());
+            *artifact == loader.artifact
+                && (folder.is_empty()
+                    || rest.is_some_and(|it| it.is_empty() || it.starts_with('/')))
         };
         if self.open.iter().any(is_above) || self.open.len() >= MAX_DEPTH {
-            return Err(Error::Kustomize {
-                field: "resources",
-                message: format!("{folder} refers to itself through {}", self.open.join(", ")),
-            });
+            let through: Vec<&str> = self.open.iter().map(|(_, open)| &**open).collect();
+            let message = format!("{folder} refers to itself through {}", through.join(", "));
+            return Err(Error::Kustomize { field: "resources", message });
         }
-        self.open.push(folder.to_owned());
+        self.open.push((loader.artifact.clone(), folder.clone()));
         Ok(())
     }
 
@@ -138,16 +150,16 @@ impl<'a> Build<'a> {
     ) -> Result<Accumulated> {
         for entry in entries {
             match self.find(target, entry, "resources")? {
-                Entry::Objects(mut objects) => {
+                Entry::Objects(mut objects, origin) => {
                     self.is_foreign |= objects.iter().any(|it| {
                         let (version, kind) = (it.object.api_version(), it.object.kind());
                         Schema::kubernetes().of_kind(version, kind).is_none()
                     });
-                    self.trace(&mut objects, &format!("{}/{entry}", target.shown));
+                    self.trace(&mut objects, &origin);
                     so_far.resources.append_all(objects)?;
                 }
                 Entry::Folder(loader) => {
-                    let failed = in_folder(&loader.folder);
+                    let failed = in_folder(loader.place());
                     let other = self.other(target, entry, loader, false, None).map_err(failed)?;
                     so_far = merged(so_far, other)?;
                 }
@@ -157,9 +169,9 @@ impl<'a> Build<'a> {
     }
 
     /// Notes of objects from which file they come.
-    fn trace(&self, objects: &mut [Resource], path: &str) {
+    fn trace(&self, objects: &mut [Resource], origin: &Origin) {
         if self.tracks {
-            let origin = Origin::of_file(clean(path)).text();
+            let origin = origin.text();
             for resource in objects {
                 resource.object.set_annotation(origin::ANNOTATION, &origin);
             }
@@ -174,13 +186,13 @@ impl<'a> Build<'a> {
     ) -> Result<Accumulated> {
         match self.find(target, entry, "components")? {
             Entry::Folder(loader) => {
-                let failed = in_folder(&loader.folder);
+                let failed = in_folder(loader.place());
                 let with = self.other(target, entry, loader, true, Some(so_far));
                 let mut with = with.map_err(failed)?;
                 with.resources.check()?;
                 Ok(with)
             }
-            Entry::Objects(_) => Err(Error::Kustomize {
+            Entry::Objects(..) => Err(Error::Kustomize {
                 field: "components",
                 message: format!("{entry} is a file, and a component is a folder"),
             }),
@@ -208,26 +220,28 @@ impl<'a> Build<'a> {
             (false, true) => return Err(wrong("this is a Component, which is for components")),
             _ => {}
         }
-        let shown = clean(&format!("{}/{entry}", target.shown));
+        let shown = match is_oci(entry) {
+            true => loader.folder.clone(),
+            false => clean(&format!("{}/{entry}", target.shown)),
+        };
         self.target(Target { loader, file, shown }, start.unwrap_or_default())
     }
 
     /// What an entry stands for: a file with objects, or a folder with a kustomization.
     fn find(&self, target: &Target<'a>, entry: &str, field: &'static str) -> Result<Entry<'a>> {
+        if is_oci(entry) {
+            let (artifact, path) = OciArtifact::parse(entry)?;
+            let tree = self.tree.base(&artifact)?;
+            let root = Loader { tree, folder: String::new(), artifact: Some(artifact.clone()) };
+            return found(&root, &path, Origin::of_file(path.clone(), Some(artifact)));
+        }
         if is_remote(entry) {
-            let message = format!("{entry} is remote; only what is in the tree is built");
+            let message = format!(
+                "{entry} is remote; only what is in the tree is built, and OCI artifacts by digest (oci://HOST/REPOSITORY@sha256:DIGEST//PATH)"
+            );
             return Err(Error::Kustomize { field, message });
         }
-        let loader = &target.loader;
-        let path = loader.resolve(entry)?;
-        match loader.find(entry)? {
-            Found::File(_) => {
-                let objects = load::objects(loader.text(entry)?);
-                Ok(Entry::Objects(objects.map_err(|error| error.in_file(&path))?))
-            }
-            Found::Folder(folder) => Ok(Entry::Folder(Loader { tree: self.tree, folder })),
-            Found::Nothing => Err(Error::Missing { path }),
-        }
+        found(&target.loader, entry, target.origin_of(entry))
     }
 
     fn generate(&mut self, target: &Target<'a>, so_far: &mut Accumulated) -> Result<()> {
@@ -258,7 +272,8 @@ impl<'a> Build<'a> {
     /// Where a field of a kustomization counts as coming from.
     fn of_field(&self, target: &Target<'_>, plugin: &str) -> Option<Origin> {
         let file = format!("{}/{}", target.shown, target.file.name);
-        self.tracks.then(|| Origin::of_field(clean(&file), plugin))
+        let artifact = &target.loader.artifact;
+        self.tracks.then(|| Origin::of_field(clean(&file), artifact.clone(), plugin))
     }
 
     fn of_plugin(&self, plugin: &Resource) -> Option<Origin> {
@@ -281,7 +296,7 @@ impl<'a> Build<'a> {
         for entry in entries {
             match load::objects(entry) {
                 Ok(mut inline) => {
-                    self.trace(&mut inline, &format!("{}/{}", target.shown, target.file.name));
+                    self.trace(&mut inline, &target.origin_of(&target.file.name));
                     found.resources.append_all(inline)?;
                 }
                 Err(_) if !entry.contains('\n') => paths.push(entry.clone()),
@@ -340,12 +355,25 @@ impl<'a> Build<'a> {
 
 /// What an entry of `resources` stands for.
 enum Entry<'a> {
-    Objects(Vec<Resource>),
+    Objects(Vec<Resource>, Origin),
     Folder(Loader<'a>),
 }
 
-fn in_folder(folder: &str) -> impl Fn(Error) -> Error + use<> {
-    let path = folder.to_owned();
+/// What a path stands for.
+fn found<'a>(loader: &Loader<'a>, entry: &str, origin: Origin) -> Result<Entry<'a>> {
+    let path = loader.resolve(entry)?;
+    match loader.find(entry)? {
+        Found::File(_) => {
+            let objects = load::objects(loader.text(entry)?);
+            let in_file = |error: Error| error.in_file(&loader.at(path.clone()).place());
+            Ok(Entry::Objects(objects.map_err(in_file)?, origin))
+        }
+        Found::Folder(folder) => Ok(Entry::Folder(loader.at(folder))),
+        Found::Nothing => Err(Error::Missing { path: loader.at(path).place() }),
+    }
+}
+
+fn in_folder(path: String) -> impl Fn(Error) -> Error {
     move |source| Error::Build { path: path.clone(), source: Box::new(source) }
 }
 

@@ -21,7 +21,9 @@ pub(super) fn run(tree: &Tree, options: &Options) -> Report {
         documents: &documents,
         options,
         report: Report::default(),
-        substitutes: builds.builds.iter().any(|build| build.unheeded.contains(&"postBuild")),
+        substitutes: builds.builds.iter().any(|build| {
+            build.object.as_ref().is_some_and(|object| object.at("/spec/postBuild").is_some())
+        }),
     };
     let files: BTreeSet<&str> = documents.iter().map(|document| document.path.as_str()).collect();
     judge.report.n_files = files.len();

@@ -9,6 +9,7 @@ mod notice;
 mod order;
 mod outcome;
 mod plan;
+mod post_build;
 mod status;
 mod turn;
 mod wait;
@@ -19,6 +20,8 @@ pub use dependency::{Dependency, waits_for};
 pub use notice::Notice;
 pub use outcome::{Action, Change, Condition, Healthy, Outcome, Status};
 pub use plan::{Plan, plan};
+pub use post_build::Find;
+pub(crate) use post_build::missing;
 pub use status::blocked;
 
 use crate::error::chain;
@@ -116,22 +119,33 @@ pub fn reconcile(
     turn::run(kustomization, artifact, cluster, on)
 }
 
-/// Builds what a Kustomization asks for: its folder with its own fields laid over, owner labels, and
-/// common metadata.
+/// Builds what a Kustomization asks for: its folder with its own fields laid over, the values of
+/// variables, owner labels, and common metadata.
 ///
-/// A folder without any YAML is no error, and gives nothing.
-pub fn build(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
-    let mut objects = kustomized(kustomization, tree)?;
+/// `find` finds the objects of the cluster that values come from. A folder without any YAML is no
+/// error, and gives nothing.
+pub fn build(
+    kustomization: &Kustomization,
+    tree: &Tree,
+    find: &Find<'_>,
+) -> Result<Vec<Object>, Error> {
+    let mut objects = kustomized(kustomization, tree, find)?;
     own(kustomization, &mut objects);
     Ok(objects)
 }
 
 /// What the files say, before anything of Flux is added.
-fn kustomized(kustomization: &Kustomization, tree: &Tree) -> Result<Vec<Object>, Error> {
+fn kustomized(
+    kustomization: &Kustomization,
+    tree: &Tree,
+    find: &Find<'_>,
+) -> Result<Vec<Object>, Error> {
     if is_bare(kustomization, tree) {
         return Ok(Vec::new());
     }
-    kustomize::build(tree, &kustomization.path, &kustomization.overlay)
+    let mut objects = kustomize::build(tree, &kustomization.path, &kustomization.overlay)?;
+    post_build::run(kustomization, &mut objects, find)?;
+    Ok(objects)
 }
 
 /// Whether the folder is there and holds no YAML.

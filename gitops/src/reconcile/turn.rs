@@ -125,8 +125,8 @@ impl Turn<'_> {
                 "open {file}: not a directory remove {file}: not a directory"
             )));
         }
-        let mut objects =
-            kustomized(self.kustomization, tree).map_err(|error| failure(self.told(&error)))?;
+        let mut objects = kustomized(self.kustomization, tree, &|id| self.cluster.find(id))
+            .map_err(|error| failure(self.told(&error)))?;
         let mut digest = Sha256::new();
         digest.update(Object::to_yaml_all(&objects));
         self.outcome.digest = Some(format!("sha256:{}", hex(&digest.finalize())));
@@ -138,6 +138,7 @@ impl Turn<'_> {
     fn told(&self, error: &Error) -> String {
         let why = match error {
             Error::Build { source, .. } => source,
+            Error::PostBuild { .. } => return error.to_string(),
             error => error,
         };
         let (tree, folder) = (self.artifact.tree, &self.kustomization.path);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use fs_err as fs;
 
@@ -34,16 +34,46 @@ struct Disk {
 pub(super) enum Entry {
     Folder(Folder),
     File(File),
-    /// A symbolic link: where it ends within the tree, without further links; none when it leaves.
+    /// A symbolic link of a disk: where it ends within the tree, without further links; none when
+    /// it leaves.
     Link(Option<String>),
+    /// A symbolic link as it is written, from the folder that it stands in.
+    Written(String),
 }
 
 /// A file with its path within the tree.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) path: String,
-    disk: Option<PathBuf>,
-    content: OnceLock<Content>,
+    source: Source,
+    /// Shared by all clones.
+    content: Arc<OnceLock<Content>>,
+}
+
+/// Where the content of a file comes from when it is asked for.
+#[derive(Clone, Debug)]
+enum Source {
+    /// It was there from the start.
+    Memory,
+    Disk(PathBuf),
+    Later(Later),
+}
+
+/// What a file holds that is read when it is asked for.
+#[derive(Clone)]
+pub struct Later {
+    /// What tells this content from every other, such as a digest.
+    pub id: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Reads it.
+    pub read: Arc<dyn Fn() -> std::io::Result<Vec<u8>> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What stands in a file.
@@ -59,10 +89,26 @@ impl Folder {
     /// A folder of a disk as the root of a tree.
     pub(super) fn open(dir: &Path) -> Result<Self> {
         let failed = |source| Error::Read { dir: dir.to_owned(), source };
-        let root = fs::canonicalize(dir).map_err(failed)?;
-        let disk = Disk { root, path: String::new() };
+        let disk = Disk { root: fs::canonicalize(dir).map_err(failed)?, path: String::new() };
         let entries = OnceLock::from(disk.list().map_err(failed)?);
         Ok(Self { disk: Some(disk), entries })
+    }
+
+    /// The folder at a path, made where there is none; a file in the way goes.
+    pub(super) fn make(&mut self, path: &str) -> &mut Self {
+        let mut folder = self;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let entry = folder.entries_mut().entry(part.to_owned());
+            let entry = entry.or_insert_with(|| Entry::Folder(Self::default()));
+            if !matches!(entry, Entry::Folder(_)) {
+                *entry = Entry::Folder(Self::default());
+            }
+            folder = match entry {
+                Entry::Folder(inner) => inner,
+                _ => unreachable!("made a folder above"),
+            };
+        }
+        folder
     }
 
     /// The entries; a folder that cannot be listed has none.
@@ -92,7 +138,7 @@ impl Disk {
                 let disk = Self { root: self.root.clone(), path };
                 Entry::Folder(Folder { disk: Some(disk), entries: OnceLock::new() })
             } else if kind.is_file() {
-                Entry::File(File { path, disk: Some(entry.path()), content: OnceLock::new() })
+                Entry::File(File::of_disk(path, entry.path()))
             } else {
                 continue;
             };
@@ -110,32 +156,68 @@ impl Disk {
     }
 }
 
+/// What stands at a path of a disk, if it is a file or a link.
+pub(super) fn at(root: &Path, path: &str) -> Option<Entry> {
+    let disk = Disk { root: root.to_owned(), path: String::new() };
+    let place = root.join(path);
+    let kind = fs::symlink_metadata(&place).ok()?.file_type();
+    if kind.is_symlink() {
+        return Some(Entry::Link(disk.target(&place)));
+    }
+    kind.is_file().then(|| Entry::File(File::of_disk(path.to_owned(), place)))
+}
+
 impl File {
     pub(super) fn of_text(path: String, text: String) -> Self {
-        Self { path, disk: None, content: OnceLock::from(Content::Text(text)) }
+        Self { path, source: Source::Memory, content: filled(Content::Text(text)) }
     }
 
     pub(super) fn of_bytes(path: String, bytes: Vec<u8>) -> Self {
-        Self { path, disk: None, content: OnceLock::from(Content::new(bytes)) }
+        Self { path, source: Source::Memory, content: filled(Content::new(bytes)) }
+    }
+
+    pub(super) fn of_disk(path: String, place: PathBuf) -> Self {
+        Self { path, source: Source::Disk(place), content: Arc::default() }
+    }
+
+    pub(super) fn of_later(path: String, later: Later) -> Self {
+        Self { path, source: Source::Later(later), content: Arc::default() }
+    }
+
+    /// Whether another file holds the same; one that is known by an id is not read for it.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Source::Later(a), Source::Later(b)) => a.id == b.id,
+            _ => self.size() == other.size() && self.content() == other.content(),
+        }
     }
 
     /// What stands in it, read now if it has not been.
     pub(super) fn content(&self) -> &Content {
-        self.content.get_or_init(|| match &self.disk {
-            Some(path) => read(path).unwrap_or_else(|error| Content::Unread(error.to_string())),
-            None => Content::Text(String::new()),
+        self.content.get_or_init(|| {
+            let read = match &self.source {
+                Source::Memory => Ok(Content::Text(String::new())),
+                Source::Disk(path) => read(path),
+                Source::Later(later) => (later.read)().map(Content::new),
+            };
+            read.unwrap_or_else(|error| Content::Unread(error.to_string()))
         })
     }
 
     /// Its size in bytes, without reading it.
     pub(super) fn size(&self) -> u64 {
-        match (self.content.get(), &self.disk) {
+        match (self.content.get(), &self.source) {
             (Some(Content::Text(text)), _) => text.len() as u64,
             (Some(Content::Bytes(bytes)), _) => bytes.len() as u64,
-            (_, Some(path)) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
-            (_, None) => 0,
+            (_, Source::Disk(path)) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            (_, Source::Later(later)) => later.size,
+            (_, Source::Memory) => 0,
         }
     }
+}
+
+fn filled(content: Content) -> Arc<OnceLock<Content>> {
+    Arc::new(OnceLock::from(content))
 }
 
 impl Content {

@@ -4,26 +4,36 @@ mod folder;
 mod path;
 mod write;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
+pub use self::folder::Later;
 use self::folder::{Content, Entry, File, Folder};
 pub(crate) use self::path::{confine, join, normalize, resolve};
-use crate::{Error, Result};
+use crate::base::Fetched;
+use crate::{Bases, Error, OciArtifact, Result};
 
 /// Texts of more bytes than this do not count among the files of a tree: no person wrote one so
 /// large. A kustomization may refer to one all the same.
 const MAX_TEXT: u64 = 4 << 20;
+
+/// How many links may lead to links.
+const MAX_LINKS: usize = 40;
 
 /// A tree of files: relative paths, `/` between their parts, and what stands in them.
 ///
 /// [`Tree::get`], [`Tree::paths`] and [`Tree::iter`] know its texts (UTF-8, at most 4 MiB).
 /// Kustomizations may refer to other files, too, and these are read when they do.
 ///
-/// A symbolic link within a folder that is read stands for what it leads to. One to a folder is not
+/// A symbolic link stands for what it leads to. One to a folder is not
 /// walked through, and one that leaves the tree, or leads nowhere, is skipped; it is an error when a
 /// kustomization refers to it. `.git` is not part of a tree.
 #[derive(Clone, Debug, Default)]
-pub struct Tree(Folder);
+pub struct Tree {
+    root: Folder,
+    bases: Option<Fetched>,
+}
 
 /// What a path of a tree leads to.
 pub(crate) enum Found<'a> {
@@ -72,11 +82,18 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Lets kustomizations of the tree refer to artifacts of registries by their digests; without
+    /// this they are refused.
+    #[must_use]
+    pub fn with_bases(self, bases: Arc<dyn Bases>) -> Self {
+        Self { bases: Some(Fetched::new(bases)), ..self }
+    }
+
     /// Takes a folder with all below it; what is in it is read when it is asked for, so the folder
     /// must stay as it is. What cannot be read then is not there, unless a kustomization refers to
     /// it: that is an error.
     pub fn open(dir: &Path) -> Result<Self> {
-        Folder::open(dir).map(Self)
+        Ok(Self { root: Folder::open(dir)?, bases: None })
     }
 
     /// Reads a folder with all below it. Binary files and texts of more than 4 MiB are read later,
@@ -90,6 +107,21 @@ impl Tree {
             _ => None,
         });
         unread.map_or(Ok(tree), Err)
+    }
+
+    /// Takes only some files and links of a folder, by their paths; those that are not there are left
+    /// out. What is in them is read when it is asked for, as by [`Tree::open`].
+    pub fn select<P: AsRef<str>>(dir: &Path, paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let failed = |source| Error::Read { dir: dir.to_owned(), source };
+        let root = fs_err::canonicalize(dir).map_err(failed)?;
+        let mut tree = Self::new();
+        for path in paths {
+            let path = checked(path.as_ref())?;
+            if let Some(entry) = folder::at(&root, &path) {
+                tree.put_entry(&path, entry);
+            }
+        }
+        Ok(tree)
     }
 
     /// Writes every text below a folder; each appears by rename, parents are made, other files
@@ -109,6 +141,20 @@ impl Tree {
     pub fn insert_bytes(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
         let normal = checked(path)?;
         self.put_file(File::of_bytes(normal, bytes));
+        Ok(())
+    }
+
+    /// Puts a file into the tree that is read when it is asked for, over one that has its path.
+    pub fn insert_later(&mut self, path: &str, later: Later) -> Result<()> {
+        let normal = checked(path)?;
+        self.put_file(File::of_later(normal, later));
+        Ok(())
+    }
+
+    /// Puts a symbolic link into the tree, with its target as it is written.
+    pub fn insert_link(&mut self, path: &str, target: &str) -> Result<()> {
+        let normal = checked(path)?;
+        self.put_entry(&normal, Entry::Written(target.to_owned()));
         Ok(())
     }
 
@@ -169,6 +215,14 @@ impl Tree {
         }
     }
 
+    /// The files of an artifact that a kustomization of this tree refers to.
+    pub(crate) fn base(&self, artifact: &OciArtifact) -> Result<&Self> {
+        match &self.bases {
+            Some(bases) => bases.get(artifact),
+            None => Err(Error::NoBases { artifact: Box::new(artifact.clone()) }),
+        }
+    }
+
     /// The paths of all files below a folder and of the links to files, sorted, whatever stands in
     /// them; none is read.
     pub(crate) fn paths_below(&self, path: &str) -> Vec<String> {
@@ -181,13 +235,24 @@ impl Tree {
                 match entry {
                     Entry::Folder(inner) => open.push((path, inner)),
                     Entry::File(_) => found.push(path),
-                    Entry::Link(_) if self.file(&path).is_some() => found.push(path),
-                    Entry::Link(_) => {}
+                    Entry::Link(_) | Entry::Written(_) if self.file(&path).is_some() => {
+                        found.push(path);
+                    }
+                    Entry::Link(_) | Entry::Written(_) => {}
                 }
             }
         }
         found.sort();
         found
+    }
+
+    /// The same tree with only some of its files, and without links.
+    pub(crate) fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let mut kept = Self { root: Folder::default(), bases: self.bases.clone() };
+        for file in self.all_files().into_iter().filter(|file| keep(&file.path)) {
+            kept.put_file(file.clone());
+        }
+        kept
     }
 
     /// Puts a file whose path this crate has made from checked names.
@@ -196,21 +261,12 @@ impl Tree {
     }
 
     fn put_file(&mut self, file: File) {
-        let mut folder = &mut self.0;
-        let path = file.path.clone();
-        let (parents, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        for part in parents.split('/').filter(|part| !part.is_empty()) {
-            let entry = folder
-                .entries_mut()
-                .entry(part.to_owned())
-                .or_insert_with(|| Entry::Folder(Folder::default()));
-            if !matches!(entry, Entry::Folder(_)) {
-                *entry = Entry::Folder(Folder::default());
-            }
-            let Entry::Folder(inner) = entry else { return };
-            folder = inner;
-        }
-        folder.entries_mut().insert(name.to_owned(), Entry::File(file));
+        self.put_entry(&file.path.clone(), Entry::File(file));
+    }
+
+    fn put_entry(&mut self, path: &str, entry: Entry) {
+        let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+        self.root.make(parents).entries_mut().insert(name.to_owned(), entry);
     }
 
     fn file(&self, path: &str) -> Option<&File> {
@@ -222,38 +278,42 @@ impl Tree {
 
     /// The files that count among the tree's texts, if they are texts, sorted by path.
     fn files(&self) -> impl Iterator<Item = &File> {
+        self.all_files().into_iter().filter(|file| file.size() <= MAX_TEXT)
+    }
+
+    /// All files, sorted by path.
+    fn all_files(&self) -> Vec<&File> {
         let mut found = Vec::new();
-        let mut open = vec![&self.0];
+        let mut open = vec![&self.root];
         while let Some(folder) = open.pop() {
             for entry in folder.entries().values() {
                 match entry {
                     Entry::Folder(inner) => open.push(inner),
-                    Entry::File(file) if file.size() <= MAX_TEXT => found.push(file),
-                    Entry::File(_) | Entry::Link(_) => {}
+                    Entry::File(file) => found.push(file),
+                    Entry::Link(_) | Entry::Written(_) => {}
                 }
             }
         }
         found.sort_by_key(|file| file.path.as_str());
-        found.into_iter()
+        found
     }
 
     /// Walks to a path. Links are followed: what they lead to is known without links.
     fn walk(&self, path: &str) -> Result<Option<Place<'_>>> {
-        let (mut folder, mut at) = (&self.0, String::new());
+        let (mut folder, mut at) = (&self.root, String::new());
         let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".").peekable();
         while let Some(part) = parts.next() {
             at = join(&at, part);
             let mut entry = folder.entries().get(part);
-            if let Some(Entry::Link(target)) = entry {
-                let Some(target) = target else {
-                    return Err(Error::LinkOut { path: at });
-                };
+            if let Some(Entry::Link(_) | Entry::Written(_)) = entry {
+                let target =
+                    self.end(&at, MAX_LINKS).ok_or_else(|| Error::LinkOut { path: at.clone() })?;
                 if target.is_empty() {
-                    (folder, at) = (&self.0, String::new());
+                    (folder, at) = (&self.root, String::new());
                     continue;
                 }
-                entry = self.straight(target);
-                at.clone_from(target);
+                entry = self.straight(&target);
+                at = target;
             }
             match entry {
                 Some(Entry::Folder(inner)) => folder = inner,
@@ -266,10 +326,91 @@ impl Tree {
         Ok(Some(Place::Folder(folder, at)))
     }
 
+    /// Where the link at a path without other links ends, all links followed: a path without links.
+    /// None when it leaves the tree or leads nowhere.
+    fn end(&self, link: &str, hops: usize) -> Option<String> {
+        let written = match self.straight(link)? {
+            Entry::Link(target) => return target.clone(),
+            Entry::Written(written) if hops > 0 && !written.starts_with('/') => written,
+            _ => return None,
+        };
+        let mut at = link.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+        for part in written.split('/') {
+            match part {
+                "" | "." => {}
+                ".." if at.is_empty() => return None,
+                ".." => at.truncate(at.rfind('/').unwrap_or_default()),
+                part => {
+                    at = join(&at, part);
+                    if let Entry::Link(_) | Entry::Written(_) = self.straight(&at)? {
+                        at = self.end(&at, hops - 1)?;
+                    }
+                }
+            }
+        }
+        Some(at)
+    }
+
+    /// The paths at which this tree and another have other files; every path where they have other
+    /// links, because anything may be reached through one.
+    pub(crate) fn changes(&self, other: &Self) -> Changes {
+        let (links, others) = (self.links(), other.links());
+        if links != others {
+            return Changes::Any;
+        }
+        let (ours, theirs) = (self.by_path(), other.by_path());
+        let differs = |path: &&&str| match (ours.get(**path), theirs.get(**path)) {
+            (Some(a), Some(b)) => !a.is_same(b),
+            _ => true,
+        };
+        let all: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
+        let changed = all.iter().filter(differs);
+        let mut paths: BTreeSet<String> = changed.map(|path| (*path).to_owned()).collect();
+        // A file has a further path through each link to a folder above it.
+        for _ in 0..=links.len() {
+            let through: Vec<String> = links
+                .iter()
+                .flat_map(|(link, end)| paths.iter().filter_map(|path| moved(path, end, link)))
+                .collect();
+            let n_before = paths.len();
+            paths.extend(through);
+            match paths.len() {
+                n if n == n_before => return Changes::Paths(paths),
+                n if n > 100_000 => break,
+                _ => {}
+            }
+        }
+        Changes::Any
+    }
+
+    fn by_path(&self) -> BTreeMap<&str, &File> {
+        self.all_files().into_iter().map(|file| (file.path.as_str(), file)).collect()
+    }
+
+    /// Every link with where it ends: a path of the tree, or `/` for none.
+    pub(crate) fn links(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![(String::new(), &self.root)];
+        while let Some((path, folder)) = open.pop() {
+            for (name, entry) in folder.entries() {
+                let path = join(&path, name);
+                match entry {
+                    Entry::Folder(inner) => open.push((path, inner)),
+                    Entry::Link(_) | Entry::Written(_) => {
+                        let end = self.end(&path, MAX_LINKS).unwrap_or_else(|| "/".to_owned());
+                        found.insert(path, end);
+                    }
+                    Entry::File(_) => {}
+                }
+            }
+        }
+        found
+    }
+
     /// The entry at a path that has no links.
     fn straight(&self, path: &str) -> Option<&Entry> {
         let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut folder = &self.0;
+        let mut folder = &self.root;
         for part in parents.split('/').filter(|part| !part.is_empty()) {
             let Some(Entry::Folder(inner)) = folder.entries().get(part) else { return None };
             folder = inner;
@@ -286,6 +427,32 @@ impl PartialEq for Tree {
 }
 
 impl Eq for Tree {}
+
+/// A path below one folder as it is below another.
+fn moved(path: &str, from: &str, to: &str) -> Option<String> {
+    let rest = path.strip_prefix(from)?;
+    let is_below = from.is_empty() || rest.is_empty() || rest.starts_with('/');
+    let rest = rest.trim_start_matches('/');
+    is_below.then(|| if rest.is_empty() { to.to_owned() } else { join(to, rest) })
+}
+
+/// Where two trees differ.
+pub(crate) enum Changes {
+    /// Perhaps anywhere.
+    Any,
+    /// At these paths.
+    Paths(BTreeSet<String>),
+}
+
+impl Changes {
+    /// Whether there may be one at such a path.
+    pub(crate) fn has(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Paths(paths) => paths.iter().any(|path| is_such(path)),
+        }
+    }
+}
 
 enum Place<'a> {
     Folder(&'a Folder, String),

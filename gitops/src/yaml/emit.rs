@@ -41,10 +41,45 @@ fn printed(text: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    if text.chars().all(|c| !c.is_control() && !is_special(c)) {
-        format!("'{}'", text.replace('\'', "''"))
-    } else {
-        double_quoted(text)
+    match text.chars().all(is_printable) {
+        true => format!("'{}'", text.replace('\'', "''")),
+        false => double_quoted(text),
+    }
+}
+
+/// Lines are broken at the first space behind this column, as libyaml does.
+const WIDTH: usize = 80;
+
+/// Puts a scalar that is written as one line onto the lines that libyaml gives it.
+fn folded(out: &mut String, scalar: &str, indent: usize) {
+    let column = out.rsplit('\n').next().unwrap_or_default().chars().count();
+    if !scalar.contains(' ') || column + scalar.len() <= WIDTH {
+        out.push_str(scalar);
+        return;
+    }
+    let quote = scalar.chars().next().filter(|c| ['"', '\''].contains(c));
+    // Neither the first nor the last character between quotes is where a line ends.
+    let last = scalar.len() - 1 - usize::from(quote.is_some());
+    let first = usize::from(quote.is_some());
+    let (mut column, mut was_space) = (column, false);
+    let mut chars = scalar.char_indices().peekable();
+    while let Some((n, c)) = chars.next() {
+        let next_is_space = chars.peek().is_some_and(|(_, next)| *next == ' ');
+        let is_inside = quote.is_none() || (n > first && n < last);
+        let breaks = c == ' ' && !was_space && column > WIDTH && is_inside;
+        if breaks && (quote == Some('"') || !next_is_space) {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+            if next_is_space {
+                out.push('\\');
+                column += 1;
+            }
+        } else {
+            out.push(c);
+            column += 1;
+        }
+        was_space = c == ' ';
     }
 }
 
@@ -102,31 +137,32 @@ fn sequence(out: &mut String, elements: &[Value], indent: usize) {
 fn inline(out: &mut String, leaf: &Value, indent: usize) {
     match leaf {
         Value::String(text) if is_block(text) => block(out, text, indent),
-        Value::String(text) => out.push_str(&printed(text)),
+        Value::String(text) => folded(out, &printed(text), indent),
         Value::Object(_) => out.push_str("{}"),
         Value::Array(_) => out.push_str("[]"),
         number_bool_null => out.push_str(&number_bool_null.to_string()),
     }
 }
 
-/// Whether a text of several lines can stand as a literal block and be read back to the byte.
+/// Whether a text of several lines stands as a literal block: libyaml takes none for one with a space
+/// before the end of a line.
 fn is_block(text: &str) -> bool {
-    let printable = text.chars().all(|c| c == '\n' || (!c.is_control() && !is_special(c)));
-    let first = text.trim_start_matches('\n');
-    printable
-        && text.contains('\n')
-        && !text.starts_with([' ', '\n'])
-        && !first.is_empty()
-        && !text.lines().any(|line| !line.is_empty() && line.trim().is_empty())
+    text.contains('\n')
+        && text.chars().all(|c| c == '\n' || is_printable(c))
+        && !text.contains(" \n")
+        && !text.ends_with(' ')
 }
 
 fn block(out: &mut String, text: &str, indent: usize) {
     let chomping = match text {
-        text if text.ends_with("\n\n") => "+",
+        text if text == "\n" || text.ends_with("\n\n") => "+",
         text if text.ends_with('\n') => "",
         _ => "-",
     };
     out.push('|');
+    if text.starts_with([' ', '\n']) {
+        out.push('2');
+    }
     out.push_str(chomping);
     let body = text.strip_suffix('\n').unwrap_or(text);
     for line in body.split('\n') {
@@ -147,16 +183,15 @@ fn is_plain(text: &str) -> bool {
         .is_some_and(|it| it.is_empty() || it.starts_with([' ', '\t']));
     let bad_start = is_mark || text.starts_with(|c: char| INDICATORS.contains(c));
     let bad_end = text.ends_with([' ', '\t', ':']);
-    let inside = text.contains(": ")
-        || text.contains(" #")
-        || text.contains(|c: char| c.is_control() || is_special(c));
+    let inside =
+        text.contains(": ") || text.contains(" #") || text.contains(|c: char| !is_printable(c));
     let marker = text.starts_with("---") || text.starts_with("...");
     !text.is_empty() && !bad_start && !bad_end && !inside && !marker
 }
 
-/// Line breaks and marks of Unicode that readers of YAML treat in different ways.
-fn is_special(c: char) -> bool {
-    matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+/// What libyaml prints as it is, in one line; of what it takes for line breaks nothing.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}'..)
 }
 
 fn double_quoted(text: &str) -> String {
@@ -168,10 +203,21 @@ fn double_quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if c.is_control() || is_special(c) => {
-                out.push_str(&format!("\\u{:04X}", u32::from(c)))
-            }
-            c => out.push(c),
+            '\0' => out.push_str("\\0"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0b' => out.push_str("\\v"),
+            '\x0c' => out.push_str("\\f"),
+            '\x1b' => out.push_str("\\e"),
+            '\u{85}' => out.push_str("\\N"),
+            '\u{2028}' => out.push_str("\\L"),
+            '\u{2029}' => out.push_str("\\P"),
+            c if is_printable(c) => out.push(c),
+            c => match u32::from(c) {
+                n @ ..=0xff => out.push_str(&format!("\\x{n:02X}")),
+                n @ ..=0xffff => out.push_str(&format!("\\u{n:04X}")),
+                n => out.push_str(&format!("\\U{n:08X}")),
+            },
         }
     }
     out.push('"');

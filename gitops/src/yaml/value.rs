@@ -33,7 +33,13 @@ pub(crate) struct Document {
     pub(crate) value: Value,
     /// JSON pointers to the fields with nothing behind their colon.
     pub(crate) blanks: Vec<String>,
+    /// What identifies the object and is written as no text, by its JSON pointer; the value has its
+    /// text.
+    pub(crate) raw: Vec<(&'static str, Value)>,
 }
+
+/// What identifies an object.
+const IDENTITY: [&str; 4] = ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"];
 
 /// Parses all documents of a text; empty documents are left out.
 pub(crate) fn parse_all(text: &str) -> Result<Vec<Value>> {
@@ -65,9 +71,29 @@ pub(crate) fn parse_objects(text: &str) -> Result<Vec<Document>> {
         }
         let mut blanks = Vec::new();
         collect_blanks(node, &mut String::new(), &mut blanks);
-        found.push(Document { value, blanks });
+        let raw = IDENTITY.into_iter().filter_map(|at| Some((at, as_text(&mut value, node, at)?)));
+        let raw = raw.collect();
+        found.push(Document { value, blanks, raw });
     })?;
     Ok(found)
+}
+
+/// Puts the text of a scalar in its place, and gives what it was; a namespace of null is an empty
+/// one.
+fn as_text(value: &mut Value, node: &Node, at: &'static str) -> Option<Value> {
+    let there = value.pointer_mut(at)?;
+    match there {
+        Value::Null if at == "/metadata/namespace" => {
+            *there = "".into();
+            None
+        }
+        Value::Number(_) | Value::Bool(_) => {
+            let mut parts = at.split('/').skip(1);
+            let written = parts.try_fold(node, |node, part| node.entry(part))?.text()?;
+            Some(std::mem::replace(there, written.into()))
+        }
+        _ => None,
+    }
 }
 
 fn read(text: &str, dialect: Dialect, mut on: impl FnMut(Value, &Node)) -> Result<()> {

@@ -74,7 +74,7 @@ fn built(tree: &Tree) -> BTreeMap<String, Result<Vec<Value>, String>> {
     for object in cluster.iter().flatten() {
         if let Some(kustomization) = flux::Kustomization::read(object).unwrap() {
             left.retain(|folder| *folder != kustomization.path);
-            let objects = values(reconcile::build(&kustomization, tree));
+            let objects = values(reconcile::build(&kustomization, tree, &|_| Ok(None)));
             built.insert(kustomization.name, objects);
         }
     }
@@ -265,11 +265,13 @@ fn what_is_not_done_here_and_what_is_not_here_is_named() {
         &repository(),
         "clusters/dev/a-app.yaml",
         "wait: true",
-        "postBuild: {substitute: {x: y}}",
+        "postBuild: {substituteFrom: [{kind: ConfigMap, name: elsewhere}]}",
     );
     let new = with(&old, "apps/a/deployment.yaml", "replicas: 1", "replicas: 2");
     let found = diff(&old, &new);
-    assert_eq!(found.unheeded.iter().map(|(_, field)| *field).collect::<Vec<_>>(), ["postBuild"]);
+    let unheeded: Vec<_> = found.unheeded.iter().map(|(_, field)| *field).collect();
+    assert_eq!(unheeded, ["postBuild.substituteFrom"]);
+    assert_eq!(found.count(Action::Changed), 1);
     let other = with(
         &repository(),
         "clusters/dev/a-app.yaml",
@@ -279,4 +281,111 @@ fn what_is_not_done_here_and_what_is_not_here_is_named() {
     let found = diff(&other, &other);
     assert_eq!(found.elsewhere.len(), 1);
     assert_eq!(found.elsewhere[0].1, "OCIRepository/flux-system/models");
+}
+
+/// What of an app's Deployment changes, in lines without their context.
+fn lines_of(found: &kit_gitops::diff::Diff) -> Vec<String> {
+    let apps = found.changes.iter().filter(|change| change.object.kind == "Deployment");
+    let all = apps.flat_map(|change| change.diff.lines().skip(2));
+    all.filter(|line| line.starts_with(['+', '-'])).map(str::to_owned).collect()
+}
+
+#[test]
+fn variables_have_the_values_that_flux_gives_them() {
+    let app = "clusters/dev/a-app.yaml";
+    let tree = with(&repository(), "apps/a/deployment.yaml", "replicas: 1", "replicas: ${n:-3}");
+    let inline = with(&tree, app, "wait: true", "wait: true\n  postBuild: {substitute: {n: '5'}}");
+    assert_eq!(lines_of(&diff(&tree, &inline)), ["-  replicas: ${n:-3}", "+  replicas: 5"]);
+    // Values come from what the same cluster gets, whoever builds that.
+    let mut values = with(
+        &tree,
+        app,
+        "wait: true",
+        "wait: true\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}], substitute: {x: y}}",
+    );
+    let vars = |n: u8| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: vars, namespace: flux-system}}\ndata: {{n: '{n}'}}\n"
+        )
+    };
+    values.insert("clusters/dev/vars.yaml", vars(6)).unwrap();
+    let mut more = values.clone();
+    more.insert("clusters/dev/vars.yaml", vars(7)).unwrap();
+    let found = diff(&values, &more);
+    let lines = lines_of(&found);
+    assert!(lines.contains(&"-  replicas: 6".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"+  replicas: 7".to_owned()), "{lines:?}");
+    assert!(found.unheeded.is_empty());
+    // A variable without a value is an error to Flux.
+    let unset = with(&inline, "apps/a/deployment.yaml", "${n:-3}", "${m}");
+    let found = diff(&inline, &unset);
+    assert_eq!(found.failures.len(), 1);
+    let message = &found.failures[0].message;
+    assert!(message.contains("variable not set (strict mode): \"m\""), "{message}");
+}
+
+#[test]
+fn components_of_a_flux_kustomization_are_built() {
+    let app = "clusters/dev/a-app.yaml";
+    let mut tree = repository();
+    tree.insert(
+        "components/two/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nreplicas: [{name: a, count: 2}]\n",
+    )
+    .unwrap();
+    let with_it =
+        with(&tree, app, "wait: true", "wait: true\n  components: [../../components/two]");
+    assert_eq!(lines_of(&diff(&tree, &with_it)), ["-  replicas: 1", "+  replicas: 2"]);
+    let other = with(&with_it, app, "components/two", "components/three");
+    assert_eq!(diff(&tree, &other).failures.len(), 1);
+    let left_out = with(&other, app, "wait: true", "wait: true\n  ignoreMissingComponents: true");
+    assert!(lines_of(&diff(&tree, &left_out)).is_empty());
+    let outside = with(&with_it, app, "../../components/two", "../../../two");
+    let message = &diff(&tree, &outside).failures[0].message;
+    assert!(message.contains("must be local and relative"), "{message}");
+}
+
+#[test]
+fn what_flux_leaves_out_is_left_out() {
+    let mut tree = repository();
+    tree.insert(
+        "clusters/dev/extra.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: extra}\n",
+    )
+    .unwrap();
+    let mut ignored = tree.clone();
+    ignored.insert(".sourceignore", "/clusters/dev/extra.yaml\n").unwrap();
+    let found = diff(&tree, &ignored);
+    let gone: Vec<_> = found.changes.iter().map(|change| change.object.to_string()).collect();
+    assert_eq!((gone, found.count(Action::Removed)), (vec!["Namespace/extra".to_owned()], 1));
+    let by_source = with(
+        &tree,
+        "clusters/dev/flux-system/gotk-sync.yaml",
+        "  interval: 1m0s\n",
+        "  interval: 1m0s\n  ignore: extra.yaml\n",
+    );
+    let found = diff(&tree, &by_source);
+    assert_eq!(found.count(Action::Removed), 1, "{found}");
+}
+
+/// What a link leads to is built anew when that changes.
+#[test]
+fn a_change_behind_a_link_is_seen() {
+    let linked = |file: &str| {
+        let mut tree = Tree::from_files([
+            ("one/kustomization.yaml", "resources: [../link/a.yaml]\n"),
+            ("shared/a.yaml", file),
+            ("other/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: other}\n"),
+        ])
+        .unwrap();
+        tree.insert_link("link", "shared").unwrap();
+        tree
+    };
+    let object = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n");
+    let old = linked(&object("a"));
+    assert!(diff(&old, &linked(&object("a"))).is_empty());
+    assert_eq!(diff(&old, &linked(&object("b"))).changes.len(), 2);
+    let mut elsewhere = linked(&object("a"));
+    elsewhere.insert_link("link", "other").unwrap();
+    assert_eq!(diff(&old, &elsewhere).changes.len(), 2);
 }

@@ -138,7 +138,7 @@ fn refused(kustomization: &str, expected: Expect) {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    for field in ["helmChartInflationGenerator", "helmCharts", "helmGlobals"] {
+    for field in ["helmChartInflationGenerator", "helmCharts"] {
         let text = error(&[("app/kustomization.yaml", &format!("resources: []\n{field}: [x]\n"))]);
         assert_eq!(
             text,
@@ -256,13 +256,13 @@ fn nothing_outside_the_tree_is_reached() {
     refused(
         "resources: [https://example.org/x.yaml]\n",
         expect![
-            "cannot build app: resources: https://example.org/x.yaml is remote; only what is in the tree is built"
+            "cannot build app: resources: https://example.org/x.yaml is remote; only what is in the tree is built, and OCI artifacts by digest (oci://HOST/REPOSITORY@sha256:DIGEST//PATH)"
         ],
     );
     refused(
         "resources: ['github.com/org/repo?ref=v1']\n",
         expect![
-            "cannot build app: resources: github.com/org/repo?ref=v1 is remote; only what is in the tree is built"
+            "cannot build app: resources: github.com/org/repo?ref=v1 is remote; only what is in the tree is built, and OCI artifacts by digest (oci://HOST/REPOSITORY@sha256:DIGEST//PATH)"
         ],
     );
     refused(

@@ -1,5 +1,6 @@
 //! The crate from outside: golden trees, other tools' results, schemas.
 
+mod bases;
 mod check;
 mod diff;
 mod kustomize;

@@ -527,3 +527,37 @@ fn a_kustomization_waits_for_those_it_depends_on() {
     assert_eq!(say(Dependency::Outdated), told("revision is not up to date"));
     assert_eq!(say(Dependency::Ready), None);
 }
+
+#[test]
+fn values_come_from_the_cluster_and_are_needed() {
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: a}\ndata: {x: '${one}-${two:-2}', y: '$${one}'}\n";
+    let tree = tree(&[("apps/a/all.yaml", object)]);
+    let app = app(
+        "postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}, {kind: Secret, name: keys, optional: true}]}",
+    );
+    let mut cluster = Memory::default();
+    let outcome = turn(&mut cluster, &app, &tree);
+    assert_eq!(
+        (outcome.ready.reason, outcome.ready.message.as_str()),
+        (
+            "BuildFailed",
+            "post build failed for 'c': substitute from 'ConfigMap/vars' error: configmaps \"vars\" not found"
+        )
+    );
+    for values in [
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: flux-system}\ndata: {one: \"a\\nb\"}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: flux-system}\ndata: {two: dHdv}\n",
+    ] {
+        cluster.objects.push(values.parse().unwrap());
+    }
+    assert!(turn(&mut cluster, &app, &tree).is_ready());
+    let built = cluster.objects.iter().find(|object| object.name() == "c").unwrap();
+    assert_eq!(built.at("/data"), Some(&json!({"x": "ab-two", "y": "${one}"})));
+    // Said of it that it stays as it is, it does.
+    let label = "metadata: {labels: {kustomize.toolkit.fluxcd.io/substitute: disabled}, ";
+    let kept = object.replace("metadata: {", label);
+    let tree = Tree::from_files([("apps/a/all.yaml", kept)]).unwrap();
+    assert!(turn(&mut cluster, &app, &tree).is_ready());
+    let built = cluster.objects.iter().find(|object| object.name() == "c").unwrap();
+    assert_eq!(built.at("/data/x"), Some(&json!("${one}-${two:-2}")));
+}

@@ -114,18 +114,10 @@ fn unpack_layers(
 }
 
 fn compression(image: &Descriptor, media_type: &MediaType) -> Result<Compression> {
-    match media_type {
-        MediaType::ImageLayer => Ok(Compression::None),
-        MediaType::ImageLayerGzip => Ok(Compression::Gzip),
-        MediaType::ImageLayerZstd => Ok(Compression::Zstd),
-        MediaType::Other(other) if other == "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
-            Ok(Compression::Gzip)
-        }
-        other => {
-            let problem = format!("a layer is of type {other}");
-            Err(Error::NotAnImage { digest: image.digest().clone(), problem })
-        }
-    }
+    media_type::image_layer(media_type).ok_or_else(|| {
+        let problem = format!("a layer is of type {media_type}");
+        Error::NotAnImage { digest: image.digest().clone(), problem }
+    })
 }
 
 /// Removes from the layers below what a layer takes away, and what it has as something else: a

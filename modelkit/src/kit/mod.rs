@@ -244,6 +244,16 @@ pub fn config_descriptor(manifest: &[u8]) -> Result<Descriptor> {
     Ok(parse_manifest(&content::digest(manifest), manifest)?.config().clone())
 }
 
+/// Whether a manifest says that it is a ModelKit's or a ModelPack's.
+pub(crate) fn is_modelkit(manifest: &ImageManifest) -> bool {
+    let artifact_type = manifest.artifact_type().as_ref().map(ToString::to_string);
+    let types = [Some(manifest.config().media_type().to_string()), artifact_type];
+    types.iter().flatten().any(|it| {
+        [media_type::CONFIG, media_type::MANIFEST].contains(&it.as_str())
+            || media_type::is_modelpack(it)
+    })
+}
+
 /// Parses a manifest; `kit` up to 1.15 writes `null` where there are no layers.
 pub(crate) fn parse_manifest(digest: &Digest, bytes: &[u8]) -> Result<ImageManifest> {
     let document = |source| Error::Document { what: "manifest", digest: digest.clone(), source };

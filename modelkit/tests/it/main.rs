@@ -1,6 +1,7 @@
 //! Packing and unpacking, from the outside.
 
 mod compare;
+mod files;
 mod golden;
 mod hostile;
 mod image;

@@ -1,14 +1,17 @@
 //! `kit-rs gitops diff`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use gitops::ObjectId;
 use gitops::diff::{Action, Diff, Side};
-use gitops::{ObjectId, Tree};
 use serde_json::{Value, json};
 
+use super::bases::of_registries;
 use super::revision::{Repository, Revision};
 use crate::failure::failure;
 use crate::kind::Kind;
+use crate::network::Network;
 use crate::output::n_of;
 use crate::ui::Ui;
 
@@ -25,14 +28,18 @@ pub(crate) struct Args {
     /// The Git repository
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    network: Network,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let repository = Repository::of(&args.dir)?;
     let (from, to) = repository.range(&args.revisions)?;
+    let bases = of_registries(&args.network, ui);
     let trees = repository.trees([&from, &to])?;
+    let trees = trees.map(|tree| tree.with_bases(Arc::clone(&bases)));
     let diff = gitops::diff::diff(&trees[0], &trees[1]);
-    tell(&diff, &trees, ui);
+    tell(&diff, ui);
     let text = match (diff.is_empty(), diff.changes.is_empty()) {
         (true, _) => format!("nothing changes in {}", n_of(diff.n_builds as u64, "build")),
         (_, true) => "nothing is known to change".to_owned(),
@@ -43,17 +50,13 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 }
 
 /// Says what is not in the answer, or less than it seems.
-fn tell(diff: &Diff, trees: &[Tree; 2], ui: &Ui) {
+fn tell(diff: &Diff, ui: &Ui) {
     for failed in &diff.failures {
         let side = if failed.side == Side::Old { "before" } else { "after" };
         ui.warn(format_args!("{} does not build {side}: {}", failed.build, failed.message));
     }
     for (build, field) in &diff.unheeded {
-        ui.warn(format_args!("{build}: spec.{field} is not done here, and may change more"));
-    }
-    let ignores = |path: &str| path == ".sourceignore" || path.ends_with("/.sourceignore");
-    if trees.iter().flat_map(Tree::paths).any(ignores) {
-        ui.warn("what .sourceignore leaves out for Flux is not left out here");
+        ui.warn(format_args!("{build}: spec.{field} is not all known here, and may change more"));
     }
     for (object, source) in &diff.elsewhere {
         ui.note(format_args!("{object} is not built: its files come from {source}"));

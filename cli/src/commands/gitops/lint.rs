@@ -7,9 +7,11 @@ use gitops::lint::{Finding, Options, Report, lint, policies};
 use gitops::{Severity, Tree};
 use serde_json::{Value, json};
 
+use super::bases::with_bases;
 use super::release::weights_here;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
+use crate::network::Network;
 use crate::output::{lines, n_of, table};
 use crate::ui::Ui;
 
@@ -34,6 +36,8 @@ pub(crate) struct Args {
     /// Show the policies instead
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
@@ -53,7 +57,8 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let read = super::tree::read(&args.path)?;
     options.branches = read.branches;
-    let report = judged(&read.tree, options, ui);
+    let tree = with_bases(read.tree, &args.network, ui);
+    let report = judged(&tree, options, ui);
     let shown = report.findings.iter().map(Finding::to_string);
     let text = match report.findings.is_empty() {
         true => format!("nothing is wrong with {}", n_of(report.n_objects as u64, "object")),

@@ -1,22 +1,20 @@
 //! What a Git repository holds at a revision, or in its working tree, read without checking anything
 //! out. The user's own `git` is asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use fs_err as fs;
-use gitops::Tree;
+use gitops::{Later, Tree};
 
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 
 /// Larger files are no text that a person wrote, as in [`Tree::read`].
-const MAX_FILE: u64 = 4 << 20;
-/// How many links may lead to links.
-const MAX_HOPS: usize = 8;
+const MAX_TEXT: u64 = 4 << 20;
 
 /// One side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,10 +94,40 @@ impl Repository {
         let blobs = self.blobs(listed.iter().flatten().map(|entry| entry.blob.as_str()))?;
         let mut listed = listed.into_iter();
         let mut tree = |side: &Revision| match side {
-            Revision::Commit(_) => of_entries(&listed.next().unwrap_or_default(), &blobs),
+            Revision::Commit(_) => self.tree(&listed.next().unwrap_or_default(), &blobs),
             Revision::WorkTree => self.work_tree(),
         };
         Ok([tree(sides[0])?, tree(sides[1])?])
+    }
+
+    /// The files and links of a commit as a tree.
+    fn tree(&self, entries: &[Entry], blobs: &HashMap<String, Blob>) -> anyhow::Result<Tree> {
+        let mut tree = Tree::new();
+        for entry in entries {
+            match blobs.get(&entry.blob).context("git did not say what a file holds")? {
+                Blob::Text(target) if entry.is_link => tree.insert_link(&entry.path, target)?,
+                Blob::Text(text) => tree.insert(&entry.path, text.as_str())?,
+                // No link leads to a name that is no text.
+                Blob::Other(_) if entry.is_link => {}
+                Blob::Other(size) => {
+                    tree.insert_later(&entry.path, self.later(&entry.blob, *size))?;
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    /// A blob that is read when it is asked for.
+    fn later(&self, blob: &str, size: u64) -> Later {
+        let (dir, id) = (self.dir.clone(), blob.to_owned());
+        let read = move || {
+            let output = Self { dir: dir.clone() }.command(&["cat-file", "blob", &id]).output()?;
+            match output.status.success() {
+                true => Ok(output.stdout),
+                false => Err(std::io::Error::other(format!("git does not have {id}"))),
+            }
+        };
+        Later { id: blob.to_owned(), size, read: Arc::new(read) }
     }
 
     /// The files and links of a commit.
@@ -120,11 +148,11 @@ impl Repository {
         entries.filter_map(anyhow::Result::transpose).collect()
     }
 
-    /// The texts of blobs; those that are no texts, or too large, are left out.
+    /// What blobs hold.
     fn blobs<'a>(
         &self,
         ids: impl Iterator<Item = &'a str>,
-    ) -> anyhow::Result<HashMap<String, String>> {
+    ) -> anyhow::Result<HashMap<String, Blob>> {
         let ids: HashSet<&str> = ids.collect();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -134,33 +162,25 @@ impl Repository {
         let mut child = command.spawn().context("cannot run git")?;
         let mut asked = child.stdin.take().context("git takes no questions")?;
         let mut said = BufReader::new(child.stdout.take().context("git gives no answers")?);
-        let texts = std::thread::scope(|scope| {
+        let blobs = std::thread::scope(|scope| {
             let ids = &ids;
             // Both ways at once: git waits for whoever does not read its answers.
             let asking = scope.spawn(move || {
                 ids.iter().try_for_each(|id| asked.write_all(format!("{id}\n").as_bytes()))
             });
-            let mut texts = HashMap::new();
-            for _ in ids {
-                let (id, bytes) = blob(&mut said)?;
-                texts.extend(String::from_utf8(bytes).ok().map(|text| (id, text)));
-            }
+            let blobs = ids.iter().map(|_| blob(&mut said)).collect::<anyhow::Result<_>>()?;
             asking.join().expect("it does not panic").context("git takes no questions")?;
-            anyhow::Ok(texts)
+            anyhow::Ok(blobs)
         });
         child.wait()?;
-        texts.context("cannot read what git has")
+        blobs.context("cannot read what git has")
     }
 
     /// The files as they lie there, new ones too, without those that Git ignores.
     pub(super) fn work_tree(&self) -> anyhow::Result<Tree> {
-        let root = fs::canonicalize(&self.dir)?;
         let said = self.git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
-        let mut tree = Tree::new();
-        for path in said.split('\0').filter(|path| !path.is_empty()) {
-            read_into(&mut tree, &root, path, MAX_HOPS)?;
-        }
-        Ok(tree)
+        // What Git knows and is not there any more is gone.
+        Ok(Tree::select(&self.dir, said.split('\0').filter(|path| !path.is_empty()))?)
     }
 
     fn git(&self, args: &[&str]) -> anyhow::Result<String> {
@@ -187,8 +207,15 @@ struct Entry {
     path: String,
 }
 
+/// What a blob holds.
+enum Blob {
+    Text(String),
+    /// No text, or one that is too large for a person to have written it: its size in bytes.
+    Other(u64),
+}
+
 /// One answer of `git cat-file --batch`; what is too large is passed over.
-fn blob(said: &mut impl std::io::BufRead) -> anyhow::Result<(String, Vec<u8>)> {
+fn blob(said: &mut impl std::io::BufRead) -> anyhow::Result<(String, Blob)> {
     let mut line = String::new();
     said.read_line(&mut line)?;
     let mut words = line.split_whitespace();
@@ -197,119 +224,26 @@ fn blob(said: &mut impl std::io::BufRead) -> anyhow::Result<(String, Vec<u8>)> {
     };
     let size: u64 = size.parse()?;
     let mut bytes = Vec::new();
-    match size > MAX_FILE {
+    let blob = match size > MAX_TEXT {
         true => {
             std::io::copy(&mut said.take(size), &mut std::io::sink())?;
-            // No text is what this is not.
-            bytes.push(0xff);
+            Blob::Other(size)
         }
-        false => drop(said.take(size).read_to_end(&mut bytes)?),
-    }
+        false => {
+            said.take(size).read_to_end(&mut bytes)?;
+            String::from_utf8(bytes).map_or(Blob::Other(size), Blob::Text)
+        }
+    };
     said.read_exact(&mut [0])?;
-    Ok((id.to_owned(), bytes))
-}
-
-fn of_entries(entries: &[Entry], blobs: &HashMap<String, String>) -> anyhow::Result<Tree> {
-    let mut tree = Tree::new();
-    let mut links = BTreeMap::new();
-    for entry in entries {
-        match blobs.get(&entry.blob) {
-            Some(target) if entry.is_link => drop(links.insert(&*entry.path, &**target)),
-            Some(text) => tree.insert(&entry.path, text.as_str())?,
-            None => {}
-        }
-    }
-    // A link may lead to what another one brings.
-    for _ in 0..MAX_HOPS {
-        let n_before = links.len();
-        for (link, target) in std::mem::take(&mut links) {
-            if !follow(&mut tree, link, target)? {
-                links.insert(link, target);
-            }
-        }
-        if links.len() == n_before {
-            break;
-        }
-    }
-    Ok(tree)
-}
-
-/// Puts what a link leads to in its place, if that is in the tree.
-fn follow(tree: &mut Tree, link: &str, target: &str) -> anyhow::Result<bool> {
-    let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let Some(target) = joined(folder, target) else { return Ok(false) };
-    if let Some(text) = tree.get(&target).map(str::to_owned) {
-        tree.insert(link, text)?;
-        return Ok(true);
-    }
-    let below = format!("{target}/");
-    let files: Vec<(String, String)> = tree
-        .iter()
-        .filter_map(|(path, text)| {
-            let rest = path.strip_prefix(&below)?;
-            Some((format!("{link}/{rest}"), text.to_owned()))
-        })
-        .collect();
-    // One that leads to a folder around itself would never end.
-    if files.is_empty() || link.starts_with(&below) {
-        return Ok(false);
-    }
-    for (path, text) in files {
-        tree.insert(&path, text)?;
-    }
-    Ok(true)
-}
-
-/// Where a relative link leads, if it stays inside.
-fn joined(folder: &str, target: &str) -> Option<String> {
-    if target.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// Reads a file, or what a link leads to inside of the root.
-fn read_into(tree: &mut Tree, root: &Path, path: &str, hops: usize) -> anyhow::Result<()> {
-    let place = root.join(path);
-    // What Git knows and is not there any more is gone.
-    let Ok(metadata) = fs::symlink_metadata(&place) else { return Ok(()) };
-    let is_inside = || fs::canonicalize(&place).is_ok_and(|target| target.starts_with(root));
-    if metadata.is_symlink() && (hops == 0 || !is_inside()) {
-        return Ok(());
-    }
-    let Ok(metadata) = fs::metadata(&place) else { return Ok(()) };
-    if metadata.is_dir() {
-        // A folder is listed where a link stands for it, or another repository.
-        if !fs::symlink_metadata(&place)?.is_symlink() && hops == MAX_HOPS {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&place)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            if name != ".git" {
-                read_into(tree, root, &format!("{path}/{name}"), hops - 1)?;
-            }
-        }
-        return Ok(());
-    }
-    if metadata.len() <= MAX_FILE
-        && let Ok(text) = String::from_utf8(fs::read(&place)?)
-    {
-        tree.insert(path, text)?;
-    }
-    Ok(())
+    Ok((id.to_owned(), blob))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+
+    use fs_err as fs;
+    use gitops::kustomize::{self, Overlay};
 
     use super::*;
 
@@ -336,12 +270,19 @@ mod tests {
         fs::write(path, bytes).expect("it can be written");
     }
 
+    const OBJECT: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+
     #[test]
     fn a_commit_is_read_as_its_working_tree_is() {
         let outside = tempfile::tempdir().expect("there is a place for temporary files");
         write(outside.path(), "secret", "outside");
         let (dir, here) = repository(|dir| {
-            write(dir, "base/a.yaml", "a: 1\n");
+            write(dir, "base/a.yaml", OBJECT);
+            write(
+                dir,
+                "base/kustomization.yaml",
+                "configMapGenerator:\n- name: c\n  files: [../binary, large=../large.yaml]\nresources: [a.yaml]\n",
+            );
             write(dir, "base/ü b.yaml", "");
             write(dir, "base/sub/c.txt", "c");
             write(dir, "binary", [0xff, 0xfe]);
@@ -359,20 +300,29 @@ mod tests {
         assert_eq!(here_now, Revision::WorkTree);
         let [committed, lying] = here.trees([&head, &here_now]).expect("both can be read");
         assert_eq!(committed, lying);
-        let paths: Vec<&str> = committed.paths().collect();
-        assert_eq!(
-            paths,
-            [
+        for tree in [&committed, &lying] {
+            let paths: Vec<&str> = tree.paths().collect();
+            let expected = [
                 ".gitignore",
                 "base/a.yaml",
+                "base/kustomization.yaml",
                 "base/sub/c.txt",
                 "base/ü b.yaml",
-                "file-link",
-                "overlay/base/a.yaml",
-                "overlay/base/sub/c.txt",
-                "overlay/base/ü b.yaml",
-            ]
-        );
+            ];
+            assert_eq!(paths, expected);
+            let found =
+                ["file-link", "overlay/base/a.yaml", "overlay/base/sub/c.txt", "out", "dangling"];
+            let found = found.map(|path| tree.get(path));
+            assert_eq!(found, [Some(OBJECT), Some(OBJECT), Some("c"), None, None]);
+            let objects = kustomize::build(tree, "overlay/base", &Overlay::default());
+            let objects = objects.expect("it is reached through the link");
+            // What is no text, and what is too large to be one, is read when it is asked for.
+            let size = |key: &str| {
+                let value = objects[0].at(key).and_then(serde_json::Value::as_str);
+                value.unwrap_or_default().len()
+            };
+            assert_eq!([size("/binaryData/binary"), size("/data/large")], [4, 5 << 20]);
+        }
         write(dir.path(), "new.yaml", "new");
         fs::remove_file(dir.path().join("base/a.yaml")).expect("it is there");
         let [committed, lying] = here.trees([&head, &here_now]).expect("both can be read");

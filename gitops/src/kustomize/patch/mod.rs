@@ -34,7 +34,7 @@ pub(super) fn prepare(loader: &Loader<'_>, patch: &Patch) -> Result<Prepared> {
         (path, "") => loader.text(path)?,
         _ => return Err(wrong("a patch has either a path or a patch".to_owned())),
     };
-    let (patches, operations) = (load::objects(text), json::parse(text));
+    let (patches, operations) = (load::patches(text), json::parse(text));
     match (patches, operations) {
         (Ok(patches), Ok(operations)) if !patches.is_empty() && !operations.is_empty() => {
             Err(wrong("a patch is both objects and operations".to_owned()))
@@ -89,16 +89,16 @@ pub(super) fn prepare_merges<'a>(
 ) -> Result<Vec<Resource>> {
     let mut patches = Vec::new();
     for entry in entries {
-        match load::objects(entry) {
+        match load::patches(entry) {
             Ok(inline) => patches.extend(inline),
             Err(_) if !entry.contains('\n') => {
-                let read = load::objects(loader.text(entry)?);
+                let read = load::patches(loader.text(entry)?);
                 patches.extend(read.map_err(|error| error.in_file(entry))?);
             }
             Err(error) => return Err(error),
         }
     }
-    patches.extend(load::objects(inline)?);
+    patches.extend(load::patches(inline)?);
     match patches.is_empty() {
         true => Err(wrong("the patches are empty".to_owned())),
         false => Ok(patches),
@@ -216,7 +216,7 @@ fn merge(
     if !merged["metadata"].is_object() {
         merged["metadata"] = Value::Object(Map::new());
     }
-    if !options.allow_name_change {
+    if !options.allow_name_change && !id.name.is_empty() {
         merged["metadata"]["name"] = id.name.as_str().into();
     }
     match id.namespace.as_str() {

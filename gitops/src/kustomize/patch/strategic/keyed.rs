@@ -63,7 +63,10 @@ impl<'a> Merger<'a> {
             if let Some(n) = n.filter(|_| !self.blanks.is_empty()) {
                 path.push_str(&format!("/{n}"));
             }
-            let is_replaced = change.is_some_and(|it| it.get("$patch") == Some(&"replace".into()));
+            // Neither changes the element: one that cannot be taken away by its keys stays.
+            let is_replaced = change.is_some_and(|it| {
+                ["replace", "delete"].iter().any(|word| it.get("$patch") == Some(&(*word).into()))
+            });
             let merged = match n {
                 Some(n) if is_added => self.adopted(&slots.0[n].take(), element_at)?,
                 Some(n) if is_replaced => {

@@ -126,19 +126,16 @@ impl<'a> Merger<'a> {
         at: Option<At<'a>>,
         path: &mut String,
     ) -> Result<Option<Value>> {
+        // Without a schema, a directive is an element as any other.
+        let Some(keys) = at.and_then(|at| at.merge_keys()) else {
+            return Ok(Some(Value::Array(patch.cloned().unwrap_or(old))));
+        };
         let (directive, patch) = match patch {
             Some(patch) => {
                 let (directive, patch) = without_directive(patch)?;
                 (directive, Some(patch))
             }
             None => (None, None),
-        };
-        let Some(keys) = at.and_then(|at| at.merge_keys()) else {
-            return match (directive, patch) {
-                (Some(Directive::Delete), _) => Ok(None),
-                (_, Some(patch)) => Ok(Some(Value::Array(patch))),
-                (_, None) => Ok(Some(Value::Array(old))),
-            };
         };
         match directive {
             Some(Directive::Delete) => Ok(None),
@@ -156,16 +153,14 @@ impl<'a> Merger<'a> {
                 Some(Directive::Delete) => Ok(None),
                 _ => self.adopted_mapping(map, at).map(Some),
             },
-            Value::Array(elements) => {
-                let (_, elements) = without_directive(elements)?;
-                match at.and_then(|at| at.merge_keys()) {
-                    Some(keys) => {
-                        let path = &mut "adopted".to_owned();
-                        self.keyed(None, Some(&elements), keys, at, path).map(Some)
-                    }
-                    None => Ok(Some(Value::Array(elements))),
+            Value::Array(elements) => match at.and_then(|at| at.merge_keys()) {
+                Some(keys) => {
+                    let (_, elements) = without_directive(elements)?;
+                    let path = &mut "adopted".to_owned();
+                    self.keyed(None, Some(&elements), keys, at, path).map(Some)
                 }
-            }
+                None => Ok(Some(Value::Array(elements.clone()))),
+            },
             scalar => Ok(Some(scalar.clone())),
         }
     }
