@@ -1,7 +1,6 @@
 //! The files of an artifact in memory, for what reads a tree and unpacks none.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
 use kitfile::ContextPath;
 use registry::Layout;
@@ -9,7 +8,7 @@ use registry::content::{Descriptor, Digest, ImageManifest};
 
 use crate::archive::{Budget, Limits, Rules, for_each_file};
 use crate::compress::Blob;
-use crate::error::{Error, Refused, Result};
+use crate::error::{Error, Result};
 use crate::image::WHITEOUT;
 use crate::kit::{ModelKit, is_modelkit, parse_manifest};
 use crate::media_type::{Compression, Format, Kind, image_layer};

@@ -23,4 +23,4 @@ const MODELKIT: &str = "KIT_RS_MODELKIT";
 /// The name of the ModelKit's manifest in an image.
 const MANIFEST: &str = "modelkit.json";
 /// How the names begin by which a layer takes files of those below away.
-const WHITEOUT: &str = ".wh.";
+pub(crate) const WHITEOUT: &str = ".wh.";
