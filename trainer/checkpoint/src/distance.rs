@@ -60,10 +60,12 @@ impl Rotary {
 }
 
 /// By how much each pair of a head's numbers is turned from one position to the next.
-/// In the precision of `transformers`, so that far positions are off by as much.
+/// In the precision of `transformers`, so that far positions are off by as much; the power is
+/// rounded from a finer one, so that every system's C library gives the same bits.
 #[must_use]
 pub fn frequencies(theta: f64, head_dim: usize) -> Vec<f32> {
-    let frequency = |pair: usize| 1.0 / (theta as f32).powf(2.0 * pair as f32 / head_dim as f32);
+    let share = |pair: usize| 2.0 * pair as f32 / head_dim as f32;
+    let frequency = |pair: usize| 1.0 / theta.powf(f64::from(share(pair))) as f32;
     (0..head_dim / 2).map(frequency).collect()
 }
 

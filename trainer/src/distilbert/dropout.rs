@@ -18,17 +18,37 @@ pub(crate) struct Dropout {
     rng: Option<ChaCha8Rng>,
     /// How many places have drawn a mask in this step.
     place: u64,
+    /// How many values each of them has.
+    #[cfg(test)]
+    n_values: Vec<usize>,
 }
 
 impl Dropout {
     /// No dropout: inference.
     pub(crate) fn off() -> Self {
-        Self { rng: None, place: 0 }
+        Self::of(None)
     }
 
     /// The masks of one step.
     pub(crate) fn of_step(seed: u64, step: u64) -> Self {
-        Self { rng: Some(stream(seed, Purpose::Dropout, step)), place: 0 }
+        Self::of(Some(stream(seed, Purpose::Dropout, step)))
+    }
+
+    fn of(rng: Option<ChaCha8Rng>) -> Self {
+        Self {
+            rng,
+            place: 0,
+            #[cfg(test)]
+            n_values: Vec::new(),
+        }
+    }
+
+    /// The next place's number.
+    fn next(&mut self, _n_values: usize) -> u64 {
+        #[cfg(test)]
+        self.n_values.push(_n_values);
+        self.place += 1;
+        self.place - 1
     }
 
     /// Zeroes values with this probability, if any, and scales the others up.
@@ -38,10 +58,12 @@ impl Dropout {
         probability: Option<f64>,
     ) -> Tensor<D> {
         let Some(probability) = probability.filter(|share| *share > 0.0) else { return values };
-        let Some(rng) = &self.rng else { return values };
-        let place = self.place;
-        self.place += 1;
+        if self.rng.is_none() {
+            return values;
+        }
         let shape = values.shape();
+        let place = self.next(shape.num_elements());
+        let Some(rng) = &self.rng else { return values };
         let mask = mask(shape.num_elements(), probability, place, rng);
         let mask = Tensor::from_data(TensorData::new(mask, shape), &values.device());
         values * mask
@@ -53,9 +75,8 @@ impl Dropout {
     /// dropped.
     pub(super) fn kept(&mut self, n_values: usize, probability: Option<f64>) -> Option<Kept> {
         let probability = probability.filter(|share| *share > 0.0)?;
-        let rng = self.rng.as_ref()?;
-        let place = self.place;
-        self.place += 1;
+        let rng = self.rng.clone()?;
+        let (place, rng) = (self.next(n_values), &rng);
         Some(Kept { flags: flags(n_values, probability, place, rng), scale: scale(probability) })
     }
 }
@@ -95,7 +116,43 @@ fn flags(n_values: usize, probability: f64, place: u64, rng: &ChaCha8Rng) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use serde::Deserialize;
+
     use super::*;
+    use crate::classifier::Classifier;
+    use crate::device::DeviceKind;
+    use crate::distilbert::Batch;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        text: String,
+        /// By checkpoint: how many values PyTorch's dropout is given, in whatever order.
+        dropped: BTreeMap<String, Vec<usize>>,
+    }
+
+    #[test]
+    fn dropout_is_where_transformers_has_it() {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/architectures");
+        let golden = fs_err::read(testdata.join("dropouts.json")).expect("readable");
+        let golden: Golden = serde_json::from_slice(&golden).expect("dropouts.json");
+        for (checkpoint, dropped) in &golden.dropped {
+            for kind in [DeviceKind::Flex, DeviceKind::NdArray] {
+                let classifier =
+                    Classifier::load(&testdata.join(checkpoint), kind).expect("it loads");
+                let rows = classifier.tokenize(&[&golden.text]).expect("tokenized");
+                let mut network = classifier.config.network.clone();
+                network.dropout = network.dropout.all(0.1);
+                let batch = Batch::new(&[&rows[0]], &network, &kind.device());
+                let mut dropout = Dropout::of_step(1, 1);
+                classifier.network.forward(&batch, &network, &mut dropout);
+                dropout.n_values.sort_unstable();
+                assert_eq!(&dropout.n_values, dropped, "{checkpoint} on {kind}");
+            }
+        }
+    }
 
     #[test]
     fn a_mask_depends_on_seed_step_and_place_and_on_nothing_else() {

@@ -8,6 +8,7 @@ Each has random weights, biases and LayerNorms included, and a tokenizer in one 
 golden.json: texts, their token ids and logits, the same of pairs; for architectures that are trained here also ten steps of AdamW,
 as ../tiny-distilbert/make.py takes them, with golden-gradients.safetensors and golden-after.safetensors.
 whole.json: the tokenizer.json that transformers makes of it.
+dropouts.json: of a text, how many values are given to dropout at each place, where it is everywhere that it can be.
 zero-shot.json: the pipeline's scores of labels of one's own.
 tokenizers.json: cases of tokenizers: a folder's own files or whole.json as tokenizer.json, parts of that, settings, and the ids of all texts.
 """
@@ -39,7 +40,7 @@ SETTINGS = {
     "modernbert": dict(**{**BASE, "num_hidden_layers": 4, "num_attention_heads": 2}, local_attention=8, layer_norm_eps=1e-5, classifier_pooling="mean",
                        pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-OTHERS = {"deberta-v2-convolution": ("deberta-v2", dict(conv_kernel_size=3, conv_act="gelu", share_att_key=False, pos_att_type=["c2p"]))}  # of the same model_type
+OTHERS = {"deberta-v2-convolution": ("deberta-v2", dict(conv_kernel_size=3, conv_act="gelu", share_att_key=False, pos_att_type=["p2c"]))}  # of the same model_type
 TRAINED = ["roberta", "camembert", "electra", "mpnet", "albert", "deberta-v2", "modernbert", *OTHERS]
 RULES = {"\ufb01": "fi", "\uff21": "A", "\uff22": "B", "\u2460": "1", "\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\u00a0": " ", "\u200b": " ", "\u0130": "I"}
 
@@ -232,10 +233,32 @@ def zero_shot() -> dict:
     return {"names": NAMES, "texts": texts, "cases": cases}
 
 
+def dropouts() -> dict:
+    text, dropped = "a wonderful film " * 70, {}
+    for checkpoint in [*TRAINED, "../tiny-distilbert", "../tiny-bert"]:
+        everywhere = ["dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "seq_classif_dropout", "classifier_dropout",
+                      "classifier_dropout_prob", "pooler_dropout", "cls_dropout", "embedding_dropout", "mlp_dropout"]
+        config = AutoConfig.from_pretrained(HERE / checkpoint)
+        for key in everywhere:
+            setattr(config, key, 0.1)
+        net = AutoModelForSequenceClassification.from_pretrained(HERE / checkpoint, config=config, attn_implementation="eager").train()
+        seen, real = [], torch.nn.functional.dropout
+        def noted(values, p=0.5, training=True, inplace=False):
+            if training and p > 0:
+                seen.append(values.numel())
+            return real(values, p, training, inplace)
+        torch.nn.functional.dropout = noted
+        net(**AutoTokenizer.from_pretrained(HERE / checkpoint)(text, truncation=True, max_length=64, return_tensors="pt"))
+        torch.nn.functional.dropout = real
+        dropped[checkpoint] = sorted(seen)
+    return {"text": text, "dropped": dropped}
+
+
 def main() -> None:
     for name in sys.argv[1:] or [*SETTINGS, *OTHERS]:
         make(name)
     (HERE / "zero-shot.json").write_text(json.dumps(zero_shot(), indent=1) + "\n")
+    (HERE / "dropouts.json").write_text(json.dumps(dropouts(), indent=1) + "\n")
     lines = ",\n".join(json.dumps(case) for case in cases())
     versions = {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__}
     (HERE / "tokenizers.json").write_text(f'{{"versions": {json.dumps(versions)},\n"texts": {json.dumps(TEXTS)},\n"cases": [\n{lines}\n]}}\n')

@@ -84,6 +84,17 @@ fn old_names_and_left_overs_are_served() {
         }
     });
     assert_eq!(check(old.path()), check(&tiny_bert()));
+    let (deberta, folder) = (of_architecture("deberta-v2"), tempfile::tempdir().expect("a folder"));
+    for name in ["config.json", "spm.model"] {
+        fs::copy(deberta.join(name), folder.path().join(name)).expect("copied");
+    }
+    let mut tensors = read_tensors(&deberta.join("model.safetensors"));
+    for name in ["position_embeddings.weight", "word_embeddings._weight"] {
+        let tensor = (Dtype::F32, vec![2, 24], vec![0; 192]);
+        tensors.insert(format!("deberta.embeddings.{name}"), tensor);
+    }
+    write_tensors(&folder.path().join("model.safetensors"), &tensors);
+    assert_eq!(check(folder.path()), check(&deberta));
 }
 
 #[test]

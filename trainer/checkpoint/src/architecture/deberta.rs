@@ -55,7 +55,14 @@ pub(super) const DEBERTA_V2: Architecture = Architecture {
         ),
         ("pre_classifier", "pooler.dense"),
     ],
-    left_out: &["deberta.embeddings.position_ids", "lm_predictions.", "mask_predictions.", "cls."],
+    left_out: &[
+        "deberta.embeddings.position_ids",
+        // Version 3 learned its embeddings as a difference, and some checkpoints still have it.
+        "deberta.embeddings.word_embeddings._weight",
+        "lm_predictions.",
+        "mask_predictions.",
+        "cls.",
+    ],
     network,
     tokenizer: "DebertaV2Tokenizer",
 };

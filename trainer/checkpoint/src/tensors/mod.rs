@@ -21,7 +21,7 @@ pub use tensor::Tensor;
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::names::{self, Head};
-use crate::network::Network;
+use crate::network::{Network, Positions};
 
 /// All tensors of a checkpoint. They are asked for by DistilBERT's names, and stay in their files
 /// until they are read.
@@ -71,7 +71,12 @@ impl Tensors {
             Some(place) => place.problem(name, shape),
         };
         let mut problems: Vec<TensorProblem> = expected.iter().filter_map(of_one).collect();
+        // DeBERTa's checkpoints have a table of positions even where their networks have none.
+        let table = "distilbert.embeddings.position_embeddings.weight";
+        let table = self.architecture.tensor_name(table);
+        let is_left_over = |name: &String| network.positions == Positions::None && *name == table;
         let unknown = self.places.keys().filter(|name| !expected.contains_key(*name));
+        let unknown = unknown.filter(|name| !is_left_over(name));
         problems.extend(unknown.cloned().map(TensorProblem::Unused));
         problems
     }
