@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use fs_err as fs;
 use registry::Reference;
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use crate::failure::asked_wrongly;
 use crate::network::NetworkOfKeys;
 use crate::output::pinned;
+use crate::steps::attesting::attest;
 use crate::steps::keys::PasswordArgs;
 use crate::steps::predicate::predicate_type;
 use crate::ui::Ui;
@@ -44,21 +44,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     })?;
     let client = args.network.client(ui)?;
     let key = args.password.private_key(&args.key, ui)?;
-    // What is pushed is made here; nothing of it is needed again.
-    let scratch = crate::env::temporary_folder().context("cannot make a temporary folder")?;
-    let layout = registry::Layout::init(scratch.path())?;
-    let (subject, bundle) = ui
-        .block_on(async {
-            let subject = client.resolve(&reference).await?;
-            let of_type = args.of_type.as_str();
-            let bundle =
-                trust::attest(&client, &reference, &subject, &key, of_type, predicate, &layout);
-            let bundle = bundle.await?;
-            Ok((subject, bundle))
-        })
-        .with_context(|| format!("cannot attest {reference}"))?;
+    let of_type = args.of_type.as_str();
+    let (subject, bundle) = attest(&client, &reference, &key, (of_type, predicate), ui)?;
     let fingerprint = key.public().fingerprint();
-    ui.note(format_args!("signed with {fingerprint}"));
     let document = json!({
         "reference": reference.to_string(),
         "digest": subject.digest().to_string(),

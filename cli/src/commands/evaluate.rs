@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use fs_err as fs;
+use registry::Reference;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use trainer::{Classifier, Dataset, DeviceKind, Doubles, Encoded, Evaluation, Scores, Task};
+use trust::EVALUATION;
 
 use crate::failure::asked_wrongly;
 use crate::network::Network;
+use crate::steps::attesting::attest;
 use crate::steps::dataset::{DatasetArgs, tell_doubles, tell_labels};
+use crate::steps::keys::PasswordArgs;
 use crate::steps::model;
 use crate::steps::project::parent;
 use crate::steps::splits::{self, Split};
@@ -42,6 +46,12 @@ pub(crate) struct Args {
     /// Fail (exit code 1) above this root mean squared error, of a model whose answer is a figure
     #[arg(long, value_name = "X", conflicts_with = "min_accuracy")]
     max_rmse: Option<f64>,
+    /// Say in the registry what was measured, of the digest that it was measured on, signed with this
+    /// private key (PEM); `verify --type` and `lineage` show it
+    #[arg(long, value_name = "FILE")]
+    attest: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
     #[command(flatten)]
     windows: WindowArgs,
     #[command(flatten)]
@@ -69,6 +79,17 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(asked_wrongly(format!("{} is no place for a file", path.display())));
     }
     let source = model::open(&args.model, &Trusted::ambient(ui)?, &args.network, ui)?;
+    let attested = args.attest.as_ref().map(|key| {
+        let named = source.reference.as_deref().zip(source.digest.as_deref());
+        let pinned = named.and_then(|(reference, digest)| pinned(reference, digest));
+        let pinned = pinned.ok_or_else(|| {
+            asked_wrongly(
+                "--attest is for a ModelKit in a registry: name it as HOST/REPOSITORY:TAG",
+            )
+        })?;
+        anyhow::Ok((pinned, args.password.private_key(key, ui)?))
+    });
+    let attested = attested.transpose()?;
     let classifier =
         Classifier::load(&source.dir, args.device).map_err(|error| source.unusable(error))?;
     let classifier = match args.windows.asked() {
@@ -109,6 +130,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         Scores::Regression(regression) => Some(regression.rmse),
         _ => None,
     };
+    let said = statement(&evaluation, &dataset, n_skipped, args.device);
     ui.answer(
         format_args!("{}  on {n} examples", figures.join("  ")),
         &Answer { evaluation, n_skipped },
@@ -119,7 +141,42 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if let Some((most, rmse)) = args.max_rmse.zip(rmse) {
         ensure!(rmse <= most, "the error {rmse:.4} is above the {most} asked for");
     }
+    // What falls short of what was asked for is not recommended to anybody.
+    if let Some((reference, key)) = attested {
+        attest(&args.network.client(ui)?, &reference, &key, (EVALUATION, said), ui)?;
+    }
     Ok(())
+}
+
+/// A reference that names a registry, with the digest of what was measured.
+fn pinned(reference: &str, digest: &str) -> Option<Reference> {
+    let reference: Reference = reference.parse().ok()?;
+    let digest = digest.parse().ok()?;
+    (!reference.is_local()).then(|| reference.with_digest(digest))
+}
+
+/// What is said of a ModelKit that was measured. It tells no texts.
+fn statement(
+    evaluation: &Evaluation,
+    dataset: &Dataset,
+    n_skipped: usize,
+    device: DeviceKind,
+) -> Value {
+    let metrics: Map<String, Value> = evaluation
+        .figures()
+        .iter()
+        .map(|(name, value)| (name.replace(' ', "_").to_lowercase(), json!(value)))
+        .collect();
+    json!({
+        "task": dataset.task.name(),
+        "metrics": metrics,
+        "loss": evaluation.loss,
+        "dataset": {
+            "digest": dataset.digest(), "examples": evaluation.n_examples, "skipped": n_skipped,
+            "cut": evaluation.n_cut,
+        },
+        "evaluator": { "name": "kit-rs", "version": env!("CARGO_PKG_VERSION"), "device": device },
+    })
 }
 
 /// A bound of something that is not measured would always hold.

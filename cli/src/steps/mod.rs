@@ -1,6 +1,7 @@
 //! Steps that several commands share. They know no command, so that a command can be deleted
 //! without touching another.
 
+pub(crate) mod attesting;
 pub(crate) mod bars;
 #[cfg(feature = "full")]
 pub(crate) mod dataset;

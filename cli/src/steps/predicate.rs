@@ -1,9 +1,5 @@
 //! What kind of statement is meant.
 
-/// What `evaluate` has measured of a ModelKit.
-#[cfg(feature = "full")]
-pub(crate) const EVALUATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/evaluation/v1");
-
 /// The type as it is written into a statement.
 pub(crate) fn predicate_type(text: &str) -> Result<String, String> {
     trust::predicate_type(text)

@@ -17,4 +17,4 @@ pub use check::{Attestation, Form, Verified, attestations, verify};
 pub use error::{Error, Result};
 pub use key::{PrivateKey, PublicKey};
 pub use policy::{Mode, Policy, Rule, Verdict};
-pub use predicate::predicate_type;
+pub use predicate::{EVALUATION, predicate_type};

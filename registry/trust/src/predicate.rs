@@ -1,6 +1,9 @@
 //! The kinds of statements by their short names.
 
-/// The type of a predicate: one of cosign's short names (`cmd/cosign/cli/options/predicate.go`),
+/// What kit-rs has measured of a ModelKit: task, metrics, and the digest of the examples.
+pub const EVALUATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/evaluation/v1");
+
+/// The type of a predicate: `evaluation`, one of cosign's short names (`cmd/cosign/cli/options/predicate.go`),
 /// else the text itself, which has to be a URI.
 pub fn predicate_type(text: &str) -> Option<&str> {
     Some(match text {
@@ -11,6 +14,7 @@ pub fn predicate_type(text: &str) -> Option<&str> {
         "link" => "https://in-toto.io/Link/v1",
         "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
         "openvex" => "https://openvex.dev/ns",
+        "evaluation" => EVALUATION,
         "custom" => "https://cosign.sigstore.dev/attestation/v1",
         uri if uri.contains("://") && !uri.contains(char::is_whitespace) => uri,
         _ => return None,

@@ -123,6 +123,7 @@ mod tests {
 
     use super::*;
     use crate::classifier::Classifier;
+    use crate::dataset::Example;
     use crate::device::DeviceKind;
     use crate::distilbert::Batch;
 
@@ -142,10 +143,11 @@ mod tests {
             for kind in [DeviceKind::Flex, DeviceKind::NdArray] {
                 let classifier =
                     Classifier::load(&testdata.join(checkpoint), kind).expect("it loads");
-                let rows = classifier.tokenize(&[&golden.text]).expect("tokenized");
+                let example = Example::labelled(golden.text.clone(), 0);
+                let rows = classifier.encode(&[example]).expect("tokenized");
                 let mut network = classifier.config.network.clone();
                 network.dropout = network.dropout.all(0.1);
-                let batch = Batch::new(&[&rows[0]], &network, &kind.device());
+                let batch = Batch::of(&[&rows[0][0]], &network, &kind.device());
                 let mut dropout = Dropout::of_step(1, 1);
                 classifier.network.forward(&batch, &network, &mut dropout);
                 dropout.n_values.sort_unstable();

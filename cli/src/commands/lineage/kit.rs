@@ -12,7 +12,7 @@ use super::served::text;
 use crate::output::pinned;
 
 /// Types of statements that are asked for, by their short names.
-const STATEMENTS: [&str; 3] = ["slsaprovenance1", "cyclonedx", crate::steps::predicate::EVALUATION];
+const STATEMENTS: [&str; 3] = ["slsaprovenance1", "cyclonedx", "evaluation"];
 
 impl Way<'_> {
     pub(super) fn kit(&self, reference: &Reference, kit: &ModelKit) -> anyhow::Result<Fact> {
