@@ -115,7 +115,9 @@ impl Classifier {
         self.config.task = task;
         if labels.is_empty() {
             self.network.classifier = None;
-        } else if (is_one_logit && task != Task::SingleLabel) || (is_of_task && are_of(known, &labels)) {
+        } else if (is_one_logit && task != Task::SingleLabel)
+            || (is_of_task && are_of(known, &labels))
+        {
             return self;
         } else if !(is_of_task
             && are_bare(known)
@@ -289,10 +291,9 @@ pub(crate) fn encode(
     let alone = |encoded: Vec<Encoded>| encoded.into_iter().map(|one| vec![one]);
     let mut singles = match windows {
         None => alone(tokenizer.encode_all(&singles)?).collect(),
-        Some(windows) => singles
-            .par_iter()
-            .map(|text| Ok(windows.encode(text)?))
-            .collect::<Result<Vec<_>>>()?,
+        Some(windows) => {
+            singles.par_iter().map(|text| Ok(windows.encode(text)?)).collect::<Result<Vec<_>>>()?
+        }
     }
     .into_iter();
     let mut pairs = match pairs.is_empty() {

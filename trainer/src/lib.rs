@@ -23,5 +23,5 @@ pub use evaluate::{
     Averages, Calibration, CalibrationBin, Evaluation, LabelScore, Mistake, MultiLabel, Regression,
     Scores, SingleLabel, ThresholdScore, evaluate,
 };
-pub use report::{About, DataSummary, Figures, EpochReport, Measured, Report};
+pub use report::{About, DataSummary, EpochReport, Figures, Measured, Report};
 pub use train::{ClassWeights, Event, Keep, Listener, TrainConfig, train};

@@ -35,7 +35,8 @@ pub(crate) fn of_folder(dir: &Path, split: Split) -> anyhow::Result<Vec<PathBuf>
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let is_dataset = EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str());
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let stem = stem.to_ascii_lowercase();
@@ -93,7 +94,10 @@ mod tests {
         }
         let found = |split| {
             let files = of_folder(folder.path(), split).expect("readable");
-            files.iter().map(|path| path.file_name().expect("a name").to_owned()).collect::<Vec<_>>()
+            files
+                .iter()
+                .map(|path| path.file_name().expect("a name").to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             found(Split::Train),

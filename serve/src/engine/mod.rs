@@ -158,9 +158,8 @@ impl Predictor for Engine {
         let mut rows = logits.chunks_exact(self.labels.len());
         let of_one = |input: &Vec<Tokens>| match &self.inference {
             None => {
-                let of_window = |(window, row): (&Tokens, _)| {
-                    (self.tokenizer.n_of_text(window.ids.len()), row)
-                };
+                let of_window =
+                    |(window, row): (&Tokens, _)| (self.tokenizer.n_of_text(window.ids.len()), row);
                 let windows: Vec<_> = input.iter().zip(rows.by_ref()).map(of_window).collect();
                 Windows::combined(&windows)
             }

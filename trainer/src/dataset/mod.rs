@@ -19,8 +19,8 @@ use std::path::Path;
 use checkpoint::Task;
 pub use doubles::Doubles;
 pub use example::{Example, Target};
-pub use rows::{Columns, RowProblem};
 use rows::Row;
+pub use rows::{Columns, RowProblem};
 use sha2::{Digest as _, Sha256};
 pub use split::Split;
 

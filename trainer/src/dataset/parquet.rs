@@ -99,13 +99,11 @@ fn label_names(metadata: &FileMetaData, column: &str) -> Vec<String> {
     let text =
         pairs.iter().find(|pair| pair.key == FEATURES).and_then(|pair| pair.value.as_deref());
     let document: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
-    let names = document
-        .as_ref()
-        .and_then(|it| {
-            let feature = it.pointer("/info/features")?.get(column)?;
-            // A list of labels has the names one step further in.
-            let inner = feature.get("feature").unwrap_or(feature);
-            inner.get("names")?.as_array()
-        });
+    let names = document.as_ref().and_then(|it| {
+        let feature = it.pointer("/info/features")?.get(column)?;
+        // A list of labels has the names one step further in.
+        let inner = feature.get("feature").unwrap_or(feature);
+        inner.get("names")?.as_array()
+    });
     names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -106,7 +106,9 @@ fn form(rows: &[Labelled], options: &ReadOptions) -> Result<Form, String> {
         }
         Some(Task::SingleLabel) => Ok(Form::One),
         _ if n_columns > 1 => Ok(Form::Flags),
-        Some(Task::MultiLabel) if !is_listed() && rows.iter().all(|row| flag(&row.labels[0]).is_ok()) => {
+        Some(Task::MultiLabel)
+            if !is_listed() && rows.iter().all(|row| flag(&row.labels[0]).is_ok()) =>
+        {
             Ok(Form::Flags)
         }
         None if !is_listed() => Ok(Form::One),
@@ -225,14 +227,15 @@ fn numbered(
     options: &ReadOptions,
     problems: &mut Problems,
 ) -> (Vec<String>, Found<Vec<usize>>) {
-    let mut found =
-        if options.labels_are_names { found } else { of_one_kind(found, problems) };
-    let is_truth = |label: &String| {
-        label.eq_ignore_ascii_case("true") || label.eq_ignore_ascii_case("false")
-    };
+    let mut found = if options.labels_are_names { found } else { of_one_kind(found, problems) };
+    let is_truth =
+        |label: &String| label.eq_ignore_ascii_case("true") || label.eq_ignore_ascii_case("false");
     if !options.labels_are_names && found.iter().flat_map(|(_, labels)| labels).all(is_truth) {
         // Python writes them with a capital.
-        found.iter_mut().flat_map(|(_, labels)| labels).for_each(|label| label.make_ascii_lowercase());
+        found
+            .iter_mut()
+            .flat_map(|(_, labels)| labels)
+            .for_each(|label| label.make_ascii_lowercase());
     }
     let all = found.iter().flat_map(|(_, labels)| labels);
     let (labels, places) = labels::numbered(all, options.labels_are_names);

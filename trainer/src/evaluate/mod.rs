@@ -12,8 +12,8 @@ use checkpoint::Task;
 use serde::{Deserialize, Serialize};
 
 pub use self::mistakes::Mistake;
-pub(crate) use self::multi::{HALF, Thresholds};
 pub use self::multi::{Averages, MultiLabel, ThresholdScore};
+pub(crate) use self::multi::{HALF, Thresholds};
 pub use self::regression::Regression;
 pub use self::single::{Calibration, CalibrationBin, LabelScore, SingleLabel};
 use crate::classifier::Classifier;

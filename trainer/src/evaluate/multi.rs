@@ -138,8 +138,7 @@ pub(super) fn measure(
         micro: all.figures(),
         by_label: mean(&of_labels),
         samples: mean(&by_example),
-        roc_auc: (!defined.is_empty())
-            .then(|| defined.iter().sum::<f64>() / defined.len() as f64),
+        roc_auc: (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64),
         labels: scores.collect(),
     };
     (loss / n_decisions, multi)
@@ -173,9 +172,8 @@ pub(super) fn mistakes(
 }
 
 fn mean(figures: &[Averages]) -> Averages {
-    let of = |take: fn(&Averages) -> f64| {
-        figures.iter().map(take).sum::<f64>() / figures.len() as f64
-    };
+    let of =
+        |take: fn(&Averages) -> f64| figures.iter().map(take).sum::<f64>() / figures.len() as f64;
     Averages {
         precision: of(|figures| figures.precision),
         recall: of(|figures| figures.recall),

@@ -115,7 +115,8 @@ impl Report {
             Chart::new("Learning rate by step", &[Line::new("learning rate", "one", rates)])
         )?;
         // The first two of the main figures.
-        let names: Vec<&str> = self.best().figures().iter().map(|(name, _)| *name).take(2).collect();
+        let names: Vec<&str> =
+            self.best().figures().iter().map(|(name, _)| *name).take(2).collect();
         let line = |(n, class): (usize, &'static str)| {
             let points = by_epoch(&|evaluation| evaluation.figures()[n].1);
             Line::new(names[n], class, points)

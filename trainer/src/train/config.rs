@@ -118,9 +118,8 @@ impl TrainConfig {
 
     /// What means nothing for a task is not passed over.
     fn check_task(&self, task: Task) -> Result<()> {
-        let refuse = |option, problem: &str| {
-            Err(Error::TrainOption { option, problem: problem.to_owned() })
-        };
+        let refuse =
+            |option, problem: &str| Err(Error::TrainOption { option, problem: problem.to_owned() });
         match task {
             Task::SingleLabel => Ok(()),
             _ if self.label_smoothing > 0.0 => {

@@ -246,7 +246,10 @@ mod tests {
         let learner = Learner::new(classifier, &Split::default(), &config, 10);
         let (loss, gradients) = learner.gradients(&[batch], 0);
         let theirs = golden["training"]["losses"][0].as_f64().expect("a loss");
-        assert!((f64::from(loss) - theirs).abs() < 2e-6 * theirs.max(1.0), "{kind}: {loss} {theirs}");
+        assert!(
+            (f64::from(loss) - theirs).abs() < 2e-6 * theirs.max(1.0),
+            "{kind}: {loss} {theirs}"
+        );
         let norm = golden["training"]["gradient_norms"][0].as_f64().expect("a norm");
         assert!(
             (gradients.norm() - norm).abs() < 1e-5 * norm,
@@ -302,7 +305,9 @@ mod tests {
     #[test]
     fn gradients_of_other_tasks_are_pytorchs() {
         for kind in [DeviceKind::Flex, DeviceKind::NdArray] {
-            ["multi", "regression", "pairs", "one"].into_iter().for_each(|name| check_task(name, kind));
+            ["multi", "regression", "pairs", "one"]
+                .into_iter()
+                .for_each(|name| check_task(name, kind));
         }
     }
 }

@@ -198,8 +198,7 @@ mod tests {
             };
             let weights = case.weights.clone().map_or(ClassWeights::Equal, ClassWeights::Given);
             let loss = Loss::new(task, case.smoothing, &weights, &[], n_labels);
-            let logits: Vec<f32> =
-                logits.iter().flat_map(|row| row[..n_labels].to_vec()).collect();
+            let logits: Vec<f32> = logits.iter().flat_map(|row| row[..n_labels].to_vec()).collect();
             let targets: Vec<&Target> = case.targets.iter().collect();
             let (value, gradient) = loss.of(&logits, &targets, loss.total(&targets));
             assert!((value - case.loss).abs() < 1e-12, "{}: {value} {}", case.task, case.loss);
@@ -219,11 +218,15 @@ mod tests {
 
     #[test]
     fn balanced_weights_are_those_of_a_case_counted_by_hand() {
-        let balanced = |task, examples: &[Example]| {
-            match Loss::new(task, 0.0, &ClassWeights::Balanced, examples, 2) {
-                Loss::CrossEntropy { weights, .. } | Loss::Binary { weights } => weights,
-                Loss::Squares => Vec::new(),
-            }
+        let balanced = |task, examples: &[Example]| match Loss::new(
+            task,
+            0.0,
+            &ClassWeights::Balanced,
+            examples,
+            2,
+        ) {
+            Loss::CrossEntropy { weights, .. } | Loss::Binary { weights } => weights,
+            Loss::Squares => Vec::new(),
         };
         let single = [0, 0, 0, 1].map(|label| Example::labelled("", label));
         assert_eq!(balanced(Task::SingleLabel, &single), [4.0 / 6.0, 2.0]);

@@ -267,8 +267,11 @@ fn cells_are_separated_by_whatever_separates_the_header() {
     let asked = ReadOptions { delimiter: Some(b'~'), ..ReadOptions::default() };
     let found = read_with("a.csv", "text~label\nx,y~1\nz~0\n", &asked);
     assert_eq!(found, "x,y=1 z=0 of LABEL_0 LABEL_1");
-    expect![[r#"the dataset /a.csv has no column "text", only text,label"#]]
-        .assert_eq(&read_with("a.csv", "text,label\nx,1\n", &asked));
+    expect![[r#"the dataset /a.csv has no column "text", only text,label"#]].assert_eq(&read_with(
+        "a.csv",
+        "text,label\nx,1\n",
+        &asked,
+    ));
 }
 
 #[test]
@@ -368,10 +371,12 @@ fn several_files_are_one_dataset_and_a_bad_row_has_a_file() {
         fs_err::write(&path, content).expect("written");
         path
     };
-    let paths = [put("1.csv", "text,label\nx,b\n"), put("2.jsonl", "{\"text\": \"y\", \"label\": \"a\"}")];
+    let paths =
+        [put("1.csv", "text,label\nx,b\n"), put("2.jsonl", "{\"text\": \"y\", \"label\": \"a\"}")];
     let both = Dataset::read(&paths, &ReadOptions::default());
     assert_eq!(shown(both, folder.path()), "x=1 y=0 of a b");
-    let paths = [paths[0].clone(), put("3.csv", "text,label\nx,c\n,d\n"), put("4.csv", "text,label\n,e\n")];
+    let paths =
+        [paths[0].clone(), put("3.csv", "text,label\nx,c\n,d\n"), put("4.csv", "text,label\n,e\n")];
     let bad = Dataset::read(&paths, &ReadOptions::default());
     expect!["the dataset /3.csv has rows that cannot be used: line 3: its text is empty"]
         .assert_eq(&shown(bad, folder.path()));
@@ -401,7 +406,8 @@ fn a_split_has_rare_labels_on_both_sides() {
     let count = |examples: &[Example], label: usize| {
         examples.iter().filter(|example| example.target.labels().contains(&label)).count()
     };
-    let counts = [0, 1, 2].map(|label| (count(&split.train, label), count(&split.validation, label)));
+    let counts =
+        [0, 1, 2].map(|label| (count(&split.train, label), count(&split.validation, label)));
     assert_eq!(counts, [(8, 2), (24, 6), (48, 12)]);
     let figures = (0..10).map(|n| Example::of(format!("t{n}"), Target::Value(n as f64)));
     let dataset = Dataset {
@@ -571,7 +577,8 @@ mod parquet {
     #[test]
     fn class_labels_have_their_names() {
         let Dataset { examples, labels, .. } =
-            Dataset::read(&[testdata("named.parquet")], &ReadOptions::default()).expect("it is read");
+            Dataset::read(&[testdata("named.parquet")], &ReadOptions::default())
+                .expect("it is read");
         assert_eq!(labels, ["negative", "positive"]);
         let rows = [("a wonderful film", 1), ("boring, ünd slow", 0), ("the cast is brilliant", 1)];
         assert_eq!(examples, rows.map(|(text, label)| Example::labelled(text, label)));

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use kit_trainer::{Classifier, DeviceKind, Evaluation, Example, Scores, SingleLabel, Split, Target};
+use kit_trainer::{
+    Classifier, DeviceKind, Evaluation, Example, Scores, SingleLabel, Split, Target,
+};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Training teaches.
 
-use kit_trainer::{About, Error, Event, Example, Report, Split, Target, TrainConfig, evaluate, train};
+use kit_trainer::{
+    About, Error, Event, Example, Report, Split, Target, TrainConfig, evaluate, train,
+};
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -78,10 +80,7 @@ fn a_report_says_how_the_model_came_to_be() {
 #[test]
 fn one_label_cannot_be_learned() {
     let start = load(&tiny()).with_labels(vec!["good".to_owned()], 1);
-    let data = Split {
-        train: vec![Example::labelled("a film", 0)],
-        validation: Vec::new(),
-    };
+    let data = Split { train: vec![Example::labelled("a film", 0)], validation: Vec::new() };
     let error = train(start, &data, &TrainConfig::default(), None, &go_on).expect_err("refused");
     assert_eq!(
         error.to_string(),

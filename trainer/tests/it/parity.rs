@@ -71,7 +71,8 @@ fn logits_on_cuda_are_pytorchs() {
 /// All texts are one batch, so that an epoch is a step.
 fn ten_steps(fixture: &Path, device: DeviceKind) -> (Classifier, Vec<f32>) {
     let Training { texts, labels, n_steps, warmup_steps, .. } = golden(fixture).training;
-    let examples = texts.into_iter().zip(labels).map(|(text, label)| Example::labelled(text, label));
+    let examples =
+        texts.into_iter().zip(labels).map(|(text, label)| Example::labelled(text, label));
     let data = Split { train: examples.collect(), validation: Vec::new() };
     let training = golden(fixture).training;
     let config = TrainConfig {

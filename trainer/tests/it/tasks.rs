@@ -225,11 +225,11 @@ fn what_means_nothing_for_a_task_is_refused() {
     let figures = |n: usize| Target::Value(n as f64);
     let plain = TrainConfig::default;
     let smoothed = TrainConfig { label_smoothing: 0.1, ..plain() };
-    let expected = "cannot train with label_smoothing: it is for classifiers of which one label is right";
+    let expected =
+        "cannot train with label_smoothing: it is for classifiers of which one label is right";
     assert_eq!(refused(Task::MultiLabel, &labels, smoothed.clone()), expected);
     assert_eq!(refused(Task::Regression, &figures, smoothed), expected);
-    let balanced =
-        TrainConfig { class_weights: kit_trainer::ClassWeights::Balanced, ..plain() };
+    let balanced = TrainConfig { class_weights: kit_trainer::ClassWeights::Balanced, ..plain() };
     let expected = "cannot train with class_weights: a figure has no classes";
     assert_eq!(refused(Task::Regression, &figures, balanced), expected);
     let expected = "the same is right for all examples: there is nothing to learn from them";

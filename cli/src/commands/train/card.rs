@@ -24,7 +24,9 @@ pub(super) fn text(theirs: &FrontMatter, report: &Report) -> String {
         report.labels.iter().map(|label| format!("`{}`", plain(label))).collect();
     let (metrics, does) = match &best.scores {
         Scores::SingleLabel(_) => ("accuracy, f1", format!("Tells {} apart.", labels.join(", "))),
-        Scores::MultiLabel(_) => ("f1, roc_auc", format!("Tells which of {} are right.", labels.join(", "))),
+        Scores::MultiLabel(_) => {
+            ("f1, roc_auc", format!("Tells which of {} are right.", labels.join(", ")))
+        }
         Scores::Regression(_) => ("mse, mae, r_squared", "Answers a figure.".to_owned()),
     };
     line(format_args!("metrics: [{metrics}]\n---\n\n# Text classifier\n\n{does}\n\n"));

@@ -30,7 +30,8 @@ pub(super) fn tell(split: &Split, start: &Classifier, weights: &ClassWeights, ui
 }
 
 fn tell_figures(split: &Split, ui: &Ui) {
-    let value = |target: &Target| if let Target::Value(value) = target { Some(*value) } else { None };
+    let value =
+        |target: &Target| if let Target::Value(value) = target { Some(*value) } else { None };
     let values = || split.train.iter().filter_map(|example| value(&example.target));
     let (least, largest) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
     let mean = values().sum::<f64>() / split.train.len() as f64;
@@ -73,13 +74,7 @@ fn tell_counts(split: &Split, labels: &[String], task: Task, ui: &Ui) {
 }
 
 /// Says which labels are rare, and what to do, where nothing is done yet.
-fn tell_imbalance(
-    split: &Split,
-    labels: &[String],
-    task: Task,
-    weights: &ClassWeights,
-    ui: &Ui,
-) {
+fn tell_imbalance(split: &Split, labels: &[String], task: Task, weights: &ClassWeights, ui: &Ui) {
     let counts = counts(&split.train, labels.len());
     // Of a label that may be right or wrong, what it is not is the other one.
     let most = match task {

@@ -56,7 +56,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let dataset = args.reading.read(&files, task, ui)?;
     let known = Known { labels: loaded.labels().to_vec(), task: loaded.task() };
     if task != args.task {
-        ui.note(format_args!("learning {}, as the checkpoint was trained for: --task says otherwise", dataset.task.name()));
+        ui.note(format_args!(
+            "learning {}, as the checkpoint was trained for: --task says otherwise",
+            dataset.task.name()
+        ));
     }
     let start = loaded.with_task(dataset.task, dataset.labels.clone(), seed);
     tell_head(&dataset, &known, start.labels(), ui)?;
@@ -132,8 +135,12 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     unfinished.end()?;
     // Last, so that what failed before can be done again without the training.
     keep.remove()?;
-    let figures: String =
-        report.best().figures().iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+    let figures: String = report
+        .best()
+        .figures()
+        .iter()
+        .map(|(name, value)| format!("  {name} {value:.4}"))
+        .collect();
     let text = format!("{}{figures}", args.output.display());
     let document = json!({
         "output": args.output, "report_file": report_path, "page": page_path, "kitfile": kitfile, "report": report,

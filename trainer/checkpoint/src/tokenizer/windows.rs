@@ -30,9 +30,8 @@ impl Windows {
         let total: usize = windows.iter().map(|(n_tokens, _)| n_tokens).sum();
         let n_labels = windows.first().map_or(0, |(_, logits)| logits.len());
         let mean = |label: usize| {
-            let weighed = |(n_tokens, logits): &(usize, &[f32])| {
-                *n_tokens as f64 * f64::from(logits[label])
-            };
+            let weighed =
+                |(n_tokens, logits): &(usize, &[f32])| *n_tokens as f64 * f64::from(logits[label]);
             (windows.iter().map(weighed).sum::<f64>() / total as f64) as f32
         };
         (0..n_labels).map(mean).collect()
