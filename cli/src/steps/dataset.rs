@@ -108,6 +108,9 @@ fn hinted(error: trainer::Error) -> anyhow::Result<Dataset> {
 /// Says which label is which, where the dataset says it in other words than the classifier.
 pub(crate) fn tell_labels(dataset: &Dataset, labels: &[String], ui: &Ui) -> anyhow::Result<()> {
     let places = dataset.matched_to(labels)?;
+    if dataset.task == Task::Regression {
+        return Ok(());
+    }
     let differing: Vec<String> = dataset
         .labels
         .iter()

@@ -216,6 +216,12 @@ fn rows_of(path: &Path, options: &ReadOptions) -> Result<Vec<Row>, Unread> {
     if let Some(name) = names.iter().find(|name| !seen.insert(**name)) {
         return Err(format!("text and label cannot both be in {name:?}").into());
     }
+    let is_separated = matches!(extension.as_str(), "csv" | "tsv");
+    if options.delimiter.is_some() && !is_separated {
+        return Err("a delimiter is asked for, and its name ends in neither .csv nor .tsv"
+            .to_owned()
+            .into());
+    }
     match extension.as_str() {
         "csv" => csv::parse(&text::read(path)?, b',', options.delimiter, &names),
         "tsv" => csv::parse(&text::read(path)?, b'\t', options.delimiter, &names),

@@ -98,12 +98,9 @@ fn form(rows: &[Labelled], options: &ReadOptions) -> Result<Form, String> {
     let n_columns = options.columns.labels.len();
     let single = |row: &Labelled| matches!(row.labels[..], [Cell::List(_)]);
     let is_listed = || options.label_separator.is_some() || rows.iter().any(single);
+    refuse_contradictions(options)?;
     match options.task {
-        Some(Task::Regression) if n_columns == 1 => Ok(Form::Figure),
-        Some(Task::Regression) => Err("a regression learns from one column of figures".to_owned()),
-        Some(Task::SingleLabel) if n_columns > 1 => {
-            Err("several columns of labels are for several labels at once".to_owned())
-        }
+        Some(Task::Regression) => Ok(Form::Figure),
         Some(Task::SingleLabel) => Ok(Form::One),
         _ if n_columns > 1 => Ok(Form::Flags),
         Some(Task::MultiLabel)
@@ -115,6 +112,26 @@ fn form(rows: &[Labelled], options: &ReadOptions) -> Result<Form, String> {
         _ if are_hot(rows) => Ok(Form::Hot),
         _ => Ok(Form::Several),
     }
+}
+
+/// What means nothing for what is learned is not passed over.
+fn refuse_contradictions(options: &ReadOptions) -> Result<(), String> {
+    let has_columns = options.columns.labels.len() > 1;
+    let problem = match options.task {
+        Some(Task::Regression) if has_columns => "a regression learns from one column of figures",
+        Some(Task::Regression) if options.labels_are_names => "figures are no names",
+        Some(Task::SingleLabel) if has_columns => {
+            "several columns of labels are for several labels at once"
+        }
+        Some(Task::SingleLabel | Task::Regression) if options.label_separator.is_some() => {
+            "a separator of labels is for several labels at once"
+        }
+        _ if has_columns && options.label_separator.is_some() => {
+            "labels are in several columns, or in one with a separator, and not in both"
+        }
+        _ => return Ok(()),
+    };
+    Err(problem.to_owned())
 }
 
 fn items(row: &Labelled) -> &[Cell] {

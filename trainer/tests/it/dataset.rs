@@ -333,6 +333,33 @@ fn what_is_no_label_of_several_is_named() {
 }
 
 #[test]
+fn options_that_contradict_each_other_are_refused() {
+    let refused = |options: ReadOptions, expected: &str| {
+        let found = read_with("a.csv", "text,label,b\nx,1,0\n", &options);
+        assert_eq!(found, format!("cannot read the dataset /a.csv: {expected}"));
+    };
+    let two = || ReadOptions { columns: labelled_by(&["label", "b"]), ..ReadOptions::default() };
+    let separated =
+        || ReadOptions { label_separator: Some("|".to_owned()), ..ReadOptions::default() };
+    let (single, figure) = (Some(Task::SingleLabel), Some(Task::Regression));
+    let expected = "several columns of labels are for several labels at once";
+    refused(ReadOptions { task: single, ..two() }, expected);
+    refused(
+        ReadOptions { task: figure, ..two() },
+        "a regression learns from one column of figures",
+    );
+    let expected = "a separator of labels is for several labels at once";
+    refused(ReadOptions { task: single, ..separated() }, expected);
+    refused(ReadOptions { task: figure, ..separated() }, expected);
+    let names = ReadOptions { labels_are_names: true, ..ReadOptions::default() };
+    refused(ReadOptions { task: figure, ..names }, "figures are no names");
+    let expected = "labels are in several columns, or in one with a separator, and not in both";
+    refused(ReadOptions { columns: labelled_by(&["label", "b"]), ..separated() }, expected);
+    let asked = ReadOptions { delimiter: Some(b';'), ..ReadOptions::default() };
+    expect!["cannot read the dataset /a.jsonl: a delimiter is asked for, and its name ends in neither .csv nor .tsv"].assert_eq(&read_with("a.jsonl", "{}", &asked));
+}
+
+#[test]
 fn figures_are_numbers() {
     let figures = ReadOptions { task: Some(Task::Regression), ..ReadOptions::default() };
     let found = read_with("a.csv", "text,label\nx,3.8\ny,-1e-3\nz,2\n", &figures);
