@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::access::Access;
 use crate::builds::{Build, Builds};
 use crate::flux::Kustomization;
 use crate::reconcile::{self, Artifact, Condition, Dependency, Refusal, Status, waits_for};
@@ -53,7 +54,7 @@ fn kustomization(
         beyond,
     };
     let failed = |reason, message| Condition { status: Status::False, reason, message };
-    let (read, beyond) = match Kustomization::read_partly(object) {
+    let (read, mut beyond) = match Kustomization::read_partly(object) {
         Ok(Some(read)) => read,
         // The API server would not take it.
         Ok(None) => return tell(failed("ReconciliationFailed", String::new()), Vec::new()),
@@ -75,11 +76,24 @@ fn kustomization(
     }) {
         return tell(why, beyond);
     }
-    let mut paper = Paper { substitutes: beyond.contains(&"postBuild") };
+    let access = account(builds, build, object);
+    if access.is_some() {
+        beyond.retain(|field| *field != "serviceAccountName");
+    }
+    let mut paper = Paper { substitutes: beyond.contains(&"postBuild"), access };
     let artifact = Artifact { revision, tree };
     let outcome =
         reconcile::reconcile(&read, artifact, &mut paper, &mut |_| ControlFlow::Continue(()));
     tell(outcome.ready, beyond)
+}
+
+/// The account by which Flux would apply, if the cluster's own objects say what it may do.
+fn account(builds: &Builds, build: &Build, object: &Object) -> Option<Access> {
+    let name = object.at("/spec/serviceAccountName").and_then(serde_json::Value::as_str)?;
+    let of_cluster = builds.builds.iter().filter(|other| other.id.root == build.id.root);
+    let objects: Vec<&Object> =
+        of_cluster.flat_map(|other| other.objects.iter().flatten()).collect();
+    Access::of(object.namespace(), name, &objects)
 }
 
 /// The sources of which the branch is not there.
@@ -117,6 +131,8 @@ fn sources(builds: &Builds, known: &BTreeSet<String>) -> Vec<Said> {
 struct Paper {
     /// Whether Flux would put values in the place of `${…}`.
     substitutes: bool,
+    /// What Flux may apply, where that is not everything.
+    access: Option<Access>,
 }
 
 impl reconcile::Cluster for Paper {
@@ -129,6 +145,9 @@ impl reconcile::Cluster for Paper {
     }
 
     fn check(&self, object: &Object) -> Result<(), Refusal> {
+        if let Some(refusal) = self.access.as_ref().and_then(|it| it.refusal(&object.id())) {
+            return Err(refusal);
+        }
         match refusal(object).filter(|_| !self.substitutes) {
             Some(refusal) => Err(refusal),
             None => Ok(()),

@@ -26,6 +26,7 @@ pub mod media_type;
 
 pub mod diff;
 
+mod artifact;
 mod compress;
 mod error;
 mod event;
@@ -33,6 +34,7 @@ mod hashing;
 mod same_place;
 mod time;
 
+pub use artifact::{ArtifactOptions, artifact};
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, idle};

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
-use gitops::flux::GitRepository;
+use gitops::flux::{GitRepository, IGNORED};
 use gitops::{Object, Tree};
 use serde_json::{Value, json};
 
@@ -18,34 +18,6 @@ use crate::flux::REQUESTED;
 use crate::notice::Notice;
 use crate::store::Store;
 use crate::{Error, Result, notice};
-
-/// What the source-controller leaves out of every artifact.
-const IGNORED: &str = "\
-.git/
-.gitignore
-.gitmodules
-.gitattributes
-*.jpg
-*.jpeg
-*.gif
-*.png
-*.wmv
-*.flv
-*.tar.gz
-*.zip
-.github/
-.circleci/
-.travis.yml
-.gitlab-ci.yml
-appveyor.yml
-.drone.yml
-cloudbuild.yaml
-codeship-services.yml
-codeship-steps.yml
-**/.goreleaser.yml
-**/.sops.yaml
-**/.flux.yaml
-";
 
 /// What a GitRepository has at the moment.
 #[derive(Debug)]

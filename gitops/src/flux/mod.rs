@@ -2,8 +2,39 @@
 
 mod duration;
 mod kustomization;
+mod oci;
 mod source;
 
 pub use duration::{format_duration, parse_duration};
 pub use kustomization::{Kustomization, SourceRef};
+pub use oci::OciSource;
 pub use source::GitRepository;
+
+/// What the source-controller leaves out of every artifact, as `.gitignore` writes it; what a
+/// `.sourceignore` says comes after it.
+pub const IGNORED: &str = "\
+.git/
+.gitignore
+.gitmodules
+.gitattributes
+*.jpg
+*.jpeg
+*.gif
+*.png
+*.wmv
+*.flv
+*.tar.gz
+*.zip
+.github/
+.circleci/
+.travis.yml
+.gitlab-ci.yml
+appveyor.yml
+.drone.yml
+cloudbuild.yaml
+codeship-services.yml
+codeship-steps.yml
+**/.goreleaser.yml
+**/.sops.yaml
+**/.flux.yaml
+";

@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod envs;
 mod kustomize;
 mod lint;
 mod reconcile;

@@ -7,11 +7,15 @@ mod bump;
 mod check;
 mod diff;
 mod get;
+mod history;
 mod lint;
 mod precheck;
+mod promote;
+mod push;
 mod release;
 mod render;
 mod revision;
+mod rollback;
 mod tree;
 #[cfg(unix)]
 mod up;
@@ -26,6 +30,9 @@ pub(crate) enum Command {
     Render(render::Args),
     Build(build::Args),
     Bump(bump::Args),
+    Promote(promote::Args),
+    Rollback(rollback::Args),
+    Push(push::Args),
     Diff(diff::Args),
     Lint(lint::Args),
     Check(check::Args),
@@ -40,6 +47,9 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Render(args) => render::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Bump(args) => bump::run(args, ui),
+        Command::Promote(args) => promote::run(args, ui),
+        Command::Rollback(args) => rollback::run(args, ui),
+        Command::Push(args) => push::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Lint(args) => lint::run(args, ui),
         Command::Check(args) => check::run(args, ui),

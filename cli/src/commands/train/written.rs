@@ -7,7 +7,7 @@ use fs_err as fs;
 use kitfile::{Kitfile, Model};
 use modelkit::Existing;
 use serde_json::{Value, json};
-use trainer::Report;
+use trainer::{Measured, Report};
 
 use super::args::Args;
 use super::base::Base;
@@ -158,11 +158,16 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
         config.values_mut().for_each(|value| *value = plain(value));
     }
     let rounded = |value: f64| plain(&json!((value * 1e6).round() / 1e6));
+    let mut metrics = json!({
+        "accuracy": rounded(best.accuracy), "macro_f1": rounded(best.macro_f1), "loss": rounded(best.loss),
+        "n_examples": best.n_examples,
+    });
+    if report.measured_on == Measured::Validation {
+        // Two models can be compared where they were measured on the same examples.
+        metrics["data"] = report.validation.digest.as_str().into();
+    }
     let ours = json!({
-        "metrics": {
-            "accuracy": rounded(best.accuracy), "macro_f1": rounded(best.macro_f1), "loss": rounded(best.loss),
-            "n_examples": best.n_examples,
-        },
+        "metrics": metrics,
         "training": config,
         "num_parameters": report.n_parameters,
         "base_model": base_model,
