@@ -1,6 +1,7 @@
 //! What an environment runs, and whether another one may run it, too: is it ready there, and is the
 //! model at least as good as the one whose place it takes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -10,7 +11,7 @@ use crate::kustomize::{self, Overlay};
 use crate::render::deployment::CONTAINER;
 use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::status::{Health, health};
-use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree};
+use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments};
 
 /// What an application runs: its image, and the ModelKit in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,28 @@ pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
         modelkit: text(MODELKIT_ANNOTATION),
         modelkit_digest: text(MODELKIT_DIGEST_ANNOTATION),
     })
+}
+
+/// Where a tree names this ModelKit: each application that runs it, with its environment where it
+/// has some.
+pub fn running(tree: &Tree, modelkit_digest: &str) -> Vec<(Name, Option<Name>)> {
+    let apps = tree.paths().filter_map(|path| path.strip_prefix("apps/")?.split_once('/'));
+    let apps: BTreeSet<Name> = apps.filter_map(|(app, _)| app.parse().ok()).collect();
+    let mut found = Vec::new();
+    for app in apps {
+        let envs: Vec<Option<Name>> = match environments(tree, &app) {
+            envs if envs.is_empty() => vec![None],
+            envs => envs.iter().filter_map(|env| env.parse().ok()).map(Some).collect(),
+        };
+        for env in envs {
+            // What does not build runs nothing.
+            let digest = pins(tree, &app, env.as_ref()).ok().and_then(|it| it.modelkit_digest);
+            if digest.as_deref() == Some(modelkit_digest) {
+                found.push((app.clone(), env));
+            }
+        }
+    }
+    found
 }
 
 /// Why a Deployment of a cluster does not serve what it is to run; none where it does.
@@ -235,6 +258,9 @@ mod tests {
             assert_eq!(pins.image.to_string(), format!("h/runtime:1@{}", digest('1')));
             assert_eq!(pins.modelkit_digest, Some(digest('a')));
             assert_eq!(pins.deployment.to_string(), "Deployment/a/a");
+            let env = (layout == Layout::Envs).then(|| "dev".parse().unwrap());
+            assert_eq!(running(&tree(layout), &digest('a')), [(app.clone(), env)]);
+            assert_eq!(running(&tree(layout), &digest('b')), []);
         }
         // An overlay of another hand, that sets the image as kustomize does.
         let mut tree = tree(Layout::Envs);

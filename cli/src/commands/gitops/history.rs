@@ -16,6 +16,14 @@ pub(super) struct History {
     dir: PathBuf,
 }
 
+/// Who did what, when.
+pub(super) struct Commit {
+    pub(super) id: String,
+    pub(super) author: String,
+    pub(super) date: String,
+    pub(super) subject: String,
+}
+
 /// What a commit is to say.
 pub(super) struct Message {
     subject: String,
@@ -91,6 +99,17 @@ impl History {
     pub(super) fn of_folder(&self, folder: &str) -> anyhow::Result<Vec<String>> {
         let said = self.ask(&["log", "--format=%H", "--", folder])?;
         Ok(said.lines().map(str::to_owned).collect())
+    }
+
+    /// The newest commit by which a text came into a folder, or left it.
+    pub(super) fn introduced(&self, text: &str, folder: &str) -> anyhow::Result<Option<Commit>> {
+        let wanted = format!("-S{text}");
+        let format = "--format=%H%x00%an <%ae>%x00%aI%x00%s";
+        let said = self.ask(&["log", "-1", &wanted, format, "--", folder])?;
+        let parts: Vec<&str> = said.split('\0').collect();
+        let [id, author, date, subject] = parts.as_slice() else { return Ok(None) };
+        let [id, author, date, subject] = [id, author, date, subject].map(|it| (*it).to_owned());
+        Ok(Some(Commit { id, author, date, subject }))
     }
 
     /// The commit that is checked out.

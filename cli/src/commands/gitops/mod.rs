@@ -8,6 +8,7 @@ mod check;
 mod diff;
 mod get;
 mod history;
+mod inventory;
 mod lint;
 mod precheck;
 mod promote;
@@ -16,6 +17,7 @@ mod release;
 mod render;
 mod revision;
 mod rollback;
+mod trace;
 mod tree;
 #[cfg(unix)]
 mod up;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Lint(lint::Args),
     Check(check::Args),
     Get(get::Args),
+    Tree(inventory::Args),
+    Trace(trace::Args),
     #[cfg(unix)]
     Up(up::Args),
 }
@@ -54,6 +58,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Lint(args) => lint::run(args, ui),
         Command::Check(args) => check::run(args, ui),
         Command::Get(args) => get::run(args, ui),
+        Command::Tree(args) => inventory::run(args, ui),
+        Command::Trace(args) => trace::run(args, ui),
         #[cfg(unix)]
         Command::Up(args) => up::run(args, ui),
     }
