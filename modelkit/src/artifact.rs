@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use registry::Layout;
+use kitfile::ContextPath;
 use registry::content::{self, Descriptor, ImageManifestBuilder, MediaType};
+use registry::{Blobs, Layout};
 use serde_json::json;
 
-use crate::archive::{self, Entry};
-use crate::compress::{Encoder, Sink, WrittenBlob};
-use crate::error::Result;
+use crate::archive::{self, Budget, Entry, Folder, Limits, Rules, extract_by};
+use crate::compress::{Blob, Encoder, Sink, WrittenBlob};
+use crate::error::{Error, Result};
+use crate::kit::parse_manifest;
 use crate::media_type::Compression;
 use crate::time::rfc3339;
 
@@ -59,6 +62,31 @@ pub fn artifact(
     Ok(layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?)
 }
 
+/// Unpacks the first layer of an artifact into an empty folder, as Flux takes it: a gzipped archive,
+/// whatever its media type. The manifest is one whose digest was verified; its blob is held to its
+/// own.
+pub fn unpack_artifact(blobs: &dyn Blobs, manifest: &[u8], into: &Path) -> Result<()> {
+    let digest = content::digest(manifest);
+    let manifest = parse_manifest(&digest, manifest)?;
+    let Some(layer) = manifest.layers().first() else {
+        return Err(Error::NotAnImage { digest, problem: "it has no layer".into() });
+    };
+    let budget = Budget::of(&Limits::default(), [layer]);
+    let blob = Blob {
+        blobs,
+        descriptor: layer,
+        compression: Compression::Gzip,
+        diff_id: None,
+        budget: &budget,
+    };
+    let folder = Folder::open(into)?;
+    let root = ContextPath::root();
+    blob.read(|stream| {
+        extract_by(&Rules::new(&budget, &root), stream, &folder, 1, &|_| ControlFlow::Continue(()))
+    })?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +106,11 @@ mod tests {
                 annotations: HashMap::from([("a".to_owned(), "b".to_owned())]),
             };
             let descriptor = artifact(&entries, &layout, &options).unwrap();
-            (layout.read(&descriptor).unwrap(), layout.verify(&descriptor).unwrap().problems.len())
+            let manifest = layout.read(&descriptor).unwrap();
+            let into = tempfile::tempdir().unwrap();
+            unpack_artifact(&layout, &manifest, into.path()).unwrap();
+            assert_eq!(fs_err::read_to_string(into.path().join("a.yaml")).unwrap(), text);
+            (manifest, layout.verify(&descriptor).unwrap().problems.len())
         };
         let (manifest, n_problems) = make("x");
         assert_eq!((&manifest, n_problems), (&make("x").0, 0));

@@ -34,7 +34,7 @@ mod hashing;
 mod same_place;
 mod time;
 
-pub use artifact::{ArtifactOptions, artifact};
+pub use artifact::{ArtifactOptions, artifact, unpack_artifact};
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, idle};

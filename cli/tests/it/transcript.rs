@@ -35,7 +35,7 @@ macro_rules! transcripts {
 }
 
 transcripts! {
-    diff evaluate gitops hub image import info init inspect list login pack pull push registry remove
+    diff environments evaluate gitops hub image import info init inspect list login pack pull push registry remove
     serve tag train trust unpack verify version
 }
 

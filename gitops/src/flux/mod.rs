@@ -3,11 +3,13 @@
 mod duration;
 mod kustomization;
 mod oci;
+mod oci_repository;
 mod source;
 
 pub use duration::{format_duration, parse_duration};
 pub use kustomization::{Kustomization, SourceRef};
 pub use oci::OciSource;
+pub use oci_repository::OciRepository;
 pub use source::GitRepository;
 
 /// What the source-controller leaves out of every artifact, as `.gitignore` writes it; what a
