@@ -1,6 +1,6 @@
 //! Files as an OCI artifact of one gzipped archive: the same files give the same bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -63,9 +63,13 @@ pub fn artifact(
 }
 
 /// Unpacks the first layer of an artifact into an empty folder, as Flux takes it: a gzipped archive,
-/// whatever its media type. The manifest is one whose digest was verified; its blob is held to its
+/// whatever its media type. Returns the manifest's annotations. The manifest is one whose digest was verified; its blob is held to its
 /// own.
-pub fn unpack_artifact(blobs: &dyn Blobs, manifest: &[u8], into: &Path) -> Result<()> {
+pub fn unpack_artifact(
+    blobs: &dyn Blobs,
+    manifest: &[u8],
+    into: &Path,
+) -> Result<BTreeMap<String, String>> {
     let digest = content::digest(manifest);
     let manifest = parse_manifest(&digest, manifest)?;
     let Some(layer) = manifest.layers().first() else {
@@ -84,7 +88,8 @@ pub fn unpack_artifact(blobs: &dyn Blobs, manifest: &[u8], into: &Path) -> Resul
     blob.read(|stream| {
         extract_by(&Rules::new(&budget, &root), stream, &folder, 1, &|_| ControlFlow::Continue(()))
     })?;
-    Ok(())
+    let annotations = manifest.annotations().clone().unwrap_or_default();
+    Ok(annotations.into_iter().collect())
 }
 
 #[cfg(test)]

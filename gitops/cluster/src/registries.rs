@@ -28,9 +28,18 @@ pub trait Artifacts: Send + Sync {
     /// The digest of the manifest that is named (`host/repository:tag`, or by digest) at the moment.
     fn resolve(&self, artifact: &str) -> Result<String, BoxError>;
 
-    /// Unpacks the first layer of that manifest into the empty folder `into`.
-    fn unpack(&self, artifact: &str, digest: &str, into: &Path) -> Result<(), BoxError>;
+    /// Unpacks the first layer of that manifest into the empty folder `into`, and returns the
+    /// manifest's annotations.
+    fn unpack(
+        &self,
+        artifact: &str,
+        digest: &str,
+        into: &Path,
+    ) -> Result<BTreeMap<String, String>, BoxError>;
 }
+
+/// Of a manifest.
+type Annotations = BTreeMap<String, String>;
 
 /// Namespace and name.
 type Key = (String, String);
@@ -108,17 +117,14 @@ impl Registries {
         let (at, request) = (Instant::now(), trigger.1.clone());
         // The registry is asked without the lock: nobody waits for it who only wants to know.
         let fetched = found.map_err(|error| chain(&error)).and_then(|source| {
-            let fetched = self.fetch(&source, present.as_deref().filter(|_| is_same));
-            let failed = |error: BoxError| {
-                format!("failed to pull artifact from '{}': {}", source.url, chain(&*error))
-            };
-            Ok((fetched.map_err(failed)?, source.url))
+            let fetched = self.fetch(&source, present.as_deref().filter(|_| is_same))?;
+            Ok((fetched, source.url))
         });
         let has_failed = fetched.is_err();
         let artifact = match fetched {
             Ok((None, _)) => present,
-            Ok((Some(artifact), url)) => {
-                self.stored(object, &artifact, &url)?;
+            Ok((Some((artifact, annotations)), url)) => {
+                self.stored(object, &artifact, &url, &annotations)?;
                 Some(Arc::new(artifact))
             }
             // A failed fetch leaves the former artifact in use.
@@ -141,22 +147,36 @@ impl Registries {
         &self,
         source: &OciRepository,
         present: Option<&Artifact>,
-    ) -> Result<Option<Artifact>, BoxError> {
+    ) -> Result<Option<(Artifact, Annotations)>, String> {
         let named = source.artifact.to_string();
-        let digest = self.artifacts.resolve(&named)?;
+        let digest = self.artifacts.resolve(&named);
+        let digest = digest
+            .map_err(|error| format!("failed to determine artifact digest: {}", chain(&*error)))?;
         let revision = source.revision(&digest);
         if present.is_some_and(|it| it.revision == revision) {
             return Ok(None);
         }
+        let fetched = self.unpack(&named, &digest, source);
+        let (tree, annotations) = fetched.map_err(|error| {
+            format!("failed to pull artifact from '{}': {}", source.url, chain(&*error))
+        })?;
+        Ok(Some((Artifact { revision, subject: String::new(), tree }, annotations)))
+    }
+
+    fn unpack(
+        &self,
+        named: &str,
+        digest: &str,
+        source: &OciRepository,
+    ) -> Result<(Tree, Annotations), BoxError> {
         let folder = self.folder.join("unpacked");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        self.artifacts.unpack(&named, &digest, &folder)?;
+        let annotations = self.artifacts.unpack(named, digest, &folder)?;
         self.leave_out(&folder, source.ignore.as_deref().unwrap_or_default())?;
-        let tree = Tree::read(&folder)?;
-        Ok(Some(Artifact { revision, subject: String::new(), tree }))
+        Ok((Tree::read(&folder)?, annotations))
     }
 
     /// Takes away what Flux leaves out, and what `.sourceignore` files say.
@@ -179,9 +199,19 @@ impl Registries {
         Ok(())
     }
 
-    fn stored(&self, object: &Object, artifact: &Artifact, url: &str) -> Result<()> {
+    fn stored(
+        &self,
+        object: &Object,
+        artifact: &Artifact,
+        url: &str,
+        annotations: &Annotations,
+    ) -> Result<()> {
         let revision = &artifact.revision;
-        let told = format!("stored artifact with revision '{revision}' from '{url}'");
+        let mut told = format!("stored artifact with revision '{revision}' from '{url}'");
+        let of = |key: &str| annotations.get(&format!("org.opencontainers.image.{key}"));
+        if let (Some(source), Some(revision)) = (of("source"), of("revision")) {
+            told += &format!(", origin source '{source}', origin revision '{revision}'");
+        }
         self.tell(object, &Notice { kind: "Normal", reason: "NewArtifact", message: &told })?;
         let message = format!("stored artifact for digest '{revision}'");
         let conditions = vec![

@@ -20,8 +20,11 @@ impl FromStr for OciSource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse =
-            |reason| Error::Grammar { what: "artifact for Flux", text: text.to_owned(), reason };
+        let refuse = |reason| Error::Grammar {
+            what: "registry source for Flux",
+            text: text.to_owned(),
+            reason,
+        };
         let rest = text.strip_prefix("oci://").ok_or_else(|| refuse("it begins with oci://"))?;
         let artifact: ImageRef = rest.parse()?;
         if !artifact.name.contains('/') {

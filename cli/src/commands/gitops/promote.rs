@@ -146,8 +146,8 @@ fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>
         Ok(live) => Ok(not_ready(&Object::from_value(live)?, new)),
         Err(error) if is_not_there(&error) => Ok(Some(format!("{id} is not there"))),
         Err(error) => Err(error)
-            .context(format!("cannot ask the cluster of {}", args.from))
-            .hint("--context and --server name it; --no-cluster promotes without asking"),
+            .context(format!("cannot ask the cluster of {}; --no-cluster asks none", args.from))
+            .hint("--context and --server name the cluster"),
     }
 }
 
@@ -170,7 +170,7 @@ fn evaluated(
     }
     Ok(match read(old)? {
         Ok(before) => evaluation.against(&before, args.margin).err().map(|why| why.to_string()),
-        Err(why) => Some(format!("of what {} runs now, {why}", args.to)),
+        Err(why) => Some(format!("what {} runs now cannot be compared: {why}", args.to)),
     })
 }
 

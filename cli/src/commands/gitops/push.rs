@@ -71,7 +71,8 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         let message = format!("{} names a digest, which follows from the files", args.to);
         return Err(failure(Kind::Usage, message)).hint("name a tag: oci://HOST/REPO:TAG");
     }
-    let entries = entries(&args.dir)?;
+    let entries = entries(&args.dir, ui)?;
+    ui.no_warnings()?;
     let n_files = entries.iter().filter(|it| it.content != Content::Folder).count() as u64;
     if n_files == 0 {
         let message = format!("there is nothing to push in {}", args.dir.display());
@@ -147,10 +148,13 @@ impl Facts {
 }
 
 /// The files of a folder with the folders that lead to them, in the order of their names.
-fn entries(dir: &Path) -> anyhow::Result<Vec<Entry>> {
+fn entries(dir: &Path, ui: &Ui) -> anyhow::Result<Vec<Entry>> {
     let root = fs::canonicalize(dir)?;
     let mut found: BTreeSet<(String, bool)> = BTreeSet::new();
     for path in listed(&root)? {
+        if path.ends_with('/') {
+            ui.warn(format_args!("{path} is a Git repository of its own, and is left out"));
+        }
         if fs::symlink_metadata(root.join(&path))?.is_file() {
             let folders = path.match_indices('/').map(|(end, _)| (path[..end].to_owned(), true));
             found.extend(folders);

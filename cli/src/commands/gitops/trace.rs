@@ -54,7 +54,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(failure(Kind::NotFound, message)).hint(
             match history.introduced(&digest, "apps")? {
                 Some(commit) => format!(
-                    "it left with {} ({}); has Flux applied that commit? kit-rs gitops get kustomizations",
+                    "the last commit that changed where it runs is {} ({}); has Flux applied it? kit-rs gitops get kustomizations",
                     &commit.id[..commit.id.len().min(12)],
                     commit.subject
                 ),

@@ -1,5 +1,6 @@
 //! `kit-rs gitops up`: a cluster on this machine, which follows Git repositories.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,7 +153,12 @@ impl Artifacts for Node {
         Ok(self.runtime.block_on(self.interrupt.or(resolve))?)
     }
 
-    fn unpack(&self, artifact: &str, digest: &str, into: &Path) -> Result<(), BoxError> {
+    fn unpack(
+        &self,
+        artifact: &str,
+        digest: &str,
+        into: &Path,
+    ) -> Result<BTreeMap<String, String>, BoxError> {
         let pinned = artifact.parse::<Reference>()?.with_digest(digest.parse()?);
         let read = async { Ok(self.client.manifest(&pinned).await?) };
         let (_, manifest) = self.runtime.block_on(self.interrupt.or(read))?;
