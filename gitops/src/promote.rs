@@ -198,8 +198,7 @@ impl Evaluation {
             let Some((of, was)) = pair.filter(|_| counts(metric)) else { continue };
             n_compared += 1;
             let loss = if is_error(metric) { of - was } else { was - of };
-            // Also a number that is none.
-            if !(loss <= margin) {
+            if loss > margin {
                 return Err(Refusal::Worse { metric: metric.clone(), of, before: was });
             }
         }
