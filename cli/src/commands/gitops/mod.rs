@@ -29,7 +29,7 @@ use crate::ui::Ui;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Bootstrap(bootstrap::Args),
-    Render(render::Args),
+    Render(Box<render::Args>),
     Build(build::Args),
     Bump(bump::Args),
     Promote(promote::Args),
@@ -48,7 +48,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     match command {
         Command::Bootstrap(args) => bootstrap::run(args, ui),
-        Command::Render(args) => render::run(args, ui),
+        Command::Render(args) => render::run(*args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Bump(args) => bump::run(args, ui),
         Command::Promote(args) => promote::run(args, ui),
