@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::error::chain;
 use crate::flux::{GitRepository, Kustomization, SourceRef};
-use crate::{Error, ImageRef, Object, Problem, Problems, Result, Severity, Tree, reconcile, tree};
+use crate::{
+    Error, ImageRef, Object, Problem, Problems, Result, Severity, Tree, layout, reconcile, tree,
+};
 
 /// Finds what would not work once this tree is pushed, so that it is not: all problems at once,
 /// warnings among them.
@@ -17,7 +19,7 @@ use crate::{Error, ImageRef, Object, Problem, Problems, Result, Severity, Tree, 
 /// select, ports are there, images are pinned, Flux waits longer than a rollout may take).
 ///
 /// Our own are those that [`crate::render`] writes: `<app>-app`, which takes `apps/<app>` of this
-/// repository. Others are not judged: neither what they are made of elsewhere, nor what of Flux or
+/// repository, or an environment below it. Others are not judged: neither what they are made of elsewhere, nor what of Flux or
 /// kustomize this crate does not do itself.
 pub fn check(tree: &Tree, branch: Option<&str>) -> Result<Vec<Problem>, Problems> {
     let mut check = Check { tree, problems: Vec::new() };
@@ -26,12 +28,15 @@ pub fn check(tree: &Tree, branch: Option<&str>) -> Result<Vec<Problem>, Problems
     check.lists();
     let mut built = Vec::new();
     for (path, object) in &objects {
-        match Kustomization::read(object) {
-            Ok(Some(kustomization)) => {
+        match Kustomization::read_partly(object) {
+            // By whose rights it is applied changes nothing of what is built.
+            Ok(Some((kustomization, beyond)))
+                if beyond.iter().all(|field| *field == "serviceAccountName") =>
+            {
                 built.extend(check.kustomization(path, &kustomization, &objects));
             }
+            Ok(Some(_)) => check.path_of(path, object, &objects),
             Ok(None) => {}
-            Err(Error::FluxField { .. }) => check.path_of(path, object, &objects),
             Err(error) => check.error(path, chain(&error)),
         }
     }
@@ -160,7 +165,7 @@ impl Check<'_> {
         objects: &[(String, Object)],
     ) -> Option<Built> {
         let (folder, source) = (&kustomization.path, &kustomization.source);
-        let is_our_own = folder.strip_prefix("apps/").is_some_and(|app| {
+        let is_our_own = layout::app_of(folder).is_some_and(|app| {
             kustomization.name.strip_suffix("-app").is_some_and(|name| name == app)
         });
         if !is_this_repository(source, objects) {
@@ -202,10 +207,12 @@ impl Check<'_> {
 
     /// What two applications apply, the one that leaves takes away from the other.
     fn twice(&mut self, built: &[Built]) {
-        let mut owners: BTreeMap<String, &Built> = BTreeMap::new();
+        let mut owners: BTreeMap<(&str, String), &Built> = BTreeMap::new();
         for one in built {
+            // Each environment has a cluster of its own.
+            let cluster = one.path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for object in &one.objects {
-                let id = object.id().inventory_id();
+                let id = (cluster, object.id().inventory_id());
                 let Some(first) = owners.insert(id, one).filter(|first| first.name != one.name)
                 else {
                     continue;

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
+use crate::ObjectId;
+
 /// A table of texts; printing it aligns the columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -101,6 +103,46 @@ pub fn deployments(list: &Value, now: SystemTime) -> Table {
         header: vec!["NAMESPACE", "NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"],
         rows: items(list).iter().map(row).collect(),
     }
+}
+
+/// `flux tree kustomization`, of a KustomizationList: what one of them has applied, with what the
+/// Kustomizations among it have. None where there is no such Kustomization.
+pub fn tree(list: &Value, namespace: &str, name: &str) -> Option<String> {
+    let mut lines = vec![format!("Kustomization/{namespace}/{name}")];
+    branch(list, (namespace, name), "", &mut Vec::new(), &mut lines)?;
+    Some(lines.join("\n"))
+}
+
+fn branch(
+    list: &Value,
+    (namespace, name): (&str, &str),
+    indent: &str,
+    above: &mut Vec<ObjectId>,
+    lines: &mut Vec<String>,
+) -> Option<()> {
+    let is_it =
+        |it: &&Value| metadata(it, "namespace") == namespace && metadata(it, "name") == name;
+    let found = items(list).iter().find(is_it)?;
+    let entries = found["status"]["inventory"]["entries"].as_array();
+    let entries: Vec<ObjectId> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| ObjectId::from_inventory(text(&entry["id"]), text(&entry["v"])))
+        .collect();
+    for (n, id) in entries.iter().enumerate() {
+        let is_last = n + 1 == entries.len();
+        let (knot, space) = if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
+        lines.push(format!("{indent}{knot}{id}"));
+        // One that lists itself, as Flux' own does, has no end.
+        let is_flux = id.group == "kustomize.toolkit.fluxcd.io" && id.kind == "Kustomization";
+        if is_flux && (&*id.namespace, &*id.name) != (namespace, name) && !above.contains(id) {
+            above.push(id.clone());
+            let indent = format!("{indent}{space}");
+            let _ = branch(list, (&id.namespace, &id.name), &indent, above, lines);
+            above.pop();
+        }
+    }
+    Some(())
 }
 
 /// The status column of a pod: what its containers wait for or ended with, else its phase.
@@ -207,6 +249,33 @@ mod tests {
             flux-system   x                                     True        Unknown
         "]]
         .assert_eq(&kustomizations(&list).to_string());
+    }
+
+    #[test]
+    fn what_was_applied_hangs_from_what_applied_it() {
+        let of = |name: &str, ids: &[&str]| {
+            let entries: Vec<Value> = ids.iter().map(|id| json!({"id": id, "v": "v1"})).collect();
+            json!({"metadata": {"namespace": "flux-system", "name": name}, "status": {"inventory": {"entries": entries}}})
+        };
+        let app = "flux-system_a-app_kustomize.toolkit.fluxcd.io_Kustomization";
+        let own = "flux-system_flux-system_kustomize.toolkit.fluxcd.io_Kustomization";
+        let list = json!({"items": [
+            of("flux-system", &["_a__Namespace", app, own]),
+            of("a-app", &["a_a__Service", "a_a_apps_Deployment", own]),
+        ]});
+        expect![[r"
+            Kustomization/flux-system/flux-system
+            ├── Namespace/a
+            ├── Kustomization/flux-system/a-app
+            │   ├── Service/a/a
+            │   ├── Deployment/a/a
+            │   └── Kustomization/flux-system/flux-system
+            │       ├── Namespace/a
+            │       ├── Kustomization/flux-system/a-app
+            │       └── Kustomization/flux-system/flux-system
+            └── Kustomization/flux-system/flux-system"]]
+        .assert_eq(&tree(&list, "flux-system", "flux-system").unwrap());
+        assert_eq!(tree(&list, "flux-system", "b"), None);
     }
 
     #[test]

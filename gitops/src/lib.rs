@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod base;
 mod bootstrap;
 pub mod builds;
@@ -11,11 +12,13 @@ pub mod flux;
 pub mod get;
 mod image;
 pub mod kustomize;
+mod layout;
 pub mod lint;
 mod name;
 mod object;
 mod place;
 pub mod preflight;
+pub mod promote;
 pub mod reconcile;
 mod rehearse;
 mod release;
@@ -31,7 +34,9 @@ pub use base::{Bases, OciArtifact};
 pub use bootstrap::{Bootstrap, Live, Sync, bootstrap, conflict, sync};
 pub use check::check;
 pub use error::{BoxError, Error, Problem, Problems, Result, Severity, Violation};
+pub use flux::OciSource;
 pub use image::ImageRef;
+pub use layout::{Component, Layout, Spread, environments};
 pub use name::{Branch, GitUrl, Name, SecretName};
 pub use object::{Object, ObjectId};
 pub use rehearse::{Said, rehearse};

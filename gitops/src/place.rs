@@ -1,7 +1,8 @@
-//! Whose namespace a release goes to, seen in the repository that it is rendered into.
+//! What of a release others have a part in, seen in the repository that it is rendered into: its
+//! namespace, its layout, its base.
 
 use crate::render::KEPT;
-use crate::{Error, NamespaceUse, Object, Release, Result, Tree};
+use crate::{Error, Layout, NamespaceUse, Object, Release, Result, Tree, environments, layout};
 
 impl Release {
     /// Looks in a repository whose namespace the release's is, so that no application's end is that
@@ -9,10 +10,17 @@ impl Release {
     ///
     /// One that has another name than the application may be shared, and is never deleted. One that
     /// others render already is left to them; where it is another application's own, which Flux
-    /// deletes with it, the release is refused.
+    /// deletes with it, the release is refused. What other environments have is not asked: each
+    /// has a cluster of its own.
+    ///
+    /// An application that is laid out otherwise already is refused, too.
     pub fn place(&mut self, tree: &Tree) -> Result<()> {
-        let own = format!("{}/", self.app_folder());
-        let mut namespace_use = match self.namespace == self.app {
+        self.keep_layout(tree)?;
+        let own = match self.layout {
+            Layout::Flat => format!("{}/", self.app_folder()),
+            Layout::Envs => self.namespace_file(),
+        };
+        let mut namespace_use = match self.namespace == self.app && self.layout == Layout::Flat {
             true => NamespaceUse::Own,
             false => NamespaceUse::Shared,
         };
@@ -20,6 +28,9 @@ impl Release {
             let is_kept = namespace
                 .annotation(KEPT.0)
                 .is_some_and(|value| value.eq_ignore_ascii_case(KEPT.1));
+            if layout::is_of_another(path, &self.env) {
+                continue;
+            }
             if path.starts_with(&own) {
                 if is_kept && namespace_use == NamespaceUse::Own {
                     namespace_use = NamespaceUse::Shared;
@@ -33,6 +44,38 @@ impl Release {
         }
         self.namespace_use = namespace_use;
         Ok(())
+    }
+
+    /// The other layout would leave files behind that somebody still builds.
+    fn keep_layout(&self, tree: &Tree) -> Result<()> {
+        let folder = self.app_folder();
+        let is_flat = tree.get(&format!("{folder}/deployment.yaml")).is_some();
+        let has_envs = !environments(tree, &self.app).is_empty();
+        let message = match self.layout {
+            Layout::Envs if is_flat => {
+                "this app is laid out flat; remove its files to lay it out with environments"
+            }
+            Layout::Flat if has_envs => {
+                "this app is laid out with environments; render it with that layout"
+            }
+            Layout::Envs | Layout::Flat => return Ok(()),
+        };
+        Err(Error::Kept { place: folder, message: message.to_owned() })
+    }
+
+    /// The files that other environments build too, and that would become others for them.
+    pub fn changes_for_others<'a>(&self, rendered: &'a Tree, there: &Tree) -> Vec<&'a str> {
+        let others = environments(there, &self.app);
+        if self.layout == Layout::Flat || others.iter().all(|env| *env == self.env.as_str()) {
+            return Vec::new();
+        }
+        let folder = self.app_folder();
+        let shared = [format!("{folder}/base/"), format!("{folder}/components/")];
+        let is_changed = |(path, text): &(&str, &str)| {
+            shared.iter().any(|folder| path.starts_with(&**folder))
+                && there.get(path).is_some_and(|before| before != *text)
+        };
+        rendered.iter().filter(is_changed).map(|(path, _)| path).collect()
     }
 }
 
@@ -104,5 +147,57 @@ mod tests {
         .unwrap();
         tree.insert("notes.yaml", "Namespace: [\n").unwrap();
         assert_eq!(add(&mut tree, "ml", "ml").unwrap(), NamespaceUse::Elsewhere);
+    }
+
+    #[test]
+    fn each_environment_has_its_own_namespace_and_one_file_has_it() {
+        let mut tree = Tree::new();
+        let mut add = |app: &str, env: &str| {
+            let mut release = release(app, "ml");
+            (release.layout, release.env) = (Layout::Envs, env.parse().unwrap());
+            release.place(&tree).unwrap();
+            tree.merge(render(&release).unwrap());
+            release.namespace_use
+        };
+        assert_eq!(add("a", "dev"), NamespaceUse::Shared);
+        assert_eq!(add("b", "dev"), NamespaceUse::Shared);
+        assert_eq!(add("a", "prod"), NamespaceUse::Shared);
+        let files: Vec<_> = namespaces(&tree, "ml").into_iter().map(|(path, _)| path).collect();
+        assert_eq!(files, ["clusters/dev/ml-namespace.yaml", "clusters/prod/ml-namespace.yaml"]);
+    }
+
+    #[test]
+    fn an_app_keeps_its_layout() {
+        let mut tree = Tree::new();
+        add(&mut tree, "a", "a").unwrap();
+        let mut envs = release("a", "a");
+        envs.layout = Layout::Envs;
+        assert_eq!(
+            envs.place(&tree).unwrap_err().to_string(),
+            "apps/a: this app is laid out flat; remove its files to lay it out with environments"
+        );
+        let tree = render(&envs).unwrap();
+        assert_eq!(
+            release("a", "a").place(&tree).unwrap_err().to_string(),
+            "apps/a: this app is laid out with environments; render it with that layout"
+        );
+    }
+
+    #[test]
+    fn what_other_environments_build_too_is_named_where_it_changes() {
+        let mut dev = release("a", "a");
+        dev.layout = Layout::Envs;
+        let there = render(&dev).unwrap();
+        let mut prod = dev.clone();
+        prod.env = "prod".parse().unwrap();
+        prod.weight_bytes = 1 << 30;
+        assert_eq!(prod.changes_for_others(&render(&prod).unwrap(), &there), [""; 0]);
+        prod.port = 9000;
+        let rendered = render(&prod).unwrap();
+        let base = ["deployment.yaml", "networkpolicy.yaml", "service.yaml"];
+        let base = base.map(|name| format!("apps/a/base/{name}"));
+        assert_eq!(prod.changes_for_others(&rendered, &there), base);
+        dev.port = 9000;
+        assert_eq!(dev.changes_for_others(&render(&dev).unwrap(), &there), [""; 0]);
     }
 }

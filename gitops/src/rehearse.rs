@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::access::Access;
 use crate::builds::{Build, Builds};
 use crate::flux::Kustomization;
 use crate::reconcile::{
@@ -55,7 +56,7 @@ fn kustomization(
         beyond,
     };
     let failed = |reason, message| Condition { status: Status::False, reason, message };
-    let (mut read, beyond) = match Kustomization::read_partly(object) {
+    let (mut read, mut beyond) = match Kustomization::read_partly(object) {
         Ok(Some(read)) => read,
         // The API server would not take it.
         Ok(None) => return tell(failed("ReconciliationFailed", String::new()), Vec::new()),
@@ -77,10 +78,13 @@ fn kustomization(
     }) {
         return tell(why, beyond);
     }
-    let mut beyond = beyond;
+    let access = account(builds, build, object);
+    if access.is_some() {
+        beyond.retain(|field| *field != "serviceAccountName");
+    }
     let of_root = builds.builds.iter().filter(|other| other.id.root == build.id.root);
     let values = of_root.flat_map(|other| other.objects.iter().flatten());
-    let mut paper = Paper { values: values.collect(), substitutes: false };
+    let mut paper = Paper { values: values.collect(), substitutes: false, access };
     if !reconcile::missing(&read, &|id| paper.find(id)).is_empty() {
         // Perhaps the cluster has them.
         read.post_build.is_partial = true;
@@ -95,6 +99,15 @@ fn kustomization(
     let outcome =
         reconcile::reconcile(&read, artifact, &mut paper, &mut |_| ControlFlow::Continue(()));
     tell(outcome.ready, beyond)
+}
+
+/// The account by which Flux would apply, if the cluster's own objects say what it may do.
+fn account(builds: &Builds, build: &Build, object: &Object) -> Option<Access> {
+    let name = object.at("/spec/serviceAccountName").and_then(serde_json::Value::as_str)?;
+    let of_cluster = builds.builds.iter().filter(|other| other.id.root == build.id.root);
+    let objects: Vec<&Object> =
+        of_cluster.flat_map(|other| other.objects.iter().flatten()).collect();
+    Access::of(object.namespace(), name, &objects)
 }
 
 /// The sources of which the branch is not there.
@@ -133,6 +146,8 @@ struct Paper<'a> {
     values: Vec<&'a Object>,
     /// Whether Flux would put further values in the place of `${…}`.
     substitutes: bool,
+    /// What Flux may apply, where that is not everything.
+    access: Option<Access>,
 }
 
 impl reconcile::Cluster for Paper<'_> {
@@ -146,6 +161,9 @@ impl reconcile::Cluster for Paper<'_> {
     }
 
     fn check(&self, object: &Object) -> Result<(), Refusal> {
+        if let Some(refusal) = self.access.as_ref().and_then(|it| it.refusal(&object.id())) {
+            return Err(refusal);
+        }
         match refusal(object).filter(|_| !self.substitutes) {
             Some(refusal) => Err(refusal),
             None => Ok(()),

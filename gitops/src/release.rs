@@ -1,10 +1,10 @@
 //! What is to run: an image, its place and its size.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::rules::{self, Rule};
-use crate::{ImageRef, Name, SecretName, Violation, times};
+use crate::{Component, ImageRef, Layout, Name, OciSource, SecretName, Spread, Violation, times};
 
 /// What is to run where: the facts from which [`crate::render`] makes objects.
 ///
@@ -48,6 +48,20 @@ pub struct Release {
     pub interval: Duration,
     /// How soon Flux tries again after a failure.
     pub retry_interval: Duration,
+    /// How the repository is laid out.
+    pub layout: Layout,
+    /// What keeps several pods apart.
+    pub spread: Spread,
+    /// What this environment adds to the base; of [`Layout::Envs`] only.
+    pub components: BTreeSet<Component>,
+    /// How many pods an autoscaler may make of [`Release::replicas`]; with [`Component::Hpa`] only.
+    pub max_replicas: Option<u32>,
+    /// Whether Flux applies the application as an account that may do no more than that; of
+    /// [`Layout::Envs`] only.
+    pub is_tenant: bool,
+    /// The artifact in a registry that Flux takes the files from; none: the Git repository that it
+    /// was bootstrapped from.
+    pub source: Option<OciSource>,
 }
 
 /// Whose namespace an application is in.
@@ -84,6 +98,12 @@ impl Release {
             progress_deadline: None,
             interval: Duration::from_secs(300),
             retry_interval: Duration::from_secs(60),
+            layout: Layout::Flat,
+            spread: Spread::Nodes,
+            components: BTreeSet::new(),
+            max_replicas: None,
+            is_tenant: false,
+            source: None,
         }
     }
 
@@ -123,6 +143,17 @@ impl Release {
         ] {
             hold(field, &format_args!("{}s", time.as_secs_f64()), rule(time));
         }
+        let most = self.max_replicas.map_or("is not given".to_owned(), |n| n.to_string());
+        hold("max_replicas", &most, self.scaling());
+        let is_flat = self.layout == Layout::Flat;
+        let of_envs = |is_asked: bool| match is_flat && is_asked {
+            true => Err("it needs the layout envs"),
+            false => Ok(()),
+        };
+        for component in &self.components {
+            hold("component", component, of_envs(true));
+        }
+        hold("tenant", &"is asked for", of_envs(self.is_tenant));
         let fits = match self.startup() > self.progress_deadline() {
             true => Err("it is longer than a rollout may go without progress"),
             false => Ok(()),
@@ -130,6 +161,23 @@ impl Release {
         hold("startup", &format_args!("{}s", self.startup().as_secs()), fits);
         found.dedup_by(|a, b| (a.field, &a.reason) == (b.field, &b.reason));
         found
+    }
+
+    /// Whether an autoscaler can make as many pods as it is told.
+    fn scaling(&self) -> Rule {
+        match (self.components.contains(&Component::Hpa), self.max_replicas) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => Err("only an autoscaler heeds it, the component hpa"),
+            (true, None) => Err("the component hpa needs to know how many pods there may be"),
+            (true, Some(_)) if self.replicas == 0 => Err("an autoscaler keeps one pod at least"),
+            (true, Some(most)) if most < self.replicas => Err("it is less than the replicas"),
+            (true, Some(most)) => int32(most.into()),
+        }
+    }
+
+    /// Whether there are several pods, or may be.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.replicas > 1 || self.components.contains(&Component::Hpa)
     }
 
     /// How long a pod may take to load the model.
@@ -153,16 +201,6 @@ impl Release {
     /// that no neighbour's need takes it away.
     pub fn memory(&self) -> u64 {
         memory(self.weight_bytes)
-    }
-
-    /// The folder of the application's objects.
-    pub fn app_folder(&self) -> String {
-        format!("apps/{}", self.app)
-    }
-
-    /// The file of the Flux Kustomization.
-    pub fn app_file(&self) -> String {
-        format!("clusters/{}/{}-app.yaml", self.env, self.app)
     }
 }
 

@@ -28,6 +28,7 @@ pub mod media_type;
 
 pub mod diff;
 
+mod artifact;
 mod compress;
 mod error;
 mod event;
@@ -35,6 +36,7 @@ mod hashing;
 mod same_place;
 mod time;
 
+pub use artifact::{ArtifactOptions, artifact, unpack_artifact};
 pub use error::{Error, Refused, Result};
 pub use event::{Event, Listener};
 pub use files::files;

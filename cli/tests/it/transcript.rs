@@ -35,8 +35,8 @@ macro_rules! transcripts {
 }
 
 transcripts! {
-    bases diff evaluate gitops hub image import info init inspect lineage list login pack pull push registry remove
-    retrain serve tag tasks train trust unpack verify version
+    bases diff environments evaluate gitops hub image import info init inspect lineage list login pack pull push
+    registry remove retrain serve tag tasks train trust unpack verify version
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::error::chain;
 use crate::event::Events;
 use crate::kubelet::Kubelet;
 use crate::reconcile::{self, Ended, Run};
+use crate::registries::Registries;
 use crate::source::{Artifact, Sources};
 use crate::store::Store;
 use crate::{Result, condition, notice};
@@ -39,6 +40,7 @@ pub(crate) struct Flux {
     store: Arc<Store>,
     kubelet: Arc<Kubelet>,
     sources: Arc<Sources>,
+    registries: Option<Arc<Registries>>,
     changes: Arc<Changes>,
     events: Events,
     attempts: Mutex<BTreeMap<Key, Attempt>>,
@@ -87,10 +89,11 @@ impl Flux {
         store: Arc<Store>,
         kubelet: Arc<Kubelet>,
         sources: Arc<Sources>,
+        registries: Option<Arc<Registries>>,
         changes: Arc<Changes>,
         events: Events,
     ) -> Self {
-        Self { store, kubelet, sources, changes, events, attempts: Mutex::default() }
+        Self { store, kubelet, sources, registries, changes, events, attempts: Mutex::default() }
     }
 
     /// One look at every Kustomization.
@@ -184,18 +187,18 @@ impl Flux {
 
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, String> {
         let source = &kustomization.source;
-        if source.kind != "GitRepository" {
-            return Err(format!("this stand-in has no source controller for {}", source.kind));
-        }
-        let objects = self.store.list("source.toolkit.fluxcd.io", "GitRepository");
+        let (kind, namespace, name) = (&source.kind, &source.namespace, &source.name);
+        let artifact = match (kind.as_str(), &self.registries) {
+            ("GitRepository", _) => self.sources.artifact(namespace, name),
+            ("OCIRepository", Some(registries)) => registries.artifact(namespace, name),
+            _ => return Err(format!("this stand-in has no source controller for {kind}")),
+        };
+        let objects = self.store.list("source.toolkit.fluxcd.io", kind);
         let is_it = |it: &Object| it.namespace() == source.namespace && it.name() == source.name;
         if !objects.iter().any(is_it) {
-            let name = &source.name;
-            return Err(format!("GitRepository.source.toolkit.fluxcd.io \"{name}\" not found"));
+            return Err(format!("{kind}.source.toolkit.fluxcd.io \"{name}\" not found"));
         }
-        self.sources
-            .artifact(&source.namespace, &source.name)
-            .ok_or_else(|| format!("Source artifact not found, retrying in {AGAIN}"))
+        artifact.ok_or_else(|| format!("Source artifact not found, retrying in {AGAIN}"))
     }
 
     /// How a Kustomization is that another one depends on.

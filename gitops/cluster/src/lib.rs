@@ -4,6 +4,7 @@ mod running;
 
 mod flux;
 mod reconcile;
+mod registries;
 mod source;
 
 mod admission;
@@ -49,6 +50,7 @@ pub use self::event::{Event, Listener};
 pub use self::flux::KustomizationInfo;
 pub use self::image::{Images, RuntimeConfig};
 pub use self::pod::PodInfo;
+pub use self::registries::Artifacts;
 pub use self::running::Cluster;
 
 /// The name of the one node.
@@ -70,6 +72,8 @@ pub struct Options {
     pub root: String,
     /// Brings images.
     pub images: Arc<dyn Images>,
+    /// Brings the artifacts of OCIRepositories; none: nobody follows them.
+    pub artifacts: Option<Arc<dyn Artifacts>>,
     /// Where the API listens; port 0 takes a free one.
     pub api: SocketAddr,
     /// Hears what happens.
@@ -85,6 +89,7 @@ impl Options {
             sources: BTreeMap::new(),
             root: "clusters/dev".to_owned(),
             images,
+            artifacts: None,
             api: (Ipv4Addr::LOCALHOST, 0).into(),
             on_event: None,
         }

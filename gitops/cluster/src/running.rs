@@ -19,6 +19,7 @@ use crate::http::Server;
 use crate::image::ImageStore;
 use crate::kubelet::Kubelet;
 use crate::pod::Stop;
+use crate::registries::Registries;
 use crate::service::Services;
 use crate::source::Sources;
 use crate::store::Store;
@@ -61,10 +62,16 @@ impl Cluster {
             Arc::clone(&store),
         )?;
         let sources = Arc::new(sources);
+        let folder = state_dir.join("artifacts");
+        let registries = options
+            .artifacts
+            .map(|artifacts| Registries::new(artifacts, folder, Arc::clone(&store)));
+        let registries = registries.transpose()?.map(Arc::new);
         let flux = Arc::new(Flux::new(
             Arc::clone(&store),
             Arc::clone(&kubelet),
             Arc::clone(&sources),
+            registries.clone(),
             Arc::clone(&changes),
             events.clone(),
         ));
@@ -105,7 +112,7 @@ impl Cluster {
             closing: Arc::default(),
             threads: Vec::new(),
         };
-        cluster.control(deployments, sources, &events)?;
+        cluster.control(deployments, sources, registries, &events)?;
         Ok(cluster)
     }
 
@@ -114,11 +121,15 @@ impl Cluster {
         &mut self,
         mut deployments: Deployments,
         sources: Arc<Sources>,
+        registries: Option<Arc<Registries>>,
         events: &Events,
     ) -> Result<()> {
         let (flux, services, kubelet) =
             (Arc::clone(&self.flux), Arc::clone(&self.services), Arc::clone(&self.kubelet));
         self.spawn("source", Pace::Every(POLL), events, move || sources.sync())?;
+        if let Some(registries) = registries {
+            self.spawn("registry", Pace::Every(POLL), events, move || registries.sync())?;
+        }
         self.spawn("flux", Pace::WithChanges, events, move || flux.sync())?;
         self.spawn("deployment", Pace::WithChanges, events, move || deployments.sync())?;
         self.spawn("service", Pace::WithChanges, events, move || {

@@ -19,12 +19,12 @@ use crate::notice::Notice;
 use crate::store::Store;
 use crate::{Error, Result, notice};
 
-/// What a GitRepository has at the moment.
+/// What a source has at the moment.
 #[derive(Debug)]
 pub(crate) struct Artifact {
-    /// `main@sha1:<40 hexadecimal digits>`.
+    /// `main@sha1:<40 hexadecimal digits>`, or `latest@sha256:…` of a registry.
     pub(crate) revision: String,
-    /// The beginning of the commit's message.
+    /// The beginning of the commit's message; empty where there is no commit.
     pub(crate) subject: String,
     pub(crate) tree: Tree,
 }

@@ -7,13 +7,16 @@ use super::{descend, each_container, image_name, not_editable, set_kustomize_ima
 use crate::render::deployment::version_of;
 use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::yaml::{Node, documents};
-use crate::{Error, ImageRef, Name, Object, Result, Tree};
+use crate::{Error, ImageRef, Name, Object, Result, Tree, environments, layout};
 
 /// A new release of an application that is already in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bump {
     /// The application: the folder `apps/<app>`.
     pub app: Name,
+    /// The environment whose overlay is pointed at it; none where there is only one, or where the
+    /// application is laid out flat.
+    pub env: Option<Name>,
     /// The new image.
     pub image: ImageRef,
     /// The new ModelKit's reference.
@@ -29,7 +32,7 @@ pub struct Bump {
 /// ModelKit, values of environment variables that carried the ModelKit's old reference or digest,
 /// and the version label.
 pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
-    let folder = format!("apps/{}/", bump.app);
+    let folder = folder_of(tree, &bump.app, bump.env.as_ref())? + "/";
     let mut changed = Tree::new();
     let mut found = false;
     for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
@@ -45,6 +48,29 @@ pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
             Err(Error::NothingToSet { what: format!("image {} in {folder}", bump.image.name) })
         }
         false => Err(Error::Missing { path: folder }),
+    }
+}
+
+/// The folder that says what an application runs, in this environment.
+pub fn folder_of(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<String> {
+    let envs = environments(tree, app);
+    let folder = layout::app_folder(app);
+    let kept = |message: String| Err(Error::Kept { place: folder.clone(), message });
+    match (env, envs.first()) {
+        (None, None) => Ok(folder),
+        (Some(_), None) if !tree.has_folder(&folder) => Err(Error::Missing { path: folder + "/" }),
+        (Some(_), None) => {
+            kept("it is laid out flat, so all environments run the same files".to_owned())
+        }
+        (Some(env), Some(_)) if !envs.contains(env.as_str()) => {
+            Err(Error::Missing { path: layout::overlay(app, env) + "/" })
+        }
+        (Some(env), Some(_)) => Ok(layout::overlay(app, env)),
+        (None, Some(only)) if envs.len() == 1 => Ok(format!("{folder}/overlays/{only}")),
+        (None, Some(_)) => {
+            let names: Vec<&str> = envs.iter().map(String::as_str).collect();
+            kept(format!("it has several environments: name one of {}", names.join(", ")))
+        }
     }
 }
 
@@ -131,8 +157,15 @@ fn set_version(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()
 
 /// The memory limits of an application, in bytes, that are below what a model's weights need: a
 /// bump leaves them as they are.
-pub fn small_memory(tree: &Tree, app: &Name, weight_bytes: u64) -> Vec<(String, u64)> {
-    let folder = format!("apps/{app}/");
+pub fn small_memory(
+    tree: &Tree,
+    app: &Name,
+    env: Option<&Name>,
+    weight_bytes: u64,
+) -> Vec<(String, u64)> {
+    let Ok(folder) = folder_of(tree, app, env).map(|folder| folder + "/") else {
+        return Vec::new();
+    };
     let needed = crate::memory(weight_bytes) << 20;
     let files = tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path));
     let mut found = Vec::new();
@@ -195,6 +228,7 @@ mod tests {
     fn to(version: &str, image: char, kit: char) -> Bump {
         Bump {
             app: "distilbert".parse().unwrap(),
+            env: None,
             image: format!("127.0.0.1:5000/demo/runtime:{version}@{}", digest(image))
                 .parse()
                 .unwrap(),
@@ -251,8 +285,8 @@ mod tests {
     fn memory_that_a_larger_model_does_not_fit_in_is_found() {
         let tree = rendered(&release());
         let app = "distilbert".parse().unwrap();
-        assert_eq!(small_memory(&tree, &app, 0), []);
-        let found = small_memory(&tree, &app, 267_832_560);
+        assert_eq!(small_memory(&tree, &app, None, 0), []);
+        let found = small_memory(&tree, &app, None, 267_832_560);
         assert_eq!(found, [("apps/distilbert/deployment.yaml".to_owned(), 192 << 20)]);
         assert_eq!(
             ["1G", "2Gi", "3k", "7", "1e3", "x"].map(bytes),
@@ -274,6 +308,41 @@ mod tests {
         assert_eq!(
             error,
             "there is no image 127.0.0.1:5000/demo/runtime in apps/distilbert/ to set"
+        );
+    }
+
+    #[test]
+    fn a_bump_of_an_environment_changes_one_file_and_makes_what_would_be_rendered() {
+        let mut release = release();
+        release.layout = crate::Layout::Envs;
+        release.environment.clear();
+        let mut tree = rendered(&release);
+        let mut prod = release.clone();
+        prod.env = "prod".parse().unwrap();
+        tree.merge(rendered(&prod));
+        let mut to = to("1.0.1", '2', 'b');
+        let several = bump(&tree, &to).unwrap_err().to_string();
+        assert_eq!(several, "apps/distilbert: it has several environments: name one of dev, prod");
+        to.env = Some("staging".parse().unwrap());
+        let missing = bump(&tree, &to).unwrap_err().to_string();
+        assert_eq!(missing, "apps/distilbert/overlays/staging/ is not in the tree");
+        to.env = Some("prod".parse().unwrap());
+        let changed = bump(&tree, &to).unwrap();
+        let paths: Vec<_> = changed.paths().collect();
+        assert_eq!(paths, ["apps/distilbert/overlays/prod/release.yaml"]);
+        (prod.image, prod.modelkit, prod.modelkit_digest) =
+            (to.image, to.modelkit, to.modelkit_digest);
+        tree.merge(changed);
+        let mut expected = rendered(&release);
+        expected.merge(rendered(&prod));
+        assert_eq!(tree, expected);
+        let flat = bump(
+            &rendered(&self::release()),
+            &Bump { env: prod.env.into(), ..self::to("2", '3', 'c') },
+        );
+        assert_eq!(
+            flat.unwrap_err().to_string(),
+            "apps/distilbert: it is laid out flat, so all environments run the same files"
         );
     }
 }

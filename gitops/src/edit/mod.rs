@@ -4,7 +4,7 @@ mod bump;
 mod splice;
 
 pub(crate) use bump::bytes;
-pub use bump::{Bump, bump, small_memory};
+pub use bump::{Bump, bump, folder_of, small_memory};
 pub(crate) use splice::{Edits, not_editable};
 
 use crate::image::split_tag;

@@ -4,12 +4,16 @@ mod artifact;
 mod duration;
 mod ignore;
 mod kustomization;
+mod oci;
+mod oci_repository;
 mod source;
 pub(crate) mod substitute;
 
 pub use artifact::artifact;
 pub use duration::{format_duration, parse_duration};
 pub use kustomization::{Kustomization, PostBuild, SourceRef, ValuesFrom};
+pub use oci::OciSource;
+pub use oci_repository::OciRepository;
 pub use source::GitRepository;
 
 /// The cases of a file of golden answers: what was asked, and what Flux said.

@@ -1,29 +1,25 @@
 //! The Deployment of a release: image, probes, sizes, and rights that it has not.
+//!
+//! What the model decides (image, annotations, version, memory, times) stands in the Deployment
+//! itself, or in a patch of it for each environment.
 
-use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, labels};
+use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, head, labels};
 use crate::yaml::scalar;
-use crate::{ImageRef, Release, rules, times};
+use crate::{ImageRef, Layout, Release, Spread, rules, times};
 
+/// The Deployment, whole or without what each environment has for itself.
 pub(super) fn deployment(release: &Release) -> String {
-    let (name, namespace) = (scalar(release.name.as_str()), scalar(release.namespace.as_str()));
-    let (labels, version) = (labels(release, 4), version(release, 4));
-    let replicas = release.replicas;
-    let deadline = release.progress_deadline().as_secs();
-    let pod = pod(release);
+    let (head, pod) = (head(release), pod(release));
+    let name = scalar(release.name.as_str());
+    let replicas = of_flat(release, || format!("  replicas: {}\n", release.replicas));
+    let version = of_flat(release, || version(release, 4));
+    let deadline = of_flat(release, || deadline(release));
     format!(
         "apiVersion: apps/v1
 kind: Deployment
-metadata:
-  name: {name}
-  namespace: {namespace}
-  labels:
-{labels}{version}spec:
-  replicas: {replicas}
-  revisionHistoryLimit: 3
-  # A rollout that makes no progress for so long has failed; the old pods keep serving. Flux waits
-  # for it before it applies the commit that repairs it.
-  progressDeadlineSeconds: {deadline}
-  strategy:
+{head}{version}spec:
+{replicas}  revisionHistoryLimit: 3
+{deadline}  strategy:
     type: RollingUpdate
     rollingUpdate:
       # The new pod is ready before an old one goes.
@@ -37,11 +33,90 @@ metadata:
     )
 }
 
+/// The patch of the Deployment by which an environment says what it runs.
+pub(super) fn patch(release: &Release) -> String {
+    let (env, name) = (&release.env, scalar(release.name.as_str()));
+    let labels = |indent: usize| match version(release, indent + 2) {
+        version if version.is_empty() => version,
+        version => format!("{}labels:\n{version}", " ".repeat(indent)),
+    };
+    let (labels, pod_labels) = (labels(2), labels(6));
+    let (deadline, annotations) = (deadline(release), annotations(release));
+    let pod_metadata = match format!("{pod_labels}{annotations}") {
+        nothing if nothing.is_empty() => nothing,
+        something => format!("    metadata:\n{something}"),
+    };
+    let image = scalar(&release.image.to_string());
+    let failures = release.startup().as_secs();
+    let (memory, why) = (release.memory(), why_memory(release));
+    format!(
+        "# What {env} runs. `gitops bump`, `promote` and `rollback` change this file, and no other.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+{labels}spec:
+{deadline}  template:
+{pod_metadata}    spec:
+      containers:
+        - name: {CONTAINER}
+          image: {image}
+          # Loading the model may take {failures} seconds; the other probes start after it.
+          startupProbe:
+            failureThreshold: {failures}
+          resources:
+            requests:
+              {why}
+              memory: {memory}Mi
+            limits:
+              memory: {memory}Mi
+"
+    )
+}
+
+/// The patch of the Deployment that keeps its pods apart.
+pub(super) fn spread(release: &Release) -> String {
+    let (name, apart) = (scalar(release.name.as_str()), apart(release));
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  template:
+    spec:
+{apart}"
+    )
+}
+
+/// The name of the container.
+pub(crate) const CONTAINER: &str = "model-runtime";
+
+/// What stands in the Deployment only where no environment has it for itself.
+fn of_flat(release: &Release, text: impl FnOnce() -> String) -> String {
+    if release.layout == Layout::Flat { text() } else { String::new() }
+}
+
+fn deadline(release: &Release) -> String {
+    let deadline = release.progress_deadline().as_secs();
+    format!(
+        "  # A rollout that makes no progress for so long has failed; the old pods keep serving. Flux waits
+  # for it before it applies the commit that repairs it.
+  progressDeadlineSeconds: {deadline}
+"
+    )
+}
+
 fn pod(release: &Release) -> String {
     let labels = labels(release, 8);
-    let (version, annotations) = (version(release, 8), annotations(release));
+    let version = of_flat(release, || version(release, 8));
+    let annotations = of_flat(release, || annotations(release));
     let name = scalar(release.name.as_str());
-    let (container, affinity) = (container(release), affinity(release));
+    let container = container(release);
+    let affinity = match release.layout == Layout::Flat && release.replicas > 1 {
+        true => apart(release),
+        false => String::new(),
+    };
     let (stop, drain) =
         (times::PRE_STOP.as_secs(), times::drain(release.request_timeout).as_secs());
     let grace = times::grace(release.request_timeout).as_secs();
@@ -66,11 +141,30 @@ fn pod(release: &Release) -> String {
 }
 
 /// Where there are several pods, they go to different nodes if there are some.
-fn affinity(release: &Release) -> String {
-    if release.replicas < 2 {
-        return String::new();
-    }
+fn apart(release: &Release) -> String {
     let name = scalar(release.name.as_str());
+    if release.spread == Spread::Zones {
+        let of = |key: &str| {
+            format!(
+                "        - topologyKey: {key}
+          maxSkew: 1
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              app.kubernetes.io/name: {name}
+          matchLabelKeys:
+            - pod-template-hash
+"
+            )
+        };
+        let (zones, nodes) = (of("topology.kubernetes.io/zone"), of("kubernetes.io/hostname"));
+        return format!(
+            "      # A zone or a node that goes takes its share of the pods with it, not all. The pods of each
+      # rollout are counted by themselves.
+      topologySpreadConstraints:
+{zones}{nodes}"
+        );
+    }
     format!(
         "      affinity:
         podAntiAffinity:
@@ -87,14 +181,14 @@ fn affinity(release: &Release) -> String {
 }
 
 fn container(release: &Release) -> String {
-    let image = scalar(&release.image.to_string());
+    let image =
+        of_flat(release, || format!("          image: {}\n", scalar(&release.image.to_string())));
     let (port, environment) = (release.port, environment(release));
     let (resources, probes) = (resources(release), probes(release));
     let stop = times::PRE_STOP.as_secs();
     format!(
-        "        - name: model-runtime
-          image: {image}
-          imagePullPolicy: IfNotPresent
+        "        - name: {CONTAINER}
+{image}          imagePullPolicy: IfNotPresent
           # Why a start has failed stands in the pod's status, not only in the log.
           terminationMessagePolicy: FallbackToLogsOnError
           ports:
@@ -148,15 +242,19 @@ fn probes(release: &Release) -> String {
         times::READINESS;
     let times::Probe { period: live, timeout: live_within, failures: dead } = times::LIVENESS;
     let grace = times::MARGIN.as_secs();
+    let loading = of_flat(release, || {
+        format!(
+            "          # Loading the model may take {failures} seconds; the other probes start after it.\n"
+        )
+    });
+    let failures = of_flat(release, || format!("            failureThreshold: {failures}\n"));
     format!(
-        "          # Loading the model may take {failures} seconds; the other probes start after it.
-          startupProbe:
+        "{loading}          startupProbe:
             httpGet:
               path: /startupz
               port: http
             periodSeconds: {period}
-            failureThreshold: {failures}
-          # Whether requests should come here now.
+{failures}          # Whether requests should come here now.
           readinessProbe:
             httpGet:
               path: /readyz
@@ -178,22 +276,24 @@ fn probes(release: &Release) -> String {
 }
 
 fn resources(release: &Release) -> String {
-    let memory = release.memory();
-    let weights = release.weight_bytes.div_ceil(1 << 20);
-    let beside = crate::release::MEMORY_BESIDE_WEIGHTS;
+    let memory = of_flat(release, || format!("              memory: {}Mi\n", release.memory()));
+    let why = of_flat(release, || format!("              {}\n", why_memory(release)));
     format!(
         "          resources:
             requests:
               cpu: 250m
-              # {weights} MiB of weights, and {beside} MiB for whatever clients make it hold
-              memory: {memory}Mi
-              ephemeral-storage: 64Mi
+{why}{memory}              ephemeral-storage: 64Mi
             limits:
               cpu: \"2\" # the server computes with as many threads
-              memory: {memory}Mi
-              ephemeral-storage: 128Mi
+{memory}              ephemeral-storage: 128Mi
 "
     )
+}
+
+fn why_memory(release: &Release) -> String {
+    let weights = release.weight_bytes.div_ceil(1 << 20);
+    let beside = crate::release::MEMORY_BESIDE_WEIGHTS;
+    format!("# {weights} MiB of weights, and {beside} MiB for whatever clients make it hold")
 }
 
 fn annotations(release: &Release) -> String {

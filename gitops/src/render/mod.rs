@@ -2,10 +2,12 @@
 //! repaired by hand.
 
 pub(crate) mod deployment;
+mod envs;
+mod flux;
+mod objects;
 
-use crate::flux::format_duration;
 use crate::yaml::scalar;
-use crate::{Error, NamespaceUse, Release, Result, Tree};
+use crate::{Error, Layout, NamespaceUse, Release, Result, Tree};
 
 /// The annotation by which Flux never deletes an object, and the value that says so.
 pub(crate) const KEPT: (&str, &str) = ("kustomize.toolkit.fluxcd.io/prune", "disabled");
@@ -25,27 +27,58 @@ pub fn render(release: &Release) -> Result<Tree> {
     if !violations.is_empty() {
         return Err(Error::Values { violations });
     }
+    let mut tree = match release.layout {
+        Layout::Flat => flat(release),
+        Layout::Envs => envs::render(release),
+    };
+    if release.namespace_use != NamespaceUse::Elsewhere {
+        tree.put(release.namespace_file(), objects::namespace(release));
+    }
+    if let Some(source) = &release.source {
+        let file = release.cluster_file(&format!("{}-source", release.app));
+        tree.put(file, flux::source(release, source));
+    }
+    tree.put(release.app_file(), flux::app(release));
+    Ok(tree)
+}
+
+/// The folder of an application that all environments run as it is.
+fn flat(release: &Release) -> Tree {
     let mut tree = Tree::new();
     let folder = release.app_folder();
-    let own_namespace = (release.namespace_use != NamespaceUse::Elsewhere)
-        .then(|| ("namespace.yaml", namespace(release)));
-    let files = [
-        ("serviceaccount.yaml", service_account(release)),
-        ("service.yaml", service(release)),
-        ("deployment.yaml", deployment::deployment(release)),
-        ("networkpolicy.yaml", network_policy(release)),
-    ];
+    let own = (release.namespace_use != NamespaceUse::Elsewhere).then_some("namespace.yaml");
+    let mut files = shared(release);
     // Of a single pod it would either allow nothing or mean nothing.
-    let budget =
-        (release.replicas > 1).then(|| ("poddisruptionbudget.yaml", disruption_budget(release)));
-    let files: Vec<_> = own_namespace.into_iter().chain(files).chain(budget).collect();
-    let names: String = files.iter().map(|(name, _)| format!("  - {name}\n")).collect();
+    if release.replicas > 1 {
+        files.push(("poddisruptionbudget.yaml", objects::disruption_budget(release)));
+    }
+    let names: Vec<&str> = own.into_iter().chain(files.iter().map(|(name, _)| *name)).collect();
+    tree.put(format!("{folder}/kustomization.yaml"), kustomization(&names));
     for (name, text) in files {
         tree.put(format!("{folder}/{name}"), text);
     }
-    tree.put(format!("{folder}/kustomization.yaml"), kustomization(&names));
-    tree.put(release.app_file(), app(release));
-    Ok(tree)
+    tree
+}
+
+/// The objects that every application has, with their files.
+fn shared(release: &Release) -> Vec<(&'static str, String)> {
+    vec![
+        ("serviceaccount.yaml", objects::service_account(release)),
+        ("service.yaml", objects::service(release)),
+        ("deployment.yaml", deployment::deployment(release)),
+        ("networkpolicy.yaml", objects::network_policy(release)),
+    ]
+}
+
+/// The metadata of an object: its labels stay the same for the life of the application. What
+/// several environments share has no namespace yet.
+fn head(release: &Release) -> String {
+    let (name, labels) = (scalar(release.name.as_str()), labels(release, 4));
+    let namespace = match release.layout {
+        Layout::Flat => format!("  namespace: {}\n", scalar(release.namespace.as_str())),
+        Layout::Envs => String::new(),
+    };
+    format!("metadata:\n  name: {name}\n{namespace}  labels:\n{labels}")
 }
 
 /// Labels that stay the same for the life of the application, with the given indentation.
@@ -59,171 +92,24 @@ fn labels(release: &Release, indent: usize) -> String {
     pairs.map(|(key, value)| format!("{pad}app.kubernetes.io/{key}: {}\n", scalar(value))).concat()
 }
 
-fn namespace(release: &Release) -> String {
-    let name = scalar(release.namespace.as_str());
-    let (kept, disabled) = KEPT;
-    // A namespace that several applications share is no one's part.
-    let (annotations, labels) = match release.namespace_use {
-        NamespaceUse::Own | NamespaceUse::Elsewhere => (String::new(), labels(release, 4)),
-        NamespaceUse::Shared => (
-            format!(
-                "  annotations:
-    # Others may live here: Flux never deletes it.
-    {kept}: {disabled}
-"
-            ),
-            String::new(),
-        ),
-    };
-    format!(
-        "apiVersion: v1
-kind: Namespace
-metadata:
-  name: {name}
-{annotations}  labels:
-{labels}    # The API server refuses every pod here that asks for more than it needs.
-    pod-security.kubernetes.io/enforce: restricted
-    pod-security.kubernetes.io/warn: restricted
-"
-    )
-}
-
-fn service_account(release: &Release) -> String {
-    let (name, namespace, labels) =
-        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
-    let secrets = release.pull_secret.as_ref().map_or(String::new(), |secret| {
-        format!("imagePullSecrets:\n  - name: {}\n", scalar(secret.as_str()))
-    });
-    format!(
-        "apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: {name}
-  namespace: {namespace}
-  labels:
-{labels}# A model server has nothing to ask of the Kubernetes API.
-automountServiceAccountToken: false
-{secrets}"
-    )
-}
-
-fn service(release: &Release) -> String {
-    let (name, namespace, labels) =
-        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
-    let port = release.port;
-    format!(
-        "apiVersion: v1
-kind: Service
-metadata:
-  name: {name}
-  namespace: {namespace}
-  labels:
-{labels}spec:
-  selector:
-    app.kubernetes.io/name: {name}
-  ports:
-    - name: http
-      port: {port}
-      targetPort: http
-      protocol: TCP
-"
-    )
-}
-
-fn network_policy(release: &Release) -> String {
-    let (name, namespace, labels) =
-        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
-    let port = release.port;
-    // Variables of OpenTelemetry name where spans are sent.
-    let egress = match release.environment.keys().any(|name| name.starts_with("OTEL_")) {
-        true => {
-            "  # Spans are sent to wherever OTEL_EXPORTER_OTLP_ENDPOINT says.\n  egress:\n    - {}\n"
-        }
-        false => {
-            "  # The model is in the image: there is nobody that the server has to ask.\n  egress: []\n"
-        }
-    };
-    format!(
-        "apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata:
-  name: {name}
-  namespace: {namespace}
-  labels:
-{labels}spec:
-  podSelector:
-    matchLabels:
-      app.kubernetes.io/name: {name}
-  policyTypes:
-    - Ingress
-    - Egress
-  # Whoever may reach the Service may ask; add `from` to say who that is.
-  ingress:
-    - ports:
-        - port: {port}
-          protocol: TCP
-{egress}"
-    )
-}
-
-fn disruption_budget(release: &Release) -> String {
-    let (name, namespace, labels) =
-        (scalar(release.name.as_str()), scalar(release.namespace.as_str()), labels(release, 4));
-    format!(
-        "apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata:
-  name: {name}
-  namespace: {namespace}
-  labels:
-{labels}spec:
-  # Nodes are drained one pod at a time.
-  maxUnavailable: 1
-  # A pod that never became ready holds up no drain.
-  unhealthyPodEvictionPolicy: AlwaysAllow
-  selector:
-    matchLabels:
-      app.kubernetes.io/name: {name}
-"
-    )
-}
-
-fn kustomization(resources: &str) -> String {
+fn kustomization(resources: &[&str]) -> String {
     format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-resources:
-{resources}"
+{}",
+        list("resources", resources)
     )
 }
 
-fn app(release: &Release) -> String {
-    let (app, folder) = (&release.app, release.app_folder());
-    let interval = format_duration(release.interval);
-    let (retry, timeout) =
-        (format_duration(release.retry_interval), format_duration(release.timeout()));
-    format!(
-        "apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: {app}-app
-  namespace: flux-system
-spec:
-  interval: {interval}
-  # How soon a failed rollout is tried again; left out, it would be the interval.
-  retryInterval: {retry}
-  path: ./{folder}
-  prune: true
-  # Ready means that the pods serve, not only that the API server took the objects.
-  wait: true
-  # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
-  # stopped; a commit that repairs it is applied after that.
-  timeout: {timeout}
-  sourceRef:
-    kind: GitRepository
-    name: flux-system
-"
-    )
+/// A field with a list of texts; nothing where there are none.
+fn list(field: &str, texts: &[&str]) -> String {
+    match texts {
+        [] => String::new(),
+        texts => {
+            let lines: String = texts.iter().map(|text| format!("  - {text}\n")).collect();
+            format!("{field}:\n{lines}")
+        }
+    }
 }
 
 #[cfg(test)]

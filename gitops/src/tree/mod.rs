@@ -167,6 +167,11 @@ impl Tree {
         text_of(file)
     }
 
+    /// The paths of all files, sorted, whatever is in them.
+    pub fn file_paths(&self) -> Vec<String> {
+        self.all_files().into_iter().map(|file| file.path.clone()).collect()
+    }
+
     /// The paths of all texts, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|(path, _)| path)

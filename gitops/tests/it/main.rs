@@ -3,6 +3,7 @@
 mod bases;
 mod check;
 mod diff;
+mod envs;
 mod kustomize;
 mod lint;
 mod reconcile;

@@ -1,5 +1,6 @@
 //! What is rendered: golden files, held against schemas and `kubectl` of others' making.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +8,9 @@ use std::time::Duration;
 
 use expect_test::expect_file;
 use kit_gitops::kustomize::{self, Overlay};
-use kit_gitops::{Bootstrap, NamespaceUse, Object, Release, Tree, bootstrap, render};
+use kit_gitops::{
+    Bootstrap, Component, Layout, NamespaceUse, Object, Release, Spread, Tree, bootstrap, render,
+};
 use serde_json::Value;
 
 fn digest(c: char) -> String {
@@ -58,8 +61,37 @@ fn everything() -> Tree {
     tree
 }
 
-fn cases() -> [(&'static str, Tree); 2] {
-    [("tutorial", tutorial()), ("everything", everything())]
+/// Two environments of one app, the second with all that one may add.
+fn envs() -> Tree {
+    let mut tree = Tree::new();
+    for env in ["dev", "prod"] {
+        let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+        let mut release = Release::new("sentiment".parse().unwrap(), image.parse().unwrap());
+        release.layout = Layout::Envs;
+        release.env = env.parse().unwrap();
+        release.modelkit = Some("ghcr.io/acme/sentiment:1.0.0".to_owned());
+        release.modelkit_digest = Some(digest('a'));
+        release.weight_bytes = 267_832_560;
+        if env == "prod" {
+            release.namespace = "ml".parse().unwrap();
+            release.replicas = 2;
+            release.max_replicas = Some(6);
+            release.components = BTreeSet::from(Component::ALL);
+            release.spread = Spread::Zones;
+            release.is_tenant = true;
+        }
+        release.place(&tree).unwrap();
+        tree.merge(render(&release).unwrap());
+        let mut asked =
+            Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap());
+        asked.env = release.env;
+        tree.merge(bootstrap(&asked, &tree).unwrap());
+    }
+    tree
+}
+
+fn cases() -> [(&'static str, Tree); 3] {
+    [("tutorial", tutorial()), ("everything", everything()), ("envs", envs())]
 }
 
 fn folder_of(case: &str) -> PathBuf {
@@ -89,7 +121,19 @@ fn rendered_objects_are_valid_against_the_schemas_of_kubernetes_and_flux() {
         return skipped("rendered objects against schemas", "`.ci/judges` was not run");
     };
     for (case, tree) in cases() {
-        for (path, text) in tree.iter().filter(|(path, _)| !path.ends_with("/kustomization.yaml")) {
+        // What is a part of an object, or of others' making, has no schema.
+        let is_whole = |path: &str| {
+            ![
+                "/kustomization.yaml",
+                "/release.yaml",
+                "/spread.yaml",
+                "/gpu.yaml",
+                "/servicemonitor.yaml",
+            ]
+            .iter()
+            .any(|end| path.ends_with(end))
+        };
+        for (path, text) in tree.iter().filter(|(path, _)| is_whole(path)) {
             for object in Object::parse_all(text).unwrap() {
                 let errors = schemas.violations(&object);
                 assert!(errors.is_none(), "{case}/{path}: {}: {errors:#?}", object.id());
@@ -181,17 +225,24 @@ fn close(schema: &mut Value) {
 fn rendered_trees_build_the_same_with_kubectl() {
     let dir = tempfile::tempdir().unwrap();
     for (case, mut tree) in cases() {
+        let mut folders: Vec<&str> = match case {
+            "tutorial" => vec!["clusters/dev", "apps/distilbert"],
+            "everything" => vec!["clusters/prod", "apps/sentiment"],
+            _ => vec!["clusters/dev", "clusters/prod"],
+        };
         // kubectl makes no kustomization for a folder that has none; Flux does.
-        let env = if case == "everything" { "prod" } else { "dev" };
-        let clusters = format!("clusters/{env}");
-        let generated = kustomize::generate(&tree, &clusters).unwrap();
-        tree.insert(&format!("{clusters}/kustomization.yaml"), generated).unwrap();
+        for clusters in folders.iter().filter(|folder| folder.starts_with("clusters/")) {
+            let generated = kustomize::generate(&tree, clusters).unwrap();
+            tree.insert(&format!("{clusters}/kustomization.yaml"), generated).unwrap();
+        }
+        if case == "envs" {
+            folders.extend(["apps/sentiment/overlays/dev", "apps/sentiment/overlays/prod"]);
+        }
         tree.write(&dir.path().join(case)).unwrap();
-        let app = tree.paths().next().unwrap().rsplit_once('/').unwrap().0.to_owned();
-        for folder in [clusters, app] {
+        for folder in folders {
             let Ok(output) = Command::new("kubectl")
                 .arg("kustomize")
-                .arg(dir.path().join(case).join(&folder))
+                .arg(dir.path().join(case).join(folder))
                 .output()
             else {
                 return skipped("rendered trees beside kubectl's", "kubectl is not installed");
@@ -199,7 +250,7 @@ fn rendered_trees_build_the_same_with_kubectl() {
             assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
             let theirs = Object::parse_all(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
             assert_eq!(
-                kustomize::build(&tree, &folder, &Overlay::default()).unwrap(),
+                kustomize::build(&tree, folder, &Overlay::default()).unwrap(),
                 theirs,
                 "{case}/{folder}"
             );

@@ -70,6 +70,11 @@ impl Client {
         Ok(self.0.authenticator.has_answered(&registry).await)
     }
 
+    /// Says whether a registry is spoken to in plain HTTP.
+    pub fn is_plain(&self, registry: &str) -> Result<bool> {
+        Ok(self.base(registry)?.scheme() == "http")
+    }
+
     /// Returns the warnings that there were since this was last asked, mostly those that registries
     /// have sent, without repetitions. A push or a pull tells them as events itself.
     pub fn take_warnings(&self) -> Vec<String> {

@@ -15,14 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where to ask.
 pub(super) enum Api {
-    Server { http: reqwest::Client, url: String },
-    Kubectl,
+    Server {
+        http: reqwest::Client,
+        url: String,
+    },
+    /// With the context of its own that is asked; none: the current one.
+    Kubectl {
+        context: Option<String>,
+    },
 }
 
 impl Api {
     /// The API at a URL; without one that of `kubectl`.
     pub(super) fn new(server: Option<&str>) -> anyhow::Result<Self> {
-        let Some(url) = server else { return Ok(Self::Kubectl) };
+        Self::of(server, None)
+    }
+
+    /// The same, with the context that `kubectl` is to ask.
+    pub(super) fn of(server: Option<&str>, context: Option<&str>) -> anyhow::Result<Self> {
+        let context = context.map(str::to_owned);
+        let Some(url) = server else { return Ok(Self::Kubectl { context }) };
         // reqwest wants to know who does its cryptography; a second time is no harm.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
@@ -33,7 +45,7 @@ impl Api {
     pub(super) fn get(&self, path: &str, ui: &Ui) -> anyhow::Result<Value> {
         match self {
             Self::Server { http, url } => ui.block_on(from_server(http, format!("{url}{path}"))),
-            Self::Kubectl => from_kubectl(path),
+            Self::Kubectl { context } => from_kubectl(path, context.as_deref()),
         }
     }
 }
@@ -55,10 +67,12 @@ async fn from_server(http: &reqwest::Client, url: String) -> anyhow::Result<Valu
     )
 }
 
-fn from_kubectl(path: &str) -> anyhow::Result<Value> {
+fn from_kubectl(path: &str, context: Option<&str>) -> anyhow::Result<Value> {
     let patience = format!("--request-timeout={}s", PATIENCE.as_secs());
+    let context = context.map(|name| format!("--context={name}"));
     let output = Command::new("kubectl")
         .args(["get", "--raw", path, &patience])
+        .args(context)
         .output()
         .context("cannot run kubectl")
         .hint("install kubectl, or name a server with --server URL")?;

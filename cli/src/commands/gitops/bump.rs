@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gitops::edit::Bump;
-use gitops::{Name, Tree};
+use gitops::{ImageRef, Name, Tree};
 use registry::Reference;
 
+use super::history::{Message, title};
 use crate::failure::WithHint as _;
 use crate::kind::Kind;
 use crate::network::Network;
@@ -21,6 +22,12 @@ pub(crate) struct Args {
     /// The app: the folder apps/APP
     #[arg(long)]
     app: Name,
+    /// The environment, where each has an overlay of its own
+    #[arg(long)]
+    env: Option<Name>,
+    /// Commit the change, with trailers that name the digests
+    #[arg(long)]
+    commit: bool,
     /// The repository's working tree
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -36,6 +43,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let tree = Tree::read(&args.dir)?;
     let bump = Bump {
         app: args.app,
+        env: args.env,
         image: described.image,
         modelkit: described.runtime.modelkit,
         modelkit_digest: described.runtime.modelkit_digest,
@@ -51,15 +59,25 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let changed = changed
         .with_context(|| format!("cannot point apps/{} at {}", bump.app, bump.image))
         .hint_if(&[Kind::NotFound], "run this in the repository that `kit-rs gitops render` wrote to, or name it with --dir")?;
-    for (path, limit) in gitops::edit::small_memory(&tree, &bump.app, weights) {
-        let (has, needs) = (limit >> 20, gitops::memory(weights));
-        ui.warn(format_args!(
-            "{path}: a memory limit of {has}Mi is less than the {needs}Mi that this model gets from `gitops render`"
-        ));
+    for (path, limit) in gitops::edit::small_memory(&tree, &bump.app, bump.env.as_ref(), weights) {
+        ui.warn(too_small(&path, limit, weights));
     }
     ui.no_warnings()?;
     if changed.is_empty() {
         ui.note("it is there already");
     }
-    super::written::write(&changed, &args.dir, ui)
+    let message = args.commit.then(|| {
+        let title = title(&bump.app, bump.env.as_ref());
+        let image = ImageRef { digest: None, ..bump.image.clone() };
+        Message::new(format!("Point {title} at {image}"), &bump)
+    });
+    super::written::write_as(&changed, &tree, &args.dir, message.as_ref(), ui)
+}
+
+/// What there is to say of a limit that a model does not fit into.
+pub(super) fn too_small(path: &str, limit: u64, weights: u64) -> String {
+    let (has, needs) = (limit >> 20, gitops::memory(weights));
+    format!(
+        "{path}: a memory limit of {has}Mi is less than the {needs}Mi that this model gets from `gitops render`"
+    )
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gitops::{Name, Release, SecretName, Tree};
+use clap::ValueEnum;
+use gitops::{Component, Name, OciSource, Release, SecretName, Tree};
 use registry::Reference;
 
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::Kind;
 use crate::network::Network;
 use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
@@ -29,6 +31,33 @@ pub(crate) struct Args {
     /// The environment: the folder clusters/ENV
     #[arg(long, default_value = "dev")]
     env: Name,
+    /// Whether all environments run the files of apps/APP (flat), or each has an overlay in
+    /// apps/APP/overlays/ENV that pins its own image and ModelKit
+    #[arg(long, value_enum, default_value_t = Layout::Flat)]
+    layout: Layout,
+    /// What this environment adds to apps/APP/base (repeatable, or with commas): an autoscaler, a
+    /// ServiceMonitor, a GPU
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = component())]
+    component: Vec<Component>,
+    /// How many pods an autoscaler may make of --replicas
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INT32))]
+    max_replicas: Option<u32>,
+    /// What several pods do not share where it can be had: nodes, or zones too
+    #[arg(long, value_enum, default_value_t = Spread::Nodes)]
+    spread: Spread,
+    /// Have Flux apply the app as an account of its own, which may do no more than the app needs
+    #[arg(long)]
+    tenant: bool,
+    /// Have Flux take the files from this artifact (oci://HOST/REPO:TAG) in the place of Git; `kit-rs
+    /// gitops push` brings them there
+    #[arg(long, value_name = "URL")]
+    source: Option<OciSource>,
+    /// The Secret in the namespace flux-system by which Flux reads a private --source
+    #[arg(long, value_name = "NAME", requires = "source")]
+    source_secret: Option<SecretName>,
+    /// Write apps/APP/base anew where other environments build it, too
+    #[arg(long)]
+    replace_base: bool,
     /// How many pods serve
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(..=INT32))]
     replicas: u32,
@@ -51,6 +80,29 @@ pub(crate) struct Args {
     network: Network,
 }
 
+/// How the repository is laid out.
+#[derive(Clone, Copy, ValueEnum)]
+enum Layout {
+    Flat,
+    Envs,
+}
+
+/// What keeps pods apart.
+#[derive(Clone, Copy, ValueEnum)]
+enum Spread {
+    Nodes,
+    Zones,
+}
+
+/// Reads the name of a component.
+fn component() -> impl clap::builder::TypedValueParser<Value = Component> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::PossibleValuesParser::new(Component::ALL.map(Component::name)).map(|name| {
+        let mut all = Component::ALL.into_iter();
+        all.find(|component| component.name() == name).expect("one of the possible values")
+    })
+}
+
 /// The largest number of most fields.
 const INT32: i64 = i32::MAX as i64;
 
@@ -64,7 +116,25 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ))
         .hint("make one that does: kit-rs image build MODELKIT -t IMAGE");
     }
+    let source = args.source.map(|source| {
+        let client = args.network.client(ui)?;
+        let host = source.artifact.name.split('/').next().unwrap_or_default();
+        let (insecure, secret) = (client.is_plain(host)?, args.source_secret);
+        anyhow::Ok(OciSource { insecure, secret, ..source })
+    });
     let mut release = Release::new(args.app, described.image);
+    release.layout = match args.layout {
+        Layout::Flat => gitops::Layout::Flat,
+        Layout::Envs => gitops::Layout::Envs,
+    };
+    release.spread = match args.spread {
+        Spread::Nodes => gitops::Spread::Nodes,
+        Spread::Zones => gitops::Spread::Zones,
+    };
+    release.components = args.component.into_iter().collect();
+    release.max_replicas = args.max_replicas;
+    release.is_tenant = args.tenant;
+    release.source = source.transpose()?;
     release.env = args.env;
     release.replicas = args.replicas;
     release.pull_secret = args.pull_secret;
@@ -82,16 +152,30 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     release.request_timeout = Duration::from_secs(args.request_timeout.into());
     let there = if args.dir.is_dir() { Tree::read(&args.dir)? } else { Tree::new() };
-    release.place(&there).hint(
-        "give this app another --namespace; or have Flux keep that one, with this in its metadata: \
-         annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}",
-    )?;
+    match release.place(&there) {
+        Err(error @ gitops::Error::NotShared { .. }) => Err(error).hint(
+            "give this app another --namespace; or have Flux keep that one, with this in its metadata: \
+             annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}",
+        ),
+        placed => placed.hint("--layout envs and --layout flat are the two there are"),
+    }?;
     let violations = release.violations();
     if !violations.is_empty() {
         let lines: Vec<String> = violations.iter().map(|it| option(&release, it)).collect();
         return Err(asked_wrongly(lines.join("\n")));
     }
     let rendered = gitops::render(&release)?;
+    let disturbed = release.changes_for_others(&rendered, &there);
+    if let (Some(path), false) = (disturbed.first(), args.replace_base) {
+        let message =
+            format!("{path} is another one already, and other environments build it, too");
+        return Err(failure(Kind::Exists, message)).hint(
+            "give the options that the app was rendered with; --replace-base changes all environments",
+        );
+    }
+    if release.components.contains(&Component::Gpu) {
+        ui.note("a GPU is reserved for each pod; kit-rs's own server computes on the processor");
+    }
     check(&rendered, there, ui)?;
     super::written::write(&rendered, &args.dir, ui)
 }

@@ -1,11 +1,12 @@
 //! `kit-rs gitops up`: a cluster on this machine, which follows Git repositories.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use cluster::{BoxError, Cluster, Images, Options, RuntimeConfig};
+use cluster::{Artifacts, BoxError, Cluster, Images, Options, RuntimeConfig};
 use registry::{Client, Layout, Reference};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -50,7 +51,10 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let dir = args.dir.or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned()));
     let dir = dir.expect("one of the two is there");
     let (tell, mut told) = mpsc::unbounded_channel();
-    let mut options = Options::new(&dir, Arc::new(Node::new(&dir, &args.network, ui)?));
+    let node = Arc::new(Node::new(&dir, &args.network, ui)?);
+    let images: Arc<dyn Images> = node.clone();
+    let mut options = Options::new(&dir, images);
+    options.artifacts = Some(node);
     options.sources = args.source.into_iter().map(|(url, dir)| (url, git_dir(dir))).collect();
     options.root = args.path.trim_matches('/').to_owned();
     options.api = args.addr;
@@ -133,6 +137,33 @@ impl Images for Node {
             working_dir: config.working_dir,
             user: config.user,
         })
+    }
+}
+
+impl Artifacts for Node {
+    fn resolve(&self, artifact: &str) -> Result<String, BoxError> {
+        let reference = artifact.parse::<Reference>()?;
+        let resolve = async {
+            let digest = self.client.resolve(&reference).await?.digest().clone();
+            for warning in self.trusted.check(&self.client, &reference, &digest).await? {
+                tracing::warn!("{artifact} is taken although {warning}");
+            }
+            Ok(digest.to_string())
+        };
+        Ok(self.runtime.block_on(self.interrupt.or(resolve))?)
+    }
+
+    fn unpack(
+        &self,
+        artifact: &str,
+        digest: &str,
+        into: &Path,
+    ) -> Result<BTreeMap<String, String>, BoxError> {
+        let pinned = artifact.parse::<Reference>()?.with_digest(digest.parse()?);
+        let read = async { Ok(self.client.manifest(&pinned).await?) };
+        let (_, manifest) = self.runtime.block_on(self.interrupt.or(read))?;
+        let blobs = self.client.blobs(&pinned, self.runtime.clone());
+        Ok(modelkit::unpack_artifact(&blobs, &manifest, into)?)
     }
 }
 

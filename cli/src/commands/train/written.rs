@@ -7,7 +7,7 @@ use fs_err as fs;
 use kitfile::{Kitfile, Model};
 use modelkit::Existing;
 use serde_json::{Value, json};
-use trainer::Report;
+use trainer::{Measured, Report};
 
 use super::args::Args;
 use super::base::Base;
@@ -166,6 +166,10 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
     let mut metrics = json!({ "loss": rounded(best.loss), "n_examples": best.n_examples });
     for (name, value) in best.figures() {
         metrics[key(name)] = rounded(value);
+    }
+    if report.measured_on == Measured::Validation {
+        // Two models can be compared where they were measured on the same examples.
+        metrics["data"] = report.validation.digest.as_str().into();
     }
     let ours = json!({
         "metrics": metrics,

@@ -13,7 +13,7 @@ use kit_cluster::{Cluster, Options};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::StandIns;
+use crate::server::{Shelf, StandIns};
 
 /// Longer than anything here takes on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +26,7 @@ pub(super) fn follow(repository: &Path, dir: &Path, log: &Heard) -> kit_cluster:
     let heard = Arc::clone(log);
     let mut options = Options::new(dir.join("state"), Arc::new(StandIns));
     options.sources = BTreeMap::from([(URL.to_owned(), repository.to_owned())]);
+    options.artifacts = Some(Arc::new(Shelf(dir.join("shelf"))));
     options.on_event = Some(Arc::new(move |event| heard.lock().unwrap().push(event.to_string())));
     Cluster::start(options)
 }

@@ -35,6 +35,56 @@ fn runs(pid: u32) -> bool {
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
+const FROM_A_REGISTRY: &str = "\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata: {name: shelf, namespace: flux-system}
+spec: {interval: 1s, url: 'oci://registry.example/infra', ref: {tag: dev}, ignore: /besides.yaml}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: shelf, namespace: flux-system}
+spec: {interval: 1m, retryInterval: 1s, prune: true, sourceRef: {kind: OCIRepository, name: shelf}}
+";
+
+#[test]
+fn an_artifact_of_a_registry_is_followed_but_for_what_is_to_be_left_out() {
+    let world = World::ready("good:1", 1);
+    world.write("clusters/dev/shelf.yaml", FROM_A_REGISTRY);
+    world.push();
+    let condition = |part: &str| {
+        world.wait(part, |cluster| {
+            let objects = cluster.objects();
+            let source = objects.iter().find(|it| it.kind() == "OCIRepository");
+            source
+                .is_some_and(|it| it.value()["status"]["conditions"][0].to_string().contains(part))
+        });
+    };
+    condition("failed to determine artifact digest: ");
+    let shelf = world.dir.path().join("shelf");
+    std::fs::create_dir_all(shelf.join("dev")).unwrap();
+    let put = |name: &str, text: &str| std::fs::write(shelf.join(name), text).unwrap();
+    let map = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n")
+    };
+    put("dev/first.yaml", &map("first"));
+    put("dev/besides.yaml", &map("besides"));
+    put("dev/left.yaml", &map("left"));
+    put("dev/.sourceignore", "left.yaml\n");
+    put("dev.digest", "sha256:1");
+    condition("stored artifact for digest 'dev@sha256:1'");
+    let is_there = |name: &str| has(&world.cluster, &id("", "ConfigMap", name));
+    world.wait("the first is applied", |_| is_there("first"));
+    assert!(!is_there("besides") && !is_there("left"));
+    world.wait("it is ready", |cluster| {
+        cluster.kustomization("shelf").is_some_and(|it| it.applied == "dev@sha256:1")
+    });
+    std::fs::rename(shelf.join("dev/first.yaml"), shelf.join("dev/second.yaml")).unwrap();
+    put("dev/second.yaml", &map("second"));
+    put("dev.digest", "sha256:2");
+    world.wait("the second takes its place", |_| is_there("second") && !is_there("first"));
+}
+
 #[test]
 fn a_rollout_brings_the_new_before_the_old_goes_and_fails_no_request() {
     let world = World::ready("good:1", 2);

@@ -1,14 +1,15 @@
 //! The program inside the tests' images: this very test binary, which serves instead of testing
 //! when its environment says so.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, thread};
 
 use fs_err as fs;
-use kit_cluster::{BoxError, Images, RuntimeConfig};
+use kit_cluster::{Artifacts, BoxError, Images, RuntimeConfig};
 
 /// The variable that makes a server of the test below.
 const IMAGE: &str = "STAND_IN_IMAGE";
@@ -35,6 +36,34 @@ impl Images for StandIns {
             user: if name == "root" { "" } else { "65532:65532" }.to_owned(),
             ..RuntimeConfig::default()
         })
+    }
+}
+
+/// Artifacts by tag: the folder of that name below this one has the files, and beside it the digest
+/// lies in a file.
+pub(super) struct Shelf(pub(super) PathBuf);
+
+impl Artifacts for Shelf {
+    fn resolve(&self, artifact: &str) -> Result<String, BoxError> {
+        let (_, tag) = artifact.rsplit_once(':').ok_or("no tag")?;
+        Ok(fs::read_to_string(self.0.join(format!("{tag}.digest")))?)
+    }
+
+    fn unpack(
+        &self,
+        artifact: &str,
+        digest: &str,
+        into: &Path,
+    ) -> Result<BTreeMap<String, String>, BoxError> {
+        let (_, tag) = artifact.rsplit_once(':').ok_or("no tag")?;
+        if self.resolve(artifact)? != digest {
+            return Err(format!("{digest} is gone").into());
+        }
+        for file in fs::read_dir(self.0.join(tag))? {
+            let file = file?;
+            fs::copy(file.path(), into.join(file.file_name()))?;
+        }
+        Ok(BTreeMap::new())
     }
 }
 

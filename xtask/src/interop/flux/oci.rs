@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::ensure;
 use fs_err as fs;
@@ -58,14 +59,29 @@ pub(super) fn run(
     );
     report.claim(
         PEER,
-        "our own cluster says of an OCIRepository that it has no controller for it",
+        "what `kit-rs gitops push` brings there: applied by both with the same words, and followed",
         || {
-            world.repository.write("clusters/dev/oci.yaml", &sync(&registry.address))?;
+            let push = |data: &str| {
+                fs::write(dir.join("app/a.yaml"), map(data, "default", ""))?;
+                let mut push = Command::new(program);
+                push.args(["gitops", "push", "--source=test", "--revision=v1@sha1:1"]);
+                push.arg(dir.join("app"));
+                push.arg(format!("oci://{}/demo/infra:latest", registry.address));
+                run_quietly(push.env("HOME", &dir)).map(drop)
+            };
+            let maps = |name: &str| format!("api/v1/namespaces/default/configmaps/{name}");
+            push("from-ours")?;
+            let sync = sync(&registry.address).replacen("interval: 10m", "interval: 1s", 1);
+            world.repository.write("clusters/dev/oci.yaml", &sync)?;
             world.push()?;
-            world.ours.wait(&path_of("oci"), PATIENCE, |it| {
-                say::status(it)
-                    .is_some_and(|said| said.contains("no source controller for OCIRepository"))
-            })?;
+            world.await_there(&maps("from-ours"), true)?;
+            let source =
+                "apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/ocirepositories/oci";
+            world.agree(source, Instant::now() + PATIENCE, say::status)?;
+            world.agree(&path_of("oci"), Instant::now() + PATIENCE, say::status)?;
+            push("from-ours-two")?;
+            world.await_there(&maps("from-ours-two"), true)?;
+            world.await_there(&maps("from-ours"), false)?;
             world.repository.remove("clusters/dev/oci.yaml")?;
             world.push().map(drop)
         },

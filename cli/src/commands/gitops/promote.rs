@@ -1,0 +1,191 @@
+//! `kit-rs gitops promote`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gitops::edit::Bump;
+use gitops::promote::{Evaluation, Pins, not_ready, pins};
+use gitops::{Name, Object, Tree};
+use registry::{Digest, Reference};
+
+use super::api::{Api, is_not_there};
+use super::history::{History, Message};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::Kind;
+use crate::network::Network;
+use crate::steps::found::{Place, find_trusted};
+use crate::steps::trusted::{TrustArgs, Trusted};
+use crate::ui::Ui;
+
+/// Have an environment run what another one runs, if it is ready there and no worse
+///
+/// The digests of image and ModelKit are copied, and every other byte stays. Refused is what does
+/// not serve in the first environment at this very digest, and a ModelKit whose own evaluation (the
+/// metrics in its Kitfile, as `kit-rs train` writes them) is missing, worse than that of the one
+/// whose place it takes, or measured on other data.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The app: the folder apps/APP
+    app: Name,
+    /// The environment that runs it
+    #[arg(long, value_name = "ENV")]
+    from: Name,
+    /// The environment that is to run it
+    #[arg(long, value_name = "ENV")]
+    to: Name,
+    /// How much worse a metric may be
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    margin: f64,
+    /// Promote it whatever speaks against it, and say why: it becomes a trailer of the commit
+    #[arg(long, value_name = "REASON")]
+    force: Option<String>,
+    /// Do not ask the first environment's cluster whether it is ready there
+    #[arg(long)]
+    no_cluster: bool,
+    /// The context of kubectl for the first environment's cluster [default: the current one]
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    context: Option<String>,
+    /// The Kubernetes API (plain HTTP) of the first environment's cluster [default: ask kubectl]
+    #[arg(long, value_name = "URL", env = "KIT_RS_SERVER")]
+    server: Option<String>,
+    /// Commit the change, with trailers that name the digests
+    #[arg(long)]
+    commit: bool,
+    /// The repository's working tree
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    let Args { app, from, to, .. } = &args;
+    if from == to {
+        return Err(asked_wrongly("--from and --to are the same environment"));
+    }
+    if !(0.0..=1.0).contains(&args.margin) {
+        return Err(asked_wrongly("--margin is from 0 to 1"));
+    }
+    if args.force.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(asked_wrongly("--force wants a reason"));
+    }
+    let tree = Tree::read(&args.dir)?;
+    let of = |env: &Name| {
+        pins(&tree, app, Some(env)).with_context(|| format!("cannot tell what {app} runs in {env}"))
+    };
+    let (new, old) = (of(from)?, of(to)?);
+    if new.image.digest.is_none() || new.modelkit_digest.is_none() {
+        let message = format!("{app} in {from} names its image or its ModelKit without a digest");
+        return Err(failure(Kind::Invalid, message))
+            .hint(format!("kit-rs gitops bump IMAGE --app {app} --env {from} pins both"));
+    }
+    let bump = new.bump(app.clone(), Some(to.clone()));
+    let changed = gitops::edit::bump(&tree, &bump)
+        .with_context(|| format!("cannot point {app} in {to} at {}", new.image))?;
+    if changed.is_empty() {
+        ui.note("it is there already");
+        return super::written::write(&changed, &args.dir, ui);
+    }
+    let trusted = args.trust.read(ui)?;
+    let weights = judge(&args, &new, &old, &trusted, ui)?;
+    for (path, limit) in gitops::edit::small_memory(&tree, app, Some(to), weights) {
+        ui.warn(super::bump::too_small(&path, limit, weights));
+    }
+    ui.no_warnings()?;
+    let message = args.commit.then(|| message(&args, &bump)).transpose()?;
+    super::written::write_as(&changed, &tree, &args.dir, message.as_ref(), ui)
+}
+
+fn message(args: &Args, bump: &Bump) -> anyhow::Result<Message> {
+    let Args { app, from, to, .. } = args;
+    let head = History::of(&args.dir)?.head()?;
+    let message = Message::new(format!("Promote {app} from {from} to {to}"), bump)
+        .with("Promoted-From", &format!("{from}@{head}"));
+    Ok(match &args.force {
+        Some(reason) => message.with("Promotion-Forced", reason),
+        None => message,
+    })
+}
+
+/// Refuses what speaks against it, unless that is to be passed over; returns how many bytes of
+/// weights the image loads.
+fn judge(args: &Args, new: &Pins, old: &Pins, trusted: &Trusted, ui: &Ui) -> anyhow::Result<u64> {
+    let mut against = Vec::new();
+    if !args.no_cluster {
+        against.extend(in_cluster(args, new, ui)?);
+    }
+    let image: Reference = new.image.to_string().parse()?;
+    let runtime = super::release::describe(&image, trusted, &args.network, ui)?.runtime;
+    if runtime.modelkit_digest != new.modelkit_digest {
+        // Its evaluation would be that of another model.
+        let says = runtime.modelkit_digest.as_deref().unwrap_or("none");
+        against.push(format!("the image serves another ModelKit than is named: {says}"));
+    }
+    against.extend(evaluated(args, new, old, trusted, ui)?);
+    if against.is_empty() {
+        return Ok(runtime.model_bytes);
+    }
+    if args.force.is_some() {
+        against.iter().for_each(|why| ui.note(format_args!("promoted although {why}")));
+        return Ok(runtime.model_bytes);
+    }
+    let Args { app, from, to, .. } = args;
+    let message = format!("{app} is not promoted from {from} to {to}: {}", against.join("; "));
+    Err(failure(Kind::Refused, message))
+        .hint("--force REASON promotes it all the same, and the commit says so")
+}
+
+/// Why the first environment's cluster does not serve it.
+fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>> {
+    let api = Api::of(args.server.as_deref(), args.context.as_deref())?;
+    let id = &new.deployment;
+    let (namespace, name) = (&id.namespace, &id.name);
+    match api.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), ui) {
+        Ok(live) => Ok(not_ready(&Object::from_value(live)?, new)),
+        Err(error) if is_not_there(&error) => Ok(Some(format!("{id} is not there"))),
+        Err(error) => Err(error)
+            .context(format!("cannot ask the cluster of {}; --no-cluster asks none", args.from))
+            .hint("--context and --server name the cluster"),
+    }
+}
+
+/// Why the model's own evaluation does not let it pass.
+fn evaluated(
+    args: &Args,
+    new: &Pins,
+    old: &Pins,
+    trusted: &Trusted,
+    ui: &Ui,
+) -> anyhow::Result<Option<String>> {
+    let read = |pins: &Pins| evaluation(pins, trusted, &args.network, ui);
+    let evaluation = match read(new)? {
+        Ok(evaluation) => evaluation,
+        Err(why) => return Ok(Some(why.to_string())),
+    };
+    // The first release there takes nobody's place.
+    if old.modelkit_digest.is_none() || old.modelkit_digest == new.modelkit_digest {
+        return Ok(None);
+    }
+    Ok(match read(old)? {
+        Ok(before) => evaluation.against(&before, args.margin).err().map(|why| why.to_string()),
+        Err(why) => Some(format!("what {} runs now cannot be compared: {why}", args.to)),
+    })
+}
+
+/// What a ModelKit says of how well it does, read at the digest that is pinned.
+fn evaluation(
+    pins: &Pins,
+    trusted: &Trusted,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<Result<Evaluation, gitops::promote::Refusal>> {
+    let name = pins.modelkit.as_deref().context("the app does not name its ModelKit")?;
+    let digest: Digest = pins.modelkit_digest.as_deref().unwrap_or_default().parse()?;
+    let reference = name.parse::<Reference>()?.with_digest(digest);
+    let found = find_trusted(&reference, Place::Anywhere, trusted, network, ui)
+        .with_context(|| format!("cannot read the evaluation of {reference}"))?;
+    let model = found.kit.kitfile().model.as_ref();
+    Ok(Evaluation::read(&model.map(|model| model.parameters.clone()).unwrap_or_default()))
+}

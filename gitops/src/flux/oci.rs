@@ -1,0 +1,59 @@
+//! The artifact in a registry that Flux takes files from, in the place of a Git repository.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, ImageRef, Result, SecretName};
+
+/// An artifact of files in a registry, as an `OCIRepository` follows it: `oci://HOST/REPOSITORY:TAG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OciSource {
+    /// Registry and repository with the tag that is followed, or the digest that stays.
+    pub artifact: ImageRef,
+    /// Whether the registry speaks plain HTTP.
+    pub insecure: bool,
+    /// The Secret in Flux' namespace for a private registry.
+    pub secret: Option<SecretName>,
+}
+
+impl FromStr for OciSource {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |reason| Error::Grammar {
+            what: "registry source for Flux",
+            text: text.to_owned(),
+            reason,
+        };
+        let rest = text.strip_prefix("oci://").ok_or_else(|| refuse("it begins with oci://"))?;
+        let artifact: ImageRef = rest.parse()?;
+        if !artifact.name.contains('/') {
+            return Err(refuse("it has a host and a path"));
+        }
+        if artifact.tag.is_none() && artifact.digest.is_none() {
+            return Err(refuse("it has a tag, which Flux follows, or a digest"));
+        }
+        Ok(Self { artifact, insecure: false, secret: None })
+    }
+}
+
+impl fmt::Display for OciSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "oci://{}", self.artifact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_has_a_place_and_a_name() {
+        for good in ["oci://host/a/b:latest", "oci://127.0.0.1:5000/a:1"] {
+            assert_eq!(good.parse::<OciSource>().unwrap().to_string(), good);
+        }
+        for bad in ["host/a:1", "oci://a:1", "oci://host/a", "oci://host/A:1", "https://host/a:1"] {
+            assert!(bad.parse::<OciSource>().is_err(), "{bad}");
+        }
+    }
+}

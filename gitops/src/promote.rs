@@ -1,0 +1,343 @@
+//! What an environment runs, and whether another one may run it, too: is it ready there, and is the
+//! model at least as good as the one whose place it takes.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::edit::{Bump, folder_of};
+use crate::kustomize::{self, Overlay};
+use crate::render::deployment::CONTAINER;
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
+use crate::status::{Health, health};
+use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments};
+
+/// What an application runs: its image, and the ModelKit in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    /// The Deployment.
+    pub deployment: ObjectId,
+    /// The image.
+    pub image: ImageRef,
+    /// The ModelKit's reference.
+    pub modelkit: Option<String>,
+    /// The digest of the ModelKit's manifest.
+    pub modelkit_digest: Option<String>,
+}
+
+impl Pins {
+    /// Points an environment at the same.
+    pub fn bump(&self, app: Name, env: Option<Name>) -> Bump {
+        let (modelkit, modelkit_digest) = (self.modelkit.clone(), self.modelkit_digest.clone());
+        Bump { app, env, image: self.image.clone(), modelkit, modelkit_digest }
+    }
+
+    /// Whether both are the same digests, whatever tags they go by.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let key = |it: &Self| (it.image.digest.clone(), it.modelkit_digest.clone());
+        match (&self.image.digest, &other.image.digest) {
+            (Some(_), Some(_)) => key(self) == key(other),
+            _ => self == other,
+        }
+    }
+}
+
+/// What an application runs in an environment, as kustomize builds it of a tree.
+pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
+    let folder = folder_of(tree, app, env)?;
+    let objects = kustomize::build(tree, &folder, &Overlay::default())?;
+    let deployments: Vec<&Object> = objects.iter().filter(|it| it.kind() == "Deployment").collect();
+    let serves = |it: &&&Object| annotation(it, MODELKIT_DIGEST_ANNOTATION).is_some();
+    let serving: Vec<&&Object> = deployments.iter().filter(serves).collect();
+    let found = match (serving.as_slice(), deployments.as_slice()) {
+        ([one], _) => one,
+        ([], [one]) => one,
+        ([], _) => {
+            let what = format!("Deployment of {folder} that names a ModelKit");
+            return Err(Error::NothingToSet { what });
+        }
+        _ => {
+            let message = "several Deployments of it name a ModelKit".to_owned();
+            return Err(Error::Kept { place: folder, message });
+        }
+    };
+    let Some(image) = image(found) else {
+        let what = format!("image of {} in {folder}", found.id());
+        return Err(Error::NothingToSet { what });
+    };
+    let text = |key| annotation(found, key).map(str::to_owned);
+    Ok(Pins {
+        deployment: found.id(),
+        image: image.parse()?,
+        modelkit: text(MODELKIT_ANNOTATION),
+        modelkit_digest: text(MODELKIT_DIGEST_ANNOTATION),
+    })
+}
+
+/// Where a tree names this ModelKit: each application that runs it, with its environment where it
+/// has some.
+pub fn running(tree: &Tree, modelkit_digest: &str) -> Vec<(Name, Option<Name>)> {
+    let apps = tree.paths().filter_map(|path| path.strip_prefix("apps/")?.split_once('/'));
+    let apps: BTreeSet<Name> = apps.filter_map(|(app, _)| app.parse().ok()).collect();
+    let mut found = Vec::new();
+    for app in apps {
+        let envs: Vec<Option<Name>> = match environments(tree, &app) {
+            envs if envs.is_empty() => vec![None],
+            envs => envs.iter().filter_map(|env| env.parse().ok()).map(Some).collect(),
+        };
+        for env in envs {
+            // What does not build runs nothing.
+            let digest = pins(tree, &app, env.as_ref()).ok().and_then(|it| it.modelkit_digest);
+            if digest.as_deref() == Some(modelkit_digest) {
+                found.push((app.clone(), env));
+            }
+        }
+    }
+    found
+}
+
+/// Why a Deployment of a cluster does not serve what it is to run; none where it does.
+pub fn not_ready(live: &Object, pins: &Pins) -> Option<String> {
+    let id = live.id();
+    let runs = image(live).and_then(|image| image.parse::<ImageRef>().ok());
+    let runs_it = runs
+        .as_ref()
+        .is_some_and(|image| image.name == pins.image.name && image.digest == pins.image.digest);
+    if !runs_it {
+        let image = runs.map_or("no image".to_owned(), |image| image.to_string());
+        return Some(format!("{id} runs {image}"));
+    }
+    if annotation(live, MODELKIT_DIGEST_ANNOTATION) != pins.modelkit_digest.as_deref() {
+        return Some(format!("{id} names another ModelKit"));
+    }
+    match health(live) {
+        Health::Current => None,
+        Health::NotFound => Some(format!("{id} is not there")),
+        other => Some(format!("{id} is {}: {}", other.word(), other.reason())),
+    }
+}
+
+/// How well a model does, as the Kitfile of its ModelKit says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The digest of the labelled data that it was measured on, which it has not learnt from.
+    pub data: String,
+    /// Each number by its name.
+    metrics: Map<String, Value>,
+}
+
+/// Why an evaluation does not let a model pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// There is none.
+    Missing,
+    /// It was measured on data that the model has learnt from, or on nobody knows what.
+    NotHeldOut,
+    /// Each was measured on other data, so that their numbers cannot be compared.
+    OtherData {
+        /// That of the model.
+        of: String,
+        /// That of the one whose place it takes.
+        before: String,
+    },
+    /// There is no number that both have.
+    NothingInCommon,
+    /// A number is worse.
+    Worse {
+        /// Its name.
+        metric: String,
+        /// That of the model.
+        of: f64,
+        /// That of the one whose place it takes.
+        before: f64,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it carries no evaluation"),
+            Self::NotHeldOut => {
+                f.write_str("its evaluation does not name data that was held out from the training")
+            }
+            Self::OtherData { of, before } => {
+                write!(f, "it was evaluated on {of}, the one whose place it takes on {before}")
+            }
+            Self::NothingInCommon => {
+                f.write_str("its evaluation has no number that the other one has, too")
+            }
+            Self::Worse { metric, of, before } => {
+                write!(
+                    f,
+                    "its {metric} is {of}, and that of the one whose place it takes is {before}"
+                )
+            }
+        }
+    }
+}
+
+impl Evaluation {
+    /// Reads `model.parameters` of a Kitfile.
+    pub fn read(parameters: &Value) -> Result<Self, Refusal> {
+        let metrics = parameters.get("metrics").and_then(Value::as_object);
+        let metrics = metrics.filter(|it| !it.is_empty()).ok_or(Refusal::Missing)?;
+        let data = metrics.get("data").and_then(Value::as_str).ok_or(Refusal::NotHeldOut)?;
+        Ok(Self { data: data.to_owned(), metrics: metrics.clone() })
+    }
+
+    /// Whether a model may take another one's place: every number that both have is at least as
+    /// good, but for this margin.
+    pub fn against(&self, before: &Self, margin: f64) -> Result<(), Refusal> {
+        if self.data != before.data {
+            return Err(Refusal::OtherData { of: self.data.clone(), before: before.data.clone() });
+        }
+        let mut n_compared = 0;
+        for (metric, value) in &self.metrics {
+            let pair = value.as_f64().zip(before.metrics.get(metric).and_then(Value::as_f64));
+            let Some((of, was)) = pair.filter(|_| counts(metric)) else { continue };
+            n_compared += 1;
+            let loss = if is_error(metric) { of - was } else { was - of };
+            if loss > margin {
+                return Err(Refusal::Worse { metric: metric.clone(), of, before: was });
+            }
+        }
+        if n_compared == 0 { Err(Refusal::NothingInCommon) } else { Ok(()) }
+    }
+}
+
+/// Whether a number says how good a model is. The loss is what the training made smaller; a model
+/// can be right more often and have a larger one.
+fn counts(metric: &str) -> bool {
+    metric != "loss" && !metric.starts_with("n_")
+}
+
+/// Whether a smaller number is the better one.
+fn is_error(metric: &str) -> bool {
+    ["error", "mse", "rmse", "mae", "perplexity"].iter().any(|it| metric.ends_with(it))
+}
+
+/// The image of the container that serves, or of the only one.
+fn image(deployment: &Object) -> Option<&str> {
+    let containers = deployment.at("/spec/template/spec/containers")?.as_array()?;
+    let ours = containers.iter().find(|it| it["name"] == CONTAINER);
+    let only = || containers.first().filter(|_| containers.len() == 1);
+    ours.or_else(only)?.get("image")?.as_str()
+}
+
+fn annotation<'a>(deployment: &'a Object, key: &str) -> Option<&'a str> {
+    deployment.at("/spec/template/metadata/annotations")?.get(key)?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Layout, Release, render};
+
+    fn digest(c: char) -> String {
+        format!("sha256:{}", c.to_string().repeat(64))
+    }
+
+    fn tree(layout: Layout) -> Tree {
+        let image = format!("h/runtime:1@{}", digest('1'));
+        let mut release = Release::new("a".parse().unwrap(), image.parse().unwrap());
+        release.layout = layout;
+        release.modelkit = Some("h/kit:1".to_owned());
+        release.modelkit_digest = Some(digest('a'));
+        render(&release).unwrap()
+    }
+
+    #[test]
+    fn what_runs_is_read_from_what_is_built() {
+        let app = "a".parse().unwrap();
+        for layout in [Layout::Flat, Layout::Envs] {
+            let pins = pins(&tree(layout), &app, None).unwrap();
+            assert_eq!(pins.image.to_string(), format!("h/runtime:1@{}", digest('1')));
+            assert_eq!(pins.modelkit_digest, Some(digest('a')));
+            assert_eq!(pins.deployment.to_string(), "Deployment/a/a");
+            let env = (layout == Layout::Envs).then(|| "dev".parse().unwrap());
+            assert_eq!(running(&tree(layout), &digest('a')), [(app.clone(), env)]);
+            assert_eq!(running(&tree(layout), &digest('b')), []);
+        }
+        // An overlay of another hand, that sets the image as kustomize does.
+        let mut tree = tree(Layout::Envs);
+        let path = "apps/a/overlays/dev/kustomization.yaml";
+        let digest = digest('2');
+        let text = tree.get(path).unwrap().to_owned()
+            + &format!("images:\n  - name: h/runtime\n    digest: {digest}\n");
+        tree.insert(path, text).unwrap();
+        assert_eq!(pins(&tree, &app, None).unwrap().image.digest, Some(digest));
+    }
+
+    #[test]
+    fn a_deployment_is_ready_at_these_digests_or_it_is_said_why_not() {
+        let pins = pins(&tree(Layout::Flat), &"a".parse().unwrap(), None).unwrap();
+        let live = |image: char, kit: char, ready: u32| {
+            let image = format!("h/runtime:other@{}", digest(image));
+            let value = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "a", "namespace": "a", "generation": 2},
+                "spec": {"replicas": 1, "template": {
+                    "metadata": {"annotations": {(MODELKIT_DIGEST_ANNOTATION): digest(kit)}},
+                    "spec": {"containers": [{"name": "model-runtime", "image": image}]},
+                }},
+                "status": {
+                    "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
+                    "readyReplicas": ready, "availableReplicas": ready,
+                    "conditions": [{"type": "Available", "status": "True"}, {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
+                },
+            });
+            not_ready(&Object::from_value(value).unwrap(), &pins)
+        };
+        assert_eq!(live('1', 'a', 1), None);
+        let other = live('2', 'a', 1).unwrap();
+        assert!(other.starts_with("Deployment/a/a runs h/runtime:other@sha256:22"), "{other}");
+        assert_eq!(live('1', 'b', 1).unwrap(), "Deployment/a/a names another ModelKit");
+        let early = live('1', 'a', 0).unwrap();
+        assert!(early.starts_with("Deployment/a/a is InProgress: "), "{early}");
+    }
+
+    fn evaluation(metrics: Value) -> Evaluation {
+        Evaluation::read(&json!({ "metrics": metrics })).unwrap()
+    }
+
+    #[test]
+    fn a_model_takes_the_place_of_one_that_is_no_better() {
+        let before =
+            evaluation(json!({"data": "d", "accuracy": 0.8, "loss": 0.5, "n_examples": 9}));
+        let judged = |metrics: Value, margin| {
+            let judged = evaluation(metrics).against(&before, margin);
+            judged.err().map(|refusal| refusal.to_string()).unwrap_or_default()
+        };
+        assert_eq!(
+            judged(json!({"data": "d", "accuracy": 0.8, "loss": 0.9, "n_examples": 1}), 0.0),
+            ""
+        );
+        assert_eq!(
+            judged(json!({"data": "d", "accuracy": 0.79}), 0.0),
+            "its accuracy is 0.79, and that of the one whose place it takes is 0.8"
+        );
+        assert_eq!(judged(json!({"data": "d", "accuracy": 0.79}), 0.02), "");
+        assert_eq!(
+            judged(json!({"data": "e", "accuracy": 0.9}), 0.0),
+            "it was evaluated on e, the one whose place it takes on d"
+        );
+        assert_eq!(
+            judged(json!({"data": "d", "f1": 0.9, "loss": 0.1}), 0.0),
+            "its evaluation has no number that the other one has, too"
+        );
+        let rough = evaluation(json!({"data": "d", "rmse": 2.0}));
+        assert!(evaluation(json!({"data": "d", "rmse": 2.1})).against(&rough, 0.0).is_err());
+        assert!(evaluation(json!({"data": "d", "rmse": 1.9})).against(&rough, 0.0).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_evaluation_is_told_from_one_on_known_examples() {
+        let read = |parameters: Value| Evaluation::read(&parameters).unwrap_err();
+        assert_eq!(read(json!(null)), Refusal::Missing);
+        assert_eq!(read(json!({"metrics": {}})), Refusal::Missing);
+        assert_eq!(read(json!({"metrics": {"accuracy": 1}})), Refusal::NotHeldOut);
+    }
+}

@@ -1,0 +1,79 @@
+//! What Flux is told of an application: which folder of which source becomes objects, and how.
+
+use crate::flux::format_duration;
+use crate::yaml::scalar;
+use crate::{OciSource, Release};
+
+/// The name of the Flux Kustomization, and of the account by which it applies.
+pub(super) fn name(release: &Release) -> String {
+    format!("{}-app", release.app)
+}
+
+pub(super) fn app(release: &Release) -> String {
+    let (name, folder) = (name(release), release.built_folder());
+    let interval = format_duration(release.interval);
+    let (retry, timeout) =
+        (format_duration(release.retry_interval), format_duration(release.timeout()));
+    let account = match release.is_tenant {
+        true => format!(
+            "  # Flux applies this app with the rights of this account, and no others.\n  serviceAccountName: {name}\n"
+        ),
+        false => String::new(),
+    };
+    let (kind, source) = match &release.source {
+        Some(_) => ("OCIRepository", name.as_str()),
+        None => ("GitRepository", "flux-system"),
+    };
+    format!(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {name}
+  namespace: flux-system
+spec:
+  interval: {interval}
+  # How soon a failed rollout is tried again; left out, it would be the interval.
+  retryInterval: {retry}
+  path: ./{folder}
+  prune: true
+  # Ready means that the pods serve, not only that the API server took the objects.
+  wait: true
+  # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
+  # stopped; a commit that repairs it is applied after that.
+  timeout: {timeout}
+{account}  sourceRef:
+    kind: {kind}
+    name: {source}
+"
+    )
+}
+
+/// The artifact in a registry that the files come from.
+pub(super) fn source(release: &Release, source: &OciSource) -> String {
+    let name = name(release);
+    let url = scalar(&format!("oci://{}", source.artifact.name));
+    let reference = match (&source.artifact.digest, &source.artifact.tag) {
+        (Some(digest), _) => format!("digest: {digest}"),
+        (None, tag) => format!("tag: {}", scalar(tag.as_deref().unwrap_or("latest"))),
+    };
+    let insecure = match source.insecure {
+        true => "  # The registry speaks plain HTTP.\n  insecure: true\n",
+        false => "",
+    };
+    let secret = source.secret.as_ref().map_or(String::new(), |secret| {
+        format!("  secretRef:\n    name: {}\n", scalar(secret.as_str()))
+    });
+    format!(
+        "apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata:
+  name: {name}
+  namespace: flux-system
+spec:
+  interval: 1m0s
+  url: {url}
+  ref:
+    {reference}
+{insecure}{secret}"
+    )
+}
