@@ -97,6 +97,10 @@ fn summary(of_type: &str, predicate: &Value) -> String {
 fn measured(kitfile: &Kitfile, json: &Value, said: &(Standing, String)) -> Vec<Fact> {
     let metrics = json.pointer("/model/parameters/metrics").and_then(Value::as_object);
     let Some(metrics) = metrics.filter(|_| kitfile.model.is_some()) else { return Vec::new() };
-    let told: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let told: Vec<String> = metrics
+        .iter()
+        .filter(|(_, value)| value.is_number())
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
     vec![Fact::new("evaluation", told.join(", "), said.clone())]
 }
