@@ -159,11 +159,8 @@ fn what_a_layout_cannot_have_is_refused_by_its_field() {
         refused(|it| it.max_replicas = Some(3)),
         "max_replicas 3: only an autoscaler heeds it, the component hpa"
     );
-    let hpa = |it: &mut Release| {
-        it.components.insert(Component::Hpa);
-    };
     let mut release = release("dev");
-    hpa(&mut release);
+    release.components.insert(Component::Hpa);
     let mut told = |replicas, most| {
         (release.replicas, release.max_replicas) = (replicas, most);
         release.violations().first().map(|it| it.reason.clone()).unwrap_or_default()

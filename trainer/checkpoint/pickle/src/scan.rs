@@ -122,10 +122,8 @@ impl Found {
             let (names, ended) = machine::follow(&file[at..]);
             let calls: Vec<String> = names.into_iter().filter(|name| !is_harmless(name)).collect();
             // Of what only begins like a pickle nothing is told that could be noise.
-            let is_followed = ended.is_ok();
-            if is_followed || is_certain || n > 0 {
-                self.names.extend(calls);
-            } else if calls.iter().all(|name| is_name(name)) {
+            let is_pickle = ended.is_ok() || is_certain || n > 0;
+            if is_pickle || calls.iter().all(|name| is_name(name)) {
                 self.names.extend(calls);
             }
             match ended {
