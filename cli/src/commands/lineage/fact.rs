@@ -26,7 +26,7 @@ pub(super) struct Fact {
     pub(super) why: String,
     /// What led to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) from: Vec<Fact>,
+    pub(super) from: Vec<Self>,
 }
 
 impl Standing {
@@ -48,7 +48,7 @@ impl Fact {
         Self { what, name: name.into(), standing, why: why.into(), from: Vec::new() }
     }
 
-    pub(super) fn from(mut self, facts: impl IntoIterator<Item = Fact>) -> Self {
+    pub(super) fn from(mut self, facts: impl IntoIterator<Item = Self>) -> Self {
         self.from.extend(facts);
         self
     }

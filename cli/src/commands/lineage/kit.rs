@@ -29,7 +29,7 @@ impl Way<'_> {
             .from(signatures)
             .from(training)
             .from(measured(kit.kitfile(), &kitfile, &said))
-            .from(self.deployed(&kit.digest().to_string())?);
+            .from(self.deployed(kit.digest().as_ref())?);
         Ok(fact)
     }
 
