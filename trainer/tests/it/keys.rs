@@ -91,7 +91,6 @@ fn keys_mean_what_they_mean_to_transformers() {
     // contradicts itself, and what is of another task.
     expect![[r#"
         tiny-distilbert: in BERT's words
-        tiny-distilbert: the tanh form of gelu
         tiny-distilbert: another number of heads in BERT's words
         tiny-distilbert: a decoder
         tiny-distilbert: cross attention
@@ -101,12 +100,59 @@ fn keys_mean_what_they_mean_to_transformers() {
         tiny-distilbert: a name that is missing
         tiny-distilbert: an unknown problem
         tiny-distilbert: heads that were pruned
-        tiny-bert: the tanh form of gelu
         tiny-bert: a decoder
         tiny-bert: relative positions
         tiny-bert: one layer less
         tiny-bert: a negative padding token
         tiny-bert: an unknown problem
-        tiny-bert: heads that were pruned"#]]
+        tiny-bert: heads that were pruned
+        architectures/roberta: hidden_act is quick_gelu
+        architectures/roberta: hidden_act is gelu_10
+        architectures/roberta: hidden_act is mish
+        architectures/roberta: hidden_act is sigmoid
+        architectures/roberta: relative positions
+        architectures/roberta: a decoder
+        architectures/electra: hidden_act is quick_gelu
+        architectures/electra: hidden_act is gelu_10
+        architectures/electra: hidden_act is mish
+        architectures/electra: hidden_act is sigmoid
+        architectures/electra: relative positions
+        architectures/mpnet: hidden_act is quick_gelu
+        architectures/mpnet: hidden_act is gelu_10
+        architectures/mpnet: hidden_act is mish
+        architectures/mpnet: hidden_act is sigmoid
+        architectures/mpnet: relative positions
+        architectures/albert: hidden_act is quick_gelu
+        architectures/albert: hidden_act is gelu_10
+        architectures/albert: hidden_act is mish
+        architectures/albert: hidden_act is sigmoid
+        architectures/albert: one group
+        architectures/albert: one layer of two groups
+        architectures/albert: relative positions
+        architectures/deberta-v2: hidden_act is quick_gelu
+        architectures/deberta-v2: hidden_act is gelu_10
+        architectures/deberta-v2: hidden_act is mish
+        architectures/deberta-v2: hidden_act is sigmoid
+        architectures/deberta-v2: pooler_hidden_act is quick_gelu
+        architectures/deberta-v2: pooler_hidden_act is gelu_10
+        architectures/deberta-v2: pooler_hidden_act is mish
+        architectures/deberta-v2: pooler_hidden_act is sigmoid
+        architectures/deberta-v2: an unknown kind
+        architectures/deberta-v2: capitals in a list
+        architectures/deberta-v2: no norm of distances
+        architectures/deberta-v2: a missing norm
+        architectures/deberta-v2: no relative attention
+        architectures/modernbert: hidden_activation is quick_gelu
+        architectures/modernbert: hidden_activation is gelu_10
+        architectures/modernbert: hidden_activation is mish
+        architectures/modernbert: hidden_activation is sigmoid
+        architectures/modernbert: classifier_activation is quick_gelu
+        architectures/modernbert: classifier_activation is gelu_10
+        architectures/modernbert: classifier_activation is mish
+        architectures/modernbert: classifier_activation is sigmoid
+        architectures/modernbert: a window of 0
+        architectures/modernbert: a sliding window
+        architectures/modernbert: another kind of turning
+        architectures/modernbert: stretched"#]]
     .assert_eq(&refused.join("\n"));
 }
