@@ -321,10 +321,8 @@ fn long_texts_are_answered_in_windows() {
     let long = "the plot is thin but the music and the camera make every scene a joy ".repeat(40);
     let prepared = engine.prepare(&long).unwrap();
     assert!(prepared.input.len() > 8 && !prepared.truncated);
-    assert_eq!(
-        prepared.n_tokens,
-        prepared.input.iter().map(|window| window.ids.len()).sum::<usize>()
-    );
+    let n_tokens: usize = prepared.input.iter().map(|window| window.ids.len()).sum();
+    assert_eq!(prepared.n_tokens, n_tokens);
     let (mut sum, mut total) = ([0.0_f64; 2], 0.0);
     for window in &prepared.input {
         let row = plain.predict(&[vec![window.clone()]]).unwrap().remove(0);
