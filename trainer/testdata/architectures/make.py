@@ -40,7 +40,7 @@ SETTINGS = {
     "modernbert": dict(**{**BASE, "num_hidden_layers": 4, "num_attention_heads": 2}, local_attention=8, layer_norm_eps=1e-5, classifier_pooling="mean",
                        pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-OTHERS = {"deberta-v2-convolution": ("deberta-v2", dict(conv_kernel_size=3, conv_act="gelu", share_att_key=False, pos_att_type=["p2c"]))}  # of the same model_type
+OTHERS = {"deberta-v2-convolution": ("deberta-v2", dict(conv_kernel_size=3, num_labels=2, conv_act="gelu", share_att_key=False, pos_att_type=["p2c"]))}  # of the same model_type
 TRAINED = ["roberta", "camembert", "electra", "mpnet", "albert", "deberta-v2", "modernbert", *OTHERS]
 RULES = {"\ufb01": "fi", "\uff21": "A", "\uff22": "B", "\u2460": "1", "\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\u00a0": " ", "\u200b": " ", "\u0130": "I"}
 
