@@ -7,7 +7,7 @@ use super::kernels::exp;
 use crate::vectors::vectors;
 
 /// √(2/π), and the share of the cube: GELU by tanh.
-const SLOPE: f32 = 0.797_884_56;
+const SLOPE: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 /// Values after an activation.
