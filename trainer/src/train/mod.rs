@@ -117,13 +117,20 @@ pub fn train(
     {
         run = restored;
     }
-    if run.record.links.is_empty() {
-        task.link(&mut run, &start, state.as_ref(), on)?;
-    }
+    let linked = match run.record.links.is_empty() {
+        true => task.link(&mut run, &start, state.as_ref(), on),
+        false => Ok(()),
+    };
     let (n_train, n_validation) = (data.train.len(), data.validation.len());
     let n_done = run.learner.losses.len();
     let (n_steps, n_cut) = (task.n_steps(), task.n_cut());
-    tell(on, Event::Started { n_train, n_validation, n_steps, n_done, n_cut })?;
+    let started = Event::Started { n_train, n_validation, n_steps, n_done, n_cut };
+    let begun = linked.and_then(|()| tell(on, started));
+    // Who asks before the first step goes on with the beginning.
+    if let (Err(Error::Cancelled), Some(state)) = (&begun, &state) {
+        state.save(&run)?;
+    }
+    begun?;
     while !run.is_over(config) {
         run = task.train_epoch(run, &start, state.as_ref(), on)?;
         let measured = task.measure_epoch(&mut run, on);
