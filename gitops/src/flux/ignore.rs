@@ -77,11 +77,8 @@ impl Pattern {
                 part if skips => {
                     skips = false;
                     let found = path.iter().position(|name| name_matches(part, name));
-                    matched = match found {
-                        Some(_) => true,
-                        // What matched before does not count any more.
-                        None => false,
-                    };
+                    // What matched before does not count any more.
+                    matched = found.is_some();
                     path = found.map_or(&[], |at| &path[at + 1..]);
                 }
                 part => {
@@ -90,7 +87,7 @@ impl Pattern {
                     }
                     path = &path[1..];
                     // A file is no folder on the way.
-                    matched = !(path.is_empty() && !is_last);
+                    matched = !path.is_empty() || is_last;
                 }
             }
         }
