@@ -1,16 +1,19 @@
 //! A repository as a value: files by their paths.
 
+mod changes;
 mod folder;
 mod path;
+mod walk;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use self::changes::Changes;
 pub use self::folder::Later;
 use self::folder::{Content, Entry, File, Folder};
 pub(crate) use self::path::{confine, join, normalize, resolve};
+use self::walk::Place;
 use crate::base::Fetched;
 use crate::{Bases, Error, OciArtifact, Result};
 
@@ -18,17 +21,14 @@ use crate::{Bases, Error, OciArtifact, Result};
 /// large. A kustomization may refer to one all the same.
 const MAX_TEXT: u64 = 4 << 20;
 
-/// How many links may lead to links.
-const MAX_LINKS: usize = 40;
-
 /// A tree of files: relative paths, `/` between their parts, and what stands in them.
 ///
 /// [`Tree::get`], [`Tree::paths`] and [`Tree::iter`] know its texts (UTF-8, at most 4 MiB).
 /// Kustomizations may refer to other files, too, and these are read when they do.
 ///
-/// A symbolic link stands for what it leads to. One to a folder is not
-/// walked through, and one that leaves the tree, or leads nowhere, is skipped; it is an error when a
-/// kustomization refers to it. `.git` is not part of a tree.
+/// A symbolic link stands for what it leads to. One to a folder is not walked through, and one that
+/// leaves the tree, or leads nowhere, is skipped; it is an error when a kustomization refers to it.
+/// `.git` is not part of a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     root: Folder,
@@ -302,126 +302,6 @@ impl Tree {
         found.sort_by_key(|file| file.path.as_str());
         found
     }
-
-    /// Walks to a path. Links are followed: what they lead to is known without links.
-    fn walk(&self, path: &str) -> Result<Option<Place<'_>>> {
-        let (mut folder, mut at) = (&self.root, String::new());
-        let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".").peekable();
-        while let Some(part) = parts.next() {
-            at = join(&at, part);
-            let mut entry = folder.entries().get(part);
-            if let Some(Entry::Link(_) | Entry::Written(_)) = entry {
-                let target =
-                    self.end(&at, MAX_LINKS).ok_or_else(|| Error::LinkOut { path: at.clone() })?;
-                if target.is_empty() {
-                    (folder, at) = (&self.root, String::new());
-                    continue;
-                }
-                entry = self.straight(&target);
-                at = target;
-            }
-            match entry {
-                Some(Entry::Folder(inner)) => folder = inner,
-                Some(Entry::File(file)) if parts.peek().is_none() => {
-                    return Ok(Some(Place::File(file)));
-                }
-                _ => return Ok(None),
-            }
-        }
-        Ok(Some(Place::Folder(folder, at)))
-    }
-
-    /// Where the link at a path without other links ends, all links followed: a path without links.
-    /// None when it leaves the tree or leads nowhere.
-    fn end(&self, link: &str, hops: usize) -> Option<String> {
-        let written = match self.straight(link)? {
-            Entry::Link(target) => return target.clone(),
-            Entry::Written(written) if hops > 0 && !written.starts_with('/') => written,
-            _ => return None,
-        };
-        let mut at = link.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
-        for part in written.split('/') {
-            match part {
-                "" | "." => {}
-                ".." if at.is_empty() => return None,
-                ".." => at.truncate(at.rfind('/').unwrap_or_default()),
-                part => {
-                    at = join(&at, part);
-                    if let Entry::Link(_) | Entry::Written(_) = self.straight(&at)? {
-                        at = self.end(&at, hops - 1)?;
-                    }
-                }
-            }
-        }
-        Some(at)
-    }
-
-    /// The paths at which this tree and another have other files; every path where they have other
-    /// links, because anything may be reached through one.
-    pub(crate) fn changes(&self, other: &Self) -> Changes {
-        let (links, others) = (self.links(), other.links());
-        if links != others {
-            return Changes::Any;
-        }
-        let (ours, theirs) = (self.by_path(), other.by_path());
-        let differs = |path: &&&str| match (ours.get(**path), theirs.get(**path)) {
-            (Some(a), Some(b)) => !a.is_same(b),
-            _ => true,
-        };
-        let all: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
-        let changed = all.iter().filter(differs);
-        let mut paths: BTreeSet<String> = changed.map(|path| (*path).to_owned()).collect();
-        // A file has a further path through each link to a folder above it.
-        for _ in 0..=links.len() {
-            let through: Vec<String> = links
-                .iter()
-                .flat_map(|(link, end)| paths.iter().filter_map(|path| moved(path, end, link)))
-                .collect();
-            let n_before = paths.len();
-            paths.extend(through);
-            match paths.len() {
-                n if n == n_before => return Changes::Paths(paths),
-                n if n > 100_000 => break,
-                _ => {}
-            }
-        }
-        Changes::Any
-    }
-
-    fn by_path(&self) -> BTreeMap<&str, &File> {
-        self.all_files().into_iter().map(|file| (file.path.as_str(), file)).collect()
-    }
-
-    /// Every link with where it ends: a path of the tree, or `/` for none.
-    pub(crate) fn links(&self) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::new();
-        let mut open = vec![(String::new(), &self.root)];
-        while let Some((path, folder)) = open.pop() {
-            for (name, entry) in folder.entries() {
-                let path = join(&path, name);
-                match entry {
-                    Entry::Folder(inner) => open.push((path, inner)),
-                    Entry::Link(_) | Entry::Written(_) => {
-                        let end = self.end(&path, MAX_LINKS).unwrap_or_else(|| "/".to_owned());
-                        found.insert(path, end);
-                    }
-                    Entry::File(_) => {}
-                }
-            }
-        }
-        found
-    }
-
-    /// The entry at a path that has no links.
-    fn straight(&self, path: &str) -> Option<&Entry> {
-        let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut folder = &self.root;
-        for part in parents.split('/').filter(|part| !part.is_empty()) {
-            let Some(Entry::Folder(inner)) = folder.entries().get(part) else { return None };
-            folder = inner;
-        }
-        folder.entries().get(name)
-    }
 }
 
 /// Trees are equal when their texts are.
@@ -432,37 +312,6 @@ impl PartialEq for Tree {
 }
 
 impl Eq for Tree {}
-
-/// A path below one folder as it is below another.
-fn moved(path: &str, from: &str, to: &str) -> Option<String> {
-    let rest = path.strip_prefix(from)?;
-    let is_below = from.is_empty() || rest.is_empty() || rest.starts_with('/');
-    let rest = rest.trim_start_matches('/');
-    is_below.then(|| if rest.is_empty() { to.to_owned() } else { join(to, rest) })
-}
-
-/// Where two trees differ.
-pub(crate) enum Changes {
-    /// Perhaps anywhere.
-    Any,
-    /// At these paths.
-    Paths(BTreeSet<String>),
-}
-
-impl Changes {
-    /// Whether there may be one at such a path.
-    pub(crate) fn has(&self, is_such: impl Fn(&str) -> bool) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Paths(paths) => paths.iter().any(|path| is_such(path)),
-        }
-    }
-}
-
-enum Place<'a> {
-    Folder(&'a Folder, String),
-    File(&'a File),
-}
 
 fn text_of(file: &File) -> Option<&str> {
     match file.content() {
