@@ -61,10 +61,11 @@ impl Run {
             Stored { store: &self.store, kubelet: &self.kubelet, events: &self.events };
         let artifact =
             reconcile::Artifact { revision: &self.artifact.revision, tree: &self.artifact.tree };
-        let outcome =
+        let mut outcome =
             reconcile::reconcile(&self.kustomization, artifact, &mut cluster, &mut |event| {
                 self.hear(&event, &desired)
             });
+        outcome.origin_revision.clone_from(&self.artifact.origin);
         if self.is_news || !outcome.changes.is_empty() || !outcome.is_ready() {
             self.say(&format!("{}: {}", outcome.ready.reason, outcome.ready.message));
         }

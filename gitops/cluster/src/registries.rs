@@ -160,7 +160,8 @@ impl Registries {
         let (tree, annotations) = fetched.map_err(|error| {
             format!("failed to pull artifact from '{}': {}", source.url, chain(&*error))
         })?;
-        Ok(Some((Artifact { revision, subject: String::new(), tree }, annotations)))
+        let origin = annotations.get("org.opencontainers.image.revision").cloned();
+        Ok(Some((Artifact { revision, subject: String::new(), origin, tree }, annotations)))
     }
 
     fn unpack(

@@ -26,6 +26,8 @@ pub(crate) struct Artifact {
     pub(crate) revision: String,
     /// The beginning of the commit's message; empty where there is no commit.
     pub(crate) subject: String,
+    /// Where an artifact of a registry says that it came from.
+    pub(crate) origin: Option<String>,
     pub(crate) tree: Tree,
 }
 
@@ -130,7 +132,7 @@ impl Sources {
         let tree = flux::artifact(&tree, source.ignore.as_deref());
         let message = git(repository, &["show", "--no-patch", "--format=%B", &head])?;
         let subject = shortened(message.lines().next().unwrap_or_default());
-        Ok(Some(Artifact { revision, subject, tree }))
+        Ok(Some(Artifact { revision, subject, origin: None, tree }))
     }
 
     fn head(&self, repository: &Path, branch: &str) -> Result<String> {

@@ -115,6 +115,7 @@ mod tests {
             revision: "main@sha1:2".to_owned(),
             attempted_revision: None,
             applied_revision: None,
+            origin_revision: None,
             inventory: (ready != "ReconciliationFailed").then(Vec::new),
             changes: changes.iter().map(change).collect(),
             digest: None,

@@ -19,6 +19,9 @@ pub struct Outcome {
     pub attempted_revision: Option<String>,
     /// The same, where all was applied and healthy.
     pub applied_revision: Option<String>,
+    /// Where the source says its artifact came from: `org.opencontainers.image.revision` of what was
+    /// pushed to a registry. The cluster's side knows it.
+    pub origin_revision: Option<String>,
     /// What the cluster holds for this Kustomization now; none where that is as it was, because not
     /// all of it could be applied.
     pub inventory: Option<Vec<ObjectId>>,

@@ -26,6 +26,10 @@ impl Outcome {
         }
         if let Some(revision) = &self.applied_revision {
             status.set("lastAppliedRevision", revision.as_str());
+            match &self.origin_revision {
+                Some(origin) => status.set("lastAppliedOriginRevision", origin.as_str()),
+                None => drop(status.status.remove("lastAppliedOriginRevision")),
+            }
         }
         if let Some(inventory) = &self.inventory {
             let entries: Vec<Value> = inventory
@@ -143,6 +147,10 @@ impl Writer {
             let former = history.iter().position(is_it).map(|place| history.remove(place));
             let first = former.as_ref().and_then(|it| it["firstReconciled"].as_str());
             let n = former.as_ref().and_then(|it| it["totalReconciliations"].as_u64());
+            let mut metadata = json!({ "revision": outcome.revision });
+            if let Some(origin) = &outcome.origin_revision {
+                metadata["originRevision"] = origin.as_str().into();
+            }
             let entry = json!({
                 "digest": digest,
                 "firstReconciled": first.unwrap_or(&self.now),
@@ -150,7 +158,7 @@ impl Writer {
                 "lastReconciledDuration": format_duration(outcome.took),
                 "lastReconciledStatus": verdict,
                 "totalReconciliations": n.unwrap_or(0) + 1,
-                "metadata": {"revision": outcome.revision},
+                "metadata": metadata,
             });
             history.insert(0, entry);
             history.truncate(HISTORY);

@@ -46,6 +46,7 @@ pub(super) fn run(
             progress: String::new(),
             attempted_revision: None,
             applied_revision: None,
+            origin_revision: None,
             revision,
             inventory: None,
             changes: Vec::new(),
