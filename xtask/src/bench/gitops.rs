@@ -46,7 +46,7 @@ struct Material {
 pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let ours = match &args.program {
         Some(program) => fs::canonicalize(program)?,
-        None => build::optimised(workspace)?,
+        None => build::optimised_for_training(workspace)?, // `gitops` is in whole builds only
     };
     let theirs = kustomize(&Peers::new(workspace)?)?;
     let kubectl = on_search_path("kubectl");

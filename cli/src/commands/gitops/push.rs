@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// The source that is named [default: the URL of `origin`, where there is one]
     #[arg(long, value_name = "URL")]
     source: Option<String>,
-    /// The revision that is named [default: BRANCH@sha1:COMMIT of the Git repository]
+    /// The revision that is named; without it `BRANCH@sha1:COMMIT` of the Git repository
     #[arg(long, value_name = "REV")]
     revision: Option<String>,
     /// What the layer is called: Flux takes both, Argo CD and others that of OCI
