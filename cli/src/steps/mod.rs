@@ -29,5 +29,5 @@ pub(crate) mod token;
 #[cfg(feature = "full")]
 pub(crate) mod training;
 pub(crate) mod trusted;
-#[cfg(feature = "serve")]
+#[cfg(any(feature = "full", feature = "serve"))]
 pub(crate) mod windows;

@@ -1,6 +1,10 @@
 //! Long texts in windows, for whoever serves or measures.
 
+// One type, of the crate that both of them read checkpoints with.
+#[cfg(not(feature = "full"))]
 use serve::engine::Windows;
+#[cfg(feature = "full")]
+use trainer::Windows;
 
 /// What is asked of long texts.
 #[derive(clap::Args)]
