@@ -5,6 +5,8 @@ usage: peer.py make SHAPE DIR            a checkpoint with random weights: full 
        peer.py logits DIR FILE N         the logits of a dataset's first N texts, as JSON: DIR's own tokenizer, one text at a time
        peer.py texts FILE N              N awkward texts as a dataset
        peer.py predictions DIR FILE [X]  holds what `kit-rs evaluate --predictions` wrote to transformers: tokens, and logits within X
+       peer.py datasets DIR              multi.jsonl, figures.csv and pairs.tsv: several labels, a figure, two texts
+       peer.py task DIR FILE TYPE N [X]  the same as predictions of a folder for such a task, as transformers opens it: its tokenizer, problem_type and N labels
        peer.py steps DIR DATASET OUT REPORT   the same steps of AdamW in PyTorch, and the weights' distances to OUT's
        peer.py train DIR DATASET VALID BATCH FIXED STEPS   trains, and prints times and accuracy as JSON (for the benchmark)
 
@@ -87,17 +89,19 @@ def opened(folder: str):
     net, notes = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
     if any(notes.get(key) for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")):
         sys.exit(f"transformers complains: {notes}")
-    path = pathlib.Path(folder)
+    path, told = pathlib.Path(folder), 1 << 30
     if net.config.model_type not in ("distilbert", "bert"):
         from transformers import AutoTokenizer
-        words = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+        made = AutoTokenizer.from_pretrained(folder)
+        words, told = made.backend_tokenizer, made.model_max_length
     elif (path / "tokenizer.json").exists():
         words = PreTrainedTokenizerFast(tokenizer_file=str(path / "tokenizer.json"), pad_token="[PAD]").backend_tokenizer
     else:
         from transformers import BertTokenizer
         words = BertTokenizer(str(path / "vocab.txt")).backend_tokenizer
     longest = net.config.max_position_embeddings
-    words.no_padding(), words.enable_truncation(longest - net.config.pad_token_id - 1 if net.config.model_type in AFTER_PADDING else longest)
+    longest = longest - net.config.pad_token_id - 1 if net.config.model_type in AFTER_PADDING else longest
+    words.no_padding(), words.enable_truncation(min(longest, told))  # as a pipeline with truncation has it
     return torch, net.eval(), words
 
 
@@ -114,6 +118,35 @@ def predictions(folder: str, file: str, bound: str = "2e-6") -> None:
         largest = max(largest, (logits - torch.tensor(row["logits"])).abs().max().item())
     print(f"{len(rows)} texts, {differing} tokenized otherwise, logits within {largest:.2e}")
     if differing or largest > float(bound):
+        sys.exit(1)
+
+
+def datasets(to: pathlib.Path) -> None:
+    draw = random.Random(3)
+    words = {"fun": ["funny", "silly"], "long": ["endless", "slow"], "sad": ["tragic", "gloomy"]}
+    def row():
+        labels = [label for label in words if draw.random() < 0.45]
+        return {"text": " ".join(["a film", *(draw.choice(words[label]) for label in labels)]) + f" {draw.random():.3f}", "label": labels}
+    (to / "multi.jsonl").write_text("".join(json.dumps(row()) + "\n" for _ in range(80)))
+    figures = [draw.randint(0, 5) for _ in range(80)]
+    (to / "figures.csv").write_text("text;label\n" + "".join(f'"{"good " * n}film; {draw.random():.3f}";{n / 2}\n' for n in figures))
+    pairs = [(draw.choice("abcdef"), draw.choice("abcdef")) for _ in range(80)]
+    (to / "pairs.tsv").write_text("text\ttext_pair\tlabel\n" + "".join(f"the {a} film {draw.random():.3f}\tthe {b} plot\t{str(a == b).lower()}\n" for a, b in pairs))
+
+
+def task(folder: str, file: str, problem_type: str, n_labels: str, bound: str = "2e-5") -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    net, words = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    rows, largest, differing = [json.loads(line) for line in open(file)], 0.0, 0
+    for row in rows:
+        inputs = words(*(row[key] for key in ("text", "text_pair") if key in row), return_tensors="pt", truncation=True)
+        differing += inputs["input_ids"][0].tolist() != row["input_ids"]
+        with torch.no_grad():
+            largest = max(largest, (net(**inputs).logits[0] - torch.tensor(row["logits"])).abs().max().item())
+    found = (net.config.problem_type, net.config.num_labels)
+    print(f"{found}, {len(rows)} rows, {differing} tokenized otherwise, logits within {largest:.2e}")
+    if found != (problem_type, int(n_labels)) or not rows or differing or largest > float(bound):
         sys.exit(1)
 
 
@@ -197,6 +230,8 @@ if __name__ == "__main__":
         case ["texts", file, n]: pathlib.Path(file).write_text(json.dumps({"samples": texts(int(n))}))
         case ["logits", folder, file, n]: logits(folder, file, n)
         case ["predictions", folder, file, *bound]: predictions(folder, file, *bound)
+        case ["datasets", to]: datasets(pathlib.Path(to))
+        case ["task", *rest] if len(rest) in (4, 5): task(*rest)
         case ["steps", folder, dataset, out, report]: steps(folder, dataset, out, report)
         case ["train", *rest] if len(rest) == 6: train(*rest)
         case _: sys.exit(__doc__)

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use fs_err as fs;
 use registry::Reference;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use trainer::{Classifier, Dataset, DeviceKind, Doubles, Encoded, Evaluation, Scores, Task};
 use trust::EVALUATION;
 
@@ -162,14 +162,9 @@ fn statement(
     n_skipped: usize,
     device: DeviceKind,
 ) -> Value {
-    let metrics: Map<String, Value> = evaluation
-        .figures()
-        .iter()
-        .map(|(name, value)| (name.replace(' ', "_").to_lowercase(), json!(value)))
-        .collect();
     json!({
         "task": dataset.task.name(),
-        "metrics": metrics,
+        "metrics": evaluation.metrics(),
         "loss": evaluation.loss,
         "dataset": {
             "digest": dataset.digest(), "examples": evaluation.n_examples, "skipped": n_skipped,

@@ -163,6 +163,10 @@ fn show(
     args: &Args,
     ui: &Ui,
 ) -> anyhow::Result<()> {
+    if let Err(Error::NotTaken { .. }) = &done {
+        // Whatever was warned of is what was not taken, where no warning is.
+        ui.no_warnings()?;
+    }
     let next = done.as_ref().err().and_then(next);
     let done = explained(done, reference);
     let done = match next {

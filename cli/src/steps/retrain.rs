@@ -23,7 +23,7 @@ use crate::output::n_of;
 use crate::ui::Ui;
 
 /// How a training is derived again.
-#[derive(Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Train again as the training record says, and prove that the same weights come out, or name the
@@ -56,8 +56,8 @@ pub(crate) struct TrainingArgs {
 
 impl TrainingArgs {
     /// All of it, from what the record names.
-    pub(crate) fn whole() -> Self {
-        Self { retrain: true, ..Self::default() }
+    pub(crate) fn whole(base: Option<String>) -> Self {
+        Self { retrain: true, base, ..Self::default() }
     }
 
     pub(crate) fn is_asked(&self) -> bool {

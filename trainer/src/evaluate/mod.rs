@@ -8,6 +8,8 @@ mod ranks;
 mod regression;
 mod single;
 
+use std::collections::BTreeMap;
+
 use checkpoint::Task;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +90,13 @@ impl Evaluation {
             figures.extend(spearman.map(|spearman| ("Spearman", spearman)));
         }
         figures
+    }
+
+    /// The same for documents that programs read: `accuracy`, `macro_f1`, `rmse`, `r2` and so on.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let key = |name: &str| name.to_lowercase().replace(' ', "_").replace('²', "2");
+        self.figures().into_iter().map(|(name, value)| (key(name), value)).collect()
     }
 
     /// What is better has more of the first, or as much and more of the second: accuracy, micro F1

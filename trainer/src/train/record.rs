@@ -75,6 +75,9 @@ pub enum BrokenRecord {
     /// It is of another form.
     #[error("it is no {FORM}, but {0:?}")]
     Form(String),
+    /// A name or a value would be two in the chain's text.
+    #[error("the input {0:?} has a line break or a `=` in its name, or a line break in its value")]
+    Input(String),
     /// It has no link of the start.
     #[error("it does not begin at step 0")]
     Start,
@@ -134,6 +137,12 @@ impl Record {
     pub fn check(&self) -> Result<(), BrokenRecord> {
         if self.form != FORM {
             return Err(BrokenRecord::Form(self.form.clone()));
+        }
+        let is_plain = |(name, value): &(&String, &String)| {
+            !name.contains(['=', '\n']) && !value.contains('\n')
+        };
+        if let Some((name, _)) = self.inputs.iter().find(|input| !is_plain(input)) {
+            return Err(BrokenRecord::Input(name.clone()));
         }
         let mut before: Option<&Link> = None;
         for link in &self.links {

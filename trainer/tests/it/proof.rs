@@ -165,6 +165,11 @@ fn a_changed_record_does_not_hold_together() {
         it.inputs.insert("options".to_owned(), options);
     };
     assert_eq!(changed(&seed), BrokenRecord::Chain(0));
+    // The same text in two ways.
+    let ambiguous = |it: &mut Record| {
+        it.inputs.insert("a=b\nc".to_owned(), "d".to_owned());
+    };
+    assert_eq!(changed(&ambiguous), BrokenRecord::Input("a=b\nc".to_owned()));
     // Whoever makes the chain anew cannot leave a link out either.
     let mut shorter = record.clone();
     shorter.links.remove(2);

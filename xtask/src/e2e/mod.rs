@@ -125,7 +125,7 @@ fn tell(
     let image = package::image(stage, &registry, &first, runtime)?;
     let infra = deploy::infra(stage, &image, place)?;
     let cluster = deploy::deploy(stage, &infra, lesson, place)?;
-    proof::lineage(stage, &registry, &cluster, &first)?;
+    proof::lineage(stage, &registry, &cluster, (&first, &image))?;
     let second = deploy::update(stage, &registry, &cluster, lesson, runtime)?;
     deploy::rollback(stage, &cluster, &first)?;
     trust::receiver(stage, &registry, &second)?;

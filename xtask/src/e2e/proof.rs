@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::deploy::service;
-use super::package::{self, Registry};
+use super::package::{self, Artifact, Registry};
 use super::stage::{Stage, say};
 
 /// The team's key, in the story's folder.
@@ -42,7 +42,7 @@ pub(crate) fn lineage(
     stage: &mut Stage,
     registry: &Registry,
     cluster: &Cluster,
-    digest: &str,
+    (digest, image): (&str, &Artifact),
 ) -> anyhow::Result<()> {
     stage.step("lineage: from an answer back to the data, and the training proven");
     let (root, url) = (stage.root.clone(), service(cluster)?);
@@ -67,6 +67,8 @@ pub(crate) fn lineage(
     let kit = fact(&found, "ModelKit").context("the way has a ModelKit")?;
     let name = kit["name"].as_str().unwrap_or_default();
     ensure!(name.ends_with(digest), "{name} is not {digest}");
+    let of_image = stage.json(&format!("kit-rs lineage {}", image.reference))?;
+    ensure!(of_image["what"] == "image" && of_image["standing"] == "proven", "{of_image}");
     // The checkpoint lies where it was unpacked; all else comes out of the ModelKit.
     let base = root.join("my-ml-project");
     let kit = package::reference(registry, "1.0.0");

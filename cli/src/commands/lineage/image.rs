@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 
 use anyhow::Context as _;
-use modelkit::ModelKit;
+use kitfile::Section;
 use modelkit::image::Runtime;
+use modelkit::{Layer, ModelKit};
 use registry::content::Document;
-use registry::{Descriptor, Reference};
+use registry::{Descriptor, Digest, Reference};
 
 use super::Way;
 use super::fact::{Fact, Standing};
 use crate::failure::{WithHint as _, failure};
 use crate::kind::Kind;
-use crate::output::pinned;
+use crate::output::{n_of, pinned};
 use crate::steps::found::here;
 
 impl Way<'_> {
@@ -20,6 +21,8 @@ impl Way<'_> {
     pub(super) fn named(&self, reference: &Reference) -> anyhow::Result<Fact> {
         let (descriptor, manifest, config) =
             self.documents(reference).with_context(|| format!("cannot read {reference}"))?;
+        // Resolved once: from here on it is the digest that is asked about.
+        let reference = &reference.with_digest(descriptor.digest().clone());
         match ModelKit::parse(descriptor.clone(), manifest.clone(), &config) {
             Ok(kit) => self.kit(reference, &kit),
             Err(modelkit::Error::NotAModelKit { .. }) => {
@@ -64,34 +67,37 @@ impl Way<'_> {
             return Err(failure(Kind::NotFound, lacks))
                 .hint("kit-rs image build makes one that does");
         };
-        let kit = runtime.modelkit.as_deref().and_then(|text| text.parse::<Reference>().ok());
-        let kit = kit.zip(digest.parse().ok()).map(|(kit, digest)| kit.with_digest(digest));
-        let documents = kit.as_ref().map(|kit| self.documents(kit));
-        let (standing, beneath) = match (kit, documents) {
-            (Some(kit), Some(Ok((_, of_kit, _)))) => {
-                let layers = |bytes: &[u8]| -> anyhow::Result<HashSet<String>> {
-                    let document = Document::parse(descriptor.media_type(), bytes)?;
-                    Ok(document.layers.iter().map(|it| it.digest().to_string()).collect())
-                };
-                let in_image = layers(manifest)?;
-                let n_shared = layers(&of_kit)?.iter().filter(|it| in_image.contains(*it)).count();
-                let standing = match n_shared {
-                    0 => declared("its label names the ModelKit; none of its layers is one of it"),
-                    n => (
-                        Standing::Proven,
-                        format!("it holds {n} of the ModelKit's layers, by digest"),
-                    ),
-                };
-                (standing, self.named(&kit)?)
-            }
-            _ => {
-                let why = "the image names it; it was not found";
-                (
-                    declared("its label names the ModelKit"),
-                    Fact::new("ModelKit", digest, declared(why)),
-                )
-            }
+        let named = runtime.modelkit.as_deref().and_then(|text| text.parse::<Reference>().ok());
+        let named = named.zip(digest.parse().ok()).map(|(kit, digest)| kit.with_digest(digest));
+        let found = match &named {
+            Some(kit) => self.found(kit, self.documents(kit))?,
+            None => None,
         };
+        let Some((of_kit, bytes, config)) = found else {
+            let kit =
+                Fact::new("ModelKit", digest, declared("the image names it; it was not found"));
+            let image = Fact::new("image", name, declared("its label names the ModelKit"));
+            return Ok(image.from(signatures).from([kit]));
+        };
+        let kit = ModelKit::parse(of_kit, bytes, &config)?;
+        let standing = match holds(&Document::parse(descriptor.media_type(), manifest)?, &kit) {
+            Some(n) => (
+                Standing::Proven,
+                format!("it holds all of the ModelKit's model, {} by digest", n_of(n, "layer")),
+            ),
+            None => declared("its label names the ModelKit; its model's layers are others"),
+        };
+        let beneath = self.kit(named.as_ref().context("it was found by its name")?, &kit)?;
         Ok(Fact::new("image", name, standing).from(signatures).from([beneath]))
     }
+}
+
+/// How many layers a ModelKit's model has, where an image holds all of them.
+fn holds(image: &Document, kit: &ModelKit) -> Option<u64> {
+    let in_image: HashSet<&Digest> = image.layers.iter().map(Descriptor::digest).collect();
+    let is_of_model =
+        |layer: &Layer<'_>| matches!(layer.section, Section::Model | Section::ModelPart);
+    let of_model: Vec<_> = kit.layers().filter(is_of_model).collect();
+    let is_there = |layer: &Layer<'_>| in_image.contains(layer.descriptor.digest());
+    (!of_model.is_empty() && of_model.iter().all(is_there)).then_some(of_model.len() as u64)
 }

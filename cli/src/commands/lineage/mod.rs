@@ -17,8 +17,10 @@ use registry::Reference;
 use trust::PublicKey;
 
 use self::fact::Fact;
+use crate::kind::{self, Kind};
 use crate::network::NetworkOfKeys;
 use crate::steps::keys::public_key;
+use crate::steps::retrain::TrainingArgs;
 use crate::ui::Ui;
 
 /// Show what a model was made of, step by step, and whether each step is proven, signed or only
@@ -38,6 +40,9 @@ pub(crate) struct Args {
     /// Train again, which proves the training itself (as `verify --retrain`)
     #[arg(long)]
     retrain: bool,
+    /// The checkpoint that the training began with [default: as the record says]
+    #[arg(long, value_name = "REF|DIR", requires = "retrain")]
+    base: Option<String>,
     /// A Git repository that deploys it: its commits that name the ModelKit are shown
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
@@ -67,17 +72,44 @@ impl FromStr for Target {
 }
 
 /// What all steps of the way need.
+#[derive(Clone)]
 struct Way<'a> {
     keys: Vec<PublicKey>,
-    retrain: bool,
+    /// How to train again, where that is asked for.
+    retrain: Option<TrainingArgs>,
     repo: Option<PathBuf>,
     network: &'a NetworkOfKeys,
     ui: &'a Ui,
 }
 
+impl Way<'_> {
+    /// What was looked for on the way, where it is to be had; that it is not ends no way, and is
+    /// told.
+    fn found<T>(
+        &self,
+        reference: &Reference,
+        found: anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error)
+                if matches!(
+                    kind::of(&error),
+                    Kind::NotFound | Kind::Unreachable | Kind::Refused
+                ) =>
+            {
+                self.ui.note(format_args!("{reference}: {error:#}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let keys = args.key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
-    let way = Way { keys, retrain: args.retrain, repo: args.repo, network: &args.network, ui };
+    let retrain = args.retrain.then(|| TrainingArgs::whole(args.base));
+    let way = Way { keys, retrain, repo: args.repo, network: &args.network, ui };
     let fact: Fact = match args.target {
         Target::Url(url) => way.served(&url)?,
         Target::Reference(reference) => way.named(&reference.or_latest())?,

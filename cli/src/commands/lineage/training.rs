@@ -1,5 +1,7 @@
 //! The training that a ModelKit's weights came out of, and what went into it.
 
+use std::io::ErrorKind;
+
 use fs_err as fs;
 use modelkit::ModelKit;
 use registry::Reference;
@@ -10,11 +12,11 @@ use super::Way;
 use super::fact::{Fact, Standing};
 use super::served::text;
 use crate::failure::failure;
-use crate::kind::Kind;
+use crate::kind::{self, Kind};
 use crate::output::n_of;
 use crate::steps::found::here;
 use crate::steps::model::{self, ModelFolder};
-use crate::steps::retrain::{self, Subject, TrainingArgs};
+use crate::steps::retrain::{self, Subject};
 use crate::steps::training::{RECORD, Recipe};
 
 impl Way<'_> {
@@ -37,10 +39,14 @@ impl Way<'_> {
         }
         let kit = ModelKit::read(&layout, &descriptor)?;
         let folder = model::unpacked(kit, &layout, reference, &|| self.ui.interrupt().flow());
-        // Not every ModelKit holds a classifier.
-        let Ok(folder) = folder else { return self.told(kitfile, said) };
-        let Ok(text) = fs::read_to_string(folder.dir.join(RECORD)) else {
-            return self.told(kitfile, said);
+        let folder = match folder {
+            // Not every ModelKit holds a classifier.
+            Err(error) if kind::of(&error) == Kind::NotFound => return self.told(kitfile, said),
+            folder => folder?,
+        };
+        let text = match fs::read_to_string(folder.dir.join(RECORD)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.told(kitfile, said),
+            text => text?,
         };
         let damaged = |why: String| failure(Kind::Damaged, format!("{reference}: {why}"));
         let record: Record = serde_json::from_str(&text)
@@ -76,13 +82,13 @@ impl Way<'_> {
             }
             _ => (Standing::Declared, "in the training record"),
         };
-        let training = match self.retrain {
-            true => {
+        let training = match &self.retrain {
+            Some(how) => {
                 let subject = Subject::of_modelkit(reference, self.ui)?;
-                retrain::run(&TrainingArgs::whole(), &subject, self.ui)?;
+                retrain::run(how, &subject, self.ui)?;
                 (Standing::Proven, "trained again here: the same weights came out")
             }
-            false => said,
+            None => said,
         };
         let last = record.links.last().map_or((0, 0), |link| (link.step, link.epoch));
         let name = format!(
@@ -98,11 +104,10 @@ impl Way<'_> {
                 .get(key)
                 .map(|value| Fact::new(what, value, (training.0, training.1.to_owned())))
         };
-        let base = input("checkpoint", "base weights").map(|fact| {
-            let recipe: Option<Recipe> = serde_json::from_value(record.recipe.clone()).ok();
-            let from = recipe.and_then(|recipe| self.base(&recipe));
-            fact.from(from)
-        });
+        // What is no recipe of ours tells nothing of where the checkpoint came from.
+        let recipe: Option<Recipe> = serde_json::from_value(record.recipe.clone()).ok();
+        let beneath = recipe.as_ref().map(|recipe| self.base(recipe)).transpose()?.flatten();
+        let base = input("checkpoint", "base weights").map(|fact| fact.from(beneath));
         let inputs = [
             base,
             input("examples learned from", "training examples"),
@@ -115,14 +120,20 @@ impl Way<'_> {
     }
 
     /// The ModelKit that a checkpoint was, as far as it is found.
-    fn base(&self, recipe: &Recipe) -> Option<Fact> {
-        let digest = recipe.base_modelkit.as_ref()?.parse().ok()?;
-        let reference = recipe.base.parse::<Reference>().ok()?.with_digest(digest);
-        let found = self.named(&reference).unwrap_or_else(|error| {
-            self.ui.note(format_args!("{reference}: {error:#}"));
-            Fact::new("ModelKit", reference.to_string(), (Standing::Declared, "it was not found"))
-        });
-        Some(found)
+    fn base(&self, recipe: &Recipe) -> anyhow::Result<Option<Fact>> {
+        let digest = recipe.base_modelkit.as_ref().and_then(|digest| digest.parse().ok());
+        let Some((reference, digest)) = recipe.base.parse::<Reference>().ok().zip(digest) else {
+            return Ok(None);
+        };
+        let reference = reference.with_digest(digest);
+        // Its own training was another one, with a checkpoint of its own.
+        let beneath = Way { retrain: None, ..self.clone() };
+        let found = self.found(&reference, beneath.named(&reference))?;
+        let missing = || {
+            let why = (Standing::Declared, "it was not found");
+            Fact::new("ModelKit", reference.to_string(), why)
+        };
+        Ok(Some(found.unwrap_or_else(missing)))
     }
 
     /// As the Kitfile has it.

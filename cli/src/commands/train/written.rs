@@ -164,8 +164,8 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
     }
     let rounded = |value: f64| plain(&json!((value * 1e6).round() / 1e6));
     let mut metrics = json!({ "loss": rounded(best.loss), "n_examples": best.n_examples });
-    for (name, value) in best.figures() {
-        metrics[key(name)] = rounded(value);
+    for (name, value) in best.metrics() {
+        metrics[name] = rounded(value);
     }
     if report.measured_on == Measured::Validation {
         // Two models can be compared where they were measured on the same examples.
@@ -183,11 +183,6 @@ fn parameters(before: Value, of_checkpoint: bool, base: &Base, report: &Report) 
     let Value::Object(ours) = ours else { unreachable!("an object was written above") };
     parameters.extend(ours);
     Value::Object(parameters)
-}
-
-/// `macro F1` → `macro_f1`.
-fn key(name: &str) -> String {
-    name.to_lowercase().replace(' ', "_").replace('²', "2")
 }
 
 /// A whole number without its point: in a Kitfile, as in kit's JSON, `1.0` is `1`.

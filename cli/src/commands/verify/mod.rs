@@ -119,7 +119,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     #[cfg(feature = "full")]
     if args.training.is_asked() {
-        let subject = retrain::Subject::of_modelkit(&reference, ui)?;
+        let pinned = reference.with_digest(descriptor.digest().clone());
+        let subject = retrain::Subject::of_modelkit(&pinned, ui)?;
         document["training"] = retrain::run(&args.training, &subject, ui)?;
     }
     ui.answer(pinned(&reference, descriptor.digest()), &document)
