@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result, yaml};
@@ -72,7 +73,7 @@ impl Object {
 
     /// Prints several objects as one text, `---` between them.
     pub fn to_yaml_all(objects: &[Self]) -> String {
-        objects.iter().map(Self::to_yaml).collect::<Vec<_>>().join("---\n")
+        objects.par_iter().map(Self::to_yaml).collect::<Vec<_>>().join("---\n")
     }
 
     /// The object as a JSON value.

@@ -40,14 +40,19 @@ pub(super) fn affix(
             if !spec.is_of(&resource.id()) {
                 continue;
             }
-            each(resource.value_mut(), spec, Made::Scalar, &mut |found| {
+            let mut put = |found: &mut Value| {
                 let name = fields::text(found);
                 let name = match side {
                     Side::Prefix => format!("{affix}{name}"),
                     Side::Suffix => format!("{name}{affix}"),
                 };
                 set_scalar(found, name.into())
-            })?;
+            };
+            match &*spec.path {
+                // Shared with no other field.
+                NAME => each(resource.value_mut(), spec, Made::Scalar, &mut put)?,
+                _ => resource.change(|it| each(it.value_mut(), spec, Made::Scalar, &mut put))?,
+            }
         }
     }
     Ok(())

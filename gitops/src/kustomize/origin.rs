@@ -64,7 +64,7 @@ impl Origin {
     }
 
     fn lines(&self) -> Vec<String> {
-        let line = |key: &str, text: &str| format!("{key}: {}", yaml::scalar(text));
+        let line = |key: &str, text: &str| format!("{key}: {}", yaml::printed(text));
         let mut lines = Vec::new();
         if !self.path.is_empty() {
             lines.push(line("path", &self.path));

@@ -1,8 +1,9 @@
 //! Collects the objects of a kustomization and of all that it refers to, and transforms them
 //! (api/internal/target/kusttarget.go).
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::built_in::transformers as fields_of;
 use super::config::Config;
@@ -36,7 +37,7 @@ pub(super) struct Build<'a> {
     /// The outermost tree, which knows who fetches others.
     tree: &'a Tree,
     /// A schema that a kustomization brings along; the first one counts.
-    schema: OnceCell<Option<Schema>>,
+    schema: OnceLock<Option<Schema>>,
     /// Whether an object was of a kind that Kubernetes does not have, before there was a schema: then
     /// kustomize has its own schema besides.
     is_foreign: bool,
@@ -64,7 +65,7 @@ impl Target<'_> {
 
 impl<'a> Build<'a> {
     pub(super) fn new(tree: &'a Tree, tracks: bool) -> Self {
-        Self { tree, schema: OnceCell::new(), is_foreign: false, tracks, open: Vec::new() }
+        Self { tree, schema: OnceLock::new(), is_foreign: false, tracks, open: Vec::new() }
     }
 
     /// Builds the kustomization of the outermost folder.
@@ -148,8 +149,12 @@ impl<'a> Build<'a> {
         entries: &[String],
         mut so_far: Accumulated,
     ) -> Result<Accumulated> {
-        for entry in entries {
-            match self.find(target, entry, "resources")? {
+        // Most of a build's time is spent in parsing, so all cores take part.
+        let build = &*self;
+        let find = |entry: &String| build.find(target, entry, "resources");
+        let found: Vec<_> = entries.par_iter().map(find).collect();
+        for (entry, found) in entries.iter().zip(found) {
+            match found? {
                 Entry::Objects(mut objects, origin) => {
                     self.is_foreign |= objects.iter().any(|it| {
                         let (version, kind) = (it.object.api_version(), it.object.kind());
@@ -278,7 +283,7 @@ impl<'a> Build<'a> {
 
     fn of_plugin(&self, plugin: &Resource) -> Option<Origin> {
         let origin = plugin.object.annotation(origin::ANNOTATION)?;
-        let path = origin.strip_prefix("path: ")?.trim_end().trim_matches('\'').to_owned();
+        let path = origin.strip_prefix("path: ")?.trim_end().trim_matches(['"', '\'']).to_owned();
         let object = &plugin.object;
         let by = [object.api_version(), object.kind(), object.name(), object.namespace()];
         Some(Origin::of_plugin(path, by))

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::order::sorted;
 use super::quote::means_something_else;
 use super::resolve::is_ambiguous;
 
@@ -29,7 +30,7 @@ pub(crate) fn scalar(text: &str) -> String {
 }
 
 /// The same as kustomize prints it: one text, one digest.
-fn printed(text: &str) -> String {
+pub(crate) fn printed(text: &str) -> String {
     match is_plain(text) {
         // As a key it would be a merge to any reader, kustomize included.
         _ if text == "<<" => quoted(text),
@@ -84,9 +85,7 @@ fn folded(out: &mut String, scalar: &str, indent: usize) {
 }
 
 fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize) {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by_key(|(key, _)| key.as_str());
-    for (n, (key, value)) in entries.into_iter().enumerate() {
+    for (n, (key, value)) in sorted(map.iter().collect()).into_iter().enumerate() {
         if n > 0 {
             out.push_str(&" ".repeat(indent));
         }

@@ -7,11 +7,12 @@
 
 mod emit;
 mod node;
+mod order;
 mod quote;
 mod resolve;
 mod value;
 
-pub(crate) use emit::{emit, scalar};
+pub(crate) use emit::{emit, printed, scalar};
 pub(crate) use node::{Data, Node, documents};
 pub(crate) use resolve::plain;
 pub(crate) use value::{Dialect, Document, parse_all, parse_as, parse_objects};

@@ -95,13 +95,32 @@ fn parse(text: &str) -> Result<Vec<Entry>> {
 
 fn one(resources: &mut [Resource], entry: &Entry) -> Result<()> {
     let Some(targets) = &entry.targets else { return Err(wrong("there are no targets")) };
-    let value = match (&entry.source, &entry.source_value) {
+    let mut given = match (&entry.source, &entry.source_value) {
         (Some(source), None) => source.value(resources)?,
-        (None, Some(value)) => yaml_value(value),
+        (None, Some(value)) => Given { value: yaml_value(value), place: None },
         (Some(_), Some(_)) => return Err(wrong("there is both a source and a sourceValue")),
         (None, None) => return Err(wrong("there is no source")),
     };
-    targets.iter().try_for_each(|target| target.set(resources, &value))
+    targets.iter().try_for_each(|target| target.set(resources, &mut given))
+}
+
+/// What is put into other fields. A whole field is what it is at each moment, for a replacement may
+/// change its own source.
+struct Given {
+    value: Value,
+    /// The object and the path of a whole field.
+    place: Option<(usize, Vec<String>)>,
+}
+
+impl Given {
+    /// Looks at an object again that may have changed.
+    fn refresh(&mut self, n: usize, object: &Value) {
+        if let Some((_, path)) = self.place.as_ref().filter(|(of, _)| *of == n)
+            && let Ok(Some(now)) = place::look_up(object, path)
+        {
+            self.value.clone_from(now);
+        }
+    }
 }
 
 /// A value that is written in the kustomization is a text, whatever it looks like.
@@ -128,17 +147,18 @@ pub(super) fn look_up<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Va
 }
 
 impl Source {
-    fn value(&self, resources: &[Resource]) -> Result<Value> {
-        let mut selected =
-            resources.iter().filter(|it| identities(it).iter().any(|id| self.is(id)));
-        let resource = selected.next().ok_or_else(|| wrong(&format!("no object is {self}")))?;
+    fn value(&self, resources: &[Resource]) -> Result<Given> {
+        let all = resources.iter().enumerate();
+        let mut selected = all.filter(|(_, it)| identities(it).iter().any(|id| self.is(id)));
+        let (n, resource) =
+            selected.next().ok_or_else(|| wrong(&format!("no object is {self}")))?;
         if selected.next().is_some() {
             return Err(wrong(&format!("several objects are {self}")));
         }
         let path = if self.field_path.is_empty() { NAME } else { &self.field_path };
         let of_source = |reason: String| wrong(&format!("{path} of {self}: {reason}"));
-        let found =
-            place::look_up(resource.object.value(), &place::split(path)).map_err(of_source)?;
+        let steps = place::split(path);
+        let found = place::look_up(resource.object.value(), &steps).map_err(of_source)?;
         let empty = |value: &Value| match value {
             Value::Null => true,
             Value::Object(map) => map.is_empty(),
@@ -150,13 +170,14 @@ impl Source {
         };
         self.options.check()?;
         if self.options.delimiter.is_empty() {
-            return Ok(found.clone());
+            return Ok(Given { value: found.clone(), place: Some((n, steps)) });
         }
         let text = place::text(found)
             .ok_or_else(|| of_source("only a scalar can be split at a delimiter".to_owned()))?;
         let index = usize::try_from(self.options.index).ok();
         let part = index.and_then(|index| text.split(&self.options.delimiter).nth(index));
-        part.map(|part| Value::String(part.to_owned())).ok_or_else(|| {
+        let part = part.map(|part| Given { value: part.into(), place: None });
+        part.ok_or_else(|| {
             of_source(format!("there is no part {} in {text:?}", self.options.index))
         })
     }
@@ -182,13 +203,13 @@ impl std::fmt::Display for Source {
 }
 
 impl Target {
-    fn set(&self, resources: &mut [Resource], value: &Value) -> Result<()> {
+    fn set(&self, resources: &mut [Resource], given: &mut Given) -> Result<()> {
         let select =
             self.select.as_ref().ok_or_else(|| wrong("a target does not say what it selects"))?;
         let select = Pattern::new(select)?;
         let reject = self.reject.iter().map(Pattern::new).collect::<Result<Vec<_>>>()?;
         self.options.check()?;
-        for resource in resources {
+        for (n, resource) in resources.iter_mut().enumerate() {
             let ids = identities(resource);
             if !select.labels(resource)
                 || reject.iter().any(|it| it.has_labels() && it.labels(resource))
@@ -200,8 +221,9 @@ impl Target {
             for path in self.paths() {
                 let id = resource.shown();
                 resource
-                    .change(|it| self.set_field(it.value_mut(), path, value))
+                    .change(|it| self.set_field(it.value_mut(), path, (n, given)))
                     .map_err(|reason| wrong(&format!("{path} of {id}: {reason}")))?;
+                given.refresh(n, resource.value());
             }
         }
         Ok(())
@@ -212,10 +234,15 @@ impl Target {
         self.field_paths.iter().map(String::as_str).chain(name)
     }
 
-    fn set_field(&self, object: &mut Value, path: &str, value: &Value) -> Result<(), String> {
+    fn set_field(
+        &self,
+        object: &mut Value,
+        path: &str,
+        (n, given): (usize, &mut Given),
+    ) -> Result<(), String> {
         let path = place::split(path);
-        let create = self.options.create.then(|| Made::like(value));
-        if inside::set(object, &path, value, create)? {
+        let create = self.options.create.then(|| Made::like(&given.value));
+        if inside::set(object, &path, &given.value, create)? {
             return Ok(());
         }
         let places = place::find(object, &path, create)?;
@@ -223,7 +250,10 @@ impl Target {
             return Err("there is no such field".to_owned());
         }
         let split = Split { delimiter: &self.options.delimiter, index: self.options.index };
-        places.iter().try_for_each(|place| place::set(object, place, value, &split))
+        places.iter().try_for_each(|place| {
+            given.refresh(n, object);
+            place::set(object, place, &given.value, &split)
+        })
     }
 }
 

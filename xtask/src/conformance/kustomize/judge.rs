@@ -56,7 +56,7 @@ pub(super) fn judge(name: &str, theirs: &Answer, ours: &Answer) -> Judgement {
             Some(difference) => (Verdict::Wrong, difference),
         },
     };
-    match verdict != Verdict::Conform && known::find(name, theirs, ours).is_some() {
+    match verdict != Verdict::Conform && known::find(name, theirs, ours, &reason).is_some() {
         true => Judgement { verdict: Verdict::Known, reason },
         false => Judgement { verdict, reason },
     }
