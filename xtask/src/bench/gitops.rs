@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// How many files lie around a small overlay
     #[arg(long, default_value_t = 14_000)]
     files: usize,
+    /// How many definitions of kinds a large overlay has, of 45 kB each
+    #[arg(long, default_value_t = 300)]
+    definitions: usize,
     /// How often each side runs
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -61,6 +64,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
         many(scratch.path(), args.objects, args.patches)?,
         many(scratch.path(), 2 * args.objects, args.patches)?,
         small(scratch.path(), args.files)?,
+        large(scratch.path(), args.definitions)?,
     ];
     let mut rows = Vec::new();
     let mut walls = Vec::new();
@@ -205,4 +209,42 @@ fn small(root: &Path, n_files: usize) -> anyhow::Result<Material> {
     fs::write(root.join("config/dev/kustomization.yaml"), overlay)?;
     let name = format!("a small overlay among {n_files} files");
     Ok(Material { name, root, folder: "config/dev" })
+}
+
+/// An overlay of definitions of kinds, each in a file of its own, as operators bring them along.
+fn large(root: &Path, n_definitions: usize) -> anyhow::Result<Material> {
+    let root = root.join("definitions");
+    fs::create_dir_all(root.join("crds"))?;
+    let mut resources = String::new();
+    let mut n_bytes = 0;
+    for n in 0..n_definitions {
+        let text = definition(n);
+        n_bytes += text.len();
+        fs::write(root.join(format!("crds/{n}.yaml")), text)?;
+        let _ = writeln!(resources, "- {n}.yaml");
+    }
+    let overlay = format!("commonLabels: {{team: ml}}\nresources:\n{resources}");
+    fs::write(root.join("crds/kustomization.yaml"), overlay)?;
+    let name = format!("{n_definitions} definitions of kinds, {} MB", n_bytes / 1_000_000);
+    Ok(Material { name, root, folder: "crds" })
+}
+
+fn definition(n: usize) -> String {
+    let mut text = format!(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: kinds{n}.example.org\n  annotations:\n    controller-gen.kubebuilder.io/version: v0.19.0\nspec:\n  group: example.org\n  names:\n    kind: Kind{n}\n    listKind: Kind{n}List\n    plural: kinds{n}\n    singular: kind{n}\n  scope: Namespaced\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    schema:\n      openAPIV3Schema:\n        type: object\n        properties:\n          spec:\n            type: object\n            properties:\n"
+    );
+    for group in 0..12 {
+        let _ = write!(
+            text,
+            "              group{group}:\n                description: |-\n                  What the controller does with group {group} of kind {n}.\n\n                  More than one of them is \"an error\", and none means the default: nothing.\n                type: object\n                required:\n                - field0\n                properties:\n"
+        );
+        for field in 0..14 {
+            let _ = write!(
+                text,
+                "                  field{field}:\n                    description: The field {field} of it; see https://example.org/docs/{n}#{field}\n                      for what it means, and what it does not.\n                    type: string\n                    maxLength: {}\n                    pattern: ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$\n",
+                63 + field
+            );
+        }
+    }
+    text
 }
