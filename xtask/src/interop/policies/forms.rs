@@ -15,7 +15,7 @@ pub(super) const MANY: &str = "three replicas";
 const IMAGE: &str = "registry.example/demo/runtime:1.0.0";
 
 /// What is rendered, after `gitops bootstrap` with the first words.
-const FORMS: [(&str, &str, &[&str]); 7] = [
+const FORMS: [(&str, &str, &[&str]); 8] = [
     ("the default", "", &["--app sentiment"]),
     (MANY, "", &["--app sentiment --replicas 3"]),
     ("no replicas", "", &["--app sentiment --replicas 0"]),
@@ -33,10 +33,26 @@ const FORMS: [(&str, &str, &[&str]); 7] = [
     ),
     ("Flux' components in the repository", "--components ../components.yaml", &["--app sentiment"]),
     ("names that look like numbers", "", &["--app 12 --name on --namespace 12-ns"]),
+    (
+        "environments",
+        "",
+        &[
+            "--app sentiment --namespace sentiment-dev --layout envs",
+            "--app sentiment --namespace sentiment-prod --layout envs --env prod --replicas 3 --max-replicas 6 --component hpa,gpu --spread zones --tenant",
+        ],
+    ),
 ];
 
+/// A repository of one form.
+pub(super) struct Form {
+    pub(super) name: &'static str,
+    pub(super) repository: PathBuf,
+    /// Where the objects lie as a cluster gets them: there too, or built.
+    pub(super) objects: PathBuf,
+}
+
 /// Writes all of them.
-pub(super) fn render(shop: &Shop) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+pub(super) fn render(shop: &Shop) -> anyhow::Result<Vec<Form>> {
     image(shop)?;
     fs::write(
         shop.dir.join("components.yaml"),
@@ -60,9 +76,26 @@ pub(super) fn render(shop: &Shop) -> anyhow::Result<Vec<(&'static str, PathBuf)>
         for app in apps {
             within(format!("gitops render {IMAGE} {app}"))?;
         }
-        repositories.push((name, repository));
+        let objects = built(shop, n, &repository)?.unwrap_or_else(|| repository.clone());
+        repositories.push(Form { name, repository, objects });
     }
     Ok(repositories)
+}
+
+/// Builds the overlays of a repository that has them, for judges that build nothing.
+fn built(shop: &Shop, n: usize, repository: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let overlays = repository.join("apps/sentiment/overlays");
+    if !overlays.is_dir() {
+        return Ok(None);
+    }
+    let folder = shop.dir.join(format!("built-{n}"));
+    fs::create_dir_all(folder.join("apps"))?;
+    for overlay in fs::read_dir(&overlays)? {
+        let env = overlay?.file_name().to_string_lossy().into_owned();
+        let line = format!("gitops build apps/sentiment/overlays/{env} --dir {}", repository.display());
+        fs::write(folder.join(format!("apps/{env}.yaml")), shop.kit("home", &line)?)?;
+    }
+    Ok(Some(folder))
 }
 
 /// An image of a small ModelKit, in the local layout.

@@ -13,6 +13,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use self::broken::{BROKEN, Broken, FAULTS};
+use self::forms::Form;
 use self::peers::Judges;
 use crate::peers::Peers;
 use crate::registries::Shop;
@@ -28,17 +29,17 @@ pub(super) fn run(
     let shop = Shop::open(dir.to_owned(), program.to_owned())?;
     let judges = Judges::new(peers, report);
     let repositories = forms::render(&shop)?;
-    for (name, repository) in &repositories {
+    for Form { name, repository, objects } in &repositories {
         report.claim("kit-rs", &format!("{name}: gitops lint finds nothing"), || {
             shop.kit("home", &format!("gitops lint {}", repository.display())).map(drop)
         });
         report.claim("kit-rs", &format!("{name}: gitops check: Flux would apply it"), || {
             shop.kit("home", &format!("gitops check {}", repository.display())).map(drop)
         });
-        judges.accept(&shop, name, repository, report)?;
+        judges.accept(&shop, name, objects, report)?;
     }
-    let whole =
-        &repositories.iter().find(|(name, _)| *name == forms::MANY).context("it is made")?.1;
+    let whole = repositories.iter().find(|form| form.name == forms::MANY).context("it is made")?;
+    let whole = &whole.repository;
     for fault in FAULTS {
         let tree = shop.dir.join("faults").join(fault.policy.replace(' ', "-"));
         fault.write(whole, &tree)?;
