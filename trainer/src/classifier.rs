@@ -202,7 +202,7 @@ impl Classifier {
     }
 
     /// The same of examples, and how many of them were cut; `on` hears after each batch how many
-    /// sequences are done, and ends it with [`Error::Cancelled`] when it answers `Break`.
+    /// examples are done, as a share of all windows, and ends it with [`Error::Cancelled`] when it answers `Break`.
     pub(crate) fn classify_heard(
         &self,
         examples: &[Example],
@@ -212,11 +212,16 @@ impl Classifier {
         let texts = self.encode(examples)?;
         let n_cut = texts.iter().filter(|text| text[0].is_cut).count();
         let device = self.kind.device();
+        let n_sequences: usize = texts.iter().map(Vec::len).sum();
         let mut n_done = 0;
         let logits = in_batches(&self.tokenizer, &texts, |sequences| {
             let found = logits(&self.network, &self.config, sequences, &device);
             n_done += sequences.len();
-            if on(n_done).is_break() { Err(Error::Cancelled) } else { Ok(found) }
+            if on(n_done * texts.len() / n_sequences).is_break() {
+                Err(Error::Cancelled)
+            } else {
+                Ok(found)
+            }
         })?;
         match logits.iter().position(|row| !row.iter().all(|logit| logit.is_finite())) {
             Some(text) => Err(Error::NotFinite { text: text + 1 }),

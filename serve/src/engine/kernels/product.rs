@@ -210,11 +210,15 @@ unsafe fn plain<const M: usize>(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
+        _MM_HINT_T0, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+        _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
     };
 
-    use super::Isa;
+    use super::{Isa, LINE};
+
+    /// How many elements of a panel are asked for before they are needed: weights come from memory,
+    /// and the processor by itself does not look beyond a page.
+    const AHEAD: usize = 1024;
 
     /// Defines a tile of two vectors per row.
     macro_rules! tile {
@@ -240,6 +244,11 @@ mod x86 {
                     let rows: [*const f32; 4] =
                         std::array::from_fn(|n| left.wrapping_add(3 * n * left_stride));
                     for n in 0..k {
+                        let ahead = panel.wrapping_add(n * 2 * $lanes + AHEAD);
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                        if $lanes == LINE {
+                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add($lanes).cast());
+                        }
                         let line = [
                             $load(panel.add(n * 2 * $lanes)),
                             $load(panel.add(n * 2 * $lanes + $lanes)),

@@ -92,7 +92,8 @@ fn built(shop: &Shop, n: usize, repository: &Path) -> anyhow::Result<Option<Path
     fs::create_dir_all(folder.join("apps"))?;
     for overlay in fs::read_dir(&overlays)? {
         let env = overlay?.file_name().to_string_lossy().into_owned();
-        let line = format!("gitops build apps/sentiment/overlays/{env} --dir {}", repository.display());
+        let line =
+            format!("gitops build apps/sentiment/overlays/{env} --dir {}", repository.display());
         fs::write(folder.join(format!("apps/{env}.yaml")), shop.kit("home", &line)?)?;
     }
     Ok(Some(folder))
