@@ -41,6 +41,9 @@ impl Api {
             ["apis", group, version] => {
                 document(discovery::list(&self.resources(), group, version))
             }
+            ["api", "v1", "namespaces", namespace, "pods", name, "log"] => {
+                self.log(namespace, name, query)
+            }
             ["api", "v1", ref rest @ ..] => self.resource("", "v1", rest),
             ["apis", group, version, ref rest @ ..] => self.resource(group, version, rest),
             _ => not_found(path),
@@ -49,7 +52,6 @@ impl Api {
 
     fn resource(&self, group: &str, version: &str, rest: &[&str]) -> Answer {
         let (namespace, plural, name) = match *rest {
-            ["namespaces", namespace, "pods", name, "log"] => return self.log(namespace, name),
             ["namespaces", namespace, plural] => (Some(namespace), plural, None),
             ["namespaces", namespace, plural, name] => (Some(namespace), plural, Some(name)),
             [plural] => (None, plural, None),
@@ -164,8 +166,9 @@ impl Api {
         })
     }
 
-    fn log(&self, namespace: &str, name: &str) -> Answer {
-        match self.kubelet.log_of(namespace, name) {
+    fn log(&self, namespace: &str, name: &str, query: &str) -> Answer {
+        let container = query.split('&').find_map(|pair| pair.strip_prefix("container="));
+        match self.kubelet.log_of(namespace, name, container) {
             Some(log) => (200, "text/plain", log),
             None => not_found(&format!("pods \"{name}\"")),
         }

@@ -50,7 +50,6 @@ mod linux {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::process::CommandExt as _;
-    use std::path::PathBuf;
     use std::process::Command;
 
     use rustix::fs::{Mode, OFlags, open};
@@ -67,6 +66,7 @@ mod linux {
 
     use super::*;
     use crate::process::Launch;
+    use crate::volume::Mount;
 
     /// The devices that every program may count on (runtime-spec, "Default Devices").
     const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
@@ -81,7 +81,8 @@ mod linux {
         dev: CString,
         /// What is bound onto what.
         devices: Vec<(CString, CString)>,
-        volumes: Vec<(CString, CString)>,
+        /// The same of volumes, and whether nobody may write to them.
+        volumes: Vec<(CString, CString, bool)>,
     }
 
     impl Container {
@@ -93,8 +94,9 @@ mod linux {
                 let onto = launch.rootfs.join("dev").join(name);
                 Ok((text(Path::new(&format!("/dev/{name}")))?, text(&onto)?))
             };
-            let volume = |(from, inside): &(PathBuf, PathBuf)| {
-                Ok((text(from)?, mount_point(&launch.rootfs, inside)?))
+            let volume = |mount: &Mount| {
+                let onto = mount_point(&launch.rootfs, &mount.inside)?;
+                Ok((text(&mount.from)?, onto, mount.read_only))
             };
             let (uid, gid) = launch.user;
             Ok(Self {
@@ -129,9 +131,10 @@ mod linux {
                 mount_bind(&**device, &**onto)?;
             }
             read_only(&self.dev, quiet)?;
-            for (volume, onto) in &self.volumes {
+            for (volume, onto, is_read_only) in &self.volumes {
                 mount_bind(&**volume, &**onto)?;
-                mount_remount(&**onto, MountFlags::BIND | hidden, c"")?;
+                let flags = if *is_read_only { hidden | MountFlags::RDONLY } else { hidden };
+                mount_remount(&**onto, MountFlags::BIND | flags, c"")?;
             }
             read_only(&self.root, hidden)?;
             // The old root is stacked onto the new one, and taken off (pivot_root(2), NOTES).

@@ -17,12 +17,13 @@ use crate::image::{ImageStore, Unpacked};
 use crate::pod::{Pod, State, Stop};
 use crate::probe::Probes;
 use crate::process::{Launch, Process, exit_code, tail};
-use crate::spec::{Labels, Metadata, selects};
+use crate::spec::{Container, Labels, Metadata, selects};
 use crate::store::Store;
+use crate::volume::Volumes;
 use crate::{Error, Isolation, Result};
 
 /// How often a process is looked at.
-const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 /// The longest pause between restarts. The kubelet's begin at 10 s and grow to 5 min: too long to
 /// watch.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -34,13 +35,13 @@ type Pods = BTreeMap<(String, String), (Arc<Pod>, JoinHandle<()>)>;
 
 /// All pods of the one node.
 pub(crate) struct Kubelet {
-    images: ImageStore,
+    pub(crate) images: ImageStore,
     store: Arc<Store>,
     log_dir: PathBuf,
     /// A folder for each volume of each pod, as long as the pod lives.
     volumes_dir: PathBuf,
     isolation: Isolation,
-    events: Events,
+    pub(crate) events: Events,
     pods: Mutex<Pods>,
 }
 
@@ -82,15 +83,27 @@ impl Kubelet {
         locked(&self.pods).get(&key).map(|(pod, _)| Arc::clone(pod))
     }
 
-    /// All that a pod's process has written.
-    pub(crate) fn log_of(&self, namespace: &str, name: &str) -> Option<String> {
-        let bytes =
-            fs::read(self.log_file(&self.find(namespace, name)?.metadata)).unwrap_or_default();
+    /// All that a pod's process has written, or one of those before it; none where there is no such
+    /// pod or container.
+    pub(crate) fn log_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: Option<&str>,
+    ) -> Option<String> {
+        let pod = self.find(namespace, name)?;
+        let init = container.filter(|container| *container != pod.container.name);
+        if init.is_some_and(|name| pod.init.iter().all(|container| container.name != name)) {
+            return None;
+        }
+        let bytes = fs::read(self.log_file(&pod.metadata, init)).unwrap_or_default();
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn log_file(&self, pod: &Metadata) -> PathBuf {
-        self.log_dir.join(format!("{}_{}.log", pod.namespace, pod.name))
+    /// Where the pod's process writes to, or one of those that run before it.
+    pub(crate) fn log_file(&self, pod: &Metadata, init: Option<&str>) -> PathBuf {
+        let init = init.map_or(String::new(), |name| format!("_{name}"));
+        self.log_dir.join(format!("{}_{}{init}.log", pod.namespace, pod.name))
     }
 
     /// The ready pods that a Service with `selector` stands for.
@@ -138,16 +151,25 @@ impl Kubelet {
     fn live(&self, pod: &Pod) {
         let mut pause = Duration::from_secs(1);
         let image = loop {
-            match self.images.pull(&pod.container.image) {
+            // What is mounted comes before what runs.
+            let volumes = pod.volumes.iter().filter_map(|volume| volume.image.as_ref());
+            let pulled = volumes
+                .map(|image| self.images.pull(&image.reference).map(drop))
+                .collect::<Result<()>>()
+                .and_then(|()| self.images.pull(&pod.container.image));
+            match pulled {
                 _ if pod.state().stop.is_some() => return,
                 Ok(image) => break image,
                 Err(error) => self.wait(pod, "ErrImagePull", chain(&error), &mut pause),
             }
         };
+        if !self.initialize(pod) {
+            return;
+        }
         let mut pause = Duration::ZERO;
         while pod.state().stop.is_none() {
             let begun = Instant::now();
-            let (reason, message) = match self.launch(pod, &image) {
+            let (reason, message) = match self.launch(pod, &pod.container, &image) {
                 Err(error) => ("CreateContainerConfigError", error),
                 Ok(launch) => match self.run(pod, &launch) {
                     Err(error) => ("RunContainerError", chain(&error)),
@@ -163,7 +185,13 @@ impl Kubelet {
 
     /// Waits before the next attempt: not at all the first time, then 1 s, 2 s, 4 s, … or until the
     /// pod is told to go.
-    fn wait(&self, pod: &Pod, reason: &'static str, message: String, pause: &mut Duration) {
+    pub(crate) fn wait(
+        &self,
+        pod: &Pod,
+        reason: &'static str,
+        message: String,
+        pause: &mut Duration,
+    ) {
         if pod.state().stop.is_some() {
             return;
         }
@@ -173,12 +201,18 @@ impl Kubelet {
         *pause = (*pause * 2).clamp(Duration::from_secs(1), MAX_BACKOFF);
     }
 
-    fn launch(&self, pod: &Pod, image: &Unpacked) -> Result<Launch, String> {
-        let (container, config) = (&pod.container, &image.config);
+    /// How a container of the pod is started.
+    pub(crate) fn launch(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        image: &Unpacked,
+    ) -> Result<Launch, String> {
+        let (config, security) = (&image.config, pod.security(container));
         let complain = |error: Error| chain(&error);
         let account = image.account(&config.user).map_err(complain)?;
-        let uid = pod.security.run_as_user.unwrap_or(account.uid);
-        if uid == 0 && pod.security.run_as_non_root == Some(true) {
+        let uid = security.run_as_user.unwrap_or(account.uid);
+        if uid == 0 && security.run_as_non_root == Some(true) {
             return Err("container has runAsNonRoot and image will run as root".to_owned());
         }
         let config_maps = |name: &str| self.store.config_map(&pod.metadata.namespace, name);
@@ -198,6 +232,7 @@ impl Kubelet {
         };
         let mut argv = command.iter().chain(args).map(|word| expand(word, &env));
         let argv0 = argv.next().ok_or("neither the image nor the Deployment names a command")?;
+        let init = Some(container.name.as_str()).filter(|name| *name != pod.container.name);
         let working_dir = container.working_dir.as_deref().unwrap_or(&config.working_dir);
         Ok(Launch {
             isolation: self.isolation,
@@ -205,26 +240,15 @@ impl Kubelet {
             program: image.program(&argv0, &env["PATH"]).map_err(complain)?,
             args: argv.collect(),
             working_dir: image.within(working_dir).map_err(complain)?,
-            user: (uid, pod.security.run_as_group.unwrap_or(account.gid)),
-            volumes: self.volumes(pod, image).map_err(complain)?,
-            log: self.log_file(&pod.metadata),
+            user: (uid, security.run_as_group.unwrap_or(account.gid)),
+            volumes: self.volumes().of(pod, container, image)?,
+            log: self.log_file(&pod.metadata, init),
             env,
         })
     }
 
-    /// The pod's `emptyDir` volumes, which outlive its process, and where the container has them.
-    fn volumes(&self, pod: &Pod, image: &Unpacked) -> Result<Vec<(PathBuf, PathBuf)>> {
-        let mut volumes = Vec::new();
-        for volume in pod.volumes.iter().filter(|volume| volume.empty_dir.is_some()) {
-            for mount in &pod.container.volume_mounts {
-                if mount.name == volume.name {
-                    let folder = self.volumes_dir.join(&pod.metadata.uid).join(&volume.name);
-                    fs::create_dir_all(&folder)?;
-                    volumes.push((folder, image.within(&mount.mount_path)?));
-                }
-            }
-        }
-        Ok(volumes)
+    fn volumes(&self) -> Volumes<'_> {
+        Volumes { images: &self.images, store: &self.store, dir: &self.volumes_dir }
     }
 
     /// Runs the process until it ends, by itself or because it must. Says how it ended.
@@ -313,7 +337,11 @@ impl Kubelet {
 
 /// Waits for the process to end by itself, but only for `at_most`, and not at all when the pod is
 /// to be killed.
-fn await_end(pod: &Pod, process: &mut Process, at_most: Duration) -> Result<Option<i32>> {
+pub(crate) fn await_end(
+    pod: &Pod,
+    process: &mut Process,
+    at_most: Duration,
+) -> Result<Option<i32>> {
     let deadline = Instant::now() + at_most;
     loop {
         if let Some(status) = process.ended()? {

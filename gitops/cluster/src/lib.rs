@@ -20,10 +20,12 @@ mod address;
 mod container;
 mod env;
 mod image;
+mod init;
 mod kubelet;
 mod pod;
 mod probe;
 mod process;
+mod volume;
 
 mod service;
 

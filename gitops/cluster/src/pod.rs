@@ -12,7 +12,7 @@ use crate::changes::{Changes, locked};
 use crate::probe::Finding;
 use crate::spec::{Container, Metadata, PodSpec, SecurityContext, Volume};
 
-/// A pod of one container.
+/// A pod of one container, and of those that run before it.
 #[derive(Debug)]
 pub(crate) struct Pod {
     pub(crate) metadata: Metadata,
@@ -22,7 +22,8 @@ pub(crate) struct Pod {
     pub(crate) template_hash: String,
     pub(crate) address: Ipv4Addr,
     pub(crate) container: Container,
-    pub(crate) security: SecurityContext,
+    pub(crate) init: Vec<Container>,
+    security: Option<SecurityContext>,
     pub(crate) volumes: Vec<Volume>,
     pub(crate) grace: Duration,
     created: SystemTime,
@@ -40,6 +41,10 @@ pub(crate) struct State {
     pub(crate) pid: Option<u32>,
     /// Why the container does not run: reason and message.
     pub(crate) waiting: Option<(&'static str, String)>,
+    /// How many of those that run before have succeeded.
+    pub(crate) n_initialized: usize,
+    /// How often each of them was tried again.
+    pub(crate) init_restarts: Vec<u32>,
     pub(crate) running_since: Option<SystemTime>,
     pub(crate) started: bool,
     pub(crate) ready_since: Option<Instant>,
@@ -110,12 +115,14 @@ impl Pod {
             template_hash,
             address,
             container: spec.containers.first()?.clone(),
-            security: spec.security_context(),
+            init: spec.init_containers.clone(),
+            security: spec.security_context.clone(),
             volumes: spec.volumes.clone(),
             grace: Duration::from_secs(spec.termination_grace_period_seconds.unwrap_or(30)),
             created: SystemTime::now(),
             state: Mutex::new(State {
                 waiting: Some(("ContainerCreating", String::new())),
+                init_restarts: vec![0; spec.init_containers.len()],
                 ..State::default()
             }),
             changed: Condvar::new(),
@@ -126,6 +133,11 @@ impl Pod {
     /// `pod namespace/name`.
     pub(crate) fn subject(&self) -> String {
         format!("pod {}/{}", self.metadata.namespace, self.metadata.name)
+    }
+
+    /// What holds for one of its containers.
+    pub(crate) fn security(&self, container: &Container) -> SecurityContext {
+        SecurityContext::of(self.security.as_ref(), container)
     }
 
     pub(crate) fn state(&self) -> State {
@@ -213,15 +225,21 @@ impl Pod {
             metadata["deletionTimestamp"] = timestamp(SystemTime::now()).into();
             metadata["deletionGracePeriodSeconds"] = self.grace.as_secs().into();
         }
+        let brief =
+            |container: &Container| json!({"name": container.name, "image": container.image});
+        let mut spec = json!({
+            "nodeName": crate::NODE,
+            "terminationGracePeriodSeconds": self.grace.as_secs(),
+            "containers": [brief(&self.container)],
+        });
+        if !self.init.is_empty() {
+            spec["initContainers"] = self.init.iter().map(brief).collect();
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": metadata,
-            "spec": {
-                "nodeName": crate::NODE,
-                "terminationGracePeriodSeconds": self.grace.as_secs(),
-                "containers": [{"name": self.container.name, "image": self.container.image}],
-            },
+            "spec": spec,
             "status": self.status(&state),
         })
     }
@@ -240,7 +258,7 @@ impl Pod {
             }
             condition
         };
-        json!({
+        let mut status = json!({
             "phase": phase,
             "podIP": self.address,
             "podIPs": [{"ip": self.address}],
@@ -252,7 +270,13 @@ impl Pod {
                 condition("Ready", state.is_ready()),
             ],
             "containerStatuses": [self.container_status(state)],
-        })
+        });
+        if !self.init.is_empty() {
+            let init = self.init.iter().enumerate();
+            status["initContainerStatuses"] =
+                init.map(|(n, container)| init_status(n, container, state)).collect();
+        }
+        status
     }
 
     fn container_status(&self, state: &State) -> Value {
@@ -279,6 +303,27 @@ impl Pod {
             "lastState": last,
         })
     }
+}
+
+/// One of those that run before: done, at work, or still to come.
+fn init_status(n: usize, container: &Container, state: &State) -> Value {
+    let is_done = n < state.n_initialized;
+    let now = match &state.waiting {
+        _ if is_done => json!({"terminated": {"exitCode": 0, "reason": "Completed"}}),
+        Some((reason, message)) if n == state.n_initialized && reason.starts_with("Init:") => {
+            json!({"waiting": {"reason": reason.trim_start_matches("Init:"), "message": message}})
+        }
+        Some(("PodInitializing", _)) if n == state.n_initialized => json!({"running": {}}),
+        _ => json!({"waiting": {"reason": "PodInitializing"}}),
+    };
+    json!({
+        "name": container.name,
+        "image": container.image,
+        "imageID": container.image,
+        "ready": is_done,
+        "restartCount": state.init_restarts[n],
+        "state": now,
+    })
 }
 
 impl State {

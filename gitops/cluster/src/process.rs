@@ -16,6 +16,7 @@ use rustix::{
 
 #[cfg(target_os = "linux")]
 use crate::container::Container;
+use crate::volume::Mount;
 use crate::{Error, Isolation, Result};
 
 /// What is to be run.
@@ -32,7 +33,7 @@ pub(crate) struct Launch {
     /// User and group within the container.
     pub(crate) user: (u32, u32),
     /// Folders of this machine, and where the container has them.
-    pub(crate) volumes: Vec<(PathBuf, PathBuf)>,
+    pub(crate) volumes: Vec<Mount>,
     /// Where its stdout and stderr go, appended.
     pub(crate) log: PathBuf,
 }

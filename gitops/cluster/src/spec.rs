@@ -100,7 +100,8 @@ pub(crate) struct Template {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct PodSpec {
     pub(crate) containers: Vec<Container>,
-    pub(crate) init_containers: Vec<Value>,
+    /// What runs before, one after the other.
+    pub(crate) init_containers: Vec<Container>,
     pub(crate) termination_grace_period_seconds: Option<u64>,
     pub(crate) security_context: Option<SecurityContext>,
     pub(crate) volumes: Vec<Volume>,
@@ -117,12 +118,18 @@ pub(crate) struct SecurityContext {
 }
 
 impl PodSpec {
-    /// What holds for the one container: its own context, else the pod's.
-    pub(crate) fn security_context(&self) -> SecurityContext {
-        let of_pod = self.security_context.clone().unwrap_or_default();
-        let own = self.containers.first().and_then(|container| container.security_context.clone());
-        let own = own.unwrap_or_default();
-        SecurityContext {
+    /// All containers, those that run first among them.
+    pub(crate) fn all_containers(&self) -> impl Iterator<Item = &Container> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+}
+
+impl SecurityContext {
+    /// What holds for a container: its own context, else the pod's.
+    pub(crate) fn of(of_pod: Option<&Self>, container: &Container) -> Self {
+        let of_pod = of_pod.cloned().unwrap_or_default();
+        let own = container.security_context.clone().unwrap_or_default();
+        Self {
             run_as_user: own.run_as_user.or(of_pod.run_as_user),
             run_as_group: own.run_as_group.or(of_pod.run_as_group),
             run_as_non_root: own.run_as_non_root.or(of_pod.run_as_non_root),
@@ -136,6 +143,42 @@ impl PodSpec {
 pub(crate) struct Volume {
     pub(crate) name: String,
     pub(crate) empty_dir: Option<Value>,
+    pub(crate) image: Option<ImageVolume>,
+    pub(crate) config_map: Option<FileSource>,
+    pub(crate) secret: Option<FileSource>,
+}
+
+/// An image that is mounted.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ImageVolume {
+    pub(crate) reference: String,
+}
+
+/// A ConfigMap or a Secret as files.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct FileSource {
+    /// Of a ConfigMap.
+    name: String,
+    /// Of a Secret.
+    secret_name: String,
+    pub(crate) items: Option<Vec<KeyToPath>>,
+    pub(crate) optional: bool,
+}
+
+impl FileSource {
+    pub(crate) fn name(&self) -> &str {
+        if self.name.is_empty() { &self.secret_name } else { &self.name }
+    }
+}
+
+/// A key, and the file that it becomes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct KeyToPath {
+    pub(crate) key: String,
+    pub(crate) path: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -143,6 +186,9 @@ pub(crate) struct Volume {
 pub(crate) struct VolumeMount {
     pub(crate) name: String,
     pub(crate) mount_path: String,
+    pub(crate) read_only: bool,
+    pub(crate) sub_path: String,
+    pub(crate) sub_path_expr: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -161,6 +207,8 @@ pub(crate) struct Container {
     pub(crate) liveness_probe: Option<Probe>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) resources: Option<Value>,
+    /// `Always` makes what runs first run on beside the others.
+    pub(crate) restart_policy: Option<String>,
     pub(crate) security_context: Option<SecurityContext>,
     pub(crate) volume_mounts: Vec<VolumeMount>,
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::changes::{Changes, locked};
 use crate::spec::Labels;
+use crate::volume::from_base64;
 use crate::{Result, foreign};
 
 /// Group, kind, namespace and name: versions are views of one object.
@@ -83,6 +84,35 @@ impl Store {
         let content = locked(&self.content);
         let data = content.objects.get(&key)?.at("/data").cloned();
         Some(data.and_then(|data| serde_json::from_value(data).ok()).unwrap_or_default())
+    }
+
+    /// The data of a ConfigMap or a Secret, as bytes.
+    pub(crate) fn data(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<BTreeMap<String, Vec<u8>>> {
+        let key = (String::new(), kind.to_owned(), namespace.to_owned(), name.to_owned());
+        let content = locked(&self.content);
+        let object = content.objects.get(&key)?;
+        let is_secret = kind == "Secret";
+        // Of a Secret, what is given as text counts more.
+        let fields = [("/data", is_secret), ("/binaryData", true), ("/stringData", false)];
+        let mut data = BTreeMap::new();
+        for (field, is_encoded) in fields {
+            let values = object.at(field).and_then(Value::as_object);
+            let texts =
+                values.into_iter().flatten().filter_map(|(key, it)| Some((key, it.as_str()?)));
+            data.extend(texts.map(|(key, text)| {
+                let bytes = match is_encoded {
+                    true => from_base64(text),
+                    false => text.as_bytes().to_vec(),
+                };
+                (key.clone(), bytes)
+            }));
+        }
+        Some(data)
     }
 
     /// Creates the object, or replaces all of it but its status and what the server itself had set.

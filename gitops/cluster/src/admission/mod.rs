@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::kinds::Scope;
 use crate::Isolation;
-use crate::spec::{self, Container, Deployment, Probe, Service, selects};
+use crate::spec::{self, Container, Deployment, Probe, SecurityContext, Service, selects};
 use crate::store::Store;
 
 /// Kinds that run something, in a way that is not known here.
@@ -131,14 +131,27 @@ fn problems(deployment: &Deployment) -> Vec<String> {
     if pod.containers.is_empty() {
         problems.push("spec.template.spec.containers: Required value".to_owned());
     }
-    for (n, it) in pod.containers.iter().enumerate() {
-        let field = format!("spec.template.spec.containers[{n}]");
+    for (n, volume) in pod.volumes.iter().enumerate() {
+        let field = format!("spec.template.spec.volumes[{n}].name");
+        let names = metadata::label_problems(&volume.name);
+        problems.extend(names.iter().map(|why| metadata::invalid(&field, &volume.name, why)));
+    }
+    let init = pod.init_containers.iter().enumerate().map(|(n, it)| ("initContainers", n, it));
+    let main = pod.containers.iter().enumerate().map(|(n, it)| ("containers", n, it));
+    for (list, n, it) in init.chain(main) {
+        let field = format!("spec.template.spec.{list}[{n}]");
         let names = metadata::label_problems(&it.name);
         problems.extend(
             names.iter().map(|why| metadata::invalid(&format!("{field}.name"), &it.name, why)),
         );
         if it.image.is_empty() {
             problems.push(format!("{field}.image: Required value"));
+        }
+        for (m, mount) in it.volume_mounts.iter().enumerate() {
+            if pod.volumes.iter().all(|volume| volume.name != mount.name) {
+                let name = &mount.name;
+                problems.push(format!("{field}.volumeMounts[{m}].name: Not found: \"{name}\""));
+            }
         }
     }
     if spec.progress_deadline_seconds <= spec.min_ready_seconds {
@@ -153,8 +166,18 @@ fn problems(deployment: &Deployment) -> Vec<String> {
         ),
         (spec.paused, "this stand-in knows no spec.paused"),
         (
-            pod.containers.len() > 1 || !pod.init_containers.is_empty(),
-            "this stand-in runs pods of one container, without init containers",
+            pod.containers.len() > 1,
+            "this stand-in runs pods of one container, and of those that run before it",
+        ),
+        (
+            pod.init_containers.iter().any(|it| it.restart_policy.is_some()),
+            "this stand-in knows no restartPolicy of initContainers",
+        ),
+        (
+            pod.all_containers()
+                .flat_map(|it| &it.volume_mounts)
+                .any(|mount| !mount.sub_path.is_empty() || !mount.sub_path_expr.is_empty()),
+            "this stand-in knows no subPath of volumeMounts",
         ),
     ];
     problems.extend(cannot.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned()));
@@ -188,12 +211,20 @@ fn is_known(probe: &Probe) -> bool {
 /// What the template asks for and pods do not get.
 pub(crate) fn unenforced(deployment: &Deployment, isolation: Isolation) -> Vec<&'static str> {
     let pod = &deployment.spec.template.spec;
-    let any = |has: fn(&Container) -> bool| pod.containers.iter().any(has);
+    let any = |has: fn(&Container) -> bool| pod.all_containers().any(has);
     let isolated = isolation == Isolation::Namespaces;
     let has_context =
         pod.security_context.is_some() || any(|container| container.security_context.is_some());
-    let has_profile = pod.security_context().seccomp_profile.is_some();
-    let other_volumes = pod.volumes.iter().any(|volume| volume.empty_dir.is_none());
+    let context = pod.security_context.as_ref();
+    let has_profile = pod
+        .all_containers()
+        .any(|container| SecurityContext::of(context, container).seccomp_profile.is_some());
+    let other_volumes = pod.volumes.iter().any(|volume| {
+        volume.empty_dir.is_none()
+            && volume.image.is_none()
+            && volume.config_map.is_none()
+            && volume.secret.is_none()
+    });
     let hook = |container: &Container| {
         container.lifecycle.pre_stop.as_ref().is_some_and(|hook| hook.sleep.is_none())
     };
@@ -204,7 +235,7 @@ pub(crate) fn unenforced(deployment: &Deployment, isolation: Isolation) -> Vec<&
             "securityContext (user, capabilities, read-only root file system)",
         ),
         (has_profile && isolated, "seccompProfile"),
-        (other_volumes && isolated, "volumes other than emptyDir"),
+        (other_volumes && isolated, "volumes other than emptyDir, image, configMap and secret"),
         (!pod.volumes.is_empty() && !isolated, "volumes"),
         (any(hook), "preStop hooks other than sleep"),
     ]

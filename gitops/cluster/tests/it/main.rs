@@ -1,6 +1,7 @@
 //! The cluster at work: a real repository, real processes, and a program that stands in for the
 //! model server.
 
+mod containers;
 mod fixture;
 mod server;
 

@@ -15,13 +15,18 @@ use kit_cluster::{Artifacts, BoxError, Images, RuntimeConfig};
 const IMAGE: &str = "STAND_IN_IMAGE";
 
 /// Images by name: `good:…` and `root:…` serve, `never:…` never becomes ready, `crash:…` ends at
-/// once, `deaf:…` does not listen, and does not heed SIGTERM either; nothing else exists.
+/// once, `deaf:…` does not listen, and does not heed SIGTERM either, `init:…` writes into `/data` and
+/// ends; `volume:…` has a file and no program. Nothing else exists.
 pub(super) struct StandIns;
 
 impl Images for StandIns {
     fn unpack(&self, image: &str, into: &Path) -> Result<RuntimeConfig, BoxError> {
         let (name, _) = image.split_once(':').ok_or("no tag")?;
-        if !["good", "root", "never", "crash", "deaf"].contains(&name) {
+        if name == "volume" {
+            fs::write(into.join("weights"), "1")?;
+            return Ok(RuntimeConfig::default());
+        }
+        if !["good", "root", "never", "crash", "deaf", "init"].contains(&name) {
             return Err(format!("manifest unknown: {image}").into());
         }
         install(into)?;
@@ -95,6 +100,10 @@ fn serves_when_it_is_a_pod() {
         (variable(IMAGE), variable("KIT_RS_HOST"), variable("KIT_RS_PORT"))
     {
         assert!(!image.starts_with("crash:"), "told to crash");
+        if image.starts_with("init:") {
+            let words = variable("STAND_IN_WORDS").unwrap_or_default();
+            return fs::write("/data/first", words).unwrap();
+        }
         if image.starts_with("deaf:") {
             ctrlc::set_handler(|| ()).unwrap();
             thread::sleep(Duration::from_secs(3600));
@@ -125,6 +134,7 @@ fn answer(client: &TcpStream, image: &str) {
             Ok(()) => "written".to_owned(),
             Err(error) => error.to_string(),
         },
+        ("/read", path) => std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string()),
         ("/who", _) => who(),
         _ => image.to_owned(),
     };
