@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 
 use super::repository::{age, repositories};
-use super::{Registry, Repository};
+use super::{Registry, Repository, manifests, ready};
 use crate::content::Digest;
 use crate::{Collected, Result};
 
@@ -23,7 +23,15 @@ impl Registry {
     pub fn collect_garbage(&self) -> Result<Collected> {
         let _alone = self.tidying.write().unwrap_or_else(PoisonError::into_inner);
         let mut kept = HashSet::new();
-        for repository in repositories(&self.layout)? {
+        let repositories = repositories(&self.layout)?;
+        for repository in &repositories {
+            for digest in ready::forget(self, repository)? {
+                if !manifests::is_needed(&self.layout, &digest)? {
+                    self.layout.remove(&digest)?;
+                }
+            }
+        }
+        for repository in repositories {
             self.forget_unneeded(&repository, &mut kept)?;
         }
         let collected = self.layout.collect_garbage(kept)?;

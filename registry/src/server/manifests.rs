@@ -13,7 +13,7 @@ use super::referrer::referrer;
 use super::repository::repositories;
 use super::route::Version;
 use super::{
-    Code, Failure, Registry, Repository, blocking, changing, header, manifest_body, query,
+    Code, Failure, Registry, Repository, blocking, changing, header, manifest_body, query, ready,
 };
 use crate::content::{
     self, Descriptor, Digest, Document, Hasher, MAX_DOCUMENT_SIZE, MediaType, is_manifest,
@@ -30,7 +30,12 @@ pub(super) async fn send(
 ) -> Result<Response, Failure> {
     blocking(move || {
         let repository = registry.repository(&name)?;
-        let descriptor = find(&repository, &version)?;
+        let descriptor = match find(&repository, &version) {
+            Err(failure) if failure.is(Code::ManifestUnknown) => {
+                ready::find(&registry, &repository, &version)?.ok_or(failure)?
+            }
+            found => found?,
+        };
         let body = verified(&registry.layout, &descriptor)?;
         let headers = [
             ("content-length", descriptor.size().to_string()),
@@ -160,7 +165,7 @@ fn check_referrer(descriptor: &Descriptor, document: &Document) -> Result<(), Fa
 }
 
 /// Checks that there is room for another entry in the index: every change writes all of it anew.
-fn check_index(registry: &Registry) -> Result<(), Failure> {
+pub(super) fn check_index(registry: &Registry) -> Result<(), Failure> {
     let size = fs::metadata(registry.layout.index_path()).map_or(0, |it| it.len());
     match size > MAX_INDEX {
         true => Err(Failure::new(
@@ -264,22 +269,22 @@ fn delete_manifest(
         layout.untag(&repository.reference(&tag)?)?;
     }
     repository.unlink_manifest(descriptor)?;
-    if !is_needed(registry, digest)? {
+    if !is_needed(layout, digest)? {
         layout.remove(digest)?;
     }
     Ok(())
 }
 
 /// Says whether a tag or another repository has this manifest.
-fn is_needed(registry: &Registry, digest: &Digest) -> Result<bool, Failure> {
+pub(super) fn is_needed(layout: &Layout, digest: &Digest) -> crate::Result<bool> {
     let mut is_tagged = false;
-    registry.layout.each_entry(|tag, tagged| {
+    layout.each_entry(|tag, tagged| {
         is_tagged |= tag.is_some() && tagged.digest() == digest;
     })?;
     if is_tagged {
         return Ok(true);
     }
-    for repository in repositories(&registry.layout)? {
+    for repository in repositories(layout)? {
         if repository.manifest(digest)?.is_some() {
             return Ok(true);
         }

@@ -12,6 +12,7 @@
 //!                            _manifests/<alg>/<hex>        … this manifest: its descriptor
 //!                            _referrers/<alg>/<hex>/…      the manifests with this subject: their descriptors
 //!                            _uploads/<id>                 an upload on its way: it survives a restart
+//!                            _ready/<alg>/<hex>            the image that was made of this manifest of another repository
 //! ```
 
 mod blobs;
@@ -28,6 +29,7 @@ mod manifest_body;
 mod manifests;
 mod metrics;
 pub(crate) mod range;
+mod ready;
 mod referrer;
 mod referrers;
 mod repository;
@@ -52,6 +54,7 @@ use self::failure::{Code, Failure};
 pub use self::htpasswd::Htpasswd;
 use self::htpasswd::Login;
 use self::metrics::Metrics;
+pub use self::ready::ReadyImages;
 use self::repository::Repository;
 use self::route::Route;
 pub use self::run::{ListenOptions, run, tls};
@@ -74,6 +77,8 @@ pub struct ServerOptions {
     pub stall_timeout: Duration,
     /// The users who may come in; everybody without.
     pub users: Option<Arc<Htpasswd>>,
+    /// Makes images that nobody has pushed, `<repository>/kit-rs:<tag>`; none: there are none.
+    pub images: Option<Arc<dyn ReadyImages>>,
 }
 
 impl Default for ServerOptions {
@@ -85,6 +90,7 @@ impl Default for ServerOptions {
             garbage_grace: Duration::from_secs(60 * 60),
             stall_timeout: Duration::from_secs(60),
             users: None,
+            images: None,
         }
     }
 }
@@ -98,6 +104,8 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     /// Manifests, tags and their links change one at a time.
     changing: Mutex<()>,
+    /// Images that nobody has pushed are made one at a time.
+    making: Mutex<()>,
     /// Shared by what gives content to repositories, held alone by garbage collection.
     tidying: RwLock<()>,
     /// What a change needs before it has a thread: threads are left for those who only read.
@@ -132,6 +140,7 @@ impl Registry {
             sessions: Sessions::default(),
             metrics: Arc::default(),
             changing: Mutex::default(),
+            making: Mutex::default(),
             tidying: RwLock::default(),
             changes: Arc::new(Semaphore::new(limits::MAX_CHANGES)),
             large_manifests: Arc::new(Semaphore::new(limits::MAX_LARGE_MANIFESTS)),

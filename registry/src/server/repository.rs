@@ -33,6 +33,10 @@ impl Repository {
         &self.name
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Says whether anything was ever pushed to it.
     pub(super) fn is_begun(&self) -> bool {
         ["_blobs", "_manifests", "_uploads"].iter().any(|dir| self.dir.join(dir).exists())
@@ -184,7 +188,8 @@ impl Repository {
         Ok(Some(descriptor))
     }
 
-    fn adopt(&self, descriptor: &Descriptor) -> Result<()> {
+    /// Gives it a manifest of the layout, with all that this reaches.
+    pub(super) fn adopt(&self, descriptor: &Descriptor) -> Result<()> {
         for found in self.layout.graph(descriptor)? {
             match is_manifest(found.media_type()) {
                 true => self.link_manifest(&found, &self.layout.document(&found)?)?,
@@ -254,12 +259,12 @@ pub(super) fn repositories(layout: &Layout) -> Result<Vec<Repository>> {
 }
 
 /// `<dir>/<alg>/<hex>`. Routes and manifests were checked: the digest is a SHA-256 or a SHA-512.
-fn digest_path(dir: &Path, digest: &Digest) -> PathBuf {
+pub(super) fn digest_path(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join(digest.algorithm().as_ref()).join(digest.digest())
 }
 
 /// The digests that files `<dir>/<alg>/<hex>` are named by.
-fn digests_in(dir: &Path) -> Result<Vec<(Digest, PathBuf)>> {
+pub(super) fn digests_in(dir: &Path) -> Result<Vec<(Digest, PathBuf)>> {
     let mut found = Vec::new();
     for algorithm in files_in(dir)? {
         for file in files_in(&algorithm)? {

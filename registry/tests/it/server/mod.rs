@@ -5,6 +5,7 @@ mod attack;
 mod blobs;
 mod isolation;
 mod manifests;
+mod ready;
 mod referrers;
 mod sessions;
 mod tags;

@@ -1,0 +1,132 @@
+//! Images that nobody has pushed: `<repository>/kit-rs:<tag>`, and `/basic` for the same, is the
+//! image that serves what `<repository>:<tag>` names.
+//!
+//! It is made when it is first asked for, by whoever embeds the registry, of content that the
+//! repository has; then it is content of a repository of its own, like any other, and found by
+//! digest. Its tag is never stored: it is whatever the other repository's tag names now. When that
+//! manifest goes, the next garbage collection takes the image, too.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::repository::{digest_path, digests_in};
+use super::route::Version;
+use super::{Code, Failure, Registry, Repository, manifests};
+use crate::content::{Descriptor, Digest};
+use crate::{Layout, Result};
+
+/// What the names of such repositories end with.
+const ENDS: [&str; 2] = ["/kit-rs", "/basic"];
+
+/// Makes images of manifests that were pushed. What is none that an image can be made of, it leaves
+/// alone.
+pub trait ReadyImages: Send + Sync + fmt::Debug {
+    /// Names what images are made with: by another one, others are made of the same manifest.
+    fn id(&self) -> &str;
+
+    /// Makes the image in the layout that has the manifest, always the same; none where the manifest
+    /// is of another kind.
+    fn make(
+        &self,
+        layout: &Layout,
+        of: &Descriptor,
+    ) -> Result<Option<Descriptor>, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// What was made of a manifest, and with what.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    with: String,
+    image: Descriptor,
+}
+
+/// The image that a tag of such a repository stands for.
+pub(super) fn find(
+    registry: &Registry,
+    repository: &Repository,
+    version: &Version,
+) -> Result<Option<Descriptor>, Failure> {
+    let (Some(images), Version::Tag(tag)) = (&registry.options.images, version) else {
+        return Ok(None);
+    };
+    let Some(source) = source_of(registry, repository)? else { return Ok(None) };
+    let Some(of) = source.resolve(tag)? else { return Ok(None) };
+    if let Some(image) = known(repository, &of, images.id())? {
+        return Ok(Some(image));
+    }
+    if registry.options.read_only {
+        return Ok(None);
+    }
+    // One at a time: who waits finds it made. Garbage is not collected meanwhile.
+    let _making = registry.making.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(image) = known(repository, &of, images.id())? {
+        return Ok(Some(image));
+    }
+    let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
+    let _hold = registry.layout.hold()?;
+    manifests::check_index(registry)?;
+    let made = images.make(&registry.layout, &of).map_err(|error| {
+        let why = format!("no image can be made of {}:{tag}: {error}", source.name());
+        Failure::new(Code::ManifestUnknown, why)
+    })?;
+    let Some(image) = made else { return Ok(None) };
+    let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    repository.adopt(&image)?;
+    let made = Made { with: images.id().to_owned(), image: image.clone() };
+    let bytes = serde_json::to_vec(&made).map_err(|error| Failure::internal(&error))?;
+    registry.layout.replace(&record(repository, of.digest()), &bytes)?;
+    Ok(Some(image))
+}
+
+/// The repository that has what an image is made of, if this is one for images.
+fn source_of(registry: &Registry, repository: &Repository) -> Result<Option<Repository>, Failure> {
+    let source = ENDS.iter().find_map(|end| repository.name().strip_suffix(end));
+    source.map(|name| registry.repository(name)).transpose()
+}
+
+/// The image that was made of a manifest before, with the same.
+fn known(repository: &Repository, of: &Descriptor, with: &str) -> Result<Option<Descriptor>> {
+    let Some(made) = read(&record(repository, of.digest()))? else { return Ok(None) };
+    let is_here = made.with == with && repository.manifest(made.image.digest())?.is_some();
+    Ok(is_here.then_some(made.image))
+}
+
+/// Forgets the images whose manifests are gone from their repository; returns the digests of those.
+pub(super) fn forget(registry: &Registry, repository: &Repository) -> Result<Vec<Digest>> {
+    let mut gone = Vec::new();
+    let Ok(Some(source)) = source_of(registry, repository) else { return Ok(gone) };
+    for (of, path) in digests_in(&records(repository))? {
+        if source.manifest(&of)?.is_some() {
+            continue;
+        }
+        if let Some(made) = read(&path)?
+            && repository.manifest(made.image.digest())?.is_some()
+        {
+            repository.unlink_manifest(&made.image)?;
+            gone.push(made.image.digest().clone());
+        }
+        fs::remove_file(path)?;
+    }
+    Ok(gone)
+}
+
+fn read(path: &std::path::Path) -> Result<Option<Made>> {
+    match fs::read(path) {
+        // What cannot be read is made again.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn records(repository: &Repository) -> PathBuf {
+    repository.dir().join("_ready")
+}
+
+fn record(repository: &Repository, of: &Digest) -> PathBuf {
+    digest_path(&records(repository), of)
+}
