@@ -29,9 +29,11 @@ pub fn check(tree: &Tree, branch: Option<&str>) -> Result<Vec<Problem>, Problems
     let mut built = Vec::new();
     for (path, object) in &objects {
         match Kustomization::read_partly(object) {
-            // By whose rights it is applied changes nothing of what is built.
+            // By whose rights it is applied, and what health is, changes nothing of what is built.
             Ok(Some((kustomization, beyond)))
-                if beyond.iter().all(|field| *field == "serviceAccountName") =>
+                if beyond
+                    .iter()
+                    .all(|field| ["serviceAccountName", "healthCheckExprs"].contains(field)) =>
             {
                 built.extend(check.kustomization(path, &kustomization, &objects));
             }

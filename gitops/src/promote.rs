@@ -6,17 +6,17 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::edit::{Bump, folder_of};
+use crate::edit::{Bump, INFERENCE_SERVICE, folder_of};
 use crate::kustomize::{self, Overlay};
 use crate::render::deployment::CONTAINER;
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
+use crate::render::{DELIVERY_ANNOTATION, MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::status::{Health, health};
 use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments};
 
 /// What an application runs: its image, and the ModelKit in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
-    /// The Deployment.
+    /// The Deployment, or the InferenceService.
     pub deployment: ObjectId,
     /// The image.
     pub image: ImageRef,
@@ -24,18 +24,24 @@ pub struct Pins {
     pub modelkit: Option<String>,
     /// The digest of the ModelKit's manifest.
     pub modelkit_digest: Option<String>,
+    /// How the model comes to the pods, where it is not in the image.
+    pub delivery: Option<String>,
+    /// The ModelKit's mount face, where that is mounted.
+    pub face: Option<ImageRef>,
 }
 
 impl Pins {
     /// Points an environment at the same.
     pub fn bump(&self, app: Name, env: Option<Name>) -> Bump {
         let (modelkit, modelkit_digest) = (self.modelkit.clone(), self.modelkit_digest.clone());
-        Bump { app, env, image: self.image.clone(), modelkit, modelkit_digest }
+        let (image, face) = (self.image.clone(), self.face.clone());
+        Bump { app, env, image, modelkit, modelkit_digest, face }
     }
 
     /// Whether both are the same digests, whatever tags they go by.
     pub fn is_same(&self, other: &Self) -> bool {
-        let key = |it: &Self| (it.image.digest.clone(), it.modelkit_digest.clone());
+        let face = |it: &Self| it.face.as_ref().and_then(|face| face.digest.clone());
+        let key = |it: &Self| (it.image.digest.clone(), it.modelkit_digest.clone(), face(it));
         match (&self.image.digest, &other.image.digest) {
             (Some(_), Some(_)) => key(self) == key(other),
             _ => self == other,
@@ -47,7 +53,8 @@ impl Pins {
 pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
     let folder = folder_of(tree, app, env)?;
     let objects = kustomize::build(tree, &folder, &Overlay::default())?;
-    let deployments: Vec<&Object> = objects.iter().filter(|it| it.kind() == "Deployment").collect();
+    let runs = |it: &&Object| matches!(it.kind(), "Deployment" | INFERENCE_SERVICE);
+    let deployments: Vec<&Object> = objects.iter().filter(runs).collect();
     let serves = |it: &&&Object| annotation(it, MODELKIT_DIGEST_ANNOTATION).is_some();
     let serving: Vec<&&Object> = deployments.iter().filter(serves).collect();
     let found = match (serving.as_slice(), deployments.as_slice()) {
@@ -72,6 +79,8 @@ pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
         image: image.parse()?,
         modelkit: text(MODELKIT_ANNOTATION),
         modelkit_digest: text(MODELKIT_DIGEST_ANNOTATION),
+        delivery: text(DELIVERY_ANNOTATION),
+        face: face(found).map(str::parse).transpose()?,
     })
 }
 
@@ -219,14 +228,33 @@ fn is_error(metric: &str) -> bool {
 
 /// The image of the container that serves, or of the only one.
 fn image(deployment: &Object) -> Option<&str> {
-    let containers = deployment.at("/spec/template/spec/containers")?.as_array()?;
+    let containers = pod(deployment)?.get("containers")?.as_array()?;
     let ours = containers.iter().find(|it| it["name"] == CONTAINER);
     let only = || containers.first().filter(|_| containers.len() == 1);
     ours.or_else(only)?.get("image")?.as_str()
 }
 
+/// The mount face among the volumes of its pods.
+fn face(deployment: &Object) -> Option<&str> {
+    let volumes = pod(deployment)?.get("volumes")?.as_array()?;
+    let model = volumes.iter().find(|volume| volume["name"] == "model")?;
+    model.pointer("/image/reference")?.as_str()
+}
+
 fn annotation<'a>(deployment: &'a Object, key: &str) -> Option<&'a str> {
-    deployment.at("/spec/template/metadata/annotations")?.get(key)?.as_str()
+    let metadata = match deployment.kind() {
+        INFERENCE_SERVICE => "/metadata/annotations",
+        _ => "/spec/template/metadata/annotations",
+    };
+    deployment.at(metadata)?.get(key)?.as_str()
+}
+
+/// What the pods are made of.
+fn pod(deployment: &Object) -> Option<&Value> {
+    deployment.at(match deployment.kind() {
+        INFERENCE_SERVICE => "/spec/predictor",
+        _ => "/spec/template/spec",
+    })
 }
 
 #[cfg(test)]

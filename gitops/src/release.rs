@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::rules::{self, Rule};
-use crate::{Component, ImageRef, Layout, Name, OciSource, SecretName, Spread, Violation, times};
+use crate::{
+    Component, Delivery, ImageRef, Layout, Name, OciSource, SecretName, Spread, Violation,
+    delivery, times,
+};
 
 /// What is to run where: the facts from which [`crate::render`] makes objects.
 ///
@@ -21,9 +24,12 @@ pub struct Release {
     pub namespace_use: NamespaceUse,
     /// The environment whose folder `clusters/<env>` Flux watches.
     pub env: Name,
-    /// The runtime image.
+    /// The runtime image; that of the server alone, unless the model is baked into it.
     pub image: ImageRef,
-    /// The ModelKit within the image, for the reader: `registry/repository:tag`.
+    /// How the model reaches the pods.
+    pub delivery: Delivery,
+    /// The ModelKit that is served, `registry/repository:tag`; for the reader only, where it is baked
+    /// into the image.
     pub modelkit: Option<String>,
     /// The ModelKit's manifest digest.
     pub modelkit_digest: Option<String>,
@@ -86,6 +92,7 @@ impl Release {
             app,
             env: "dev".parse().expect("dev is a name"),
             image,
+            delivery: Delivery::Baked,
             modelkit: None,
             modelkit_digest: None,
             weight_bytes: 0,
@@ -124,6 +131,7 @@ impl Release {
         for text in [&self.modelkit, &self.modelkit_digest].into_iter().flatten() {
             hold("modelkit", text, rules::text(text));
         }
+        hold("delivery", &self.delivery.name(), delivery::rule(self));
         let too_large = self.weight_bytes > u64::from(u32::MAX) << 20;
         let is_loadable = if too_large { Err("no machine has so much memory") } else { Ok(()) };
         hold("weight_bytes", &self.weight_bytes, is_loadable);
@@ -132,6 +140,9 @@ impl Release {
         for (name, value) in &self.environment {
             hold("environment", &name.escape_debug(), rules::variable(name));
             hold("environment", name, rules::text(value));
+            let own = crate::render::delivery::own_variables(&self.delivery);
+            let is_free = !own.contains(&name.as_str());
+            hold("environment", name, is_free.then_some(()).ok_or("the delivery sets it"));
         }
         for (field, time, rule) in [
             ("request_timeout", self.request_timeout, rules::seconds as fn(Duration) -> Rule),
@@ -183,7 +194,12 @@ impl Release {
     /// How long a pod may take to load the model.
     pub fn startup(&self) -> Duration {
         let longest = self.progress_deadline.unwrap_or(Duration::MAX);
-        self.startup.unwrap_or_else(|| times::startup(self.weight_bytes).min(longest))
+        let needed = || match self.delivery {
+            // The model is on its way while the server already runs.
+            Delivery::Runtime { .. } => times::startup_with_pull(self.weight_bytes),
+            _ => times::startup(self.weight_bytes),
+        };
+        self.startup.unwrap_or_else(|| needed().min(longest))
     }
 
     /// How long a rollout may go without progress.
@@ -194,13 +210,17 @@ impl Release {
 
     /// How long Flux waits for health.
     pub fn timeout(&self) -> Duration {
-        times::health(self.progress_deadline())
+        let progress = match self.delivery {
+            Delivery::KServe { .. } => self.progress_deadline().max(delivery::KSERVE_PROGRESS),
+            _ => self.progress_deadline(),
+        };
+        times::health(progress)
     }
 
     /// The memory that a pod has, in MiB: what it asks for and where it is killed are the same, so
     /// that no neighbour's need takes it away.
     pub fn memory(&self) -> u64 {
-        memory(self.weight_bytes)
+        memory(self.weight_bytes.saturating_mul(self.delivery.n_loaded()))
     }
 }
 

@@ -58,6 +58,11 @@ pub fn startup(weight_bytes: u64) -> Duration {
     Duration::from_secs(60 + weight_bytes.div_ceil(16 << 20))
 }
 
+/// The same where the server itself brings the model first, at 8 MiB/s.
+pub fn startup_with_pull(weight_bytes: u64) -> Duration {
+    startup(weight_bytes) + Duration::from_secs(weight_bytes.div_ceil(8 << 20))
+}
+
 /// How long a rollout may go without progress: startup, and a minute and the weights at 8 MiB/s for
 /// the node and the pull, in whole minutes. (distilbert-base: 3 min; measured were 4.7 s.)
 ///
@@ -92,6 +97,7 @@ mod tests {
     fn a_rollout_has_time_for_its_startup_and_flux_for_the_rollout() {
         for weights in [0, 1, 267_832_560, 8 << 30, u64::MAX] {
             assert!(startup(weights) < progress(weights), "{weights}");
+            assert!(startup_with_pull(weights) <= progress(weights), "{weights}");
             assert!(progress(weights) < health(progress(weights)), "{weights}");
         }
         assert_eq!(startup(267_832_560).as_secs(), 76);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use registry::server::{Htpasswd, ListenOptions, Registry, ServerOptions, tls};
+use registry::server::{Htpasswd, ListenOptions, ReadyImages, Registry, ServerOptions, tls};
 use registry::{Error, Layout, LayoutError};
 use serde_json::json;
 
 use crate::output::human_size;
 use crate::steps::listen;
+use crate::steps::ready::Images;
+use crate::steps::runtime::runtime;
 use crate::ui::Ui;
 
 /// How often uploads are looked at that nobody goes on with.
@@ -63,6 +65,14 @@ pub(crate) struct Serve {
     /// How long an upload may lie untouched before it is thrown away
     #[arg(long, default_value_t = 86400, value_name = "SECONDS")]
     upload_expiry: u64,
+    /// The static program in the images that are there of every ModelKit, as REPOSITORY/kit-rs:TAG,
+    /// although nobody has pushed them [default: kit-rs-runtime beside kit-rs, else kit-rs itself
+    /// where it is static, else there are no such images]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_images")]
+    runtime: Option<PathBuf>,
+    /// Have no images but those that were pushed
+    #[arg(long)]
+    no_images: bool,
 }
 
 /// Take away what no manifest of a registry's folder names; nobody may be adding to it
@@ -92,7 +102,9 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
         .zip(args.tls_key.as_ref())
         .map(|(chain, key)| tls(chain, key))
         .transpose()?;
+    let images = images(args)?.map(|images| Arc::new(images) as Arc<dyn ReadyImages>);
     let options = ServerOptions {
+        images,
         read_only: args.read_only,
         anonymous_mount: args.anonymous_mount,
         upload_expiry: Duration::from_secs(args.upload_expiry),
@@ -113,6 +125,21 @@ fn serve(args: &Serve, ui: &Ui) -> anyhow::Result<()> {
     let names = is_open.then(|| args.allow_host.clone());
     let options = ListenOptions { tls, grace: GRACE, names, ..ListenOptions::default() };
     listen::serve(&args.addr, registry.router(), options, tidying, ui)
+}
+
+/// What makes images of ModelKits, where there is a program for them.
+fn images(args: &Serve) -> anyhow::Result<Option<Images>> {
+    if args.no_images {
+        return Ok(None);
+    }
+    match (runtime(args.runtime.clone()), &args.runtime) {
+        (Ok(program), _) => Images::new(program).map(Some),
+        (Err(error), Some(_)) => Err(error),
+        (Err(error), None) => {
+            tracing::info!("there are no images but those that are pushed: {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 async fn expire_uploads(registry: &Arc<Registry>) {

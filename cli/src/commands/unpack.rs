@@ -38,6 +38,10 @@ pub(crate) struct Args {
     filter: Vec<Filter>,
     #[command(flatten)]
     only: Only,
+    /// Write the ModelKit's manifest beside the Kitfile, as modelkit.json: whoever serves the folder
+    /// knows its digest by it
+    #[arg(long, conflicts_with = "dry_run")]
+    with_manifest: bool,
     /// Unpack datasets that are kept in other ModelKits, too
     #[arg(long)]
     include_remote: bool,
@@ -139,7 +143,8 @@ fn attempt(
         (_, true) => Existing::Keep,
         _ => Existing::Refuse,
     };
-    let options = UnpackOptions { existing, ..UnpackOptions::default() };
+    let options =
+        UnpackOptions { existing, manifest: args.with_manifest, ..UnpackOptions::default() };
     let bars = LayerBars::new(ui);
     let on = &|event| bars.show(event);
     match args.dry_run {

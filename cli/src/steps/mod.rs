@@ -5,6 +5,8 @@ pub(crate) mod attesting;
 pub(crate) mod bars;
 #[cfg(feature = "full")]
 pub(crate) mod dataset;
+#[cfg(feature = "full")]
+pub(crate) mod face;
 pub(crate) mod found;
 #[cfg(feature = "full")]
 pub(crate) mod front_matter;
@@ -18,8 +20,12 @@ pub(crate) mod model;
 pub(crate) mod pickles;
 pub(crate) mod predicate;
 pub(crate) mod project;
+#[cfg(feature = "servers")]
+pub(crate) mod ready;
 #[cfg(feature = "full")]
 pub(crate) mod retrain;
+#[cfg(any(feature = "full", feature = "servers"))]
+pub(crate) mod runtime;
 #[cfg(feature = "full")]
 pub(crate) mod splits;
 pub(crate) mod survey;

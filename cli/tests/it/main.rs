@@ -7,6 +7,7 @@
 //! Needed beside the program: Linux (each session has an address of its own in 127.0.0.0/8), bash,
 //! coreutils, git and curl.
 
+mod deliveries;
 mod guide;
 mod hostile;
 mod image;

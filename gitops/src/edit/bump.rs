@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::splice::Edits;
-use super::{descend, each_container, image_name, not_editable, set_kustomize_image};
-use crate::render::deployment::version_of;
+use super::{
+    delivered, descend, each_container, image_name, is_yaml, not_editable, set_kustomize_image,
+};
 use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::yaml::{Node, documents};
 use crate::{Error, ImageRef, Name, Object, Result, Tree, environments, layout};
@@ -23,6 +24,8 @@ pub struct Bump {
     pub modelkit: Option<String>,
     /// The new ModelKit's digest.
     pub modelkit_digest: Option<String>,
+    /// The new ModelKit's mount face, where it is mounted.
+    pub face: Option<ImageRef>,
 }
 
 /// Points an application at a new image and ModelKit, and returns the files that change: none when
@@ -30,7 +33,7 @@ pub struct Bump {
 ///
 /// Set are images with the new image's name (or the only container's), annotations with the
 /// ModelKit, values of environment variables that carried the ModelKit's old reference or digest,
-/// and the version label.
+/// the mount face that is a volume, and the version label.
 pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
     let folder = folder_of(tree, &bump.app, bump.env.as_ref())? + "/";
     let mut changed = Tree::new();
@@ -85,6 +88,7 @@ fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
         set_kustomize_image(document, &bump.image.name, &bump.image, &mut edits)?;
         if edits.found > before {
             bump_metadata(document, bump, &mut edits)?;
+            delivered::set_face(document, bump, &mut edits)?;
         }
     }
     let found = edits.found > 0;
@@ -106,15 +110,12 @@ fn images_to_bump<'a>(document: &'a Node, new: &ImageRef) -> Result<Vec<&'a Node
     }
 }
 
-/// Where the metadata of a Deployment's pods stand.
-const POD: [&str; 3] = ["spec", "template", "metadata"];
-
 /// Brings what names the ModelKit up to date: annotations, environment, version label.
 fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
     for (key, new) in
         [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)]
     {
-        let path = [POD[0], POD[1], POD[2], "annotations", key];
+        let path = [delivered::metadata(document), &["annotations", key]].concat();
         let Some(annotation) = descend(document, &path) else { continue };
         let Some(new) = new else {
             return Err(not_editable(
@@ -144,8 +145,8 @@ fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> 
 
 /// The version label, of the Deployment and of its pods.
 fn set_version(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
-    let Some(version) = version_of(&bump.image) else { return Ok(()) };
-    for path in [&["metadata"][..], &POD[..]] {
+    let Some(version) = delivered::version(document, bump) else { return Ok(()) };
+    for path in [&["metadata"][..], delivered::metadata(document)] {
         let label: Vec<_> =
             path.iter().copied().chain(["labels", "app.kubernetes.io/version"]).collect();
         if let Some(node) = descend(document, &label) {
@@ -198,10 +199,6 @@ pub(crate) fn bytes(quantity: &str) -> Option<u64> {
     quantity[..digits].parse::<u64>().ok()?.checked_mul(unit)
 }
 
-fn is_yaml(path: &str) -> bool {
-    path.ends_with(".yaml") || path.ends_with(".yml")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +231,7 @@ mod tests {
                 .unwrap(),
             modelkit: Some(format!("127.0.0.1:5000/demo/kit:{version}")),
             modelkit_digest: Some(digest(kit)),
+            face: None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Edits that keep every comment and every other byte.
 
 mod bump;
+mod delivered;
 mod splice;
 
 pub(crate) use bump::bytes;
 pub use bump::{Bump, bump, folder_of, small_memory};
+pub(crate) use delivered::INFERENCE_SERVICE;
+pub use delivered::small_volumes;
 pub(crate) use splice::{Edits, not_editable};
 
 use crate::image::split_tag;
@@ -119,6 +122,10 @@ pub(crate) fn descend<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
         (Data::Scalar { .. } | Data::Alias(_), _) => None,
     };
     descend(next?, rest)
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
 /// An image's name, without tag and digest.

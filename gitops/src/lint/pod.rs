@@ -25,6 +25,11 @@ pub(super) struct Container<'a> {
 
 impl<'a> Pod<'a> {
     pub(super) fn of(object: &'a Object) -> Option<Self> {
+        if is_inference_service(object) {
+            let at = "/spec/predictor".to_owned();
+            let spec = object.at(&at).filter(|spec| spec.get("containers").is_some())?;
+            return Some(Self { spec, labels: spec.get("labels"), is_job: false, at });
+        }
         let template = match (object.api_version(), object.kind()) {
             ("v1", "Pod") => "",
             ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
@@ -59,6 +64,12 @@ impl<'a> Pod<'a> {
     pub(super) fn get(&self, pointer: &str) -> Option<&'a Value> {
         self.spec.pointer(pointer).filter(|value| !value.is_null())
     }
+}
+
+/// What KServe makes pods of; where a runtime of KServe's own serves, there are no containers in it.
+fn is_inference_service(object: &Object) -> bool {
+    let group = object.api_version().split('/').next();
+    (group, object.kind()) == (Some("serving.kserve.io"), "InferenceService")
 }
 
 impl<'a> Container<'a> {

@@ -3,9 +3,12 @@
 //! What the model decides (image, annotations, version, memory, times) stands in the Deployment
 //! itself, or in a patch of it for each environment.
 
-use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, head, labels};
+use super::delivery::{self, Part};
+use super::spread::apart;
+use super::version::version;
+use super::{DELIVERY_ANNOTATION, MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, head, labels};
 use crate::yaml::scalar;
-use crate::{ImageRef, Layout, Release, Spread, rules, times};
+use crate::{Delivery, Layout, Release, times};
 
 /// The Deployment, whole or without what each environment has for itself.
 pub(super) fn deployment(release: &Release) -> String {
@@ -49,6 +52,16 @@ pub(super) fn patch(release: &Release) -> String {
     let image = scalar(&release.image.to_string());
     let failures = release.startup().as_secs();
     let (memory, why) = (release.memory(), why_memory(release));
+    let part = Part::Overlay;
+    let (init, volumes) = (delivery::init(release, part), delivery::volumes(release, part));
+    let variables = match delivery::variables(release, part) {
+        nothing if nothing.is_empty() => nothing,
+        variables => format!("          env:\n{variables}"),
+    };
+    let (disk_request, disk_limit) = match release.delivery.disk(release.weight_bytes) {
+        0 => Default::default(),
+        _ => delivery::disk(release, part),
+    };
     format!(
         "# What {env} runs. `gitops bump`, `promote` and `rollback` change this file, and no other.
 apiVersion: apps/v1
@@ -58,39 +71,29 @@ metadata:
 {labels}spec:
 {deadline}  template:
 {pod_metadata}    spec:
-      containers:
+{init}      containers:
         - name: {CONTAINER}
           image: {image}
-          # Loading the model may take {failures} seconds; the other probes start after it.
+{variables}          # Loading the model may take {failures} seconds; the other probes start after it.
           startupProbe:
             failureThreshold: {failures}
           resources:
             requests:
               {why}
               memory: {memory}Mi
-            limits:
+{disk_request}            limits:
               memory: {memory}Mi
-"
-    )
-}
-
-/// The patch of the Deployment that keeps its pods apart.
-pub(super) fn spread(release: &Release) -> String {
-    let (name, apart) = (scalar(release.name.as_str()), apart(release));
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-spec:
-  template:
-    spec:
-{apart}"
+{disk_limit}{volumes}"
     )
 }
 
 /// The name of the container.
 pub(crate) const CONTAINER: &str = "model-runtime";
+
+/// KServe looks for a name of its own.
+pub(crate) fn container_name(delivery: &Delivery) -> &'static str {
+    if matches!(delivery, Delivery::KServe { .. }) { "kserve-container" } else { CONTAINER }
+}
 
 /// What stands in the Deployment only where no environment has it for itself.
 fn of_flat(release: &Release, text: impl FnOnce() -> String) -> String {
@@ -111,6 +114,17 @@ fn pod(release: &Release) -> String {
     let labels = labels(release, 8);
     let version = of_flat(release, || version(release, 8));
     let annotations = of_flat(release, || annotations(release));
+    let spec = pod_spec(release);
+    format!(
+        "    metadata:
+      labels:
+{labels}{version}{annotations}    spec:
+{spec}"
+    )
+}
+
+/// What a pod is made of, whatever makes pods of it.
+pub(super) fn pod_spec(release: &Release) -> String {
     let name = scalar(release.name.as_str());
     let container = container(release);
     let affinity = match release.layout == Layout::Flat && release.replicas > 1 {
@@ -120,11 +134,10 @@ fn pod(release: &Release) -> String {
     let (stop, drain) =
         (times::PRE_STOP.as_secs(), times::drain(release.request_timeout).as_secs());
     let grace = times::grace(release.request_timeout).as_secs();
+    let part = Part::of_deployment(release);
+    let (init, volumes) = (delivery::init(release, part), delivery::volumes(release, part));
     format!(
-        "    metadata:
-      labels:
-{labels}{version}{annotations}    spec:
-      serviceAccountName: {name}
+        "      serviceAccountName: {name}
       automountServiceAccountToken: false
       enableServiceLinks: false
       # preStop ({stop} s) and the requests that have begun ({drain} s) fit into this.
@@ -135,48 +148,8 @@ fn pod(release: &Release) -> String {
         runAsGroup: 65532
         seccompProfile:
           type: RuntimeDefault
-{affinity}      containers:
-{container}"
-    )
-}
-
-/// Where there are several pods, they go to different nodes if there are some.
-fn apart(release: &Release) -> String {
-    let name = scalar(release.name.as_str());
-    if release.spread == Spread::Zones {
-        let of = |key: &str| {
-            format!(
-                "        - topologyKey: {key}
-          maxSkew: 1
-          whenUnsatisfiable: ScheduleAnyway
-          labelSelector:
-            matchLabels:
-              app.kubernetes.io/name: {name}
-          matchLabelKeys:
-            - pod-template-hash
-"
-            )
-        };
-        let (zones, nodes) = (of("topology.kubernetes.io/zone"), of("kubernetes.io/hostname"));
-        return format!(
-            "      # A zone or a node that goes takes its share of the pods with it, not all. The pods of each
-      # rollout are counted by themselves.
-      topologySpreadConstraints:
-{zones}{nodes}"
-        );
-    }
-    format!(
-        "      affinity:
-        podAntiAffinity:
-          # A node that goes takes one of the pods with it, not all.
-          preferredDuringSchedulingIgnoredDuringExecution:
-            - weight: 100
-              podAffinityTerm:
-                topologyKey: kubernetes.io/hostname
-                labelSelector:
-                  matchLabels:
-                    app.kubernetes.io/name: {name}
-"
+{affinity}{init}      containers:
+{container}{volumes}"
     )
 }
 
@@ -186,10 +159,12 @@ fn container(release: &Release) -> String {
     let (port, environment) = (release.port, environment(release));
     let (resources, probes) = (resources(release), probes(release));
     let stop = times::PRE_STOP.as_secs();
+    let (args, mounts, secured) = (delivery::args(release), delivery::mounts(release), secured());
+    let name = container_name(&release.delivery);
     format!(
-        "        - name: {CONTAINER}
+        "        - name: {name}
 {image}          imagePullPolicy: IfNotPresent
-          # Why a start has failed stands in the pod's status, not only in the log.
+{args}          # Why a start has failed stands in the pod's status, not only in the log.
           terminationMessagePolicy: FallbackToLogsOnError
           ports:
             - name: http
@@ -200,18 +175,23 @@ fn container(release: &Release) -> String {
               # The Service stops sending requests here before the server is told to stop.
               sleep:
                 seconds: {stop}
-{resources}          securityContext:
+{resources}{mounts}{secured}"
+    )
+}
+
+/// What no container of ours may do.
+pub(super) fn secured() -> &'static str {
+    "          securityContext:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities:
               drop:
                 - ALL
 "
-    )
 }
 
-/// The times that fit this pod's, the port where it is not the image's own, and the variables that
-/// were asked for, which come before ours.
+/// What the delivery says of the model; then the times that fit this pod's, the port where it is not
+/// the image's own, and the variables that were asked for, which come before ours.
 fn environment(release: &Release) -> String {
     let mut variables = release.environment.clone();
     let seconds = |time: std::time::Duration| time.as_secs().to_string();
@@ -220,7 +200,8 @@ fn environment(release: &Release) -> String {
         ("KIT_RS_DRAIN_TIMEOUT", seconds(times::drain(release.request_timeout))),
     ];
     let port = (release.port != 8000).then(|| ("KIT_RS_PORT", release.port.to_string()));
-    for (name, value) in times.into_iter().chain(port) {
+    let fixed = delivery::fixed_variables(release);
+    for (name, value) in times.into_iter().chain(port).chain(fixed) {
         variables.entry(name.to_owned()).or_insert(value);
     }
     let lines: String = variables
@@ -233,7 +214,8 @@ fn environment(release: &Release) -> String {
             )
         })
         .collect();
-    format!("          env:\n{lines}")
+    let of_model = delivery::variables(release, Part::of_deployment(release));
+    format!("          env:\n{of_model}{lines}")
 }
 
 fn probes(release: &Release) -> String {
@@ -278,28 +260,50 @@ fn probes(release: &Release) -> String {
 fn resources(release: &Release) -> String {
     let memory = of_flat(release, || format!("              memory: {}Mi\n", release.memory()));
     let why = of_flat(release, || format!("              {}\n", why_memory(release)));
+    let (disk_request, disk_limit) = delivery::disk(release, Part::of_deployment(release));
     format!(
         "          resources:
             requests:
               cpu: 250m
-{why}{memory}              ephemeral-storage: 64Mi
-            limits:
+{why}{memory}{disk_request}            limits:
               cpu: \"2\" # the server computes with as many threads
-{memory}              ephemeral-storage: 128Mi
-"
+{memory}{disk_limit}"
     )
 }
 
 fn why_memory(release: &Release) -> String {
     let weights = release.weight_bytes.div_ceil(1 << 20);
     let beside = crate::release::MEMORY_BESIDE_WEIGHTS;
-    format!("# {weights} MiB of weights, and {beside} MiB for whatever clients make it hold")
+    let twice = match release.delivery.n_loaded() {
+        1 => "",
+        _ => ", twice while another model takes its place",
+    };
+    format!("# {weights} MiB of weights{twice}, and {beside} MiB for whatever clients make it hold")
 }
 
-fn annotations(release: &Release) -> String {
+pub(super) fn annotations(release: &Release) -> String {
+    let (delivery, digest, why) = match release.delivery {
+        Delivery::Baked => (
+            None,
+            release.modelkit_digest.clone(),
+            "Which model is inside; the image's digest decides, this is for the reader.",
+        ),
+        // Which digest its tag names is known to the pods only.
+        Delivery::Runtime { .. } => (
+            Some("runtime"),
+            None,
+            "Which tag is followed; the pods tell the digest that they serve.",
+        ),
+        _ => (
+            Some(release.delivery.name()),
+            release.modelkit_digest.clone(),
+            "Which model is served, and how it comes here.",
+        ),
+    };
     let pairs = [
+        (DELIVERY_ANNOTATION, &delivery.map(str::to_owned)),
         (MODELKIT_ANNOTATION, &release.modelkit),
-        (MODELKIT_DIGEST_ANNOTATION, &release.modelkit_digest),
+        (MODELKIT_DIGEST_ANNOTATION, &digest),
     ];
     let lines: String = pairs
         .iter()
@@ -309,34 +313,13 @@ fn annotations(release: &Release) -> String {
         .collect();
     match lines.as_str() {
         "" => lines,
-        lines => format!(
-            "      # Which model is inside; the image's digest decides, this is for the reader.\n      annotations:\n{lines}"
-        ),
+        lines => format!("      # {why}\n      annotations:\n{lines}"),
     }
-}
-
-/// The version label.
-fn version(release: &Release, indent: usize) -> String {
-    match version_of(&release.image) {
-        Some(version) => {
-            let pad = " ".repeat(indent);
-            format!("{pad}app.kubernetes.io/version: {}\n", quoted(&version))
-        }
-        None => String::new(),
-    }
-}
-
-/// What the version label says of an image: its tag where that can be a label's value, else the
-/// beginning of its digest.
-pub(crate) fn version_of(image: &ImageRef) -> Option<String> {
-    let tag = image.tag.clone().filter(|tag| rules::label_value(tag).is_ok());
-    let digest = image.digest.as_deref().and_then(|digest| digest.split_once(':'));
-    tag.or_else(|| digest.map(|(_, hex)| hex.chars().take(12).collect()))
 }
 
 /// A text that is quoted even where it need not be: versions and values change, and the next one
 /// may look like a number.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     match scalar(text) {
         plain if plain == text => format!("'{plain}'"),
         quoted => quoted,

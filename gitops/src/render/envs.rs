@@ -1,8 +1,8 @@
 //! The layout with environments: what all of them share, what one may add, and what each runs.
 
-use super::{deployment, flux, kustomization, labels, list, objects, shared};
+use super::{deployment, flux, kserve, kustomization, labels, list, objects, shared, spread};
 use crate::yaml::scalar;
-use crate::{Component, Release, Tree, layout};
+use crate::{Component, Delivery, Release, Tree, layout};
 
 /// The name of the component with what several pods need.
 const REPLICATED: &str = "replicated";
@@ -24,7 +24,11 @@ pub(super) fn render(release: &Release) -> Tree {
     }
     let overlay = layout::overlay(&release.app, &release.env);
     tree.put(format!("{overlay}/kustomization.yaml"), overlaid(release));
-    tree.put(format!("{overlay}/release.yaml"), deployment::patch(release));
+    let runs = match release.delivery {
+        Delivery::KServe { .. } => kserve::inference_service(release),
+        _ => deployment::patch(release),
+    };
+    tree.put(format!("{overlay}/release.yaml"), runs);
     if release.is_tenant {
         let file = release.cluster_file(&format!("{}-tenant", release.app));
         tree.put(file, tenant(release));
@@ -38,7 +42,14 @@ type Files = Vec<(&'static str, String)>;
 fn components(release: &Release) -> Vec<(&'static str, Files)> {
     let replicated = || {
         let budget = ("poddisruptionbudget.yaml", objects::disruption_budget(release));
-        let spread = ("spread.yaml", deployment::spread(release));
+        if matches!(release.delivery, Delivery::KServe { .. }) {
+            // What keeps its pods apart stands in the InferenceService.
+            return (
+                REPLICATED,
+                vec![("kustomization.yaml", component(&[budget.0], None)), budget],
+            );
+        }
+        let spread = ("spread.yaml", spread::patch(release));
         let list = component(&[budget.0], Some(spread.0));
         (REPLICATED, vec![("kustomization.yaml", list), budget, spread])
     };
@@ -75,6 +86,17 @@ fn overlaid(release: &Release) -> String {
         components(release).iter().map(|(name, _)| format!("../../components/{name}")).collect();
     let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
     let components = list("components", &taken);
+    if matches!(release.delivery, Delivery::KServe { .. }) {
+        return format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources:
+  - ../../base
+  - release.yaml
+{components}"
+        );
+    }
     let (least, most) = (release.replicas, release.max_replicas.unwrap_or(release.replicas));
     let scaled = match release.components.contains(&Component::Hpa) {
         // How many pods there are is not said here: each commit would undo what the autoscaler did.
@@ -179,10 +201,12 @@ spec:
 fn tenant(release: &Release) -> String {
     let (account, namespace) = (flux::name(release), scalar(release.namespace.as_str()));
     let has = |component| release.components.contains(&component);
+    let is_kserve = matches!(release.delivery, Delivery::KServe { .. });
     let managed = [
         ("''", "serviceaccounts", true),
-        ("''", "services", true),
-        ("apps", "deployments", true),
+        ("''", "services", !is_kserve),
+        ("apps", "deployments", !is_kserve),
+        ("serving.kserve.io", "inferenceservices", is_kserve),
         ("networking.k8s.io", "networkpolicies", true),
         ("policy", "poddisruptionbudgets", release.is_replicated()),
         ("autoscaling", "horizontalpodautoscalers", has(Component::Hpa)),

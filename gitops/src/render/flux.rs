@@ -1,8 +1,9 @@
 //! What Flux is told of an application: which folder of which source becomes objects, and how.
 
+use super::kserve;
 use crate::flux::format_duration;
 use crate::yaml::scalar;
-use crate::{OciSource, Release};
+use crate::{Delivery, OciSource, Release};
 
 /// The name of the Flux Kustomization, and of the account by which it applies.
 pub(super) fn name(release: &Release) -> String {
@@ -14,6 +15,10 @@ pub(super) fn app(release: &Release) -> String {
     let interval = format_duration(release.interval);
     let (retry, timeout) =
         (format_duration(release.retry_interval), format_duration(release.timeout()));
+    let health = match release.delivery {
+        Delivery::KServe { .. } => kserve::health(),
+        _ => "",
+    };
     let account = match release.is_tenant {
         true => format!(
             "  # Flux applies this app with the rights of this account, and no others.\n  serviceAccountName: {name}\n"
@@ -41,7 +46,7 @@ spec:
   # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
   # stopped; a commit that repairs it is applied after that.
   timeout: {timeout}
-{account}  sourceRef:
+{health}{account}  sourceRef:
     kind: {kind}
     name: {source}
 "

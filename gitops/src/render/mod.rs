@@ -1,13 +1,17 @@
 //! A release becomes files, written the way a person would: comments say why, and nothing has to be
 //! repaired by hand.
 
+pub(crate) mod delivery;
 pub(crate) mod deployment;
 mod envs;
 mod flux;
+mod kserve;
 mod objects;
+mod spread;
+pub(crate) mod version;
 
 use crate::yaml::scalar;
-use crate::{Error, Layout, NamespaceUse, Release, Result, Tree};
+use crate::{Delivery, Error, Layout, NamespaceUse, Release, Result, Tree};
 
 /// The annotation by which Flux never deletes an object, and the value that says so.
 pub(crate) const KEPT: (&str, &str) = ("kustomize.toolkit.fluxcd.io/prune", "disabled");
@@ -17,6 +21,9 @@ pub const MODELKIT_ANNOTATION: &str = "kitops.ml/modelkit";
 
 /// The annotation of a pod that carries the ModelKit's manifest digest.
 pub const MODELKIT_DIGEST_ANNOTATION: &str = "kitops.ml/modelkit-digest";
+
+/// The annotation of a pod that says how its model came there, where it is not in the image.
+pub(crate) const DELIVERY_ANNOTATION: &str = "kitops.ml/delivery";
 
 /// Renders the application's folder and the Flux Kustomization that points at it.
 ///
@@ -62,12 +69,20 @@ fn flat(release: &Release) -> Tree {
 
 /// The objects that every application has, with their files.
 fn shared(release: &Release) -> Vec<(&'static str, String)> {
-    vec![
-        ("serviceaccount.yaml", objects::service_account(release)),
-        ("service.yaml", objects::service(release)),
-        ("deployment.yaml", deployment::deployment(release)),
-        ("networkpolicy.yaml", objects::network_policy(release)),
-    ]
+    let mut files = vec![("serviceaccount.yaml", objects::service_account(release))];
+    match (&release.delivery, release.layout) {
+        // KServe makes Deployment and Service itself.
+        (Delivery::KServe { .. }, Layout::Flat) => {
+            files.push(("inferenceservice.yaml", kserve::inference_service(release)));
+        }
+        (Delivery::KServe { .. }, Layout::Envs) => {}
+        _ => {
+            files.push(("service.yaml", objects::service(release)));
+            files.push(("deployment.yaml", deployment::deployment(release)));
+        }
+    }
+    files.push(("networkpolicy.yaml", objects::network_policy(release)));
+    files
 }
 
 /// The metadata of an object: its labels stay the same for the life of the application. What

@@ -1,6 +1,6 @@
 //! The objects of an application, but for its Deployment.
 
-use super::{KEPT, head, labels};
+use super::{KEPT, delivery, head, labels};
 use crate::yaml::scalar;
 use crate::{Layout, NamespaceUse, Release};
 
@@ -74,10 +74,9 @@ pub(super) fn network_policy(release: &Release) -> String {
     let egress = match release.environment.keys().any(|name| name.starts_with("OTEL_")) {
         true => {
             "  # Spans are sent to wherever OTEL_EXPORTER_OTLP_ENDPOINT says.\n  egress:\n    - {}\n"
+                .to_owned()
         }
-        false => {
-            "  # The model is in the image: there is nobody that the server has to ask.\n  egress: []\n"
-        }
+        false => delivery::egress(release),
     };
     format!(
         "apiVersion: networking.k8s.io/v1

@@ -2,6 +2,7 @@
 
 mod bases;
 mod check;
+mod deliveries;
 mod diff;
 mod envs;
 mod kustomize;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use expect_test::expect_file;
 use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::{
-    Bootstrap, Component, Layout, NamespaceUse, Object, Release, Spread, Tree, bootstrap, render,
+    Bootstrap, Component, Delivery, Layout, NamespaceUse, Object, Release, Spread, Tree, bootstrap,
+    render,
 };
 use serde_json::Value;
 
@@ -90,8 +91,37 @@ fn envs() -> Tree {
     tree
 }
 
-fn cases() -> [(&'static str, Tree); 3] {
-    [("tutorial", tutorial()), ("everything", everything()), ("envs", envs())]
+/// The tutorial's application, its model delivered in each way.
+fn delivered(delivery: Delivery) -> Tree {
+    let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+    let mut release = Release::new("sentiment".parse().unwrap(), image.parse().unwrap());
+    release.modelkit = Some("ghcr.io/acme/sentiment:1.0.0".to_owned());
+    let follows = matches!(delivery, Delivery::Runtime { .. });
+    release.modelkit_digest = (!follows).then(|| digest('a'));
+    release.weight_bytes = 267_832_560;
+    release.pull_secret = Some("registry".parse().unwrap());
+    // Of one, how an environment is delivered is seen, too.
+    if matches!(delivery, Delivery::Init { .. }) {
+        release.layout = Layout::Envs;
+    }
+    release.delivery = delivery;
+    render(&release).unwrap()
+}
+
+fn cases() -> [(&'static str, Tree); 7] {
+    let face = format!("ghcr.io/acme/sentiment:1.0.0-mount@{}", digest('f'));
+    let face: kit_gitops::ImageRef = face.parse().unwrap();
+    let mounted = Delivery::ImageVolume { face: face.clone() };
+    let runtime = Delivery::Runtime { plain_http: false, watch: Duration::from_secs(30) };
+    [
+        ("tutorial", tutorial()),
+        ("everything", everything()),
+        ("envs", envs()),
+        ("image-volume", delivered(mounted)),
+        ("init", delivered(Delivery::Init { plain_http: false })),
+        ("runtime", delivered(runtime)),
+        ("kserve", delivered(Delivery::KServe { face })),
+    ]
 }
 
 fn folder_of(case: &str) -> PathBuf {
@@ -129,6 +159,7 @@ fn rendered_objects_are_valid_against_the_schemas_of_kubernetes_and_flux() {
                 "/spread.yaml",
                 "/gpu.yaml",
                 "/servicemonitor.yaml",
+                "/inferenceservice.yaml",
             ]
             .iter()
             .any(|end| path.ends_with(end))
@@ -228,6 +259,8 @@ fn rendered_trees_build_the_same_with_kubectl() {
         let mut folders: Vec<&str> = match case {
             "tutorial" => vec!["clusters/dev", "apps/distilbert"],
             "everything" => vec!["clusters/prod", "apps/sentiment"],
+            "init" => vec!["clusters/dev", "apps/sentiment/overlays/dev"],
+            "image-volume" | "runtime" | "kserve" => vec!["clusters/dev", "apps/sentiment"],
             _ => vec!["clusters/dev", "clusters/prod"],
         };
         // kubectl makes no kustomization for a folder that has none; Flux does.

@@ -53,8 +53,8 @@ impl Default for ImageOptions {
 }
 
 /// A layer of the image, and what it is before compression.
-struct ImageLayer {
-    descriptor: Descriptor,
+pub(super) struct ImageLayer {
+    pub(super) descriptor: Descriptor,
     diff_id: Digest,
 }
 
@@ -69,9 +69,47 @@ pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<
     let binary =
         options.binary.as_deref().map(|binary| binary_layer(layout, binary)).transpose()?;
     let mut layers: Vec<_> = binary.into_iter().collect();
-    layers.push(document_layer(layout, kit)?);
+    layers.extend(kit_layers(kit, layout, &options.include)?);
+    let created = options.created.map(rfc3339).transpose()?;
+    let config = match &options.binary {
+        Some(_) => serving(options),
+        None => ConfigBuilder::default(),
+    };
+    let config = config.labels(labels(kit, created.as_deref()));
+    let architecture = architecture(options.binary.as_deref())?;
+    let config = configuration(config, &architecture, created, &layers);
+    put(layout, &config, layers, |manifest| manifest)
+}
+
+/// Puts an image's config and its manifest into the layout; `more` adds to the manifest.
+pub(super) fn put(
+    layout: &Layout,
+    config: &ImageConfiguration,
+    layers: Vec<ImageLayer>,
+    more: impl FnOnce(ImageManifestBuilder) -> ImageManifestBuilder,
+) -> Result<Descriptor> {
+    let config = layout.put(MediaType::ImageConfig, &content::encode(config))?;
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers(layers.into_iter().map(|layer| layer.descriptor).collect::<Vec<_>>());
+    let manifest = more(manifest).build().expect("all that a manifest needs is given");
+    let descriptor = layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?;
+    layout.add(&descriptor)?;
+    Ok(descriptor)
+}
+
+/// The ModelKit's documents, and the layers of its model and of what is included, as an image has
+/// them.
+pub(super) fn kit_layers(
+    kit: &ModelKit,
+    layout: &Layout,
+    include: &[Filter],
+) -> Result<Vec<ImageLayer>> {
+    let mut layers = vec![document_layer(layout, kit)?];
     let include: Vec<_> =
-        std::iter::once(Filter::part(Part::Model)).chain(options.include.iter().cloned()).collect();
+        std::iter::once(Filter::part(Part::Model)).chain(include.iter().cloned()).collect();
     let is_wanted = |layer: &Layer<'_>| {
         include.iter().any(|filter| filter.matches(layer.section, layer.name, layer.written_path))
     };
@@ -81,21 +119,10 @@ pub fn build(kit: &ModelKit, layout: &Layout, options: &ImageOptions) -> Result<
     for layer in &wanted {
         layers.push(model_layer(layout, layer, &budget)?);
     }
-    let config = configuration(kit, options, &layers)?;
-    let config = layout.put(MediaType::ImageConfig, &content::encode(&config))?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config)
-        .layers(layers.into_iter().map(|layer| layer.descriptor).collect::<Vec<_>>())
-        .build()
-        .expect("all that a manifest needs is given");
-    let descriptor = layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?;
-    layout.add(&descriptor)?;
-    Ok(descriptor)
+    Ok(layers)
 }
 
-fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer> {
+pub(super) fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer> {
     let source = fs::canonicalize(binary)?;
     let metadata = fs::metadata(&source)?;
     let content = Content::file(&source, &metadata, true);
@@ -187,56 +214,58 @@ fn measured_diff_id(
     })
 }
 
-fn configuration(
-    kit: &ModelKit,
-    options: &ImageOptions,
+/// Of what is mounted nothing runs, but a node takes only what is for its own kind.
+pub(super) fn architecture(binary: Option<&Path>) -> Result<String> {
+    binary.map_or_else(|| Ok(host()), |binary| Ok(Binary::read(binary)?.architecture))
+}
+
+/// The config of an image with these layers.
+pub(super) fn configuration(
+    config: ConfigBuilder,
+    architecture: &str,
+    created: Option<String>,
     layers: &[ImageLayer],
-) -> Result<ImageConfiguration> {
-    let created = options.created.map(rfc3339).transpose()?;
-    let config = match &options.binary {
-        Some(_) => serving(options),
-        None => ConfigBuilder::default(),
-    };
-    let config = config
-        .labels(labels(kit, created.as_deref()))
-        .build()
-        .expect("all that a config needs is given");
+) -> ImageConfiguration {
+    let config = config.build().expect("all that a config needs is given");
     let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
     let root = RootFsBuilder::default()
         .typ("layers")
         .diff_ids(diff_ids)
         .build()
         .expect("all that it needs is given");
-    // Of what is mounted nothing runs, but a node takes only what is for its own kind.
-    let architecture = match &options.binary {
-        Some(binary) => Binary::read(binary)?.architecture,
-        None => host(),
-    };
     let mut configuration = ImageConfigurationBuilder::default()
-        .architecture(architecture.as_str())
+        .architecture(architecture)
         .os(Os::Linux)
         .config(config)
         .rootfs(root)
         .build()
         .expect("all that a configuration needs is given");
     configuration.set_created(created);
-    Ok(configuration)
+    configuration
 }
 
 /// How the image is started. `::` is every address, of both families.
 fn serving(options: &ImageOptions) -> ConfigBuilder {
-    let mut env = vec!["KIT_RS_HOST=::".to_owned(), format!("KIT_RS_PORT={}", options.port)];
-    env.extend(options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}")));
+    let reference = options.reference.as_ref().map(|reference| format!("{MODELKIT}={reference}"));
+    started(options.port, reference, &["serve", "."])
+}
+
+/// How the binary is started in an image.
+pub(super) fn started(port: u16, variable: Option<String>, args: &[&str]) -> ConfigBuilder {
+    let mut env = vec!["KIT_RS_HOST=::".to_owned(), format!("KIT_RS_PORT={port}")];
+    env.extend(variable);
+    let program = format!("/{BINARY}");
+    let entrypoint = std::iter::once(program.as_str()).chain(args.iter().copied());
     ConfigBuilder::default()
         .user("65532:65532")
-        .exposed_ports(vec![format!("{}/tcp", options.port)])
+        .exposed_ports(vec![format!("{port}/tcp")])
         .env(env)
-        .entrypoint([&format!("/{BINARY}"), "serve", "."].map(str::to_owned).to_vec())
+        .entrypoint(entrypoint.map(str::to_owned).collect::<Vec<_>>())
         .working_dir("/")
 }
 
 /// What the Kitfile says, under the keys of the image-spec's `annotations.md`.
-fn labels(kit: &ModelKit, created: Option<&str>) -> HashMap<String, String> {
+pub(super) fn labels(kit: &ModelKit, created: Option<&str>) -> HashMap<String, String> {
     let (package, model) = (&kit.kitfile().package, kit.kitfile().model.as_ref());
     let version = model
         .map(|model| &model.version)

@@ -2,7 +2,7 @@
 
 use registry::content::{self, Descriptor, ImageConfiguration};
 
-use super::{ImageConfig, MODELKIT, MODELKIT_DIGEST};
+use super::{BINARY, ImageConfig, MODELKIT, MODELKIT_DIGEST, PROGRAM};
 use crate::error::{Error, Result};
 use crate::kit::parse_manifest;
 use crate::media_type;
@@ -16,6 +16,8 @@ pub struct Runtime {
     pub modelkit_digest: Option<String>,
     /// Whether the image has a program to start; one without is there to be mounted.
     pub serves: bool,
+    /// Whether it is the server's program alone, which serves whatever it is given.
+    pub is_program: bool,
     /// Size in bytes of the ModelKit's layers in the image, as they are stored.
     pub model_bytes: u64,
 }
@@ -35,7 +37,10 @@ impl Runtime {
                 Error::Document { what: "image config", digest, source }
             })?;
         let config = ImageConfig::from(&configuration);
-        let Some(digest) = config.labels.get(MODELKIT_DIGEST) else { return Ok(Self::default()) };
+        let is_program = config.labels.get(PROGRAM).is_some_and(|program| program == BINARY);
+        let Some(digest) = config.labels.get(MODELKIT_DIGEST) else {
+            return Ok(Self { is_program, ..Self::default() });
+        };
         let reference =
             config.env.iter().find(|(name, _)| name == MODELKIT).map(|(_, value)| value.clone());
         // None of the model are the documents, and the binary where there is one.
@@ -43,6 +48,7 @@ impl Runtime {
         let layers = manifest.layers().iter().skip(1 + usize::from(serves));
         Ok(Self {
             serves,
+            is_program,
             modelkit: reference,
             modelkit_digest: Some(digest.clone()),
             model_bytes: layers.map(Descriptor::size).fold(0, u64::saturating_add),

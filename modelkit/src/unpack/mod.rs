@@ -16,6 +16,7 @@ pub use sources::{ChosenLayer, Selection, Sources};
 use crate::archive::{Budget, Limits};
 use crate::error::{Error, Result};
 use crate::event::{Listener, side_by_side};
+use crate::image;
 use crate::kit::ModelKit;
 use crate::staging::{Existing, Staging};
 
@@ -29,6 +30,9 @@ pub struct UnpackOptions {
     pub existing: Existing,
     /// How much may come out of all layers together.
     pub limits: Limits,
+    /// Whether the ModelKit's manifest is written beside the Kitfile, as images have it: by it,
+    /// whoever serves the folder knows which ModelKit it is.
+    pub manifest: bool,
 }
 
 /// What was unpacked.
@@ -101,6 +105,12 @@ pub fn unpack_after(
         file.write_all(text.as_bytes())?;
         unpacked.files += 1;
         unpacked.bytes += text.len() as u64;
+    }
+    if options.manifest {
+        let bytes = sources.kit().manifest_bytes();
+        staging.folder(layers.len())?.create_file(image::MANIFEST, false)?.write_all(bytes)?;
+        unpacked.files += 1;
+        unpacked.bytes += bytes.len() as u64;
     }
     let skipped = staging.place(layers.len(), options.existing)?;
     unpacked.files -= skipped.n_files;

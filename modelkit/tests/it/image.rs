@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use fs_err as fs;
-use modelkit::image::{self, ImageOptions};
+use modelkit::image::{self, FaceOptions, ImageOptions, ServerOptions};
 use modelkit::{Compression, Format, PackOptions};
 use registry::content::{self, Descriptor, MediaType};
 use serde_json::{Value, json};
@@ -113,6 +113,71 @@ fn an_image_to_be_mounted_is_the_model_and_its_documents() {
     assert_eq!(unpacked.entrypoint, [""; 0]);
     let mounted = tree(&project.path("mounted"));
     assert_eq!(files(&mounted), ["Kitfile", "model/w.bin", "modelkit.json", "tok.json"]);
+}
+
+#[test]
+fn a_mount_face_is_the_same_blobs_as_a_node_mounts_them() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (project, _) = project();
+        let packed =
+            project.try_pack(TEXT, &PackOptions { compression, ..Default::default() }).unwrap();
+        let kit = project.kit(&packed);
+        let face = image::mount_face(&kit, &project.layout, &FaceOptions::default()).unwrap();
+        let again = image::mount_face(&kit, &project.layout, &FaceOptions::default()).unwrap();
+        assert_eq!(face, again);
+        let bytes = project.layout.read(&face).unwrap();
+        let digest = packed.descriptor.digest().to_string();
+        assert_eq!(image::is_mount_face(&bytes).unwrap(), Some(digest.clone()));
+        let manifest = document(&project, &face);
+        assert_eq!(manifest["subject"]["digest"], digest);
+        assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");
+        let layers = manifest["layers"].as_array().unwrap();
+        for (layer, packed) in layers[1..].iter().zip(&packed.layers[..2]) {
+            assert_eq!(layer["digest"], packed.descriptor.digest().to_string());
+            let media_type = layer["mediaType"].as_str().unwrap();
+            assert!(media_type.starts_with("application/vnd.oci.image.layer.v1.tar"));
+        }
+        image::unpack(&project.layout, &face, &project.path("mounted")).unwrap();
+        let mounted = tree(&project.path("mounted"));
+        assert_eq!(files(&mounted), ["Kitfile", "model/w.bin", "modelkit.json", "tok.json"]);
+        assert_eq!(mounted["modelkit.json"], kit.manifest_bytes());
+    }
+}
+
+#[test]
+fn a_mount_face_is_for_the_processor_that_is_named() {
+    let (project, _) = project();
+    let kit = project.kit(&project.pack(TEXT));
+    let of = |architecture: &str| {
+        let architecture = Some(architecture.to_owned());
+        let options = FaceOptions { architecture, ..Default::default() };
+        let face = image::mount_face(&kit, &project.layout, &options).unwrap();
+        let manifest = document(&project, &face);
+        let config: Descriptor = serde_json::from_value(manifest["config"].clone()).unwrap();
+        document(&project, &config)["architecture"].clone()
+    };
+    assert_eq!((of("arm64"), of("amd64")), (json!("arm64"), json!("amd64")));
+    let packed = project.layout.read(kit.descriptor()).unwrap();
+    assert_eq!(image::is_mount_face(&packed).unwrap(), None);
+}
+
+#[test]
+fn the_image_of_the_server_alone_begins_as_every_other_one_and_serves_what_it_is_given() {
+    let (project, binary) = project();
+    let kit = project.kit(&project.pack(TEXT));
+    let baked = image::build(&kit, &project.layout, &options(&binary)).unwrap();
+    let server = ServerOptions { binary, port: 8000, created: None };
+    let server = image::server(&project.layout, &server).unwrap();
+    let (baked, manifest) = (document(&project, &baked), document(&project, &server));
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+    assert_eq!(manifest["layers"][0], baked["layers"][0]);
+    let config: Descriptor = serde_json::from_value(manifest["config"].clone()).unwrap();
+    let config = project.layout.read(&config).unwrap();
+    let runtime = image::Runtime::parse(&project.layout.read(&server).unwrap(), &config).unwrap();
+    assert!(runtime.is_program && runtime.modelkit_digest.is_none());
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["config"]["Entrypoint"], json!(["/kit-rs"]));
+    assert_eq!(config["config"]["Cmd"], json!(["serve", "/model"]));
 }
 
 #[test]

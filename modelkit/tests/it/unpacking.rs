@@ -92,6 +92,23 @@ fn files_that_exist_stop_everything_unless_told_otherwise() {
 }
 
 #[test]
+fn the_manifest_is_written_beside_the_kitfile_where_it_is_asked_for() {
+    let project = Project::with(&["m/a"]);
+    let packed = project.pack("model:\n  path: m\n");
+    let options = UnpackOptions { manifest: true, ..Default::default() };
+    let filters = ["kitfile,model"];
+    assert_eq!(project.try_unpack(&packed, &filters, &options).unwrap().files, 3);
+    let out = tree(&project.path("out"));
+    assert_eq!(out["modelkit.json"], project.kit(&packed).manifest_bytes());
+    // A container that starts again finds what it wrote.
+    assert_eq!(project.try_unpack(&packed, &filters, &options).unwrap().files, 0);
+    project.file("m/a", b"trained further");
+    let other = project.pack("model:\n  path: m\n");
+    assert!(project.try_unpack(&other, &filters, &options).is_err());
+    assert_eq!(tree(&project.path("out")), out);
+}
+
+#[test]
 fn what_was_unpacked_may_be_unpacked_again() {
     let project = Project::with(&["m/a", "m/b", ".git/hooks/x"]);
     let packed = project.pack("model:\n  path: m\ncode:\n  - path: .\n");

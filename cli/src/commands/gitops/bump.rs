@@ -39,17 +39,31 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let trusted = args.trust.read(ui)?;
-    let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
     let tree = Tree::read(&args.dir)?;
-    let bump = Bump {
-        app: args.app,
-        env: args.env,
-        image: described.image,
-        modelkit: described.runtime.modelkit,
-        modelkit_digest: described.runtime.modelkit_digest,
+    let pins = gitops::promote::pins(&tree, &args.app, args.env.as_ref()).ok();
+    let mut is_of_kit = false;
+    let (bump, weights) = match pins.filter(|pins| pins.delivery.is_some()) {
+        Some(pins) => {
+            let (app, env) = (&args.app, args.env.as_ref());
+            let (bump, weights) =
+                super::delivered::bump(&args.image, app, env, &pins, &trusted, &args.network, ui)?;
+            is_of_kit = weights.is_some();
+            (bump, weights)
+        }
+        None => {
+            let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
+            let bump = Bump {
+                app: args.app,
+                env: args.env,
+                image: described.image,
+                modelkit: described.runtime.modelkit,
+                modelkit_digest: described.runtime.modelkit_digest,
+                face: None,
+            };
+            (bump, Some(described.runtime.model_bytes))
+        }
     };
-    let is_bare = bump.modelkit_digest.is_none();
-    let weights = described.runtime.model_bytes;
+    let is_bare = bump.modelkit.is_none() && bump.modelkit_digest.is_none();
     let changed = match gitops::edit::bump(&tree, &bump) {
         Err(error) if is_bare => Err(error).hint(
             "an image that says which ModelKit it serves is made by: kit-rs image build MODELKIT -t IMAGE",
@@ -59,8 +73,8 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let changed = changed
         .with_context(|| format!("cannot point apps/{} at {}", bump.app, bump.image))
         .hint_if(&[Kind::NotFound], "run this in the repository that `kit-rs gitops render` wrote to, or name it with --dir")?;
-    for (path, limit) in gitops::edit::small_memory(&tree, &bump.app, bump.env.as_ref(), weights) {
-        ui.warn(too_small(&path, limit, weights));
+    if let Some(weights) = weights {
+        warn_of_size(&tree, &bump.app, bump.env.as_ref(), weights, ui);
     }
     ui.no_warnings()?;
     if changed.is_empty() {
@@ -68,16 +82,26 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let message = args.commit.then(|| {
         let title = title(&bump.app, bump.env.as_ref());
-        let image = ImageRef { digest: None, ..bump.image.clone() };
-        Message::new(format!("Point {title} at {image}"), &bump)
+        let image = ImageRef { digest: None, ..bump.image.clone() }.to_string();
+        // What was asked for: another image, or another ModelKit beside the same one.
+        let what = bump.modelkit.clone().filter(|_| is_of_kit).unwrap_or(image);
+        Message::new(format!("Point {title} at {what}"), &bump)
     });
     super::written::write_as(&changed, &tree, &args.dir, message.as_ref(), ui)
 }
 
-/// What there is to say of a limit that a model does not fit into.
-pub(super) fn too_small(path: &str, limit: u64, weights: u64) -> String {
-    let (has, needs) = (limit >> 20, gitops::memory(weights));
-    format!(
-        "{path}: a memory limit of {has}Mi is less than the {needs}Mi that this model gets from `gitops render`"
-    )
+/// Warns of limits that a model does not fit into, which stay as they are.
+pub(super) fn warn_of_size(tree: &Tree, app: &Name, env: Option<&Name>, weights: u64, ui: &Ui) {
+    for (path, limit) in gitops::edit::small_memory(tree, app, env, weights) {
+        let (has, needs) = (limit >> 20, gitops::memory(weights));
+        ui.warn(format_args!(
+            "{path}: a memory limit of {has}Mi is less than the {needs}Mi that this model gets from `gitops render`"
+        ));
+    }
+    for (path, limit) in gitops::edit::small_volumes(tree, app, env, weights) {
+        let (has, needs) = (limit >> 20, weights.div_ceil(1 << 20));
+        ui.warn(format_args!(
+            "{path}: a volume of {has}Mi is less than the {needs}Mi of this model: `gitops render` makes it anew"
+        ));
+    }
 }

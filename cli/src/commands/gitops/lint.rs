@@ -97,7 +97,7 @@ fn tell(report: &Report, ui: &Ui) {
     }
     for image in &report.unweighed {
         ui.note(format_args!(
-            "{image} is not in the local layout: whether its weights fit was not asked"
+            "{image} is not in the local layout, or has no model of its own: whether weights fit was not asked"
         ));
     }
 }

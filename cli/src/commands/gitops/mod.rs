@@ -6,6 +6,7 @@ mod bootstrap;
 mod build;
 mod bump;
 mod check;
+mod delivered;
 mod diff;
 mod get;
 mod history;

@@ -76,6 +76,11 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         pins(&tree, app, Some(env)).with_context(|| format!("cannot tell what {app} runs in {env}"))
     };
     let (new, old) = (of(from)?, of(to)?);
+    if new.delivery.as_deref() == Some("runtime") {
+        let message = format!("{app} follows a tag: no commit says which model {from} runs");
+        return Err(failure(Kind::Invalid, message))
+            .hint("render it with another --delivery, which names the model by digest");
+    }
     if new.image.digest.is_none() || new.modelkit_digest.is_none() {
         let message = format!("{app} in {from} names its image or its ModelKit without a digest");
         return Err(failure(Kind::Invalid, message))
@@ -90,9 +95,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     let trusted = args.trust.read(ui)?;
     let weights = judge(&args, &new, &old, &trusted, ui)?;
-    for (path, limit) in gitops::edit::small_memory(&tree, app, Some(to), weights) {
-        ui.warn(super::bump::too_small(&path, limit, weights));
-    }
+    super::bump::warn_of_size(&tree, app, Some(to), weights, ui);
     ui.no_warnings()?;
     let message = args.commit.then(|| message(&args, &bump)).transpose()?;
     super::written::write_as(&changed, &tree, &args.dir, message.as_ref(), ui)
@@ -118,18 +121,23 @@ fn judge(args: &Args, new: &Pins, old: &Pins, trusted: &Trusted, ui: &Ui) -> any
     }
     let image: Reference = new.image.to_string().parse()?;
     let runtime = super::release::describe(&image, trusted, &args.network, ui)?.runtime;
-    if runtime.modelkit_digest != new.modelkit_digest {
+    let mut weights = runtime.model_bytes;
+    if new.delivery.is_some() {
+        let (why, bytes) = super::delivered::judge(new, trusted, &args.network, ui)?;
+        against.extend(why);
+        weights = bytes;
+    } else if runtime.modelkit_digest != new.modelkit_digest {
         // Its evaluation would be that of another model.
         let says = runtime.modelkit_digest.as_deref().unwrap_or("none");
         against.push(format!("the image serves another ModelKit than is named: {says}"));
     }
     against.extend(evaluated(args, new, old, trusted, ui)?);
     if against.is_empty() {
-        return Ok(runtime.model_bytes);
+        return Ok(weights);
     }
     if args.force.is_some() {
         against.iter().for_each(|why| ui.note(format_args!("promoted although {why}")));
-        return Ok(runtime.model_bytes);
+        return Ok(weights);
     }
     let Args { app, from, to, .. } = args;
     let message = format!("{app} is not promoted from {from} to {to}: {}", against.join("; "));
@@ -141,8 +149,9 @@ fn judge(args: &Args, new: &Pins, old: &Pins, trusted: &Trusted, ui: &Ui) -> any
 fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>> {
     let api = Api::of(args.server.as_deref(), args.context.as_deref())?;
     let id = &new.deployment;
-    let (namespace, name) = (&id.namespace, &id.name);
-    match api.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), ui) {
+    let (version, namespace, name) = (id.api_version(), &id.namespace, &id.name);
+    let kinds = format!("{}s", id.kind.to_ascii_lowercase());
+    match api.get(&format!("/apis/{version}/namespaces/{namespace}/{kinds}/{name}"), ui) {
         Ok(live) => Ok(not_ready(&Object::from_value(live)?, new)),
         Err(error) if is_not_there(&error) => Ok(Some(format!("{id} is not there"))),
         Err(error) => Err(error)

@@ -17,7 +17,8 @@ use crate::ui::Ui;
 /// Write the app that runs an image, and the Flux Kustomization that points at it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The runtime image; what it serves and how large it is are read from it
+    /// The runtime image; what it serves and how large it is are read from it, unless --delivery says
+    /// that the model comes otherwise
     image: Reference,
     /// The app: the folder apps/APP, and the namespace
     #[arg(long)]
@@ -75,6 +76,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
+    delivery: super::delivered::DeliveryArgs,
+    #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     network: Network,
@@ -109,20 +112,14 @@ const INT32: i64 = i32::MAX as i64;
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let trusted = args.trust.read(ui)?;
     let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
-    if described.runtime.modelkit_digest.is_none() {
-        return Err(anyhow::anyhow!(
-            "the image {} says of no ModelKit that it serves it",
-            args.image
-        ))
-        .hint("make one that does: kit-rs image build MODELKIT -t IMAGE");
-    }
     let source = args.source.map(|source| {
         let client = args.network.client(ui)?;
         let host = source.artifact.name.split('/').next().unwrap_or_default();
         let (insecure, secret) = (client.is_plain(host)?, args.source_secret);
         anyhow::Ok(OciSource { insecure, secret, ..source })
     });
-    let mut release = Release::new(args.app, described.image);
+    let mut release = Release::new(args.app, described.image.clone());
+    args.delivery.complete(&mut release, described, &trusted, &args.network, ui)?;
     release.layout = match args.layout {
         Layout::Flat => gitops::Layout::Flat,
         Layout::Envs => gitops::Layout::Envs,
@@ -138,9 +135,6 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     release.env = args.env;
     release.replicas = args.replicas;
     release.pull_secret = args.pull_secret;
-    release.modelkit = described.runtime.modelkit;
-    release.modelkit_digest = described.runtime.modelkit_digest;
-    release.weight_bytes = described.runtime.model_bytes;
     if let Some(name) = args.name {
         release.name = name;
     }

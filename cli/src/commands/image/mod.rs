@@ -1,9 +1,13 @@
 //! `kit-rs image`: runtime images, without Docker.
 
+mod dockerfile;
+mod face;
+mod server;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
-use modelkit::image::{self, Binary, ImageConfig, ImageOptions};
+use anyhow::Context as _;
+use modelkit::image::{self, ImageConfig, ImageOptions};
 use modelkit::{Filter, ModelKit};
 use registry::Reference;
 use registry::content::Digest;
@@ -14,16 +18,17 @@ use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
 use crate::output::pinned;
 use crate::steps::found::{explained, here, here_or_pulled, warn_of_unknown};
+use crate::steps::runtime::runtime;
 use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
-/// Name of the lean static program that goes into images.
-const RUNTIME: &str = "kit-rs-runtime";
-
-/// Make and open runtime images, without Docker
+/// Make and open runtime images, without Docker, or write what Docker makes one of
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Build(Build),
+    Server(server::Args),
+    MountFace(face::Args),
+    Dockerfile(dockerfile::Args),
     Unpack(Unpack),
 }
 
@@ -74,6 +79,9 @@ pub(crate) struct Unpack {
 pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
     match command {
         Command::Build(args) => build(args, ui),
+        Command::Server(args) => server::run(args, ui),
+        Command::MountFace(args) => face::run(args, ui),
+        Command::Dockerfile(args) => dockerfile::run(args, ui),
         Command::Unpack(args) => unpack(args, ui),
     }
 }
@@ -91,10 +99,7 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
     }
     ui.no_warnings()?;
     let binary = match args.purpose {
-        Purpose::Serving => {
-            let program = env::program().context("where kit-rs lies is unknown")?;
-            Some(runtime(args.runtime, &program)?)
-        }
+        Purpose::Serving => Some(runtime(args.runtime)?),
         Purpose::Volume if args.runtime.is_some() => {
             return Err(asked_wrongly(
                 "an image that is mounted has no program: leave --runtime out",
@@ -121,31 +126,6 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
         "modelkit": kit.digest().to_string(),
     });
     ui.answer(pinned(&target, descriptor.digest()), &document)
-}
-
-/// The static program: the one given, the lean one beside this program, or this program itself
-/// where it can serve and needs nothing but a kernel.
-fn runtime(given: Option<PathBuf>, program: &Path) -> anyhow::Result<PathBuf> {
-    if let Some(path) = given {
-        ensure!(path.is_file(), "there is no program at {}", path.display());
-        return Ok(path);
-    }
-    let lean = program.with_file_name(RUNTIME);
-    if lean.is_file() {
-        return Ok(lean);
-    }
-    if cfg!(feature = "serve") && Binary::read(program)?.is_static {
-        return Ok(program.to_owned());
-    }
-    Err(anyhow::anyhow!("an image needs a static program that serves, which this kit-rs is not"))
-        .hint(format!(
-            "make one, then name it with --runtime kit-rs-runtime/bin/kit-rs:\n\
-             RUSTFLAGS='-C target-feature=+crt-static' cargo install kit-cli --git {} \
-             --profile dist --target {}-unknown-linux-gnu --no-default-features \
-             --features serve,hickory-dns --root kit-rs-runtime",
-            env!("CARGO_PKG_REPOSITORY"),
-            std::env::consts::ARCH,
-        ))
 }
 
 fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
@@ -201,32 +181,4 @@ fn streamed(
     let digest = descriptor.digest().clone();
     let blobs = client.blobs(&reference.with_digest(digest.clone()), ui.handle());
     Ok((digest, image::unpack_from(&blobs, &descriptor, &manifest, &config, dir)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::failure::Report;
-
-    #[test]
-    fn the_runtime_is_the_one_named_then_the_lean_one_beside_then_the_program_if_static() {
-        let dir = tempfile::tempdir().unwrap();
-        // This test is a program that needs a loader, so it is none for an image.
-        let program = dir.path().join("kit-rs");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let report = Report::new(&runtime(None, &program).unwrap_err());
-        assert!(report.hint.unwrap().contains("--runtime kit-rs-runtime/bin/kit-rs"));
-
-        let lean = dir.path().join(RUNTIME);
-        fs::write(&lean, "static").unwrap();
-        assert_eq!(runtime(None, &program).unwrap(), lean);
-
-        let named = dir.path().join("named");
-        let absent = runtime(Some(named.clone()), &program).unwrap_err().to_string();
-        assert!(absent.contains("there is no program at"), "{absent}");
-        fs::write(&named, "static").unwrap();
-        assert_eq!(runtime(Some(named.clone()), &program).unwrap(), named);
-    }
 }

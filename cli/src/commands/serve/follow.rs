@@ -52,11 +52,26 @@ impl Follower {
         Ok(identity)
     }
 
+    /// Takes what is not served out of the layout, while nothing is brought.
+    async fn tidy(&self, served: &str) -> anyhow::Result<()> {
+        let _turn = self.changing.lock().await;
+        self.loader.tidy(served.parse()?).await
+    }
+
     /// Looks again and again what a tag names, and serves that. What was refused once is not tried
-    /// again until the tag moves.
-    pub(super) async fn watch(self: Arc<Self>, tag: Reference, interval: Duration) {
+    /// again until the tag moves. `tidy`: the layout keeps what is served, and no more.
+    pub(super) async fn watch(self: Arc<Self>, tag: Reference, interval: Duration, tidy: bool) {
         let mut refused: Option<String> = None;
+        let mut tidied: Option<String> = None;
         loop {
+            let served = self.handle.identity().digest.clone();
+            if tidy && served.is_some() && tidied != served {
+                match self.tidy(served.as_deref().unwrap_or_default()).await {
+                    Ok(()) => tidied = served,
+                    // Somebody else uses it now.
+                    Err(error) => tracing::warn!("the layout was not tidied: {error:#}"),
+                }
+            }
             sleep(interval).await;
             let digest = match self.loader.resolve(&tag).await {
                 Ok(descriptor) => descriptor.digest().to_string(),

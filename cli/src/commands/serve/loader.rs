@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use modelkit::ModelKit;
-use registry::{Client, Descriptor, Layout, Reference};
+use registry::{Client, Descriptor, Digest, Layout, Reference};
 use serve::engine::{Engine, EngineOptions};
 use serve::{BoxError, ModelIdentity, Predictor, Prepared, Task};
 
@@ -104,6 +104,29 @@ impl Loader {
             return Ok(self.layout.resolve(reference)?);
         }
         Ok(self.client.resolve(reference).await?)
+    }
+
+    /// Takes out of the layout whatever is not needed for this ModelKit.
+    pub(super) async fn tidy(&self, served: Digest) -> anyhow::Result<()> {
+        let layout = self.layout.clone();
+        let work = move || {
+            let manifests = layout.manifests()?;
+            let mut kept = vec![served];
+            for descriptor in &manifests {
+                if kept.contains(descriptor.digest()) {
+                    let kit = ModelKit::read(&layout, descriptor)?;
+                    let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;
+                    kept.extend(parents.iter().map(|parent: &ModelKit| parent.digest().clone()));
+                    break;
+                }
+            }
+            for descriptor in manifests.iter().filter(|it| !kept.contains(it.digest())) {
+                layout.remove(descriptor.digest())?;
+            }
+            layout.collect_garbage([])?;
+            anyhow::Ok(())
+        };
+        tokio::task::spawn_blocking(work).await.context("tidying broke off")?
     }
 
     /// Pulls what is not there yet, if it is signed as it has to be, verifies, unpacks and loads, on a

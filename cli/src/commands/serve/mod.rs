@@ -153,6 +153,10 @@ struct Reload {
     /// Look every so many seconds whether the tag names another ModelKit, and serve that one
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30", value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
+    /// Keep of the local layout what is served, and nothing else: for a layout that is this server's
+    /// own, as in a pod
+    #[arg(long, requires = "watch")]
+    tidy: bool,
     /// Address of the admin routes (POST /admin/reload and more); only loopback addresses, unless
     /// $KIT_RS_ADMIN_TOKEN is set
     #[arg(long, value_name = "HOST:PORT")]
@@ -280,7 +284,7 @@ async fn follow(
     follower: &Arc<Follower>,
     ui: &Ui,
 ) -> anyhow::Result<Option<std::net::SocketAddr>> {
-    let Reload { watch, admin, admin_token, canary, shadow } = &args.reload;
+    let Reload { watch, tidy, admin, admin_token, canary, shadow } = &args.reload;
     if let Some((reference, share)) = canary {
         follower
             .canary(reference, *share)
@@ -296,9 +300,11 @@ async fn follow(
     }
     if let Some(seconds) = watch {
         let reference: Reference = args.model.parse()?;
-        tokio::spawn(
-            Arc::clone(follower).watch(reference.or_latest(), Duration::from_secs(*seconds)),
-        );
+        tokio::spawn(Arc::clone(follower).watch(
+            reference.or_latest(),
+            Duration::from_secs(*seconds),
+            *tidy,
+        ));
     }
     let Some(address) = admin else { return Ok(None) };
     let address = admin::start(address, admin_token.clone(), Arc::clone(follower)).await?;
@@ -311,6 +317,10 @@ fn check(args: &Args) -> anyhow::Result<()> {
     if args.reload.watch.is_some() {
         let watched: Option<Reference> = args.model.parse().ok();
         let is_tag = watched.is_some_and(|reference| reference.or_latest().digest().is_none());
+        let others = args.reload.canary.is_some() || args.reload.shadow.is_some();
+        if args.reload.tidy && others {
+            return Err(asked_wrongly("--tidy would take the canary or the shadow away"));
+        }
         if Path::new(&args.model).is_dir() || !is_tag {
             return Err(asked_wrongly(format!(
                 "--watch follows a tag, and `{}` is none",

@@ -1,0 +1,85 @@
+//! What a bump sets besides where the model is not in the image: the mount face, and the version.
+
+use serde_json::Value;
+
+use super::bump::{Bump, bytes};
+use super::splice::Edits;
+use super::{descend, folder_of, is_yaml, not_editable};
+use crate::render::DELIVERY_ANNOTATION;
+use crate::render::version::{version_of, version_of_kit};
+use crate::yaml::Node;
+use crate::{Name, Object, Result, Tree};
+
+/// The kind by which KServe runs a server.
+pub(crate) const INFERENCE_SERVICE: &str = "InferenceService";
+
+/// Where the annotations and the version label of what runs stand.
+pub(super) fn metadata(document: &Node) -> &'static [&'static str] {
+    if is_of_kserve(document) { &["metadata"] } else { &["spec", "template", "metadata"] }
+}
+
+fn is_of_kserve(document: &Node) -> bool {
+    document.entry("kind").and_then(Node::text) == Some(INFERENCE_SERVICE)
+}
+
+/// Where the mount face is named.
+fn face(document: &Node) -> Option<&Node> {
+    let pod: &[&str] =
+        if is_of_kserve(document) { &["spec", "predictor"] } else { &["spec", "template", "spec"] };
+    descend(descend(document, pod)?, &["volumes", "name=model", "image", "reference"])
+}
+
+/// Whether it says that its model is not in its image.
+fn is_delivered(document: &Node) -> bool {
+    let path = [metadata(document), &["annotations", DELIVERY_ANNOTATION]].concat();
+    descend(document, &path).is_some()
+}
+
+/// Sets the mount face. What is mounted and what is said of it change together, or not at all.
+pub(super) fn set_face(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
+    match (face(document), &bump.face) {
+        (Some(node), Some(face)) => edits.set(node, &face.to_string(), "the mount face"),
+        (Some(node), None) => {
+            Err(not_editable(node, "the mount face", "the new release is not one that is mounted"))
+        }
+        (None, Some(_)) if is_delivered(document) => {
+            Err(not_editable(document, "the mount face", "this app mounts none"))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// The version of what is deployed: the image's, or the ModelKit's where it is not in there.
+pub(super) fn version(document: &Node, bump: &Bump) -> Option<String> {
+    match is_delivered(document) {
+        true => version_of_kit(bump.modelkit.as_deref(), bump.modelkit_digest.as_deref()),
+        false => version_of(&bump.image),
+    }
+}
+
+/// The volumes of an application that a model does not fit into, with their limits in bytes: a bump
+/// leaves them as they are.
+pub fn small_volumes(
+    tree: &Tree,
+    app: &Name,
+    env: Option<&Name>,
+    weight_bytes: u64,
+) -> Vec<(String, u64)> {
+    let Ok(folder) = folder_of(tree, app, env).map(|folder| folder + "/") else {
+        return Vec::new();
+    };
+    let files = tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path));
+    let mut found = Vec::new();
+    for (path, text) in files {
+        for object in Object::parse_all(text).unwrap_or_default() {
+            let volumes = object.at("/spec/template/spec/volumes").and_then(Value::as_array);
+            let model = volumes.into_iter().flatten().filter(|volume| volume["name"] == "model");
+            let limits =
+                model.filter_map(|volume| bytes(volume.pointer("/emptyDir/sizeLimit")?.as_str()?));
+            found.extend(
+                limits.filter(|limit| *limit < weight_bytes).map(|limit| (path.to_owned(), limit)),
+            );
+        }
+    }
+    found
+}

@@ -1,0 +1,59 @@
+//! What keeps several pods apart.
+
+use crate::yaml::scalar;
+use crate::{Release, Spread};
+
+/// The patch of the Deployment that keeps its pods apart.
+pub(super) fn patch(release: &Release) -> String {
+    let (name, apart) = (scalar(release.name.as_str()), apart(release));
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  template:
+    spec:
+{apart}"
+    )
+}
+
+/// Where there are several pods, they go to different nodes if there are some.
+pub(super) fn apart(release: &Release) -> String {
+    let name = scalar(release.name.as_str());
+    if release.spread == Spread::Zones {
+        let of = |key: &str| {
+            format!(
+                "        - topologyKey: {key}
+          maxSkew: 1
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              app.kubernetes.io/name: {name}
+          matchLabelKeys:
+            - pod-template-hash
+"
+            )
+        };
+        let (zones, nodes) = (of("topology.kubernetes.io/zone"), of("kubernetes.io/hostname"));
+        return format!(
+            "      # A zone or a node that goes takes its share of the pods with it, not all. The pods of each
+      # rollout are counted by themselves.
+      topologySpreadConstraints:
+{zones}{nodes}"
+        );
+    }
+    format!(
+        "      affinity:
+        podAntiAffinity:
+          # A node that goes takes one of the pods with it, not all.
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              podAffinityTerm:
+                topologyKey: kubernetes.io/hostname
+                labelSelector:
+                  matchLabels:
+                    app.kubernetes.io/name: {name}
+"
+    )
+}

@@ -1,0 +1,58 @@
+//! The mount face: a second manifest over a ModelKit's own blobs, by which a node mounts it.
+//!
+//! A ModelKit's layers are archives already; only the media types in its manifest are none that a
+//! container runtime unpacks. So the face names the same blobs by those of images, beside a config
+//! with their diff_ids and a layer of a few KB with the Kitfile and the ModelKit's manifest, by which
+//! whoever serves the folder can tell its digest. Its `subject` is the ModelKit.
+
+use std::collections::HashMap;
+
+use registry::Layout;
+use registry::content::{ConfigBuilder, Descriptor, ImageManifest};
+
+use super::binary::host;
+use super::build::{configuration, kit_layers, labels, put};
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::kit::{ModelKit, parse_manifest};
+
+/// The annotation of a manifest that is the mount face of the ModelKit with this digest.
+pub const MOUNT_FACE: &str = "ml.kitops.modelkit.mount-face";
+
+/// What of a ModelKit is mounted, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FaceOptions {
+    /// Layers to take in beside those of the model.
+    pub include: Vec<Filter>,
+    /// The processor of the nodes, by OCI's name; none: this machine's. A node takes only what is
+    /// for its own kind.
+    pub architecture: Option<String>,
+}
+
+/// Makes the mount face of a ModelKit in the layout that holds it. The same ModelKit and options
+/// always give the same one.
+pub fn mount_face(kit: &ModelKit, layout: &Layout, options: &FaceOptions) -> Result<Descriptor> {
+    let _hold = layout.hold()?;
+    let layers = kit_layers(kit, layout, &options.include)?;
+    let config = ConfigBuilder::default().labels(labels(kit, None));
+    let architecture = options.architecture.clone().unwrap_or_else(host);
+    let config = configuration(config, &architecture, None, &layers);
+    let digest = kit.digest().to_string();
+    put(layout, &config, layers, |manifest| {
+        manifest
+            .subject(kit.descriptor().clone())
+            .annotations(HashMap::from([(MOUNT_FACE.to_owned(), digest)]))
+    })
+}
+
+/// The digest of the ModelKit whose mount face this manifest is; none for any other manifest.
+pub fn is_mount_face(manifest: &[u8]) -> Result<Option<String>> {
+    let digest = registry::content::digest(manifest);
+    Ok(face_of(&parse_manifest(&digest, manifest)?))
+}
+
+fn face_of(manifest: &ImageManifest) -> Option<String> {
+    let of = manifest.annotations().as_ref()?.get(MOUNT_FACE)?;
+    let subject = manifest.subject().as_ref()?;
+    (subject.digest().as_ref() == of).then(|| of.clone())
+}
