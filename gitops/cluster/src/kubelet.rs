@@ -152,10 +152,9 @@ impl Kubelet {
         let mut pause = Duration::from_secs(1);
         let image = loop {
             // What is mounted comes before what runs.
-            let volumes = pod.volumes.iter().filter_map(|volume| volume.image.as_ref());
+            let mut volumes = pod.volumes.iter().filter_map(|volume| volume.image.as_ref());
             let pulled = volumes
-                .map(|image| self.images.pull(&image.reference).map(drop))
-                .collect::<Result<()>>()
+                .try_for_each(|image| self.images.pull(&image.reference).map(drop))
                 .and_then(|()| self.images.pull(&pod.container.image));
             match pulled {
                 _ if pod.state().stop.is_some() => return,
