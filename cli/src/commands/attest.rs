@@ -10,7 +10,7 @@ use crate::failure::asked_wrongly;
 use crate::network::NetworkOfKeys;
 use crate::output::pinned;
 use crate::steps::attesting::attest;
-use crate::steps::keys::PasswordArgs;
+use crate::steps::keys::{CertArgs, PasswordArgs};
 use crate::steps::predicate::predicate_type;
 use crate::ui::Ui;
 
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     predicate: PathBuf,
     #[command(flatten)]
+    cert: CertArgs,
+    #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
     network: NetworkOfKeys,
@@ -43,7 +45,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         asked_wrongly(format!("{} is no JSON: {error}", args.predicate.display()))
     })?;
     let client = args.network.client(ui)?;
-    let key = args.password.private_key(&args.key, ui)?;
+    let key = args.cert.certify(args.password.private_key(&args.key, ui)?)?;
     let of_type = args.of_type.as_str();
     let (subject, bundle) = attest(&client, &reference, &key, (of_type, predicate), ui)?;
     let fingerprint = key.public().fingerprint();

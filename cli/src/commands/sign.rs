@@ -12,7 +12,7 @@ use trust::{Forms, PrivateKey, model};
 use crate::failure::asked_wrongly;
 use crate::network::NetworkOfKeys;
 use crate::output::pinned;
-use crate::steps::keys::PasswordArgs;
+use crate::steps::keys::{CertArgs, PasswordArgs};
 use crate::steps::target::Target;
 use crate::ui::Ui;
 
@@ -33,6 +33,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
     #[command(flatten)]
+    cert: CertArgs,
+    #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
     network: NetworkOfKeys,
@@ -49,7 +51,7 @@ enum Form {
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     match &args.target {
         Target::Folder(dir) => {
-            let key = args.password.private_key(&args.key, ui)?;
+            let key = args.cert.certify(args.password.private_key(&args.key, ui)?)?;
             folder(dir, args.signature.as_deref(), &key, ui)
         }
         Target::Reference(_) if args.signature.is_some() => {
@@ -64,7 +66,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
 
 fn in_registry(reference: &Reference, args: &Args, ui: &Ui) -> anyhow::Result<()> {
     let client = args.network.client(ui)?;
-    let key = args.password.private_key(&args.key, ui)?;
+    let key = args.cert.certify(args.password.private_key(&args.key, ui)?)?;
     let forms =
         Forms { bundle: args.form.contains(&Form::Bundle), tag: args.form.contains(&Form::Tag) };
     // What is pushed is made here; nothing of it is needed again.

@@ -1,11 +1,11 @@
 //! Keys from files, and the passwords that open them.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
-use trust::{PrivateKey, PublicKey};
+use trust::{PrivateKey, PublicKey, Roots};
 use zeroize::Zeroizing;
 
 use crate::failure::{WithHint as _, asked_wrongly};
@@ -61,6 +61,31 @@ impl PasswordArgs {
         };
         PrivateKey::from_pem(&pem, Some(&password)).with_context(unread)
     }
+}
+
+/// Who vouches for the key.
+#[derive(clap::Args)]
+pub(crate) struct CertArgs {
+    /// The certificate of the key, and those that vouch for it (one PEM file): they go with the
+    /// signature, for whoever asks for a root and not for the key
+    #[arg(long, value_name = "FILE", alias = "certificate-chain")]
+    cert: Option<PathBuf>,
+}
+
+impl CertArgs {
+    /// The key, showing its certificates with each signature.
+    pub(crate) fn certify(&self, key: PrivateKey) -> anyhow::Result<PrivateKey> {
+        let Some(path) = &self.cert else { return Ok(key) };
+        trust::Chain::from_pem(&read(path)?)
+            .and_then(|chain| key.with_chain(chain))
+            .with_context(|| format!("cannot sign by the certificate {}", path.display()))
+    }
+}
+
+/// Reads roots, by which certificates have to be valid now.
+pub(crate) fn roots(path: &Path) -> anyhow::Result<Roots> {
+    Roots::from_pem(&read(path)?, std::time::SystemTime::now())
+        .with_context(|| format!("cannot read the roots {}", path.display()))
 }
 
 /// Reads a public key.

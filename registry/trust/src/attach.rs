@@ -1,11 +1,14 @@
 //! Signatures are put beside what they sign, in both of the places where others look for them.
 
+use std::collections::HashMap;
+
 use registry::client::push;
 use registry::content::{self, Descriptor, Document, MediaType};
 use registry::{Client, ClientError, Layout, Reference};
 use serde_json::{Value, json};
 
 use crate::bundle::{BUNDLE, Bundle};
+use crate::certificate::Chain;
 use crate::key::PrivateKey;
 use crate::statement::{SIGNED, Statement};
 use crate::{Error, Result, simple};
@@ -133,7 +136,12 @@ async fn add_payload(
         layers.push(layer);
     }
     let mut layer = layout.put(simple::PAYLOAD, &payload)?;
-    let annotations = [(simple::SIGNATURE.to_owned(), signature)].into();
+    let mut annotations = HashMap::from([(simple::SIGNATURE.to_owned(), signature)]);
+    if let Some((certificate, others)) = key.chain().map(Chain::to_pem) {
+        annotations.insert(simple::CERTIFICATE.to_owned(), certificate);
+        annotations.insert(simple::CHAIN.to_owned(), others);
+    }
+    annotations.retain(|_, value| !value.is_empty());
     layer.set_annotations(Some(annotations));
     if !layers.contains(&layer) {
         layers.push(layer);

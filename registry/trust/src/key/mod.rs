@@ -18,13 +18,17 @@ use pkcs8::der::{Decode as _, SecretDocument};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::certificate::Chain;
 use crate::{Error, Result};
 
 /// The largest file that is taken for a key, in bytes.
 const MAX_PEM: usize = 64 * 1024;
 
 /// A key that signs. What it holds is overwritten when it goes.
-pub struct PrivateKey(SigningKey);
+pub struct PrivateKey {
+    key: SigningKey,
+    chain: Option<Chain>,
+}
 
 /// A key that checks signatures.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct PublicKey(VerifyingKey);
 impl PrivateKey {
     /// Makes a new one.
     pub fn generate() -> Result<Self> {
-        Ok(Self(SecretKey::generate().into()))
+        Ok(Self::of(SecretKey::generate()))
     }
 
     /// Reads a private key in PEM: PKCS#8 as OpenSSL writes it, plain or encrypted, SEC 1, or
@@ -69,7 +73,30 @@ impl PrivateKey {
             None => return Err(unread(&"it is no PEM")),
         };
         let of_curve = |_| unread(&"it is damaged, or of another curve than P-256");
-        Ok(Self(secret.map_err(of_curve)?.into()))
+        Ok(Self::of(secret.map_err(of_curve)?))
+    }
+
+    fn of(secret: SecretKey) -> Self {
+        Self { key: secret.into(), chain: None }
+    }
+
+    /// The same, showing certificates with each signature.
+    ///
+    /// # Errors
+    /// Certificates that vouch for another key.
+    pub fn with_chain(self, chain: Chain) -> Result<Self> {
+        let (certified, own) = (chain.key()?, self.public());
+        if certified != own {
+            let (certified, own) = (certified.fingerprint(), own.fingerprint());
+            let problem = format!("it is for the key {certified}, and this is {own}");
+            return Err(Error::Key { what: "certificate of the private key", problem });
+        }
+        Ok(Self { chain: Some(chain), ..self })
+    }
+
+    /// The certificates that it shows.
+    pub(crate) fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
     }
 
     /// Writes it as cosign does: encrypted with a password, which may be empty.
@@ -85,17 +112,17 @@ impl PrivateKey {
     /// Its other half.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(*self.0.verifying_key())
+        PublicKey(*self.key.verifying_key())
     }
 
     /// Signs a message: ASN.1 DER, the same each time (RFC 6979).
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.0.sign(message);
+        let signature: DerSignature = self.key.sign(message);
         signature.as_bytes().to_vec()
     }
 
     fn secret(&self) -> SecretKey {
-        SecretKey::from(self.0.as_nonzero_scalar())
+        SecretKey::from(self.key.as_nonzero_scalar())
     }
 }
 
@@ -113,6 +140,14 @@ impl PublicKey {
             Some(other) => Err(unread(format!("it says that it is a {other:?}"))),
             None => Err(unread("it is no PEM".to_owned())),
         }
+    }
+
+    /// Reads SPKI in DER.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self> {
+        VerifyingKey::from_public_key_der(der).map(Self).map_err(|_| Error::Key {
+            what: "public key",
+            problem: "it is damaged, or of another curve than P-256".to_owned(),
+        })
     }
 
     /// Writes it in PEM.

@@ -1,0 +1,202 @@
+//! Certificates that vouch for nothing: made by `testdata/certificates/make.sh`.
+
+use std::time::{Duration, SystemTime};
+
+use kit_trust::{Chain, Error, Form, Forms, PrivateKey, Roots, Signer, model};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// 2026-06-01.
+const NOW: u64 = 1_780_272_000;
+const BOTH: [Forms; 2] = [Forms { bundle: true, tag: false }, Forms { bundle: false, tag: true }];
+
+fn file(name: &str) -> String {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/certificates");
+    std::fs::read_to_string(format!("{dir}/{name}")).expect("it is checked in")
+}
+
+fn key(name: &str, chain: &str) -> PrivateKey {
+    let key = PrivateKey::from_pem(&file(&format!("{name}.key")), None).expect("a key");
+    key.with_chain(Chain::from_pem(&file(&format!("{chain}.pem"))).expect("a chain"))
+        .expect("it is for this key")
+}
+
+fn roots_at(name: &str, seconds: u64) -> Signer {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Signer::Roots(Roots::from_pem(&file(&format!("{name}.pem")), at).expect("roots"))
+}
+
+async fn verified(world: &World, signer: &Signer) -> kit_trust::Result<kit_trust::Verified> {
+    kit_trust::verify(&world.client, &world.reference, world.subject.digest(), signer).await
+}
+
+/// Signs in each form and of files, and expects that the roots do not count it.
+async fn refused(key: &PrivateKey, roots: &Signer, expected: &str) {
+    for forms in BOTH {
+        let world = World::new().await;
+        world.sign(&world.subject, key, forms).await;
+        let error = verified(&world, roots).await.expect_err("nobody vouches for it");
+        assert!(matches!(error, Error::Unsigned { .. }), "{error:?}");
+        assert!(error.to_string().contains(expected), "{forms:?}: {error}");
+        assert!(error.to_string().contains("under the root SHA256:"), "{error}");
+    }
+    let error = files(key, roots).expect_err("nobody vouches for it");
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+fn files(key: &PrivateKey, roots: &Signer) -> kit_trust::Result<model::VerifiedFiles> {
+    let dir = tempfile::tempdir().expect("a place");
+    std::fs::write(dir.path().join("weights"), "weights").expect("written");
+    let signature = dir.path().join(model::SIGNATURE);
+    let bundle = model::sign(dir.path(), "m", &signature, key).expect("signed");
+    model::verify(dir.path(), &bundle, &signature, roots)
+}
+
+#[tokio::test]
+async fn what_is_refused_here_would_hold_by_a_good_chain() {
+    for (chain, root) in [
+        ("chain", "root"),
+        ("under-between", "between-and-root"),
+        ("direct", "root"),
+        // As model_signing brings it, where its user names the first one twice.
+        ("repeated", "root"),
+        ("under-rsa", "rsa-root"),
+        // A certificate that is named itself vouches for itself.
+        ("direct", "direct-and-root"),
+    ] {
+        let key = key("signer", chain);
+        let roots = match root {
+            "between-and-root" | "direct-and-root" => {
+                let at = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+                let further = if root.starts_with("between") { "chain" } else { "direct" };
+                let text = file(&format!("{further}.pem")) + &file("root.pem");
+                Signer::Roots(Roots::from_pem(&text, at).expect("roots"))
+            }
+            root => roots_at(root, NOW),
+        };
+        for (forms, form) in BOTH.into_iter().zip([Form::Bundle, Form::Tag]) {
+            let world = World::new().await;
+            world.sign(&world.subject, &key, forms).await;
+            let verified = verified(&world, &roots).await.expect("the root vouches for it");
+            assert_eq!((verified.form, &verified.key), (form, &key.public().fingerprint()));
+            let certificate = verified.certificate.expect("it counts by one");
+            assert!(certificate.starts_with("\"demo team\" (SHA256:"), "{certificate}");
+            // Whoever asks for the key does not ask who vouches for it.
+            let by_key = self::verified(&world, &Signer::Key(key.public())).await;
+            assert_eq!(by_key.expect("signed by it").certificate, None);
+        }
+        assert_eq!(files(&key, &roots).expect("the root vouches for it").n_files, 1);
+    }
+}
+
+#[tokio::test]
+async fn certificate_left_out() {
+    let bare = PrivateKey::from_pem(&file("signer.key"), None).expect("a key");
+    refused(&bare, &roots_at("root", NOW), "it brings no certificate").await;
+}
+
+/// The same name, another key.
+#[tokio::test]
+async fn certificate_of_another_root() {
+    refused(&key("signer", "under-other"), &roots_at("root", NOW), "does not count").await;
+    refused(&key("signer", "chain"), &roots_at("rsa-root", NOW), "none of the roots").await;
+}
+
+#[tokio::test]
+async fn certificate_expired() {
+    refused(&key("signer", "expired"), &roots_at("root", NOW), "valid no more").await;
+}
+
+/// A path ends at a root by its name and key; for how long that one is valid counts, too.
+#[test]
+fn root_expired() {
+    for seconds in [1_590_000_000, 4_900_000_000] {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let error = Roots::from_pem(&file("root.pem"), at).expect_err("not in 2020, nor in 2125");
+        assert!(error.to_string().contains("none of them is valid"), "{error}");
+        // One that is not valid does not spoil the others, and vouches for nothing.
+        let both = file("root.pem") + &file("expired.pem");
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_590_000_000);
+        let roots = Signer::Roots(Roots::from_pem(&both, at).expect("one is valid"));
+        files(&key("signer", "chain"), &roots).expect_err("its root is not valid yet");
+    }
+}
+
+#[tokio::test]
+async fn certificate_of_the_future() {
+    refused(&key("signer", "future"), &roots_at("root", NOW), "not valid yet").await;
+}
+
+#[tokio::test]
+async fn certificate_for_another_use() {
+    let roots = roots_at("root", NOW);
+    refused(&key("signer", "tls"), &roots, "not for signing code").await;
+    refused(&key("signer", "encrypts"), &roots, "not for signatures").await;
+    refused(&key("signer", "silent"), &roots, "not for signatures").await;
+    refused(&key("signer", "vouches"), &roots, "it is one that vouches for others").await;
+}
+
+#[tokio::test]
+async fn certificate_by_one_that_may_not_vouch() {
+    let roots = roots_at("root", NOW);
+    refused(&key("imposter", "imposter"), &roots, "vouches for another, and may not").await;
+    refused(&key("signer", "mute-chain"), &roots, "may not vouch for others").await;
+}
+
+#[tokio::test]
+async fn chain_truncated_or_reordered() {
+    let roots = roots_at("root", NOW);
+    refused(&key("signer", "under-between"), &roots, "none of the roots").await;
+    let key = PrivateKey::from_pem(&file("signer.key"), None).expect("a key");
+    let reordered = Chain::from_pem(&file("reordered.pem")).expect("certificates");
+    let error = key.with_chain(reordered).expect_err("the first one is for another key");
+    assert!(error.to_string().contains("it is for the key SHA256:"), "{error}");
+}
+
+/// A good chain, and somebody else's signature under it.
+#[tokio::test]
+async fn certificate_of_somebody_else() {
+    let world = World::new().await;
+    let theirs = world.bundle(&world.subject, &world.key).await;
+    let mut bundle = world.bundle(&world.subject, &key("signer", "chain")).await;
+    bundle["dsseEnvelope"] = theirs["dsseEnvelope"].clone();
+    world.attach_bundle(bundle.to_string().as_bytes()).await;
+    let error = verified(&world, &roots_at("root", NOW)).await.expect_err("another has signed");
+    assert!(error.to_string().contains("was not signed by this key"), "{error}");
+}
+
+/// One reader looks at the one, another at the other.
+#[tokio::test]
+async fn certificate_and_key_at_once() {
+    let world = World::new().await;
+    let genuine = world.bundle(&world.subject, &key("signer", "direct")).await;
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut bundle = genuine.clone();
+        change(&mut bundle["verificationMaterial"]);
+        bundle.to_string()
+    };
+    world.attach_bundle(with(&|it| it["publicKey"] = json!({ "hint": "" })).as_bytes()).await;
+    let twice = |it: &mut Value| {
+        it["x509CertificateChain"] = json!({ "certificates": [it["certificate"]] });
+    };
+    world.attach_bundle(with(&twice).as_bytes()).await;
+    let error = verified(&world, &roots_at("root", NOW)).await.expect_err("it says it twice");
+    assert!(error.to_string().contains("several ways"), "{error}");
+}
+
+#[tokio::test]
+async fn chain_without_end() {
+    let one = file("direct.pem");
+    let error = Chain::from_pem(&one.repeat(11)).expect_err("nobody reads so many");
+    assert!(error.to_string().contains("there are 11"), "{error}");
+    let error = Chain::from_pem(&one.repeat(1000)).expect_err("nobody reads so many");
+    assert!(error.to_string().contains("too large"), "{error}");
+    for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(Roots::from_pem(text, SystemTime::UNIX_EPOCH).is_err(), "{text:?}");
+        let chain = Chain::from_pem(text).and_then(|chain| chain.key());
+        assert!(chain.is_err(), "{text:?}");
+    }
+    let p384 = Chain::from_pem(&file("p384.pem")).expect("a certificate");
+    assert!(p384.key().expect_err("another curve").to_string().contains("P-256"));
+}

@@ -1,0 +1,8 @@
+//! What looks like a signature and is none: each test is called after its class.
+
+mod bundles;
+mod certificates;
+mod files;
+mod older;
+mod referrers;
+mod rules;
