@@ -149,7 +149,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if is_help { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
-    let said = error.render().to_string();
+    // A value that is refused is shown, but for the password in its address.
+    let said = registry::without_userinfo(&error.render().to_string());
     let said = said.trim_end();
     let said = said.strip_prefix("error: ").unwrap_or(said);
     if !env::asks_for_json() {

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 /// Where the local layout and the credentials live.
 #[derive(Clone)]
 pub(crate) struct Home {
@@ -88,8 +90,18 @@ pub(crate) fn hf_token() -> Option<String> {
 }
 
 /// The password of a private key: ours, or the one that cosign is given.
-pub(crate) fn key_password() -> Option<String> {
-    text("KIT_RS_PASSWORD").or_else(|| text("COSIGN_PASSWORD"))
+pub(crate) fn key_password() -> Option<Zeroizing<String>> {
+    text("KIT_RS_PASSWORD").or_else(|| text("COSIGN_PASSWORD")).map(Into::into)
+}
+
+/// Before this process holds a key or a password: none of its memory is left in a core dump, nor
+/// shown to other programs of the user, its environment among it.
+pub(crate) fn hold_secrets() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // What the system does not know it does not do either; the work goes on.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// A folder for files that live as long as the process.

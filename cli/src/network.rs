@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::{Client, ClientCertificate, ClientOptions, CredentialFile, Proxy};
+use registry::{
+    Client, ClientCertificate, ClientOptions, Credential, CredentialFile, Credentials, Proxy,
+};
 
 use crate::env;
 use crate::ui::Ui;
@@ -93,7 +95,7 @@ impl Network {
 
     /// A client with the user's credentials.
     pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
-        self.client_with(Arc::new(credentials(ui)), ui)
+        self.client_with(Arc::new(Held(credentials(ui))), ui)
     }
 
     /// A client with the credentials given.
@@ -110,7 +112,7 @@ impl NetworkOfKeys {
     /// A client with the user's credentials.
     pub(crate) fn client(&self, ui: &Ui) -> anyhow::Result<Client> {
         let certificate = certificate(&self.client_cert, &self.client_key);
-        self.way.client(certificate, Arc::new(credentials(ui)), ui)
+        self.way.client(certificate, Arc::new(Held(credentials(ui))), ui)
     }
 }
 
@@ -160,6 +162,23 @@ fn token_host(text: &str) -> Result<(String, String), String> {
     named
         .map(|(registry, host)| (registry.to_owned(), host.to_owned()))
         .ok_or_else(|| "it is not REGISTRY=HOST".to_owned())
+}
+
+/// Credentials in a process that keeps what it holds to itself once it holds one.
+struct Held(CredentialFile);
+
+impl Credentials for Held {
+    fn lookup(
+        &self,
+        registry: &str,
+        repository: Option<&str>,
+    ) -> registry::Result<Option<Credential>> {
+        let found = self.0.lookup(registry, repository)?;
+        if found.is_some() {
+            env::hold_secrets();
+        }
+        Ok(found)
+    }
 }
 
 /// The credentials of the environment, then those that `login` wrote, then those of other tools.

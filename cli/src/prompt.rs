@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 use crate::streams;
 use crate::ui::Ui;
@@ -11,11 +12,11 @@ use crate::ui::Ui;
 /// Asks for a line.
 pub(crate) fn line(question: &str, ui: &Ui) -> anyhow::Result<String> {
     streams::ask(question);
-    read(ui)
+    Ok(read(ui)?.to_string())
 }
 
 /// Asks for a line that is not shown while it is typed.
-pub(crate) fn unseen(question: &str, ui: &Ui) -> anyhow::Result<String> {
+pub(crate) fn unseen(question: &str, ui: &Ui) -> anyhow::Result<Zeroizing<String>> {
     let unseen = Unseen::begin().context("cannot hide what is typed")?;
     streams::ask(question);
     let line = read(ui);
@@ -26,14 +27,14 @@ pub(crate) fn unseen(question: &str, ui: &Ui) -> anyhow::Result<String> {
 }
 
 /// Reads on a thread of its own, so that Ctrl-C ends the waiting.
-fn read(ui: &Ui) -> anyhow::Result<String> {
+fn read(ui: &Ui) -> anyhow::Result<Zeroizing<String>> {
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let mut line = String::new();
+        let mut line = Zeroizing::new(String::new());
         let _ = tell.send(io::stdin().read_line(&mut line).map(|_| line));
     });
     let line = ui.block_on(async { told.await?.context("cannot read the answer") })?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
 /// As long as it lives, what is typed on stdin's terminal is not shown.

@@ -109,6 +109,9 @@ pub(crate) fn rule(release: &Release) -> Rule {
         Delivery::KServe { .. } if !release.components.is_empty() => {
             Err("KServe makes the Deployment itself: it takes no components")
         }
+        Delivery::KServe { .. } if release.trust.checks_model => {
+            Err("KServe makes the Deployment itself: it takes no check of the model")
+        }
         _ => Ok(()),
     }
 }

@@ -29,6 +29,7 @@ mod schema;
 pub mod status;
 pub mod times;
 mod tree;
+mod trust;
 mod yaml;
 
 pub use base::{Bases, OciArtifact};
@@ -45,3 +46,4 @@ pub use rehearse::{Said, rehearse};
 pub use release::{MEMORY_BESIDE_WEIGHTS, NamespaceUse, Release, memory};
 pub use render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, render};
 pub use tree::{Later, Tree};
+pub use trust::{Admission, Trust};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::rules::{self, Rule};
 use crate::{
-    Component, Delivery, ImageRef, Layout, Name, OciSource, SecretName, Spread, Violation,
-    delivery, times,
+    Admission, Component, Delivery, ImageRef, Layout, Name, OciSource, SecretName, Spread, Trust,
+    Violation, delivery, times,
 };
 
 /// What is to run where: the facts from which [`crate::render`] makes objects.
@@ -68,6 +68,8 @@ pub struct Release {
     /// The artifact in a registry that Flux takes the files from; none: the Git repository that it
     /// was bootstrapped from.
     pub source: Option<OciSource>,
+    /// Whose signatures the cluster asks for.
+    pub trust: Trust,
 }
 
 /// Whose namespace an application is in.
@@ -111,6 +113,7 @@ impl Release {
             max_replicas: None,
             is_tenant: false,
             source: None,
+            trust: Trust::default(),
         }
     }
 
@@ -165,6 +168,17 @@ impl Release {
             hold("component", component, of_envs(true));
         }
         hold("tenant", &"is asked for", of_envs(self.is_tenant));
+        let needs_key = self.trust.admission.contains(&Admission::Kyverno);
+        let has_keys = match needs_key && self.trust.keys.is_empty() {
+            true => Err("kyverno asks whose signature: it needs a key"),
+            false => Ok(()),
+        };
+        hold("admission", &"is asked for", has_keys);
+        let is_told = match self.trust.checks_model && self.modelkit_digest.is_none() {
+            true => Err("nobody says which ModelKit the image serves"),
+            false => Ok(()),
+        };
+        hold("check_model", &"is asked for", is_told);
         let fits = match self.startup() > self.progress_deadline() {
             true => Err("it is longer than a rollout may go without progress"),
             false => Ok(()),

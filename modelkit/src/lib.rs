@@ -43,7 +43,9 @@ pub use files::files;
 pub use filter::{Filter, Part, any_matches, any_matches_kitfile, idle};
 pub use kit::{IndexMember, Layer, ModelKit, config_descriptor};
 pub use media_type::{Compression, Family, Format};
-pub use pack::{LayerPlan, PackOptions, Packed, PackedLayer, Plan, ReadyLayer, digest, pack, plan};
+pub use pack::{
+    LayerPlan, PackOptions, Packed, PackedLayer, Plan, ReadyLayer, digest, pack, pack_plan, plan,
+};
 pub use parents::{builds_on, in_layout, local_references, parents};
 pub use rebuild::{Likeness, Rebuilt, RebuiltLayer, rebuild};
 pub use source::Source;

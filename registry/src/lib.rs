@@ -22,8 +22,8 @@ pub use blobs::Blobs;
 #[cfg(feature = "client")]
 pub use client::{
     Client, ClientCertificate, ClientOptions, Copied, Credential, CredentialFile, Credentials,
-    Direction, Event, Listener, OnWait, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, copy,
-    pull, push,
+    Direction, Event, Listener, OnWait, Outcome, Proxy, Pulled, Pushed, RepositoryBlobs, Secret,
+    copy, pull, push,
 };
 pub use content::{Descriptor, Digest, MediaType};
 #[cfg(feature = "hub")]

@@ -64,6 +64,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "along": along,
         "downloaded_bytes": copied.downloaded_bytes,
         "uploaded_bytes": copied.uploaded_bytes,
+        "mounted": copied.mounted,
     });
     ui.answer(&name, &document)
 }

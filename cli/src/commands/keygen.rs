@@ -34,6 +34,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
                 .hint("a key that is overwritten is lost: name another one with --output");
         }
     }
+    env::hold_secrets();
     let key = PrivateKey::generate()?;
     let pem = match args.no_password {
         true => key.to_plain_pem()?,
@@ -57,7 +58,7 @@ fn password(args: &Args, ui: &Ui) -> anyhow::Result<zeroize::Zeroizing<String>> 
             .hint("set KIT_RS_PASSWORD, pipe it in with --password-stdin, or say --no-password");
     };
     if env::key_password().is_none() && env::stdin_is_terminal() {
-        let again = zeroize::Zeroizing::new(prompt::unseen("Once more: ", ui)?);
+        let again = prompt::unseen("Once more: ", ui)?;
         if again != password {
             return Err(asked_wrongly("the two passwords differ"));
         }

@@ -4,8 +4,9 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use registry::{Credential, Credentials, without_userinfo};
+use registry::{Credential, Credentials, Secret, without_userinfo};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::kind::Kind;
@@ -42,6 +43,7 @@ impl Credentials for Tried {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
+    env::hold_secrets();
     let credential = credential(&args, ui)?;
     let client = args.network.client_with(Arc::new(Tried(credential.clone())), ui)?;
     let is_checked = ui
@@ -71,14 +73,14 @@ fn credential(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {
 
 fn given(args: &Args, ui: &Ui) -> anyhow::Result<Credential> {
     let password = match (&args.password, args.password_stdin) {
-        (Some(password), _) => password.clone(),
+        (Some(password), _) => password.as_str().into(),
         (None, true) => {
-            let mut text = String::new();
+            let mut text = Zeroizing::new(String::new());
             std::io::stdin()
                 .lock()
                 .read_to_string(&mut text)
                 .context("cannot read the password from stdin")?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
+            Secret::from(text.trim_end_matches(['\r', '\n']))
         }
         (None, false) => return ask(args.username.clone(), ui),
     };
@@ -103,5 +105,5 @@ fn ask(username: Option<String>, ui: &Ui) -> anyhow::Result<Credential> {
             "an identity token has none: pipe it in with --password-stdin, without --username",
         );
     }
-    Ok(Credential::Basic { username, password: prompt::unseen("Password: ", ui)? })
+    Ok(Credential::Basic { username, password: prompt::unseen("Password: ", ui)?.as_str().into() })
 }

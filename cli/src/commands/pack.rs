@@ -87,16 +87,16 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if args.dry_run {
         return dry_run(&kitfile, &args.context, &layout, &options, ui);
     }
+    let hold = layout.hold()?;
     let plan = modelkit::plan(&kitfile, &args.context, &layout, &options);
     let plan = hinted(plan).with_context(|| format!("cannot pack {}", args.context.display()))?;
     let files = plan.layers.iter().flat_map(|layer| &layer.files).map(|file| &file.path);
     let found = pickles::found(&args.context, files)?;
     pickles::require(&found, Trusted::ambient(ui)?.pickles(), ui)?;
-    let hold = layout.hold()?;
     let packed = {
         let bars = LayerBars::new(ui);
         let packed =
-            modelkit::pack(&kitfile, &args.context, &layout, &options, &|event| bars.show(event));
+            modelkit::pack_plan(plan, &kitfile, &layout, &options, &|event| bars.show(event));
         hinted(packed)
     }
     .with_context(|| format!("cannot pack {}", args.context.display()))?;

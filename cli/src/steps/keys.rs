@@ -28,6 +28,7 @@ impl PasswordArgs {
         question: &str,
         ui: &Ui,
     ) -> anyhow::Result<Option<Zeroizing<String>>> {
+        env::hold_secrets();
         if self.password_stdin {
             let mut text = Zeroizing::new(String::new());
             std::io::stdin()
@@ -37,16 +38,17 @@ impl PasswordArgs {
             return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()));
         }
         if let Some(password) = env::key_password() {
-            return Ok(Some(password.into()));
+            return Ok(Some(password));
         }
         match env::stdin_is_terminal() {
-            true => Ok(Some(prompt::unseen(question, ui)?.into())),
+            true => Ok(Some(prompt::unseen(question, ui)?)),
             false => Ok(None),
         }
     }
 
     /// Reads a private key; a password is asked for only where it needs one.
     pub(crate) fn private_key(&self, path: &Path, ui: &Ui) -> anyhow::Result<PrivateKey> {
+        env::hold_secrets();
         let pem = Zeroizing::new(read(path)?);
         let unread = || format!("cannot read the private key {}", path.display());
         match PrivateKey::from_pem(&pem, None) {

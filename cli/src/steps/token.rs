@@ -12,7 +12,11 @@ pub(crate) const HUB: &str = "https://huggingface.co";
 pub(crate) fn token(address: &str, given: Option<&str>) -> Option<String> {
     let of_environment =
         || env::hf_token().filter(|_| is_hub(address, env::hf_endpoint().as_deref()));
-    given.map(str::to_owned).or_else(of_environment)
+    let token = given.map(str::to_owned).or_else(of_environment);
+    if token.is_some() {
+        env::hold_secrets();
+    }
+    token
 }
 
 /// Whether an address lies at Hugging Face's hub, or at the one that `HF_ENDPOINT` names:

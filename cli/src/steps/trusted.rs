@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use registry::{Client, Digest, Reference};
-use trust::{Mode, Policy, Verdict};
+use trust::{Mode, Policy, PublicKey, Verdict};
 
 use super::keys::public_key;
 use crate::failure::WithHint as _;
@@ -20,7 +20,13 @@ use crate::ui::Ui;
 pub(crate) struct TrustArgs {
     /// Take only what this key has signed: a public key in PEM (repeatable: any of them); the
     /// registry is asked for the signature before anything else is brought
-    #[arg(long, help_heading = "Trust", value_name = "FILE")]
+    #[arg(
+        long,
+        help_heading = "Trust",
+        value_name = "FILE",
+        env = "KIT_RS_REQUIRE_KEY",
+        value_delimiter = ','
+    )]
     require_key: Vec<PathBuf>,
     /// What has to be signed by whom, as docs/guide/trust.md tells [default: trust.yaml in the home
     /// folder of kit-rs, where there is one]
@@ -36,10 +42,13 @@ pub(crate) struct Trusted {
 }
 
 impl TrustArgs {
+    /// The keys that are asked for, beside what a policy's file says.
+    pub(crate) fn keys(&self) -> anyhow::Result<Vec<PublicKey>> {
+        self.require_key.iter().map(|path| public_key(path)).collect()
+    }
+
     pub(crate) fn read(&self, ui: &Ui) -> anyhow::Result<Trusted> {
-        let keys: Vec<_> =
-            self.require_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
-        let mut policies = vec![Policy::of_keys(keys)];
+        let mut policies = vec![Policy::of_keys(self.keys()?)];
         let of_home = ui.home().trust_policy();
         let mut pickles = Mode::Warn;
         let file = self.trust_policy.clone().or_else(|| of_home.exists().then_some(of_home));

@@ -7,6 +7,7 @@
 //! Needed beside the program: Linux (each session has an address of its own in 127.0.0.0/8), bash,
 //! coreutils, git and curl.
 
+mod attacks;
 mod deliveries;
 mod guide;
 mod hostile;
@@ -14,6 +15,7 @@ mod image;
 mod packaging;
 mod peer;
 mod programs;
+mod secrets;
 mod session;
 mod terminal;
 mod transcript;

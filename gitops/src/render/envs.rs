@@ -1,11 +1,15 @@
 //! The layout with environments: what all of them share, what one may add, and what each runs.
 
-use super::{deployment, flux, kserve, kustomization, labels, list, objects, shared, spread};
+use super::{
+    checked, deployment, flux, kserve, kustomization, labels, list, objects, shared, spread,
+};
 use crate::yaml::scalar;
 use crate::{Component, Delivery, Release, Tree, layout};
 
 /// The name of the component with what several pods need.
 const REPLICATED: &str = "replicated";
+/// The name of that by which the server checks its model.
+const CHECKED: &str = "checked";
 
 /// Renders the base, the components that this environment takes, and its overlay.
 pub(super) fn render(release: &Release) -> Tree {
@@ -61,7 +65,14 @@ fn components(release: &Release) -> Vec<(&'static str, Files)> {
         };
         (component.name(), vec![("kustomization.yaml", list), file])
     });
-    release.is_replicated().then(replicated).into_iter().chain(asked).collect()
+    let (keys, patch) = checked(release);
+    let checked = patch.map(|patch| {
+        let list =
+            component(&keys.iter().map(|(name, _)| *name).collect::<Vec<_>>(), Some(patch.0));
+        let files = [("kustomization.yaml", list), patch].into_iter().chain(keys);
+        (CHECKED, files.collect())
+    });
+    release.is_replicated().then(replicated).into_iter().chain(asked).chain(checked).collect()
 }
 
 /// A component of one object.
@@ -208,6 +219,7 @@ fn tenant(release: &Release) -> String {
         ("apps", "deployments", !is_kserve),
         ("serving.kserve.io", "inferenceservices", is_kserve),
         ("networking.k8s.io", "networkpolicies", true),
+        ("''", "configmaps", checked(release).0.is_some()),
         ("policy", "poddisruptionbudgets", release.is_replicated()),
         ("autoscaling", "horizontalpodautoscalers", has(Component::Hpa)),
         ("monitoring.coreos.com", "servicemonitors", has(Component::Monitoring)),

@@ -1,6 +1,6 @@
 //! What Flux is told of an application: which folder of which source becomes objects, and how.
 
-use super::kserve;
+use super::{keys, kserve, policies};
 use crate::flux::format_duration;
 use crate::yaml::scalar;
 use crate::{Delivery, OciSource, Release};
@@ -25,9 +25,13 @@ pub(super) fn app(release: &Release) -> String {
         ),
         false => String::new(),
     };
-    let (kind, source) = match &release.source {
-        Some(_) => ("OCIRepository", name.as_str()),
-        None => ("GitRepository", "flux-system"),
+    let (kind, source) = source_ref(release);
+    let after = match policies::is_asked(release) {
+        true => format!(
+            "  # What the API server is to refuse is known before.\n  dependsOn:\n    - name: {}\n",
+            policies::name(release)
+        ),
+        false => String::new(),
     };
     format!(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1
@@ -46,11 +50,19 @@ spec:
   # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
   # stopped; a commit that repairs it is applied after that.
   timeout: {timeout}
-{health}{account}  sourceRef:
+{health}{after}{account}  sourceRef:
     kind: {kind}
     name: {source}
 "
     )
+}
+
+/// Kind and name of what the files come from.
+pub(super) fn source_ref(release: &Release) -> (&'static str, String) {
+    match &release.source {
+        Some(_) => ("OCIRepository", name(release)),
+        None => ("GitRepository", "flux-system".to_owned()),
+    }
 }
 
 /// The artifact in a registry that the files come from.
@@ -68,6 +80,18 @@ pub(super) fn source(release: &Release, source: &OciSource) -> String {
     let secret = source.secret.as_ref().map_or(String::new(), |secret| {
         format!("  secretRef:\n    name: {}\n", scalar(secret.as_str()))
     });
+    let verify = match release.trust.keys.is_empty() {
+        true => String::new(),
+        false => format!(
+            "  # Only what one of these keys has signed is taken: kit-rs sign {url} --key KEY
+  verify:
+    provider: cosign
+    secretRef:
+      name: {}
+",
+            keys::secret_name(release)
+        ),
+    };
     format!(
         "apiVersion: source.toolkit.fluxcd.io/v1
 kind: OCIRepository
@@ -79,6 +103,6 @@ spec:
   url: {url}
   ref:
     {reference}
-{insecure}{secret}"
+{insecure}{secret}{verify}"
     )
 }

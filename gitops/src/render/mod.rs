@@ -5,8 +5,10 @@ pub(crate) mod delivery;
 pub(crate) mod deployment;
 mod envs;
 mod flux;
+mod keys;
 mod kserve;
 mod objects;
+mod policies;
 mod spread;
 pub(crate) mod version;
 
@@ -44,7 +46,11 @@ pub fn render(release: &Release) -> Result<Tree> {
     if let Some(source) = &release.source {
         let file = release.cluster_file(&format!("{}-source", release.app));
         tree.put(file, flux::source(release, source));
+        if !release.trust.keys.is_empty() {
+            tree.put(release.cluster_file(&keys::secret_name(release)), keys::secret(release));
+        }
     }
+    tree.merge(policies::render(release));
     tree.put(release.app_file(), flux::app(release));
     Ok(tree)
 }
@@ -59,12 +65,32 @@ fn flat(release: &Release) -> Tree {
     if release.replicas > 1 {
         files.push(("poddisruptionbudget.yaml", objects::disruption_budget(release)));
     }
+    let (checks, patch) = checked(release);
+    files.extend(checks);
     let names: Vec<&str> = own.into_iter().chain(files.iter().map(|(name, _)| *name)).collect();
-    tree.put(format!("{folder}/kustomization.yaml"), kustomization(&names));
+    let mut list = kustomization(&names);
+    if let Some((path, text)) = patch {
+        list.push_str(&format!("patches:\n  - path: {path}\n"));
+        tree.put(format!("{folder}/{path}"), text);
+    }
+    tree.put(format!("{folder}/kustomization.yaml"), list);
     for (name, text) in files {
         tree.put(format!("{folder}/{name}"), text);
     }
     tree
+}
+
+/// A file by its name.
+type File = (&'static str, String);
+
+/// By what the server checks its model, where it shall: an object with keys, and a patch.
+fn checked(release: &Release) -> (Option<File>, Option<File>) {
+    let has_any = !release.trust.keys.is_empty() || keys::expects_digest(release);
+    if !release.trust.checks_model || !has_any {
+        return (None, None);
+    }
+    let keys = (!release.trust.keys.is_empty()).then(|| ("keys.yaml", keys::config_map(release)));
+    (keys, Some(("check.yaml", keys::patch(release))))
 }
 
 /// The objects that every application has, with their files.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use expect_test::expect_file;
 use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::{
-    Bootstrap, Component, Delivery, Layout, NamespaceUse, Object, Release, Spread, Tree, bootstrap,
-    render,
+    Admission, Bootstrap, Component, Delivery, Layout, NamespaceUse, Object, Release, Spread, Tree,
+    Trust, bootstrap, render,
 };
 use serde_json::Value;
 
@@ -108,7 +108,28 @@ fn delivered(delivery: Delivery) -> Tree {
     render(&release).unwrap()
 }
 
-fn cases() -> [(&'static str, Tree); 7] {
+/// What a cluster can be told to ask for, in both layouts.
+fn trusted(layout: Layout) -> Tree {
+    let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+    let mut release = Release::new("sentiment".parse().unwrap(), image.parse().unwrap());
+    release.layout = layout;
+    release.is_tenant = layout == Layout::Envs;
+    release.modelkit = Some("ghcr.io/acme/sentiment:1.0.0".to_owned());
+    release.modelkit_digest = Some(digest('a'));
+    release.source = Some("oci://ghcr.io/acme/files:dev".parse().unwrap());
+    let key = |n| format!("-----BEGIN PUBLIC KEY-----\nkey {n}\n-----END PUBLIC KEY-----\n");
+    release.trust = Trust {
+        keys: vec![key(1), key(2)],
+        admission: BTreeSet::from(Admission::ALL),
+        checks_model: true,
+    };
+    let mut tree = render(&release).unwrap();
+    let asked = Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap());
+    tree.merge(bootstrap(&asked, &tree).unwrap());
+    tree
+}
+
+fn cases() -> [(&'static str, Tree); 9] {
     let face = format!("ghcr.io/acme/sentiment:1.0.0-mount@{}", digest('f'));
     let face: kit_gitops::ImageRef = face.parse().unwrap();
     let mounted = Delivery::ImageVolume { face: face.clone() };
@@ -121,6 +142,8 @@ fn cases() -> [(&'static str, Tree); 7] {
         ("init", delivered(Delivery::Init { plain_http: false })),
         ("runtime", delivered(runtime)),
         ("kserve", delivered(Delivery::KServe { face })),
+        ("trusted", trusted(Layout::Flat)),
+        ("trusted-envs", trusted(Layout::Envs)),
     ]
 }
 
@@ -160,6 +183,8 @@ fn rendered_objects_are_valid_against_the_schemas_of_kubernetes_and_flux() {
                 "/gpu.yaml",
                 "/servicemonitor.yaml",
                 "/inferenceservice.yaml",
+                "/signatures.yaml",
+                "/check.yaml",
             ]
             .iter()
             .any(|end| path.ends_with(end))
@@ -261,6 +286,8 @@ fn rendered_trees_build_the_same_with_kubectl() {
             "everything" => vec!["clusters/prod", "apps/sentiment"],
             "init" => vec!["clusters/dev", "apps/sentiment/overlays/dev"],
             "image-volume" | "runtime" | "kserve" => vec!["clusters/dev", "apps/sentiment"],
+            "trusted" => vec!["clusters/dev", "apps/sentiment", "policies/sentiment/dev"],
+            "trusted-envs" => vec!["clusters/dev", "apps/sentiment/overlays/dev"],
             _ => vec!["clusters/dev", "clusters/prod"],
         };
         // kubectl makes no kustomization for a folder that has none; Flux does.

@@ -52,8 +52,20 @@ pub fn pack(
     on: Listener<'_>,
 ) -> Result<Packed> {
     let _hold = layout.hold()?;
+    pack_plan(plan(kitfile, context, layout, options)?, kitfile, layout, options, on)
+}
+
+/// The same for files that were planned before, by the same Kitfile and with the same options: what
+/// was looked at in between is what is packed.
+pub fn pack_plan(
+    plan: Plan,
+    kitfile: &Kitfile,
+    layout: &Layout,
+    options: &PackOptions,
+    on: Listener<'_>,
+) -> Result<Packed> {
+    let _hold = layout.hold()?;
     let parents = parents(kitfile, in_layout(layout))?;
-    let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
     let index = options.index.then(|| PackIndex::read(layout));
     let layers = pack_layers(&plan, Some(layout), &options.ready, index.as_ref(), on)?;
     let packer = Packer::default();

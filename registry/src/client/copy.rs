@@ -2,7 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Client, Event, Listener, pull, push};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::pull::Found;
+use super::push::put_manifest;
+use super::upload::mount_blob;
+use super::{Client, Event, Listener, Outcome, pull, push};
 use crate::content::{self, Descriptor, Digest};
 use crate::{ClientError, Error, Layout, Reference, Result};
 
@@ -24,13 +29,16 @@ pub struct Copied {
     pub downloaded_bytes: u64,
     /// The bytes that were sent to the other.
     pub uploaded_bytes: u64,
+    /// How many blobs the registry took from its own repository, without that they were moved.
+    pub mounted: usize,
 }
 
 /// Brings what a reference stands for from one repository to another, and what refers to it:
 /// signatures, attestations, whatever else. It is resolved once, and its digest stays.
 ///
-/// Content goes through `layout`, so what is there already comes over no wire; what refers to a
-/// manifest arrives after it, and the tag of `to` comes last, so that whoever finds the tag finds
+/// Within one registry blobs are given from the one repository to the other, and only manifests are
+/// moved. Else, and where the registry does not give them, content goes through `layout`, so what is
+/// there already comes over no wire. What refers to a manifest arrives after it, and the tag of `to` comes last, so that whoever finds the tag finds
 /// the signatures, too.
 pub async fn copy(
     client: &Client,
@@ -46,15 +54,12 @@ pub async fn copy(
         along: Vec::new(),
         downloaded_bytes: 0,
         uploaded_bytes: 0,
+        mounted: 0,
     };
-    let pulled = pull(client, &from.with_digest(root.digest().clone()), layout, on).await?;
-    copied.downloaded_bytes += pulled.downloaded_bytes;
     let to_digest = |digest: &Digest| to.with_digest(digest.clone());
-    copied.uploaded_bytes +=
-        push(layout, &root, &to_digest(root.digest()), client, on).await?.uploaded_bytes;
-
+    let way = Way { client, from, layout, on };
     let mut seen: HashSet<Digest> = [root.digest().clone()].into();
-    let mut next = manifests(layout, &root)?;
+    let mut next = way.bring(root.digest(), &to_digest(root.digest()), &mut copied).await?;
     while let Some(subject) = next.pop() {
         let at = from.with_digest(subject.digest().clone());
         for referrer in client.referrers(&at, None).await? {
@@ -69,8 +74,7 @@ pub async fn copy(
                 break;
             }
             let there = to_digest(referrer.digest());
-            let manifest = along(client, from, referrer.digest(), &there, layout, &mut copied, on);
-            next.extend(manifests(layout, &manifest.await?)?);
+            next.extend(way.along(referrer.digest(), &there, &mut copied).await?);
         }
         for kind in TAGGED {
             let (algorithm, hex) =
@@ -80,37 +84,93 @@ pub async fn copy(
                 Err(Error::Client(ClientError::UnknownManifest { .. })) => continue,
                 found => found?,
             };
-            let there = to.with_tag(&tag)?;
-            along(client, from, found.digest(), &there, layout, &mut copied, on).await?;
+            way.along(found.digest(), &to.with_tag(&tag)?, &mut copied).await?;
         }
     }
-    if to.tag().is_some() {
-        copied.uploaded_bytes += push(layout, &root, to, client, on).await?.uploaded_bytes;
+    if let Some(tag) = to.tag() {
+        let (root, bytes) = client.manifest(&to_digest(root.digest())).await?;
+        let repository = client.repository(to)?;
+        copied.uploaded_bytes += put_manifest(&repository, &root, &bytes, Some(tag)).await?;
     }
+    client.take_warnings().into_iter().for_each(|text| on(Event::Warning(text)));
     Ok(copied)
 }
 
-/// Copies one manifest that says something of another.
-async fn along(
-    client: &Client,
-    from: &Reference,
-    digest: &Digest,
-    to: &Reference,
-    layout: &Layout,
-    copied: &mut Copied,
-    on: Listener<'_>,
-) -> Result<Descriptor> {
-    let pulled = pull(client, &from.with_digest(digest.clone()), layout, on).await?;
-    copied.downloaded_bytes += pulled.downloaded_bytes;
-    let pushed = push(layout, &pulled.descriptor, to, client, on).await?;
-    copied.uploaded_bytes += pushed.uploaded_bytes;
-    copied.along.push(pulled.descriptor.clone());
-    Ok(pulled.descriptor)
+/// From where manifests are copied, and by what.
+struct Way<'a> {
+    client: &'a Client,
+    from: &'a Reference,
+    layout: &'a Layout,
+    on: Listener<'a>,
 }
 
-/// A manifest, and those that it is an index of: something may refer to each of them.
-fn manifests(layout: &Layout, root: &Descriptor) -> Result<Vec<Descriptor>> {
-    let mut graph = layout.graph(root)?;
-    graph.retain(|it| content::is_manifest(it.media_type()));
-    Ok(graph)
+impl Way<'_> {
+    /// Copies one manifest that says something of another.
+    async fn along(
+        &self,
+        digest: &Digest,
+        to: &Reference,
+        copied: &mut Copied,
+    ) -> Result<Vec<Descriptor>> {
+        let manifests = self.bring(digest, to, copied).await?;
+        copied.along.extend(manifests.iter().find(|it| it.digest() == digest).cloned());
+        Ok(manifests)
+    }
+
+    /// Copies a manifest with all that it names. Returns it, and those that it is an index of:
+    /// something may refer to each of them.
+    async fn bring(
+        &self,
+        digest: &Digest,
+        to: &Reference,
+        copied: &mut Copied,
+    ) -> Result<Vec<Descriptor>> {
+        let from = self.from.with_digest(digest.clone());
+        if from.registry() == to.registry()
+            && let Some(manifests) = self.mount(&from, to, copied).await?
+        {
+            return Ok(manifests);
+        }
+        let pulled = pull(self.client, &from, self.layout, self.on).await?;
+        copied.downloaded_bytes += pulled.downloaded_bytes;
+        let pushed = push(self.layout, &pulled.descriptor, to, self.client, self.on).await?;
+        copied.uploaded_bytes += pushed.uploaded_bytes;
+        let mut graph = self.layout.graph(&pulled.descriptor)?;
+        graph.retain(|it| content::is_manifest(it.media_type()));
+        Ok(graph)
+    }
+
+    /// The same within one registry, which gives the blobs itself; `None` where it does not.
+    async fn mount(
+        &self,
+        from: &Reference,
+        to: &Reference,
+        copied: &mut Copied,
+    ) -> Result<Option<Vec<Descriptor>>> {
+        let (client, layout, on) = (self.client, self.layout, self.on);
+        let (here, there) = (client.repository(from)?, client.repository(to)?);
+        let (root, bytes) = client.manifest(from).await?;
+        let mut found = Found::walk(&here, layout, root.clone(), bytes, on).await?;
+        let blobs = std::mem::take(&mut found.blobs);
+        let given = blobs
+            .iter()
+            .filter(|blob| !crate::layout::is_elsewhere(blob))
+            .map(|blob| mount_blob(layout, &there, blob, from.repository(), on));
+        let given = stream::iter(given).buffer_unordered(client.0.options.concurrency.max(1));
+        let Some(given) =
+            given.try_collect::<Vec<_>>().await?.into_iter().collect::<Option<Vec<_>>>()
+        else {
+            return Ok(None);
+        };
+        copied.downloaded_bytes += found.downloaded;
+        copied.mounted += given.iter().filter(|it| **it == Outcome::Mounted).count();
+        let mut manifests = Vec::new();
+        found.take(root.digest(), &mut manifests);
+        for (manifest, bytes) in &manifests {
+            let tag = to.tag().filter(|_| manifest.digest() == root.digest());
+            copied.uploaded_bytes += put_manifest(&there, manifest, bytes, tag).await?;
+            on(Event::ManifestDone { descriptor: manifest.clone() });
+        }
+        Ok(Some(manifests.into_iter().map(|(manifest, _)| manifest).collect()))
+    }
 }

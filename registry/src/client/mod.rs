@@ -30,7 +30,7 @@ pub(crate) mod http;
 pub(crate) mod blocking;
 mod event;
 
-pub use auth::{Challenge, Credential, CredentialFile, Credentials};
+pub use auth::{Challenge, Credential, CredentialFile, Credentials, Secret};
 pub use blob::Blob;
 pub use copy::{Copied, copy};
 pub use event::{Direction, Event, Listener, Outcome};

@@ -111,15 +111,15 @@ pub async fn pull(
 
 /// Everything that a manifest reaches.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     manifests: HashMap<Digest, (Descriptor, Vec<u8>, Document)>,
-    blobs: Vec<Descriptor>,
-    downloaded: u64,
+    pub(super) blobs: Vec<Descriptor>,
+    pub(super) downloaded: u64,
 }
 
 impl Found {
     /// Reads the manifests level by level; those that the layout has come from there.
-    async fn walk(
+    pub(super) async fn walk(
         repository: &Repository,
         layout: &Layout,
         root: Descriptor,
@@ -161,7 +161,7 @@ impl Found {
 
     /// Takes the manifests out in the order in which they are stored: what is named before what
     /// names it.
-    fn take(&mut self, digest: &Digest, order: &mut Vec<(Descriptor, Vec<u8>)>) {
+    pub(super) fn take(&mut self, digest: &Digest, order: &mut Vec<(Descriptor, Vec<u8>)>) {
         let Some((descriptor, bytes, document)) = self.manifests.remove(digest) else { return };
         document.children().for_each(|child| self.take(child.digest(), order));
         order.push((descriptor, bytes));

@@ -133,13 +133,22 @@ async fn push_manifest(
     descriptor: &Descriptor,
     tag: Option<&str>,
 ) -> Result<u64> {
+    put_manifest(repository, descriptor, &layout.read(descriptor)?, tag).await
+}
+
+/// The same for one that is in memory.
+pub(super) async fn put_manifest(
+    repository: &Repository,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+    tag: Option<&str>,
+) -> Result<u64> {
     if tag.is_none() && repository.has_manifest(descriptor).await? {
         return Ok(0);
     }
-    let bytes = layout.read(descriptor)?;
     let target = tag.unwrap_or(descriptor.digest().as_ref());
-    let is_noted = repository.put_manifest(target, descriptor, &bytes).await?;
-    let document = Document::parse(descriptor.media_type(), &bytes)?;
+    let is_noted = repository.put_manifest(target, descriptor, bytes).await?;
+    let document = Document::parse(descriptor.media_type(), bytes)?;
     if let Some(subject) = document.subject.as_ref().filter(|_| !is_noted) {
         referrers::note(repository, subject.digest(), descriptor, &document).await?;
     }

@@ -1,6 +1,7 @@
 //! `kit-rs gitops`: what runs, said in Git.
 
 mod api;
+mod asked;
 mod bases;
 mod bootstrap;
 mod build;

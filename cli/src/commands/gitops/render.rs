@@ -78,6 +78,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     delivery: super::delivered::DeliveryArgs,
     #[command(flatten)]
+    asked: super::asked::AskedArgs,
+    #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     network: Network,
@@ -132,6 +134,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     release.max_replicas = args.max_replicas;
     release.is_tenant = args.tenant;
     release.source = source.transpose()?;
+    release.trust = args.asked.trust(&args.trust)?;
     release.env = args.env;
     release.replicas = args.replicas;
     release.pull_secret = args.pull_secret;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::env;
 use crate::failure::WithHint as _;
 use crate::interrupt::Interrupt;
-use crate::network::Network;
+use crate::network::{Network, credentials};
 use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
 
@@ -107,7 +107,8 @@ impl Node {
     fn new(dir: &Path, network: &Network, ui: &Ui) -> anyhow::Result<Self> {
         let root = dir.join("layout");
         Ok(Self {
-            client: network.client(ui)?,
+            // Containers are made by this process, which may not hide itself for that.
+            client: network.client_with(Arc::new(credentials(ui)), ui)?,
             trusted: Trusted::ambient(ui)?,
             layout: Layout::init(&root)
                 .with_context(|| format!("cannot keep images in {}", root.display()))?,

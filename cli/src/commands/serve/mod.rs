@@ -19,6 +19,7 @@ use serve::{Handle, ServeOptions};
 
 use self::follow::Follower;
 use self::loader::Loader;
+use crate::env;
 use crate::failure::{asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::Network;
@@ -209,6 +210,9 @@ fn origin(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     check(&args)?;
+    if args.reload.admin_token.is_some() {
+        env::hold_secrets();
+    }
     let trusted = args.trust.read(ui)?;
     // Bound first, so that probes are answered while the model is still on its way.
     let mut args = args;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
 
 /// A header value that a registry has asked for.
 #[derive(Clone, Debug)]
@@ -17,14 +18,16 @@ pub(super) struct Authorization {
 
 impl Authorization {
     pub(super) fn new(scheme: &str, secret: &str, lifetime: Option<Duration>) -> Option<Self> {
-        let mut header = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
+        let text = Zeroizing::new(format!("{scheme} {secret}"));
+        let mut header = HeaderValue::from_str(&text).ok()?;
         header.set_sensitive(true);
         let until = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
         Some(Self { header, until, is_known: true })
     }
 
     pub(super) fn basic(username: &str, password: &str) -> Option<Self> {
-        Self::new("Basic", &STANDARD.encode(format!("{username}:{password}")), None)
+        let text = Zeroizing::new(format!("{username}:{password}"));
+        Self::new("Basic", &Zeroizing::new(STANDARD.encode(&*text)), None)
     }
 
     pub(super) fn is_fresh(&self) -> bool {

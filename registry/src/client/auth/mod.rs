@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use self::authorization::Authorization;
 pub use self::challenge::Challenge;
-pub use self::credentials::{Credential, CredentialFile, Credentials};
+pub use self::credentials::{Credential, CredentialFile, Credentials, Secret};
 use crate::client::Registry;
 use crate::client::http::{self, location};
 use crate::{AuthError, Error, Result};

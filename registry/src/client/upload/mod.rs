@@ -5,5 +5,5 @@ mod resumable;
 mod saved_session;
 mod session;
 
-pub(super) use push_blob::push_blob;
+pub(super) use push_blob::{mount_blob, push_blob};
 pub(super) use session::{FINISHED, same_digest};

@@ -39,6 +39,31 @@ pub(crate) async fn push_blob(
     Ok((outcome, sent))
 }
 
+/// Has the registry give a blob of one of its repositories to another one, without that it comes
+/// over the wire; `None` where the registry does not.
+pub(crate) async fn mount_blob(
+    layout: &Layout,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    from: &str,
+    on: Listener<'_>,
+) -> Result<Option<Outcome>> {
+    let upload = Upload { repository, layout, descriptor, on };
+    let outcome = match repository.has_blob(descriptor, "pull,push").await? {
+        true => Outcome::Existing,
+        false => match upload.mount(from).await? {
+            Some(Begun::Mounted) => Outcome::Mounted,
+            Some(Begun::Session(session)) => {
+                upload.cancel(&session.url).await;
+                return Ok(None);
+            }
+            None => return Ok(None),
+        },
+    };
+    on(Event::BlobDone { digest: descriptor.digest().clone(), outcome });
+    Ok(Some(outcome))
+}
+
 impl Upload<'_> {
     /// Brings the blob, unless it is there already or in one of `siblings`, other repositories of
     /// the registry. Returns how it came there, and how many bytes were sent for it.

@@ -1,6 +1,7 @@
 //! The client against the embedded registry, and against servers that mean harm.
 
 mod auth;
+mod copy;
 mod credentials;
 mod distribution;
 mod hostile;

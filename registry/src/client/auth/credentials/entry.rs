@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::Credential;
 
@@ -25,29 +26,35 @@ impl Entry {
     pub(super) fn new(credential: &Credential) -> Self {
         match credential {
             Credential::Basic { username, password } => {
-                Self { auth: STANDARD.encode(format!("{username}:{password}")), ..Self::default() }
+                let text = Zeroizing::new(format!("{username}:{}", &**password));
+                Self { auth: STANDARD.encode(&*text), ..Self::default() }
             }
-            Credential::Identity(token) => Self { identitytoken: token.clone(), ..Self::default() },
-            Credential::Bearer(token) => Self { registrytoken: token.clone(), ..Self::default() },
+            Credential::Identity(token) => {
+                Self { identitytoken: (**token).to_owned(), ..Self::default() }
+            }
+            Credential::Bearer(token) => {
+                Self { registrytoken: (**token).to_owned(), ..Self::default() }
+            }
         }
     }
 
     /// Returns what it holds; an empty one stands for a login that a helper program keeps.
     pub(super) fn credential(self) -> Option<Credential> {
         if !self.registrytoken.is_empty() {
-            return Some(Credential::Bearer(self.registrytoken));
+            return Some(Credential::Bearer(self.registrytoken.into()));
         }
         if !self.identitytoken.is_empty() {
-            return Some(Credential::Identity(self.identitytoken));
+            return Some(Credential::Identity(self.identitytoken.into()));
         }
         let (username, password) = match self.auth.is_empty() {
             true => (self.username, self.password),
             false => {
-                let decoded = String::from_utf8(STANDARD.decode(self.auth.trim()).ok()?).ok()?;
-                let (username, password) = decoded.split_once(':')?;
+                let decoded = Zeroizing::new(STANDARD.decode(self.auth.trim()).ok()?);
+                let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
                 (username.to_owned(), password.trim_end_matches('\0').to_owned())
             }
         };
+        let password = password.into();
         (!username.is_empty()).then_some(Credential::Basic { username, password })
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::Credential;
 use crate::{AuthError, Error, Result};
@@ -38,9 +39,9 @@ pub(super) fn find(name: &str, server: &str) -> Result<Option<Credential>> {
     };
     let Secret { username, secret, .. } = serde_json::from_slice(&answer).map_err(|_| failed())?;
     Ok(match username.as_str() {
-        TOKEN_USER => Some(Credential::Identity(secret)),
+        TOKEN_USER => Some(Credential::Identity(secret.into())),
         "" => None,
-        _ => Some(Credential::Basic { username, password: secret }),
+        _ => Some(Credential::Basic { username, password: secret.into() }),
     })
 }
 
@@ -57,9 +58,9 @@ pub(super) fn store(name: &str, server: &str, credential: &Credential) -> Result
     let secret = Secret {
         server_url: server.to_owned(),
         username: username.to_owned(),
-        secret: secret.clone(),
+        secret: (**secret).to_owned(),
     };
-    let input = serde_json::to_vec(&secret).expect("texts are JSON");
+    let input = Zeroizing::new(serde_json::to_vec(&secret).expect("texts are JSON"));
     call(name, "store", &input).map(drop)
 }
 
@@ -86,7 +87,7 @@ fn call(name: &str, action: &str, input: &[u8]) -> Result<Option<Vec<u8>>> {
     let (mut stdin, stdout) =
         (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
     let (sender, receiver) = mpsc::channel();
-    let input = input.to_vec();
+    let input = Zeroizing::new(input.to_vec());
     thread::spawn(move || {
         // A program that does not read its input says why in its answer.
         let _ = stdin.write_all(&input);

@@ -6,8 +6,10 @@ use std::fmt;
 mod entry;
 mod file;
 mod helper;
+mod secret;
 
 pub use file::CredentialFile;
+pub use secret::Secret;
 
 /// A secret that a registry, or its token service, takes.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,12 +19,12 @@ pub enum Credential {
         /// The user name.
         username: String,
         /// The password.
-        password: String,
+        password: Secret,
     },
     /// A token that is exchanged for others (an identity token, or refresh token).
-    Identity(String),
+    Identity(Secret),
     /// A token that is shown as it is (a registry token).
-    Bearer(String),
+    Bearer(Secret),
 }
 
 /// Never shows the secret.
