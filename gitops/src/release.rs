@@ -170,10 +170,10 @@ impl Release {
         hold("tenant", &"is asked for", of_envs(self.is_tenant));
         let needs_key = self.trust.admission.contains(&Admission::Kyverno);
         let has_keys = match needs_key && self.trust.keys.is_empty() {
-            true => Err("kyverno asks whose signature: it needs a key"),
+            true => Err("it needs a key, to ask for its signature"),
             false => Ok(()),
         };
-        hold("admission", &"is asked for", has_keys);
+        hold("admission", &Admission::Kyverno, has_keys);
         let is_told = match self.trust.checks_model && self.modelkit_digest.is_none() {
             true => Err("nobody says which ModelKit the image serves"),
             false => Ok(()),

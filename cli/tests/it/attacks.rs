@@ -306,14 +306,15 @@ fn reload_of_an_unsigned_modelkit() {
 fn served_files_changed_since_they_were_signed() {
     let (world, ..) = signed();
     well(&world, "sign ./project/model --key ours.key");
-    let server = Serving::start(&world, "serve ./project/model --port 0 --require-key ours.pub");
-    assert_eq!(ask(&server.url, "GET", "/readyz", "").0, "200");
-    drop(server);
+    // The folder itself, and one in which a Kitfile names it, as in a runtime image.
+    let lines = ["./project/model", "./project"]
+        .map(|dir| format!("serve {dir} --port 0 --require-key ours.pub"));
+    for line in &lines {
+        let server = Serving::start(&world, line);
+        assert_eq!(ask(&server.url, "GET", "/readyz", "").0, "200");
+    }
     fs::write(world.work().join("project/model/code.py"), "").expect("the folder is there");
-    refused(
-        &world,
-        "serve ./project/model --port 0 --require-key ours.pub",
-        "untrusted",
-        "code.py was not signed",
-    );
+    for line in &lines {
+        refused(&world, line, "untrusted", "code.py was not signed");
+    }
 }

@@ -65,6 +65,10 @@ impl Heard {
 
 fn nothing(_: &mut Command) {}
 
+fn set(command: &mut Command, name: &str, value: &str) {
+    command.env(name, value);
+}
+
 /// Files below a folder.
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("it is there") {
@@ -99,7 +103,11 @@ fn no_secret_is_told_by_output_logs_or_files() {
     heard.well(&format!("{login} --password-stdin"), nothing, PASSWORD);
     heard.well(&format!("{login} --password {PASSWORD}"), nothing, "");
     heard.ill(&format!("{login} --password {PASSWORD} --no-such-flag"), nothing, "");
-    heard.ill(&format!("login http://user:{PASSWORD}@{} -u user -p x", locked.address), nothing, "");
+    heard.ill(
+        &format!("login http://user:{PASSWORD}@{} -u user -p x", locked.address),
+        nothing,
+        "",
+    );
     heard.well(&format!("pack project -t {there}"), nothing, "");
     heard.well(&format!("push {there}"), nothing, "");
     heard.well(&format!("pull {there}"), nothing, "");
@@ -108,18 +116,14 @@ fn no_secret_is_told_by_output_logs_or_files() {
         format!(r#"{{"auths":{{"{}":{{"auth":"{}=="}}}}}}"#, locked.address, ENCODED[0]);
     heard.run(
         &format!("info {there} --remote"),
-        |it| drop(it.env("DOCKER_AUTH_CONFIG", &environment)),
+        |it| set(it, "DOCKER_AUTH_CONFIG", &environment),
         "",
     );
     let broken = environment.replace("}}}", "}}");
-    heard.run(
-        &format!("info {there} --remote"),
-        |it| drop(it.env("DOCKER_AUTH_CONFIG", &broken)),
-        "",
-    );
+    heard.run(&format!("info {there} --remote"), |it| set(it, "DOCKER_AUTH_CONFIG", &broken), "");
 
     // The password of a key, and the key.
-    let password = |it: &mut Command| drop(it.env("KIT_RS_PASSWORD", PASSWORD));
+    let password = |it: &mut Command| set(it, "KIT_RS_PASSWORD", PASSWORD);
     let mut keygen = heard.world.kit_rs();
     keygen.args(["keygen", "--output", "sealed", "-vv"]).env("KIT_RS_PASSWORD", PASSWORD);
     let output = keygen.output().expect("the program can be started");
@@ -144,13 +148,13 @@ fn no_secret_is_told_by_output_logs_or_files() {
         hears.lock().expect("nobody fails").push_str(head);
         ("401 Unauthorized", "content-type: text/plain\r\n".to_owned(), "no".to_owned())
     });
-    let of_hub = |it: &mut Command| drop(it.env("HF_ENDPOINT", format!("http://{hub}")));
+    let of_hub = |it: &mut Command| set(it, "HF_ENDPOINT", &format!("http://{hub}"));
     heard.ill(&format!("import org/name --token {TOKEN}"), of_hub, "");
     heard.ill(
         "import org/name",
         |it| {
             of_hub(it);
-            it.env("HF_TOKEN", TOKEN);
+            set(it, "HF_TOKEN", TOKEN);
         },
         "",
     );
@@ -172,10 +176,10 @@ fn no_secret_is_told_by_output_logs_or_files() {
     // The token of the admin routes.
     heard.ill(
         "serve ./nowhere --port 0 --admin 127.0.0.1:0",
-        |it| drop(it.env("KIT_RS_ADMIN_TOKEN", ADMIN)),
+        |it| set(it, "KIT_RS_ADMIN_TOKEN", ADMIN),
         "",
     );
-    heard.run("serve --help", |it| drop(it.env("KIT_RS_ADMIN_TOKEN", ADMIN)), "");
+    heard.run("serve --help", |it| set(it, "KIT_RS_ADMIN_TOKEN", ADMIN), "");
 
     let of_key = fs::read_to_string(heard.world.work().join("plain.key")).expect("it was made");
     let of_key = of_key.lines().nth(1).expect("a line of base64").to_owned();

@@ -83,12 +83,13 @@ pub(super) fn source(release: &Release, source: &OciSource) -> String {
     let verify = match release.trust.keys.is_empty() {
         true => String::new(),
         false => format!(
-            "  # Only what one of these keys has signed is taken: kit-rs sign {url} --key KEY
+            "  # Only what one of these keys has signed is taken: kit-rs sign {} --key KEY
   verify:
     provider: cosign
     secretRef:
       name: {}
 ",
+            source.artifact,
             keys::secret_name(release)
         ),
     };

@@ -4,7 +4,7 @@ use super::head;
 use super::policies::block;
 use crate::render::deployment::CONTAINER;
 use crate::yaml::scalar;
-use crate::{Delivery, MODELKIT_DIGEST_ANNOTATION, Release};
+use crate::{Delivery, Layout, MODELKIT_DIGEST_ANNOTATION, Release};
 
 /// Where the server finds the keys.
 const FOLDER: &str = "/etc/kit-rs/keys";
@@ -46,6 +46,11 @@ kind: ConfigMap
 /// The patch of the Deployment by which the server checks the model that it finds.
 pub(super) fn patch(release: &Release) -> String {
     let name = scalar(release.name.as_str());
+    // A patch finds its object by the namespace, where that has one.
+    let namespace = match release.layout {
+        Layout::Flat => format!("  namespace: {}\n", scalar(release.namespace.as_str())),
+        Layout::Envs => String::new(),
+    };
     let digest = match expects_digest(release) {
         true => format!(
             "            # By the annotation, which `gitops bump` and `promote` change along with the image.
@@ -88,7 +93,7 @@ pub(super) fn patch(release: &Release) -> String {
 kind: Deployment
 metadata:
   name: {name}
-spec:
+{namespace}spec:
   template:
     spec:
       containers:

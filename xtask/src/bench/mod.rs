@@ -6,6 +6,7 @@ mod serve;
 mod slow;
 mod train;
 mod transfer;
+mod trust;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub(crate) enum Bench {
     Transfer(transfer::Args),
     Serve(serve::Args),
     Train(train::Args),
+    Trust(trust::Args),
 }
 
 /// Runs one benchmark.
@@ -27,5 +29,6 @@ pub(crate) fn run(bench: &Bench, workspace: &Path) -> anyhow::Result<()> {
         Bench::Transfer(args) => transfer::measure(args, workspace),
         Bench::Serve(args) => serve::run(args, workspace),
         Bench::Train(args) => train::run(args, workspace),
+        Bench::Trust(args) => trust::run(args, workspace),
     }
 }

@@ -220,10 +220,13 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let cors_origins = std::mem::take(&mut args.cors_origin);
     let options = ServeOptions { cors_origins, ..serve_options(&args.limits, name) };
     let (handle, address, running) = ui.serve(start(&args, options, ui))?;
-    if Path::new(&args.model).is_dir() {
-        trusted.require_folder(Path::new(&args.model), ui)?;
-    }
     let folder = model::open(&args.model, &trusted, &args.network, ui)?;
+    let root = Path::new(&args.model);
+    if root.is_dir() {
+        // A runtime image has the model beside files of its own, which nobody has signed.
+        let is_whole = root.join(trust::model::SIGNATURE).is_file();
+        trusted.require_folder(if is_whole { root } else { &folder.dir }, ui)?;
+    }
     expected(&args, &folder)?;
     let engine = EngineOptions {
         n_threads: args.limits.threads,

@@ -1,5 +1,7 @@
 //! Signatures: cosign and OpenSSF Model Signing check ours, and we theirs.
 
+mod certificates;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,7 +42,10 @@ pub(super) fn run(
         Err(error) => report.skip("cosign", "checks ours, and we theirs", &format!("{error:#}")),
     }
     match peers.python("model-signing", &MODEL_SIGNING) {
-        Ok(python) => with_model_signing(&shop, &python, report),
+        Ok(python) => {
+            with_model_signing(&shop, &python, report);
+            certificates::with_model_signing(&shop, &python, report);
+        }
         Err(error) => {
             report.skip("model_signing", "checks ours, and we theirs", &format!("{error:#}"))
         }
