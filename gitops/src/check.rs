@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::bootstrap::stands_for;
 use crate::error::chain;
 use crate::flux::{GitRepository, Kustomization, SourceRef};
 use crate::{
@@ -88,7 +89,8 @@ impl Check<'_> {
         });
         let objects = files.flat_map(|(path, text)| {
             let objects = Object::parse_all(text).unwrap_or_default();
-            objects.into_iter().map(move |object| (path.to_owned(), object))
+            let made: Vec<Object> = objects.iter().filter_map(stands_for).flatten().collect();
+            objects.into_iter().chain(made).map(move |object| (path.to_owned(), object))
         });
         objects.collect()
     }

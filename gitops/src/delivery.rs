@@ -91,6 +91,12 @@ pub(crate) fn rule(release: &Release) -> Rule {
     if release.delivery == Delivery::Baked {
         return Ok(());
     }
+    if release.chart.is_some() {
+        return Err("a chart has its own way to the model, and takes the image with it");
+    }
+    if release.beside.image_policy.is_some() {
+        return Err("image automation moves the image, and the model is not in it");
+    }
     let Some(modelkit) = &release.modelkit else {
         return Err("it needs to know the ModelKit");
     };

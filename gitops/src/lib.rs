@@ -2,6 +2,7 @@
 
 mod access;
 mod base;
+mod beside;
 mod bootstrap;
 pub mod builds;
 mod check;
@@ -12,6 +13,7 @@ mod error;
 pub mod flux;
 pub mod get;
 mod image;
+mod installed;
 pub mod kustomize;
 mod layout;
 pub mod lint;
@@ -33,12 +35,14 @@ mod trust;
 mod yaml;
 
 pub use base::{Bases, OciArtifact};
-pub use bootstrap::{Bootstrap, Live, Sync, bootstrap, conflict, sync};
+pub use beside::{Alert, ArgoCd, Beside, ImagePolicy};
+pub use bootstrap::{Bootstrap, Form, Live, Sync, bootstrap, conflict, sync};
 pub use check::check;
 pub use delivery::Delivery;
 pub use error::{BoxError, Error, Problem, Problems, Result, Severity, Violation};
-pub use flux::OciSource;
+pub use flux::{BucketSource, Chart, FluxVersion, OciSource, SemverRange, Source};
 pub use image::ImageRef;
+pub use installed::{Installed, controllers, installed};
 pub use layout::{Component, Layout, Spread, environments};
 pub use name::{Branch, GitUrl, Name, SecretName};
 pub use object::{Object, ObjectId};

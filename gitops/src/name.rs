@@ -68,6 +68,33 @@ impl GitUrl {
     }
 }
 
+impl GitUrl {
+    /// The https address of a repository that is written in any way that Git takes for a remote one:
+    /// where a token is shown.
+    pub fn for_token(text: &str) -> Result<Self> {
+        let refuse = |reason| {
+            let text = without_secret(text);
+            Err(Error::Grammar { what: "Git URL for a token", text, reason })
+        };
+        let (host, path) = match text.split_once("://") {
+            Some(("https", _)) => return text.parse(),
+            Some(("ssh", rest)) => rest.split_once('/').unwrap_or((rest, "")),
+            Some(_) => return refuse("a token goes by https only"),
+            // As scp writes it.
+            None => match text.split_once(':') {
+                Some((host, path)) if !host.contains('/') => (host, path.trim_start_matches('/')),
+                _ => return refuse("it is no address of a server"),
+            },
+        };
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        // The port is that of ssh.
+        let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+        let host =
+            host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(it, _)| it);
+        format!("https://{host}/{path}").parse()
+    }
+}
+
 impl FromStr for GitUrl {
     type Err = Error;
 
@@ -157,6 +184,18 @@ mod tests {
             "ssh://git:secret@h/r",
         ] {
             assert!(bad.parse::<GitUrl>().is_err(), "{bad}");
+        }
+        for (written, https) in [
+            ("git@host:org/r.git", Some("https://host/org/r.git")),
+            ("ssh://git@host:2222/org/r", Some("https://host/org/r")),
+            ("ssh://git@[::1]:22/r", Some("https://[::1]/r")),
+            ("https://host:8443/r", Some("https://host:8443/r")),
+            ("http://host/r", None),
+            ("/srv/r.git", None),
+            ("file:///srv/r", None),
+        ] {
+            let url = GitUrl::for_token(written).ok();
+            assert_eq!(url.as_ref().map(GitUrl::as_str), https, "{written}");
         }
         let error = "file:///srv/r.git".parse::<GitUrl>().unwrap_err().to_string();
         assert!(error.contains("Flux takes no file://"), "{error}");

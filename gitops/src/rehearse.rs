@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use crate::access::Access;
 use crate::builds::{Build, Builds};
-use crate::flux::Kustomization;
+use crate::flux::{FluxVersion, Kustomization};
 use crate::reconcile::{
     self, Artifact, Cluster as _, Condition, Dependency, Refusal, Status, waits_for,
 };
@@ -185,8 +185,9 @@ impl reconcile::Cluster for Paper<'_> {
 
 /// What an API server has against an object, if its kind is known.
 fn refusal(object: &Object) -> Option<Refusal> {
-    let of = schemas().kind(object.api_version(), object.kind())?;
-    let faults = validate(schemas(), of, object.value(), false);
+    let flux = FluxVersion::NEWEST;
+    let of = schemas().kind(object.api_version(), object.kind(), flux)?;
+    let faults = validate(schemas(), of, object.value(), false, flux);
     let told: Vec<String> = faults
         .iter()
         .map(|fault| {

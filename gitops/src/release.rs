@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::flux::FluxVersion;
 use crate::rules::{self, Rule};
 use crate::{
-    Admission, Component, Delivery, ImageRef, Layout, Name, OciSource, SecretName, Spread, Trust,
-    Violation, delivery, times,
+    Admission, Beside, Chart, Component, Delivery, ImageRef, Layout, Name, OciSource, SecretName,
+    Source, Spread, Trust, Violation, delivery, render, times,
 };
 
 /// What is to run where: the facts from which [`crate::render`] makes objects.
@@ -65,9 +66,14 @@ pub struct Release {
     /// Whether Flux applies the application as an account that may do no more than that; of
     /// [`Layout::Envs`] only.
     pub is_tenant: bool,
-    /// The artifact in a registry that Flux takes the files from; none: the Git repository that it
-    /// was bootstrapped from.
-    pub source: Option<OciSource>,
+    /// What Flux takes the files from; none: the Git repository that it was bootstrapped from.
+    pub source: Option<Source>,
+    /// The chart that the objects come from; none: they are rendered here.
+    pub chart: Option<Chart>,
+    /// What there is beside the objects and the Kustomization.
+    pub beside: Beside,
+    /// The version of Flux that is to take it.
+    pub flux: FluxVersion,
     /// Whose signatures the cluster asks for.
     pub trust: Trust,
 }
@@ -113,6 +119,9 @@ impl Release {
             max_replicas: None,
             is_tenant: false,
             source: None,
+            chart: None,
+            beside: Beside::default(),
+            flux: FluxVersion::NEWEST,
             trust: Trust::default(),
         }
     }
@@ -174,9 +183,15 @@ impl Release {
             false => Ok(()),
         };
         hold("admission", &Admission::Kyverno, has_keys);
-        let is_told = match self.trust.checks_model && self.modelkit_digest.is_none() {
-            true => Err("nobody says which ModelKit the image serves"),
-            false => Ok(()),
+        let is_told = match self.trust.checks_model {
+            true if self.modelkit_digest.is_none() => {
+                Err("nobody says which ModelKit the image serves")
+            }
+            true if self.chart.is_some() => Err("the chart makes the Deployment itself"),
+            true if self.beside.image_policy.is_some() => {
+                Err("image automation moves the image, and the digest that is checked would stay")
+            }
+            _ => Ok(()),
         };
         hold("check_model", &"is asked for", is_told);
         let fits = match self.startup() > self.progress_deadline() {
@@ -184,6 +199,11 @@ impl Release {
             false => Ok(()),
         };
         hold("startup", &format_args!("{}s", self.startup().as_secs()), fits);
+        if let Some(Source::Oci(source)) = &self.source {
+            hold("source", source, versions(source));
+        }
+        found.extend(render::chart::violations(self));
+        found.extend(render::beside::violations(self));
         found.dedup_by(|a, b| (a.field, &a.reason) == (b.field, &b.reason));
         found
     }
@@ -198,6 +218,12 @@ impl Release {
             (true, Some(most)) if most < self.replicas => Err("it is less than the replicas"),
             (true, Some(most)) => int32(most.into()),
         }
+    }
+
+    /// The Secrets of Flux' namespace that [`Release::beside`] needs beside those that are named,
+    /// and how `kubectl create secret generic` is told what is in them.
+    pub fn secrets(&self) -> Vec<(String, &'static str)> {
+        render::beside::secrets(self)
     }
 
     /// Whether there are several pods, or may be.
@@ -262,6 +288,18 @@ fn image(image: &ImageRef) -> Rule {
     rules::image_name(&image.name)?;
     image.tag.as_deref().map_or(Ok(()), rules::tag)?;
     image.digest.as_deref().map_or(Ok(()), rules::digest)
+}
+
+/// An artifact of a registry is followed by exactly one of a digest, a tag and a range.
+fn versions(source: &OciSource) -> Rule {
+    let ImageRef { tag, digest, .. } = &source.artifact;
+    match (&source.semver, tag.is_some() || digest.is_some()) {
+        (None, false) => {
+            Err("it has a tag, which Flux follows, or a digest, or there is a --semver")
+        }
+        (Some(_), true) => Err("it has a tag or a digest, and --semver says another one"),
+        _ => Ok(()),
+    }
 }
 
 fn int32(n: u64) -> Rule {

@@ -39,9 +39,7 @@ pub fn artifact(
     options: &ArtifactOptions,
 ) -> Result<Descriptor> {
     let _hold = layout.hold()?;
-    let mut encoder = Encoder::new(Sink::Blob(layout.writer()?), Compression::Gzip)?;
-    archive::write(entries, &mut encoder, &|_| ControlFlow::Continue(()))?;
-    let WrittenBlob { digest, size, diff_id } = encoder.commit()?;
+    let WrittenBlob { digest, size, diff_id } = archived(entries, Sink::Blob(layout.writer()?))?;
     let created = rfc3339(options.created)?;
     // As Flux writes it: an image of no platform.
     let config = json!({
@@ -62,18 +60,32 @@ pub fn artifact(
     Ok(layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?)
 }
 
-/// Unpacks the first layer of an artifact into an empty folder, as Flux takes it: a gzipped archive,
-/// whatever its media type. Returns the manifest's annotations. The manifest is one whose digest was verified; its blob is held to its
-/// own.
+/// Entries as a gzipped archive.
+pub(crate) fn archived(entries: &[Entry], sink: Sink) -> Result<WrittenBlob> {
+    let mut encoder = Encoder::new(sink, Compression::Gzip)?;
+    archive::write(entries, &mut encoder, &|_| ControlFlow::Continue(()))?;
+    encoder.commit()
+}
+
+/// Unpacks a layer of an artifact into an empty folder, as Flux takes it: a gzipped archive, the first
+/// one of a media type, or of any. Returns the manifest's annotations. The manifest is one whose
+/// digest was verified; its blob is held to its own.
 pub fn unpack_artifact(
     blobs: &dyn Blobs,
     manifest: &[u8],
+    media_type: Option<&str>,
     into: &Path,
 ) -> Result<BTreeMap<String, String>> {
     let digest = content::digest(manifest);
     let manifest = parse_manifest(&digest, manifest)?;
-    let Some(layer) = manifest.layers().first() else {
-        return Err(Error::NotAnImage { digest, problem: "it has no layer".into() });
+    let is_asked =
+        |layer: &&Descriptor| media_type.is_none_or(|it| layer.media_type().to_string() == it);
+    let Some(layer) = manifest.layers().iter().find(is_asked) else {
+        let problem = match media_type {
+            Some(media_type) => format!("it has no layer with the media type '{media_type}'"),
+            None => "it has no layer".to_owned(),
+        };
+        return Err(Error::NotAnImage { digest, problem });
     };
     let budget = Budget::of(&Limits::default(), [layer]);
     let blob = Blob {
@@ -113,7 +125,7 @@ mod tests {
             let descriptor = artifact(&entries, &layout, &options).unwrap();
             let manifest = layout.read(&descriptor).unwrap();
             let into = tempfile::tempdir().unwrap();
-            unpack_artifact(&layout, &manifest, into.path()).unwrap();
+            unpack_artifact(&layout, &manifest, None, into.path()).unwrap();
             assert_eq!(fs_err::read_to_string(into.path().join("a.yaml")).unwrap(), text);
             (manifest, layout.verify(&descriptor).unwrap().problems.len())
         };

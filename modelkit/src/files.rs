@@ -11,16 +11,13 @@ use crate::compress::Blob;
 use crate::error::{Error, Result};
 use crate::image::WHITEOUT;
 use crate::kit::{ModelKit, is_modelkit, parse_manifest};
-use crate::media_type::{Compression, Format, Kind, image_layer};
-
-/// What Flux packs a folder as: an archive in its only layer.
-const FLUX_CONTENT: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
+use crate::media_type::{Compression, FLUX_CONTENT, Format, Kind, image_layer};
 
 /// What may come out of all layers together: text that people wrote is far less.
 const LIMITS: Limits = Limits { max_ratio: 0, free_bytes: 256 << 20, max_entries: 100_000 };
 
-/// Reads the files of an artifact by their paths: of a ModelKit its code and documentation, of an
-/// artifact of Flux and of any other whose layers are archives all of them, a later layer over an
+/// Reads the files of an artifact by their paths: of a ModelKit the manifests that it carries for its
+/// deployment, else its code and documentation; of an artifact of Flux and of any other whose layers are archives all of them, a later layer over an
 /// earlier one.
 ///
 /// Every document and layer is held to its digest before anything is returned; what is neither a
@@ -43,6 +40,9 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn of_modelkit(&mut self, kit: &ModelKit) -> Result<()> {
+        if let Some(manifests) = kit.manifests() {
+            return self.archive(manifests, Compression::Gzip);
+        }
         let mut is_none = true;
         for layer in kit.layers() {
             if !matches!(layer.layer_type.kind, Kind::Code | Kind::Docs) {
@@ -75,11 +75,16 @@ impl Files<'_> {
                 let problem = format!("a layer is of type {}, no archive", layer.media_type());
                 return Err(no_tree(digest, problem));
             };
-            let within = ContextPath::root();
-            let shape = Shape { compression, diff_id: None, within, whole: None };
-            self.layer(layer, &shape, ".")?;
+            self.archive(layer, compression)?;
         }
         Ok(())
+    }
+
+    /// A layer whose files may lie anywhere.
+    fn archive(&mut self, layer: &Descriptor, compression: Compression) -> Result<()> {
+        let within = ContextPath::root();
+        let shape = Shape { compression, diff_id: None, within, whole: None };
+        self.layer(layer, &shape, ".")
     }
 
     fn layer(&mut self, descriptor: &Descriptor, shape: &Shape<'_>, beneath: &str) -> Result<()> {

@@ -17,6 +17,10 @@ pub const MODELPACK_MANIFEST: &str = "application/vnd.cncf.model.manifest.v1+jso
 /// The media type of a CNCF ModelPack's config.
 pub const MODELPACK_CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
 
+/// The media type of what Flux packs a folder as, a gzipped archive; a ModelKit may carry one with
+/// the manifests by which it is deployed.
+pub const FLUX_CONTENT: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
+
 /// The annotation with a layer's path in the context.
 pub const FILEPATH: &str = "org.cncf.model.filepath";
 /// The annotation with a file's name as `oras`, `podman` and CRI-O read it.

@@ -74,6 +74,8 @@ impl Rebuilt {
 /// Packs a folder again as the ModelKit says that it was packed, and compares. The ModelKits it
 /// builds on must be in the layout.
 ///
+/// Manifests for its deployment that the ModelKit carries are in no folder, and taken as they are.
+///
 /// `kitfile` is the folder's own, or [`ModelKit::kitfile`].
 pub fn rebuild(
     kit: &ModelKit,
@@ -85,6 +87,7 @@ pub fn rebuild(
     let packer = Packer {
         version: kit.annotation(media_type::CLI_VERSION).unwrap_or_default(),
         pins: kit.kitfile().model.as_ref().is_none_or(|model| model.path.contains('@')),
+        carried: kit.manifests().cloned(),
     };
     let again = digest_as(&packer, kitfile, dir, layout, &options(kit), on)?;
     let value = |bytes: &[u8]| {
@@ -146,5 +149,6 @@ fn options(kit: &ModelKit) -> PackOptions {
         index: false,
         follow: None,
         ready: Vec::new(),
+        manifests: Vec::new(),
     }
 }

@@ -16,6 +16,8 @@ use crate::network::Network;
 use crate::output::{human_size, pinned, table};
 use crate::steps::bars::LayerBars;
 use crate::steps::found::{explained, here_or_pulled};
+#[cfg(feature = "full")]
+use crate::steps::manifests;
 use crate::steps::pickles;
 use crate::steps::project::read_kitfile;
 use crate::steps::trusted::Trusted;
@@ -54,6 +56,11 @@ pub(crate) struct Args {
     /// left out
     #[arg(long, value_name = "ROOT")]
     follow_links: Option<PathBuf>,
+    /// Carry the files of this folder, by which the ModelKit is deployed, as a layer of its own, which
+    /// Flux picks by the layerSelector of an OCIRepository
+    #[cfg(feature = "full")]
+    #[arg(long, value_name = "DIR")]
+    with_manifests: Option<PathBuf>,
     /// Show the layers and their files, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -190,6 +197,10 @@ fn options(args: &Args) -> anyhow::Result<PackOptions> {
         index: !args.no_index,
         follow: args.follow_links.clone(),
         ready: Vec::new(),
+        #[cfg(feature = "full")]
+        manifests: args.with_manifests.as_deref().map_or(Ok(Vec::new()), manifests::entries)?,
+        #[cfg(not(feature = "full"))]
+        manifests: Vec::new(),
     })
 }
 
@@ -257,6 +268,23 @@ fn dry_run(
             "files": layer.n_files,
             "bytes": layer.bytes,
             "content": content.collect::<Vec<_>>(),
+        }));
+    }
+    if !options.manifests.is_empty() {
+        let files = || options.manifests.iter().filter(|file| file.content != Content::Folder);
+        let (n_files, bytes) = (files().count(), files().map(|file| file.content.size()).sum());
+        rows.push(vec![
+            "manifests".to_owned(),
+            String::new(),
+            n_files.to_string(),
+            human_size(bytes),
+        ]);
+        document.push(json!({
+            "section": "manifests",
+            "path": "",
+            "mediaType": modelkit::media_type::FLUX_CONTENT,
+            "files": n_files,
+            "bytes": bytes,
         }));
     }
     ui.answer(table(&["SECTION", "PATH", "FILES", "SIZE"], &rows), &document)

@@ -12,7 +12,9 @@ use crate::failure::WithHint as _;
 use crate::network::Network;
 use crate::output::{human_size, n_of, table};
 use crate::steps::bars::LayerBars;
-use crate::steps::found::{Place, explained, find, find_trusted, is_damage, repair, together};
+use crate::steps::found::{
+    Place, explained, find, find_trusted, is_damage, repair, tell_of_manifests, together,
+};
 use crate::steps::pickles;
 use crate::steps::trusted::{TrustArgs, Trusted};
 use crate::ui::Ui;
@@ -104,6 +106,7 @@ pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
     let pinned = reference.with_digest(itself.kit.digest().clone());
     let sources = together(itself, selection(&args), &trusted, &args.network, ui)?;
     // Before anything is written, so that it can still be wrong.
+    tell_of_manifests(sources.kit(), ui);
     for warning in sources.warnings() {
         ui.warn(warning);
     }

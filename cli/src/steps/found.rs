@@ -12,6 +12,7 @@ use super::bars::BlobBars;
 use super::trusted::{Trusted, tell};
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
+use crate::output::human_size;
 use crate::ui::Ui;
 
 /// Where a command looks.
@@ -254,6 +255,18 @@ fn can_be_remote(reference: &Reference, place: Place) -> bool {
 /// Warns of what in a ModelKit this version has no use for.
 pub(crate) fn warn_of_unknown(kit: &ModelKit, ui: &Ui) {
     kit.left_out().into_iter().for_each(|what| ui.warn(what));
+    tell_of_manifests(kit, ui);
+}
+
+/// Says that there are manifests for its deployment, which go wherever it goes and into no folder.
+pub(crate) fn tell_of_manifests(kit: &ModelKit, ui: &Ui) {
+    if let Some(layer) = kit.manifests() {
+        let (digest, size) = (kit.digest(), human_size(layer.size()));
+        ui.note(format_args!(
+            "{digest} carries manifests for its own deployment ({size}), which Flux takes by \
+             layerSelector"
+        ));
+    }
 }
 
 /// Finds a ModelKit, if it is signed as it has to be.

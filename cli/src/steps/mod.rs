@@ -15,6 +15,8 @@ pub(crate) mod hub;
 pub(crate) mod keys;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod listen;
+#[cfg(feature = "full")]
+pub(crate) mod manifests;
 #[cfg(any(feature = "servers", feature = "serve"))]
 pub(crate) mod model;
 pub(crate) mod pickles;

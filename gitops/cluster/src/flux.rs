@@ -178,6 +178,13 @@ impl Flux {
         match attempts.get(&key_of(object)) {
             Some(attempt) if !self.is_due(&kustomization, attempt, &trigger) => {}
             former => {
+                if let (Some(account), None) = (&kustomization.account, former) {
+                    let subject = format!("kustomization {}/{}", object.namespace(), object.name());
+                    let message = format!(
+                        "applied with all rights: those of its serviceAccountName {account} are not enforced here"
+                    );
+                    self.events.tell(subject, message);
+                }
                 let attempt = self.begin(object, kustomization, artifact, trigger, former)?;
                 attempts.insert(key_of(object), attempt);
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use gitops::flux::{self, OciRepository};
-use gitops::{BoxError, Object, Tree};
+use gitops::{BoxError, ImageRef, Object, Tree};
 use serde_json::{Value, json};
 
 use crate::changes::locked;
@@ -28,14 +28,28 @@ pub trait Artifacts: Send + Sync {
     /// The digest of the manifest that is named (`host/repository:tag`, or by digest) at the moment.
     fn resolve(&self, artifact: &str) -> Result<String, BoxError>;
 
-    /// Unpacks the first layer of that manifest into the empty folder `into`, and returns the
-    /// manifest's annotations.
+    /// The tags of a repository (`host/repository`).
+    fn tags(&self, repository: &str) -> Result<Vec<String>, BoxError>;
+
+    /// Unpacks a layer of that manifest into the empty folder `into`, the first one with this media
+    /// type or the first one at all, and returns the manifest's annotations.
     fn unpack(
         &self,
         artifact: &str,
         digest: &str,
+        media_type: Option<&str>,
         into: &Path,
     ) -> Result<BTreeMap<String, String>, BoxError>;
+}
+
+/// Why there is no artifact, as the condition says it.
+struct Failed {
+    reason: &'static str,
+    message: String,
+}
+
+fn pull_failed(message: String) -> Failed {
+    Failed { reason: "OCIArtifactPullFailed", message }
 }
 
 /// Of a manifest.
@@ -116,7 +130,7 @@ impl Registries {
         };
         let (at, request) = (Instant::now(), trigger.1.clone());
         // The registry is asked without the lock: nobody waits for it who only wants to know.
-        let fetched = found.map_err(|error| chain(&error)).and_then(|source| {
+        let fetched = found.map_err(|error| pull_failed(chain(&error))).and_then(|source| {
             let fetched = self.fetch(&source, present.as_deref().filter(|_| is_same))?;
             Ok((fetched, source.url))
         });
@@ -147,21 +161,43 @@ impl Registries {
         &self,
         source: &OciRepository,
         present: Option<&Artifact>,
-    ) -> Result<Option<(Artifact, Annotations)>, String> {
-        let named = source.artifact.to_string();
+    ) -> Result<Option<(Artifact, Annotations)>, Failed> {
+        let artifact = self.artifact_of(source).map_err(|why| Failed {
+            reason: "ReadOperationFailed",
+            message: format!("failed to determine the artifact tag for '{}': {why}", source.url),
+        })?;
+        let named = artifact.to_string();
         let digest = self.artifacts.resolve(&named);
-        let digest = digest
-            .map_err(|error| format!("failed to determine artifact digest: {}", chain(&*error)))?;
-        let revision = source.revision(&digest);
+        let digest = digest.map_err(|error| {
+            pull_failed(format!("failed to determine artifact digest: {}", chain(&*error)))
+        })?;
+        let revision = OciRepository::revision(&artifact, &digest);
         if present.is_some_and(|it| it.revision == revision) {
             return Ok(None);
         }
         let fetched = self.unpack(&named, &digest, source);
         let (tree, annotations) = fetched.map_err(|error| {
-            format!("failed to pull artifact from '{}': {}", source.url, chain(&*error))
+            pull_failed(format!(
+                "failed to pull artifact from '{}': {}",
+                source.url,
+                chain(&*error)
+            ))
         })?;
         let origin = annotations.get("org.opencontainers.image.revision").cloned();
         Ok(Some((Artifact { revision, subject: String::new(), origin, tree }, annotations)))
+    }
+
+    /// The artifact by the tag that is the newest now, where a range of them is followed.
+    fn artifact_of(&self, source: &OciRepository) -> Result<ImageRef, String> {
+        let mut artifact = source.artifact.clone();
+        if let Some(versions) = &source.versions {
+            let tags = self.artifacts.tags(&artifact.name).map_err(|error| chain(&*error))?;
+            let newest = versions.newest(tags.iter().map(String::as_str));
+            let newest =
+                newest.ok_or_else(|| format!("no match found for semver: {}", versions.range))?;
+            artifact.tag = Some(newest.to_owned());
+        }
+        Ok(artifact)
     }
 
     fn unpack(
@@ -175,7 +211,7 @@ impl Registries {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let annotations = self.artifacts.unpack(named, digest, &folder)?;
+        let annotations = self.artifacts.unpack(named, digest, source.layer.as_deref(), &folder)?;
         Ok((flux::artifact(&Tree::read(&folder)?, source.ignore.as_deref()), annotations))
     }
 
@@ -206,13 +242,13 @@ impl Registries {
         self.store.set_status(&object.id(), status)
     }
 
-    fn report(&self, object: &Object, message: &str) -> Result<()> {
-        const REASON: &str = "OCIArtifactPullFailed";
+    fn report(&self, object: &Object, why: &Failed) -> Result<()> {
+        let Failed { reason, message } = why;
         let known = condition::find(object.value(), "Ready");
-        if known.is_none_or(|it| it["message"] != message) {
-            self.tell(object, &Notice { kind: "Warning", reason: REASON, message })?;
+        if known.is_none_or(|it| it["message"] != message.as_str()) {
+            self.tell(object, &Notice { kind: "Warning", reason, message })?;
         }
-        let failed = Condition::new("Ready", "False", REASON, message);
+        let failed = Condition::new("Ready", "False", reason, message);
         let conditions = condition::list(object.value(), vec![failed]);
         let artifact = object.at("/status/artifact").cloned();
         self.store.set_status(

@@ -1,14 +1,17 @@
 //! What `flux bootstrap` commits so that a cluster follows a repository, and what is there already.
 
+mod instance;
 mod live;
 mod sync;
 
 use std::time::Duration;
 
+pub(crate) use instance::stands_for;
 pub use live::{Live, conflict};
 pub use sync::{Sync, sync};
 
 use crate::edit::Edits;
+use crate::flux::FluxVersion;
 use crate::yaml::{Node, documents};
 use crate::{Branch, Error, GitUrl, Name, Result, SecretName, Tree, rules};
 
@@ -16,6 +19,8 @@ use crate::{Branch, Error, GitUrl, Name, Result, SecretName, Tree, rules};
 const COMPONENTS: &str = "gotk-components.yaml";
 /// The file that says what is watched.
 const SYNC: &str = "gotk-sync.yaml";
+/// The file with what the Flux Operator makes both of.
+const INSTANCE: &str = "flux-instance.yaml";
 /// The names of a list of files that kustomize knows.
 pub(crate) const LISTS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
@@ -39,6 +44,23 @@ pub struct Bootstrap {
     /// The text of Flux' own components (`flux install --export`), where the repository shall carry
     /// them; none: those that it carries already.
     pub components: Option<String>,
+    /// Who makes Flux of it.
+    pub form: Form,
+    /// The version of Flux that a FluxInstance asks for; none: the one that is there already, else
+    /// the newest.
+    pub flux: Option<FluxVersion>,
+    /// Controllers that a FluxInstance has beside the usual ones.
+    pub extra: Vec<String>,
+}
+
+/// In which form a repository says what Flux is to watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// As `flux bootstrap` writes it: the source and the Kustomization, and Flux' components.
+    #[default]
+    Gotk,
+    /// A FluxInstance, of which the Flux Operator makes all of that.
+    FluxInstance,
 }
 
 impl Bootstrap {
@@ -53,6 +75,9 @@ impl Bootstrap {
             sync_interval: Duration::from_secs(600),
             secret_ref: None,
             components: None,
+            form: Form::Gotk,
+            flux: None,
+            extra: Vec::new(),
         }
     }
 
@@ -80,6 +105,32 @@ pub fn bootstrap(asked: &Bootstrap, there: &Tree) -> Result<Tree> {
     let folder = asked.folder();
     let place = |file: &str| format!("{folder}/{file}");
     let mut tree = Tree::new();
+    let (other, message) = match asked.form {
+        Form::Gotk => {
+            (INSTANCE, "it says what Flux watches; remove it to say that in the form gotk")
+        }
+        Form::FluxInstance => {
+            (SYNC, "it says what Flux watches; remove it to say that in the form flux-instance")
+        }
+    };
+    let refuse = |place, message: &str| Err(Error::Kept { place, message: message.to_owned() });
+    if there.get(&place(other)).is_some() {
+        return refuse(place(other), message);
+    }
+    if asked.form == Form::FluxInstance {
+        if asked.components.is_some() {
+            return refuse(
+                place(COMPONENTS),
+                "of a FluxInstance the operator installs Flux' components",
+            );
+        }
+        let text = match there.get(&place(INSTANCE)) {
+            Some(text) => instance::kept(text, asked).map_err(|it| it.in_file(&place(INSTANCE)))?,
+            None => instance::new(asked),
+        };
+        tree.put(place(INSTANCE), text);
+        return Ok(tree);
+    }
     if let Some(components) = &asked.components {
         tree.put(place(COMPONENTS), components.clone());
     }

@@ -1,6 +1,6 @@
 //! The objects by which Flux watches a repository: `gotk-sync.yaml`, new or as it is there.
 
-use super::{Bootstrap, SYNC};
+use super::{Bootstrap, INSTANCE, SYNC, instance};
 use crate::edit::{Edits, descend};
 use crate::flux::format_duration;
 use crate::yaml::{Node, documents, scalar};
@@ -18,7 +18,11 @@ pub struct Sync {
 /// Reads what a repository says is watched for an environment; none where it says nothing.
 pub fn sync(there: &Tree, env: &Name) -> Result<Option<Sync>> {
     let path = format!("clusters/{env}/flux-system/{SYNC}");
-    let Some(text) = there.get(&path) else { return Ok(None) };
+    let Some(text) = there.get(&path) else {
+        let path = format!("clusters/{env}/flux-system/{INSTANCE}");
+        let read = there.get(&path).map(instance::read).transpose();
+        return read.map_err(|error| error.in_file(&path));
+    };
     let read = || {
         let documents = documents(text)?;
         let (source, _) = objects(&documents)?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::inputs::{self, Inputs};
 use super::{Build, BuildId, Builds};
+use crate::bootstrap::stands_for;
 use crate::error::chain;
 use crate::flux::{self, SourceRef};
 use crate::kustomize::{self, Overlay};
@@ -297,10 +298,14 @@ fn written(tree: &Tree) -> (Vec<(String, Object)>, Vec<Object>) {
     let (mut kustomizations, mut sources) = (Vec::new(), Vec::new());
     let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
     for (path, text) in tree.iter().filter(|(path, _)| is_yaml(path)) {
-        if !text.contains(".toolkit.fluxcd.io/") {
+        if !text.contains(".toolkit.fluxcd.io/") && !text.contains("FluxInstance") {
             continue;
         }
         for object in Object::parse_all(text).unwrap_or_default() {
+            if let Some([source, kustomization]) = stands_for(&object) {
+                sources.push(source);
+                kustomizations.push((path.to_owned(), kustomization));
+            }
             match object.id().group.as_str() {
                 "source.toolkit.fluxcd.io" => sources.push(object),
                 _ if is_kustomization(&object) => kustomizations.push((path.to_owned(), object)),

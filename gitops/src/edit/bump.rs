@@ -6,7 +6,7 @@ use super::splice::Edits;
 use super::{
     delivered, descend, each_container, image_name, is_yaml, not_editable, set_kustomize_image,
 };
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, chart};
 use crate::yaml::{Node, documents};
 use crate::{Error, ImageRef, Name, Object, Result, Tree, environments, layout};
 
@@ -90,6 +90,7 @@ fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
             bump_metadata(document, bump, &mut edits)?;
             delivered::set_face(document, bump, &mut edits)?;
         }
+        bump_values(document, bump, &mut edits)?;
     }
     let found = edits.found > 0;
     Ok((edits.apply(), found))
@@ -110,6 +111,29 @@ fn images_to_bump<'a>(document: &'a Node, new: &ImageRef) -> Result<Vec<&'a Node
     }
 }
 
+/// The values of a HelmRelease, as the charts of `helm create` read them.
+fn bump_values(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
+    let is_release = document.entry("kind").and_then(Node::text) == Some("HelmRelease");
+    let at = |path: &[&str]| descend(document, &[&["spec", "values"], path].concat());
+    let Some(tag) = at(&["image", "tag"]).filter(|_| is_release) else { return Ok(()) };
+    if let Some(repository) = at(&["image", "repository"]) {
+        edits.set(repository, &bump.image.name, "the image")?;
+    }
+    edits.set(tag, &chart::tag(&bump.image), "the image")?;
+    for (key, new) in
+        [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)]
+    {
+        let Some(annotation) = at(&["podAnnotations", key]) else { continue };
+        match new {
+            Some(new) => edits.set(annotation, new, key)?,
+            None => return Err(not_editable(annotation, key, NO_MODELKIT)),
+        }
+    }
+    Ok(())
+}
+
+const NO_MODELKIT: &str = "the new image does not say which ModelKit it serves";
+
 /// Brings what names the ModelKit up to date: annotations, environment, version label.
 fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
     for (key, new) in
@@ -118,11 +142,7 @@ fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> 
         let path = [delivered::metadata(document), &["annotations", key]].concat();
         let Some(annotation) = descend(document, &path) else { continue };
         let Some(new) = new else {
-            return Err(not_editable(
-                annotation,
-                key,
-                "the new image does not say which ModelKit it serves",
-            ));
+            return Err(not_editable(annotation, key, NO_MODELKIT));
         };
         let old = annotation.text().unwrap_or_default();
         let mut carriers: Vec<&'a Node> = Vec::new();

@@ -50,6 +50,9 @@ pub struct Kustomization {
     pub overlay: kustomize::Overlay,
     /// What happens to the objects after that.
     pub post_build: PostBuild,
+    /// The account with whose rights Flux applies; none: with its own. Whoever knows no rights can
+    /// only say so.
+    pub account: Option<String>,
 }
 
 /// Values for the variables in objects that were built.
@@ -109,11 +112,15 @@ pub struct SourceRef {
     pub api_version: Option<String>,
 }
 
+/// The field with the account.
+const ACCOUNT: &str = "serviceAccountName";
+
 impl Kustomization {
     /// Reads the object as a Flux Kustomization, if it is one.
     pub fn read(object: &Object) -> Result<Option<Self>> {
         let Some((read, beyond)) = Self::read_partly(object)? else { return Ok(None) };
-        match beyond.into_iter().next() {
+        // By whose rights it is applied changes nothing of what is applied.
+        match beyond.into_iter().find(|field| *field != ACCOUNT) {
             Some(field) => Err(Error::FluxField { id: Box::new(object.id()), field }),
             None => Ok(Some(read)),
         }
@@ -178,14 +185,36 @@ impl Kustomization {
             post_build: spec
                 .post_build
                 .map_or_else(|| Ok(PostBuild::default()), SpecOfPostBuild::read)?,
+            account: spec.service_account_name,
             name: id.name,
             namespace: id.namespace,
         })
     }
 }
 
+/// Reads an object of this group and kind, if it is one.
+pub(super) fn read_spec<T: DeserializeOwned>(
+    object: &Object,
+    group: &str,
+    kind: &str,
+) -> Result<Option<(ObjectId, T)>> {
+    let id = object.id();
+    match (id.group.as_str(), id.kind.as_str()) == (group, kind) {
+        true => Ok(Some((id, spec(object)?))),
+        false => Ok(None),
+    }
+}
+
+/// Refuses the first field that is set.
+pub(super) fn refuse_fields(id: &ObjectId, fields: &[(bool, &'static str)]) -> Result<()> {
+    match fields.iter().find(|(set, _)| *set) {
+        Some((_, field)) => Err(Error::FluxField { id: Box::new(id.clone()), field }),
+        None => Ok(()),
+    }
+}
+
 /// Reads `spec` strictly.
-pub(super) fn spec<T: DeserializeOwned>(object: &Object) -> Result<T> {
+fn spec<T: DeserializeOwned>(object: &Object) -> Result<T> {
     let spec = object.at("/spec").cloned().unwrap_or(Value::Null);
     serde_json::from_value(spec).map_err(|error| refused(object, format!("spec: {error}")))
 }
@@ -233,7 +262,7 @@ struct Spec {
     ignore_missing_components: bool,
     kube_config: Option<Value>,
     post_build: Option<SpecOfPostBuild>,
-    service_account_name: Option<Value>,
+    service_account_name: Option<String>,
 }
 
 impl Spec {
@@ -252,7 +281,7 @@ impl Spec {
             (self.health_check_exprs.is_some(), "healthCheckExprs"),
             (self.ignore.is_some(), "ignore"),
             (self.kube_config.is_some(), "kubeConfig"),
-            (self.service_account_name.is_some(), "serviceAccountName"),
+            (self.service_account_name.is_some(), ACCOUNT),
         ];
         fields.into_iter().filter(|(set, _)| *set).map(|(_, field)| field).collect()
     }
@@ -393,8 +422,8 @@ mod tests {
                 "Kustomization/flux-system/a: spec: unknown field `paths`",
             ),
             (
-                "interval: 5m, serviceAccountName: b",
-                "Kustomization/flux-system/a: spec.serviceAccountName is not supported",
+                "interval: 5m, kubeConfig: {}",
+                "Kustomization/flux-system/a: spec.kubeConfig is not supported",
             ),
             (
                 "interval: 5m, postBuild: {substituteFrom: [{kind: Pod, name: b}]}",

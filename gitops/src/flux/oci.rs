@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::SemverRange;
 use crate::{Error, ImageRef, Result, SecretName};
 
 /// An artifact of files in a registry, as an `OCIRepository` follows it: `oci://HOST/REPOSITORY:TAG`.
@@ -14,12 +15,35 @@ pub struct OciSource {
     pub insecure: bool,
     /// The Secret in Flux' namespace for a private registry.
     pub secret: Option<SecretName>,
+    /// The range of versions whose newest is followed, in the place of a tag.
+    pub semver: Option<SemverRange>,
+    /// The media type of the layer that is taken; none: the first one. A ModelKit that carries
+    /// manifests has them in a layer of [`FLUX_CONTENT`].
+    pub layer: Option<String>,
 }
+
+/// The media type of what Flux packs a folder as.
+pub const FLUX_CONTENT: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
 
 impl FromStr for OciSource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        let source = Self::parse(text)?;
+        if source.artifact.tag.is_none() && source.artifact.digest.is_none() {
+            return Err(Error::Grammar {
+                what: "registry source for Flux",
+                text: text.to_owned(),
+                reason: "it has a tag, which Flux follows, or a digest",
+            });
+        }
+        Ok(source)
+    }
+}
+
+impl OciSource {
+    /// Reads one that may name neither a tag nor a digest.
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let refuse = |reason| Error::Grammar {
             what: "registry source for Flux",
             text: text.to_owned(),
@@ -30,10 +54,7 @@ impl FromStr for OciSource {
         if !artifact.name.contains('/') {
             return Err(refuse("it has a host and a path"));
         }
-        if artifact.tag.is_none() && artifact.digest.is_none() {
-            return Err(refuse("it has a tag, which Flux follows, or a digest"));
-        }
-        Ok(Self { artifact, insecure: false, secret: None })
+        Ok(Self { artifact, insecure: false, secret: None, semver: None, layer: None })
     }
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::kustomization::spec;
+use super::kustomization::{read_spec, refuse_fields};
 use super::parse_duration;
-use crate::{Error, Object, Result};
+use crate::{Object, Result};
+
+/// The group of sources.
+pub(super) const GROUP: &str = "source.toolkit.fluxcd.io";
 
 /// A `GitRepository` of `source.toolkit.fluxcd.io/v1`: where Flux fetches from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +35,16 @@ pub struct GitRepository {
 impl GitRepository {
     /// Reads the object as a GitRepository, if it is one.
     pub fn read(object: &Object) -> Result<Option<Self>> {
-        let id = object.id();
-        if (id.group.as_str(), id.kind.as_str()) != ("source.toolkit.fluxcd.io", "GitRepository") {
-            return Ok(None);
-        }
-        let spec: Spec = spec(object)?;
-        if let Some(field) = spec.unsupported() {
-            return Err(Error::FluxField { id: Box::new(id), field });
-        }
+        let read = read_spec::<Spec>(object, GROUP, "GitRepository")?;
+        let Some((id, spec)) = read else { return Ok(None) };
+        // They change what is fetched, in a way that nobody here follows.
+        let beyond = [
+            (spec.include.is_some(), "include"),
+            (spec.recurse_submodules, "recurseSubmodules"),
+            (spec.sparse_checkout.is_some(), "sparseCheckout"),
+            (spec.verify.is_some(), "verify"),
+        ];
+        refuse_fields(&id, &beyond)?;
         Ok(Some(Self {
             name: id.name,
             namespace: id.namespace,
@@ -69,19 +74,6 @@ struct Spec {
     recurse_submodules: bool,
     sparse_checkout: Option<Value>,
     verify: Option<Value>,
-}
-
-impl Spec {
-    /// A field that changes what is fetched, in a way that nobody here follows.
-    fn unsupported(&self) -> Option<&'static str> {
-        let fields = [
-            (self.include.is_some(), "include"),
-            (self.recurse_submodules, "recurseSubmodules"),
-            (self.sparse_checkout.is_some(), "sparseCheckout"),
-            (self.verify.is_some(), "verify"),
-        ];
-        fields.into_iter().find(|(set, _)| *set).map(|(_, field)| field)
-    }
 }
 
 #[derive(Default, Deserialize)]

@@ -103,7 +103,7 @@ impl Judge<'_> {
     fn schema(&mut self, document: &Document) {
         let text = |key: &str| document.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
-        let Some(of) = schemas().kind(api_version, kind) else {
+        let Some(of) = schemas().kind(api_version, kind, self.options.flux) else {
             // kustomize's own transformers and the like are no objects.
             if let Some(object) = &document.object {
                 self.unknown(document, object);
@@ -114,7 +114,8 @@ impl Judge<'_> {
         if document.value.get("sops").is_some() {
             return;
         }
-        let mut faults = validate(schemas(), of, &document.value, document.is_patch);
+        let flux = self.options.flux;
+        let mut faults = validate(schemas(), of, &document.value, document.is_patch, flux);
         let is_named =
             ["name", "generateName"].iter().any(|key| document.value["metadata"][key].is_string());
         if !document.is_patch && !is_named {
@@ -133,7 +134,8 @@ impl Judge<'_> {
 
     /// A kind without a schema: of a group that is known another version is, or nothing is known.
     fn unknown(&mut self, document: &Document, object: &Object) {
-        let served = schemas().instead_of(object.api_version(), object.kind());
+        let flux = self.options.flux;
+        let served = schemas().instead_of(object.api_version(), object.kind(), flux);
         if served.is_empty() {
             let key = (object.api_version().to_owned(), object.kind().to_owned());
             *self.report.unknown.entry(key).or_default() += 1;
@@ -210,10 +212,11 @@ impl Judge<'_> {
         let document = source(self.documents, object, files);
         let path =
             document.map_or(build.folder.as_str(), |document| document.path.as_str()).to_owned();
-        if let Some(of) = schemas().kind(object.api_version(), object.kind())
+        let flux = self.options.flux;
+        if let Some(of) = schemas().kind(object.api_version(), object.kind(), flux)
             && object.at("/sops").is_none()
         {
-            for fault in validate(schemas(), of, object.value(), false) {
+            for fault in validate(schemas(), of, object.value(), false, flux) {
                 // What stands so in the file was told there.
                 let stands = document.is_some_and(|it| {
                     it.value.pointer(&fault.pointer) == object.at(&fault.pointer)

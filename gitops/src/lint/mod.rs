@@ -19,6 +19,7 @@ use std::fmt;
 
 pub use policies::{Policy, policies};
 
+use crate::flux::FluxVersion;
 use crate::{ObjectId, Severity, Tree};
 
 /// The annotation of an object by which policies are not asked of it: their ids, with commas.
@@ -38,6 +39,8 @@ pub struct Options {
     /// How many bytes of weights the images have of which that is known, by the images as they stand
     /// in the tree.
     pub weights: BTreeMap<String, u64>,
+    /// The version of Flux that is to take it.
+    pub flux: FluxVersion,
 }
 
 impl Options {

@@ -3,6 +3,7 @@
 //! What the model decides (image, annotations, version, memory, times) stands in the Deployment
 //! itself, or in a patch of it for each environment.
 
+use super::beside::marker;
 use super::delivery::{self, Part};
 use super::spread::apart;
 use super::version::version;
@@ -49,7 +50,7 @@ pub(super) fn patch(release: &Release) -> String {
         nothing if nothing.is_empty() => nothing,
         something => format!("    metadata:\n{something}"),
     };
-    let image = scalar(&release.image.to_string());
+    let image = image(release);
     let failures = release.startup().as_secs();
     let (memory, why) = (release.memory(), why_memory(release));
     let part = Part::Overlay;
@@ -85,6 +86,11 @@ metadata:
               memory: {memory}Mi
 {disk_limit}{volumes}"
     )
+}
+
+/// The image, and by whom it is moved.
+fn image(release: &Release) -> String {
+    scalar(&release.image.to_string()) + &marker(release, "")
 }
 
 /// The name of the container.
@@ -154,8 +160,7 @@ pub(super) fn pod_spec(release: &Release) -> String {
 }
 
 fn container(release: &Release) -> String {
-    let image =
-        of_flat(release, || format!("          image: {}\n", scalar(&release.image.to_string())));
+    let image = of_flat(release, || format!("          image: {}\n", image(release)));
     let (port, environment) = (release.port, environment(release));
     let (resources, probes) = (resources(release), probes(release));
     let stop = times::PRE_STOP.as_secs();
@@ -282,6 +287,10 @@ fn why_memory(release: &Release) -> String {
 }
 
 pub(super) fn annotations(release: &Release) -> String {
+    // Where Flux moves the image, the ModelKit that is named beside it would stay the former one.
+    if release.beside.image_policy.is_some() {
+        return String::new();
+    }
     let (delivery, digest, why) = match release.delivery {
         Delivery::Baked => (
             None,

@@ -3,10 +3,10 @@
 use super::{keys, kserve, policies};
 use crate::flux::format_duration;
 use crate::yaml::scalar;
-use crate::{Delivery, OciSource, Release};
+use crate::{BucketSource, Delivery, OciSource, Release, Source};
 
 /// The name of the Flux Kustomization, and of the account by which it applies.
-pub(super) fn name(release: &Release) -> String {
+pub(crate) fn name(release: &Release) -> String {
     format!("{}-app", release.app)
 }
 
@@ -60,19 +60,62 @@ spec:
 /// Kind and name of what the files come from.
 pub(super) fn source_ref(release: &Release) -> (&'static str, String) {
     match &release.source {
-        Some(_) => ("OCIRepository", name(release)),
+        Some(source) => (source.kind(), name(release)),
         None => ("GitRepository", "flux-system".to_owned()),
     }
 }
 
+/// What the files come from where that is not Git.
+pub(super) fn source(release: &Release, source: &Source) -> String {
+    match source {
+        Source::Oci(source) => artifact(release, source),
+        Source::Bucket(source) => bucket(release, source),
+    }
+}
+
+/// The bucket that the files come from.
+fn bucket(release: &Release, source: &BucketSource) -> String {
+    let name = name(release);
+    let (bucket, endpoint) = (scalar(&source.name), scalar(&source.endpoint));
+    let insecure = match source.insecure {
+        true => "  # The server speaks plain HTTP.\n  insecure: true\n",
+        false => "",
+    };
+    let secret = source.secret.as_ref().map_or(String::new(), |secret| {
+        format!("  secretRef:\n    name: {}\n", scalar(secret.as_str()))
+    });
+    format!(
+        "apiVersion: source.toolkit.fluxcd.io/v1
+kind: Bucket
+metadata:
+  name: {name}
+  namespace: flux-system
+spec:
+  interval: 1m0s
+  provider: generic
+  bucketName: {bucket}
+  endpoint: {endpoint}
+{insecure}{secret}"
+    )
+}
+
 /// The artifact in a registry that the files come from.
-pub(super) fn source(release: &Release, source: &OciSource) -> String {
+fn artifact(release: &Release, source: &OciSource) -> String {
     let name = name(release);
     let url = scalar(&format!("oci://{}", source.artifact.name));
     let reference = match (&source.artifact.digest, &source.artifact.tag) {
         (Some(digest), _) => format!("digest: {digest}"),
-        (None, tag) => format!("tag: {}", scalar(tag.as_deref().unwrap_or("latest"))),
+        (None, tag) => match &source.semver {
+            Some(range) => format!("semver: {}", scalar(&range.to_string())),
+            None => format!("tag: {}", scalar(tag.as_deref().unwrap_or("latest"))),
+        },
     };
+    let layer = source.layer.as_ref().map_or(String::new(), |layer| {
+        let layer = scalar(layer);
+        format!(
+            "  # Of all its layers Flux pulls this one.\n  layerSelector:\n    mediaType: {layer}\n    operation: extract\n"
+        )
+    });
     let insecure = match source.insecure {
         true => "  # The registry speaks plain HTTP.\n  insecure: true\n",
         false => "",
@@ -104,6 +147,6 @@ spec:
   url: {url}
   ref:
     {reference}
-{insecure}{secret}{verify}"
+{layer}{insecure}{secret}{verify}"
     )
 }

@@ -1,10 +1,12 @@
 //! A release becomes files, written the way a person would: comments say why, and nothing has to be
 //! repaired by hand.
 
+pub(crate) mod beside;
+pub(crate) mod chart;
 pub(crate) mod delivery;
 pub(crate) mod deployment;
 mod envs;
-mod flux;
+pub(crate) mod flux;
 mod keys;
 mod kserve;
 mod objects;
@@ -52,6 +54,9 @@ pub fn render(release: &Release) -> Result<Tree> {
     }
     tree.merge(policies::render(release));
     tree.put(release.app_file(), flux::app(release));
+    for file in beside::files(release) {
+        tree.put(file.path, file.text);
+    }
     Ok(tree)
 }
 
@@ -60,9 +65,12 @@ fn flat(release: &Release) -> Tree {
     let mut tree = Tree::new();
     let folder = release.app_folder();
     let own = (release.namespace_use != NamespaceUse::Elsewhere).then_some("namespace.yaml");
-    let mut files = shared(release);
+    let mut files = match &release.chart {
+        Some(chart) => chart::files(release, chart),
+        None => shared(release),
+    };
     // Of a single pod it would either allow nothing or mean nothing.
-    if release.replicas > 1 {
+    if release.replicas > 1 && release.chart.is_none() {
         files.push(("poddisruptionbudget.yaml", objects::disruption_budget(release)));
     }
     let (checks, patch) = checked(release);

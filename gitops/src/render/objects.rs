@@ -4,6 +4,12 @@ use super::{KEPT, delivery, head, labels};
 use crate::yaml::scalar;
 use crate::{Layout, NamespaceUse, Release};
 
+/// The labels of a namespace whose API server refuses every pod that asks for more than it needs.
+pub(super) const RESTRICTED: [(&str, &str); 2] = [
+    ("pod-security.kubernetes.io/enforce", "restricted"),
+    ("pod-security.kubernetes.io/warn", "restricted"),
+];
+
 pub(super) fn namespace(release: &Release) -> String {
     let name = scalar(release.namespace.as_str());
     let (kept, disabled) = KEPT;
@@ -22,6 +28,8 @@ pub(super) fn namespace(release: &Release) -> String {
             String::new(),
         ),
     };
+    let restricted: String =
+        RESTRICTED.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
     format!(
         "apiVersion: v1
 kind: Namespace
@@ -29,9 +37,7 @@ metadata:
   name: {name}
 {annotations}  labels:
 {labels}    # The API server refuses every pod here that asks for more than it needs.
-    pod-security.kubernetes.io/enforce: restricted
-    pod-security.kubernetes.io/warn: restricted
-"
+{restricted}"
     )
 }
 

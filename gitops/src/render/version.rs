@@ -1,5 +1,6 @@
 //! The version label: the tag of what is deployed.
 
+use super::beside::marker;
 use super::deployment::quoted;
 use crate::{Delivery, ImageRef, Release, rules};
 
@@ -12,7 +13,8 @@ pub(super) fn version(release: &Release, indent: usize) -> String {
     match version {
         Some(version) => {
             let pad = " ".repeat(indent);
-            format!("{pad}app.kubernetes.io/version: {}\n", quoted(&version))
+            let marker = marker(release, ":tag");
+            format!("{pad}app.kubernetes.io/version: {}{marker}\n", quoted(&version))
         }
         None => String::new(),
     }

@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
-"""Makes kubernetes.txt and flux.txt, the schemas that `kit-rs gitops lint` carries.
+"""Makes kubernetes.txt, flux.txt and argocd.txt, the schemas that `kit-rs gitops lint` carries.
 
     make.py kubernetes VERSION FOLDER                > kubernetes.txt
-    make.py flux VERSION FILE...                     > flux.txt
+    make.py flux VERSION=FOLDER...                   > flux.txt
+    make.py argocd VERSION FILE                      > argocd.txt
 
 FOLDER is the Go module k8s.io/kubernetes (`go mod download -json k8s.io/kubernetes@v1.36.4`): the fields
 come from its api/openapi-spec/swagger.json, the enumerations, which that leaves out, from
-pkg/generated/openapi/zz_generated.openapi.go. FILE is a CustomResourceDefinition (config/crd/bases/*.yaml
-of the modules of Flux' controllers) or, for modules that cannot be had, KIND=FILE: a JSON Schema of one
-kind that is named <group>/<kind>_<version>.json (the catalogue of fluxcd/flux-schema).
+pkg/generated/openapi/zz_generated.openapi.go.
+
+For Flux, a FOLDER has YAML files with the CustomResourceDefinitions of that version (what `flux install
+--export` of it prints, or config/crd/bases of the modules of its controllers; where only the module with
+a controller's types can be had, controller-gen makes the same of those). The versions come in order, the
+newest last: its schemas are taken, and what an older one does not have is marked with the version that
+brought it. For Argo CD, FILE is manifests/crds/application-crd.yaml of its module.
 
 What is kept of a schema is what can refuse an object; descriptions and what only controllers write
 (`status`) are not. The form of a line is told in mod.rs. Needs PyYAML for definitions.
@@ -32,6 +37,8 @@ SPECIAL = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "any",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "any",
 }
+# The kinds of the Flux Operator.
+OPERATOR = ["FluxInstance", "ResourceSet", "ResourceSetInputProvider"]
 CONSTRAINTS = ["enum", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"]
 
 
@@ -176,27 +183,105 @@ def custom(blocks, name, schema, api=None, kind=None):
     blocks.append(block)
 
 
-def flux(version, files):
-    blocks = []
-    for name, file in files:
-        if file.suffix == ".json":
-            group, api = file.parent.name, file.stem.rsplit("_", 1)[1]
-            schema = json.loads(file.read_text())
-            custom(blocks, f"{name}.{api}", schema, f"{group}/{api}", name)
-            continue
-        import yaml
+def minor(version):
+    return ".".join(version.split(".")[:2])
 
-        definition = yaml.safe_load(file.read_text())["spec"]
-        name, group = definition["names"]["kind"], definition["group"]
-        for served in definition["versions"]:
-            if served["served"]:
-                api = served["name"]
-                custom(blocks, f"{name}.{api}", served["schema"]["openAPIV3Schema"], f"{group}/{api}", name)
-    write(f"Flux {version}", blocks)
+
+def definitions(folder):
+    """The types of a version of Flux: name -> its first line and its fields, each with type and constraints."""
+    import yaml
+
+    blocks = []
+    for file in sorted(folder.glob("*.yaml")):
+        for document in yaml.safe_load_all(file.read_text()):
+            if not document or document["kind"] != "CustomResourceDefinition":
+                continue
+            spec = document["spec"]
+            kind, group = spec["names"]["kind"], spec["group"]
+            for served in filter(lambda version: version["served"], spec["versions"]):
+                api, schema = served["name"], served["schema"]["openAPIV3Schema"]
+                # What must be there is a rule where the same fields are optional elsewhere.
+                rules = " ".join(rule["rule"] for rule in schema.get("x-kubernetes-validations", []))
+                needed = re.findall(r"has\(self\.spec\) && has\(self\.spec\.(\w+)\)", rules)
+                if needed:
+                    schema["properties"]["spec"].setdefault("required", []).extend(needed)
+                custom(blocks, f"{kind}.{api}", schema, f"{group}/{api}", kind)
+    types = {}
+    for head, *fields in blocks:
+        name, _, kind = head.partition(" = ")
+        split = [(line.split(" ", 3) + [""])[1:4] for line in fields]
+        types[name] = kind, {field: [kind_of, json.loads(extra or "{}")] for field, kind_of, extra in split}
+        for field, (_, extra) in types[name][1].items():
+            # Where the Flux Operator installs Flux, its kinds may be named, too.
+            if field == "kind!" and "ImageUpdateAutomation" in extra.get("enum", []):
+                extra["enum"] += OPERATOR
+    return types
+
+
+def flux(versions):
+    known = [(minor(version), definitions(folder)) for version, folder in versions]
+    newest, first = known[-1][1], known[0][0]
+
+    def since(is_there):
+        return next(version for version, types in known if is_there(types))
+
+    lines, kinds = [], {kind.split(" ")[1] for kind, _ in newest.values() if kind}
+    for name, (kind, fields) in newest.items():
+        begun = since(lambda types: name in types)
+        mark = f' {{"since":"{begun}"}}' if kind and begun != first else ""
+        block = [f"{name} = {kind}{mark}" if kind else name]
+        for field, (of, extra) in fields.items():
+            bare = field.rstrip("!")
+            has = lambda types: bare in {other.rstrip("!") for other in types.get(name, ("", {}))[1]}
+            if (added := since(has)) != begun:
+                extra["since"] = added
+            values = {}
+            for value in extra.get("enum", []) if added != known[-1][0] else []:
+                came = since(lambda types: has(types) and value in allowed(types[name][1], bare))
+                if came != added:
+                    values[value] = came
+            if values:
+                extra["later"] = values
+            shown = " " + json.dumps(extra, separators=(",", ":"), ensure_ascii=False) if extra else ""
+            block.append(f" {field} {of}{shown}")
+        lines.append(block)
+    # Of what is served no more only the name is kept, with the last version that had it.
+    gone = {}
+    for version, types in known[:-1]:
+        for name, (kind, _) in types.items():
+            if kind and name not in newest and kind.split(" ")[1] in kinds:
+                gone[name] = f'{name} = {kind} {{"until":"{version}"}}'
+    write(f"Flux {versions[-1][0]}, and what is new in it since {versions[0][0]}", lines + [[line] for line in gone.values()])
+
+
+def argocd(version, file):
+    import yaml
+
+    spec, blocks = yaml.safe_load(file.read_text())["spec"], []
+    for served in spec["versions"]:
+        api, schema = served["name"], served["schema"]["openAPIV3Schema"]
+        # What is going on is written by the controller.
+        schema["properties"]["operation"] = {"x-kubernetes-preserve-unknown-fields": True}
+        kind = spec["names"]["kind"]
+        custom(blocks, f"{kind}.{api}", schema, f"{spec['group']}/{api}", kind)
+    write(f"Argo CD {version}", blocks)
+
+
+def allowed(fields, name):
+    """The values that a field may have in a version; all, where it says none."""
+    extra = next(extra for field, (_, extra) in fields.items() if field.rstrip("!") == name)
+
+    class Everything:
+        def __contains__(self, _):
+            return True
+
+    return extra.get("enum", Everything())
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "kubernetes":
         kubernetes(sys.argv[2], Path(sys.argv[3]))
+    elif sys.argv[1] == "argocd":
+        argocd(sys.argv[2], Path(sys.argv[3]))
     else:
-        flux(sys.argv[2], [(name, Path(path)) for name, _, path in (file.rpartition("=") for file in sys.argv[3:])])
+        flux([(version, Path(path)) for version, _, path in (part.partition("=") for part in sys.argv[2:])])

@@ -1,32 +1,59 @@
-//! What Kubernetes' and Flux' schemas say of an object: which fields there are, of which types, which
+//! What Kubernetes', Flux' and Argo CD's schemas say of an object: which fields there are, of which types, which
 //! of them are needed, and what their values look like.
 //!
-//! The schemas are part of the program: `kubernetes.txt` and `flux.txt`, which `make.py` makes of the
-//! official ones (their heads say of which version). One type after the other, each begins with its
+//! The schemas are part of the program: `kubernetes.txt`, `flux.txt` and `argocd.txt`, which `make.py`
+//! makes of the official ones (their heads say of which version). One type after the other, each begins with its
 //! name and, where it is a kind, with ` = API-VERSION KIND`; the fields follow, each in a line: a
 //! blank, the name, `!` where it is needed, the type, and as JSON what its values are held to.
 //! `[]T` is a list and `{}T` a map from texts.
+//!
+//! Of Flux' kinds, fields and values the JSON also says which version brought them (`since`; of
+//! values, `later`), and of kinds that are served no more, which one was the last to have them
+//! (`until`).
 
 mod validate;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 pub(crate) use validate::{Fault, validate};
 
-const TEXTS: [&str; 2] = [include_str!("kubernetes.txt"), include_str!("flux.txt")];
+use crate::flux::FluxVersion;
+
+const TEXTS: [&str; 3] =
+    [include_str!("kubernetes.txt"), include_str!("flux.txt"), include_str!("argocd.txt")];
 
 /// All types, and the kinds among them.
 pub(crate) struct Schemas {
     types: HashMap<&'static str, Type>,
-    kinds: HashMap<(&'static str, &'static str), &'static str>,
+    kinds: HashMap<(&'static str, &'static str), Kind>,
+}
+
+/// A kind, and which versions of Flux have it.
+struct Kind {
+    of: &'static str,
+    served: Served,
+}
+
+/// Which versions of Flux have a kind; all, where it says none.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Served {
+    since: Option<FluxVersion>,
+    until: Option<FluxVersion>,
+}
+
+impl Served {
+    fn by(&self, flux: FluxVersion) -> bool {
+        self.since.is_none_or(|since| since <= flux) && self.until.is_none_or(|until| flux <= until)
+    }
 }
 
 /// The fields of an object.
 pub(super) struct Type {
-    /// Whether it is one of Flux' definitions, which are read more strictly than Go's types.
+    /// Whether it is of a definition of Flux or Argo CD, which are read more strictly than Go's types.
     pub(super) is_custom: bool,
     pub(super) fields: HashMap<&'static str, Field>,
 }
@@ -63,6 +90,11 @@ pub(super) struct Rules {
     _nullable: bool,
     /// Of the elements of a list.
     pub(super) items: Option<Box<Self>>,
+    /// The version of Flux that brought the field.
+    pub(super) since: Option<FluxVersion>,
+    /// The versions of Flux that brought some of the values.
+    #[serde(default)]
+    pub(super) later: BTreeMap<String, FluxVersion>,
 }
 
 /// The schemas that this program carries.
@@ -78,21 +110,36 @@ pub(crate) fn schemas() -> &'static Schemas {
 }
 
 impl Schemas {
-    /// The type of a kind; none for a kind that nobody here knows.
-    pub(crate) fn kind(&self, api_version: &str, kind: &str) -> Option<&'static str> {
-        self.kinds.get(&(api_version, kind)).copied()
+    /// The type of a kind, as this version of Flux has it; none for a kind that nobody here knows.
+    ///
+    /// Of a kind that is served no more, but was at that time, nothing but its name is known: its
+    /// type has no fields, and is no type of [`Self::get`].
+    pub(crate) fn kind(
+        &self,
+        api_version: &str,
+        kind: &str,
+        flux: FluxVersion,
+    ) -> Option<&'static str> {
+        self.kinds.get(&(api_version, kind)).filter(|it| it.served.by(flux)).map(|it| it.of)
     }
 
     /// The versions in which a kind is served in the place of one that is not: those of its group,
     /// and of the groups that took over from `extensions`.
-    pub(crate) fn instead_of(&self, api_version: &str, kind: &str) -> Vec<&'static str> {
+    pub(crate) fn instead_of(
+        &self,
+        api_version: &str,
+        kind: &str,
+        flux: FluxVersion,
+    ) -> Vec<&'static str> {
         let group =
             |api_version: &str| api_version.split_once('/').map(|(group, _)| group.to_owned());
         let of = group(api_version);
-        let known = self.kinds.keys().filter(|(known, other)| {
-            *other == kind && (group(known) == of || of.as_deref() == Some("extensions"))
+        let known = self.kinds.iter().filter(|((known, other), it)| {
+            *other == kind
+                && (group(known) == of || of.as_deref() == Some("extensions"))
+                && it.served.by(flux)
         });
-        let mut versions: Vec<&str> = known.map(|(known, _)| *known).collect();
+        let mut versions: Vec<&str> = known.map(|((known, _), _)| *known).collect();
         versions.sort_unstable();
         versions
     }
@@ -107,10 +154,18 @@ impl Schemas {
             let Some(field) = line.strip_prefix(' ') else {
                 let (first, kind) = line.split_once(" = ").unwrap_or((line, ""));
                 name = first;
-                if let Some(kind) = kind.split_once(' ') {
-                    self.kinds.insert(kind, name);
+                let mut parts = kind.splitn(3, ' ');
+                let served: Served = match parts.clone().nth(2) {
+                    Some(json) => serde_json::from_str(json).expect("the files are made whole"),
+                    None => Served::default(),
+                };
+                let is_gone = served.until.is_some();
+                if let Some(kind) = parts.next().zip(parts.next()) {
+                    self.kinds.insert(kind, Kind { of: name, served });
                 }
-                self.types.insert(name, Type { is_custom, fields: HashMap::new() });
+                if !is_gone {
+                    self.types.insert(name, Type { is_custom, fields: HashMap::new() });
+                }
                 continue;
             };
             let mut parts = field.splitn(3, ' ');

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{Field, Rules, Schemas, Shape, Type, value};
+use crate::flux::FluxVersion;
 
 /// One thing that a schema has against an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +18,19 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
-/// Holds an object against the type of its kind. A patch need not be whole, and may have kustomize's
-/// directives.
-pub(crate) fn validate(schemas: &Schemas, of: &str, object: &Value, is_patch: bool) -> Vec<Fault> {
-    let mut check = Check { schemas, is_patch, is_custom: false, faults: Vec::new() };
+/// Holds an object against the type of its kind, as this version of Flux has it. A patch need not be
+/// whole, and may have kustomize's directives.
+pub(crate) fn validate(
+    schemas: &Schemas,
+    of: &str,
+    object: &Value,
+    is_patch: bool,
+    flux: FluxVersion,
+) -> Vec<Fault> {
+    let mut check = Check { schemas, is_patch, flux, is_custom: false, faults: Vec::new() };
+    if schemas.get(of).is_none() {
+        return Vec::new();
+    }
     check.shape(&Shape::Named(""), Some(of), object, "", &Rules::default());
     check.faults
 }
@@ -28,6 +38,7 @@ pub(crate) fn validate(schemas: &Schemas, of: &str, object: &Value, is_patch: bo
 struct Check<'a> {
     schemas: &'a Schemas,
     is_patch: bool,
+    flux: FluxVersion,
     is_custom: bool,
     faults: Vec<Fault>,
 }
@@ -96,6 +107,14 @@ impl Check<'_> {
             match of.fields.get(key.as_str()) {
                 // What is null is not there.
                 Some(_) if value.is_null() => {}
+                Some(Field { rules, .. }) if rules.since.is_some_and(|since| since > self.flux) => {
+                    let since = rules.since.unwrap_or_default();
+                    let message = format!(
+                        "Flux {} does not have this field, it came with {since}",
+                        self.flux
+                    );
+                    self.fault(&place, message);
+                }
                 Some(Field { shape, rules, .. }) => self.shape(shape, None, value, &place, rules),
                 None if self.is_patch && key.starts_with('$') => {}
                 None => {
@@ -137,6 +156,13 @@ impl Check<'_> {
                 pointer,
                 format!("it is {}, and should be one of {}", shown(value), allowed.join(", ")),
             );
+        }
+        if let Some(since) = value.as_str().and_then(|text| rules.later.get(text))
+            && *since > self.flux
+        {
+            let message =
+                format!("{} came with Flux {since}, and this is for {}", shown(value), self.flux);
+            self.fault(pointer, message);
         }
         if let (Some(pattern), Some(text)) = (&rules.pattern, value.as_str())
             && !matches(pattern, text)
@@ -222,8 +248,9 @@ mod tests {
     fn check(text: &str, is_patch: bool, expected: Expect) {
         let object = &crate::yaml::parse_all(text).unwrap()[0];
         let text = |key: &str| object[key].as_str().unwrap();
-        let of = schemas().kind(text("apiVersion"), text("kind")).expect("a kind that is known");
-        let lines: String = validate(schemas(), of, object, is_patch)
+        let flux = FluxVersion::NEWEST;
+        let of = schemas().kind(text("apiVersion"), text("kind"), flux).expect("a known kind");
+        let lines: String = validate(schemas(), of, object, is_patch, flux)
             .into_iter()
             .map(|fault| format!("{}: {}\n", fault.pointer, fault.message))
             .collect();
@@ -304,6 +331,37 @@ spec:
                 /spec: containers is missing
             "#]],
         );
+    }
+
+    #[test]
+    fn what_a_version_of_flux_does_not_have_yet_is_told_with_the_one_that_has() {
+        let kustomization = serde_json::json!({
+            "metadata": {"name": "a"},
+            "spec": {
+                "interval": "5m", "prune": true, "sourceRef": {"kind": "GitRepository", "name": "a"},
+                "buildMetadata": ["originAnnotations"], "deletionPolicy": "Delete",
+            },
+        });
+        let said = |flux: &str| {
+            let flux = flux.parse().unwrap();
+            let api = "kustomize.toolkit.fluxcd.io/v1";
+            let of = schemas().kind(api, "Kustomization", flux).unwrap();
+            validate(schemas(), of, &kustomization, false, flux)
+        };
+        assert_eq!(said("2.9"), []);
+        assert_eq!(said("2.8")[0].message, "Flux 2.8 does not have this field, it came with 2.9");
+        let alert = |version: &str, flux: &str| {
+            let api = format!("notification.toolkit.fluxcd.io/{version}");
+            schemas().kind(&api, "Alert", flux.parse().unwrap()).is_some()
+        };
+        assert!(alert("v1", "2.10") && !alert("v1", "2.9") && alert("v1beta3", "2.10"));
+        assert!(alert("v1beta2", "2.8") && !alert("v1beta2", "2.9"));
+        let instead = schemas().instead_of(
+            "kustomize.toolkit.fluxcd.io/v1beta2",
+            "Kustomization",
+            "2.8".parse().unwrap(),
+        );
+        assert_eq!(instead, ["kustomize.toolkit.fluxcd.io/v1"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-// Answers the cases of substitute.txt and artifact.txt by Flux' own packages; `make.sh` runs it.
+// Answers the cases of substitute.txt, artifact.txt and semver.txt by Flux' own packages; `make.sh` runs it.
 package main
 
 import (
@@ -8,8 +8,10 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/fluxcd/pkg/envsubst"
 	"github.com/fluxcd/pkg/sourceignore"
+	"github.com/fluxcd/pkg/version"
 )
 
 // The variables of every case.
@@ -32,6 +34,8 @@ func main() {
 		})
 	case "artifact":
 		each(artifact)
+	case "semver":
+		each(ranged)
 	}
 }
 
@@ -50,6 +54,23 @@ func read(path string) string {
 		panic(err)
 	}
 	return strings.TrimSuffix(string(text), "\n")
+}
+
+// The first line is a range, the second one tags: those that it takes, in their order, and the newest.
+func ranged(asked string) string {
+	expression, tags, _ := strings.Cut(asked, "\n")
+	constraint, err := semver.NewConstraint(expression)
+	if err != nil {
+		return "error"
+	}
+	var taken []string
+	for _, tag := range strings.Split(tags, " ") {
+		if len(version.Sort(constraint, []string{tag})) > 0 {
+			taken = append(taken, tag)
+		}
+	}
+	newest := append(version.Sort(constraint, taken), "")[0]
+	return strings.Join(taken, " ") + ": " + newest
 }
 
 // Lines `PATH` are files, lines `PATH: PATTERN` those of an ignore file, lines `spec: PATTERN` those

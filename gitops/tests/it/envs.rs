@@ -174,10 +174,8 @@ fn what_a_layout_cannot_have_is_refused_by_its_field() {
 #[test]
 fn files_from_a_registry_have_a_source_of_their_own() {
     let mut release = release("dev");
-    let mut source: kit_gitops::OciSource = "oci://127.0.0.1:5000/infra:dev".parse().unwrap();
-    source.insecure = true;
-    source.secret = Some("registry".parse().unwrap());
-    release.source = Some(source);
+    let source: kit_gitops::Source = "oci://127.0.0.1:5000/infra:dev".parse().unwrap();
+    release.source = Some(source.with(true, Some("registry".parse().unwrap())));
     let tree = render(&release).unwrap();
     let object = |path: &str| tree.get(path).unwrap().parse::<Object>().unwrap();
     let source = object("clusters/dev/a-source.yaml");

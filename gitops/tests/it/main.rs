@@ -1,6 +1,7 @@
 //! The crate from outside: golden trees, other tools' results, schemas.
 
 mod bases;
+mod beside;
 mod check;
 mod deliveries;
 mod diff;

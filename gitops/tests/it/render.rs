@@ -9,9 +9,10 @@ use std::time::Duration;
 use expect_test::expect_file;
 use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::{
-    Admission, Bootstrap, Component, Delivery, Layout, NamespaceUse, Object, Release, Spread, Tree,
-    Trust, bootstrap, render,
+    Admission, ArgoCd, Beside, Bootstrap, Component, Delivery, Form, ImagePolicy, Layout,
+    NamespaceUse, Object, Release, Spread, Tree, Trust, bootstrap, render,
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
 fn digest(c: char) -> String {
@@ -129,7 +130,56 @@ fn trusted(layout: Layout) -> Tree {
     tree
 }
 
-fn cases() -> [(&'static str, Tree); 9] {
+/// What there may be beside an application, for a Flux whose definitions `.ci/judges` fetches, and
+/// the other form of what it watches.
+fn beside() -> Tree {
+    let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+    let mut release = Release::new("sentiment".parse().unwrap(), image.parse().unwrap());
+    release.layout = Layout::Envs;
+    release.flux = "2.9".parse().unwrap();
+    release.modelkit_digest = Some(digest('a'));
+    release.pull_secret = Some("registry".parse().unwrap());
+    release.beside = Beside {
+        argocd: Some(ArgoCd {
+            repository: "https://git.example.org/acme/ml-infra.git".parse().unwrap(),
+            revision: "main".parse().unwrap(),
+        }),
+        image_policy: Some(ImagePolicy {
+            range: ">=1.0.0 <2.0.0".parse().unwrap(),
+            insecure: true,
+        }),
+        receiver: Some("github".to_owned()),
+        alert: Some("slack".parse().unwrap()),
+    };
+    let mut tree = render(&release).unwrap();
+    let mut other = Release::new("bucket".parse().unwrap(), image.parse().unwrap());
+    other.flux = release.flux;
+    other.source = Some("bucket://minio.example.org:9000/ml-infra".parse().unwrap());
+    other.beside.receiver = Some("generic".to_owned());
+    other.beside.alert = Some("alertmanager=http://alertmanager.monitoring:9093".parse().unwrap());
+    tree.merge(render(&other).unwrap());
+    for (app, chart) in [
+        ("charted", "oci://ghcr.io/acme/charts/model-server:1.x"),
+        ("shelved", "https://charts.example.org/stable/model-server:>=1.0.0 <2.0.0"),
+    ] {
+        let mut charted = Release::new(app.parse().unwrap(), image.parse().unwrap());
+        charted.flux = release.flux;
+        charted.chart = Some(chart.parse().unwrap());
+        charted.modelkit_digest = Some(digest('a'));
+        charted.pull_secret = Some("registry".parse().unwrap());
+        tree.merge(render(&charted).unwrap());
+    }
+    let mut asked = Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap());
+    asked.form = Form::FluxInstance;
+    asked.flux = Some(release.flux);
+    asked.secret_ref = Some("flux-system".parse().unwrap());
+    asked.extra =
+        ["image-reflector-controller", "image-automation-controller"].map(str::to_owned).to_vec();
+    tree.merge(bootstrap(&asked, &tree).unwrap());
+    tree
+}
+
+fn cases() -> [(&'static str, Tree); 10] {
     let face = format!("ghcr.io/acme/sentiment:1.0.0-mount@{}", digest('f'));
     let face: kit_gitops::ImageRef = face.parse().unwrap();
     let mounted = Delivery::ImageVolume { face: face.clone() };
@@ -138,6 +188,7 @@ fn cases() -> [(&'static str, Tree); 9] {
         ("tutorial", tutorial()),
         ("everything", everything()),
         ("envs", envs()),
+        ("beside", beside()),
         ("image-volume", delivered(mounted)),
         ("init", delivered(Delivery::Init { plain_http: false })),
         ("runtime", delivered(runtime)),
@@ -185,6 +236,8 @@ fn rendered_objects_are_valid_against_the_schemas_of_kubernetes_and_flux() {
                 "/inferenceservice.yaml",
                 "/signatures.yaml",
                 "/check.yaml",
+                // Held against the schema that we carry: in `beside.rs`.
+                "argocd/dev/sentiment.yaml",
             ]
             .iter()
             .any(|end| path.ends_with(end))
@@ -220,12 +273,17 @@ impl Schemas {
     fn find() -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/judges");
         let kubernetes = std::fs::read_to_string(folder.join("kubernetes.json")).ok()?;
-        let flux = std::fs::read_dir(folder.join("flux")).ok()?.map(|file| {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            let mut kind = serde_yaml::from_str(&text).unwrap();
-            close(&mut kind);
-            kind
+        let files = std::fs::read_dir(folder.join("flux")).ok()?;
+        let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let kinds = texts.flat_map(|text| {
+            let documents = serde_yaml::Deserializer::from_str(&text);
+            documents.map(|it| Value::deserialize(it).unwrap()).collect::<Vec<_>>()
         });
+        let flux =
+            kinds.filter(|kind| kind["kind"] == "CustomResourceDefinition").map(|mut kind| {
+                close(&mut kind);
+                kind
+            });
         Some(Self { kubernetes: serde_json::from_str(&kubernetes).unwrap(), flux: flux.collect() })
     }
 
@@ -288,6 +346,9 @@ fn rendered_trees_build_the_same_with_kubectl() {
             "image-volume" | "runtime" | "kserve" => vec!["clusters/dev", "apps/sentiment"],
             "trusted" => vec!["clusters/dev", "apps/sentiment", "policies/sentiment/dev"],
             "trusted-envs" => vec!["clusters/dev", "apps/sentiment/overlays/dev"],
+            "beside" => {
+                vec!["clusters/dev", "apps/bucket", "apps/charted", "apps/sentiment/overlays/dev"]
+            }
             _ => vec!["clusters/dev", "clusters/prod"],
         };
         // kubectl makes no kustomization for a folder that has none; Flux does.

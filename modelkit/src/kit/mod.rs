@@ -13,7 +13,7 @@ use registry::content::{self, Descriptor, Digest, Hasher, ImageManifest};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::media_type::{self, LayerType};
+use crate::media_type::{self, FLUX_CONTENT, LayerType};
 
 /// A manifest, the Kitfile that belongs to it, and which of the one's layers is which of the
 /// other's entries.
@@ -175,6 +175,13 @@ impl ModelKit {
         &self.source
     }
 
+    /// The layer with the manifests by which the ModelKit is deployed, if it carries one: what an
+    /// OCIRepository of Flux picks by its media type.
+    pub fn manifests(&self) -> Option<&Descriptor> {
+        let is_it = |layer: &&Descriptor| layer.media_type().to_string() == FLUX_CONTENT;
+        self.manifest.layers().iter().find(is_it)
+    }
+
     /// What is in the ModelKit that this version has no use for, in words: fields of its Kitfile,
     /// and layers that belong to no entry. All of it goes wherever the ModelKit goes.
     pub fn left_out(&self) -> Vec<String> {
@@ -182,7 +189,12 @@ impl ModelKit {
             if self.has_kitfile { kitfile::unknown_fields(&self.source) } else { Vec::new() };
         let linked: HashSet<&Digest> =
             self.links.iter().map(|link| self.manifest.layers()[link.layer].digest()).collect();
-        let layers = self.manifest.layers().iter().filter(|layer| !linked.contains(layer.digest()));
+        let known = self.manifests().map(Descriptor::digest);
+        let layers = self
+            .manifest
+            .layers()
+            .iter()
+            .filter(|layer| !linked.contains(layer.digest()) && known != Some(layer.digest()));
         let layers: Vec<String> =
             layers.map(|layer| format!("{} ({})", layer.digest(), layer.media_type())).collect();
         let fields = (!unknown.is_empty()).then(|| {

@@ -18,10 +18,11 @@ pub(super) struct Documents {
     pub(super) manifest: Vec<u8>,
 }
 
-/// Writes both, as the program of this version would.
+/// Writes both, with the layer of manifests behind those of the Kitfile, as the program of this version would.
 pub(super) fn documents(
     kitfile: &Kitfile,
     layers: &[PackedLayer],
+    manifests: Option<Descriptor>,
     options: &PackOptions,
     version: &str,
 ) -> Result<Documents> {
@@ -37,6 +38,7 @@ pub(super) fn documents(
             (media_type::MODELPACK_CONFIG, config)
         }
     };
+    let layers = layers.iter().map(|layer| layer.descriptor.clone()).chain(manifests).collect();
     let manifest =
         manifest(content::descriptor(config.0, &config.1), layers, annotations, options.family);
     Ok(Documents { config, manifest })
@@ -44,7 +46,7 @@ pub(super) fn documents(
 
 fn manifest(
     config: Descriptor,
-    layers: &[PackedLayer],
+    layers: Vec<Descriptor>,
     annotations: HashMap<String, String>,
     family: Family,
 ) -> Vec<u8> {
@@ -57,7 +59,7 @@ fn manifest(
         .media_type(MediaType::ImageManifest)
         .artifact_type(artifact_type)
         .config(config)
-        .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
+        .layers(layers)
         .annotations(annotations)
         .build()
         .expect("all that a manifest needs is given");

@@ -3,6 +3,7 @@
 mod documents;
 mod index;
 mod layer;
+mod manifests;
 mod mcpb;
 mod modelpack;
 mod options;
@@ -70,7 +71,9 @@ pub fn pack_plan(
     let layers = pack_layers(&plan, Some(layout), &options.ready, index.as_ref(), on)?;
     let packer = Packer::default();
     let kitfile = finished(&plan.kitfile, &layers, &parents, layout, &packer)?;
-    let Documents { config, manifest } = documents(&kitfile, &layers, options, packer.version)?;
+    let manifests = manifests::layer(&options.manifests, Some(layout))?;
+    let Documents { config, manifest } =
+        documents(&kitfile, &layers, manifests, options, packer.version)?;
     let (media_type, config) = config;
     layout.put(media_type, &config)?;
     let descriptor = layout.put_manifest(MediaType::ImageManifest, &manifest)?;
@@ -98,11 +101,13 @@ pub(crate) struct Packer<'a> {
     pub(crate) version: &'a str,
     /// Whether references to other ModelKits become digests, which `kit` leaves as they are.
     pub(crate) pins: bool,
+    /// The layer with manifests that it takes as it is, as no folder has its files.
+    pub(crate) carried: Option<Descriptor>,
 }
 
 impl Default for Packer<'_> {
     fn default() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION"), pins: true }
+        Self { version: env!("CARGO_PKG_VERSION"), pins: true, carried: None }
     }
 }
 
@@ -126,7 +131,12 @@ pub(crate) fn digest_as(
     let plan = plan_without(kitfile, context, options, &inherited_paths(&parents))?;
     let layers = pack_layers(&plan, None, &[], None, on)?;
     let kitfile = finished(&plan.kitfile, &layers, &parents, layout, packer)?;
-    let Documents { manifest, .. } = documents(&kitfile, &layers, options, packer.version)?;
+    let manifests = match &packer.carried {
+        Some(carried) => Some(carried.clone()),
+        None => manifests::layer(&options.manifests, None)?,
+    };
+    let Documents { manifest, .. } =
+        documents(&kitfile, &layers, manifests, options, packer.version)?;
     let descriptor = content::descriptor(MediaType::ImageManifest, &manifest);
     Ok(Digested {
         packed: Packed { descriptor, layers, warnings: plan.warnings },

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kitfile::ContextPath;
 use registry::content::Digest;
 
+use crate::archive::Entry;
 use crate::media_type::{Compression, Family, Format};
 
 /// How to pack.
@@ -29,6 +30,9 @@ pub struct PackOptions {
     /// Layers that are in the layout before they are packed; the content of their files is not
     /// read.
     pub ready: Vec<ReadyLayer>,
+    /// The manifests by which the ModelKit is deployed: a layer that no Kitfile names, as Flux
+    /// packs a folder; none: no such layer.
+    pub manifests: Vec<Entry>,
 }
 
 /// An uncompressed archive of one file that is in the layout already: what

@@ -170,6 +170,13 @@ pub(super) fn run(
         });
     }
     let basic = bench.root.join("projects/basic");
+    report.claim(&peer, "manifests that a ModelKit carries: we pack, kit reads the rest", || {
+        let manifests = bench.root.join("manifests");
+        fs::create_dir_all(&manifests)?;
+        fs::write(manifests.join("a.yaml"), "kind: ConfigMap\n")?;
+        let options = ["--with-manifests", &manifests.display().to_string()];
+        bench.ours(&PROJECTS[0], &basic, "manifests", &options)
+    });
     report.claim(&peer, "a ModelPack of folders: we pack, kit reads", || {
         bench.ours(&PROJECTS[0], &basic, "folders", &["--use-model-pack"])
     });

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use fs_err as fs;
-use gitops::{Bootstrap, Branch, GitUrl, Live, Name, SecretName, Tree};
+use gitops::{Bootstrap, Branch, FluxVersion, GitUrl, Live, Name, SecretName, Tree};
 
 use super::api::{Api, is_not_there};
 use crate::failure::{WithHint as _, asked_wrongly};
@@ -26,10 +26,23 @@ pub(crate) struct Args {
     /// The Secret with the key or token for the repository
     #[arg(long, value_name = "NAME")]
     secret_ref: Option<SecretName>,
+    /// Show a token, by https: the Secret is flux-system where --secret-ref names no other
+    #[arg(long)]
+    token_auth: bool,
+    /// What makes Flux of it: the files of `flux bootstrap`, or a FluxInstance for the Flux Operator
+    #[arg(long, value_enum, default_value_t = Form::Gotk)]
+    form: Form,
+    /// The version of Flux that a FluxInstance asks for, or that --components-file has to be
+    /// [default: what is there, else 2.10]
+    #[arg(long, value_name = "VERSION")]
+    flux_version: Option<FluxVersion>,
+    /// Controllers that a FluxInstance has beside the usual ones (repeatable, or with commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = EXTRA)]
+    components_extra: Vec<String>,
     /// Flux's own components, as `flux install --export` writes them, to be carried by the
     /// repository
     #[arg(long, value_name = "FILE")]
-    components: Option<PathBuf>,
+    components_file: Option<PathBuf>,
     /// The repository's working tree
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -41,6 +54,17 @@ pub(crate) struct Args {
     no_cluster: bool,
 }
 
+/// In which form the repository says it.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Gotk,
+    FluxInstance,
+}
+
+/// The controllers of Flux that are not usual.
+const EXTRA: [&str; 3] =
+    ["image-reflector-controller", "image-automation-controller", "source-watcher"];
+
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let path = args.path.trim_start_matches("./").trim_matches('/');
     let env: Name = path.strip_prefix("clusters/").unwrap_or(path).parse().map_err(|error| {
@@ -49,11 +73,14 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let there = if args.dir.is_dir() { Tree::read(&args.dir)? } else { Tree::new() };
     // What is there goes before what is found out, and what is asked for before both.
     let sync = gitops::sync(&there, &env)?;
-    let url = match (args.url, &sync) {
-        (Some(url), _) => url,
-        (None, Some(sync)) => sync.url.parse()?,
-        (None, None) => git(&args.dir, &["remote", "get-url", "origin"])?
-            .parse()
+    let address = |text: &str| match args.token_auth {
+        true => GitUrl::for_token(text),
+        false => text.parse(),
+    };
+    let url = match (&args.url, &sync) {
+        (Some(url), _) => address(url.as_str())?,
+        (None, Some(sync)) => address(&sync.url)?,
+        (None, None) => address(&git(&args.dir, &["remote", "get-url", "origin"])?)
             .context("`origin` is nothing that Flux can fetch from")
             .hint("name the repository as the cluster reaches it, with --url https://…")?,
     };
@@ -63,16 +90,74 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         (None, Some(watched)) => watched.parse()?,
         (None, None) => git(&args.dir, &["symbolic-ref", "--short", "HEAD"])?.parse()?,
     };
-    let components = args.components.map(fs::read_to_string).transpose()?;
-    let asked =
-        Bootstrap { branch, env, secret_ref: args.secret_ref, components, ..Bootstrap::new(url) };
+    let components = args.components_file.map(fs::read_to_string).transpose()?;
+    let form = match args.form {
+        Form::Gotk => gitops::Form::Gotk,
+        Form::FluxInstance => gitops::Form::FluxInstance,
+    };
+    if args.form == Form::Gotk && !args.components_extra.is_empty() {
+        return Err(asked_wrongly("--components-extra is of a FluxInstance")).hint(
+            "`flux install --export --components-extra=…` writes the file for --components-file",
+        );
+    }
+    let of_token = args.token_auth.then(|| "flux-system".parse()).transpose()?;
+    let asked = Bootstrap {
+        branch,
+        env,
+        secret_ref: args.secret_ref.or(of_token),
+        components,
+        form,
+        flux: args.flux_version,
+        extra: args.components_extra,
+        ..Bootstrap::new(url)
+    };
     let tree = gitops::bootstrap(&asked, &there)?;
+    is_version(&asked, &tree, ui)?;
+    if let (Some(secret), true) = (&asked.secret_ref, args.token_auth) {
+        ui.note(format_args!(
+            "Flux reads the token of the Secret {secret} in flux-system: flux create secret git \
+             {secret} --url={} --username=git --password=TOKEN",
+            asked.url
+        ));
+    }
     if !args.no_cluster {
         let mut whole = there;
         whole.merge(tree.clone());
         look(&asked, &whole, args.server.as_deref(), ui)?;
     }
     super::written::write(&tree, &args.dir, ui)
+}
+
+/// Refuses components of another version than the one that was asked for, and says what else there
+/// is to do.
+fn is_version(asked: &Bootstrap, tree: &Tree, ui: &Ui) -> anyhow::Result<()> {
+    let written = gitops::installed(tree, &asked.env);
+    if let (Some(version), gitops::Form::Gotk) = (asked.flux, asked.form) {
+        match written.as_ref().map(|it| it.version) {
+            None => ui.note(format_args!(
+                "what is written is the same for each Flux from {} to {}",
+                FluxVersion::ALL[0],
+                FluxVersion::NEWEST
+            )),
+            Some(Some(other)) if other != version => {
+                return Err(asked_wrongly(format!(
+                    "--flux-version {version}: --components-file is of Flux {other}"
+                )));
+            }
+            Some(None) => ui.warn(
+                "--components-file does not say of which Flux it is, so that was not looked at",
+            ),
+            Some(Some(_)) => {}
+        }
+    }
+    if asked.form == gitops::Form::FluxInstance {
+        ui.note(
+            "the cluster needs the Flux Operator: helm install flux-operator \
+             oci://ghcr.io/controlplaneio-fluxcd/charts/flux-operator --namespace flux-system \
+             --create-namespace",
+        );
+    }
+    ui.no_warnings()
 }
 
 /// Refuses what would make a cluster's Flux delete itself, where a cluster answers.
@@ -83,7 +168,7 @@ fn look(asked: &Bootstrap, whole: &Tree, server: Option<&str>, ui: &Ui) -> anyho
     };
     gitops::conflict(asked, whole, &live).context("nothing was written").hint(
         "commit into the repository that the cluster follows; if it was to be this one, `git pull` \
-         first, or give Flux itself with --components; for another cluster say --no-cluster",
+         first, or give Flux itself with --components-file; for another cluster say --no-cluster",
     )
 }
 

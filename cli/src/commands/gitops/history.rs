@@ -75,6 +75,11 @@ impl History {
         }
     }
 
+    /// The branch that is checked out.
+    pub(super) fn branch(&self) -> anyhow::Result<String> {
+        self.ask(&["symbolic-ref", "--short", "HEAD"])
+    }
+
     /// Refuses files with changes that are in no commit yet: they would become part of the next.
     pub(super) fn require_clean(&self, tree: &Tree) -> anyhow::Result<()> {
         let mut args = vec!["status", "--porcelain", "--"];

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use gitops::flux::FluxVersion;
 use gitops::lint::{Finding, Options, Report, lint, policies};
 use gitops::{Severity, Tree};
 use serde_json::{Value, json};
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Do not ask these
     #[arg(long, value_name = "POLICY", value_delimiter = ',')]
     skip: Vec<String>,
+    /// The version of Flux that is to take it: what it does not have, or has no more, is told
+    #[arg(long, default_value_t, value_name = "VERSION")]
+    flux_version: FluxVersion,
     /// Show the policies instead
     #[arg(long)]
     list: bool,
@@ -46,6 +50,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         only: set(args.only),
         also: set(args.enable),
         skip: set(args.skip),
+        flux: args.flux_version,
         ..Options::default()
     };
     if let Some(id) = options.unknown() {

@@ -3,6 +3,7 @@
 mod api;
 mod asked;
 mod bases;
+mod beside;
 mod bootstrap;
 mod build;
 mod bump;

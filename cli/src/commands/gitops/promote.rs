@@ -75,12 +75,14 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let of = |env: &Name| {
         pins(&tree, app, Some(env)).with_context(|| format!("cannot tell what {app} runs in {env}"))
     };
-    let (new, old) = (of(from)?, of(to)?);
-    if new.delivery.as_deref() == Some("runtime") {
+    let (named, old) = (of(from)?, of(to)?);
+    if named.delivery.as_deref() == Some("runtime") {
         let message = format!("{app} follows a tag: no commit says which model {from} runs");
         return Err(failure(Kind::Invalid, message))
             .hint("render it with another --delivery, which names the model by digest");
     }
+    let trusted = args.trust.read(ui)?;
+    let new = of_image(&named, &trusted, &args.network, ui)?;
     if new.image.digest.is_none() || new.modelkit_digest.is_none() {
         let message = format!("{app} in {from} names its image or its ModelKit without a digest");
         return Err(failure(Kind::Invalid, message))
@@ -93,8 +95,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.note("it is there already");
         return super::written::write(&changed, &args.dir, ui);
     }
-    let trusted = args.trust.read(ui)?;
-    let weights = judge(&args, &new, &old, &trusted, ui)?;
+    let weights = judge(&args, [&named, &new, &old], &trusted, ui)?;
     super::bump::warn_of_size(&tree, app, Some(to), weights, ui);
     ui.no_warnings()?;
     let message = args.commit.then(|| message(&args, &bump)).transpose()?;
@@ -112,12 +113,26 @@ fn message(args: &Args, bump: &Bump) -> anyhow::Result<Message> {
     })
 }
 
+/// What an app runs, with the ModelKit that its image says it serves where none is named beside it:
+/// so it is where Flux moves the image.
+fn of_image(pins: &Pins, trusted: &Trusted, network: &Network, ui: &Ui) -> anyhow::Result<Pins> {
+    if pins.modelkit_digest.is_some() || !pins.image.is_pinned() {
+        return Ok(pins.clone());
+    }
+    let image: Reference = pins.image.to_string().parse()?;
+    let runtime = super::release::describe(&image, trusted, network, ui)?.runtime;
+    let (modelkit, modelkit_digest) = (runtime.modelkit, runtime.modelkit_digest);
+    Ok(Pins { modelkit, modelkit_digest, ..pins.clone() })
+}
+
 /// Refuses what speaks against it, unless that is to be passed over; returns how many bytes of
-/// weights the image loads.
-fn judge(args: &Args, new: &Pins, old: &Pins, trusted: &Trusted, ui: &Ui) -> anyhow::Result<u64> {
+/// weights the image loads. Given are what is named in the first environment, with what its image
+/// says besides, and what the other one runs.
+fn judge(args: &Args, pins: [&Pins; 3], trusted: &Trusted, ui: &Ui) -> anyhow::Result<u64> {
+    let [named, new, old] = pins;
     let mut against = Vec::new();
     if !args.no_cluster {
-        against.extend(in_cluster(args, new, ui)?);
+        against.extend(in_cluster(args, named, ui)?);
     }
     let image: Reference = new.image.to_string().parse()?;
     let runtime = super::release::describe(&image, trusted, &args.network, ui)?.runtime;
@@ -173,11 +188,18 @@ fn evaluated(
         Ok(evaluation) => evaluation,
         Err(why) => return Ok(Some(why.to_string())),
     };
+    let old = match of_image(old, trusted, &args.network, ui) {
+        Ok(old) => old,
+        Err(error) => {
+            let why = format!("what {} runs now cannot be compared: {error:#}", args.to);
+            return Ok(Some(why));
+        }
+    };
     // The first release there takes nobody's place.
     if old.modelkit_digest.is_none() || old.modelkit_digest == new.modelkit_digest {
         return Ok(None);
     }
-    Ok(match read(old)? {
+    Ok(match read(&old)? {
         Ok(before) => evaluation.against(&before, args.margin).err().map(|why| why.to_string()),
         Err(why) => Some(format!("what {} runs now cannot be compared: {why}", args.to)),
     })

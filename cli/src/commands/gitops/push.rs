@@ -1,15 +1,14 @@
 //! `kit-rs gitops push`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use fs_err as fs;
-use gitops::{OciSource, Tree, flux};
+use gitops::OciSource;
 use modelkit::ArtifactOptions;
-use modelkit::archive::{Content, Entry};
+use modelkit::archive::Content;
 use registry::{Layout, MediaType, Reference, without_userinfo};
 use serde_json::json;
 
@@ -19,6 +18,7 @@ use crate::kind::Kind;
 use crate::network::Network;
 use crate::output::{n_of, pinned};
 use crate::steps::bars::BlobBars;
+use crate::steps::manifests;
 use crate::ui::Ui;
 
 /// Push a tree as an artifact that Flux takes in the place of a Git repository
@@ -70,13 +70,9 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         let message = format!("{} names a digest, which follows from the files", args.to);
         return Err(failure(Kind::Usage, message)).hint("name a tag: oci://HOST/REPO:TAG");
     }
-    let entries = entries(&args.dir)?;
+    let entries = manifests::entries(&args.dir)?;
     ui.no_warnings()?;
     let n_files = entries.iter().filter(|it| it.content != Content::Folder).count() as u64;
-    if n_files == 0 {
-        let message = format!("there is nothing to push in {}", args.dir.display());
-        return Err(failure(Kind::NotFound, message));
-    }
     let (config_type, layer_type) = args.layer_type.media_types();
     let facts = Facts::of(&args, ui)?;
     let annotations: HashMap<String, String> = facts.annotations();
@@ -144,38 +140,6 @@ impl Facts {
         });
         named.collect()
     }
-}
-
-/// The files of a folder with the folders that lead to them, in the order of their names.
-fn entries(dir: &Path) -> anyhow::Result<Vec<Entry>> {
-    let root = fs::canonicalize(dir)?;
-    let mut found: BTreeSet<(String, bool)> = BTreeSet::new();
-    for path in listed(&root)? {
-        if fs::symlink_metadata(root.join(&path))?.is_file() {
-            let folders = path.match_indices('/').map(|(end, _)| (path[..end].to_owned(), true));
-            found.extend(folders);
-            found.insert((path, false));
-        }
-    }
-    let entry = |(path, is_folder): (String, bool)| {
-        let content = match is_folder {
-            true => Content::Folder,
-            false => {
-                use std::os::unix::fs::PermissionsExt as _;
-                let source = root.join(&path);
-                let metadata = fs::metadata(&source)?;
-                let executable = metadata.permissions().mode() & 0o100 != 0;
-                Content::file(&source, &metadata, executable)
-            }
-        };
-        Ok(Entry { path, content })
-    };
-    found.into_iter().map(entry).collect()
-}
-
-/// The files that Flux would take.
-fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
-    Ok(flux::artifact(&Tree::open(root)?, None).file_paths())
 }
 
 fn git(dir: &Path, words: &[&str]) -> anyhow::Result<String> {

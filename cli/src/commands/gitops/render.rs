@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use gitops::{Component, Name, OciSource, Release, SecretName, Tree};
+use gitops::flux::FLUX_CONTENT;
+use gitops::{Component, Name, OciSource, Release, SecretName, SemverRange, Source, Tree};
 use registry::Reference;
 
+use super::beside::BesideArgs;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::Network;
@@ -49,10 +51,19 @@ pub(crate) struct Args {
     /// Have Flux apply the app as an account of its own, which may do no more than the app needs
     #[arg(long)]
     tenant: bool,
-    /// Have Flux take the files from this artifact (oci://HOST/REPO:TAG) in the place of Git; `kit-rs
-    /// gitops push` brings them there
+    /// Have Flux take the files from this artifact (oci://HOST/REPO:TAG), or this bucket
+    /// (bucket://ENDPOINT/BUCKET), in the place of Git; `kit-rs gitops push` makes artifacts
     #[arg(long, value_name = "URL")]
-    source: Option<OciSource>,
+    source: Option<Source>,
+    /// Have Flux follow the newest version in this range of the artifact's tags, which --source then
+    /// does not name
+    #[arg(long, value_name = "RANGE", requires = "source")]
+    semver: Option<SemverRange>,
+    /// Have Flux take this layer of the artifact, by its media type [default: the first one; without
+    /// a value that of `pack --with-manifests`]
+    #[arg(long, value_name = "MEDIA_TYPE", requires = "source", num_args = 0..=1, require_equals = true,
+          default_missing_value = FLUX_CONTENT)]
+    layer_selector: Option<String>,
     /// The Secret in the namespace flux-system by which Flux reads a private --source
     #[arg(long, value_name = "NAME", requires = "source")]
     source_secret: Option<SecretName>,
@@ -79,6 +90,8 @@ pub(crate) struct Args {
     delivery: super::delivered::DeliveryArgs,
     #[command(flatten)]
     asked: super::asked::AskedArgs,
+    #[command(flatten)]
+    beside: BesideArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -115,10 +128,17 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let trusted = args.trust.read(ui)?;
     let described = super::release::describe(&args.image, &trusted, &args.network, ui)?;
     let source = args.source.map(|source| {
-        let client = args.network.client(ui)?;
-        let host = source.artifact.name.split('/').next().unwrap_or_default();
-        let (insecure, secret) = (client.is_plain(host)?, args.source_secret);
-        anyhow::Ok(OciSource { insecure, secret, ..source })
+        let insecure = args.network.client(ui)?.is_plain(source.host())?;
+        match source.with(insecure, args.source_secret) {
+            Source::Oci(source) => {
+                let (semver, layer) = (args.semver, args.layer_selector);
+                anyhow::Ok(Source::Oci(OciSource { semver, layer, ..source }))
+            }
+            Source::Bucket(_) if args.semver.is_some() || args.layer_selector.is_some() => Err(
+                asked_wrongly("--semver and --layer-selector are of an artifact: --source oci://…"),
+            ),
+            bucket => Ok(bucket),
+        }
     });
     let mut release = Release::new(args.app, described.image.clone());
     args.delivery.complete(&mut release, described, &trusted, &args.network, ui)?;
@@ -149,6 +169,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     }
     release.request_timeout = Duration::from_secs(args.request_timeout.into());
     let there = if args.dir.is_dir() { Tree::read(&args.dir)? } else { Tree::new() };
+    args.beside.fill(&mut release, &there, &args.dir, &args.network, ui)?;
     match release.place(&there) {
         Err(error @ gitops::Error::NotShared { .. }) => Err(error).hint(
             "give this app another --namespace; or have Flux keep that one, with this in its metadata: \
@@ -173,6 +194,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if release.components.contains(&Component::Gpu) {
         ui.note("a GPU is reserved for each pod; kit-rs's own server computes on the processor");
     }
+    super::beside::ready(&release, &rendered, &there, ui)?;
     check(&rendered, there, ui)?;
     super::written::write(&rendered, &args.dir, ui)
 }

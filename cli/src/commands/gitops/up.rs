@@ -154,17 +154,24 @@ impl Artifacts for Node {
         Ok(self.runtime.block_on(self.interrupt.or(resolve))?)
     }
 
+    fn tags(&self, repository: &str) -> Result<Vec<String>, BoxError> {
+        let repository = repository.parse::<Reference>()?;
+        let list = async { Ok(self.client.tags(&repository).await?) };
+        Ok(self.runtime.block_on(self.interrupt.or(list))?)
+    }
+
     fn unpack(
         &self,
         artifact: &str,
         digest: &str,
+        media_type: Option<&str>,
         into: &Path,
     ) -> Result<BTreeMap<String, String>, BoxError> {
         let pinned = artifact.parse::<Reference>()?.with_digest(digest.parse()?);
         let read = async { Ok(self.client.manifest(&pinned).await?) };
         let (_, manifest) = self.runtime.block_on(self.interrupt.or(read))?;
         let blobs = self.client.blobs(&pinned, self.runtime.clone());
-        Ok(modelkit::unpack_artifact(&blobs, &manifest, into)?)
+        Ok(modelkit::unpack_artifact(&blobs, &manifest, media_type, into)?)
     }
 }
 

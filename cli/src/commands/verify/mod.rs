@@ -129,6 +129,9 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             "equalManifest": rebuilt.manifest != Likeness::Different,
             "sameKitfile": rebuilt.same_kitfile,
         });
+        if kit.manifests().is_some() {
+            ui.note("the manifests that it carries are in no folder, and were taken as they are");
+        }
         judge(&rebuilt, &reference, ui)?;
     }
     #[cfg(feature = "full")]

@@ -1,4 +1,5 @@
-//! Which kinds an API server knows: those of Kubernetes 1.36 and of Flux 2.9 (as `kubectl
+//! Which kinds an API server knows: those of Kubernetes 1.36 and of Flux 2.10, with the
+//! Flux Operator (as `kubectl
 //! api-resources` lists them), and those that definitions in the cluster add.
 
 use gitops::{Object, ObjectId};
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::store::Store;
 
 /// Kinds whose objects live in namespaces, by `apiVersion`.
-const NAMESPACED: [(&str, &[&str]); 19] = [
+const NAMESPACED: [(&str, &[&str]); 20] = [
     ("apps/v1", &["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
     ("autoscaling/v1", &["HorizontalPodAutoscaler"]),
     ("autoscaling/v2", &["HorizontalPodAutoscaler"]),
@@ -19,7 +20,8 @@ const NAMESPACED: [(&str, &[&str]); 19] = [
     ("image.toolkit.fluxcd.io/v1", &["ImagePolicy", "ImageRepository", "ImageUpdateAutomation"]),
     ("kustomize.toolkit.fluxcd.io/v1", &["Kustomization"]),
     ("networking.k8s.io/v1", &["Ingress", "NetworkPolicy"]),
-    ("notification.toolkit.fluxcd.io/v1", &["Receiver"]),
+    ("fluxcd.controlplane.io/v1", &["FluxInstance"]),
+    ("notification.toolkit.fluxcd.io/v1", &["Alert", "Provider", "Receiver"]),
     ("notification.toolkit.fluxcd.io/v1beta3", &["Alert", "Provider"]),
     ("policy/v1", &["PodDisruptionBudget"]),
     ("rbac.authorization.k8s.io/v1", &["Role", "RoleBinding"]),

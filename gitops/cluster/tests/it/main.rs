@@ -87,6 +87,61 @@ fn an_artifact_of_a_registry_is_followed_but_for_what_is_to_be_left_out() {
 }
 
 #[test]
+fn the_rights_of_an_account_are_not_enforced_and_that_is_said() {
+    let world = World::ready("good:1", 1);
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs, namespace: default}\n";
+    world.write("tenants/map.yaml", map);
+    let tenant = "apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: tenant, namespace: flux-system}
+spec: {interval: 1h, path: ./tenants, prune: true, serviceAccountName: tenant, sourceRef: {kind: GitRepository, name: flux-system}}
+";
+    world.write("clusters/dev/tenant.yaml", tenant);
+    world.push();
+    world.wait("it is applied", |_| has(&world.cluster, &id("", "ConfigMap", "theirs")));
+    let said = "those of its serviceAccountName tenant are not enforced here";
+    assert_eq!(world.story().matches(said).count(), 1, "{}", world.story());
+}
+
+#[test]
+fn the_newest_version_of_a_range_is_followed_and_of_it_the_layer_that_is_selected() {
+    let world = World::ready("good:1", 1);
+    let selecting = FROM_A_REGISTRY
+        .replace("ref: {tag: dev}", "ref: {semver: 1.x}, layerSelector: {mediaType: a/b}");
+    world.write("clusters/dev/shelf.yaml", &selecting);
+    world.push();
+    let condition = |part: &str| {
+        world.wait(part, |cluster| {
+            let objects = cluster.objects();
+            let source = objects.iter().find(|it| it.kind() == "OCIRepository");
+            source
+                .is_some_and(|it| it.value()["status"]["conditions"][0].to_string().contains(part))
+        });
+    };
+    let shelf = world.dir.path().join("shelf");
+    let put = |tag: &str, folder: &str, name: &str| {
+        let folder = shelf.join(tag).join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let map = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n"
+        );
+        std::fs::write(folder.join("map.yaml"), map).unwrap();
+        std::fs::write(shelf.join(format!("{tag}.digest")), format!("sha256:{name}")).unwrap();
+    };
+    put("2.0.0", "a_b", "other");
+    condition("no match found for semver: 1.x");
+    put("1.0.0", "", "weights");
+    condition("no layer a/b");
+    put("1.0.0", "a_b", "first");
+    condition("stored artifact for digest '1.0.0@sha256:first'");
+    let is_there = |name: &str| has(&world.cluster, &id("", "ConfigMap", name));
+    world.wait("the first is applied", |_| is_there("first"));
+    put("1.1.0", "a_b", "second");
+    world.wait("the newer one takes its place", |_| is_there("second") && !is_there("first"));
+    assert!(!is_there("other") && !is_there("weights"));
+}
+
+#[test]
 fn a_rollout_brings_the_new_before_the_old_goes_and_fails_no_request() {
     let world = World::ready("good:1", 2);
     let client = Client::begin(&world);

@@ -54,17 +54,35 @@ impl Artifacts for Shelf {
         Ok(fs::read_to_string(self.0.join(format!("{tag}.digest")))?)
     }
 
+    fn tags(&self, _: &str) -> Result<Vec<String>, BoxError> {
+        let files = fs::read_dir(&self.0)?.map(|file| Ok(file?.file_name().into_string()));
+        let names: Vec<String> =
+            files.collect::<Result<Vec<_>, BoxError>>()?.into_iter().flatten().collect();
+        Ok(names
+            .iter()
+            .filter_map(|name| name.strip_suffix(".digest"))
+            .map(str::to_owned)
+            .collect())
+    }
+
     fn unpack(
         &self,
         artifact: &str,
         digest: &str,
+        media_type: Option<&str>,
         into: &Path,
     ) -> Result<BTreeMap<String, String>, BoxError> {
         let (_, tag) = artifact.rsplit_once(':').ok_or("no tag")?;
         if self.resolve(artifact)? != digest {
             return Err(format!("{digest} is gone").into());
         }
-        for file in fs::read_dir(self.0.join(tag))? {
+        // The layer of a media type is the folder that has its name.
+        let layer = media_type.unwrap_or_default().replace('/', "_");
+        let folder = self.0.join(tag).join(layer);
+        if !folder.is_dir() {
+            return Err(format!("no layer {}", media_type.unwrap_or_default()).into());
+        }
+        for file in fs::read_dir(folder)? {
             let file = file?;
             fs::copy(file.path(), into.join(file.file_name()))?;
         }

@@ -116,8 +116,10 @@ impl Stage {
             fs::remove_dir_all(&fresh)?;
         }
         let components = theirs.join("gotk-components.yaml");
-        let flags =
-            format!("--branch main --secret-ref flux-system --components {}", components.display());
+        let flags = format!(
+            "--branch main --secret-ref flux-system --components-file {}",
+            components.display()
+        );
         self.ours(&fresh, &repository.url, &flags, false)?;
         for entry in fs::read_dir(&theirs)? {
             let name = entry?.file_name();

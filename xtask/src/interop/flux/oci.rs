@@ -43,7 +43,7 @@ pub(super) fn run(
             };
             push("from-oci", "v1@sha1:1")?;
             let file = dir.join("sync.yaml");
-            fs::write(&file, sync(&registry.address))?;
+            fs::write(&file, sync(&registry.address, "demo/infra", "ref: {tag: latest}"))?;
             run_quietly(world.plane.kubectl("apply --server-side -f").arg(&file))?;
             there("from-oci", true)?;
             push("from-oci-two", "v2@sha1:2")?;
@@ -71,7 +71,8 @@ pub(super) fn run(
             };
             let maps = |name: &str| format!("api/v1/namespaces/default/configmaps/{name}");
             push("from-ours")?;
-            let sync = sync(&registry.address).replacen("interval: 10m", "interval: 1s", 1);
+            let sync = sync(&registry.address, "demo/infra", "ref: {tag: latest}");
+            let sync = sync.replacen("interval: 10m", "interval: 1s", 1);
             world.repository.write("clusters/dev/oci.yaml", &sync)?;
             world.push()?;
             world.await_there(&maps("from-ours"), true)?;
@@ -86,15 +87,54 @@ pub(super) fn run(
             world.push().map(drop)
         },
     );
+    report.claim(
+        PEER,
+        "a ModelKit that carries its manifests: both take that layer of the newest version, and nothing else",
+        || {
+            let kit = dir.join("kit");
+            fs::create_dir_all(&kit)?;
+            fs::write(kit.join("weights"), "none of Flux' business")?;
+            let kitfile = "manifestVersion: 1.0.0\nmodel:\n  path: weights\n";
+            fs::write(kit.join("Kitfile"), kitfile)?;
+            let ours = |words: &[&str]| {
+                let mut command = Command::new(program);
+                run_quietly(command.args(words).env("HOME", &dir)).map(drop)
+            };
+            let (kit, app) = (kit.display().to_string(), dir.join("app").display().to_string());
+            let release = |version: &str, data: &str| {
+                fs::write(dir.join("app/a.yaml"), map(data, "default", ""))?;
+                let name = format!("{}/demo/kit:{version}", registry.address);
+                ours(&["pack", &kit, "-t", &name, "--with-manifests", &app])?;
+                ours(&["push", &name])
+            };
+            let maps = |name: &str| format!("api/v1/namespaces/default/configmaps/{name}");
+            release("1.0.0", "from-kit")?;
+            release("2.0.0", "from-other-kit")?;
+            let selected = "ref: {semver: 1.x}, layerSelector: {mediaType: application/vnd.cncf.flux.content.v1.tar+gzip}";
+            let sync = sync(&registry.address, "demo/kit", selected);
+            let sync = sync.replacen("interval: 10m", "interval: 1s", 1);
+            world.repository.write("clusters/dev/oci.yaml", &sync)?;
+            world.push()?;
+            world.await_there(&maps("from-kit"), true)?;
+            let source =
+                "apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/ocirepositories/oci";
+            world.agree(source, Instant::now() + PATIENCE, say::status)?;
+            release("1.1.0", "from-kit-two")?;
+            world.await_there(&maps("from-kit-two"), true)?;
+            world.await_there(&maps("from-kit"), false)?;
+            world.repository.remove("clusters/dev/oci.yaml")?;
+            world.push().map(drop)
+        },
+    );
     Ok(())
 }
 
-fn sync(registry: &str) -> String {
+fn sync(registry: &str, repository: &str, artifact: &str) -> String {
     format!(
         "apiVersion: source.toolkit.fluxcd.io/v1
 kind: OCIRepository
 metadata: {{name: oci, namespace: flux-system}}
-spec: {{interval: 10m, insecure: true, url: 'oci://{registry}/demo/infra', ref: {{tag: latest}}}}
+spec: {{interval: 10m, insecure: true, url: 'oci://{registry}/{repository}', {artifact}}}
 ---
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization

@@ -31,7 +31,11 @@ const FORMS: [(&str, &str, &[&str]); 8] = [
         "",
         &["--app first --namespace ml", "--app second --namespace ml --replicas 2"],
     ),
-    ("Flux' components in the repository", "--components ../components.yaml", &["--app sentiment"]),
+    (
+        "Flux' components in the repository",
+        "--components-file ../components.yaml",
+        &["--app sentiment"],
+    ),
     ("names that look like numbers", "", &["--app 12 --name on --namespace 12-ns"]),
     (
         "environments",
