@@ -198,7 +198,7 @@ fn options(args: &Args) -> anyhow::Result<PackOptions> {
         follow: args.follow_links.clone(),
         ready: Vec::new(),
         #[cfg(feature = "full")]
-        manifests: args.with_manifests.as_deref().map_or(Ok(Vec::new()), manifests::entries)?,
+        manifests: args.with_manifests.as_deref().map_or(Ok(Vec::new()), manifests::of_flux)?,
         #[cfg(not(feature = "full"))]
         manifests: Vec::new(),
     })

@@ -42,6 +42,19 @@ pub(crate) fn entries(dir: &Path) -> anyhow::Result<Vec<Entry>> {
     found.into_iter().map(entry).collect()
 }
 
+/// The same, if there is something among them that Flux can apply.
+pub(crate) fn of_flux(dir: &Path) -> anyhow::Result<Vec<Entry>> {
+    let entries = entries(dir)?;
+    let is_yaml = |entry: &Entry| entry.path.ends_with(".yaml") || entry.path.ends_with(".yml");
+    match entries.iter().any(is_yaml) {
+        true => Ok(entries),
+        false => {
+            let message = format!("there are no manifests (*.yaml) in {}", dir.display());
+            Err(failure(Kind::NotFound, message))
+        }
+    }
+}
+
 /// The files that Flux would take.
 fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(flux::artifact(&Tree::open(root)?, None).file_paths())

@@ -66,7 +66,8 @@ pub struct Pair<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerInfo {
-    /// The section of the Kitfile, such as `datasets`; empty for a layer that no Kitfile names.
+    /// The section of the Kitfile, such as `datasets`; `manifests` for those of the ModelKit's own
+    /// deployment, and empty for another layer that no Kitfile names.
     pub section: String,
     /// Its path in the context.
     pub path: String,
@@ -162,8 +163,10 @@ fn infos(kit: &ModelKit) -> Vec<LayerInfo> {
     let layers: Vec<Layer<'_>> = kit.layers().collect();
     let info = |descriptor: &Descriptor| {
         let layer = layers.iter().find(|layer| std::ptr::eq(layer.descriptor, descriptor));
+        let is_manifests = kit.manifests().is_some_and(|it| std::ptr::eq(it, descriptor));
+        let other = if is_manifests { "manifests" } else { "" };
         LayerInfo {
-            section: layer.map(|layer| Section::key(layer.section).to_owned()).unwrap_or_default(),
+            section: layer.map_or(other, |layer| Section::key(layer.section)).to_owned(),
             path: layer.map(|layer| layer.path.to_string()).unwrap_or_default(),
             digest: descriptor.digest().to_string(),
             bytes: descriptor.size(),
