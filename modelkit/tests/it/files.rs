@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use fs_err as fs;
 use modelkit::archive::{self, Content, Entry};
-use modelkit::{Compression, Format, PackOptions};
+use modelkit::{Compression, Format, ModelKit, PackOptions};
 use registry::content::{self, Descriptor, MediaType};
 use serde_json::json;
 
@@ -84,6 +84,40 @@ fn a_modelkit_has_its_code_and_documentation() {
     let packed = project.pack("package: {name: p}\nmodel: {path: model}\n");
     let error = read(&project, &packed.descriptor).unwrap_err();
     assert!(error.contains("a ModelKit without code and documentation"), "{error}");
+}
+
+#[test]
+fn a_modelkit_has_the_manifests_that_it_carries_and_nothing_else() {
+    let text = "package: {name: p}\nmodel: {path: model}\ndocs:\n- path: README.md\n";
+    let project = Project::with(&["model/w", "README.md"]);
+    let plain = project.pack(text);
+    let manifests = |text: &str| {
+        let content = Content::Bytes { bytes: text.into(), executable: false };
+        vec![Entry { path: "app.yaml".to_owned(), content }]
+    };
+    let pack = |text_of: &str| {
+        let options = PackOptions { manifests: manifests(text_of), ..Default::default() };
+        project.try_pack(text, &options).unwrap().descriptor
+    };
+    let carrying = pack("a");
+    assert_eq!((pack("a"), pack("b") == carrying), (carrying.clone(), false));
+    assert_ne!(carrying, plain.descriptor);
+    assert_eq!(read(&project, &carrying), files(&[("app.yaml", "a")]));
+    let kit = ModelKit::read(&project.layout, &carrying).unwrap();
+    let layer = kit.manifests().unwrap();
+    assert_eq!((layer.media_type().to_string().as_str(), kit.left_out()), (FLUX, Vec::new()));
+    // Flux takes it by its media type, and packing the folder again proves all else.
+    let into = tempfile::tempdir().unwrap();
+    let manifest = project.layout.read(&carrying).unwrap();
+    modelkit::unpack_artifact(&project.layout, &manifest, Some(FLUX), into.path()).unwrap();
+    assert_eq!(fs::read_to_string(into.path().join("app.yaml")).unwrap(), "a");
+    let error = modelkit::unpack_artifact(&project.layout, &manifest, Some("a/b"), into.path());
+    assert!(chain(&error.unwrap_err()).contains("no layer with the media type 'a/b'"));
+    let rebuilt =
+        modelkit::rebuild(&kit, kit.kitfile(), &project.context(), &project.layout, &|_| {
+            ControlFlow::Continue(())
+        });
+    assert_eq!(rebuilt.unwrap().digest, *carrying.digest());
 }
 
 #[test]
