@@ -93,6 +93,7 @@ fn edits_keep_the_lines_by_which_flux_moves_the_image() {
             image,
             modelkit: None,
             modelkit_digest: Some(digest('b')),
+            face: None,
         };
         let changed = bump(&tree, &to).unwrap();
         let mut after = before.clone();
@@ -168,6 +169,7 @@ fn a_chart_is_given_what_follows_from_the_model_and_bumped_as_a_deployment_is() 
             image: after.image.clone(),
             modelkit: None,
             modelkit_digest: after.modelkit_digest.clone(),
+            face: None,
         };
         let mut bumped = tree.clone();
         bumped.merge(bump(&tree, &to).unwrap());
