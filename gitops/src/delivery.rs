@@ -145,7 +145,7 @@ mod tests {
         let mut release = Release::new("a".parse().unwrap(), "i".parse().unwrap());
         let init = Delivery::Init { plain_http: false };
         let runtime = Delivery::Runtime { plain_http: false, watch: Duration::from_secs(30) };
-        release.delivery = init.clone();
+        release.delivery = init;
         assert_eq!(rule(&release), Err("it needs to know the ModelKit"));
         release.modelkit = Some("h/kit".to_owned());
         assert_eq!(rule(&release), Err("it needs the ModelKit's digest"));

@@ -89,6 +89,23 @@ fn every_way_passes_the_check_and_every_policy_in_both_layouts() {
 }
 
 #[test]
+fn what_is_mounted_by_a_tag_alone_is_found() {
+    for (delivery, path) in [
+        (face('f'), "apps/a/deployment.yaml"),
+        (of_kserve('f'), "apps/a/inferenceservice.yaml"),
+    ] {
+        let mut tree = whole(&release(delivery));
+        let pinned = format!("kit:1-mount@{}", digest('f'));
+        let text = tree.get(path).unwrap().replace(&pinned, "kit:1-mount");
+        tree.insert(path, text).unwrap();
+        let found = lint(&tree, &Options::default()).findings;
+        let told: Vec<_> = found.iter().map(|it| (it.policy, it.message.as_str())).collect();
+        let what = "the image has no digest: what is mounted can change without a commit";
+        assert_eq!(told, [("image-digest", what)]);
+    }
+}
+
+#[test]
 fn an_environment_is_delivered_as_its_release_would_be_flat() {
     for delivery in ways() {
         for (replicas, secret) in [(1, None), (2, Some("registry".parse().unwrap()))] {

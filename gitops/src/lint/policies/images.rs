@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::super::pod::{Container, Pod};
 use super::{Issue, issue};
 use crate::ImageRef;
@@ -19,9 +21,21 @@ pub(super) fn tag(_: &Pod<'_>, container: &Container<'_>) -> Vec<Issue> {
     issue(is_wrong, at(container), what)
 }
 
-pub(super) fn digest(_: &Pod<'_>, container: &Container<'_>) -> Vec<Issue> {
-    let has = container.text("/image").contains('@');
-    issue(!has, at(container), "the image has no digest: what runs can change without a commit")
+/// What is mounted is what runs, as far as a model is: admission controllers pass it by.
+pub(super) fn digest(pod: &Pod<'_>) -> Vec<Issue> {
+    let has = |reference: &str| reference.contains('@');
+    let containers = pod.containers().into_iter().flat_map(|container| {
+        let what = "the image has no digest: what runs can change without a commit";
+        issue(!has(container.text("/image")), at(&container), what)
+    });
+    let volumes = pod.get("/volumes").and_then(Value::as_array).into_iter().flatten();
+    let mounted = volumes.enumerate().flat_map(|(n, volume)| {
+        let reference = volume.pointer("/image/reference").and_then(Value::as_str);
+        let at = format!("{}/volumes/{n}/image/reference", pod.at);
+        let what = "the image has no digest: what is mounted can change without a commit";
+        issue(reference.is_some_and(|reference| !has(reference)), at, what)
+    });
+    containers.chain(mounted).collect()
 }
 
 pub(super) fn pull_policy(_: &Pod<'_>, container: &Container<'_>) -> Vec<Issue> {

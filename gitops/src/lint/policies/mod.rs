@@ -145,7 +145,7 @@ static POLICIES: [Policy; 71] = policies! {
     "autoscaled-replicas" W true O(availability::autoscaled), "Each commit would undo what the autoscaler did.", [score "deployment-targeted-by-hpa-does-not-have-replicas-configured"];
 
     "image-tag" E true C(images::tag), "latest, and no tag, is another image tomorrow.", [checkov "CKV_K8S_14" score "container-image-tag" linter "latest-tag"];
-    "image-digest" E true C(images::digest), "Only a digest names bytes: what runs changes by commits alone.", [checkov "CKV_K8S_43"];
+    "image-digest" E true P(images::digest), "Only a digest names bytes: what runs changes by commits alone.", [checkov "CKV_K8S_43"];
     "image-pull-policy" W true C(images::pull_policy), "A tag that moved is not seen by a node that has the old image.", [checkov "CKV_K8S_15"];
     "duplicate-env" W true C(images::duplicate_env), "Of two variables with one name, the last one wins and the other misleads.", [score "environment-variable-key-duplication" linter "duplicate-env-var"];
 
