@@ -187,6 +187,9 @@ fn text(error: webpki::Error) -> String {
             format!("one of its chain is not valid yet, for {} days more", days(time, not_before))
         }
         webpki::Error::UnknownIssuer => "none of the roots vouches for it".to_owned(),
+        webpki::Error::InvalidSignatureForPublicKey => {
+            "one of its chain was not signed by the one that it names".to_owned()
+        }
         webpki::Error::RequiredEkuNotFoundContext(_) => {
             "one of its chain is not for signing code".to_owned()
         }
