@@ -18,13 +18,17 @@ spec:
     )
 }
 
-/// Where there are several pods, they go to different nodes if there are some.
+/// Where there are several pods, they go to different nodes if there are some, and to different zones
+/// where that is asked for.
 pub(super) fn apart(release: &Release) -> String {
     let name = scalar(release.name.as_str());
-    if release.spread == Spread::Zones {
-        let of = |key: &str| {
-            format!(
-                "        - topologyKey: {key}
+    let zones = match release.spread {
+        Spread::Nodes => String::new(),
+        Spread::Zones => format!(
+            "      # A zone that goes takes its share of the pods with it, not all. The pods of each rollout are
+      # counted by themselves.
+      topologySpreadConstraints:
+        - topologyKey: topology.kubernetes.io/zone
           maxSkew: 1
           whenUnsatisfiable: ScheduleAnyway
           labelSelector:
@@ -33,16 +37,8 @@ pub(super) fn apart(release: &Release) -> String {
           matchLabelKeys:
             - pod-template-hash
 "
-            )
-        };
-        let (zones, nodes) = (of("topology.kubernetes.io/zone"), of("kubernetes.io/hostname"));
-        return format!(
-            "      # A zone or a node that goes takes its share of the pods with it, not all. The pods of each
-      # rollout are counted by themselves.
-      topologySpreadConstraints:
-{zones}{nodes}"
-        );
-    }
+        ),
+    };
     format!(
         "      affinity:
         podAntiAffinity:
@@ -54,6 +50,6 @@ pub(super) fn apart(release: &Release) -> String {
                 labelSelector:
                   matchLabels:
                     app.kubernetes.io/name: {name}
-"
+{zones}"
     )
 }
