@@ -193,7 +193,7 @@ fn unsigned_layer_added() {
         &world,
         &format!("unpack {there} -d out --require-key ours.pub"),
         "untrusted",
-        &content::digest(text.as_bytes()).to_string(),
+        content::digest(text.as_bytes()).as_ref(),
     );
     assert!(!world.work().join("out").exists());
 }

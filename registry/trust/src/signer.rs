@@ -38,8 +38,8 @@ impl From<&PublicKey> for Signer {
     }
 }
 
-impl From<&Signer> for Signer {
-    fn from(signer: &Signer) -> Self {
+impl From<&Self> for Signer {
+    fn from(signer: &Self) -> Self {
         signer.clone()
     }
 }

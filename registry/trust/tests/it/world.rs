@@ -32,12 +32,15 @@ pub(crate) struct World {
     _dir: TempDir,
 }
 
-/// What is answered in the place of the registry: type and bytes by the end of a path.
+/// What is answered in the place of the registry, by the end of a path.
 #[derive(Clone, Default)]
-struct Lies(Arc<Mutex<BTreeMap<String, (String, Vec<u8>)>>>);
+struct Lies(Arc<Mutex<BTreeMap<String, Lie>>>);
+
+/// Type and bytes.
+type Lie = (String, Vec<u8>);
 
 impl Lies {
-    fn of(&self, path: &str) -> Option<(String, Vec<u8>)> {
+    fn of(&self, path: &str) -> Option<Lie> {
         let lies = self.0.lock().expect("nobody fails while holding it");
         lies.iter().find(|(end, _)| path.ends_with(end.as_str())).map(|(_, lie)| lie.clone())
     }

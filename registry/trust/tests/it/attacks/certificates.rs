@@ -99,7 +99,8 @@ async fn certificate_left_out() {
 /// The same name, another key.
 #[tokio::test]
 async fn certificate_of_another_root() {
-    refused(&key("signer", "under-other"), &roots_at("root", NOW), "was not signed by the one").await;
+    refused(&key("signer", "under-other"), &roots_at("root", NOW), "was not signed by the one")
+        .await;
     refused(&key("signer", "chain"), &roots_at("rsa-root", NOW), "none of the roots").await;
 }
 

@@ -75,8 +75,9 @@ async fn referrer_of_something_else() {
     let bundle = world.bundle(&world.subject, &world.key).await.to_string();
     let layer = world.layout.put(BUNDLE, bundle.as_bytes()).expect("kept");
     let subject = json!({ "mediaType": another.media_type(), "digest": another.digest(), "size": another.size() });
-    let elsewhere =
-        world.attach(json!({ "artifactType": BUNDLE, "subject": subject }), &[layer.clone()]).await;
+    let elsewhere = world
+        .attach(json!({ "artifactType": BUNDLE, "subject": subject }), std::slice::from_ref(&layer))
+        .await;
     world.refused("has no signature").await;
     // Listed all the same, or of nothing at all.
     world.lie(&referrers(&world), INDEX, &list(&[&elsewhere]));
