@@ -151,7 +151,8 @@ fn record(args: &Args, shop: &Shop, workspace: &Path) -> anyhow::Result<Value> {
     let links = fs::read_to_string(shop.dir.join("trained/training-record.json"))?;
     let links: Value = serde_json::from_str(&links)?;
     let n_links = links["links"].as_array().map_or(0, Vec::len);
-    ensure!(n_links == args.steps, "{n_links} links were kept of {} steps", args.steps);
+    // One more for the state that it began with.
+    ensure!(n_links == args.steps + 1, "{n_links} links were kept of {} steps", args.steps);
     let [without, with] = found.map(|mut seconds| {
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
