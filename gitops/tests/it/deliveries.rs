@@ -90,10 +90,9 @@ fn every_way_passes_the_check_and_every_policy_in_both_layouts() {
 
 #[test]
 fn what_is_mounted_by_a_tag_alone_is_found() {
-    for (delivery, path) in [
-        (face('f'), "apps/a/deployment.yaml"),
-        (of_kserve('f'), "apps/a/inferenceservice.yaml"),
-    ] {
+    for (delivery, path) in
+        [(face('f'), "apps/a/deployment.yaml"), (of_kserve('f'), "apps/a/inferenceservice.yaml")]
+    {
         let mut tree = whole(&release(delivery));
         let pinned = format!("kit:1-mount@{}", digest('f'));
         let text = tree.get(path).unwrap().replace(&pinned, "kit:1-mount");
