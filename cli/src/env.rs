@@ -137,7 +137,7 @@ pub(crate) fn asks_for_json() -> bool {
 }
 
 /// The running program.
-#[cfg(feature = "full")]
+#[cfg(any(feature = "full", feature = "servers"))]
 pub(crate) fn program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
