@@ -16,18 +16,24 @@ use super::{Failure, Registry, blocking};
 pub(super) async fn list(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
     let mut names = Listing::asked(&request)?;
     blocking(move || {
-        for repository in repositories(&registry.layout)? {
-            if names.wants(repository.name()) && repository.has_manifests()? {
-                names.add(repository.name().to_owned(), ());
-            }
-        }
-        // What another tool tagged has no folder before somebody asks for it.
-        registry.layout.each_entry(|reference, _| {
-            if let Some(reference) = reference.filter(|it| it.is_local() && it.tag().is_some()) {
-                names.add(reference.repository().to_owned(), ());
-            }
-        })?;
+        look(&registry, &mut names)?;
         Ok(names.answer(json!({}), "repositories", "/v2/_catalog"))
     })
     .await
+}
+
+/// Looks at every repository that has a manifest.
+pub(super) fn look(registry: &Registry, names: &mut Listing<()>) -> Result<(), Failure> {
+    for repository in repositories(&registry.layout)? {
+        if names.wants(repository.name()) && repository.has_manifests()? {
+            names.add(repository.name().to_owned(), ());
+        }
+    }
+    // What another tool tagged has no folder before somebody asks for it.
+    registry.layout.each_entry(|reference, _| {
+        if let Some(reference) = reference.filter(|it| it.is_local() && it.tag().is_some()) {
+            names.add(reference.repository().to_owned(), ());
+        }
+    })?;
+    Ok(())
 }

@@ -101,6 +101,22 @@ impl Failure {
         self
     }
 
+    /// Makes an answer of a status, the specification's code and a message, and adds its headers.
+    pub(super) fn answer(
+        self,
+        make: impl FnOnce(StatusCode, &'static str, &str) -> Response,
+    ) -> Response {
+        let (status, code) = self.code.parts();
+        // A message may quote what the client sent, and that may be anything of any length.
+        let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE)];
+        let mut response = make(status, code, message);
+        for (name, value) in self.headers {
+            let value = HeaderValue::from_str(&value).expect("our headers are printable ASCII");
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
     /// A fault of the registry: the log has the cause, the client learns nothing of the registry's
     /// disk.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
@@ -146,15 +162,10 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, code) = self.code.parts();
-        // A message may quote what the client sent, and that may be anything of any length.
-        let message = &self.message[..self.message.floor_char_boundary(MAX_MESSAGE)];
-        let body = content::encode(&json!({ "errors": [{ "code": code, "message": message }] }));
-        let mut response = (status, [("content-type", "application/json")], body).into_response();
-        for (name, value) in self.headers {
-            let value = HeaderValue::from_str(&value).expect("our headers are printable ASCII");
-            response.headers_mut().insert(name, value);
-        }
-        response
+        self.answer(|status, code, message| {
+            let body = json!({ "errors": [{ "code": code, "message": message }] });
+            let headers = [("content-type", "application/json")];
+            (status, headers, content::encode(&body)).into_response()
+        })
     }
 }

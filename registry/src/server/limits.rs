@@ -36,6 +36,11 @@ pub(super) const MAX_LISTED: usize = 16 * 1024;
 /// How much of a message, which may quote what the client sent, is said, in bytes.
 pub(super) const MAX_MESSAGE: usize = 1024;
 
+/// How many rows a table of a page for people has.
+pub(super) const MAX_ROWS: usize = 100;
+/// How much such a page shows of a name or an annotation, in bytes.
+pub(super) const MAX_CELL: usize = 512;
+
 // What is taken in.
 
 /// How many manifests that are larger than [`MAX_IN_MEMORY`] are taken in at once.

@@ -65,7 +65,8 @@ fn verified(layout: &Layout, descriptor: &Descriptor) -> Result<Body, Failure> {
     Ok(Body::from_stream(file_stream::stream(file, 0..descriptor.size())))
 }
 
-fn find(repository: &Repository, version: &Version) -> Result<Descriptor, Failure> {
+/// The manifest of a repository that a path names.
+pub(super) fn find(repository: &Repository, version: &Version) -> Result<Descriptor, Failure> {
     let found = match version {
         Version::Tag(tag) => repository.resolve(tag)?,
         Version::Digest(digest) => repository.manifest(digest)?,

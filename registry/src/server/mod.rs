@@ -1,10 +1,11 @@
 //! The embedded registry: a layout served over HTTP, by an [`axum::Router`].
 //!
 //! It speaks the whole distribution-spec 1.1.1, with SHA-256 and SHA-512, of its 1.2 drafts the
-//! cancelling of uploads and the `tag` parameter, and the catalog of repositories. Content lies once in the layout but belongs to
-//! repositories: what a repository was not given it does not serve. `GET /metrics` has counters for
-//! Prometheus. A file of users can guard all of it; who of them may do what is for a
-//! layer around the router. What clients can make it hold is bounded in `limits`.
+//! cancelling of uploads and the `tag` parameter, and the catalog of repositories. Content lies once
+//! in the layout but belongs to repositories: what a repository was not given it does not serve.
+//! `GET /metrics` has counters for Prometheus, `GET /ui` pages for people. A file of users can guard
+//! all of it; who of them may do what is for a layer around the router. What clients can make it
+//! hold is bounded in `limits`.
 //!
 //! ```text
 //! <root>/…                                                 the layout; a tag is the reference `<name>:<tag>`
@@ -37,6 +38,7 @@ mod route;
 mod run;
 mod session;
 mod tags;
+mod ui;
 mod uploads;
 mod watched;
 
@@ -191,7 +193,10 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
         }
         Err(failure) => Err(failure),
     };
-    let response = answer.unwrap_or_else(IntoResponse::into_response);
+    let response = answer.unwrap_or_else(|failure| match ui::is_page(&path) {
+        true => ui::refusal(failure),
+        false => failure.into_response(),
+    });
     let (status, took) = (response.status(), began.elapsed());
     metrics.count_request(&method, status, took);
     tracing::info!(target: "kit_registry::access", %method, path, status = status.as_u16(), user = name, ?took, "request");
@@ -199,6 +204,9 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
 }
 
 async fn dispatch(registry: Arc<Registry>, request: Request) -> Result<Response, Failure> {
+    if ui::is_page(request.uri().path()) {
+        return ui::answer(registry, request).await;
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = Route::parse(request.uri().path()).map_err(|failure| {
         match failure.is(Code::TagInvalid) && reads {

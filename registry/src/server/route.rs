@@ -47,20 +47,21 @@ impl Route {
             path.strip_prefix("/v2/").map(|rest| rest.split('/').collect()).unwrap_or_default();
         match segments.as_slice() {
             [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => {
-                Ok(Self::Uploads { name: parse_name(name)? })
+                Ok(Self::Uploads { name: parse_segments(name)? })
             }
             [name @ .., "blobs", "uploads", id] => {
-                Ok(Self::Upload { name: parse_name(name)?, id: parse_id(id)? })
+                Ok(Self::Upload { name: parse_segments(name)?, id: parse_id(id)? })
             }
-            [name @ .., "blobs", digest] => {
-                Ok(Self::Blob { name: parse_name(name)?, digest: content::parse_digest(digest)? })
-            }
+            [name @ .., "blobs", digest] => Ok(Self::Blob {
+                name: parse_segments(name)?,
+                digest: content::parse_digest(digest)?,
+            }),
             [name @ .., "manifests", version] => {
-                Ok(Self::Manifest { name: parse_name(name)?, version: parse_version(version)? })
+                Ok(Self::Manifest { name: parse_segments(name)?, version: parse_version(version)? })
             }
-            [name @ .., "tags", "list"] => Ok(Self::Tags { name: parse_name(name)? }),
+            [name @ .., "tags", "list"] => Ok(Self::Tags { name: parse_segments(name)? }),
             [name @ .., "referrers", subject] => Ok(Self::Referrers {
-                name: parse_name(name)?,
+                name: parse_segments(name)?,
                 subject: content::parse_digest(subject)?,
             }),
             _ => Err(Failure::new(Code::NoRoute, "there is nothing at this path")),
@@ -68,15 +69,20 @@ impl Route {
     }
 }
 
-fn parse_name(segments: &[&str]) -> Result<String, Failure> {
-    let name = segments.join("/");
-    match is_repository(&name) && name.len() <= 255 {
-        true => Ok(name),
+fn parse_segments(segments: &[&str]) -> Result<String, Failure> {
+    parse_name(&segments.join("/"))
+}
+
+/// Checks the name of a repository.
+pub(super) fn parse_name(name: &str) -> Result<String, Failure> {
+    match is_repository(name) && name.len() <= 255 {
+        true => Ok(name.into()),
         false => Err(Failure::new(Code::NameInvalid, "this is not the name of a repository")),
     }
 }
 
-fn parse_version(text: &str) -> Result<Version, Failure> {
+/// Checks a tag or a digest.
+pub(super) fn parse_version(text: &str) -> Result<Version, Failure> {
     if text.contains(':') {
         return Ok(Version::Digest(content::parse_digest(text)?));
     }

@@ -9,6 +9,7 @@ mod ready;
 mod referrers;
 mod sessions;
 mod tags;
+mod ui;
 #[cfg(feature = "client")]
 mod users;
 

@@ -19,7 +19,7 @@ use crate::client::{deaf, options, reference};
 /// `htpasswd -Bbn user secret` of apache2-utils 2.4, with the smallest cost that it takes (`-C 4`).
 const USER: &str = "user:$2y$04$08bx3XJKJXtYs4FeQk2mnOaq1/zpIJQZvWsa1GIZjMbUPCYMJEv.C";
 
-fn users() -> (tempfile::TempDir, PathBuf, ServerOptions) {
+pub(super) fn users() -> (tempfile::TempDir, PathBuf, ServerOptions) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("users");
     fs::write(&path, format!("# who may come in\n\n{USER}\n")).unwrap();
