@@ -89,6 +89,32 @@ impl Peers {
         Ok(folder)
     }
 
+    /// A program of ours, of one file, against a crate of others.
+    pub(crate) fn rust(
+        &self,
+        program: &str,
+        (name, version): (&str, &str),
+        source: &str,
+    ) -> anyhow::Result<PathBuf> {
+        let folder = self.root.join(format!("crate-{program}-{version}"));
+        let built = folder.join("target/debug").join(program);
+        let main = folder.join("src/main.rs");
+        if built.exists() && fs::read_to_string(&main).is_ok_and(|text| text == source) {
+            return Ok(built);
+        }
+        fs::create_dir_all(folder.join("src"))?;
+        let manifest = format!(
+            "[package]\nname = \"{program}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n{name} = \"={version}\"\n\n[workspace]\n"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest)?;
+        fs::write(&main, source)?;
+        say(&format!("$ cargo build {program} ({name} {version})"));
+        let mut command = Command::new("cargo");
+        command.args(["build", "--quiet", "--target-dir", "target"]).current_dir(&folder);
+        run_quietly(&mut command)?;
+        Ok(built)
+    }
+
     /// KitOps' own `kit`.
     pub(crate) fn kit(&self) -> anyhow::Result<PathBuf> {
         self.go("github.com/kitops-ml/kitops", KIT, "kit")

@@ -1,6 +1,7 @@
 //! Signatures: cosign and OpenSSF Model Signing check ours, and we theirs.
 
 mod certificates;
+mod sigstore;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +42,7 @@ pub(super) fn run(
         Ok(cosign) => with_cosign(&shop, &registry, &cosign, report)?,
         Err(error) => report.skip("cosign", "checks ours, and we theirs", &format!("{error:#}")),
     }
+    sigstore::run(peers, &shop, report)?;
     match peers.python("model-signing", &MODEL_SIGNING) {
         Ok(python) => {
             with_model_signing(&shop, &python, report);
