@@ -1,5 +1,7 @@
-//! The crate sigstore-verify checks our bundles. It is no part of the workspace: it brings a
-//! cryptographic library of its own, in C.
+//! The crate sigstore-verify reads our bundles, and takes their signatures. It is no part of the
+//! workspace: it brings a cryptographic library of its own, in C.
+//!
+//! As a whole it takes no bundle without a time from a service, and there is no service here.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ const CRATE: (&str, &str) = ("sigstore-verify", "0.15.1");
 
 /// Runs the claim in a registry of its own.
 pub(super) fn run(peers: &Peers, shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
-    const CLAIM: &str = "takes our bundle by our key, by no other, and for no other digest";
+    const CLAIM: &str = "reads our bundle and takes its signature by our key, by no other, and for no other digest; a time from a service is all that it misses";
     let peer = match peers.rust("sigstore-peer", CRATE, include_str!("sigstore.rs.txt")) {
         Ok(peer) => peer,
         Err(error) => {
