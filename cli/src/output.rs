@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::iter;
 
-use registry::Reference;
 use registry::content::Digest;
+use registry::{Pushed, Reference};
 use serde_json::Value;
 use tabwriter::TabWriter;
 
@@ -23,6 +23,17 @@ pub(crate) fn human_size(bytes: u64) -> String {
 /// So many things of a kind: `1 file`, `2 files`.
 pub(crate) fn n_of(n: u64, one: &str) -> String {
     format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What a push did.
+pub(crate) fn pushed(pushed: &Pushed) -> String {
+    format!(
+        "uploaded {} ({}), mounted {}, there already {}",
+        n_of(pushed.uploaded as u64, "blob"),
+        n_of(pushed.uploaded_bytes, "byte"),
+        pushed.mounted,
+        pushed.existing
+    )
 }
 
 /// The first of these names, in quotes, and how many more there are.

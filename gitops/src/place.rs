@@ -49,7 +49,7 @@ impl Release {
     /// The other layout would leave files behind that somebody still builds.
     fn keep_layout(&self, tree: &Tree) -> Result<()> {
         let folder = self.app_folder();
-        let is_flat = tree.get(&format!("{folder}/deployment.yaml")).is_some();
+        let is_flat = tree.get(&format!("{folder}/kustomization.yaml")).is_some();
         let has_envs = !environments(tree, &self.app).is_empty();
         let message = match self.layout {
             Layout::Envs if is_flat => {

@@ -183,8 +183,24 @@ impl Release {
             false => Ok(()),
         };
         hold("admission", &Admission::Kyverno, has_keys);
+        let policies = rules::label_value(&render::policies::name(self));
+        let is_named = match self.trust.admission.is_empty() {
+            false => policies.map_err(|_| "with it the app has at most 54 characters"),
+            true => Ok(()),
+        };
+        hold("admission", &self.app, is_named);
+        let is_bucket = matches!(self.source, Some(Source::Bucket(_)));
+        let is_checked = match is_bucket && !self.trust.keys.is_empty() {
+            true => Err("Flux checks no signatures of a bucket: take oci://…"),
+            false => Ok(()),
+        };
+        hold("require_key", &"is asked for", is_checked);
+        let is_followed = matches!(self.delivery, Delivery::Runtime { .. });
         let is_told = match self.trust.checks_model {
-            true if self.modelkit_digest.is_none() => {
+            true if is_followed && self.trust.keys.is_empty() => {
+                Err("a tag is followed: without a key there is nothing to check")
+            }
+            true if !is_followed && self.modelkit_digest.is_none() => {
                 Err("nobody says which ModelKit the image serves")
             }
             true if self.chart.is_some() => Err("the chart makes the Deployment itself"),

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::interrupt::GOES_ON;
 use crate::network::Network;
-use crate::output::{n_of, pinned};
+use crate::output::{self, pinned};
 use crate::steps::bars::BlobBars;
 use crate::steps::found::local;
 use crate::ui::Ui;
@@ -54,13 +54,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         "mounted_blobs": pushed.mounted,
         "existing_blobs": pushed.existing,
     });
-    ui.note(format_args!(
-        "uploaded {} ({}), mounted {}, there already {}",
-        n_of(pushed.uploaded as u64, "blob"),
-        n_of(pushed.uploaded_bytes, "byte"),
-        pushed.mounted,
-        pushed.existing
-    ));
+    ui.note(output::pushed(&pushed));
     ui.answer(&name, &document)
 }
 

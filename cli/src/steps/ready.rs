@@ -42,6 +42,10 @@ impl ReadyImages for Images {
             }
             kit => kit?,
         };
+        // What it builds on may lie in a repository that whoever asks may not read.
+        if kit.kitfile().model.as_ref().is_some_and(|model| model.parent().is_some()) {
+            return Ok(None);
+        }
         // No reference and no time is in it: whatever tag it is asked for by, it is the same image.
         let options = ImageOptions { binary: Some(self.program.clone()), ..Default::default() };
         Ok(Some(image::build(&kit, layout, &options)?))

@@ -171,7 +171,11 @@ fn no_secret_is_told_by_output_logs_or_files() {
         "",
     );
     heard.ill(&format!("pull http://user:{TOKEN}@{there}"), nothing, "");
-    heard.ill(&format!("pull {there} --proxy http://user:{TOKEN}@127.0.0.1:1 -x"), nothing, "");
+    heard.ill(
+        &format!("pull {there} --proxy http://user:{TOKEN}@127.0.0.1:1 --no-such-flag"),
+        nothing,
+        "",
+    );
 
     // The token of the admin routes.
     heard.ill(

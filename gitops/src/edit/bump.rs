@@ -184,20 +184,32 @@ pub fn small_memory(
     env: Option<&Name>,
     weight_bytes: u64,
 ) -> Vec<(String, u64)> {
+    let needed = crate::memory(weight_bytes) << 20;
+    let limit = |container: &Value| bytes(container.pointer("/resources/limits/memory")?.as_str()?);
+    let of = |list| too_small(tree, app, env, needed, list, limit);
+    // KServe's pods stand elsewhere.
+    [of("/spec/template/spec/containers"), of("/spec/predictor/containers")].concat()
+}
+
+/// The limits below what is needed, in bytes, of all elements of one list of an application's
+/// objects.
+pub(super) fn too_small(
+    tree: &Tree,
+    app: &Name,
+    env: Option<&Name>,
+    needed: u64,
+    list: &str,
+    limit: impl Fn(&Value) -> Option<u64>,
+) -> Vec<(String, u64)> {
     let Ok(folder) = folder_of(tree, app, env).map(|folder| folder + "/") else {
         return Vec::new();
     };
-    let needed = crate::memory(weight_bytes) << 20;
-    let files = tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path));
     let mut found = Vec::new();
-    for (path, text) in files {
+    for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
         for object in Object::parse_all(text).unwrap_or_default() {
-            let containers = object.at("/spec/template/spec/containers");
-            for container in containers.and_then(Value::as_array).into_iter().flatten() {
-                let limit = container.pointer("/resources/limits/memory").and_then(Value::as_str);
-                let limit = limit.and_then(bytes).filter(|limit| *limit < needed);
-                found.extend(limit.map(|limit| (path.to_owned(), limit)));
-            }
+            let elements = object.at(list).and_then(Value::as_array).into_iter().flatten();
+            let limits = elements.filter_map(&limit).filter(|limit| *limit < needed);
+            found.extend(limits.map(|limit| (path.to_owned(), limit)));
         }
     }
     found

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::bump::{Bump, bytes};
+use super::bump::{Bump, bytes, too_small};
 use super::splice::Edits;
-use super::{descend, folder_of, is_yaml, not_editable};
+use super::{descend, not_editable};
 use crate::render::DELIVERY_ANNOTATION;
 use crate::render::version::{version_of, version_of_kit};
 use crate::yaml::Node;
-use crate::{Name, Object, Result, Tree};
+use crate::{Name, Result, Tree};
 
 /// The kind by which KServe runs a server.
 pub(crate) const INFERENCE_SERVICE: &str = "InferenceService";
@@ -65,21 +65,9 @@ pub fn small_volumes(
     env: Option<&Name>,
     weight_bytes: u64,
 ) -> Vec<(String, u64)> {
-    let Ok(folder) = folder_of(tree, app, env).map(|folder| folder + "/") else {
-        return Vec::new();
+    let limit = |volume: &Value| match volume["name"].as_str() {
+        Some("model" | "layout" | "tmp") => bytes(volume.pointer("/emptyDir/sizeLimit")?.as_str()?),
+        _ => None,
     };
-    let files = tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path));
-    let mut found = Vec::new();
-    for (path, text) in files {
-        for object in Object::parse_all(text).unwrap_or_default() {
-            let volumes = object.at("/spec/template/spec/volumes").and_then(Value::as_array);
-            let model = volumes.into_iter().flatten().filter(|volume| volume["name"] == "model");
-            let limits =
-                model.filter_map(|volume| bytes(volume.pointer("/emptyDir/sizeLimit")?.as_str()?));
-            found.extend(
-                limits.filter(|limit| *limit < weight_bytes).map(|limit| (path.to_owned(), limit)),
-            );
-        }
-    }
-    found
+    too_small(tree, app, env, weight_bytes, "/spec/template/spec/volumes", limit)
 }

@@ -103,7 +103,8 @@ metadata:
     )
 }
 
-/// Whether the patch says which ModelKit it has to be; every other delivery says so by itself.
+/// Whether the patch says which ModelKit it has to be: every other delivery says so by itself, but
+/// the one that follows a tag, of which nobody knows it.
 pub(super) fn expects_digest(release: &Release) -> bool {
     release.delivery == Delivery::Baked
 }

@@ -10,7 +10,7 @@ pub(crate) mod flux;
 mod keys;
 mod kserve;
 mod objects;
-mod policies;
+pub(crate) mod policies;
 mod spread;
 pub(crate) mod version;
 

@@ -32,7 +32,7 @@ pub(super) fn is_asked(release: &Release) -> bool {
 }
 
 /// The name of the Flux Kustomization that brings them.
-pub(super) fn name(release: &Release) -> String {
+pub(crate) fn name(release: &Release) -> String {
     format!("{}-policies", release.app)
 }
 

@@ -130,6 +130,33 @@ fn trusted(layout: Layout) -> Tree {
     tree
 }
 
+/// A model that is mounted, of which a cluster asks all that it can, for an app with an account of its
+/// own; and one by KServe.
+fn mounted_and_trusted() -> Tree {
+    let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+    let face = format!("ghcr.io/acme/sentiment:1.0.0-mount@{}", digest('f'));
+    let face: kit_gitops::ImageRef = face.parse().unwrap();
+    let release = |app: &str, delivery| {
+        let mut release = Release::new(app.parse().unwrap(), image.parse().unwrap());
+        (release.layout, release.is_tenant) = (Layout::Envs, true);
+        release.modelkit = Some("ghcr.io/acme/sentiment:1.0.0".to_owned());
+        release.modelkit_digest = Some(digest('a'));
+        release.delivery = delivery;
+        let key = "-----BEGIN PUBLIC KEY-----\nkey\n-----END PUBLIC KEY-----\n".to_owned();
+        release.trust = Trust {
+            keys: vec![key],
+            admission: BTreeSet::from(Admission::ALL),
+            ..Trust::default()
+        };
+        release
+    };
+    let mut mounted = release("mounted", Delivery::ImageVolume { face: face.clone() });
+    mounted.trust.checks_model = true;
+    let mut tree = render(&mounted).unwrap();
+    tree.merge(render(&release("kserve", Delivery::KServe { face })).unwrap());
+    tree
+}
+
 /// What there may be beside an application, for a Flux whose definitions `.ci/judges` fetches, and
 /// the other form of what it watches.
 fn beside() -> Tree {
@@ -179,7 +206,7 @@ fn beside() -> Tree {
     tree
 }
 
-fn cases() -> [(&'static str, Tree); 10] {
+fn cases() -> [(&'static str, Tree); 11] {
     let face = format!("ghcr.io/acme/sentiment:1.0.0-mount@{}", digest('f'));
     let face: kit_gitops::ImageRef = face.parse().unwrap();
     let mounted = Delivery::ImageVolume { face: face.clone() };
@@ -195,7 +222,30 @@ fn cases() -> [(&'static str, Tree); 10] {
         ("kserve", delivered(Delivery::KServe { face })),
         ("trusted", trusted(Layout::Flat)),
         ("trusted-envs", trusted(Layout::Envs)),
+        ("mounted-and-trusted", mounted_and_trusted()),
     ]
+}
+
+/// What an account lacks the rights for is what Flux would say of its app.
+#[test]
+fn an_account_may_apply_all_that_its_app_is_made_of() {
+    let asked = Bootstrap::new("https://git.example.org/acme/ml-infra.git".parse().unwrap());
+    let mut tree = mounted_and_trusted();
+    tree.merge(bootstrap(&asked, &tree).unwrap());
+    let forbidden = |tree: &Tree| {
+        let said = kit_gitops::rehearse(tree, "main@sha1:0", None);
+        let told = said.into_iter().map(|it| it.ready.message);
+        told.filter(|it| it.contains("forbidden")).collect::<Vec<_>>()
+    };
+    assert_eq!(forbidden(&tree), [""; 0]);
+    for (app, kind) in [("mounted", "configmaps"), ("kserve", "inferenceservices")] {
+        let path = format!("clusters/dev/{app}-tenant.yaml");
+        let role = tree.get(&path).unwrap();
+        assert!(role.contains(kind), "{role}");
+        let mut less = tree.clone();
+        less.insert(&path, role.replace(kind, "others")).unwrap();
+        assert_ne!(forbidden(&less), [""; 0], "{path}");
+    }
 }
 
 fn folder_of(case: &str) -> PathBuf {
@@ -346,6 +396,9 @@ fn rendered_trees_build_the_same_with_kubectl() {
             "image-volume" | "runtime" | "kserve" => vec!["clusters/dev", "apps/sentiment"],
             "trusted" => vec!["clusters/dev", "apps/sentiment", "policies/sentiment/dev"],
             "trusted-envs" => vec!["clusters/dev", "apps/sentiment/overlays/dev"],
+            "mounted-and-trusted" => {
+                vec!["clusters/dev", "apps/mounted/overlays/dev", "apps/kserve/overlays/dev"]
+            }
             "beside" => {
                 vec!["clusters/dev", "apps/bucket", "apps/charted", "apps/sentiment/overlays/dev"]
             }

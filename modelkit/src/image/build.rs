@@ -129,7 +129,7 @@ pub(super) fn binary_layer(layout: &Layout, binary: &Path) -> Result<ImageLayer>
     write_layer(layout, &[Entry { path: BINARY.into(), content }])
 }
 
-fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
+pub(super) fn document_layer(layout: &Layout, kit: &ModelKit) -> Result<ImageLayer> {
     let entry = |path: &str, bytes: Vec<u8>| Entry {
         path: path.into(),
         content: Content::Bytes { bytes, executable: false },

@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 
 use registry::Layout;
-use registry::content::{ConfigBuilder, Descriptor, ImageManifest};
+use registry::content::{self, ConfigBuilder, Descriptor, Digest, ImageManifest};
 
 use super::binary::host;
-use super::build::{configuration, kit_layers, labels, put};
+use super::build::{configuration, document_layer, kit_layers, labels, put};
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::kit::{ModelKit, parse_manifest};
@@ -45,14 +45,33 @@ pub fn mount_face(kit: &ModelKit, layout: &Layout, options: &FaceOptions) -> Res
     })
 }
 
-/// The digest of the ModelKit whose mount face this manifest is; none for any other manifest.
-pub fn is_mount_face(manifest: &[u8]) -> Result<Option<String>> {
-    let digest = registry::content::digest(manifest);
-    Ok(face_of(&parse_manifest(&digest, manifest)?))
+/// Whether a manifest is the mount face of a ModelKit: it says so, and it mounts the ModelKit's
+/// documents, its whole model, and nothing that is not the ModelKit's. `model` are the layers of the
+/// model, those of what it builds on among them. Whoever may write to a repository can say of any
+/// manifest that it is one.
+pub fn is_face_of(
+    manifest: &[u8],
+    kit: &ModelKit,
+    model: &[Digest],
+    layout: &Layout,
+) -> Result<bool> {
+    let manifest = parse_manifest(&content::digest(manifest), manifest)?;
+    let _hold = layout.hold()?;
+    let documents = document_layer(layout, kit)?.descriptor.digest().clone();
+    let [first, rest @ ..] = manifest.layers().as_slice() else { return Ok(false) };
+    let mounted: Vec<&Digest> = rest.iter().map(Descriptor::digest).collect();
+    let is_of_kit = |digest: &Digest| {
+        model.contains(digest) || kit.layers().any(|layer| layer.descriptor.digest() == digest)
+    };
+    Ok(says(&manifest, kit.digest())
+        && *first.digest() == documents
+        && model.iter().all(|digest| mounted.contains(&digest))
+        && mounted.iter().all(|digest| is_of_kit(digest)))
 }
 
-fn face_of(manifest: &ImageManifest) -> Option<String> {
-    let of = manifest.annotations().as_ref()?.get(MOUNT_FACE)?;
-    let subject = manifest.subject().as_ref()?;
-    (subject.digest().as_ref() == of).then(|| of.clone())
+fn says(manifest: &ImageManifest, kit: &Digest) -> bool {
+    let annotations = manifest.annotations().as_ref();
+    let named = annotations.and_then(|it| it.get(MOUNT_FACE));
+    let subject = manifest.subject().as_ref().map(Descriptor::digest);
+    named.is_some_and(|of| of == kit.as_ref()) && subject == Some(kit)
 }

@@ -12,7 +12,7 @@ mod unpack;
 pub use binary::Binary;
 pub use build::{ImageOptions, build};
 pub use config::ImageConfig;
-pub use face::{FaceOptions, MOUNT_FACE, is_mount_face, mount_face};
+pub use face::{FaceOptions, MOUNT_FACE, is_face_of, mount_face};
 pub use runtime::Runtime;
 pub use server::{ServerOptions, server};
 pub use unpack::{unpack, unpack_from};

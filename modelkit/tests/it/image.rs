@@ -127,7 +127,30 @@ fn a_mount_face_is_the_same_blobs_as_a_node_mounts_them() {
         assert_eq!(face, again);
         let bytes = project.layout.read(&face).unwrap();
         let digest = packed.descriptor.digest().to_string();
-        assert_eq!(image::is_mount_face(&bytes).unwrap(), Some(digest.clone()));
+        let model: Vec<_> =
+            packed.layers[..2].iter().map(|it| it.descriptor.digest().clone()).collect();
+        let is_face =
+            |bytes: &[u8]| image::is_face_of(bytes, &kit, &model, &project.layout).unwrap();
+        assert!(is_face(&bytes));
+        // Whoever says so of other layers, of fewer, of more, or of another ModelKit does not mount it.
+        let changed = |change: &dyn Fn(&mut Value)| {
+            let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+            change(&mut manifest);
+            is_face(manifest.to_string().as_bytes())
+        };
+        assert!(changed(&|_| {}));
+        let foreign = format!("sha256:{}", "e".repeat(64));
+        for n in 0..3 {
+            assert!(!changed(&|it| it["layers"][n]["digest"] = json!(foreign)), "layer {n}");
+            assert!(!changed(&|it| drop(it["layers"].as_array_mut().unwrap().remove(n))), "no {n}");
+        }
+        assert!(!changed(&|it| {
+            let mut more = it["layers"][0].clone();
+            more["digest"] = json!(foreign);
+            it["layers"].as_array_mut().unwrap().push(more);
+        }));
+        assert!(!changed(&|it| it["subject"]["digest"] = json!(foreign)));
+        assert!(!changed(&|it| it["annotations"][image::MOUNT_FACE] = json!(foreign)));
         let manifest = document(&project, &face);
         assert_eq!(manifest["subject"]["digest"], digest);
         assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");
@@ -158,7 +181,7 @@ fn a_mount_face_is_for_the_processor_that_is_named() {
     };
     assert_eq!((of("arm64"), of("amd64")), (json!("arm64"), json!("amd64")));
     let packed = project.layout.read(kit.descriptor()).unwrap();
-    assert_eq!(image::is_mount_face(&packed).unwrap(), None);
+    assert!(!image::is_face_of(&packed, &kit, &[], &project.layout).unwrap());
 }
 
 #[test]

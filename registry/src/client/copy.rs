@@ -1,6 +1,7 @@
 //! From one registry to another, with all that is said of it.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -14,7 +15,7 @@ use crate::{ClientError, Error, Layout, Reference, Result};
 /// The tags under which tools of an older time keep what they say of a digest: signatures,
 /// attestations, bills of materials (cosign, `specs/SIGNATURE_SPEC.md`).
 const TAGGED: [&str; 3] = ["sig", "att", "sbom"];
-/// How many manifests are copied along at most; whoever attaches more hides nothing of the rest.
+/// How many manifests are copied along at most; what lies behind them stays, with a warning.
 const MAX_ALONG: usize = 10_000;
 
 /// What a copy did.
@@ -38,8 +39,8 @@ pub struct Copied {
 ///
 /// Within one registry blobs are given from the one repository to the other, and only manifests are
 /// moved. Else, and where the registry does not give them, content goes through `layout`, so what is
-/// there already comes over no wire. What refers to a manifest arrives after it, and the tag of `to` comes last, so that whoever finds the tag finds
-/// the signatures, too.
+/// there already comes over no wire. What refers to a manifest arrives after it, and the tag of `to`
+/// comes last, so that whoever finds the tag finds the signatures, too.
 pub async fn copy(
     client: &Client,
     from: &Reference,
@@ -57,7 +58,7 @@ pub async fn copy(
         mounted: 0,
     };
     let to_digest = |digest: &Digest| to.with_digest(digest.clone());
-    let way = Way { client, from, layout, on };
+    let way = Way { client, from, layout, on, gives: AtomicBool::new(true) };
     let mut seen: HashSet<Digest> = [root.digest().clone()].into();
     let mut next = way.bring(root.digest(), &to_digest(root.digest()), &mut copied).await?;
     while let Some(subject) = next.pop() {
@@ -79,8 +80,10 @@ pub async fn copy(
         for kind in TAGGED {
             let (algorithm, hex) =
                 (subject.digest().algorithm().as_ref(), subject.digest().digest());
+            // Of a longer digest no such tag can be made, so there is none.
             let tag = format!("{algorithm}-{hex}.{kind}");
-            let found = match client.resolve(&from.with_tag(&tag)?).await {
+            let Ok(tagged) = from.with_tag(&tag) else { continue };
+            let found = match client.resolve(&tagged).await {
                 Err(Error::Client(ClientError::UnknownManifest { .. })) => continue,
                 found => found?,
             };
@@ -102,6 +105,9 @@ struct Way<'a> {
     from: &'a Reference,
     layout: &'a Layout,
     on: Listener<'a>,
+    /// Whether the registry has given all blobs so far; one that says no is not asked again, for each
+    /// no begins an upload.
+    gives: AtomicBool,
 }
 
 impl Way<'_> {
@@ -127,6 +133,7 @@ impl Way<'_> {
     ) -> Result<Vec<Descriptor>> {
         let from = self.from.with_digest(digest.clone());
         if from.registry() == to.registry()
+            && self.gives.load(Ordering::Relaxed)
             && let Some(manifests) = self.mount(&from, to, copied).await?
         {
             return Ok(manifests);
@@ -156,14 +163,21 @@ impl Way<'_> {
             .iter()
             .filter(|blob| !crate::layout::is_elsewhere(blob))
             .map(|blob| mount_blob(layout, &there, blob, from.repository(), on));
-        let given = stream::iter(given).buffer_unordered(client.0.options.concurrency.max(1));
-        let Some(given) =
-            given.try_collect::<Vec<_>>().await?.into_iter().collect::<Option<Vec<_>>>()
-        else {
+        let (mut given, mut outcomes) = (given.into_iter(), Vec::new());
+        // The first one shows whether it does.
+        if let Some(first) = given.next() {
+            outcomes.push(first.await?);
+        }
+        if outcomes.iter().all(Option::is_some) {
+            let rest = stream::iter(given).buffer_unordered(client.0.options.concurrency.max(1));
+            outcomes.extend(rest.try_collect::<Vec<_>>().await?);
+        }
+        copied.mounted += outcomes.iter().filter(|it| **it == Some(Outcome::Mounted)).count();
+        if outcomes.iter().any(Option::is_none) {
+            self.gives.store(false, Ordering::Relaxed);
             return Ok(None);
-        };
+        }
         copied.downloaded_bytes += found.downloaded;
-        copied.mounted += given.iter().filter(|it| **it == Outcome::Mounted).count();
         let mut manifests = Vec::new();
         found.take(root.digest(), &mut manifests);
         for (manifest, bytes) in &manifests {

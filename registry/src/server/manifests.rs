@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use fs_err as fs;
 
 use super::limits::{MAX_IN_MEMORY, MAX_INDEX, MAX_MEDIA_TYPE, MAX_MESSAGE};
+use super::ready::Ready;
 use super::referrer::referrer;
 use super::repository::repositories;
 use super::route::Version;
@@ -28,14 +29,40 @@ pub(super) async fn send(
     name: String,
     version: Version,
 ) -> Result<Response, Failure> {
-    blocking(move || {
-        let repository = registry.repository(&name)?;
-        let descriptor = match find(&repository, &version) {
+    let (asked, of) = (Arc::clone(&registry), name.clone());
+    let found = blocking(move || {
+        let repository = asked.repository(&of)?;
+        match find(&repository, &version) {
             Err(failure) if failure.is(Code::ManifestUnknown) => {
-                ready::find(&registry, &repository, &version)?.ok_or(failure)?
+                match ready::find(&asked, &repository, &version)? {
+                    Ready::Nothing => Err(failure),
+                    ready => Ok((ready, Some(failure))),
+                }
             }
-            found => found?,
-        };
+            found => Ok((Ready::Made(found?), None)),
+        }
+    })
+    .await?;
+    let (descriptor, unknown) = match found {
+        (Ready::Missing(source), unknown) => {
+            // One at a time, and whoever waits keeps no thread.
+            let turn = Arc::clone(&registry.making).acquire_owned().await;
+            let turn = turn.map_err(|error| Failure::internal(&error))?;
+            let (registry, name) = (Arc::clone(&registry), name);
+            let made = blocking(move || {
+                let _turn = turn;
+                ready::make(&registry, &registry.repository(&name)?, &source)
+            });
+            (made.await?, unknown)
+        }
+        (Ready::Made(descriptor), unknown) => (Some(descriptor), unknown),
+        (Ready::Nothing, unknown) => (None, unknown),
+    };
+    let Some(descriptor) = descriptor else {
+        let nothing = || Failure::new(Code::ManifestUnknown, "there is no such manifest");
+        return Err(unknown.unwrap_or_else(nothing));
+    };
+    blocking(move || {
         let body = verified(&registry.layout, &descriptor)?;
         let headers = [
             ("content-length", descriptor.size().to_string()),

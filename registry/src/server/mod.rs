@@ -107,7 +107,7 @@ pub struct Registry {
     /// Manifests, tags and their links change one at a time.
     changing: Mutex<()>,
     /// Images that nobody has pushed are made one at a time.
-    making: Mutex<()>,
+    making: Arc<Semaphore>,
     /// Shared by what gives content to repositories, held alone by garbage collection.
     tidying: RwLock<()>,
     /// What a change needs before it has a thread: threads are left for those who only read.
@@ -142,7 +142,7 @@ impl Registry {
             sessions: Sessions::default(),
             metrics: Arc::default(),
             changing: Mutex::default(),
-            making: Mutex::default(),
+            making: Arc::new(Semaphore::new(1)),
             tidying: RwLock::default(),
             changes: Arc::new(Semaphore::new(limits::MAX_CHANGES)),
             large_manifests: Arc::new(Semaphore::new(limits::MAX_LARGE_MANIFESTS)),

@@ -6,9 +6,10 @@
 //! digest. Its tag is never stored: it is whatever the other repository's tag names now. When that
 //! manifest goes, the next garbage collection takes the image, too.
 
-use std::fmt;
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::{fmt, io};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,13 @@ pub trait ReadyImages: Send + Sync + fmt::Debug {
     /// Names what images are made with: by another one, others are made of the same manifest.
     fn id(&self) -> &str;
 
-    /// Makes the image in the layout that has the manifest, always the same; none where the manifest
-    /// is of another kind.
+    /// Makes the image in the layout that has the manifest, of nothing but what the manifest names,
+    /// and always the same; none where the manifest is of another kind, or needs more.
     fn make(
         &self,
         layout: &Layout,
         of: &Descriptor,
-    ) -> Result<Option<Descriptor>, Box<dyn std::error::Error + Send + Sync>>;
+    ) -> Result<Option<Descriptor>, Box<dyn StdError + Send + Sync>>;
 }
 
 /// What was made of a manifest, and with what.
@@ -42,44 +43,91 @@ pub trait ReadyImages: Send + Sync + fmt::Debug {
 struct Made {
     with: String,
     image: Descriptor,
+    /// What was made with others.
+    #[serde(default)]
+    before: Vec<Descriptor>,
 }
 
-/// The image that a tag of such a repository stands for.
+/// What a tag of such a repository stands for.
+pub(super) enum Ready {
+    /// There is no such image.
+    Nothing,
+    Made(Descriptor),
+    /// It has to be made.
+    Missing(Source),
+}
+
+/// What an image is made of, and what a person calls that.
+pub(super) struct Source {
+    of: Descriptor,
+    name: String,
+}
+
+/// Looks for the image that a tag stands for.
 pub(super) fn find(
     registry: &Registry,
     repository: &Repository,
     version: &Version,
-) -> Result<Option<Descriptor>, Failure> {
+) -> Result<Ready, Failure> {
     let (Some(images), Version::Tag(tag)) = (&registry.options.images, version) else {
-        return Ok(None);
+        return Ok(Ready::Nothing);
     };
-    let Some(source) = source_of(registry, repository)? else { return Ok(None) };
-    let Some(of) = source.resolve(tag)? else { return Ok(None) };
-    if let Some(image) = known(repository, &of, images.id())? {
+    let Some(source) = source_of(registry, repository)? else { return Ok(Ready::Nothing) };
+    let Some(of) = source.resolve(tag)? else { return Ok(Ready::Nothing) };
+    match known(repository, &of, images.id())? {
+        Some(image) => Ok(Ready::Made(image)),
+        None if registry.options.read_only => Ok(Ready::Nothing),
+        None => {
+            let name = format!("{}:{tag}", source.name());
+            Ok(Ready::Missing(Source { of, name }))
+        }
+    }
+}
+
+/// Makes the image of a manifest. The caller has the turn: whoever waited for it finds it made.
+pub(super) fn make(
+    registry: &Registry,
+    repository: &Repository,
+    source: &Source,
+) -> Result<Option<Descriptor>, Failure> {
+    let of = &source.of;
+    let Some(images) = &registry.options.images else { return Ok(None) };
+    if let Some(image) = known(repository, of, images.id())? {
         return Ok(Some(image));
     }
-    if registry.options.read_only {
-        return Ok(None);
-    }
-    // One at a time: who waits finds it made. Garbage is not collected meanwhile.
-    let _making = registry.making.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(image) = known(repository, &of, images.id())? {
-        return Ok(Some(image));
-    }
+    // Garbage is not collected meanwhile.
     let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
     let _hold = registry.layout.hold()?;
     manifests::check_index(registry)?;
-    let made = images.make(&registry.layout, &of).map_err(|error| {
-        let why = format!("no image can be made of {}:{tag}: {error}", source.name());
-        Failure::new(Code::ManifestUnknown, why)
-    })?;
+    let made = images.make(&registry.layout, of).map_err(|error| failure(source, &*error))?;
     let Some(image) = made else { return Ok(None) };
     let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
     repository.adopt(&image)?;
-    let made = Made { with: images.id().to_owned(), image: image.clone() };
+    let path = record(repository, of.digest());
+    let before = read(&path)?.map_or_else(Vec::new, |made| {
+        made.before.into_iter().chain([made.image]).filter(|it| *it != image).collect()
+    });
+    let made = Made { with: images.id().to_owned(), image: image.clone(), before };
     let bytes = serde_json::to_vec(&made).map_err(|error| Failure::internal(&error))?;
-    registry.layout.replace(&record(repository, of.digest()), &bytes)?;
+    registry.layout.replace(&path, &bytes)?;
     Ok(Some(image))
+}
+
+/// Why no image was made: what the manifest names is no good, or the disk is not.
+fn failure(source: &Source, error: &(dyn StdError + 'static)) -> Failure {
+    let mut causes = std::iter::successors(Some(error), |cause| (**cause).source());
+    let fault = causes.find_map(|cause| cause.downcast_ref::<io::Error>().map(io::Error::kind));
+    match fault {
+        Some(io::ErrorKind::StorageFull) => {
+            Failure::new(Code::NoSpace, "the registry's disk is full")
+        }
+        // So says whoever reads an archive that is cut off or none.
+        None | Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            let why = format!("no image can be made of {}: {error}", source.name);
+            Failure::new(Code::ManifestUnknown, why)
+        }
+        Some(_) => Failure::internal(error),
+    }
 }
 
 /// The repository that has what an image is made of, if this is one for images.
@@ -103,11 +151,12 @@ pub(super) fn forget(registry: &Registry, repository: &Repository) -> Result<Vec
         if source.manifest(&of)?.is_some() {
             continue;
         }
-        if let Some(made) = read(&path)?
-            && repository.manifest(made.image.digest())?.is_some()
+        for image in read(&path)?.into_iter().flat_map(|it| it.before.into_iter().chain([it.image]))
         {
-            repository.unlink_manifest(&made.image)?;
-            gone.push(made.image.digest().clone());
+            if repository.manifest(image.digest())?.is_some() {
+                repository.unlink_manifest(&image)?;
+                gone.push(image.digest().clone());
+            }
         }
         fs::remove_file(path)?;
     }

@@ -10,8 +10,8 @@ use crate::certificate::Chain;
 use crate::statement::{SIGNED, Statement};
 use crate::{Error, Result, Signer, simple};
 
-/// How many bundles of one digest are looked at; whoever attaches more hides nothing behind them
-/// but their own.
+/// How many bundles of one digest are looked at. Whoever may write there can attach so many that a
+/// good one behind them is not found: then nothing is taken.
 const MAX_BUNDLES: usize = 1000;
 /// How many reasons an error tells.
 const MAX_TOLD: usize = 5;
@@ -80,6 +80,8 @@ pub struct Attestation {
     pub predicate: serde_json::Value,
     /// The fingerprint of the key.
     pub key: String,
+    /// Whose certificate it is of, where roots were given.
+    pub certificate: Option<String>,
     /// The manifest that brought it.
     pub signature: Descriptor,
 }
@@ -101,7 +103,8 @@ pub async fn attestations(
     for referrer in bundles(client, reference, digest).await? {
         match bundle(client, reference, &referrer, digest, signer, predicate_type).await {
             Ok((predicate, by)) => {
-                said.push(Attestation { predicate, key: by.key.fingerprint(), signature: referrer })
+                let (key, certificate) = (by.key.fingerprint(), by.chain.as_ref().map(Chain::name));
+                said.push(Attestation { predicate, key, certificate, signature: referrer })
             }
             Err(error) => found.push(passed_over(&referrer, error)?),
         }
@@ -196,7 +199,8 @@ async fn tagged(
     signer: &Signer,
     found: &mut Vec<String>,
 ) -> Result<Option<(Descriptor, By)>> {
-    let there = reference.with_tag(&simple::tag(digest))?;
+    // Of a longer digest no such tag can be made, so there is none.
+    let Ok(there) = reference.with_tag(&simple::tag(digest)) else { return Ok(None) };
     let (descriptor, bytes) = match client.manifest(&there).await {
         Err(registry::Error::Client(ClientError::UnknownManifest { .. })) => return Ok(None),
         read => read?,

@@ -40,7 +40,14 @@ pub(crate) struct Args {
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let trusted = args.trust.read(ui)?;
     let tree = Tree::read(&args.dir)?;
-    let pins = gitops::promote::pins(&tree, &args.app, args.env.as_ref()).ok();
+    let pins = match gitops::promote::pins(&tree, &args.app, args.env.as_ref()) {
+        Ok(pins) => Some(pins),
+        // What says nothing of a delivery has its model in the image; what does not build may say so.
+        Err(error) if is_missing(&error) => None,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot tell what {} runs", args.app));
+        }
+    };
     let mut is_of_kit = false;
     let (bump, weights) = match pins.filter(|pins| pins.delivery.is_some()) {
         Some(pins) => {
@@ -103,5 +110,16 @@ pub(super) fn warn_of_size(tree: &Tree, app: &Name, env: Option<&Name>, weights:
         ui.warn(format_args!(
             "{path}: a volume of {has}Mi is less than the {needs}Mi of this model: `gitops render` makes it anew"
         ));
+    }
+}
+
+/// Whether there is nothing of which a delivery could be told; what the bump itself says of it is
+/// more.
+fn is_missing(error: &gitops::Error) -> bool {
+    use gitops::Error::{Build, Kept, Missing, NothingToSet};
+    match error {
+        NothingToSet { .. } | Kept { .. } | Missing { .. } => true,
+        Build { path, source } => matches!(&**source, Missing { path: missing } if missing == path),
+        _ => false,
     }
 }

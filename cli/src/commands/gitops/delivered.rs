@@ -14,7 +14,7 @@ use super::release::Described;
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::Network;
-use crate::steps::face;
+use crate::steps::face::Of;
 use crate::steps::found::{Place, find_trusted, together};
 use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
@@ -56,6 +56,14 @@ pub(super) struct Kit {
     pub(super) kit: ModelKit,
     /// The bytes of its model's files.
     pub(super) bytes: u64,
+    /// The layers of its model, those of what it builds on among them.
+    model: Vec<Digest>,
+}
+
+impl Kit {
+    fn of(&self) -> Of<'_> {
+        Of { reference: &self.reference, kit: &self.kit, model: &self.model }
+    }
 }
 
 impl DeliveryArgs {
@@ -126,7 +134,7 @@ impl DeliveryArgs {
     fn face(&self, kit: &Kit, network: &Network, ui: &Ui) -> anyhow::Result<ImageRef> {
         match &self.face {
             Some(face) => {
-                let digest = face::require(face, kit.kit.digest(), network, ui)?;
+                let digest = kit.of().require(face, network, ui)?;
                 let tag = face.tag().map(str::to_owned);
                 Ok(pinned(face, tag, digest.to_string()))
             }
@@ -147,7 +155,7 @@ fn require_program(described: &Described) -> anyhow::Result<()> {
 
 /// The mount face that there is of a ModelKit.
 pub(super) fn found_face(kit: &Kit, network: &Network, ui: &Ui) -> anyhow::Result<ImageRef> {
-    let (digest, tag) = face::find(&kit.reference, kit.kit.digest(), network, ui)?;
+    let (digest, tag) = kit.of().find(network, ui)?;
     Ok(pinned(&kit.reference, tag, digest.to_string()))
 }
 
@@ -181,7 +189,8 @@ pub(super) fn read(
     let selection = Selection { filters, ..Selection::default() };
     let sources = together(found, selection, trusted, network, ui)?;
     let bytes = size(&sources).with_context(|| format!("cannot read the model of {reference}"))?;
-    Ok(Kit { reference, kit, bytes })
+    let model = sources.layers().iter().map(|it| it.layer.descriptor.digest().clone()).collect();
+    Ok(Kit { reference, kit, bytes, model })
 }
 
 /// The bytes of a model's files. What is compressed says nothing of it, and is read for that.
@@ -211,6 +220,14 @@ pub(super) fn bump(
     let bump = pins.bump(app.clone(), env.cloned());
     match read(reference, trusted, network, ui) {
         Ok(kit) => {
+            refuse_elsewhere(&kit, pins, network, ui)?;
+            if pins.delivery.as_deref() == Some("runtime")
+                && (reference.tag().is_none() || reference.digest().is_some())
+            {
+                return Err(asked_wrongly(format!(
+                    "{app} follows a tag: name the ModelKit by one, without a digest"
+                )));
+            }
             let face = pins.face.as_ref().map(|_| found_face(&kit, network, ui)).transpose()?;
             let modelkit = Some(name(&kit.reference));
             let digest = pins.modelkit_digest.as_ref().map(|_| kit.kit.digest().to_string());
@@ -226,6 +243,23 @@ pub(super) fn bump(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Pods that fetch the model may go out to the registry that they were rendered for, and to no other
+/// port or protocol.
+fn refuse_elsewhere(kit: &Kit, pins: &Pins, network: &Network, ui: &Ui) -> anyhow::Result<()> {
+    if !matches!(pins.delivery.as_deref(), Some("init" | "runtime")) {
+        return Ok(());
+    }
+    let before: Reference = pins.modelkit.as_deref().unwrap_or_default().parse()?;
+    let client = network.client(ui)?;
+    let (old, new) = (before.registry(), kit.reference.registry());
+    let port = |registry: &str| registry.rsplit_once(':').map(|(_, port)| port.to_owned());
+    if old == new || (port(old) == port(new) && client.is_plain(old)? == client.is_plain(new)?) {
+        return Ok(());
+    }
+    let message = format!("its pods may ask {old} for the model, and {new} is asked another way");
+    Err(failure(Kind::Invalid, message)).hint("render it anew: kit-rs gitops render")
 }
 
 fn is_no_kit(error: &anyhow::Error) -> bool {
@@ -246,7 +280,7 @@ pub(super) fn judge(
     let digest: Digest = pins.modelkit_digest.as_deref().unwrap_or_default().parse()?;
     let kit = read(&reference.with_digest(digest.clone()), trusted, network, ui)?;
     let Some(face) = &pins.face else { return Ok((None, kit.bytes)) };
-    let against = match face::require(&face.to_string().parse()?, &digest, network, ui) {
+    let against = match kit.of().require(&face.to_string().parse()?, network, ui) {
         Ok(_) => None,
         Err(error) => Some(format!("what is mounted is another model: {error}")),
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::{WithHint as _, asked_wrongly};
 use crate::network::Network;
-use crate::output::{n_of, pinned};
+use crate::output::{self, pinned};
 use crate::steps::bars::BlobBars;
 use crate::steps::face::SUFFIX;
 use crate::steps::found::{explained, here_or_pulled, warn_of_unknown};
@@ -100,12 +100,6 @@ fn push(
         })
         .with_context(|| format!("cannot push {target}"))
         .hint(format!("it is in the local layout: kit-rs push {target} tries again"))?;
-    ui.note(format_args!(
-        "uploaded {} ({}), mounted {}, there already {}",
-        n_of(pushed.uploaded as u64, "blob"),
-        n_of(pushed.uploaded_bytes, "byte"),
-        pushed.mounted,
-        pushed.existing
-    ));
+    ui.note(output::pushed(&pushed));
     Ok(())
 }

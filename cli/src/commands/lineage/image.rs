@@ -83,21 +83,30 @@ impl Way<'_> {
         let standing = match holds(&Document::parse(descriptor.media_type(), manifest)?, &kit) {
             Some(n) => (
                 Standing::Proven,
-                format!("it holds all of the ModelKit's model, {} by digest", n_of(n, "layer")),
+                format!(
+                    "it holds all of the ModelKit's model, {} by digest",
+                    n_of(n as u64, "layer")
+                ),
             ),
-            None => declared("its label names the ModelKit; its model's layers are others"),
+            None => declared("its label names the ModelKit; its layers are not only those of it"),
         };
         let beneath = self.kit(named.as_ref().context("it was found by its name")?, &kit)?;
         Ok(Fact::new("image", name, standing).from(signatures).from([beneath]))
     }
 }
 
-/// How many layers a ModelKit's model has, where an image holds all of them.
-fn holds(image: &Document, kit: &ModelKit) -> Option<u64> {
-    let in_image: HashSet<&Digest> = image.layers.iter().map(Descriptor::digest).collect();
+/// How many layers a ModelKit's model has, where an image holds all of them, and nothing above them
+/// that is not the ModelKit's: it could put other files in their place.
+fn holds(image: &Document, kit: &ModelKit) -> Option<usize> {
+    let of_kit: HashSet<&Digest> = kit.layers().map(|layer| layer.descriptor.digest()).collect();
     let is_of_model =
         |layer: &Layer<'_>| matches!(layer.section, Section::Model | Section::ModelPart);
-    let of_model: Vec<_> = kit.layers().filter(is_of_model).collect();
-    let is_there = |layer: &Layer<'_>| in_image.contains(layer.descriptor.digest());
-    (!of_model.is_empty() && of_model.iter().all(is_there)).then_some(of_model.len() as u64)
+    let of_model: HashSet<&Digest> =
+        kit.layers().filter(is_of_model).map(|layer| layer.descriptor.digest()).collect();
+    let layers: Vec<&Digest> = image.layers.iter().map(Descriptor::digest).collect();
+    let first = layers.iter().position(|digest| of_model.contains(digest))?;
+    let above = &layers[first..];
+    let is_whole = of_model.iter().all(|digest| above.contains(digest));
+    let is_pure = above.iter().all(|digest| of_kit.contains(digest));
+    (is_whole && is_pure).then_some(of_model.len())
 }

@@ -52,10 +52,17 @@ impl Follower {
         Ok(identity)
     }
 
-    /// Takes what is not served out of the layout, while nothing is brought.
-    async fn tidy(&self, served: &str) -> anyhow::Result<()> {
+    /// Takes what is not served out of the layout, while nothing is brought; says what it kept.
+    async fn tidy(&self) -> anyhow::Result<Option<String>> {
         let _turn = self.changing.lock().await;
-        self.loader.tidy(served.parse()?).await
+        // Asked now: while it waited for its turn another model may have come.
+        let Some(served) = self.handle.identity().digest.clone() else { return Ok(None) };
+        // Their content is needed, too.
+        if self.handle.canary_identity().is_some() || self.handle.shadow_identity().is_some() {
+            return Ok(None);
+        }
+        self.loader.tidy(served.parse()?).await?;
+        Ok(Some(served))
     }
 
     /// Looks again and again what a tag names, and serves that. What was refused once is not tried
@@ -66,8 +73,8 @@ impl Follower {
         loop {
             let served = self.handle.identity().digest.clone();
             if tidy && served.is_some() && tidied != served {
-                match self.tidy(served.as_deref().unwrap_or_default()).await {
-                    Ok(()) => tidied = served,
+                match self.tidy().await {
+                    Ok(kept) => tidied = kept,
                     // Somebody else uses it now.
                     Err(error) => tracing::warn!("the layout was not tidied: {error:#}"),
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use modelkit::ModelKit;
 use registry::{Client, Descriptor, Digest, Layout, Reference};
 use serve::engine::{Engine, EngineOptions};
@@ -111,6 +111,8 @@ impl Loader {
         let layout = self.layout.clone();
         let work = move || {
             let manifests = layout.manifests()?;
+            let is_here = manifests.iter().any(|it| *it.digest() == served);
+            ensure!(is_here, "what is served is not in the layout");
             let mut kept = vec![served];
             for descriptor in &manifests {
                 if kept.contains(descriptor.digest()) {

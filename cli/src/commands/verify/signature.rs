@@ -70,10 +70,12 @@ pub(super) fn attested(
     let document = json!({
         "reference": reference.to_string(),
         "digest": digest.to_string(),
-        "key": said.first().map(|it| it.key.clone()),
+        // Under one root several may have said something.
+        "key": said.first().filter(|one| said.iter().all(|it| it.key == one.key)).map(|it| it.key.clone()),
         "type": of_type,
         "attestations": said.iter().map(|it| json!({
             "key": it.key,
+            "certificate": it.certificate,
             "bundle": it.signature.digest().to_string(),
             "predicate": it.predicate,
         })).collect::<Vec<_>>(),

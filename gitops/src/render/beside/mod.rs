@@ -63,6 +63,23 @@ pub(crate) fn violations(release: &Release) -> Vec<Violation> {
         let reason = format!("Flux commits to Git, and takes this app's files from {source}");
         found.push(wrong("image_policy", &policy.range.to_string(), reason));
     }
+    if let Some(argocd) = &release.beside.argocd {
+        let reason = match &release.source {
+            _ if release.chart.is_some() => {
+                "it would apply a HelmRelease, which only Flux understands: give it the chart by hand"
+            }
+            _ if !release.trust.admission.is_empty() => {
+                "it applies one folder, and the policies of --admission stand in another"
+            }
+            Some(_) if !release.trust.keys.is_empty() => {
+                "it takes the files from Git, where nobody asks for the signature of the artifact"
+            }
+            _ => "",
+        };
+        if !reason.is_empty() {
+            found.push(wrong("argocd", argocd.repository.as_str(), reason.to_owned()));
+        }
+    }
     let receives = release.beside.receiver.as_deref();
     if let Some(kind) = receives.filter(|kind| notification::resources(release, kind).is_empty()) {
         let reason = "it tells of images, and nothing here follows a registry: it needs --image-policy or --source oci://…";

@@ -35,7 +35,7 @@ pub(super) fn show(
     let kind = Kind::of(&document);
     let mut body = Html::default();
     properties(&mut body, name, &descriptor, &document);
-    let has_images = registry.options.images.is_some();
+    let has_images = registry.options.images.is_some() && !registry.options.read_only;
     body.markup("<h2>What to type</h2>")
         .document(&kind.lines(host, name, version, has_images).join("\n"))
         .markup(
@@ -95,10 +95,33 @@ fn kitfile(body: &mut Html, repository: &Repository, document: &Document, regist
     };
 }
 
-/// JSON in lines for reading; whatever is none as it is.
+/// JSON in lines for reading; whatever is none, or would be too long, as it is.
 fn pretty(text: &str) -> String {
+    if text.len() as u64 > MAX_IN_MEMORY {
+        return text.into();
+    }
+    let mut lines = Bounded(Vec::new());
     let value = serde_json::from_str::<serde_json::Value>(text);
-    value.ok().and_then(|it| serde_json::to_string_pretty(&it).ok()).unwrap_or_else(|| text.into())
+    let written = value.and_then(|value| serde_json::to_writer_pretty(&mut lines, &value));
+    let lines = written.ok().and_then(|()| String::from_utf8(lines.0).ok());
+    lines.unwrap_or_else(|| text.into())
+}
+
+/// Takes no more than is shown: a few bytes of JSON can be many of indentation.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > MAX_IN_MEMORY {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn content(body: &mut Html, repository: &Repository, document: &Document) {

@@ -81,7 +81,7 @@ async fn what_is_not_given_is_moved() {
     assert!(copied.uploaded_bytes > 400_000, "{copied:?}");
     is_whole(&registry, &index).await;
     // No session that was begun for nothing is left open.
-    let uploads = registry.root().join("ingest");
-    let open = std::fs::read_dir(uploads).map(|it| it.count()).unwrap_or_default();
+    let uploads = registry.root().join("repositories/prod/kit/_uploads");
+    let open = std::fs::read_dir(uploads).expect("sessions were begun here").count();
     assert_eq!(open, 0);
 }

@@ -1,10 +1,11 @@
 //! Images that nobody has pushed.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use kit_registry::content::{self, Document};
 use kit_registry::server::{ReadyImages, Registry, ServerOptions};
 use kit_registry::{Descriptor, Layout, MediaType};
@@ -17,6 +18,8 @@ use super::{Api, image};
 struct Again {
     with: &'static str,
     n_made: AtomicUsize,
+    /// Nothing is made while somebody has this.
+    gate: Mutex<()>,
 }
 
 impl ReadyImages for Again {
@@ -36,6 +39,7 @@ impl ReadyImages for Again {
             b"none" => return Ok(None),
             _ => {}
         }
+        let _open = self.gate.lock().unwrap();
         self.n_made.fetch_add(1, Ordering::Relaxed);
         let config = layout.put(MediaType::ImageConfig, self.with.as_bytes())?;
         let made = content::encode(&image(&config, &layers));
@@ -104,6 +108,27 @@ async fn what_was_pushed_comes_first_and_what_is_not_there_is_not_made() {
     }
 }
 
+/// More clients wait than there are threads, and nobody else waits for them.
+#[tokio::test]
+async fn who_waits_for_an_image_keeps_nobody_else_from_an_answer() {
+    const WAITING: usize = 1000;
+    let images = Arc::new(Again { with: "one", ..Again::default() });
+    let api = Arc::new(Api::with(with(&images)));
+    api.push_image("demo/a", "v1", "weights").await;
+    let shut = images.gate.lock().unwrap();
+    let all = join_all((0..WAITING).map(|_| {
+        let api = Arc::clone(&api);
+        tokio::spawn(async move { api.get("/v2/demo/a/kit-rs/manifests/v1").await.expect(200) })
+    }));
+    // All of them are asked for before this one.
+    tokio::task::yield_now().await;
+    let other = tokio::time::timeout(Duration::from_secs(60), api.get("/v2/demo/a/tags/list"));
+    other.await.expect("it is answered").expect(200);
+    drop(shut);
+    assert!(all.await.into_iter().all(|answer| answer.is_ok()));
+    assert_eq!(images.n_made.load(Ordering::Relaxed), 1);
+}
+
 #[tokio::test]
 async fn an_image_goes_with_what_it_was_made_of() {
     let images = Arc::new(Again { with: "one", ..Again::default() });
@@ -115,6 +140,11 @@ async fn an_image_goes_with_what_it_was_made_of() {
     let digest = answer.header("docker-content-digest").to_owned();
     registry.collect_garbage().unwrap();
     api.get(&format!("/v2/demo/a/kit-rs/manifests/{digest}")).await.expect(200);
+    // So does that of another program.
+    let other = Arc::new(Again { with: "two", ..Again::default() });
+    let registry = Registry::new(layout.clone(), with(&other));
+    let api = Api { router: registry.router(), ..api };
+    api.get("/v2/demo/a/kit-rs/manifests/v1").await.expect(200);
     api.delete(&format!("/v2/demo/a/manifests/{}", kit.digest())).await.expect(202);
     registry.collect_garbage().unwrap();
     api.get(&format!("/v2/demo/a/kit-rs/manifests/{digest}")).await.expect(404);

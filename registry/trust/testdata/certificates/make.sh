@@ -48,11 +48,11 @@ END
 FROM=20250101000000Z
 TO=21250101000000Z
 ec() { openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:$2" -out "$1.key"; }
-# self NAME SUBJECT
+# self NAME SUBJECT [TO]
 self() {
     openssl req -new -key "$1.key" -subj "/CN=$2" -out request
     openssl ca -batch -config ca.cnf -selfsign -keyfile "$1.key" -extensions root \
-        -startdate $FROM -enddate $TO -notext -in request -out "$1.pem" 2>/dev/null
+        -startdate $FROM -enddate "${3:-$TO}" -notext -in request -out "$1.pem" 2>/dev/null
 }
 # by ISSUER NAME KEY SUBJECT EXTENSIONS [FROM TO]
 by() {
@@ -60,12 +60,13 @@ by() {
     openssl ca -batch -config ca.cnf -cert "$1.pem" -keyfile "${7:-$1}.key" -extensions "$5" \
         -startdate "${6:-$FROM}" -enddate "${8:-$TO}" -notext -in request -out "$2.pem" 2>/dev/null
 }
-for name in root other-root between mute signer; do ec $name P-256; done
+for name in root other-root short-root between mute signer; do ec $name P-256; done
 ec signer384 P-384
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa-root.key 2>/dev/null
 self root 'Demo root'
 self other-root 'Demo root'
 self rsa-root 'Demo RSA root'
+self short-root 'Demo root of five years' 20300101000000Z
 by root between between 'Demo between' between
 by root mute mute 'Demo mute' mute
 by between under-between signer 'demo team' signs
@@ -73,6 +74,7 @@ by mute under-mute signer 'demo team' signs
 by root direct signer 'demo team' signs
 by rsa-root under-rsa signer 'demo team' signs
 by other-root under-other signer 'demo team' signs
+by short-root under-short signer 'demo team' signs
 by root p384 signer384 'demo team' signs
 by root tls signer 'demo team' tls
 by root encrypts signer 'demo team' encrypts
@@ -88,7 +90,7 @@ cat under-between.pem under-between.pem between.pem >repeated.pem
 cat under-mute.pem mute.pem >mute-chain.pem
 cat under-direct.pem direct.pem >imposter.pem
 cp signer.key root.pem other-root.pem rsa-root.pem chain.pem under-between.pem reordered.pem repeated.pem \
-    mute-chain.pem imposter.pem direct.pem under-rsa.pem under-other.pem p384.pem tls.pem \
+    mute-chain.pem imposter.pem direct.pem under-rsa.pem under-other.pem under-short.pem short-root.pem p384.pem tls.pem \
     encrypts.pem silent.pem vouches.pem expired.pem future.pem "$here"
 cp between.key "$here/imposter.key"
 openssl verify -CAfile root.pem -untrusted between.pem under-between.pem

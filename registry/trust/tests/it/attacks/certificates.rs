@@ -62,7 +62,8 @@ async fn what_is_refused_here_would_hold_by_a_good_chain() {
         // As model_signing brings it, where its user names the first one twice.
         ("repeated", "root"),
         ("under-rsa", "rsa-root"),
-        // A certificate that is named itself vouches for itself.
+        ("under-short", "short-root"),
+        // Further certificates among the roots spoil nothing.
         ("direct", "direct-and-root"),
     ] {
         let key = key("signer", chain);
@@ -116,12 +117,15 @@ fn root_expired() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let error = Roots::from_pem(&file("root.pem"), at).expect_err("not in 2020, nor in 2125");
         assert!(error.to_string().contains("none of them is valid"), "{error}");
-        // One that is not valid does not spoil the others, and vouches for nothing.
-        let both = file("root.pem") + &file("expired.pem");
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_590_000_000);
-        let roots = Signer::Roots(Roots::from_pem(&both, at).expect("one is valid"));
-        files(&key("signer", "chain"), &roots).expect_err("its root is not valid yet");
     }
+    // One that ended in 2030 does not spoil the others, and vouches for nothing in 2040, when the
+    // certificate under it is still valid.
+    let both = file("short-root.pem") + &file("root.pem");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(2_209_000_000);
+    let roots = Signer::Roots(Roots::from_pem(&both, at).expect("one is valid"));
+    let error = files(&key("signer", "under-short"), &roots).expect_err("its root has ended");
+    assert!(error.to_string().contains("none of the roots"), "{error}");
+    files(&key("signer", "direct"), &roots).expect("the other root vouches for this one");
 }
 
 #[tokio::test]
@@ -153,6 +157,14 @@ async fn chain_truncated_or_reordered() {
     let reordered = Chain::from_pem(&file("reordered.pem")).expect("certificates");
     let error = key.with_chain(reordered).expect_err("the first one is for another key");
     assert!(error.to_string().contains("it is for the key SHA256:"), "{error}");
+    // Whoever has signed in order can turn the chain around afterwards.
+    let world = World::new().await;
+    let mut bundle = world.bundle(&world.subject, &self::key("signer", "chain")).await;
+    let chain = bundle.pointer_mut("/verificationMaterial/x509CertificateChain/certificates");
+    chain.and_then(Value::as_array_mut).expect("it brings several").reverse();
+    world.attach_bundle(bundle.to_string().as_bytes()).await;
+    let error = verified(&world, &roots).await.expect_err("the first one is for another key");
+    assert!(error.to_string().contains("it is one that vouches for others"), "{error}");
 }
 
 /// A good chain, and somebody else's signature under it.
@@ -170,20 +182,18 @@ async fn certificate_of_somebody_else() {
 /// One reader looks at the one, another at the other.
 #[tokio::test]
 async fn certificate_and_key_at_once() {
-    let world = World::new().await;
-    let genuine = world.bundle(&world.subject, &key("signer", "direct")).await;
-    let with = |change: &dyn Fn(&mut Value)| {
-        let mut bundle = genuine.clone();
-        change(&mut bundle["verificationMaterial"]);
-        bundle.to_string()
-    };
-    world.attach_bundle(with(&|it| it["publicKey"] = json!({ "hint": "" })).as_bytes()).await;
+    let with_key = |it: &mut Value| it["publicKey"] = json!({ "hint": "" });
     let twice = |it: &mut Value| {
         it["x509CertificateChain"] = json!({ "certificates": [it["certificate"]] });
     };
-    world.attach_bundle(with(&twice).as_bytes()).await;
-    let error = verified(&world, &roots_at("root", NOW)).await.expect_err("it says it twice");
-    assert!(error.to_string().contains("several ways"), "{error}");
+    for change in [&with_key as &dyn Fn(&mut Value), &twice] {
+        let world = World::new().await;
+        let mut bundle = world.bundle(&world.subject, &key("signer", "direct")).await;
+        change(&mut bundle["verificationMaterial"]);
+        world.attach_bundle(bundle.to_string().as_bytes()).await;
+        let error = verified(&world, &roots_at("root", NOW)).await.expect_err("it says it twice");
+        assert!(error.to_string().contains("several ways"), "{error}");
+    }
 }
 
 #[tokio::test]
