@@ -28,6 +28,7 @@ mod release;
 mod render;
 mod rules;
 mod schema;
+pub mod selector;
 pub mod status;
 pub mod times;
 mod tree;

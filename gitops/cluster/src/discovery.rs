@@ -16,19 +16,24 @@ pub(crate) struct Resource {
 }
 
 /// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but
-/// one live in namespaces.
-const KNOWN: [(&str, &str, &str, &str); 10] = [
+/// those of [`OF_THE_CLUSTER`] live in namespaces.
+const KNOWN: [(&str, &str, &str, &str); 12] = [
     ("", "v1", "ConfigMap", "cm"),
     ("", "v1", "Event", "ev"),
     ("", "v1", "Namespace", "ns"),
+    ("", "v1", "Node", "no"),
     ("", "v1", "Pod", "po"),
     ("", "v1", "Secret", ""),
     ("", "v1", "Service", "svc"),
     ("", "v1", "ServiceAccount", "sa"),
     ("apps", "v1", "Deployment", "deploy"),
     ("source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepo"),
+    ("source.toolkit.fluxcd.io", "v1", "OCIRepository", "ocirepo"),
     ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "ks"),
 ];
+const OF_THE_CLUSTER: [&str; 2] = ["Namespace", "Node"];
+/// What `kubectl get all` shows.
+const ALL: [&str; 3] = ["Deployment", "Pod", "Service"];
 
 /// The known kinds, and those of all objects that are there.
 pub(crate) fn resources(objects: &[Object]) -> Vec<Resource> {
@@ -37,7 +42,7 @@ pub(crate) fn resources(objects: &[Object]) -> Vec<Resource> {
         version: (*version).to_owned(),
         plural: pluralised(kind),
         kind: (*kind).to_owned(),
-        is_namespaced: *kind != "Namespace",
+        is_namespaced: !OF_THE_CLUSTER.contains(kind),
         short,
     });
     let mut resources: Vec<Resource> = known.collect();
@@ -68,6 +73,14 @@ impl Resource {
         object["apiVersion"] == self.api_version() && object["kind"] == self.kind
     }
 
+    /// The plural and its group, as errors name it: `deployments.apps`.
+    pub(crate) fn qualified(&self) -> String {
+        match self.group.as_str() {
+            "" => self.plural.clone(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
     pub(crate) fn api_version(&self) -> String {
         match self.group.as_str() {
             "" => self.version.clone(),
@@ -81,8 +94,9 @@ impl Resource {
             "singularName": self.kind.to_lowercase(),
             "namespaced": self.is_namespaced,
             "kind": self.kind,
-            "verbs": ["delete", "get", "list"],
+            "verbs": ["delete", "get", "list", "patch", "watch"],
             "shortNames": if self.short.is_empty() { vec![] } else { vec![self.short] },
+            "categories": if ALL.contains(&self.kind.as_str()) { vec!["all"] } else { vec![] },
         })
     }
 }

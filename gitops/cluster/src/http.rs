@@ -1,45 +1,100 @@
-//! A small HTTP/1.1 responder: one GET, DELETE or PATCH a connection, everything bounded.
+//! HTTP for the API: answers that are whole, and answers that flow until the client leaves. All of
+//! it is bounded: connections, heads, bodies, and the time to send them.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{JoinSet, spawn_blocking};
+
 /// The longest request head that is read, and the longest body.
-const MAX_HEAD: u64 = 16 << 10;
-const MAX_BODY: u64 = 64 << 10;
-/// How many clients are served at once; whoever comes then is dropped.
+const MAX_HEAD: usize = 16 << 10;
+const MAX_BODY: usize = 64 << 10;
+/// How many clients are connected at once; whoever comes then waits.
 const MAX_CLIENTS: usize = 64;
-/// How long a client may take to ask and to take the answer.
+/// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many pieces of an answer that flows may wait for a slow client.
+const AHEAD: usize = 16;
 
-/// Status code, media type, body.
-pub(crate) type Answer = (u16, &'static str, String);
+/// What somebody asks.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    /// The value of `Accept`, and of `Content-Type`.
+    pub(crate) accept: String,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
 
-/// The listening server. Dropping it closes it.
+/// What is answered.
+pub(crate) enum Answer {
+    /// Status code, media type, body.
+    Whole(u16, &'static str, String),
+    /// Media type, and who writes until all is said or nobody listens.
+    Flow(&'static str, Box<dyn FnOnce(&Sink) + Send>),
+}
+
+/// Where an answer flows to.
+pub(crate) struct Sink(mpsc::Sender<Bytes>);
+
+impl Sink {
+    /// Sends a piece; says whether somebody listens.
+    pub(crate) fn send(&self, piece: impl Into<Bytes>) -> bool {
+        self.0.blocking_send(piece.into()).is_ok()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+}
+
+type Answerer = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+
+/// The listening server. Dropping it closes it, with all that flows.
 pub(crate) struct Server {
     at: SocketAddr,
-    closed: Arc<AtomicBool>,
+    end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Serves at an address; `answer` gets the method, the target of each request, `/path?query`, and
-    /// its body.
+    /// Serves at an address; `answer` is called on threads that may block.
     pub(crate) fn start(
         address: SocketAddr,
-        answer: impl Fn(&str, &str, &str) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
-        let closed = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&closed);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .thread_name("http")
+            .max_blocking_threads(2 * MAX_CLIENTS)
+            .build()?;
+        let (end, ended) = oneshot::channel();
+        let answerer: Answerer = Arc::new(answer);
         let thread = thread::Builder::new()
             .name("http".to_owned())
-            .spawn(move || accept(&listener, &end, &answer))?;
-        Ok(Self { at, closed, thread: Some(thread) })
+            .spawn(move || serve(runtime, listener, answerer, ended))?;
+        Ok(Self { at, end: Some(end), thread: Some(thread) })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,152 +104,161 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::Release);
-        // Nothing but a connection wakes a thread out of accept.
-        if TcpStream::connect_timeout(&self.at, PATIENCE).is_ok() {
-            let _ = self.thread.take().map(JoinHandle::join);
-        }
+        drop(self.end.take());
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Takes clients, each in a thread of its own, until `closed`.
-fn accept(
-    listener: &TcpListener,
-    closed: &AtomicBool,
-    answer: &(impl Fn(&str, &str, &str) -> Answer + Sync),
+fn serve(
+    runtime: Runtime,
+    listener: std::net::TcpListener,
+    answerer: Answerer,
+    ended: oneshot::Receiver<()>,
 ) {
-    let clients = &AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for client in listener.incoming() {
-            if closed.load(Ordering::Acquire) {
-                return;
-            }
-            match client {
-                Ok(client) if clients.load(Ordering::Acquire) < MAX_CLIENTS => {
-                    clients.fetch_add(1, Ordering::AcqRel);
-                    scope.spawn(move || {
-                        let _ = serve(answer, client);
-                        clients.fetch_sub(1, Ordering::AcqRel);
-                    });
-                }
-                Ok(_) => {}
-                // Out of file descriptors, most likely: give others the time to close some.
-                Err(_) => thread::sleep(Duration::from_millis(50)),
-            }
+    runtime.block_on(async {
+        let Ok(listener) = TcpListener::from_std(listener) else { return };
+        let mut connections = JoinSet::new();
+        tokio::select! {
+            () = accept(listener, answerer, &mut connections) => {}
+            _ = ended => {}
         }
+        // Whoever writes into an answer sees that nobody listens, and ends.
+        connections.shutdown().await;
     });
+    runtime.shutdown_timeout(PATIENCE);
 }
 
-/// Reads one request head and answers it.
-fn serve(answer: &impl Fn(&str, &str, &str) -> Answer, mut client: TcpStream) -> io::Result<()> {
-    client.set_read_timeout(Some(PATIENCE))?;
-    client.set_write_timeout(Some(PATIENCE))?;
-    let mut input = BufReader::new((&client).take(MAX_HEAD + MAX_BODY));
-    let request = request_head((&mut input).take(MAX_HEAD))?;
-    let (line, length) = request.unwrap_or_default();
-    let words: Vec<_> = line.split_whitespace().collect();
-    let (status, media_type, body) = match words[..] {
-        [] => (431, "text/plain", "the request head is too long or cut off".to_owned()),
-        [method @ ("GET" | "DELETE"), target, "HTTP/1.0" | "HTTP/1.1"] => {
-            answer(method, target, "")
-        }
-        ["PATCH", target, "HTTP/1.0" | "HTTP/1.1"] => match read_body(&mut input, length)? {
-            Some(body) => answer("PATCH", target, &body),
-            None => (413, "text/plain", "the body is too long, cut off, or no text".to_owned()),
-        },
-        [_, _, "HTTP/1.0" | "HTTP/1.1"] => {
-            (405, "text/plain", "what runs is said in Git, and not here".to_owned())
-        }
-        _ => (400, "text/plain", "this is no HTTP/1.1 request".to_owned()),
+/// Takes clients, each in a task of its own.
+async fn accept(listener: TcpListener, answerer: Answerer, connections: &mut JoinSet<()>) {
+    let room = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let service = TowerToHyperService::new(Router::new().fallback(handle).with_state(answerer));
+    loop {
+        let permit: Result<OwnedSemaphorePermit, _> = Arc::clone(&room).acquire_owned().await;
+        let Ok((client, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: give others the time to close some.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(client), service.clone());
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+}
+
+async fn handle(State(answerer): State<Answerer>, request: axum::extract::Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(PATIENCE, to_bytes(body, MAX_BODY)).await;
+    let body = body.ok().and_then(Result::ok).map(Vec::from).map(String::from_utf8);
+    let Some(Ok(body)) = body else {
+        let why = "the body is too long, too slow, cut off, or no text";
+        return (StatusCode::PAYLOAD_TOO_LARGE, why).into_response();
     };
-    let (phrase, length) = (phrase(status), body.len());
-    let head = format!(
-        "HTTP/1.1 {status} {phrase}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n"
-    );
-    write!(client, "{head}connection: close\r\n\r\n{body}")?;
-    // A client that is still sending would lose the answer if the connection were closed on it now.
-    client.shutdown(Shutdown::Write)?;
-    io::copy(&mut client.take(MAX_HEAD), &mut io::sink()).map(drop)
-}
-
-/// The first line of a request head and the length of the body, once the whole head is there.
-fn request_head(head: impl BufRead) -> io::Result<Option<(String, u64)>> {
-    let (mut first, mut length) = (None, 0);
-    for line in head.lines() {
-        match line? {
-            line if line.is_empty() => return Ok(first.map(|first| (first, length))),
-            line => {
-                if let Some((name, value)) = line.split_once(':')
-                    && name.eq_ignore_ascii_case("content-length")
-                {
-                    length = value.trim().parse().unwrap_or(u64::MAX);
-                }
-                first.get_or_insert(line);
-            }
+    let text = |name: HeaderName| {
+        let values = head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.collect::<Vec<_>>().join(",")
+    };
+    let request = Request {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        accept: text(header::ACCEPT),
+        content_type: text(header::CONTENT_TYPE),
+        body,
+    };
+    match spawn_blocking(move || answerer(&request)).await {
+        Ok(Answer::Whole(status, media_type, body)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, media_type)], body).into_response()
         }
-    }
-    Ok(None)
-}
-
-/// A body of that length; none where it is too long or something is missing.
-fn read_body(input: &mut impl Read, length: u64) -> io::Result<Option<String>> {
-    if length > MAX_BODY {
-        return Ok(None);
-    }
-    let mut body = Vec::new();
-    input.take(length).read_to_end(&mut body)?;
-    let is_whole = body.len() as u64 == length;
-    Ok(String::from_utf8(body).ok().filter(|_| is_whole))
-}
-
-fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        413 => "Content Too Large",
-        _ => "Request Header Fields Too Large",
+        Ok(Answer::Flow(media_type, write)) => {
+            let (sender, receiver) = mpsc::channel(AHEAD);
+            spawn_blocking(move || write(&Sink(sender)));
+            let pieces = stream::unfold(receiver, async |mut receiver| {
+                receiver.recv().await.map(|piece| (Ok::<_, Infallible>(piece), receiver))
+            });
+            ([(header::CONTENT_TYPE, media_type)], Body::from_stream(pieces)).into_response()
+        }
+        Err(panic) => (StatusCode::INTERNAL_SERVER_ERROR, panic.to_string()).into_response(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::sync::mpsc as plain;
+
     use super::*;
 
-    fn check(request: &str, expected: &str) {
+    fn server() -> Server {
         let any = "127.0.0.1:0".parse().unwrap();
-        let server =
-            Server::start(any, |_, target, body| (200, "text/plain", format!("{target}{body}")))
-                .unwrap();
+        Server::start(any, |it| {
+            let said = format!("{} {}?{} {}", it.method, it.path, it.query, it.body);
+            Answer::Whole(200, "text/plain", said)
+        })
+        .unwrap()
+    }
+
+    fn said(server: &Server, request: &str) -> String {
         let mut client = TcpStream::connect(server.at).unwrap();
         client.write_all(request.as_bytes()).unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+        answer
     }
 
     #[test]
-    fn only_a_complete_request_is_answered() {
-        check(
-            "GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n",
-            "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n",
+    fn requests_are_bounded() {
+        let server = server();
+        let whole = said(&server, "GET /a?b=c HTTP/1.1\r\nconnection: close\r\n\r\n");
+        assert!(whole.starts_with("HTTP/1.1 200 OK\r\n"), "{whole}");
+        assert!(whole.ends_with("GET /a?b=c "), "{whole}");
+        let patch =
+            said(&server, "PATCH /a HTTP/1.1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}");
+        assert!(patch.ends_with("PATCH /a? {}"), "{patch}");
+        let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(2 * MAX_HEAD));
+        assert!(said(&server, &long).starts_with("HTTP/1.1 431 "));
+        let length = MAX_BODY + 1;
+        let body = "y".repeat(length);
+        let big = format!(
+            "PATCH / HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
-        check("POST /a HTTP/1.1\r\n\r\n", "405 ");
-        check(
-            "PATCH /a HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}",
-            "200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n",
-        );
-        check("PATCH /a HTTP/1.1\r\ncontent-length: 3\r\n\r\n{}", "413 ");
-        check("PATCH /a HTTP/1.1\r\ncontent-length: 99999999\r\n\r\n{}", "413 ");
-        check("GET /a HTTP/1.1\r\nhost: x\r\n", "431 ");
-        check("nonsense\r\n\r\n", "400 ");
-        check("", "431 ");
+        assert!(said(&server, &big).starts_with("HTTP/1.1 413 "));
+        assert!(said(&server, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
     }
 
     #[test]
-    fn a_head_without_end_is_cut_off() {
-        check(&format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(MAX_HEAD as usize)), "431 ");
+    fn what_flows_ends_when_the_client_leaves_or_the_server() {
+        let (ended, ends) = plain::channel();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start(any, move |_| {
+            let ended = ended.clone();
+            let write = move |sink: &Sink| {
+                while sink.send("tick\n") {}
+                ended.send(sink.is_open()).unwrap();
+            };
+            Answer::Flow("text/plain", Box::new(write))
+        })
+        .unwrap();
+        let listen = || {
+            let mut client = TcpStream::connect(server.at).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+            let mut begin = [0; 12];
+            client.read_exact(&mut begin).unwrap();
+            client
+        };
+        drop(listen());
+        assert!(!ends.recv().unwrap());
+        let client = listen();
+        drop(server);
+        assert!(!ends.recv().unwrap());
+        drop(client);
     }
 }

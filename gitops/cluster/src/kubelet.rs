@@ -83,21 +83,16 @@ impl Kubelet {
         locked(&self.pods).get(&key).map(|(pod, _)| Arc::clone(pod))
     }
 
-    /// All that a pod's process has written, or one of those before it; none where there is no such
-    /// pod or container.
-    pub(crate) fn log_of(
-        &self,
-        namespace: &str,
-        name: &str,
-        container: Option<&str>,
-    ) -> Option<String> {
-        let pod = self.find(namespace, name)?;
+    /// Where a container of a pod writes to; the error says which ones there are.
+    pub(crate) fn log_of(&self, pod: &Pod, container: Option<&str>) -> Result<PathBuf, String> {
         let init = container.filter(|container| *container != pod.container.name);
-        if init.is_some_and(|name| pod.init.iter().all(|container| container.name != name)) {
-            return None;
+        if let Some(name) = init
+            && pod.init.iter().all(|container| container.name != name)
+        {
+            let pod = &pod.metadata.name;
+            return Err(format!("container {name} is not valid for pod {pod}"));
         }
-        let bytes = fs::read(self.log_file(&pod.metadata, init)).unwrap_or_default();
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(self.log_file(&pod.metadata, init))
     }
 
     /// Where the pod's process writes to, or one of those that run before it.

@@ -32,6 +32,7 @@ mod service;
 mod api;
 mod discovery;
 mod http;
+mod node;
 
 mod changes;
 mod error;

@@ -23,7 +23,7 @@ use crate::registries::Registries;
 use crate::service::Services;
 use crate::source::Sources;
 use crate::store::Store;
-use crate::{Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK};
+use crate::{Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK, node};
 
 /// A running cluster. Dropping it kills everything; [`Cluster::stop`] drains first.
 pub struct Cluster {
@@ -51,6 +51,7 @@ impl Cluster {
         events.tell("cluster", promise(isolation, why_not));
         let changes = Arc::new(Changes::default());
         let store = Arc::new(Store::new(Arc::clone(&changes))?);
+        node::register(&store)?;
         let images = ImageStore::new(state_dir.join("images"), options.images)?;
         let kubelet =
             Kubelet::new(images, Arc::clone(&store), &state_dir, isolation, events.clone())?;
@@ -86,12 +87,11 @@ impl Cluster {
             store: Arc::clone(&store),
             kubelet: Arc::clone(&kubelet),
             services: Arc::clone(&services),
+            changes: Arc::clone(&changes),
         });
         let (answers, address) = (Arc::clone(&api), options.api);
-        let server = Server::start(address, move |method, target, body| {
-            answers.answer(method, target, body)
-        })
-        .map_err(|source| Error::Listen { address, source })?;
+        let server = Server::start(address, move |request| answers.answer(request))
+            .map_err(|source| Error::Listen { address, source })?;
         let deployments = Deployments::new(
             Arc::clone(&store),
             Arc::clone(&kubelet),

@@ -1,7 +1,7 @@
 //! The objects of the cluster, as an API server keeps them: with uid, generation, resourceVersion
-//! and status.
+//! and status, and with what changed last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -18,7 +18,10 @@ use crate::{Result, foreign};
 /// Group, kind, namespace and name: versions are views of one object.
 type Key = (String, String, String, String);
 
-/// All objects but pods, which the kubelet knows.
+/// How many changes are kept for those who watch. Whoever saw less looks at everything again.
+const HISTORY: usize = 1024;
+
+/// All objects. Pods are the kubelet's, and are here as they were seen last.
 pub(crate) struct Store {
     content: Mutex<Content>,
     changes: Arc<Changes>,
@@ -27,7 +30,18 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Content {
     objects: BTreeMap<Key, Object>,
+    /// By namespace and name.
+    pods: BTreeMap<(String, String), Arc<Value>>,
     version: u64,
+    history: VecDeque<Change>,
+}
+
+/// What changed with one version: an object came, became another one, or went.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) version: u64,
+    pub(crate) before: Option<Arc<Value>>,
+    pub(crate) after: Option<Arc<Value>>,
 }
 
 impl Store {
@@ -53,8 +67,29 @@ impl Store {
         content.objects.iter().filter(of_kind).map(|(_, object)| object.clone()).collect()
     }
 
+    /// All objects but pods.
     pub(crate) fn all(&self) -> Vec<Object> {
         locked(&self.content).objects.values().cloned().collect()
+    }
+
+    /// All objects, the kubelet's `pods` of now among them, and the version that this is.
+    pub(crate) fn snapshot(&self, pods: Vec<Value>) -> (u64, Vec<Value>) {
+        let mut content = locked(&self.content);
+        content.see(pods);
+        let objects = content.objects.values().map(|object| object.value().clone());
+        let pods = content.pods.values().map(|pod| Value::clone(pod));
+        (content.version, objects.chain(pods).collect())
+    }
+
+    /// What changed after a version, the kubelet's `pods` of now among it; none where that is no
+    /// longer known.
+    pub(crate) fn changes_since(&self, version: u64, pods: Vec<Value>) -> Option<Vec<Change>> {
+        let mut content = locked(&self.content);
+        content.see(pods);
+        let forgotten = content.history.front().map_or(content.version, |it| it.version - 1);
+        let is_known = (forgotten..=content.version).contains(&version);
+        let after = |change: &&Change| change.version > version;
+        is_known.then(|| content.history.iter().filter(after).cloned().collect())
     }
 
     /// An object as it was given, without what the cluster itself added to its spec.
@@ -66,11 +101,6 @@ impl Store {
         let mut value = object.into_value();
         value["spec"].as_object_mut()?.remove("clusterIP");
         Object::from_value(value).ok()
-    }
-
-    /// How often anything has been changed.
-    pub(crate) fn version(&self) -> u64 {
-        locked(&self.content).version
     }
 
     pub(crate) fn has_namespace(&self, name: &str) -> bool {
@@ -174,27 +204,88 @@ impl Store {
 
     /// Removes an object, and a namespace with all that is in it; says whether it was there.
     pub(crate) fn delete(&self, id: &ObjectId) -> bool {
-        let gone = {
+        let is_gone = {
             let mut content = locked(&self.content);
-            content.version += 1;
             if id.kind == "Namespace" && id.group.is_empty() {
-                content.objects.retain(|key, _| key.2 != id.name);
+                let inside: Vec<Key> =
+                    content.objects.keys().filter(|key| key.2 == id.name).cloned().collect();
+                for key in inside {
+                    content.remove(&key);
+                }
             }
-            content.objects.remove(&key(id)).is_some()
+            content.remove(&key(id))
         };
         self.changes.notify();
-        gone
+        is_gone
     }
 }
 
 impl Content {
     fn put(&mut self, key: Key, object: Object) -> Result<()> {
-        self.version += 1;
-        let mut value = object.into_value();
-        value["metadata"]["resourceVersion"] = self.version.to_string().into();
-        self.objects.insert(key, Object::from_value(value)?);
+        let value = Arc::new(self.versioned(object.into_value()));
+        let before = self.objects.insert(key, Object::from_value(Value::clone(&value))?);
+        self.note(before.map(|object| Arc::new(object.into_value())), Some(value));
         Ok(())
     }
+
+    fn remove(&mut self, key: &Key) -> bool {
+        let gone = self.objects.remove(key);
+        let is_gone = gone.is_some();
+        if let Some(object) = gone {
+            let last = self.versioned(object.into_value());
+            self.note(Some(Arc::new(last)), None);
+        }
+        is_gone
+    }
+
+    /// Takes the pods of now in the place of those that were seen before.
+    fn see(&mut self, pods: Vec<Value>) {
+        let mut gone = std::mem::take(&mut self.pods);
+        for pod in pods {
+            let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let key = (text("namespace"), text("name"));
+            let before = gone.remove(&key);
+            let pod = match &before {
+                Some(before) if is_same(before, &pod) => Arc::clone(before),
+                _ => {
+                    let pod = Arc::new(self.versioned(pod));
+                    self.note(before, Some(Arc::clone(&pod)));
+                    pod
+                }
+            };
+            self.pods.insert(key, pod);
+        }
+        for pod in gone.into_values() {
+            let last = self.versioned(Value::clone(&pod));
+            self.note(Some(Arc::new(last)), None);
+        }
+    }
+
+    /// The object with the next version.
+    fn versioned(&mut self, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        object
+    }
+
+    fn note(&mut self, before: Option<Arc<Value>>, after: Option<Arc<Value>>) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Change { version: self.version, before, after });
+    }
+}
+
+/// Whether a pod is as it was seen: only the store gives it a version.
+fn is_same(seen: &Value, pod: &Value) -> bool {
+    let fields = |value: &Value, name: &str| value.get(name).cloned();
+    let metadata = |value: &Value| {
+        let mut metadata = value["metadata"].clone();
+        metadata.as_object_mut().map(|it| it.remove("resourceVersion"));
+        metadata
+    };
+    ["spec", "status"].iter().all(|name| fields(seen, name) == fields(pod, name))
+        && metadata(seen) == metadata(pod)
 }
 
 fn key(id: &ObjectId) -> Key {
@@ -207,6 +298,9 @@ fn created(mut object: Value, version: u64) -> Value {
     object["metadata"]["creationTimestamp"] = timestamp(SystemTime::now()).into();
     // What is applied says nothing of how it is: only controllers do.
     object.as_object_mut().and_then(|object| object.remove("status"));
+    if object["kind"] == "Namespace" {
+        object["status"] = json!({"phase": "Active"});
+    }
     object
 }
 
@@ -284,6 +378,41 @@ mod tests {
         assert!(store.apply(&object(2, "b")).unwrap());
         assert_eq!(generation(), 2);
         assert_eq!(store.find(&id).unwrap().at("/status/replicas"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn what_changed_is_known_for_a_while() {
+        let store = store();
+        let (before, _) = store.snapshot(Vec::new());
+        store.apply(&object(1, "a")).unwrap();
+        let pod = |phase: &str| {
+            vec![json!({"kind": "Pod", "metadata": {"name": "p"}, "status": {"phase": phase}})]
+        };
+        let told = |version: u64, pods: Vec<Value>| -> Vec<String> {
+            let changes = store.changes_since(version, pods).expect("it is known");
+            let word = |change: &Change| match (&change.before, &change.after) {
+                (None, Some(it)) => format!("+{}", it["kind"]),
+                (Some(_), Some(it)) => format!("~{}", it["kind"]),
+                (Some(it), _) => format!("-{}", it["kind"]),
+                (None, None) => "nothing".to_owned(),
+            };
+            changes.iter().map(word).collect()
+        };
+        let (deployment, pod_kind) = (r#""Deployment""#, r#""Pod""#);
+        let expected = [format!("+{deployment}"), format!("+{pod_kind}")];
+        assert_eq!(told(before, pod("Pending")), expected);
+        let (seen, objects) = store.snapshot(pod("Pending"));
+        assert_eq!(objects.last().unwrap()["metadata"]["resourceVersion"], seen.to_string());
+        assert_eq!(told(seen, pod("Pending")), [""; 0]);
+        assert_eq!(told(seen, pod("Running")), [format!("~{pod_kind}")]);
+        store.delete(&object(1, "a").id());
+        let all = [format!("~{pod_kind}"), format!("-{deployment}"), format!("-{pod_kind}")];
+        assert_eq!(told(seen, Vec::new()), all);
+        for n in 0..HISTORY as u64 {
+            store.apply(&object(n + 2, "a")).unwrap();
+        }
+        assert!(store.changes_since(seen, Vec::new()).is_none());
+        assert!(store.changes_since(u64::MAX, Vec::new()).is_none());
     }
 
     #[test]

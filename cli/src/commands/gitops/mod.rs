@@ -14,6 +14,7 @@ mod get;
 mod history;
 mod inventory;
 mod lint;
+mod port_forward;
 mod precheck;
 mod promote;
 mod push;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Get(get::Args),
     Tree(inventory::Args),
     Trace(trace::Args),
+    PortForward(port_forward::Args),
     #[cfg(unix)]
     Up(up::Args),
 }
@@ -64,6 +66,7 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Get(args) => get::run(args, ui),
         Command::Tree(args) => inventory::run(args, ui),
         Command::Trace(args) => trace::run(args, ui),
+        Command::PortForward(args) => port_forward::run(args, ui),
         #[cfg(unix)]
         Command::Up(args) => up::run(args, ui),
     }

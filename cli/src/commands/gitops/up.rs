@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use cluster::{Artifacts, BoxError, Cluster, Images, Options, RuntimeConfig};
+use fs_err as fs;
 use registry::{Client, Layout, Reference};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -66,10 +67,13 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         started => started?,
     };
     let url = cluster.api_url();
-    ui.answer(&url, &json!({ "url": url }))?;
+    let kubeconfig = path::absolute(&dir)?.join("kubeconfig");
+    fs::write(&kubeconfig, kubeconfig_of(&url))?;
+    ui.answer(&url, &json!({ "url": url, "kubeconfig": kubeconfig }))?;
     ui.note(format_args!(
-        "look: kit-rs gitops get kustomizations --server {url} (or deployments, pods; kubectl get \
-         works, too)\nend: Ctrl-C"
+        "look: kit-rs gitops get kustomizations --server {url} (or deployments, pods)\n\
+         kubectl and flux: export KUBECONFIG={}\nend: Ctrl-C",
+        kubeconfig.display()
     ));
     let interrupt = ui.interrupt().clone();
     ui.serve(async {
@@ -86,6 +90,19 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.note(event);
     }
     Ok(())
+}
+
+/// What tells kubectl and flux where the API is, which asks nobody who they are.
+fn kubeconfig_of(url: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Config
+clusters: [{{name: kit-rs, cluster: {{server: '{url}'}}}}]
+users: [{{name: kit-rs, user: {{}}}}]
+contexts: [{{name: kit-rs, context: {{cluster: kit-rs, user: kit-rs}}}}]
+current-context: kit-rs
+"
+    )
 }
 
 /// The repository itself, where a working tree was named.

@@ -4,6 +4,7 @@
 mod containers;
 mod fixture;
 mod server;
+mod watch;
 
 use std::io;
 use std::net::TcpStream;
@@ -332,7 +333,15 @@ fn the_api_shows_what_there_is_and_only_takes_away() {
     assert_eq!(read("/version").1["major"], "1");
     assert_eq!(read("/api/v1/namespaces/default/pods/nobody").0, 404);
     assert_eq!(read("/apis/apps/v1/unicorns").0, 404);
-    assert_eq!(read("/api/v1/pods?labelSelector=app%3Dweb").0, 400);
+    let n_pods = |query: &str| {
+        let (status, list) = read(&format!("/api/v1/pods?{query}"));
+        (status, list["items"].as_array().map_or(0, Vec::len))
+    };
+    assert_eq!(n_pods("labelSelector=app%3Dweb"), (200, 1));
+    assert_eq!(n_pods("labelSelector=app%21%3Dweb"), (200, 0));
+    assert_eq!(n_pods("fieldSelector=status.phase%3DRunning"), (200, 1));
+    assert_eq!(n_pods("fieldSelector=spec.color%3Dred"), (400, 0));
+    assert_eq!(n_pods("continue=x"), (400, 0));
     assert_eq!(read("/apis/apps/v1").1["resources"][0]["shortNames"][0], "deploy");
     let create = agent.post(format!("{at}/api/v1/namespaces/default/pods")).send("{}").unwrap();
     assert_eq!(create.status().as_u16(), 405);
@@ -359,6 +368,7 @@ fn labels_and_annotations_can_be_set_and_a_look_can_be_asked_for() {
     };
     let patch = |path: &str, patch: Value| {
         let request = agent.patch(format!("{at}{path}"));
+        let request = request.header("content-type", "application/merge-patch+json");
         request.send(patch.to_string()).unwrap().status().as_u16()
     };
     let web = "/apis/apps/v1/namespaces/default/deployments/web";

@@ -11,8 +11,9 @@ use self::place::{Made, Split};
 use super::decode;
 use super::file::Selector;
 use super::loader::Loader;
-use super::patch::select::{Requirement, pattern, requirements};
+use super::patch::select::{labelled, pattern};
 use super::resource::{Id, Resource};
+use crate::selector::Selector as Labels;
 use crate::yaml::{self, Dialect};
 use crate::{Error, Result};
 
@@ -271,8 +272,8 @@ struct Pattern {
     /// Group, version, kind, name and namespace.
     patterns: [regex::Regex; 5],
     has_names: bool,
-    of_labels: Vec<Requirement>,
-    of_annotations: Vec<Requirement>,
+    of_labels: Labels,
+    of_annotations: Labels,
 }
 
 impl Pattern {
@@ -287,8 +288,8 @@ impl Pattern {
                 pattern(namespace)?,
             ],
             has_names: [group, version, kind, name, namespace].iter().any(|it| !it.is_empty()),
-            of_labels: requirements(&selector.label_selector)?,
-            of_annotations: requirements(&selector.annotation_selector)?,
+            of_labels: labelled(&selector.label_selector)?,
+            of_annotations: labelled(&selector.annotation_selector)?,
         })
     }
 
@@ -302,11 +303,8 @@ impl Pattern {
     }
 
     fn labels(&self, resource: &Resource) -> bool {
-        let holds = |requirements: &[Requirement], pointer| {
-            requirements.iter().all(|it| it.holds(resource.object.at(pointer)))
-        };
-        holds(&self.of_labels, "/metadata/labels")
-            && holds(&self.of_annotations, "/metadata/annotations")
+        self.of_labels.matches(resource.object.at("/metadata/labels"))
+            && self.of_annotations.matches(resource.object.at("/metadata/annotations"))
     }
 }
 

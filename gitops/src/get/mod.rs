@@ -1,6 +1,8 @@
 //! Tables of what a cluster holds, as `flux get` and `kubectl get` print them: Kubernetes' JSON in,
 //! rows of text out.
 
+mod pod;
+
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 use std::{fmt, iter};
@@ -9,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabwriter::TabWriter;
 
+pub use self::pod::PodRow;
 use crate::ObjectId;
 
 /// A table of texts; printing it aligns the columns.
@@ -63,20 +66,9 @@ pub fn kustomizations(list: &Value) -> Table {
 /// `kubectl get pods -A`, of a PodList.
 pub fn pods(list: &Value, now: SystemTime) -> Table {
     let row = |item: &Value| {
-        let containers =
-            item["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
-        let ready = containers.iter().filter(|container| container["ready"] == true).count();
-        let all = item["spec"]["containers"].as_array().map_or(containers.len(), Vec::len);
-        let restarts: u64 =
-            containers.iter().filter_map(|container| container["restartCount"].as_u64()).sum();
-        vec![
-            metadata(item, "namespace"),
-            metadata(item, "name"),
-            format!("{ready}/{all}"),
-            pod_status(item, containers),
-            restarts.to_string(),
-            age(item, now),
-        ]
+        let PodRow { ready, status, restarts } = PodRow::of(item, now);
+        let (namespace, name) = (metadata(item, "namespace"), metadata(item, "name"));
+        vec![namespace, name, ready, status, restarts, age(item, now)]
     };
     Table {
         header: vec!["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"],
@@ -145,21 +137,6 @@ fn branch(
     Some(())
 }
 
-/// The status column of a pod: what its containers wait for or ended with, else its phase.
-fn pod_status(pod: &Value, containers: &[Value]) -> String {
-    if !pod["metadata"]["deletionTimestamp"].is_null() {
-        return "Terminating".to_owned();
-    }
-    let reason = containers.iter().find_map(|container| {
-        let state = &container["state"];
-        [&state["waiting"]["reason"], &state["terminated"]["reason"]]
-            .into_iter()
-            .find_map(Value::as_str)
-    });
-    let own = pod["status"]["reason"].as_str();
-    reason.or(own).or_else(|| pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned()
-}
-
 fn items(list: &Value) -> &[Value] {
     list["items"].as_array().map_or(&[], Vec::as_slice)
 }
@@ -187,11 +164,16 @@ fn short_revision(text: &str) -> String {
     out + rest
 }
 
-fn age(item: &Value, now: SystemTime) -> String {
-    let created = item["metadata"]["creationTimestamp"].as_str().and_then(parse_timestamp);
-    created.map_or_else(
+/// How old an object is, as kubectl prints it.
+pub fn age(item: &Value, now: SystemTime) -> String {
+    since(text(&item["metadata"]["creationTimestamp"]), now)
+}
+
+/// How long ago a time was that Kubernetes wrote.
+pub fn since(time: &str, now: SystemTime) -> String {
+    parse_timestamp(time).map_or_else(
         || "<unknown>".to_owned(),
-        |created| human(now.duration_since(created).unwrap_or_default()),
+        |time| human(now.duration_since(time).unwrap_or_default()),
     )
 }
 
