@@ -6,6 +6,7 @@ mod hub;
 mod kill;
 mod kit;
 mod kubernetes;
+mod laptop;
 mod modelpack;
 mod policies;
 mod project;
@@ -69,6 +70,8 @@ enum Topic {
     Trust,
     /// The real Flux in a real Kubernetes, beside our own cluster
     Flux,
+    /// The real kubectl and flux at our own cluster
+    Laptop,
     /// A real node with containerd, and what runs on it
     Kubernetes,
     /// What we render, and our policies, with checkov, kube-linter, kube-score and Kubernetes' schemas
@@ -76,7 +79,7 @@ enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -88,6 +91,7 @@ impl Topic {
         Self::Attack,
         Self::Trust,
         Self::Flux,
+        Self::Laptop,
         Self::Kubernetes,
         Self::Policies,
     ];
@@ -102,6 +106,7 @@ impl Topic {
                 | Self::Hub
                 | Self::Resume
                 | Self::Flux
+                | Self::Laptop
                 | Self::Kubernetes
                 | Self::Policies
         )
@@ -111,7 +116,12 @@ impl Topic {
     fn bytes(self) -> u64 {
         match self {
             Self::Kit | Self::Modctl | Self::Policies | Self::Resume | Self::Trust => GIB / 2,
-            Self::Flux | Self::Kill | Self::Registries | Self::Serve | Self::Transformers => GIB,
+            Self::Flux
+            | Self::Kill
+            | Self::Laptop
+            | Self::Registries
+            | Self::Serve
+            | Self::Transformers => GIB,
             Self::Hub | Self::Kubernetes => 2 * GIB,
             Self::Attack => 4 * GIB,
         }
@@ -148,6 +158,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Resume => resume::run(&peers, &program, workspace, dir, &mut report),
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
             Topic::Flux => flux::run(&peers, &program, workspace, dir, &mut report),
+            Topic::Laptop => laptop::run(&program, workspace, dir, &mut report),
             Topic::Kubernetes => kubernetes::run(&peers, &program, dir, &mut report),
             Topic::Policies => policies::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),

@@ -32,7 +32,12 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
     address: IpAddr,
     /// The local cluster's API
-    #[arg(long, value_name = "URL", env = "KIT_RS_SERVER", default_value = "http://127.0.0.1:8001")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "KIT_RS_SERVER",
+        default_value = "http://127.0.0.1:8001"
+    )]
     server: String,
 }
 
@@ -128,7 +133,9 @@ fn find(args: &Args, api: &Api, ui: &Ui) -> anyhow::Result<Value> {
                 let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
                 let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
                 owners.into_iter().any(|it| it["uid"] == uid)
-                    && conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True")
+                    && conditions
+                        .into_iter()
+                        .any(|it| it["type"] == "Ready" && it["status"] == "True")
             };
             pods.into_iter()
                 .find(ready)
@@ -228,7 +235,8 @@ mod tests {
             "metadata": {"name": "web"},
             "spec": {"clusterIP": "127.1.0.1", "ports": [{"name": "http", "port": 80, "targetPort": 8000}]},
         });
-        let at = |kind, object: &Value, port: &str| address(kind, object, port).map(|it| it.to_string());
+        let at =
+            |kind, object: &Value, port: &str| address(kind, object, port).map(|it| it.to_string());
         assert_eq!(at(Of::Service, &service, "http").unwrap(), "127.1.0.1:80");
         assert_eq!(at(Of::Service, &service, "80").unwrap(), "127.1.0.1:80");
         assert!(at(Of::Service, &service, "8000").is_err());

@@ -12,7 +12,6 @@ mod differences;
 mod events;
 mod oci;
 mod rendered;
-mod reverse;
 mod say;
 mod world;
 
@@ -45,7 +44,6 @@ pub(super) fn run(
     events::run(&world, report, &names);
     changes::run(&world, report)?;
     oci::run(&world, &programs, program, report)?;
-    reverse::run(&world, &programs, report);
     drop(world);
     bootstrap::run(&programs, peers, program, dir, report)
 }
