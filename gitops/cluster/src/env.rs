@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::RuntimeConfig;
-use crate::spec::{Container, EnvFrom, EnvVar, KeyRef, Labels, Metadata, ValueFrom};
+use crate::spec::{Container, EnvFrom, KeyRef, Labels, Metadata, ResourceRef, ValueFrom};
+use crate::{RuntimeConfig, quantity};
 
 /// The variable by which the demo's server learns its address: what makes a pod of a plain process.
 const HOST: &str = "KIT_RS_HOST";
@@ -15,18 +15,25 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 pub(crate) type Env = BTreeMap<String, String>;
 
-/// Looks the `data` of a ConfigMap in the pod's namespace up by name.
-pub(crate) type ConfigMaps<'a> = &'a dyn Fn(&str) -> Option<Labels>;
+/// The `data` of a Secret.
+type Values = BTreeMap<String, Vec<u8>>;
+
+/// Looks ConfigMaps and Secrets of the pod's namespace up by name.
+pub(crate) struct Data<'a> {
+    /// The `data` of a ConfigMap: its `binaryData` becomes no variable.
+    pub(crate) config_map: &'a dyn Fn(&str) -> Option<Labels>,
+    pub(crate) secret: &'a dyn Fn(&str) -> Option<Values>,
+}
 
 /// The environment of `container` in the pod of `metadata` at `address`; nothing of our own is in it.
-/// The error is the message of a `CreateContainerConfigError`.
+/// The error is the message of a `CreateContainerConfigError`, as a kubelet has it.
 pub(crate) fn environment(
     image: &RuntimeConfig,
     home: &str,
     container: &Container,
     metadata: &Metadata,
     address: Ipv4Addr,
-    config_maps: ConfigMaps<'_>,
+    data: &Data<'_>,
 ) -> Result<Env, String> {
     // What a container runtime sets where the image does not.
     let mut env =
@@ -34,10 +41,15 @@ pub(crate) fn environment(
     env.extend(image.env.iter().cloned());
     env.insert("HOSTNAME".to_owned(), metadata.name.clone());
     for from in &container.env_from {
-        env.extend(all_keys(from, config_maps)?);
+        env.extend(all_keys(from, metadata, data)?);
     }
     for var in &container.env {
-        if let Some(value) = value(var, metadata, address, config_maps)? {
+        let value = match &var.value_from {
+            None => Some(var.value.clone().unwrap_or_default()),
+            Some(from) => value(from, container, metadata, address, data)
+                .map_err(|why| why.of_variable(&var.name))?,
+        };
+        if let Some(value) = value {
             let value = expand(&value, &env);
             env.insert(var.name.clone(), value);
         }
@@ -46,46 +58,117 @@ pub(crate) fn environment(
     Ok(env)
 }
 
-fn all_keys(from: &EnvFrom, config_maps: ConfigMaps<'_>) -> Result<Env, String> {
-    let Some(reference) = &from.config_map_ref else {
-        return Err("envFrom: this stand-in knows configMapRef".to_owned());
+/// Why a variable has no value: a kubelet names it for some reasons, and not for others.
+enum NoValue {
+    Bare(String),
+    Named(String),
+}
+
+impl NoValue {
+    fn of_variable(self, name: &str) -> String {
+        match self {
+            Self::Bare(why) => why,
+            Self::Named(why) => format!("env {name}: {why}"),
+        }
+    }
+}
+
+fn all_keys(from: &EnvFrom, metadata: &Metadata, data: &Data<'_>) -> Result<Env, String> {
+    let (found, missing, is_optional) = match (&from.config_map_ref, &from.secret_ref) {
+        (Some(it), _) => {
+            let missing = format!("configmap \"{}\" not found", it.name);
+            ((data.config_map)(&it.name), missing, it.optional)
+        }
+        (None, Some(it)) => {
+            let found = (data.secret)(&it.name).map(|values| {
+                let pairs = values.into_iter().map(|(key, bytes)| {
+                    let value = text(&key, bytes, it, metadata)?;
+                    Ok((key, value))
+                });
+                pairs.collect::<Result<Labels, String>>()
+            });
+            let missing = format!("secret \"{}\" not found", it.name);
+            (found.transpose()?, missing, it.optional)
+        }
+        (None, None) => {
+            return Err("envFrom: this stand-in knows configMapRef and secretRef".to_owned());
+        }
     };
-    match config_maps(&reference.name) {
-        Some(data) => Ok(data
+    match found {
+        None if is_optional => Ok(Env::new()),
+        None => Err(missing),
+        Some(values) => Ok(values
             .into_iter()
             .map(|(key, value)| (format!("{}{key}", from.prefix), value))
             .collect()),
-        None if reference.optional => Ok(Env::new()),
-        None => Err(format!("configmap \"{}\" not found", reference.name)),
     }
 }
 
 fn value(
-    var: &EnvVar,
+    from: &ValueFrom,
+    container: &Container,
     metadata: &Metadata,
     address: Ipv4Addr,
-    config_maps: ConfigMaps<'_>,
-) -> Result<Option<String>, String> {
-    match &var.value_from {
-        None => Ok(Some(var.value.clone().unwrap_or_default())),
-        Some(ValueFrom { field_ref: Some(field), .. }) => {
-            field_value(&field.field_path, metadata, address)
-                .map(Some)
-                .ok_or_else(|| format!("env {}: unknown field {}", var.name, field.field_path))
+    data: &Data<'_>,
+) -> Result<Option<String>, NoValue> {
+    if let Some(ResourceRef { container_name, resource, divisor }) = &from.resource_field_ref {
+        if !container_name.is_empty() && *container_name != container.name {
+            let why = "this stand-in knows a container's own resources";
+            return Err(NoValue::Named(format!("resourceFieldRef: {why}")));
         }
-        Some(ValueFrom { config_map_key_ref: Some(key), .. }) => config_value(key, config_maps),
-        Some(_) => {
-            Err(format!("env {}: this stand-in knows fieldRef and configMapKeyRef", var.name))
+        let told = quantity::field(container, resource, divisor).map_err(NoValue::Named)?;
+        return Ok(Some(told.to_string()));
+    }
+    match (&from.field_ref, &from.config_map_key_ref, &from.secret_key_ref) {
+        (Some(field), ..) => match field_value(&field.field_path, metadata, address) {
+            None => Err(NoValue::Named(format!("unknown field {}", field.field_path))),
+            known => Ok(known),
+        },
+        (_, Some(it), _) => {
+            let found = (data.config_map)(&it.name).map(|mut values| values.remove(&it.key));
+            of_key(found, it, ("configmap", "ConfigMap"), metadata)
+        }
+        (_, _, Some(it)) => {
+            let found = (data.secret)(&it.name).map(|mut values| values.remove(&it.key));
+            match of_key(found, it, ("secret", "Secret"), metadata)? {
+                None => Ok(None),
+                Some(bytes) => text(&it.key, bytes, it, metadata).map(Some).map_err(NoValue::Bare),
+            }
+        }
+        _ => Err(NoValue::Named(
+            "this stand-in knows fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The value of a key, if it is there or need not be.
+/// Source: kubernetes, pkg/kubelet/kubelet_pods.go, makeEnvironmentVariables.
+fn of_key<T>(
+    found: Option<Option<T>>,
+    key: &KeyRef,
+    (resource, kind): (&str, &str),
+    metadata: &Metadata,
+) -> Result<Option<T>, NoValue> {
+    let KeyRef { name, key, optional } = key;
+    match found {
+        Some(Some(value)) => Ok(Some(value)),
+        _ if *optional => Ok(None),
+        None => Err(NoValue::Bare(format!("{resource} \"{name}\" not found"))),
+        Some(None) => {
+            let place = format!("{}/{name}", metadata.namespace);
+            Err(NoValue::Bare(format!("couldn't find key {key} in {kind} {place}")))
         }
     }
 }
 
-fn config_value(key: &KeyRef, config_maps: ConfigMaps<'_>) -> Result<Option<String>, String> {
-    let found = config_maps(&key.name).and_then(|data| data.get(&key.key).cloned());
-    if found.is_none() && !key.optional {
-        return Err(format!("couldn't find key {} in ConfigMap {}", key.key, key.name));
-    }
-    Ok(found)
+/// A value of a Secret as a variable.
+fn text(key: &str, bytes: Vec<u8>, of: &KeyRef, metadata: &Metadata) -> Result<String, String> {
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    text.ok_or_else(|| {
+        let place = format!("{}/{}", metadata.namespace, of.name);
+        format!("key {key} of Secret {place} is no text, as an environment variable has to be")
+    })
 }
 
 fn field_value(path: &str, metadata: &Metadata, address: Ipv4Addr) -> Option<String> {
@@ -144,8 +227,16 @@ mod tests {
                 .unwrap();
         let env = [("PORT".to_owned(), "8000".to_owned()), (HOST.to_owned(), "0.0.0.0".to_owned())];
         let image = RuntimeConfig { env: env.to_vec(), ..RuntimeConfig::default() };
-        let config = |name: &str| {
-            (name == "settings").then(|| Labels::from([("level".to_owned(), "info".to_owned())]))
+        let data = Data {
+            config_map: &|name| {
+                let data = || Labels::from([("level".to_owned(), "info".to_owned())]);
+                (name == "settings").then(data)
+            },
+            secret: &|name| {
+                let data = [("user", &b"me"[..]), ("blob", &[0xff])];
+                let data = data.map(|(key, value)| (key.to_owned(), value.to_vec()));
+                (name == "login").then(|| data.into())
+            },
         };
         environment(
             &image,
@@ -153,7 +244,7 @@ mod tests {
             &spec::read(&container).unwrap(),
             &metadata,
             Ipv4Addr::new(127, 1, 2, 3),
-            &config,
+            &data,
         )
     }
 
@@ -189,6 +280,47 @@ mod tests {
         assert!(!env.contains_key("B"));
         let missing = built(json!({"envFrom": [{"configMapRef": {"name": "nobody"}}]}));
         assert_eq!(missing, Err("configmap \"nobody\" not found".to_owned()));
-        assert!(built(json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {}}}]})).is_err());
+        let key = json!({"configMapKeyRef": {"name": "settings", "key": "no"}});
+        let missing = built(json!({"env": [{"name": "S", "valueFrom": key}]}));
+        assert_eq!(missing, Err("couldn't find key no in ConfigMap ml/settings".to_owned()));
+    }
+
+    #[test]
+    fn secrets_are_read_and_what_is_missing_or_no_text_is_named() {
+        let one = |key: Value| built(json!({"env": [{"name": "S", "valueFrom": key}]}));
+        let secret = |name: &str, key: &str| {
+            one(json!({"secretKeyRef": {"name": name, "key": key}})).map(|mut env| env.remove("S"))
+        };
+        assert_eq!(secret("login", "user"), Ok(Some("me".to_owned())));
+        assert_eq!(secret("nobody", "user"), Err("secret \"nobody\" not found".to_owned()));
+        let missing = "couldn't find key no in Secret ml/login".to_owned();
+        assert_eq!(secret("login", "no"), Err(missing));
+        let refusal = secret("login", "blob").unwrap_err();
+        assert!(refusal.starts_with("key blob of Secret ml/login is no text"), "{refusal}");
+        let optional = json!({"secretKeyRef": {"name": "nobody", "key": "a", "optional": true}});
+        assert_eq!(one(optional).unwrap().get("S"), None);
+        let from = |reference: Value| built(json!({"envFrom": [reference]}));
+        let refusal = from(json!({"secretRef": {"name": "login"}})).unwrap_err();
+        assert!(refusal.starts_with("key blob of Secret ml/login"), "{refusal}");
+        let missing = from(json!({"secretRef": {"name": "nobody"}}));
+        assert_eq!(missing, Err("secret \"nobody\" not found".to_owned()));
+        assert!(from(json!({"secretRef": {"name": "nobody", "optional": true}})).is_ok());
+        let refusal = one(json!({"fileKeyRef": {}})).unwrap_err();
+        assert!(refusal.starts_with("env S: this stand-in knows fieldRef"), "{refusal}");
+    }
+
+    #[test]
+    fn a_container_is_told_its_own_resources() {
+        let told = |container: &str| {
+            let field = json!({"containerName": container, "resource": "limits.cpu"});
+            built(json!({
+                "name": "server",
+                "resources": {"limits": {"cpu": "1500m"}},
+                "env": [{"name": "N", "valueFrom": {"resourceFieldRef": field}}],
+            }))
+        };
+        assert_eq!(told("").unwrap()["N"], "2");
+        assert_eq!(told("server").unwrap()["N"], "2");
+        assert!(told("proxy").unwrap_err().starts_with("env N: resourceFieldRef: "));
     }
 }

@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use gitops::Object;
 use gitops::flux::{Kustomization, SourceRef};
 use gitops::reconcile::{Condition, Dependency, Notice, Status, blocked, waits_for};
 use serde_json::Value;
 
+use crate::attempt::{Attempt, Trigger};
 use crate::changes::{Changes, locked};
+use crate::clock::Moment;
 use crate::error::chain;
 use crate::event::Events;
 use crate::kubelet::Kubelet;
-use crate::reconcile::{self, Ended, Run};
+use crate::reconcile::{self, Run};
 use crate::registries::Registries;
 use crate::source::{Artifact, Sources};
 use crate::store::Store;
@@ -25,9 +26,6 @@ use crate::{Result, condition, notice};
 const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 /// With this annotation somebody asks for a look at once.
 pub(crate) const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
-
-/// The least time between two reconciliations of one revision, however the cluster drifts.
-const CALM: Duration = Duration::from_secs(1);
 
 /// How soon Flux says that it looks again for a source or a dependency; here that is at once.
 const AGAIN: &str = "30s";
@@ -44,26 +42,6 @@ pub(crate) struct Flux {
     changes: Arc<Changes>,
     events: Events,
     attempts: Mutex<BTreeMap<Key, Attempt>>,
-}
-
-/// The last or present reconciliation of a Kustomization.
-struct Attempt {
-    uid: String,
-    trigger: Trigger,
-    begun: Instant,
-    cancelled: Arc<AtomicBool>,
-    running: Option<JoinHandle<Ended>>,
-    ended: Ended,
-    /// The Kustomization as it was seen last: what says what happens when it is gone.
-    object: Object,
-}
-
-/// What a reconciliation was made for; another value is another reconciliation.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Trigger {
-    revision: String,
-    generation: Option<Value>,
-    requested_at: Option<String>,
 }
 
 /// How a Flux Kustomization is.
@@ -96,15 +74,16 @@ impl Flux {
         Self { store, kubelet, sources, registries, changes, events, attempts: Mutex::default() }
     }
 
-    /// One look at every Kustomization.
-    pub(crate) fn sync(&self) -> Result<()> {
+    /// One look at every Kustomization; says when the next one is due, whatever changes until then.
+    pub(crate) fn sync(&self, now: Moment) -> Result<Option<Moment>> {
         let objects = self.store.list(GROUP, "Kustomization");
         let mut attempts = locked(&self.attempts);
         self.finalize(&objects, &mut attempts);
+        let mut due = None;
         for object in &objects {
-            self.look(object, &mut attempts)?;
+            due = self.look(object, &mut attempts, now)?.into_iter().chain(due).min();
         }
-        Ok(())
+        Ok(due)
     }
 
     pub(crate) fn info(&self, namespace: &str, name: &str) -> Option<KustomizationInfo> {
@@ -130,7 +109,7 @@ impl Flux {
     /// A Kustomization that was deleted takes what it had applied with it.
     fn finalize(&self, objects: &[Object], attempts: &mut BTreeMap<Key, Attempt>) {
         attempts.retain(|key, attempt| {
-            let is_it = |it: &&Object| key_of(it) == *key && uid_of(it) == attempt.uid;
+            let is_it = |it: &&Object| key_of(it) == *key && attempt.is_of(it);
             if let Some(object) = objects.iter().find(is_it) {
                 attempt.object.clone_from(object);
                 return true;
@@ -153,30 +132,41 @@ impl Flux {
         });
     }
 
-    fn look(&self, object: &Object, attempts: &mut BTreeMap<Key, Attempt>) -> Result<()> {
+    /// One look at a Kustomization; when it is due again, unless something changes before.
+    fn look(
+        &self,
+        object: &Object,
+        attempts: &mut BTreeMap<Key, Attempt>,
+        now: Moment,
+    ) -> Result<Option<Moment>> {
         let kustomization = match Kustomization::read(object) {
             Ok(Some(read)) if !read.suspend => read,
-            Ok(_) => return Ok(()),
-            Err(error) => return self.report(object, "ReconciliationFailed", chain(&error)),
+            Ok(_) => return Ok(None),
+            Err(error) => {
+                let why = chain(&error);
+                return self.report(object, "ReconciliationFailed", why).map(|()| None);
+            }
         };
         // What is under way goes on to its end, whatever is newer: so does Flux, unless it is told
         // otherwise (CancelHealthCheckOnNewRevision).
         if attempts.get_mut(&key_of(object)).is_some_and(Attempt::is_running) {
-            return Ok(());
+            return Ok(None);
         }
         let artifact = match self.artifact(&kustomization) {
             Ok(artifact) => artifact,
-            Err(why) => return self.report(object, "ArtifactFailed", why),
+            Err(why) => return self.report(object, "ArtifactFailed", why).map(|()| None),
         };
         let find = |namespace: &str, name: &str| {
             self.dependency(namespace, name, &kustomization, &artifact)
         };
         if let Some(why) = waits_for(&kustomization, &find) {
-            return self.block(object, &why);
+            return self.block(object, &why).map(|()| None);
         }
         let trigger = Trigger::of(object, &artifact);
         match attempts.get(&key_of(object)) {
-            Some(attempt) if !self.is_due(&kustomization, attempt, &trigger) => {}
+            Some(attempt) if !self.is_due(&kustomization, attempt, &trigger, now) => {
+                return Ok(Some(attempt.next_look(&kustomization, now)));
+            }
             former => {
                 if let (Some(account), None) = (&kustomization.account, former) {
                     let subject = format!("kustomization {}/{}", object.namespace(), object.name());
@@ -189,7 +179,7 @@ impl Flux {
                 attempts.insert(key_of(object), attempt);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, String> {
@@ -240,17 +230,18 @@ impl Flux {
         }
     }
 
-    fn is_due(&self, kustomization: &Kustomization, attempt: &Attempt, trigger: &Trigger) -> bool {
-        let elapsed = attempt.begun.elapsed();
-        let pause = match attempt.ended.ready {
-            true => kustomization.interval,
-            false => kustomization.retry_interval,
-        };
+    fn is_due(
+        &self,
+        kustomization: &Kustomization,
+        attempt: &Attempt,
+        trigger: &Trigger,
+        now: Moment,
+    ) -> bool {
         let drifted =
             |applied: &Vec<Object>| reconcile::has_drifted(&self.store, kustomization, applied);
         attempt.trigger != *trigger
-            || elapsed >= pause
-            || elapsed >= CALM && attempt.ended.applied.as_ref().is_some_and(drifted)
+            || now >= attempt.turn(kustomization)
+            || now >= attempt.calm() && attempt.ended.applied.as_ref().is_some_and(drifted)
     }
 
     fn begin(
@@ -274,12 +265,8 @@ impl Flux {
             events: self.events.clone(),
             cancelled: Arc::clone(&cancelled),
         };
-        let thread = thread::Builder::new()
-            .name(format!("reconcile {}", object.name()))
-            .spawn(move || run.reconcile())?;
-        let (uid, running, ended) = (uid_of(object), Some(thread), Ended::default());
-        let object = object.clone();
-        Ok(Attempt { uid, trigger, begun: Instant::now(), cancelled, running, ended, object })
+        let work = move || run.reconcile();
+        Ok(Attempt::begin(object, trigger, &self.changes, cancelled, work)?)
     }
 
     fn report(&self, object: &Object, reason: &'static str, message: String) -> Result<()> {
@@ -298,34 +285,6 @@ impl Flux {
             let status = blocked(why, generation, object.get("status"), SystemTime::now());
             object["status"] = status;
         })
-    }
-}
-
-impl Attempt {
-    /// Whether it is still under way; takes its end in as soon as it is not.
-    fn is_running(&mut self) -> bool {
-        match self.running.take() {
-            None => false,
-            Some(thread) if !thread.is_finished() => {
-                self.running = Some(thread);
-                true
-            }
-            Some(thread) => {
-                // One that panicked has failed, and is tried again.
-                self.ended = thread.join().unwrap_or_default();
-                false
-            }
-        }
-    }
-}
-
-impl Trigger {
-    fn of(object: &Object, artifact: &Artifact) -> Self {
-        Self {
-            revision: artifact.revision.clone(),
-            generation: object.at("/metadata/generation").cloned(),
-            requested_at: object.annotation(REQUESTED).map(str::to_owned),
-        }
     }
 }
 
@@ -353,8 +312,4 @@ impl KustomizationInfo {
 
 fn key_of(object: &Object) -> Key {
     (object.namespace().to_owned(), object.name().to_owned())
-}
-
-fn uid_of(object: &Object) -> String {
-    object.at("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -2,6 +2,7 @@
 
 mod running;
 
+mod attempt;
 mod flux;
 mod reconcile;
 mod registries;
@@ -13,18 +14,23 @@ mod foreign;
 mod store;
 
 mod deployment;
+mod hash;
+mod quantity;
 mod rollout;
 mod spec;
 
 mod address;
+mod backoff;
 mod container;
+mod ending;
 mod env;
 mod image;
-mod init;
 mod kubelet;
+mod logs;
 mod pod;
 mod probe;
 mod process;
+mod supervise;
 mod volume;
 
 mod service;
@@ -35,6 +41,7 @@ mod http;
 mod node;
 
 mod changes;
+mod clock;
 mod error;
 mod event;
 mod notice;
@@ -58,7 +65,7 @@ pub use self::running::Cluster;
 
 /// The name of the one node.
 const NODE: &str = "this-machine";
-/// The longest time between two looks at everything.
+/// The longest time between two looks of somebody who waits.
 const TICK: Duration = Duration::from_millis(100);
 /// How often Git is asked.
 const POLL: Duration = Duration::from_millis(200);
@@ -66,7 +73,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// What a cluster is made of.
 #[non_exhaustive]
 pub struct Options {
-    /// Where images, volumes, checkouts and logs go; `pods/` below it holds one log for each pod.
+    /// Where images, volumes, checkouts and logs go; `pods/` below it holds one log for each container.
     pub state_dir: PathBuf,
     /// The Git repository on this disk that stands for the URL of a GitRepository; that of the
     /// first one that has the root folder is what Flux is bootstrapped with.

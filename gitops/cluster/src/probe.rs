@@ -2,8 +2,9 @@
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::spec::{Container, HttpGet, Probe};
 
 /// The three probes of one run of a container.
@@ -31,12 +32,15 @@ pub(crate) enum Finding {
     Failed(String),
 }
 
+/// Runs a probe of that name; the error is why it fails.
+type Ask<'a> = &'a mut dyn FnMut(&'static str, &Probe) -> Result<(), String>;
+
 /// One probe, its next turn and its streak of equal outcomes.
 #[derive(Debug)]
 struct Prober {
     name: &'static str,
     probe: Probe,
-    due: Instant,
+    due: Moment,
     passed: bool,
     streak: u32,
     /// What the streak has led to.
@@ -45,8 +49,8 @@ struct Prober {
 
 impl Probes {
     /// The probes of a container that starts now.
-    pub(crate) fn new(container: &Container, address: Ipv4Addr) -> Self {
-        let prober = |name, probe: &Option<Probe>| probe.clone().map(|p| Prober::new(name, p));
+    pub(crate) fn new(container: &Container, address: Ipv4Addr, now: Moment) -> Self {
+        let prober = |name, probe: &Option<Probe>| probe.clone().map(|p| Prober::new(name, p, now));
         Self {
             startup: prober("startup", &container.startup_probe),
             readiness: prober("readiness", &container.readiness_probe),
@@ -66,11 +70,16 @@ impl Probes {
     }
 
     /// Runs what is due, and says what changed. Takes as long as the probes' own timeouts.
-    pub(crate) fn run_due(&mut self) -> Vec<Finding> {
-        let (container, address) = (&self.container, self.address);
+    pub(crate) fn run_due(&mut self, now: Moment) -> Vec<Finding> {
+        let (container, address) = (self.container.clone(), self.address);
+        self.turn(now, &mut |_, probe| probe.ask(&container, address))
+    }
+
+    /// The same, with `ask` to run a probe, which it is told by its name.
+    fn turn(&mut self, now: Moment, ask: Ask<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         if let Some(startup) = self.startup.as_mut().filter(|prober| prober.verdict != Some(true)) {
-            match startup.turn(container, address) {
+            match startup.turn(now, ask) {
                 Outcome::Changed(true, _) => findings.push(Finding::Started),
                 Outcome::Changed(false, why) => return vec![Finding::Dead(why)],
                 Outcome::Failed(why) => findings.push(Finding::Failed(why)),
@@ -82,13 +91,13 @@ impl Probes {
             }
             findings.extend(self.readiness.is_none().then_some(Finding::Ready));
         }
-        match self.readiness.as_mut().map(|prober| prober.turn(container, address)) {
+        match self.readiness.as_mut().map(|prober| prober.turn(now, ask)) {
             Some(Outcome::Changed(true, _)) => findings.push(Finding::Ready),
             Some(Outcome::Changed(false, why)) => findings.push(Finding::Unready(why)),
             Some(Outcome::Failed(why)) => findings.push(Finding::Failed(why)),
             Some(Outcome::Nothing) | None => {}
         }
-        match self.liveness.as_mut().map(|prober| prober.turn(container, address)) {
+        match self.liveness.as_mut().map(|prober| prober.turn(now, ask)) {
             Some(Outcome::Changed(false, why)) => findings.push(Finding::Dead(why)),
             Some(Outcome::Failed(why)) => findings.push(Finding::Failed(why)),
             Some(Outcome::Changed(true, _) | Outcome::Nothing) | None => {}
@@ -97,7 +106,7 @@ impl Probes {
     }
 
     /// When the next probe is due.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Moment> {
         match &self.startup {
             Some(startup) if startup.verdict != Some(true) => Some(startup.due),
             _ => [&self.readiness, &self.liveness].into_iter().flatten().map(|t| t.due).min(),
@@ -115,10 +124,10 @@ enum Outcome {
 }
 
 impl Prober {
-    fn new(name: &'static str, probe: Probe) -> Self {
+    fn new(name: &'static str, probe: Probe, now: Moment) -> Self {
         Self {
             name,
-            due: Instant::now() + Duration::from_secs(probe.initial_delay_seconds),
+            due: now + Duration::from_secs(probe.initial_delay_seconds),
             probe,
             passed: false,
             streak: 0,
@@ -126,13 +135,13 @@ impl Prober {
         }
     }
 
-    fn turn(&mut self, container: &Container, address: Ipv4Addr) -> Outcome {
-        if Instant::now() < self.due {
+    fn turn(&mut self, now: Moment, ask: Ask<'_>) -> Outcome {
+        if now < self.due {
             return Outcome::Nothing;
         }
         let period = self.probe.period_seconds.unwrap_or(10).max(1);
-        self.due = Instant::now() + Duration::from_secs(period);
-        let outcome = self.probe.ask(container, address);
+        self.due = now + Duration::from_secs(period);
+        let outcome = ask(self.name, &self.probe);
         let name = self.name;
         self.record(outcome.map_err(|why| format!("{name} probe failed: {why}")))
     }
@@ -216,7 +225,7 @@ mod tests {
     use crate::spec;
 
     fn prober(probe: serde_json::Value) -> Prober {
-        Prober::new("readiness", spec::read(&probe).unwrap())
+        Prober::new("readiness", spec::read(&probe).unwrap(), Moment::now())
     }
 
     #[test]
@@ -241,9 +250,10 @@ mod tests {
             "readinessProbe": {"tcpSocket": {"port": 1}}
         }))
         .unwrap();
-        let mut probes = Probes::new(&container, Ipv4Addr::new(127, 0, 0, 2));
+        let now = Moment::now();
+        let mut probes = Probes::new(&container, Ipv4Addr::new(127, 0, 0, 2), now);
         assert_eq!(probes.at_start(), []);
-        let findings = probes.run_due();
+        let findings = probes.run_due(now);
         assert!(
             matches!(&findings[..], [Finding::Dead(why)] if why.starts_with("startup probe failed: dial tcp")),
             "{findings:?}"
@@ -252,8 +262,81 @@ mod tests {
 
     #[test]
     fn a_container_without_probes_is_ready_at_once() {
-        let probes = Probes::new(&Container::default(), Ipv4Addr::LOCALHOST);
+        let probes = Probes::new(&Container::default(), Ipv4Addr::LOCALHOST, Moment::now());
         assert_eq!(probes.at_start(), [Finding::Started, Finding::Ready]);
+        assert_eq!(probes.next_due(), None);
+    }
+
+    /// Goes from one due probe to the next for `n` turns: the second of each finding. Until its
+    /// second, each probe fails.
+    fn timeline(
+        container: serde_json::Value,
+        n: usize,
+        passes_from: impl Fn(&str) -> u64,
+    ) -> Vec<(u64, Finding)> {
+        let begun = Moment::now();
+        let container: Container = spec::read(&container).unwrap();
+        let mut probes = Probes::new(&container, Ipv4Addr::LOCALHOST, begun);
+        let mut told: Vec<_> = probes.at_start().into_iter().map(|it| (0, it)).collect();
+        for _ in 0..n {
+            let now = probes.next_due().unwrap();
+            let second = now.since(begun).as_secs();
+            let found = probes.turn(now, &mut |name, _| match second >= passes_from(name) {
+                true => Ok(()),
+                false => Err("no".to_owned()),
+            });
+            told.extend(found.into_iter().map(|it| (second, it)));
+        }
+        told
+    }
+
+    fn failed(name: &str) -> String {
+        format!("{name} probe failed: no")
+    }
+
+    #[test]
+    fn a_startup_probe_gives_the_time_that_its_threshold_says() {
+        let slow = json!({
+            "startupProbe": {"periodSeconds": 5, "failureThreshold": 4, "tcpSocket": {"port": 1}},
+            "readinessProbe": {"initialDelaySeconds": 2, "tcpSocket": {"port": 1}},
+        });
+        let no = || Finding::Failed(failed("startup"));
+        let in_time =
+            [(0, no()), (5, no()), (10, no()), (15, Finding::Started), (15, Finding::Ready)];
+        assert_eq!(timeline(slow.clone(), 4, |_| 15), in_time);
+        let dead = (15, Finding::Dead(failed("startup")));
+        assert_eq!(timeline(slow, 4, |_| 16), [&in_time[..3], &[dead]].concat());
+    }
+
+    #[test]
+    fn liveness_is_lost_after_three_failures_at_its_period() {
+        let container = json!({
+            "livenessProbe": {"initialDelaySeconds": 30, "tcpSocket": {"port": 1}},
+        });
+        let no = || Finding::Failed(failed("liveness"));
+        let expected = [
+            (0, Finding::Started),
+            (0, Finding::Ready),
+            (30, no()),
+            (40, no()),
+            (50, Finding::Dead(failed("liveness"))),
+        ];
+        assert_eq!(timeline(container, 3, |_| u64::MAX), expected);
+    }
+
+    #[test]
+    fn readiness_comes_and_goes_at_its_thresholds() {
+        let container = json!({"readinessProbe": {
+            "periodSeconds": 7, "successThreshold": 2, "failureThreshold": 1,
+            "tcpSocket": {"port": 1},
+        }});
+        let found = timeline(container, 4, |_| 7);
+        let expected = [
+            (0, Finding::Started),
+            (0, Finding::Unready(failed("readiness"))),
+            (14, Finding::Ready),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

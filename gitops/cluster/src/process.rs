@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use fs_err as fs;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 #[cfg(target_os = "linux")]
-use rustix::{
-    io::Errno,
-    process::{getpid, getppid, set_parent_process_death_signal},
-};
+use rustix::process::{getpid, getppid, set_parent_process_death_signal};
 
 #[cfg(target_os = "linux")]
 use crate::container::Container;
@@ -97,29 +95,57 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, once it has.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        let status = self.child.try_wait()?;
-        self.reaped |= status.is_some();
+    /// What another thread can wait for its end by.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(self.group())
+    }
+
+    /// Waits for its end; how it ended.
+    pub(crate) fn exit(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait()?;
+        self.reaped = true;
         Ok(status)
+    }
+
+    /// Its id, which is that of its group.
+    fn group(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     /// Sends a signal to the whole group; to nobody once the process has been reaped, since its id
     /// may be another's by then.
     pub(crate) fn signal(&self, signal: Signal) {
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(group) = group.filter(|_| !self.reaped) {
+        if let Some(group) = self.group().filter(|_| !self.reaped) {
             let _ = kill_process_group(group, signal);
         }
+    }
+
+    /// Kills the group, and waits until the process has ended.
+    pub(crate) fn kill(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            self.reaped = self.child.wait().is_ok();
+        }
+    }
+}
+
+/// A process to be watched, by its id: nobody else gets that before the process has been reaped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch(Option<Pid>);
+
+impl Watch {
+    /// Sleeps until the process has ended, and leaves it to be reaped.
+    pub(crate) fn await_end(self) {
+        let Some(pid) = self.0 else { return };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        // Anything but an interruption says that there is nothing left to wait for.
+        while waitid(WaitId::Pid(pid), options).err() == Some(Errno::INTR) {}
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.reaped {
-            self.signal(Signal::KILL);
-            let _ = self.child.wait();
-        }
+        self.kill();
     }
 }
 
@@ -196,7 +222,8 @@ mod tests {
     }
 
     fn wait(process: &mut Process) -> ExitStatus {
-        until("the end", || process.ended().unwrap())
+        process.watch().await_end();
+        process.exit().unwrap()
     }
 
     /// The last line of the log, once there is one.

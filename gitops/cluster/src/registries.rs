@@ -135,19 +135,24 @@ impl Registries {
             Ok((fetched, source.url))
         });
         let has_failed = fetched.is_err();
-        let artifact = match fetched {
-            Ok((None, _)) => present,
+        // A failed fetch leaves the former artifact in use.
+        let (artifact, told) = match fetched {
+            Ok((None, _)) => (present, Ok(None)),
             Ok((Some((artifact, annotations)), url)) => {
-                self.stored(object, &artifact, &url, &annotations)?;
-                Some(Arc::new(artifact))
+                (Some(Arc::new(artifact)), Ok(Some((url, annotations))))
             }
-            // A failed fetch leaves the former artifact in use.
-            Err(why) => {
-                self.report(object, &why)?;
-                present
-            }
+            Err(why) => (present, Err(why)),
         };
-        locked(&self.looks).insert(key, Look { at, trigger, has_failed, artifact });
+        let look = Look { at, trigger, has_failed, artifact: artifact.clone() };
+        // It is there before its status wakes those who wait for it.
+        locked(&self.looks).insert(key, look);
+        match (told, &artifact) {
+            (Ok(Some((url, annotations))), Some(artifact)) => {
+                self.stored(object, artifact, &url, &annotations)?;
+            }
+            (Ok(_), _) => {}
+            (Err(why), _) => self.report(object, &why)?,
+        }
         match request {
             Some(asked) => self.store.change(&object.id(), |object| {
                 object["status"]["lastHandledReconcileAt"] = asked.into();

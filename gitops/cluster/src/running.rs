@@ -11,6 +11,7 @@ use gitops::{Object, ObjectId};
 use crate::address::Addresses;
 use crate::api::Api;
 use crate::changes::{Changes, locked};
+use crate::clock::Moment;
 use crate::deployment::Deployments;
 use crate::error::chain;
 use crate::event::Events;
@@ -126,25 +127,29 @@ impl Cluster {
     ) -> Result<()> {
         let (flux, services, kubelet) =
             (Arc::clone(&self.flux), Arc::clone(&self.services), Arc::clone(&self.kubelet));
-        self.spawn("source", Pace::Every(POLL), events, move || sources.sync())?;
+        let poll = |()| Some(Moment::now() + POLL);
+        self.spawn("source", Pace::Every, events, move |_| sources.sync().map(poll))?;
         if let Some(registries) = registries {
-            self.spawn("registry", Pace::Every(POLL), events, move || registries.sync())?;
+            self.spawn("registry", Pace::Every, events, move |_| registries.sync().map(poll))?;
         }
-        self.spawn("flux", Pace::WithChanges, events, move || flux.sync())?;
-        self.spawn("deployment", Pace::WithChanges, events, move || deployments.sync())?;
-        self.spawn("service", Pace::WithChanges, events, move || {
+        self.spawn("flux", Pace::WithChanges, events, move |now| flux.sync(now))?;
+        self.spawn("deployment", Pace::WithChanges, events, move |now| deployments.sync(now))?;
+        self.spawn("service", Pace::WithChanges, events, move |now| {
             kubelet.reap();
-            locked(&services).sync()
+            let mut services = locked(&services);
+            services.sync()?;
+            Ok(services.has_shut().then(|| now + AGAIN))
         })
     }
 
-    /// Runs `look` at that pace until the cluster closes, in a thread of its own.
+    /// Runs `look`, which says when the next one is due, at that pace until the cluster closes, in a
+    /// thread of its own.
     fn spawn(
         &mut self,
         name: &'static str,
         pace: Pace,
         events: &Events,
-        mut look: impl FnMut() -> Result<()> + Send + 'static,
+        mut look: impl FnMut(Moment) -> Result<Option<Moment>> + Send + 'static,
     ) -> Result<()> {
         let (changes, closing, events) =
             (Arc::clone(&self.changes), Arc::clone(&self.closing), events.clone());
@@ -152,12 +157,16 @@ impl Cluster {
             let mut said = String::new();
             while !closing.load(Ordering::Acquire) {
                 let seen = changes.count();
-                let complaint = look().err().map_or_else(String::new, |error| chain(&error));
+                let now = Moment::now();
+                let (due, complaint) = match look(now) {
+                    Ok(due) => (due, String::new()),
+                    Err(error) => (Some(now + AGAIN), chain(&error)),
+                };
                 if !complaint.is_empty() && complaint != said {
                     events.tell(name, &*complaint);
                 }
                 said = complaint;
-                pace.wait(&changes, seen, &closing);
+                pace.wait(&changes, seen, due, &closing);
             }
         };
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(work)?);
@@ -306,29 +315,34 @@ fn promise(isolation: Isolation, why_not: Option<std::io::Error>) -> String {
     }
 }
 
-/// How often a controller looks.
+/// When a controller looks again that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The longest sleep of a controller that waits for changes only.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What wakes a controller.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    Every(Duration),
-    /// When something changed, and at least every [`TICK`].
+    /// The time at which its next look is due.
+    Every,
+    /// That, and whatever changes before.
     WithChanges,
 }
 
 impl Pace {
-    fn wait(self, changes: &Changes, seen: u64, closing: &AtomicBool) {
-        match self {
-            Self::WithChanges => {
-                // A breath, so that several changes at once are one look.
-                thread::sleep(TICK / 20);
-                changes.wait(seen, TICK);
+    fn wait(self, changes: &Changes, mut seen: u64, due: Option<Moment>, closing: &AtomicBool) {
+        if matches!(self, Self::WithChanges) {
+            // A breath, so that several changes at once are one look.
+            thread::sleep(TICK / 20);
+        }
+        loop {
+            let rest = due.map_or(LONG, |due| due.since(Moment::now()));
+            changes.wait(seen, rest);
+            let is_woken = matches!(self, Self::WithChanges) || closing.load(Ordering::Acquire);
+            if is_woken || due.is_none_or(|due| Moment::now() >= due) {
+                return;
             }
-            Self::Every(period) => {
-                let deadline = Instant::now() + period;
-                while Instant::now() < deadline && !closing.load(Ordering::Acquire) {
-                    changes
-                        .wait(changes.count(), deadline.saturating_duration_since(Instant::now()));
-                }
-            }
+            seen = changes.count();
         }
     }
 }

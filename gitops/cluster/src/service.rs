@@ -67,6 +67,11 @@ impl Services {
         }
     }
 
+    /// Whether a port could not be opened, and should be tried again.
+    pub(crate) fn has_shut(&self) -> bool {
+        !self.shut.is_empty()
+    }
+
     /// One look at everything: proxies come, go, and learn new targets.
     pub(crate) fn sync(&mut self) -> Result<()> {
         let mut wanted = BTreeMap::new();
@@ -89,6 +94,7 @@ impl Services {
             }
         }
         self.proxies.retain(|at, _| wanted.contains_key(at));
+        self.shut.retain(|at| wanted.contains_key(at));
         for (at, target) in wanted {
             self.open(at, target);
         }
@@ -160,9 +166,7 @@ impl Target {
         let same = Amount::Number(self.port.port);
         let wanted = self.port.target_port.as_ref().unwrap_or(&same);
         let pods = kubelet.endpoints(&self.namespace, &self.selector);
-        let backend =
-            |pod: &Arc<crate::pod::Pod>| Some((pod.address, wanted.port(&pod.container)?).into());
-        pods.iter().filter_map(backend).collect()
+        pods.iter().filter_map(|pod| Some((pod.address, pod.port(wanted)?).into())).collect()
     }
 }
 
@@ -255,6 +259,7 @@ impl Connections {
         client: TcpStream,
         connect: impl FnOnce() -> Option<TcpStream> + Send + 'static,
     ) {
+        self.reap();
         let client = Arc::new(client);
         let (pod, over) = (Slot::default(), Arc::new(AtomicBool::new(false)));
         let (ours, slot, told) = (Arc::clone(&client), Arc::clone(&pod), Arc::clone(&over));

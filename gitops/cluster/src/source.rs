@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use gitops::flux::{self, GitRepository};
@@ -12,6 +13,7 @@ use gitops::{Object, Tree};
 use serde_json::{Value, json};
 
 use crate::changes::locked;
+use crate::clock::Moment;
 use crate::condition::{self, Condition};
 use crate::error::chain;
 use crate::flux::REQUESTED;
@@ -31,6 +33,21 @@ pub(crate) struct Artifact {
     pub(crate) tree: Tree,
 }
 
+/// How often git is asked although nothing seems to have moved: a branch may be a symbolic one, or
+/// its repository a work tree of another.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Content, length and age of a file, as far as they matter; none where there is no such file.
+type Trace = Option<(Vec<u8>, u64, Option<SystemTime>)>;
+
+/// Where a branch was.
+struct Head {
+    /// What the repository's files looked like just before.
+    traces: Vec<Trace>,
+    asked: Moment,
+    commit: String,
+}
+
 /// Fetches for the GitRepositories of the cluster.
 pub(crate) struct Sources {
     /// The bare repository on this disk that stands for a URL.
@@ -39,6 +56,8 @@ pub(crate) struct Sources {
     checkouts: PathBuf,
     store: Arc<Store>,
     artifacts: Mutex<BTreeMap<(String, String), Arc<Artifact>>>,
+    /// Where branches were when git was asked last, by repository and branch.
+    heads: Mutex<BTreeMap<(PathBuf, String), Head>>,
     /// The folder to bootstrap with, until that has been done.
     root: Mutex<Option<String>>,
 }
@@ -58,7 +77,8 @@ impl Sources {
         }
         fs::create_dir_all(&checkouts)?;
         let root = Mutex::new(Some(root));
-        Ok(Self { repositories, checkouts, store, artifacts: Mutex::default(), root })
+        let (artifacts, heads) = (Mutex::default(), Mutex::default());
+        Ok(Self { repositories, checkouts, store, artifacts, heads, root })
     }
 
     /// The present artifact of a GitRepository, if it has one.
@@ -135,14 +155,26 @@ impl Sources {
         Ok(Some(Artifact { revision, subject, origin: None, tree }))
     }
 
+    /// The commit that a branch leads to. Git is asked when the repository's files say that something
+    /// moved, and now and then.
     fn head(&self, repository: &Path, branch: &str) -> Result<String> {
-        let reference = format!("refs/heads/{branch}^{{commit}}");
-        let head = git(repository, &["rev-parse", "--verify", "--quiet", &reference])
-            .map_err(|_| Error::RemoteRef { branch: branch.to_owned() })?;
-        match head.len() == 40 && head.bytes().all(|b| b.is_ascii_hexdigit()) {
-            true => Ok(head),
-            false => Err(Error::NotACommit { text: head }),
+        let key = (repository.to_owned(), branch.to_owned());
+        let (now, traces) = (Moment::now(), traces(repository, branch));
+        if let Some(known) = locked(&self.heads).get(&key)
+            && known.traces == traces
+            && now.since(known.asked) < ASK
+        {
+            return Ok(known.commit.clone());
         }
+        let reference = format!("refs/heads/{branch}^{{commit}}");
+        let commit = git(repository, &["rev-parse", "--verify", "--quiet", &reference])
+            .map_err(|_| Error::RemoteRef { branch: branch.to_owned() })?;
+        if commit.len() != 40 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(Error::NotACommit { text: commit });
+        }
+        let head = Head { traces, asked: now, commit: commit.clone() };
+        locked(&self.heads).insert(key, head);
+        Ok(commit)
     }
 
     /// The folder with the files of a commit; made once for each.
@@ -224,6 +256,18 @@ impl Sources {
     }
 }
 
+/// The files in which git keeps where a branch is, whatever the repository's form: what the small one
+/// says, and how large and old the others are. Asking git five times a second would cost far more.
+fn traces(repository: &Path, branch: &str) -> Vec<Trace> {
+    let loose = fs::read(repository.join(format!("refs/heads/{branch}"))).ok();
+    let of_file = |name: &str| {
+        let metadata = fs::metadata(repository.join(name)).ok()?;
+        Some((Vec::new(), metadata.len(), metadata.modified().ok()))
+    };
+    let others = ["packed-refs", "reftable/tables.list"].map(of_file);
+    std::iter::once(loose.map(|bytes| (bytes, 0, None))).chain(others).collect()
+}
+
 /// The GitRepository and the Kustomization of a fresh `gotk-sync.yaml`.
 fn sync_objects(url: &str, branch: &str, root: &str) -> [Value; 2] {
     let metadata = json!({"name": "flux-system", "namespace": "flux-system"});
@@ -271,4 +315,35 @@ fn output(command: &mut Command) -> Result<String> {
         return Err(Error::Git { said });
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_that_moves_leaves_traces_however_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |args: &[&str]| git(dir.path(), args).unwrap();
+        run(&["init", "--quiet", "--bare", "--initial-branch=main"]);
+        let tree = run(&["mktree"]);
+        let commit = |message: &str| {
+            let who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
+            run(&[&who[..], &["commit-tree", "-m", message, &tree]].concat())
+        };
+        let [first, second] = ["first", "second"].map(commit);
+        let mut seen = vec![traces(dir.path(), "main")];
+        for step in [
+            &["update-ref", "refs/heads/main", &first][..],
+            &["update-ref", "refs/heads/main", &second],
+            &["pack-refs", "--all"],
+            &["update-ref", "refs/heads/main", &first],
+        ] {
+            run(step);
+            let now = traces(dir.path(), "main");
+            assert!(!seen.contains(&now), "{step:?}");
+            assert_eq!(now, traces(dir.path(), "main"));
+            seen.push(now);
+        }
+    }
 }

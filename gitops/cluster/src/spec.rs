@@ -103,6 +103,8 @@ pub(crate) struct PodSpec {
     /// What runs before, one after the other.
     pub(crate) init_containers: Vec<Container>,
     pub(crate) termination_grace_period_seconds: Option<u64>,
+    /// `Always`, also when it is not said.
+    pub(crate) restart_policy: Option<String>,
     pub(crate) security_context: Option<SecurityContext>,
     pub(crate) volumes: Vec<Volume>,
 }
@@ -225,7 +227,9 @@ pub(crate) struct EnvVar {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ValueFrom {
     pub(crate) field_ref: Option<FieldRef>,
+    pub(crate) resource_field_ref: Option<ResourceRef>,
     pub(crate) config_map_key_ref: Option<KeyRef>,
+    pub(crate) secret_key_ref: Option<KeyRef>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -234,6 +238,15 @@ pub(crate) struct FieldRef {
     pub(crate) field_path: String,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ResourceRef {
+    pub(crate) container_name: String,
+    pub(crate) resource: String,
+    pub(crate) divisor: Value,
+}
+
+/// A key of a ConfigMap or a Secret, or all of them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct KeyRef {
@@ -247,6 +260,7 @@ pub(crate) struct KeyRef {
 pub(crate) struct EnvFrom {
     pub(crate) prefix: String,
     pub(crate) config_map_ref: Option<KeyRef>,
+    pub(crate) secret_ref: Option<KeyRef>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -259,6 +273,7 @@ pub(crate) struct ContainerPort {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Lifecycle {
+    pub(crate) post_start: Option<Value>,
     pub(crate) pre_stop: Option<Hook>,
 }
 
@@ -285,6 +300,7 @@ pub(crate) struct Probe {
     pub(crate) timeout_seconds: Option<u64>,
     pub(crate) success_threshold: Option<u32>,
     pub(crate) failure_threshold: Option<u32>,
+    pub(crate) termination_grace_period_seconds: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -3,6 +3,7 @@
 mod data;
 mod kinds;
 mod metadata;
+mod pod_spec;
 
 use gitops::flux::{GitRepository, Kustomization};
 use gitops::reconcile::Refusal;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::kinds::Scope;
 use crate::Isolation;
-use crate::spec::{self, Container, Deployment, Probe, SecurityContext, Service, selects};
+use crate::spec::{self, Container, Deployment, SecurityContext, Service, selects};
 use crate::store::Store;
 
 /// Kinds that run something, in a way that is not known here.
@@ -131,29 +132,7 @@ fn problems(deployment: &Deployment) -> Vec<String> {
     if pod.containers.is_empty() {
         problems.push("spec.template.spec.containers: Required value".to_owned());
     }
-    for (n, volume) in pod.volumes.iter().enumerate() {
-        let field = format!("spec.template.spec.volumes[{n}].name");
-        let names = metadata::label_problems(&volume.name);
-        problems.extend(names.iter().map(|why| metadata::invalid(&field, &volume.name, why)));
-    }
-    let init = pod.init_containers.iter().enumerate().map(|(n, it)| ("initContainers", n, it));
-    let main = pod.containers.iter().enumerate().map(|(n, it)| ("containers", n, it));
-    for (list, n, it) in init.chain(main) {
-        let field = format!("spec.template.spec.{list}[{n}]");
-        let names = metadata::label_problems(&it.name);
-        problems.extend(
-            names.iter().map(|why| metadata::invalid(&format!("{field}.name"), &it.name, why)),
-        );
-        if it.image.is_empty() {
-            problems.push(format!("{field}.image: Required value"));
-        }
-        for (m, mount) in it.volume_mounts.iter().enumerate() {
-            if pod.volumes.iter().all(|volume| volume.name != mount.name) {
-                let name = &mount.name;
-                problems.push(format!("{field}.volumeMounts[{m}].name: Not found: \"{name}\""));
-            }
-        }
-    }
+    problems.extend(pod_spec::problems(pod));
     if spec.progress_deadline_seconds <= spec.min_ready_seconds {
         let seconds = spec.progress_deadline_seconds;
         let why = "must be greater than minReadySeconds";
@@ -165,47 +144,9 @@ fn problems(deployment: &Deployment) -> Vec<String> {
             "this stand-in knows no spec.selector.matchExpressions",
         ),
         (spec.paused, "this stand-in knows no spec.paused"),
-        (
-            pod.containers.len() > 1,
-            "this stand-in runs pods of one container, and of those that run before it",
-        ),
-        (
-            pod.init_containers.iter().any(|it| it.restart_policy.is_some()),
-            "this stand-in knows no restartPolicy of initContainers",
-        ),
-        (
-            pod.all_containers()
-                .flat_map(|it| &it.volume_mounts)
-                .any(|mount| !mount.sub_path.is_empty() || !mount.sub_path_expr.is_empty()),
-            "this stand-in knows no subPath of volumeMounts",
-        ),
     ];
     problems.extend(cannot.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned()));
-    problems.extend(pod.containers.iter().flat_map(container));
     problems
-}
-
-fn container(container: &Container) -> Vec<String> {
-    let probes = [
-        ("startupProbe", &container.startup_probe),
-        ("readinessProbe", &container.readiness_probe),
-        ("livenessProbe", &container.liveness_probe),
-    ];
-    let unknown = probes
-        .into_iter()
-        .filter(|(_, probe)| probe.as_ref().is_some_and(|probe| !is_known(probe)));
-    let told = |(name, _): (&str, _)| {
-        format!("{name}: this stand-in knows tcpSocket, and httpGet of the pod itself")
-    };
-    unknown.map(told).collect()
-}
-
-fn is_known(probe: &Probe) -> bool {
-    match (&probe.http_get, &probe.tcp_socket) {
-        (Some(http), None) => http.host.is_empty() && matches!(http.scheme.as_str(), "" | "HTTP"),
-        (None, Some(_)) => true,
-        _ => false,
-    }
 }
 
 /// What the template asks for and pods do not get.
@@ -228,6 +169,10 @@ pub(crate) fn unenforced(deployment: &Deployment, isolation: Isolation) -> Vec<&
     let hook = |container: &Container| {
         container.lifecycle.pre_stop.as_ref().is_some_and(|hook| hook.sleep.is_none())
     };
+    let own_grace = |container: &Container| {
+        let probes = [&container.startup_probe, &container.liveness_probe].into_iter().flatten();
+        probes.into_iter().any(|probe| probe.termination_grace_period_seconds.is_some())
+    };
     [
         (any(|container| container.resources.is_some()), "memory and cpu limits"),
         (
@@ -238,6 +183,8 @@ pub(crate) fn unenforced(deployment: &Deployment, isolation: Isolation) -> Vec<&
         (other_volumes && isolated, "volumes other than emptyDir, image, configMap and secret"),
         (!pod.volumes.is_empty() && !isolated, "volumes"),
         (any(hook), "preStop hooks other than sleep"),
+        (any(|container| container.lifecycle.post_start.is_some()), "postStart hooks"),
+        (any(own_grace), "terminationGracePeriodSeconds of probes"),
     ]
     .into_iter()
     .filter_map(|(asked, what)| asked.then_some(what))
@@ -425,13 +372,22 @@ mod tests {
             "selector": {"matchLabels": {"app": "a"}},
             "template": {"metadata": {"labels": {"app": "b"}}, "spec": {"containers": [
                 {"name": "server", "image": "x", "readinessProbe": {"exec": {"command": ["true"]}}},
-                {"name": "sidecar"}
-            ]}}
+                {"name": "server"}
+            ], "initContainers": [
+                {"name": "first", "image": "x", "livenessProbe": {"tcpSocket": {"port": 1}}},
+                {"name": "second", "image": "x", "restartPolicy": "Never"},
+            ], "restartPolicy": "OnFailure"}}
         });
         let problems = problems(&read(spec)).join("; ");
-        for part in
-            ["does not match", "one container", "readinessProbe", "[1].image: Required value"]
-        {
+        for part in [
+            "does not match",
+            "containers[0].readinessProbe: this stand-in",
+            "containers[1].image: Required value",
+            "containers[1].name: Duplicate value: \"server\"",
+            "spec.restartPolicy: Unsupported value: \"OnFailure\": supported values: \"Always\"",
+            "initContainers[0].livenessProbe: Forbidden: may not be set for init containers",
+            "initContainers[1].restartPolicy: this stand-in",
+        ] {
             assert!(problems.contains(part), "{part}: {problems}");
         }
     }

@@ -203,7 +203,7 @@ kind: Deployment
 metadata: {name: web, namespace: default}
 spec:
   replicas: REPLICAS
-  progressDeadlineSeconds: 2
+  progressDeadlineSeconds: 5
   strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
   selector: {matchLabels: {app: web}}
   template:

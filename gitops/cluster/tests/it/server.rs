@@ -154,6 +154,7 @@ fn answer(client: &TcpStream, image: &str) {
         },
         ("/read", path) => std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string()),
         ("/who", _) => who(),
+        ("/ask", port) => ask(port),
         _ => image.to_owned(),
     };
     let mut client = client;
@@ -162,6 +163,13 @@ fn answer(client: &TcpStream, image: &str) {
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
         answer.len()
     );
+}
+
+/// What another container of the pod answers.
+#[expect(clippy::disallowed_methods, reason = "a pod learns its address by its environment")]
+fn ask(port: &str) -> String {
+    let host = env::var("KIT_RS_HOST").unwrap();
+    crate::fixture::ask(&format!("http://{host}:{port}/")).unwrap_or_else(|error| error)
 }
 
 fn sorted(words: impl Iterator<Item = String>, separator: &str) -> String {
