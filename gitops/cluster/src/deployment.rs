@@ -1,6 +1,7 @@
 //! The Deployment controller: pods of the present template come, those of former ones go, and the
 //! status says how far it is.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::error::chain;
 use crate::event::Events;
 use crate::hash::{Canonical, readable};
 use crate::kubelet::Kubelet;
+use crate::notice::{self, Notice};
 use crate::pod::{Pod, State, Stop};
 use crate::rollout::{self, Counts};
 use crate::spec::{self, Deployment, Metadata};
@@ -130,6 +132,17 @@ impl Deployments {
         end(&observed.old, step.end_old);
         let failure =
             (0..step.start).find_map(|_| self.start(observed).err().map(|error| chain(&error)));
+        if failure.is_none() {
+            self.tell_scaled(
+                object,
+                &observed.hash,
+                new.total,
+                new.total + step.start - step.end_new,
+            );
+        }
+        if let Some(pod) = observed.old.first() {
+            self.tell_scaled(object, &pod.template_hash, old.total, old.total - step.end_old);
+        }
         let rollout = self.rollouts.get_mut(&metadata.uid).expect("inserted above");
         if failure.is_some() && rollout.failure != failure {
             self.events.tell(subject(metadata), failure.clone().unwrap_or_default());
@@ -137,6 +150,21 @@ impl Deployments {
         rollout.failure = failure;
         self.store.set_status(&object.id(), observed.status(rollout, now))?;
         Ok(observed.due(rollout, now))
+    }
+
+    /// Records an event as the deployment controller words it; its ReplicaSets are the templates of
+    /// pods here.
+    fn tell_scaled(&self, deployment: &Object, hash: &str, from: usize, to: usize) {
+        let how = match to.cmp(&from) {
+            Ordering::Greater => "up",
+            Ordering::Less => "down",
+            Ordering::Equal => return,
+        };
+        let set = format!("{}-{hash}", deployment.name());
+        let message = format!("Scaled {how} replica set {set} from {from} to {to}");
+        let notice = Notice { kind: "Normal", reason: "ScalingReplicaSet", message: &message };
+        // A Deployment works without its events, too.
+        let _ = notice::record(&self.store, "deployment-controller", deployment, &notice);
     }
 
     fn announce(&self, deployment: &Deployment) {

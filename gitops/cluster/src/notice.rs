@@ -8,6 +8,8 @@ use gitops::{Object, ObjectId};
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::pod::Pod;
+use crate::spec::Metadata;
 use crate::store::Store;
 
 /// How many different ones are kept of an object. A real cluster keeps them for an hour.
@@ -18,6 +20,16 @@ pub(crate) struct Notice<'a> {
     pub(crate) kind: &'static str,
     pub(crate) reason: &'a str,
     pub(crate) message: &'a str,
+}
+
+/// Records what the kubelet tells of a pod.
+pub(crate) fn of_pod(store: &Store, pod: &Pod, notice: &Notice<'_>) -> Result<()> {
+    let Metadata { name, namespace, uid, .. } = &pod.metadata;
+    let about = Object::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "uid": uid},
+    }))?;
+    record(store, "kubelet", &about, notice)
 }
 
 /// Records what the kustomize-controller tells.

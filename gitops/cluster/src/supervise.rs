@@ -11,6 +11,7 @@ use crate::env::{Data, environment, expand};
 use crate::error::chain;
 use crate::image::Unpacked;
 use crate::kubelet::Kubelet;
+use crate::notice::{self, Notice};
 use crate::pod::{Pod, Role, State, Stop};
 use crate::probe::Probes;
 use crate::process::{Launch, Process, exit_code, tail};
@@ -44,6 +45,12 @@ impl Kubelet {
         }
     }
 
+    /// Records an event of a pod, for `kubectl describe`.
+    fn record(&self, pod: &Pod, kind: &'static str, reason: &str, message: &str) {
+        // A pod lives without its events, too.
+        let _ = notice::of_pod(&self.store, pod, &Notice { kind, reason, message });
+    }
+
     /// Says why a container does not run, and waits before the next attempt, or until the pod is
     /// told to go.
     pub(crate) fn wait(&self, pod: &Pod, n: usize, (reason, message): Trouble, pause: Duration) {
@@ -53,6 +60,8 @@ impl Kubelet {
         let is_main = pod.look(|state| state.containers[n].role == Role::Main);
         let init = if is_main { "" } else { "Init:" };
         self.events.tell(pod.subject(), format!("{init}{reason}: {message}"));
+        let why = if reason == "CrashLoopBackOff" { "BackOff" } else { "Failed" };
+        self.record(pod, "Warning", why, &message);
         // One that is started again at once has ended, and waits for nothing.
         if !pause.is_zero() {
             pod.update(|state| state.containers[n].waiting = Some((reason, message)));
@@ -72,6 +81,8 @@ impl Kubelet {
             .try_for_each(|image| self.images.pull(&image.reference).map(drop))
             .and_then(|()| self.images.pull(&container.image))
             .map_err(|error| ("ErrImagePull", pod.about(n, &chain(&error))))?;
+        let pulled = format!("Successfully pulled image \"{}\"", container.image);
+        self.record(pod, "Normal", "Pulled", &pulled);
         if pod.is_told_to_go() {
             return Err(("Terminating", String::new()));
         }
@@ -134,6 +145,8 @@ impl Kubelet {
         });
         let started = format!("started as process {} on {}", process.pid(), pod.address);
         self.events.tell(pod.subject(), pod.about(n, &started));
+        let started = format!("Started container {}", pod.containers[n].name);
+        self.record(pod, "Normal", "Started", &started);
         let watch = process.watch();
         let ended = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
@@ -191,6 +204,7 @@ impl Kubelet {
                     true => self.events.tell(pod.subject(), "ready"),
                     false => {
                         let trouble = state.trouble().unwrap_or_default();
+                        self.record(pod, "Warning", "Unhealthy", &trouble);
                         self.events.tell(pod.subject(), format!("not ready: {trouble}"));
                     }
                 }
@@ -216,6 +230,8 @@ impl Kubelet {
             }
             let now = Moment::now();
             let ending = ending.get_or_insert_with(|| {
+                let stopping = format!("Stopping container {}", pod.containers[n].name);
+                self.record(pod, "Normal", "Killing", &stopping);
                 let hook = pod.containers[n].lifecycle.pre_stop.as_ref();
                 let sleep = hook.and_then(|hook| hook.sleep.as_ref()).map_or(0, |it| it.seconds);
                 // All containers of a pod that goes share its grace period.

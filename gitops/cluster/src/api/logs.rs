@@ -8,6 +8,7 @@ use std::time::Duration;
 use fs_err as fs;
 
 use super::query::Query;
+use crate::clock::Moment;
 use crate::http::Sink;
 use crate::pod::Pod;
 
@@ -37,7 +38,7 @@ impl Log {
         let mut file = None;
         let mut left = self.limit.unwrap_or(usize::MAX);
         loop {
-            let is_over = !self.follow || self.pod.state().finished;
+            let is_over = !self.follow || self.pod.look(|state| state.finished);
             if file.is_none() {
                 file = fs::File::open(&self.file).ok().and_then(|file| self.begin(file).ok());
             }
@@ -58,7 +59,7 @@ impl Log {
             if is_over || left == 0 || !sink.is_open() {
                 return;
             }
-            self.pod.wait(ROUND, |state| state.finished);
+            self.pod.wait(Some(Moment::now() + ROUND), |state| state.finished);
         }
     }
 
