@@ -17,7 +17,7 @@ pub(crate) struct Resource {
 
 /// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but
 /// those of [`OF_THE_CLUSTER`] live in namespaces.
-const KNOWN: [(&str, &str, &str, &str); 12] = [
+const KNOWN: [(&str, &str, &str, &str); 13] = [
     ("", "v1", "ConfigMap", "cm"),
     ("", "v1", "Event", "ev"),
     ("", "v1", "Namespace", "ns"),
@@ -26,12 +26,13 @@ const KNOWN: [(&str, &str, &str, &str); 12] = [
     ("", "v1", "Secret", ""),
     ("", "v1", "Service", "svc"),
     ("", "v1", "ServiceAccount", "sa"),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "crd"),
     ("apps", "v1", "Deployment", "deploy"),
     ("source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepo"),
     ("source.toolkit.fluxcd.io", "v1", "OCIRepository", "ocirepo"),
     ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "ks"),
 ];
-const OF_THE_CLUSTER: [&str; 2] = ["Namespace", "Node"];
+const OF_THE_CLUSTER: [&str; 3] = ["CustomResourceDefinition", "Namespace", "Node"];
 /// What `kubectl get all` shows.
 const ALL: [&str; 3] = ["Deployment", "Pod", "Service"];
 
@@ -173,6 +174,7 @@ mod tests {
         assert_eq!(
             names,
             [
+                "apiextensions.k8s.io",
                 "apps",
                 "source.toolkit.fluxcd.io",
                 "kustomize.toolkit.fluxcd.io",

@@ -9,6 +9,7 @@ mod registries;
 mod source;
 
 mod admission;
+mod built_in;
 mod condition;
 mod foreign;
 mod store;

@@ -24,7 +24,9 @@ use crate::registries::Registries;
 use crate::service::Services;
 use crate::source::Sources;
 use crate::store::Store;
-use crate::{Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK, node};
+use crate::{
+    Error, Isolation, KustomizationInfo, Options, POLL, PodInfo, Result, TICK, built_in, node,
+};
 
 /// A running cluster. Dropping it kills everything; [`Cluster::stop`] drains first.
 pub struct Cluster {
@@ -53,6 +55,7 @@ impl Cluster {
         let changes = Arc::new(Changes::default());
         let store = Arc::new(Store::new(Arc::clone(&changes))?);
         node::register(&store)?;
+        built_in::register(&store)?;
         let images = ImageStore::new(state_dir.join("images"), options.images)?;
         let kubelet =
             Kubelet::new(images, Arc::clone(&store), &state_dir, isolation, events.clone())?;
