@@ -18,11 +18,11 @@ use crate::event::Events;
 use crate::hash::{Canonical, readable};
 use crate::kubelet::Kubelet;
 use crate::notice::{self, Notice};
-use crate::pod::{Pod, State, Stop};
+use crate::pod::{Owner, Pod, State, Stop};
 use crate::rollout::{self, Counts};
 use crate::spec::{self, Deployment, Metadata};
 use crate::store::Store;
-use crate::{Isolation, Result, admission};
+use crate::{Isolation, Result, admission, replica_set};
 
 /// The label by which the pods of one template are told from those of another.
 const HASH: &str = "pod-template-hash";
@@ -100,10 +100,11 @@ impl Deployments {
                 due = self.sync_one(object, &observed, now)?.into_iter().chain(due).min();
             }
         }
-        for pod in pods.iter().filter(|pod| !uids.contains(&pod.owner.1)) {
+        for pod in pods.iter().filter(|pod| !uids.contains(&pod.owner.deployment)) {
             pod.stop(Stop::Drain);
         }
         self.rollouts.retain(|uid, _| uids.contains(uid));
+        replica_set::sweep(&self.store, &uids);
         Ok(due)
     }
 
@@ -130,8 +131,14 @@ impl Deployments {
         let step = rollout::step(&observed.deployment.spec, new, old, observed.leaving.len());
         end(&observed.new, step.end_new);
         end(&observed.old, step.end_old);
-        let failure =
-            (0..step.start).find_map(|_| self.start(observed).err().map(|error| chain(&error)));
+        let wanted = new.total + step.start - step.end_new;
+        let of_hash = |hash: &str| {
+            let all = observed.new.iter().chain(&observed.old);
+            count(&all.filter(|pod| pod.template_hash == hash).cloned().collect::<Vec<_>>())
+        };
+        let set = replica_set::show(&self.store, object, (HASH, &observed.hash), wanted, of_hash)?;
+        let start = |_| self.start(observed, set.clone()).err().map(|error| chain(&error));
+        let failure = (0..step.start).find_map(start);
         if failure.is_none() {
             self.tell_scaled(
                 object,
@@ -175,7 +182,7 @@ impl Deployments {
         }
     }
 
-    fn start(&mut self, observed: &Observed<'_>) -> Result<()> {
+    fn start(&mut self, observed: &Observed<'_>, set: (String, String)) -> Result<()> {
         let template = &observed.deployment.spec.template;
         let owner = &observed.deployment.metadata;
         self.n_started += 1;
@@ -190,7 +197,7 @@ impl Deployments {
         let ports =
             template.spec.all_containers().flat_map(|c| &c.ports).map(|port| port.container_port);
         let address = self.addresses.pod(&ports.collect::<Vec<_>>())?;
-        let owner = (owner.name.clone(), owner.uid.clone());
+        let owner = Owner { deployment: owner.uid.clone(), set };
         let changes = Arc::clone(&self.changes);
         let spec = (&template.spec, &observed.object["spec"]["template"]["spec"]);
         let hash = observed.hash.clone();
@@ -203,7 +210,7 @@ impl<'a> Observed<'a> {
         let hash = readable(&Canonical(&object["spec"]["template"]), 10);
         // Those that have ended are nobody's any more.
         let is_mine = |pod: &&Arc<Pod>| {
-            pod.owner.1 == deployment.metadata.uid && pod.look(|state| !state.finished)
+            pod.owner.deployment == deployment.metadata.uid && pod.look(|state| !state.finished)
         };
         let mine = pods.iter().filter(is_mine).cloned();
         let (leaving, living): (Vec<_>, Vec<_>) = mine.partition(|pod| pod.is_told_to_go());
@@ -383,7 +390,7 @@ mod tests {
             let hash = readable(&Canonical(&template), 10);
             let metadata = Metadata { name: "web-1".to_owned(), ..Metadata::default() };
             let spec = (&read.spec.template.spec, &template["spec"]);
-            let owner = ("web".to_owned(), "u".to_owned());
+            let owner = Owner { deployment: "u".to_owned(), ..Owner::default() };
             let address = std::net::Ipv4Addr::LOCALHOST;
             let pod = Pod::new(metadata, owner, hash, spec, address, Arc::default());
             Self { object, pod: Arc::new(pod), begun: Moment::now() }

@@ -17,7 +17,7 @@ pub(crate) struct Resource {
 
 /// Kinds whose lists are there even while they are empty: group, version, kind, short name; all but
 /// those of [`OF_THE_CLUSTER`] live in namespaces.
-const KNOWN: [(&str, &str, &str, &str); 13] = [
+const KNOWN: [(&str, &str, &str, &str); 14] = [
     ("", "v1", "ConfigMap", "cm"),
     ("", "v1", "Event", "ev"),
     ("", "v1", "Namespace", "ns"),
@@ -28,13 +28,14 @@ const KNOWN: [(&str, &str, &str, &str); 13] = [
     ("", "v1", "ServiceAccount", "sa"),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "crd"),
     ("apps", "v1", "Deployment", "deploy"),
+    ("apps", "v1", "ReplicaSet", "rs"),
     ("source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepo"),
     ("source.toolkit.fluxcd.io", "v1", "OCIRepository", "ocirepo"),
     ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "ks"),
 ];
 const OF_THE_CLUSTER: [&str; 3] = ["CustomResourceDefinition", "Namespace", "Node"];
 /// What `kubectl get all` shows.
-const ALL: [&str; 3] = ["Deployment", "Pod", "Service"];
+const ALL: [&str; 4] = ["Deployment", "Pod", "ReplicaSet", "Service"];
 
 /// The known kinds, and those of all objects that are there.
 pub(crate) fn resources(objects: &[Object]) -> Vec<Resource> {

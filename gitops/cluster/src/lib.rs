@@ -17,6 +17,7 @@ mod store;
 mod deployment;
 mod hash;
 mod quantity;
+mod replica_set;
 mod rollout;
 mod spec;
 

@@ -58,14 +58,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::pod::Owner;
     use crate::spec::{self, Metadata};
 
     fn pod(spec: &Value) -> Pod {
         let metadata = Metadata { name: "web-1".to_owned(), ..Metadata::default() };
         let read = spec::read(spec).unwrap();
-        let owner = (String::new(), String::new());
         let address = Ipv4Addr::LOCALHOST;
-        Pod::new(metadata, owner, String::new(), (&read, spec), address, Arc::default())
+        Pod::new(metadata, Owner::default(), String::new(), (&read, spec), address, Arc::default())
     }
 
     #[test]

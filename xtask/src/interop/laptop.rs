@@ -154,7 +154,7 @@ impl Laptop {
     }
 
     fn checked(&self) -> anyhow::Result<()> {
-        for line in ["check --pre", "check", "version"] {
+        for line in ["check --pre", "check --timeout=60s", "version"] {
             let told = self.flux(line)?;
             says(&told, &[])?;
         }
@@ -181,7 +181,10 @@ impl Laptop {
             (format!("get pods -n {APP} --field-selector status.phase=Running"), &["1/1"]),
             (format!("get pods -n {APP} --sort-by=.metadata.name -o name"), &["pod/shop-"]),
             (format!("get deploy,svc,sa,cm -n {APP} -o wide"), &["1/1", "8000/TCP"]),
-            (format!("get all -n {APP}"), &["pod/", "service/", "deployment.apps/"]),
+            (
+                format!("get all -n {APP}"),
+                &["pod/", "service/", "deployment.apps/", "replicaset.apps/"],
+            ),
             ("get nodes".to_owned(), &["this-machine", "Ready"]),
             ("get ns".to_owned(), &["shop", "Active"]),
             ("get gitrepo,ks -A".to_owned(), &["stored artifact", "Applied revision"]),
@@ -202,7 +205,10 @@ impl Laptop {
                 format!("describe pods -n {APP}"),
                 &["Status:           Running", "8000/TCP", "/readyz", "Pulled", "Started"][..],
             ),
-            (format!("describe deployment {APP} -n {APP}"), &["1 available", "ScalingReplicaSet"]),
+            (
+                format!("describe deployment {APP} -n {APP}"),
+                &["1 available", "NewReplicaSet:", "ScalingReplicaSet"],
+            ),
             (format!("describe service {APP} -n {APP}"), &["8000/TCP"]),
             ("describe node".to_owned(), &["KubeletReady"]),
         ] {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use gitops::Name;
+use gitops::selector::Selector;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -126,13 +127,18 @@ fn find(args: &Args, api: &Api, ui: &Ui) -> anyhow::Result<Value> {
         Of::Pod => get(&format!("/api/v1/namespaces/{namespace}/pods/{name}")),
         Of::Deployment => {
             let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
-            let uid = get(&path)?["metadata"]["uid"].clone();
+            let deployment = get(&path)?;
+            let labels = deployment["spec"]["selector"]["matchLabels"].as_object();
+            let labels = labels.map(serde_json::Map::iter).into_iter().flatten();
+            let pairs =
+                labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+            let selector = Selector::parse(&pairs.collect::<Vec<_>>().join(","));
+            let selector = selector.map_err(anyhow::Error::msg)?;
             let mut pods = get(&format!("/api/v1/namespaces/{namespace}/pods"))?;
             let pods = pods["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
             let ready = |pod: &Value| {
                 let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-                let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-                owners.into_iter().any(|it| it["uid"] == uid)
+                selector.matches(pod.pointer("/metadata/labels"))
                     && conditions
                         .into_iter()
                         .any(|it| it["type"] == "Ready" && it["status"] == "True")

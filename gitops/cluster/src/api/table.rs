@@ -44,6 +44,7 @@ fn names(kind: &str) -> &'static [(&'static str, u8)] {
             ("Images", 1),
             ("Selector", 1),
         ],
+        "ReplicaSet" => &[("Name", 0), ("Desired", 0), ("Current", 0), ("Ready", 0), ("Age", 0)],
         "Service" => &[
             ("Name", 0),
             ("Type", 0),
@@ -113,6 +114,13 @@ pub(super) fn cells(kind: &str, object: &Value, now: SystemTime) -> Vec<Value> {
                 pairs(object.pointer("/spec/selector/matchLabels")),
             ]
         }
+        "ReplicaSet" => vec![
+            name,
+            count("/spec/replicas").to_string(),
+            count("/status/replicas").to_string(),
+            count("/status/readyReplicas").to_string(),
+            age,
+        ],
         "Service" => vec![
             name,
             or(text("/spec/type"), "ClusterIP"),
@@ -218,6 +226,7 @@ mod tests {
             "Secret",
             "GitRepository",
             "Kustomization",
+            "ReplicaSet",
             "Role",
         ] {
             let cells = cells(kind, &json!({"metadata": {"name": "a"}}), SystemTime::UNIX_EPOCH);

@@ -22,8 +22,7 @@ use crate::spec::{Amount, Container, Metadata, PodSpec, SecurityContext, Volume}
 #[derive(Debug)]
 pub(crate) struct Pod {
     pub(crate) metadata: Metadata,
-    /// Name and uid of its Deployment.
-    pub(crate) owner: (String, String),
+    pub(crate) owner: Owner,
     /// Which template of the Deployment it was made from.
     pub(crate) template_hash: String,
     pub(crate) address: Ipv4Addr,
@@ -40,6 +39,15 @@ pub(crate) struct Pod {
     changed: Condvar,
     /// Wakes the controllers.
     changes: Arc<Changes>,
+}
+
+/// What a pod belongs to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Owner {
+    /// The uid of its Deployment.
+    pub(crate) deployment: String,
+    /// Name and uid of its ReplicaSet.
+    pub(crate) set: (String, String),
 }
 
 /// A pod as `kubectl get pods -o wide` shows it.
@@ -77,7 +85,7 @@ impl Pod {
     /// A pod of a template's spec, read and as it stands.
     pub(crate) fn new(
         metadata: Metadata,
-        owner: (String, String),
+        owner: Owner,
         template_hash: String,
         (spec, raw): (&PodSpec, &Value),
         address: Ipv4Addr,

@@ -24,8 +24,8 @@ impl Pod {
             "annotations": self.metadata.annotations,
             "creationTimestamp": self.created.stamp(),
             "ownerReferences": [{
-                "apiVersion": "apps/v1", "kind": "Deployment", "controller": true,
-                "name": self.owner.0, "uid": self.owner.1,
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": true,
+                "name": self.owner.set.0, "uid": self.owner.set.1,
             }],
         });
         if let Some(at) = state.stopped_at {
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Moment;
-    use crate::pod::Stop;
+    use crate::pod::{Owner, Stop};
     use crate::probe::Finding;
     use crate::spec::{self, Metadata};
 
@@ -153,7 +153,7 @@ mod tests {
         let metadata: Metadata =
             spec::read(&json!({"name": "web-1", "namespace": "default", "uid": "u"})).unwrap();
         let read = spec::read(&spec).unwrap();
-        let owner = ("web".to_owned(), "v".to_owned());
+        let owner = Owner { deployment: "u".to_owned(), set: ("web".to_owned(), "v".to_owned()) };
         let address = Ipv4Addr::new(127, 1, 0, 1);
         Pod::new(metadata, owner, "h".to_owned(), (&read, &spec), address, Arc::default())
     }
