@@ -1,12 +1,13 @@
 //! What an environment runs, and whether another one may run it, too: is it ready there, and is the
 //! model at least as good as the one whose place it takes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::edit::{Bump, INFERENCE_SERVICE, folder_of};
+use crate::edit::{Bump, HELM_RELEASE, INFERENCE_SERVICE, folder_of};
 use crate::kustomize::{self, Overlay};
 use crate::render::deployment::CONTAINER;
 use crate::render::{DELIVERY_ANNOTATION, MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
@@ -16,7 +17,7 @@ use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments}
 /// What an application runs: its image, and the ModelKit in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
-    /// The Deployment, or the InferenceService.
+    /// The Deployment, or the InferenceService, or the HelmRelease that makes one.
     pub deployment: ObjectId,
     /// The image.
     pub image: ImageRef,
@@ -53,7 +54,11 @@ impl Pins {
 pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
     let folder = folder_of(tree, app, env)?;
     let objects = kustomize::build(tree, &folder, &Overlay::default())?;
-    let runs = |it: &&Object| matches!(it.kind(), "Deployment" | INFERENCE_SERVICE);
+    let runs = |it: &&Object| match it.kind() {
+        "Deployment" | INFERENCE_SERVICE => true,
+        HELM_RELEASE => image(it).is_some(),
+        _ => false,
+    };
     let deployments: Vec<&Object> = objects.iter().filter(runs).collect();
     let serves = |it: &&&Object| annotation(it, MODELKIT_DIGEST_ANNOTATION).is_some();
     let serving: Vec<&&Object> = deployments.iter().filter(serves).collect();
@@ -84,26 +89,49 @@ pub fn pins(tree: &Tree, app: &Name, env: Option<&Name>) -> Result<Pins> {
     })
 }
 
-/// Where a tree names this ModelKit: each application that runs it, with its environment where it
-/// has some.
-pub fn running(tree: &Tree, modelkit_digest: &str) -> Vec<(Name, Option<Name>)> {
+/// Where a tree names a ModelKit, and where that could not be told.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// Each application that runs it, with its environment where it has some.
+    pub places: Vec<(Name, Option<Name>)>,
+    /// What does not build, and why.
+    pub unknown: Vec<(Name, Option<Name>, Error)>,
+}
+
+/// Where a tree names this ModelKit.
+pub fn running(tree: &Tree, modelkit_digest: &str) -> Running {
     let apps = tree.paths().filter_map(|path| path.strip_prefix("apps/")?.split_once('/'));
     let apps: BTreeSet<Name> = apps.filter_map(|(app, _)| app.parse().ok()).collect();
-    let mut found = Vec::new();
+    let mut found = Running::default();
     for app in apps {
         let envs: Vec<Option<Name>> = match environments(tree, &app) {
             envs if envs.is_empty() => vec![None],
             envs => envs.iter().filter_map(|env| env.parse().ok()).map(Some).collect(),
         };
         for env in envs {
-            // What does not build runs nothing.
-            let digest = pins(tree, &app, env.as_ref()).ok().and_then(|it| it.modelkit_digest);
-            if digest.as_deref() == Some(modelkit_digest) {
-                found.push((app.clone(), env));
+            match pins(tree, &app, env.as_ref()) {
+                Ok(pins) if pins.modelkit_digest.as_deref() == Some(modelkit_digest) => {
+                    found.places.push((app.clone(), env));
+                }
+                Err(error @ Error::Build { .. }) if !is_none(&error) => {
+                    found.unknown.push((app.clone(), env, error));
+                }
+                // It serves another model, or none.
+                Ok(_) | Err(_) => {}
             }
         }
     }
     found
+}
+
+/// Whether a folder is none that is built.
+fn is_none(error: &Error) -> bool {
+    match error {
+        Error::Build { path, source } => {
+            matches!(&**source, Error::Missing { path: missing } if missing == path)
+        }
+        _ => false,
+    }
 }
 
 /// Why a Deployment of a cluster does not serve what it is to run; none where it does.
@@ -226,12 +254,16 @@ fn is_error(metric: &str) -> bool {
     ["error", "mse", "rmse", "mae", "perplexity"].iter().any(|it| metric.ends_with(it))
 }
 
-/// The image of the container that serves, or of the only one.
-fn image(deployment: &Object) -> Option<&str> {
+/// The image of the container that serves, or of the only one; that in a chart's values.
+fn image(deployment: &Object) -> Option<Cow<'_, str>> {
+    if deployment.kind() == HELM_RELEASE {
+        let of = |key: &str| deployment.at(&format!("/spec/values/image/{key}"))?.as_str();
+        return Some(Cow::Owned(format!("{}:{}", of("repository")?, of("tag")?)));
+    }
     let containers = pod(deployment)?.get("containers")?.as_array()?;
     let ours = containers.iter().find(|it| it["name"] == CONTAINER);
     let only = || containers.first().filter(|_| containers.len() == 1);
-    ours.or_else(only)?.get("image")?.as_str()
+    ours.or_else(only)?.get("image")?.as_str().map(Cow::Borrowed)
 }
 
 /// The mount face among the volumes of its pods.
@@ -244,6 +276,7 @@ fn face(deployment: &Object) -> Option<&str> {
 fn annotation<'a>(deployment: &'a Object, key: &str) -> Option<&'a str> {
     let metadata = match deployment.kind() {
         INFERENCE_SERVICE => "/metadata/annotations",
+        HELM_RELEASE => "/spec/values/podAnnotations",
         _ => "/spec/template/metadata/annotations",
     };
     deployment.at(metadata)?.get(key)?.as_str()
@@ -286,8 +319,8 @@ mod tests {
             assert_eq!(pins.modelkit_digest, Some(digest('a')));
             assert_eq!(pins.deployment.to_string(), "Deployment/a/a");
             let env = (layout == Layout::Envs).then(|| "dev".parse().unwrap());
-            assert_eq!(running(&tree(layout), &digest('a')), [(app.clone(), env)]);
-            assert_eq!(running(&tree(layout), &digest('b')), []);
+            assert_eq!(running(&tree(layout), &digest('a')).places, [(app.clone(), env)]);
+            assert_eq!(running(&tree(layout), &digest('b')).places, []);
         }
         // An overlay of another hand, that sets the image as kustomize does.
         let mut tree = tree(Layout::Envs);
@@ -325,6 +358,36 @@ mod tests {
         assert_eq!(live('1', 'b', 1).unwrap(), "Deployment/a/a names another ModelKit");
         let early = live('1', 'a', 0).unwrap();
         assert!(early.starts_with("Deployment/a/a is InProgress: "), "{early}");
+    }
+
+    #[test]
+    fn a_chart_is_ready_when_its_release_is() {
+        let image = format!("h/runtime:1@{}", digest('1'));
+        let mut release = Release::new("a".parse().unwrap(), image.parse().unwrap());
+        release.modelkit_digest = Some(digest('a'));
+        release.chart = Some("oci://h/charts/x:1.x".parse().unwrap());
+        let pins = pins(&render(&release).unwrap(), &release.app, None).unwrap();
+        let live = |image: char, kit: char, ready: &str, seen: u32| {
+            let value = json!({
+                "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+                "metadata": {"name": "a", "namespace": "a", "generation": 2},
+                "spec": {"values": {
+                    "image": {"repository": "h/runtime", "tag": format!("1@{}", digest(image))},
+                    "podAnnotations": {(MODELKIT_DIGEST_ANNOTATION): digest(kit)},
+                }},
+                "status": {"observedGeneration": seen, "conditions": [
+                    {"type": "Ready", "status": ready, "message": "upgrade failed"},
+                ]},
+            });
+            not_ready(&Object::from_value(value).unwrap(), &pins)
+        };
+        assert_eq!(live('1', 'a', "True", 2), None);
+        let other = live('2', 'a', "True", 2).unwrap();
+        assert!(other.starts_with("HelmRelease/a/a runs h/runtime:1@sha256:22"), "{other}");
+        assert_eq!(live('1', 'b', "True", 2).unwrap(), "HelmRelease/a/a names another ModelKit");
+        let failed = live('1', 'a', "False", 2).unwrap();
+        assert_eq!(failed, "HelmRelease/a/a is InProgress: upgrade failed");
+        assert!(live('1', 'a', "True", 1).unwrap().contains("generation 2 is not seen yet"));
     }
 
     fn evaluation(metrics: Value) -> Evaluation {

@@ -242,9 +242,10 @@ impl Release {
         render::beside::secrets(self)
     }
 
-    /// Whether there are several pods, or may be.
+    /// Whether there are several pods, or may be, and they are not a chart's to keep.
     pub(crate) fn is_replicated(&self) -> bool {
-        self.replicas > 1 || self.components.contains(&Component::Hpa)
+        let may_be = self.replicas > 1 || self.components.contains(&Component::Hpa);
+        may_be && self.chart.is_none()
     }
 
     /// How long a pod may take to load the model.
@@ -267,10 +268,16 @@ impl Release {
     /// How long Flux waits for health.
     pub fn timeout(&self) -> Duration {
         let progress = match self.delivery {
+            _ if self.chart.is_some() => times::helm(self.helm_timeout()),
             Delivery::KServe { .. } => self.progress_deadline().max(delivery::KSERVE_PROGRESS),
             _ => self.progress_deadline(),
         };
         times::health(progress)
+    }
+
+    /// How long one action of Helm may take: it waits for all pods.
+    pub(crate) fn helm_timeout(&self) -> Duration {
+        times::rollout(self.progress_deadline(), self.replicas)
     }
 
     /// The memory that a pod has, in MiB: what it asks for and where it is killed are the same, so

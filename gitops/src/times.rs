@@ -80,6 +80,18 @@ pub fn health(progress: Duration) -> Duration {
     progress.saturating_add(Duration::from_secs(60))
 }
 
+/// How long a rollout may take, however it progresses: without word of it, a Deployment brings a
+/// quarter of its pods at a time.
+pub fn rollout(progress: Duration, n_pods: u32) -> Duration {
+    let at_a_time = n_pods.div_ceil(4).max(1);
+    progress.saturating_mul(n_pods.div_ceil(at_a_time).max(1))
+}
+
+/// How long Helm takes to give up what fails: an attempt and its rollback, and both once more.
+pub fn helm(action: Duration) -> Duration {
+    action.saturating_mul(4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +114,13 @@ mod tests {
         }
         assert_eq!(startup(267_832_560).as_secs(), 76);
         assert_eq!(progress(267_832_560).as_secs(), 180);
+    }
+
+    #[test]
+    fn pods_come_a_quarter_at_a_time() {
+        let minute = Duration::from_secs(60);
+        let minutes = [0, 1, 3, 4, 5, 8, 9, 100].map(|n| rollout(minute, n).as_secs() / 60);
+        assert_eq!(minutes, [1, 1, 3, 4, 3, 4, 3, 4]);
     }
 
     #[test]

@@ -113,17 +113,26 @@ fn images_to_bump<'a>(document: &'a Node, new: &ImageRef) -> Result<Vec<&'a Node
 
 /// The values of a HelmRelease, as the charts of `helm create` read them.
 fn bump_values(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
-    let is_release = document.entry("kind").and_then(Node::text) == Some("HelmRelease");
-    let at = |path: &[&str]| descend(document, &[&["spec", "values"], path].concat());
-    let Some(tag) = at(&["image", "tag"]).filter(|_| is_release) else { return Ok(()) };
-    if let Some(repository) = at(&["image", "repository"]) {
-        edits.set(repository, &bump.image.name, "the image")?;
+    let Some(values) = delivered::values(document) else { return Ok(()) };
+    let at = |path: &[&str]| descend(values, path);
+    let (Some(repository), Some(tag)) = (at(&["image", "repository"]), at(&["image", "tag"]))
+    else {
+        return Ok(());
+    };
+    let kits = [
+        (MODELKIT_ANNOTATION, &bump.modelkit),
+        (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest),
+    ]
+    .map(|(key, new)| (key, at(&["podAnnotations", key]), new));
+    // There may be other charts beside it.
+    let serves = kits.iter().any(|(_, annotation, _)| annotation.is_some());
+    if !serves && repository.text() != Some(&*bump.image.name) {
+        return Ok(());
     }
+    edits.set(repository, &bump.image.name, "the image")?;
     edits.set(tag, &chart::tag(&bump.image), "the image")?;
-    for (key, new) in
-        [(MODELKIT_ANNOTATION, &bump.modelkit), (MODELKIT_DIGEST_ANNOTATION, &bump.modelkit_digest)]
-    {
-        let Some(annotation) = at(&["podAnnotations", key]) else { continue };
+    for (key, annotation, new) in kits {
+        let Some(annotation) = annotation else { continue };
         match new {
             Some(new) => edits.set(annotation, new, key)?,
             None => return Err(not_editable(annotation, key, NO_MODELKIT)),
@@ -187,18 +196,24 @@ pub fn small_memory(
     let needed = crate::memory(weight_bytes) << 20;
     let limit = |container: &Value| bytes(container.pointer("/resources/limits/memory")?.as_str()?);
     let of = |list| too_small(tree, app, env, needed, list, limit);
-    // KServe's pods stand elsewhere.
-    [of("/spec/template/spec/containers"), of("/spec/predictor/containers")].concat()
+    // KServe's pods stand elsewhere, and of a chart its values.
+    let serves = |values: &Value| {
+        let annotations = values.get("podAnnotations").and_then(Value::as_object);
+        annotations.is_some_and(|it| it.contains_key(MODELKIT_DIGEST_ANNOTATION))
+    };
+    let of_chart = |values: &Value| limit(values).filter(|_| serves(values));
+    let charts = too_small(tree, app, env, needed, "/spec/values", of_chart);
+    [of("/spec/template/spec/containers"), of("/spec/predictor/containers"), charts].concat()
 }
 
-/// The limits below what is needed, in bytes, of all elements of one list of an application's
-/// objects.
+/// The limits below what is needed, in bytes, of what stands at a place of an application's objects,
+/// or of all elements of the list there.
 pub(super) fn too_small(
     tree: &Tree,
     app: &Name,
     env: Option<&Name>,
     needed: u64,
-    list: &str,
+    place: &str,
     limit: impl Fn(&Value) -> Option<u64>,
 ) -> Vec<(String, u64)> {
     let Ok(folder) = folder_of(tree, app, env).map(|folder| folder + "/") else {
@@ -207,8 +222,11 @@ pub(super) fn too_small(
     let mut found = Vec::new();
     for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
         for object in Object::parse_all(text).unwrap_or_default() {
-            let elements = object.at(list).and_then(Value::as_array).into_iter().flatten();
-            let limits = elements.filter_map(&limit).filter(|limit| *limit < needed);
+            let elements = match object.at(place) {
+                Some(Value::Array(elements)) => elements.as_slice(),
+                one => one.map(std::slice::from_ref).unwrap_or_default(),
+            };
+            let limits = elements.iter().filter_map(&limit).filter(|limit| *limit < needed);
             found.extend(limits.map(|limit| (path.to_owned(), limit)));
         }
     }

@@ -13,9 +13,18 @@ use crate::{Name, Result, Tree};
 /// The kind by which KServe runs a server.
 pub(crate) const INFERENCE_SERVICE: &str = "InferenceService";
 
+/// The kind by which Flux runs a chart.
+pub(crate) const HELM_RELEASE: &str = "HelmRelease";
+
 /// Where the annotations and the version label of what runs stand.
 pub(super) fn metadata(document: &Node) -> &'static [&'static str] {
     if is_of_kserve(document) { &["metadata"] } else { &["spec", "template", "metadata"] }
+}
+
+/// The values of a chart, where this is what runs one.
+pub(super) fn values(document: &Node) -> Option<&Node> {
+    let is_release = document.entry("kind").and_then(Node::text) == Some(HELM_RELEASE);
+    descend(document, &["spec", "values"]).filter(|_| is_release)
 }
 
 fn is_of_kserve(document: &Node) -> bool {
@@ -23,7 +32,7 @@ fn is_of_kserve(document: &Node) -> bool {
 }
 
 /// Where the mount face is named.
-fn face(document: &Node) -> Option<&Node> {
+pub(super) fn face(document: &Node) -> Option<&Node> {
     let pod: &[&str] =
         if is_of_kserve(document) { &["spec", "predictor"] } else { &["spec", "template", "spec"] };
     descend(descend(document, pod)?, &["volumes", "name=model", "image", "reference"])

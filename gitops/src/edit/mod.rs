@@ -6,8 +6,8 @@ mod splice;
 
 pub(crate) use bump::bytes;
 pub use bump::{Bump, bump, folder_of, small_memory};
-pub(crate) use delivered::INFERENCE_SERVICE;
 pub use delivered::small_volumes;
+pub(crate) use delivered::{HELM_RELEASE, INFERENCE_SERVICE};
 pub(crate) use splice::{Edits, not_editable};
 
 use crate::image::split_tag;

@@ -1,12 +1,13 @@
 //! An application that is an instance of a chart of the user's: where the chart is, and the
 //! HelmRelease with what follows from the model in the values that the charts of `helm create` read.
 
+use super::delivery::Part;
 use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::flux::format_duration;
 use crate::yaml::scalar;
-use crate::{Chart, Release, Violation, times};
+use crate::{Chart, Release, Violation, rules, times};
 
-/// The files of the application's folder.
+/// The files of the application's folder, or of its base.
 pub(super) fn files(release: &Release, chart: &Chart) -> Vec<(&'static str, String)> {
     vec![("chart.yaml", source(release, chart)), ("helmrelease.yaml", instance(release, chart))]
 }
@@ -15,11 +16,16 @@ pub(super) fn files(release: &Release, chart: &Chart) -> Vec<(&'static str, Stri
 pub(crate) fn violations(release: &Release) -> Vec<Violation> {
     let Some(chart) = &release.chart else { return Vec::new() };
     let asked = [
+        (release.is_tenant, "which objects its account may make is known of no chart"),
         (
-            release.layout != crate::Layout::Flat,
-            "the layout is that of the chart: it needs the layout flat",
+            !release.components.is_empty(),
+            "what an environment adds to it are values of the chart: it takes no components",
         ),
         (!release.environment.is_empty(), "its containers get no further variables by it"),
+        (
+            rules::span(release.timeout()).is_err(),
+            "Flux waits for what Helm does with it, which would be for longer than it can count",
+        ),
         (release.spread != crate::Spread::Nodes, "what keeps its pods apart is the chart's to say"),
         (
             release.beside.image_policy.is_some(),
@@ -34,10 +40,9 @@ pub(crate) fn violations(release: &Release) -> Vec<Violation> {
     asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, reason)| refuse(reason)).collect()
 }
 
+/// The metadata of its objects, which are called as the application is.
 fn head(release: &Release) -> String {
-    let (name, namespace) = (scalar(release.app.as_str()), scalar(release.namespace.as_str()));
-    let labels = super::labels(release, 4);
-    format!("metadata:\n  name: {name}\n  namespace: {namespace}\n  labels:\n{labels}")
+    super::head_as(release, &release.app)
 }
 
 /// Where Flux fetches the chart from.
@@ -80,6 +85,7 @@ kind: OCIRepository
     )
 }
 
+/// The HelmRelease, whole or without what each environment has for itself.
 fn instance(release: &Release, chart: &Chart) -> String {
     let (head, name) = (head(release), scalar(release.name.as_str()));
     let app = scalar(release.app.as_str());
@@ -100,16 +106,15 @@ fn instance(release: &Release, chart: &Chart) -> String {
         }
     };
     let interval = format_duration(release.interval);
-    let timeout = format_duration(release.progress_deadline());
-    let values = values(release);
+    let part = Part::of_deployment(release);
+    let timeout = if part.has_model() { timeout(release) } else { String::new() };
+    let values = values(release, part);
     format!(
         "apiVersion: helm.toolkit.fluxcd.io/v2
 kind: HelmRelease
 {head}spec:
   interval: {interval}
-  # Image pull and startup of a pod fit into this.
-  timeout: {timeout}
-  releaseName: {name}
+{timeout}  releaseName: {name}
 {reference}  # What fails is taken back, so that the former release serves.
   upgrade:
     remediation:
@@ -120,14 +125,76 @@ kind: HelmRelease
     )
 }
 
-fn values(release: &Release) -> String {
+/// The patch of the HelmRelease by which an environment says what it runs.
+pub(super) fn patch(release: &Release) -> String {
+    let (env, app) = (&release.env, scalar(release.app.as_str()));
+    let (timeout, values) = (timeout(release), values(release, Part::Overlay));
+    format!(
+        "# What {env} runs. `gitops bump`, `promote` and `rollback` change this file, and no other.
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata:
+  name: {app}
+spec:
+{timeout}  values:
+{values}"
+    )
+}
+
+fn timeout(release: &Release) -> String {
+    let timeout = format_duration(release.helm_timeout());
+    format!(
+        "  # Image pull and startup of all pods fit into this; a quarter of them comes at a time.
+  timeout: {timeout}
+"
+    )
+}
+
+/// The values: what the model decides, and what stays the same.
+fn values(release: &Release, part: Part) -> String {
+    let of_model = |text: String| if part.has_model() { text } else { String::new() };
+    let rest = |text: String| if part.has_rest() { text } else { String::new() };
     let (name, repository) = (scalar(release.name.as_str()), scalar(&release.image.name));
     // Charts put a colon between the two, so the digest goes with the tag.
     let tag = scalar(&tag(&release.image));
     let (replicas, port, memory) = (release.replicas, release.port, release.memory());
+    let named = rest(format!("    fullnameOverride: {name}\n"));
+    let replicas = of_model(format!("    replicaCount: {replicas}\n"));
+    let image = of_model(format!("      repository: {repository}\n      tag: {tag}\n"));
+    let pulled = rest("      pullPolicy: IfNotPresent\n".to_owned());
     let secrets = release.pull_secret.as_ref().map_or(String::new(), |secret| {
         format!("    imagePullSecrets:\n      - name: {}\n", scalar(secret.as_str()))
     });
+    let (secrets, annotations) = (rest(secrets), of_model(annotations(release)));
+    let rights = rest(format!("{RIGHTS}    service:\n      type: ClusterIP\n      port: {port}\n"));
+    let cpu = rest("        cpu: 250m\n".to_owned());
+    let memory = of_model(format!("        memory: {memory}Mi\n"));
+    let limits = of_model(format!("      limits:\n{memory}"));
+    let probes = probes(release, part);
+    let (request, drain) =
+        (release.request_timeout.as_secs(), times::drain(release.request_timeout).as_secs());
+    let grace = times::grace(release.request_timeout).as_secs();
+    let env = rest(format!(
+        "    terminationGracePeriodSeconds: {grace}
+    env:
+      - name: KIT_RS_DRAIN_TIMEOUT
+        value: '{drain}'
+      - name: KIT_RS_PORT
+        value: '{port}'
+      - name: KIT_RS_REQUEST_TIMEOUT
+        value: '{request}'
+"
+    ));
+    format!(
+        "{named}{replicas}    image:
+{image}{pulled}{secrets}{annotations}{rights}    resources:
+      requests:
+{cpu}{memory}{limits}{probes}{env}"
+    )
+}
+
+/// Which ModelKit it serves, where the chart puts it on the pods.
+fn annotations(release: &Release) -> String {
     let annotations: String = [
         (MODELKIT_ANNOTATION, &release.modelkit),
         (MODELKIT_DIGEST_ANNOTATION, &release.modelkit_digest),
@@ -135,23 +202,14 @@ fn values(release: &Release) -> String {
     .into_iter()
     .filter_map(|(key, value)| Some(format!("      {key}: {}\n", scalar(value.as_ref()?))))
     .collect();
-    let annotations = match annotations.as_str() {
+    match annotations.as_str() {
         "" => annotations,
         lines => format!("    podAnnotations:\n{lines}"),
-    };
-    let (startup, grace) =
-        (release.startup().as_secs(), times::grace(release.request_timeout).as_secs());
-    let (ready, live) = (times::READINESS, times::LIVENESS);
-    let (request, drain) =
-        (release.request_timeout.as_secs(), times::drain(release.request_timeout).as_secs());
-    format!(
-        "    fullnameOverride: {name}
-    replicaCount: {replicas}
-    image:
-      repository: {repository}
-      tag: {tag}
-      pullPolicy: IfNotPresent
-{secrets}{annotations}    serviceAccount:
+    }
+}
+
+/// What the containers have not.
+const RIGHTS: &str = "    serviceAccount:
       create: true
       automount: false
     podSecurityContext:
@@ -166,16 +224,33 @@ fn values(release: &Release) -> String {
       capabilities:
         drop:
           - ALL
-    service:
-      type: ClusterIP
-      port: {port}
-    resources:
-      requests:
-        cpu: 250m
-        memory: {memory}Mi
-      limits:
-        memory: {memory}Mi
-    readinessProbe:
+";
+
+/// How long loading takes is the model's; what is asked stays the same.
+fn probes(release: &Release, part: Part) -> String {
+    let startup = release.startup().as_secs();
+    let delay = "      # A chart without a startupProbe asks once the model is loaded.\n";
+    let more = "    # What follows is for charts that know more than those of `helm create`.\n";
+    if part == Part::Overlay {
+        return format!(
+            "    livenessProbe:
+{delay}      initialDelaySeconds: {startup}
+{more}    startupProbe:
+      failureThreshold: {startup}
+"
+        );
+    }
+    let delay = match part.has_model() {
+        true => format!("{delay}      initialDelaySeconds: {startup}\n"),
+        false => String::new(),
+    };
+    let failures = match part.has_model() {
+        true => format!("      failureThreshold: {startup}\n"),
+        false => String::new(),
+    };
+    let (ready, live, period) = (times::READINESS, times::LIVENESS, times::STARTUP_PERIOD);
+    format!(
+        "    readinessProbe:
       httpGet:
         path: /readyz
         port: http
@@ -186,34 +261,16 @@ fn values(release: &Release) -> String {
       httpGet:
         path: /livez
         port: http
-      # A chart without a startupProbe asks once the model is loaded.
-      initialDelaySeconds: {startup}
-      periodSeconds: {}
+{delay}      periodSeconds: {}
       timeoutSeconds: {}
       failureThreshold: {}
-    # What follows is for charts that know more than those of `helm create`.
-    startupProbe:
+{more}    startupProbe:
       httpGet:
         path: /startupz
         port: http
-      periodSeconds: {}
-      failureThreshold: {startup}
-    terminationGracePeriodSeconds: {grace}
-    env:
-      - name: KIT_RS_DRAIN_TIMEOUT
-        value: '{drain}'
-      - name: KIT_RS_PORT
-        value: '{port}'
-      - name: KIT_RS_REQUEST_TIMEOUT
-        value: '{request}'
-",
-        ready.period,
-        ready.timeout,
-        ready.failures,
-        live.period,
-        live.timeout,
-        live.failures,
-        times::STARTUP_PERIOD,
+      periodSeconds: {period}
+{failures}",
+        ready.period, ready.timeout, ready.failures, live.period, live.timeout, live.failures,
     )
 }
 

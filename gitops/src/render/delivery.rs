@@ -14,7 +14,7 @@ const MODEL: &str = "model";
 const REFERENCE: &str = "KIT_RS_MODELKIT";
 const DIGEST: &str = "KIT_RS_EXPECT_DIGEST";
 
-/// Which text of a Deployment is written.
+/// Which text of a Deployment is written, or of what makes one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
@@ -26,7 +26,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The part that the file with the Deployment is.
+    /// The part that the file of the application's folder, or of its base, is.
     pub(super) fn of_deployment(release: &Release) -> Self {
         match release.layout {
             Layout::Flat => Self::Whole,
@@ -35,12 +35,12 @@ impl Part {
     }
 
     /// Whether what the model decides is in it.
-    fn has_model(self) -> bool {
+    pub(super) fn has_model(self) -> bool {
         self != Self::Base
     }
 
     /// Whether what stays the same is in it.
-    fn has_rest(self) -> bool {
+    pub(super) fn has_rest(self) -> bool {
         self != Self::Overlay
     }
 }

@@ -88,6 +88,24 @@ metadata:
     )
 }
 
+/// A patch of the Deployment that gives its pods' specification this.
+pub(super) fn pod_patch(release: &Release, spec: &str) -> String {
+    let name = scalar(release.name.as_str());
+    // A patch finds its object by the namespace, where that has one.
+    let namespace =
+        of_flat(release, || format!("  namespace: {}\n", scalar(release.namespace.as_str())));
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+{namespace}spec:
+  template:
+    spec:
+{spec}"
+    )
+}
+
 /// The image, and by whom it is moved.
 fn image(release: &Release) -> String {
     scalar(&release.image.to_string()) + &marker(release, "")

@@ -1,7 +1,7 @@
 //! The layout with environments: what all of them share, what one may add, and what each runs.
 
 use super::{
-    checked, deployment, flux, kserve, kustomization, labels, list, objects, shared, spread,
+    chart, checked, deployment, flux, kserve, kustomization, labels, list, objects, shared, spread,
 };
 use crate::yaml::scalar;
 use crate::{Component, Delivery, Release, Tree, layout};
@@ -29,6 +29,7 @@ pub(super) fn render(release: &Release) -> Tree {
     let overlay = layout::overlay(&release.app, &release.env);
     tree.put(format!("{overlay}/kustomization.yaml"), overlaid(release));
     let runs = match release.delivery {
+        _ if release.chart.is_some() => chart::patch(release),
         Delivery::KServe { .. } => kserve::inference_service(release),
         _ => deployment::patch(release),
     };
@@ -53,7 +54,7 @@ fn components(release: &Release) -> Vec<(&'static str, Files)> {
                 vec![("kustomization.yaml", component(&[budget.0], None)), budget],
             );
         }
-        let spread = ("spread.yaml", spread::patch(release));
+        let spread = ("spread.yaml", deployment::pod_patch(release, &spread::apart(release)));
         let list = component(&[budget.0], Some(spread.0));
         (REPLICATED, vec![("kustomization.yaml", list), budget, spread])
     };
@@ -106,6 +107,18 @@ resources:
   - ../../base
   - release.yaml
 {components}"
+        );
+    }
+    if release.chart.is_some() {
+        return format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources:
+  - ../../base
+patches:
+  - path: release.yaml
+"
         );
     }
     let (least, most) = (release.replicas, release.max_replicas.unwrap_or(release.replicas));
@@ -184,16 +197,9 @@ metadata:
 }
 
 fn gpu(release: &Release) -> String {
-    let (name, container) = (scalar(release.name.as_str()), deployment::CONTAINER);
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-spec:
-  template:
-    spec:
-      # Nodes with a GPU are often kept for whoever asks for one.
+    let container = deployment::CONTAINER;
+    let spec = format!(
+        "      # Nodes with a GPU are often kept for whoever asks for one.
       tolerations:
         - key: nvidia.com/gpu
           operator: Exists
@@ -204,7 +210,8 @@ spec:
             limits:
               nvidia.com/gpu: '1'
 "
-    )
+    );
+    deployment::pod_patch(release, &spec)
 }
 
 /// The account by which Flux applies the application, and its rights: what the application is made

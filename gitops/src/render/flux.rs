@@ -11,13 +11,21 @@ pub(crate) fn name(release: &Release) -> String {
 }
 
 pub(super) fn app(release: &Release) -> String {
-    let (name, folder) = (name(release), release.built_folder());
-    let interval = format_duration(release.interval);
-    let (retry, timeout) =
-        (format_duration(release.retry_interval), format_duration(release.timeout()));
+    let name = name(release);
+    let timeout = format_duration(release.timeout());
     let health = match release.delivery {
         Delivery::KServe { .. } => kserve::health(),
         _ => "",
+    };
+    let longer = match release.chart {
+        Some(_) => {
+            "  # Longer than the HelmRelease takes to try, to take back, and to do both once more, so that Flux
+  # can tell why it stopped; a commit that repairs it is applied after that."
+        }
+        None => {
+            "  # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
+  # stopped; a commit that repairs it is applied after that."
+        }
     };
     let account = match release.is_tenant {
         true => format!(
@@ -25,7 +33,6 @@ pub(super) fn app(release: &Release) -> String {
         ),
         false => String::new(),
     };
-    let (kind, source) = source_ref(release);
     let after = match policies::is_asked(release) {
         true => format!(
             "  # What the API server is to refuse is known before.\n  dependsOn:\n    - name: {}\n",
@@ -33,6 +40,29 @@ pub(super) fn app(release: &Release) -> String {
         ),
         false => String::new(),
     };
+    let waits = format!(
+        "  # Ready means that the pods serve, not only that the API server took the objects.
+  wait: true
+{longer}
+  timeout: {timeout}
+{health}{after}{account}"
+    );
+    let why = "  # How soon a failed rollout is tried again; left out, it would be the interval.\n";
+    kustomization(release, &name, &release.built_folder(), why, &waits)
+}
+
+/// A Flux Kustomization of a folder: `why` says what it is tried again for, `waits` for what it
+/// waits.
+pub(super) fn kustomization(
+    release: &Release,
+    name: &str,
+    folder: &str,
+    why: &str,
+    waits: &str,
+) -> String {
+    let (interval, retry) =
+        (format_duration(release.interval), format_duration(release.retry_interval));
+    let (kind, source) = source_ref(release);
     format!(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -41,16 +71,10 @@ metadata:
   namespace: flux-system
 spec:
   interval: {interval}
-  # How soon a failed rollout is tried again; left out, it would be the interval.
-  retryInterval: {retry}
+{why}  retryInterval: {retry}
   path: ./{folder}
   prune: true
-  # Ready means that the pods serve, not only that the API server took the objects.
-  wait: true
-  # Longer than the Deployment's progressDeadlineSeconds, so that Flux can tell why a rollout
-  # stopped; a commit that repairs it is applied after that.
-  timeout: {timeout}
-{health}{after}{account}  sourceRef:
+{waits}  sourceRef:
     kind: {kind}
     name: {source}
 "
@@ -58,7 +82,7 @@ spec:
 }
 
 /// Kind and name of what the files come from.
-pub(super) fn source_ref(release: &Release) -> (&'static str, String) {
+fn source_ref(release: &Release) -> (&'static str, String) {
     match &release.source {
         Some(source) => (source.kind(), name(release)),
         None => ("GitRepository", "flux-system".to_owned()),

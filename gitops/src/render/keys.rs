@@ -2,9 +2,9 @@
 
 use super::head;
 use super::policies::block;
-use crate::render::deployment::CONTAINER;
+use crate::render::deployment::{CONTAINER, pod_patch};
 use crate::yaml::scalar;
-use crate::{Delivery, Layout, MODELKIT_DIGEST_ANNOTATION, Release};
+use crate::{Delivery, MODELKIT_DIGEST_ANNOTATION, Release};
 
 /// Where the server finds the keys.
 const FOLDER: &str = "/etc/kit-rs/keys";
@@ -46,11 +46,6 @@ kind: ConfigMap
 /// The patch of the Deployment by which the server checks the model that it finds.
 pub(super) fn patch(release: &Release) -> String {
     let name = scalar(release.name.as_str());
-    // A patch finds its object by the namespace, where that has one.
-    let namespace = match release.layout {
-        Layout::Flat => format!("  namespace: {}\n", scalar(release.namespace.as_str())),
-        Layout::Envs => String::new(),
-    };
     let digest = match expects_digest(release) {
         true => format!(
             "            # By the annotation, which `gitops bump` and `promote` change along with the image.
@@ -88,19 +83,13 @@ pub(super) fn patch(release: &Release) -> String {
             )
         }
     };
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-{namespace}spec:
-  template:
-    spec:
-      containers:
+    let spec = format!(
+        "      containers:
         - name: {CONTAINER}
           env:
 {digest}{keys}{mounts}"
-    )
+    );
+    pod_patch(release, &spec)
 }
 
 /// Whether the patch says which ModelKit it has to be: every other delivery says so by itself, but

@@ -15,7 +15,7 @@ mod spread;
 pub(crate) mod version;
 
 use crate::yaml::scalar;
-use crate::{Delivery, Error, Layout, NamespaceUse, Release, Result, Tree};
+use crate::{Delivery, Error, Layout, Name, NamespaceUse, Release, Result, Tree};
 
 /// The annotation by which Flux never deletes an object, and the value that says so.
 pub(crate) const KEPT: (&str, &str) = ("kustomize.toolkit.fluxcd.io/prune", "disabled");
@@ -65,12 +65,9 @@ fn flat(release: &Release) -> Tree {
     let mut tree = Tree::new();
     let folder = release.app_folder();
     let own = (release.namespace_use != NamespaceUse::Elsewhere).then_some("namespace.yaml");
-    let mut files = match &release.chart {
-        Some(chart) => chart::files(release, chart),
-        None => shared(release),
-    };
+    let mut files = shared(release);
     // Of a single pod it would either allow nothing or mean nothing.
-    if release.replicas > 1 && release.chart.is_none() {
+    if release.is_replicated() {
         files.push(("poddisruptionbudget.yaml", objects::disruption_budget(release)));
     }
     let (checks, patch) = checked(release);
@@ -103,6 +100,9 @@ fn checked(release: &Release) -> (Option<File>, Option<File>) {
 
 /// The objects that every application has, with their files.
 fn shared(release: &Release) -> Vec<(&'static str, String)> {
+    if let Some(chart) = &release.chart {
+        return chart::files(release, chart);
+    }
     let mut files = vec![("serviceaccount.yaml", objects::service_account(release))];
     match (&release.delivery, release.layout) {
         // KServe makes Deployment and Service itself.
@@ -122,7 +122,12 @@ fn shared(release: &Release) -> Vec<(&'static str, String)> {
 /// The metadata of an object: its labels stay the same for the life of the application. What
 /// several environments share has no namespace yet.
 fn head(release: &Release) -> String {
-    let (name, labels) = (scalar(release.name.as_str()), labels(release, 4));
+    head_as(release, &release.name)
+}
+
+/// The metadata of an object that is not called as the Deployment is.
+fn head_as(release: &Release, name: &Name) -> String {
+    let (name, labels) = (scalar(name.as_str()), labels(release, 4));
     let namespace = match release.layout {
         Layout::Flat => format!("  namespace: {}\n", scalar(release.namespace.as_str())),
         Layout::Envs => String::new(),

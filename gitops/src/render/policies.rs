@@ -2,7 +2,6 @@
 //! application, and with other rights.
 
 use super::{kustomization, labels};
-use crate::flux::format_duration;
 use crate::yaml::scalar;
 use crate::{Admission, NamespaceUse, Release, Tree};
 
@@ -41,27 +40,13 @@ fn folder(release: &Release) -> String {
 }
 
 fn flux(release: &Release) -> String {
-    let (name, folder) = (name(release), folder(release));
-    let (interval, retry) =
-        (format_duration(release.interval), format_duration(release.retry_interval));
-    let (kind, source) = super::flux::source_ref(release);
-    format!(
-        "apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: {name}
-  namespace: flux-system
-spec:
-  interval: {interval}
-  retryInterval: {retry}
-  path: ./{folder}
-  prune: true
-  wait: true
-  timeout: 1m0s
-  sourceRef:
-    kind: {kind}
-    name: {source}
-"
+    let folder = folder(release);
+    super::flux::kustomization(
+        release,
+        &name(release),
+        &folder,
+        "",
+        "  wait: true\n  timeout: 1m0s\n",
     )
 }
 

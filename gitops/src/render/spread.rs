@@ -3,21 +3,6 @@
 use crate::yaml::scalar;
 use crate::{Release, Spread};
 
-/// The patch of the Deployment that keeps its pods apart.
-pub(super) fn patch(release: &Release) -> String {
-    let (name, apart) = (scalar(release.name.as_str()), apart(release));
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-spec:
-  template:
-    spec:
-{apart}"
-    )
-}
-
 /// Where there are several pods, they go to different nodes if there are some, and to different zones
 /// where that is asked for.
 pub(super) fn apart(release: &Release) -> String {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kit_gitops::edit::{Bump, bump};
 use kit_gitops::kustomize::{self, Overlay};
-use kit_gitops::{Bases, BoxError, Object, OciArtifact, Tree};
+use kit_gitops::promote::{pins, running};
+use kit_gitops::{Bases, BoxError, Layout, Object, OciArtifact, Release, Tree, render};
 
 /// Artifacts by the first letter of their digests.
 struct Shelf {
@@ -122,4 +124,45 @@ fn what_is_no_base_is_refused_with_what_to_write() {
         let error = build(&format!("resources: ['{entry}']\n"), bases).unwrap_err();
         assert!(error.contains(expected), "{entry}: {error}");
     }
+}
+
+#[test]
+fn an_app_with_such_a_base_is_read_and_bumped_as_any_other() {
+    let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+    let release = || {
+        let image = format!("host:5000/org/server:1@{}", digest('1')).parse().unwrap();
+        let mut release = Release::new("a".parse().unwrap(), image);
+        release.layout = Layout::Envs;
+        release.modelkit_digest = Some(digest('c'));
+        release
+    };
+    // The base of the app lies in a registry.
+    let rendered = render(&release()).unwrap();
+    let below = |folder: &str| {
+        let files = rendered.iter().filter_map(|(path, text)| {
+            Some((path.strip_prefix(folder)?.to_owned(), text.to_owned()))
+        });
+        files.collect::<Vec<_>>()
+    };
+    let base = Tree::from_files(below("apps/a/")).unwrap();
+    let shelf = Shelf { artifacts: vec![('d', base)], n_fetched: AtomicUsize::new(0) };
+    let folder = "apps/a/overlays/dev/";
+    let files = below(folder).into_iter().map(|(path, text)| {
+        (format!("{folder}{path}"), text.replace("../../base", &entry("d", "base")))
+    });
+    let bare = Tree::from_files(files).unwrap();
+    let mut tree = bare.clone().with_bases(Arc::new(shelf));
+    let app = "a".parse().unwrap();
+    let now = pins(&tree, &app, None).unwrap();
+    assert_eq!(now.image.digest, Some(digest('1')));
+    let image = format!("host:5000/org/server:2@{}", digest('2')).parse().unwrap();
+    let to = Bump { image, modelkit_digest: Some(digest('e')), ..now.bump(app, None) };
+    tree.merge(bump(&tree, &to).unwrap());
+    assert_eq!(running(&tree, &digest('e')).places.len(), 1);
+    assert_eq!(running(&tree, &digest('c')).places, []);
+    // Where nobody fetches it, that is no "nowhere".
+    let unknown = running(&bare, &digest('c')).unknown;
+    assert!(
+        matches!(&unknown[..], [(_, Some(_), error)] if error.to_string().contains("cannot build"))
+    );
 }

@@ -1,11 +1,15 @@
 //! What an application has beside its Kustomization: held against what each version of Flux takes,
 //! and kept by edits.
 
-use kit_gitops::edit::{Bump, bump};
+use std::time::Duration;
+
+use kit_gitops::edit::{Bump, bump, small_memory};
+use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::lint::{Options, lint};
-use kit_gitops::promote::pins;
+use kit_gitops::promote::{pins, running};
 use kit_gitops::{
-    ArgoCd, FluxVersion, ImagePolicy, Layout, Object, Release, Tree, bootstrap, check, render,
+    ArgoCd, Component, FluxVersion, ImagePolicy, Layout, Object, Release, Tree, bootstrap, check,
+    render,
 };
 
 fn digest(c: char) -> String {
@@ -147,34 +151,118 @@ fn markers_are_what_the_image_automation_reads() {
     assert!(tree.has_folder(path.trim_start_matches("./")));
 }
 
+const CHARTS: [&str; 2] =
+    ["oci://ghcr.io/acme/charts/server:1.x", "https://charts.example.org/server:1.x"];
+
+fn charted(chart: &str, layout: Layout) -> Release {
+    let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
+    let mut release = Release::new("a".parse().unwrap(), image.parse().unwrap());
+    release.layout = layout;
+    release.chart = Some(chart.parse().unwrap());
+    release.pull_secret = Some("registry".parse().unwrap());
+    release.modelkit = Some("ghcr.io/acme/kit:1.0.0".to_owned());
+    release.modelkit_digest = Some(digest('a'));
+    release
+}
+
 #[test]
 fn a_chart_is_given_what_follows_from_the_model_and_bumped_as_a_deployment_is() {
-    for chart in ["oci://ghcr.io/acme/charts/server:1.x", "https://charts.example.org/server:1.x"] {
-        let image = format!("ghcr.io/acme/server:1.0.0@{}", digest('1'));
-        let mut before = Release::new("a".parse().unwrap(), image.parse().unwrap());
-        before.chart = Some(chart.parse().unwrap());
-        before.modelkit_digest = Some(digest('a'));
+    for (chart, layout) in
+        CHARTS.into_iter().flat_map(|it| [(it, Layout::Flat), (it, Layout::Envs)])
+    {
+        let before = charted(chart, layout);
         let tree = render(&before).unwrap();
         assert_eq!(lint(&tree, &Options::default()).findings, []);
         assert_eq!(check(&tree, None).unwrap_or_default().len(), 1, "Flux' own sync is not there");
-        let release = object(&tree, "apps/a/helmrelease.yaml", "HelmRelease");
-        let tag = release.at("/spec/values/image/tag").unwrap().as_str().unwrap();
-        assert_eq!(tag, format!("1.0.0@{}", digest('1')));
         let mut after = before.clone();
         after.image = format!("ghcr.io/acme/server:1.1.0@{}", digest('2')).parse().unwrap();
         after.modelkit_digest = Some(digest('b'));
+        let now = pins(&tree, &before.app, None).unwrap();
+        assert_eq!((&now.image, &now.modelkit), (&before.image, &before.modelkit));
+        assert_eq!(now.deployment.to_string(), "HelmRelease/a/a");
         let to = Bump {
-            app: after.app.clone(),
-            env: None,
             image: after.image.clone(),
-            modelkit: None,
             modelkit_digest: after.modelkit_digest.clone(),
-            face: None,
+            ..now.bump(before.app.clone(), None)
         };
         let mut bumped = tree.clone();
         bumped.merge(bump(&tree, &to).unwrap());
         assert_eq!(bumped, render(&after).unwrap());
-        before.layout = Layout::Envs;
-        assert!(render(&before).unwrap_err().to_string().contains("it needs the layout flat"));
+        let there = running(&bumped, &digest('b')).places;
+        let env = (layout == Layout::Envs).then(|| "dev".parse().unwrap());
+        assert_eq!(there, [(before.app.clone(), env)]);
+        assert_eq!(small_memory(&bumped, &before.app, None, 0), []);
+        assert_eq!(small_memory(&bumped, &before.app, None, 1 << 30).len(), 1);
+        // Another chart beside it is another one's.
+        let folder = before.built_folder();
+        let path = format!("{folder}/other.yaml");
+        let other = "apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: other}
+spec:
+  values: {image: {repository: redis, tag: '8'}}
+";
+        bumped.insert(&path, other).unwrap();
+        let back = bump(&bumped, &now.bump(before.app.clone(), None)).unwrap();
+        assert!(back.len() == 1 && back.get(&path).is_none());
     }
+}
+
+#[test]
+fn a_charts_environment_is_what_its_release_would_be_flat() {
+    for chart in CHARTS {
+        let built = |release: &Release| {
+            let tree = render(release).unwrap();
+            let objects =
+                kustomize::build(&tree, &release.built_folder(), &Overlay::default()).unwrap();
+            let mut objects: Vec<Object> =
+                objects.into_iter().filter(|it| it.kind() != "Namespace").collect();
+            objects.sort_by_key(Object::id);
+            objects
+        };
+        let mut release = charted(chart, Layout::Envs);
+        (release.replicas, release.weight_bytes) = (3, 267_832_560);
+        let flat = Release { layout: Layout::Flat, ..release.clone() };
+        assert_eq!(built(&release), built(&flat));
+    }
+}
+
+#[test]
+fn flux_waits_for_a_chart_for_longer_than_helm_takes_to_give_up() {
+    for replicas in [1, 3, 40] {
+        let mut release = charted(CHARTS[0], Layout::Flat);
+        release.replicas = replicas;
+        let tree = render(&release).unwrap();
+        let seconds = |object: &Object| {
+            let timeout = object.at("/spec/timeout").unwrap().as_str().unwrap();
+            kit_gitops::flux::parse_duration(timeout).unwrap().as_secs()
+        };
+        let helm = object(&tree, "apps/a/helmrelease.yaml", "HelmRelease");
+        let retries = helm.at("/spec/upgrade/remediation/retries").unwrap().as_u64().unwrap();
+        let app = object(&tree, "clusters/dev/a-app.yaml", "Kustomization");
+        // Each attempt may have to be taken back.
+        assert!(seconds(&app) > seconds(&helm) * (retries + 1) * 2);
+        assert!(
+            seconds(&helm) >= release.progress_deadline().as_secs() * u64::from(replicas.min(4))
+        );
+    }
+}
+
+#[test]
+fn what_no_chart_does_is_refused_by_name() {
+    let said = |change: fn(&mut Release)| {
+        let mut release = charted(CHARTS[0], Layout::Envs);
+        change(&mut release);
+        render(&release).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(said(|_| ()), "");
+    assert!(said(|it| it.is_tenant = true).contains("which objects its account may make"));
+    assert!(said(|it| it.components = [Component::Gpu].into()).contains("no components"));
+    let longest = said(|it| it.progress_deadline = Some(Duration::from_secs(2_147_483_647)));
+    assert!(longest.is_empty(), "{longest}");
+    let longer = said(|it| {
+        it.replicas = 3;
+        it.progress_deadline = Some(Duration::from_secs(2_147_483_647));
+    });
+    assert!(longer.contains("longer than it can count"), "{longer}");
 }

@@ -185,12 +185,13 @@ fn beside() -> Tree {
     other.beside.receiver = Some("generic".to_owned());
     other.beside.alert = Some("alertmanager=http://alertmanager.monitoring:9093".parse().unwrap());
     tree.merge(render(&other).unwrap());
-    for (app, chart) in [
-        ("charted", "oci://ghcr.io/acme/charts/model-server:1.x"),
-        ("shelved", "https://charts.example.org/stable/model-server:>=1.0.0 <2.0.0"),
+    for (app, layout, chart) in [
+        ("charted", Layout::Flat, "oci://ghcr.io/acme/charts/model-server:1.x"),
+        ("shelved", Layout::Envs, "https://charts.example.org/stable/model-server:>=1.0.0 <2.0.0"),
     ] {
         let mut charted = Release::new(app.parse().unwrap(), image.parse().unwrap());
         charted.flux = release.flux;
+        charted.layout = layout;
         charted.chart = Some(chart.parse().unwrap());
         charted.modelkit_digest = Some(digest('a'));
         charted.pull_secret = Some("registry".parse().unwrap());
@@ -400,7 +401,8 @@ fn rendered_trees_build_the_same_with_kubectl() {
                 vec!["clusters/dev", "apps/mounted/overlays/dev", "apps/kserve/overlays/dev"]
             }
             "beside" => {
-                vec!["clusters/dev", "apps/bucket", "apps/charted", "apps/sentiment/overlays/dev"]
+                let envs = ["apps/sentiment/overlays/dev", "apps/shelved/overlays/dev"];
+                [&["clusters/dev", "apps/bucket", "apps/charted"][..], &envs].concat()
             }
             _ => vec!["clusters/dev", "clusters/prod"],
         };

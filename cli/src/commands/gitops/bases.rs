@@ -1,6 +1,7 @@
 //! Bases of kustomizations out of registries, as every artifact comes: from the local layout, else
 //! pulled into it; held to its digest, and signed where a policy asks for it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gitops::{Bases, BoxError, OciArtifact, Tree};
@@ -10,6 +11,11 @@ use crate::network::Network;
 use crate::steps::found::here_or_pulled;
 use crate::steps::trusted::Trusted;
 use crate::ui::Ui;
+
+/// Reads a folder, whose kustomizations may name artifacts by their digests.
+pub(super) fn read(dir: &Path, network: &Network, ui: &Ui) -> anyhow::Result<Tree> {
+    Ok(with_bases(Tree::read(dir)?, network, ui))
+}
 
 /// The tree, whose kustomizations may name artifacts by their digests from now on.
 pub(super) fn with_bases(tree: Tree, network: &Network, ui: &Ui) -> Tree {

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let trusted = args.trust.read(ui)?;
-    let tree = Tree::read(&args.dir)?;
+    let tree = super::bases::read(&args.dir, &args.network, ui)?;
     let pins = match gitops::promote::pins(&tree, &args.app, args.env.as_ref()) {
         Ok(pins) => Some(pins),
         // What says nothing of a delivery has its model in the image; what does not build may say so.

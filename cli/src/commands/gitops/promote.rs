@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use gitops::edit::Bump;
 use gitops::promote::{Evaluation, Pins, not_ready, pins};
-use gitops::{Name, Object, Tree};
+use gitops::{Name, Object};
 use registry::{Digest, Reference};
 
 use super::api::{Api, is_not_there};
@@ -71,7 +71,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     if args.force.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(asked_wrongly("--force wants a reason"));
     }
-    let tree = Tree::read(&args.dir)?;
+    let tree = super::bases::read(&args.dir, &args.network, ui)?;
     let of = |env: &Name| {
         pins(&tree, app, Some(env)).with_context(|| format!("cannot tell what {app} runs in {env}"))
     };

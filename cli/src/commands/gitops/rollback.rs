@@ -1,15 +1,18 @@
 //! `kit-rs gitops rollback`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use gitops::promote::{Pins, pins};
 use gitops::{Name, Tree};
 
+use super::bases::of_registries;
 use super::history::{History, Message, title};
 use super::revision::{Repository, Revision};
 use crate::failure::{WithHint as _, failure};
 use crate::kind::Kind;
+use crate::network::Network;
 use crate::ui::Ui;
 
 /// Have an app run what it ran before
@@ -32,12 +35,15 @@ pub(crate) struct Args {
     /// The repository's working tree
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    network: Network,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let (app, env) = (&args.app, args.env.as_ref());
     let history = History::of(&args.dir)?;
-    let tree = Tree::read(&args.dir)?;
+    let bases = of_registries(&args.network, ui);
+    let tree = Tree::read(&args.dir)?.with_bases(Arc::clone(&bases));
     let title = title(app, env);
     let now = pins(&tree, app, env).with_context(|| format!("cannot tell what {title} runs"))?;
     let repository = Repository::of(&args.dir)?;
@@ -45,7 +51,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         let revision = Revision::Commit(commit.to_owned());
         let [then, _] = repository.trees([&revision, &revision])?;
         // It may not have been there yet, or not have built.
-        Ok(pins(&then, app, env).ok())
+        Ok(pins(&then.with_bases(Arc::clone(&bases)), app, env).ok())
     };
     let (commit, former) = match &args.to {
         Some(name) => {

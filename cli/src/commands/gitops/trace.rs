@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gitops::promote::running;
-use gitops::{Name, Tree};
+use gitops::Name;
+use gitops::promote::{Running, running};
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::history::{Commit, History};
+use super::history::{Commit, History, title};
 use crate::failure::{WithHint as _, failure};
 use crate::kind::Kind;
+use crate::network::Network;
 use crate::ui::Ui;
 
 /// The header by which an answer names the ModelKit that computed it.
@@ -37,14 +38,24 @@ pub(crate) struct Args {
     /// The repository's working tree
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    network: Network,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let digest = served(&args.url, ui)?;
     let history = History::of(&args.dir)?;
-    let tree = Tree::read(&args.dir)?;
+    let tree = super::bases::read(&args.dir, &args.network, ui)?;
+    let Running { places, unknown } = running(&tree, &digest);
+    for (app, env, error) in unknown {
+        let title = title(&app, env.as_ref());
+        ui.warn(format_args!(
+            "{:#}",
+            anyhow::Error::new(error).context(format!("cannot tell what {title} runs"))
+        ));
+    }
     let mut found = Vec::new();
-    for (app, env) in running(&tree, &digest) {
+    for (app, env) in places {
         let folder = gitops::edit::folder_of(&tree, &app, env.as_ref())?;
         let commit = history.introduced(&digest, &folder)?;
         found.push(Place { app, env, folder, commit });
