@@ -1,8 +1,8 @@
 //! `kit-rs image mount-face`.
 
 use anyhow::Context as _;
+use modelkit::Filter;
 use modelkit::image::{self, FaceOptions};
-use modelkit::{Filter, ModelKit};
 use registry::{Descriptor, Layout, Reference};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::output::{self, pinned};
 use crate::steps::bars::BlobBars;
 use crate::steps::face::SUFFIX;
-use crate::steps::found::{explained, here_or_pulled, warn_of_unknown};
+use crate::steps::found::explained;
 use crate::steps::trusted::TrustArgs;
 use crate::ui::Ui;
 
@@ -55,16 +55,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
             "`{reference}` names no registry to push to: write HOST/{reference}"
         )));
     }
-    let trusted = args.trust.read(ui)?;
-    let layout = ui.layout()?;
-    let descriptor = here_or_pulled(&reference, &layout, &trusted, &args.network, ui)?;
-    let kit = explained(ModelKit::read(&layout, &descriptor), &reference)?;
-    warn_of_unknown(&kit, ui);
-    let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;
-    for warning in modelkit::idle(&args.include, &kit, parents.iter()) {
-        ui.warn(warning);
-    }
-    ui.no_warnings()?;
+    let (layout, kit) = super::kit(&reference, &args.include, &args.trust, &args.network, ui)?;
     let target = reference.with_tag(&tag)?;
     let options = FaceOptions { include: args.include, architecture: args.architecture };
     let hold = layout.hold()?;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use modelkit::image::{self, ImageConfig, ImageOptions};
 use modelkit::{Filter, ModelKit};
-use registry::Reference;
 use registry::content::Digest;
+use registry::{Layout, Reference};
 use serde_json::json;
 
 use crate::env;
@@ -87,17 +87,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
 }
 
 fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
-    let trusted = args.trust.read(ui)?;
-    let layout = ui.layout()?;
     let reference = args.reference.or_latest();
-    let descriptor = here_or_pulled(&reference, &layout, &trusted, &args.network, ui)?;
-    let kit = explained(ModelKit::read(&layout, &descriptor), &reference)?;
-    warn_of_unknown(&kit, ui);
-    let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;
-    for warning in modelkit::idle(&args.include, &kit, parents.iter()) {
-        ui.warn(warning);
-    }
-    ui.no_warnings()?;
+    let (layout, kit) = kit(&reference, &args.include, &args.trust, &args.network, ui)?;
     let binary = match args.purpose {
         Purpose::Serving => Some(runtime(args.runtime)?),
         Purpose::Volume if args.runtime.is_some() => {
@@ -126,6 +117,28 @@ fn build(args: Build, ui: &Ui) -> anyhow::Result<()> {
         "modelkit": kit.digest().to_string(),
     });
     ui.answer(pinned(&target, descriptor.digest()), &document)
+}
+
+/// Reads a ModelKit in the local layout, where it is pulled to when it is not there; warns of parts
+/// that are asked for and that it has not.
+fn kit(
+    reference: &Reference,
+    include: &[Filter],
+    trust: &TrustArgs,
+    network: &Network,
+    ui: &Ui,
+) -> anyhow::Result<(Layout, ModelKit)> {
+    let trusted = trust.read(ui)?;
+    let layout = ui.layout()?;
+    let descriptor = here_or_pulled(reference, &layout, &trusted, network, ui)?;
+    let kit = explained(ModelKit::read(&layout, &descriptor), reference)?;
+    warn_of_unknown(&kit, ui);
+    let parents = modelkit::parents(kit.kitfile(), modelkit::in_layout(&layout))?;
+    for warning in modelkit::idle(include, &kit, parents.iter()) {
+        ui.warn(warning);
+    }
+    ui.no_warnings()?;
+    Ok((layout, kit))
 }
 
 fn unpack(args: Unpack, ui: &Ui) -> anyhow::Result<()> {
