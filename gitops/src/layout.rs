@@ -122,7 +122,10 @@ pub(crate) fn app_of(folder: &str) -> Option<&str> {
 pub(crate) fn is_of_another(path: &str, env: &Name) -> bool {
     let of = |rest: &str| rest.split_once('/').is_some_and(|(other, _)| other != env.as_str());
     let overlay = || path.strip_prefix("apps/")?.split_once("/overlays/").map(|(_, rest)| rest);
-    path.strip_prefix("clusters/").is_some_and(of) || overlay().is_some_and(of)
+    let policies = || path.strip_prefix("policies/")?.split_once('/').map(|(_, rest)| rest);
+    ["clusters/", "argocd/"].iter().any(|it| path.strip_prefix(it).is_some_and(of))
+        || overlay().is_some_and(of)
+        || policies().is_some_and(of)
 }
 
 #[cfg(test)]
@@ -151,6 +154,10 @@ mod tests {
             ("apps/a/overlays/prod/release.yaml", true),
             ("apps/a/overlays/dev/release.yaml", false),
             ("apps/a/namespace.yaml", false),
+            ("policies/a/prod/digests.yaml", true),
+            ("policies/a/dev/digests.yaml", false),
+            ("argocd/prod/a.yaml", true),
+            ("argocd/dev/a.yaml", false),
             ("infrastructure/a.yaml", false),
         ] {
             assert_eq!(is_of_another(path, &env), is_another, "{path}");

@@ -35,7 +35,7 @@ macro_rules! transcripts {
 }
 
 transcripts! {
-    bases deliveries diff environments evaluate flux gitops hub image import info init inspect lineage list login pack pull push
+    bases charts deliveries diff environments evaluate flux gitops hub image import info init inspect lineage list login pack pull push
     registry remove retrain serve tag tasks train trust unpack verify version
 }
 

@@ -1,9 +1,11 @@
 //! Edits that keep every comment and every other byte.
 
+mod blank;
 mod bump;
 mod delivered;
 mod splice;
 
+pub(crate) use blank::blanked;
 pub(crate) use bump::bytes;
 pub use bump::{Bump, bump, folder_of, small_memory};
 pub use delivered::small_volumes;

@@ -40,6 +40,15 @@ impl<'a> Edits<'a> {
         Ok(())
     }
 
+    /// Leaves nothing of a scalar that says what it was, where it stands on one line.
+    pub(super) fn blank(&mut self, node: &Node) {
+        let Data::Scalar { text, style, .. } = &node.data else { return };
+        let start = self.offsets[node.span.start.index()];
+        if let Some(length) = length(&self.text[start..], text, *style) {
+            self.replacements.push((start, start + length, "_".to_owned()));
+        }
+    }
+
     /// Puts lines before the one on which a node begins, where nothing but blanks and the dash of a
     /// list stands before it; they get the same beginning.
     pub(crate) fn insert_before(&mut self, node: &Node, lines: &[&str], what: &str) -> Result<()> {

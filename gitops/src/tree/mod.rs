@@ -192,6 +192,13 @@ impl Tree {
         self.iter().next().is_none()
     }
 
+    /// Takes a file out of the tree; whether there was one.
+    pub fn remove(&mut self, path: &str) -> bool {
+        let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let is_there = matches!(self.walk(path), Ok(Some(Place::File(file))) if file.path == path);
+        is_there && self.root.make(parents).entries_mut().remove(name).is_some()
+    }
+
     /// Puts all texts of another tree into this one, over those with the same paths.
     pub fn merge(&mut self, other: Self) {
         for (path, text) in other.iter() {

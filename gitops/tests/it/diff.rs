@@ -8,6 +8,8 @@ use kit_gitops::kustomize::{self, Overlay};
 use kit_gitops::{Bootstrap, Release, Tree, bootstrap, flux, reconcile, render};
 use serde_json::Value;
 
+use crate::with;
+
 /// A repository with two apps, and an overlay that nobody but itself takes.
 fn repository() -> Tree {
     let mut tree =
@@ -36,15 +38,6 @@ fn repository() -> Tree {
     ] {
         tree.insert(path, text).unwrap();
     }
-    tree
-}
-
-fn with(tree: &Tree, path: &str, from: &str, to: &str) -> Tree {
-    let mut tree = tree.clone();
-    let text = tree.get(path).unwrap_or_else(|| panic!("{path} is there"));
-    assert!(text.contains(from), "{path} has {from:?}");
-    let text = text.replacen(from, to, 1);
-    tree.insert(path, text).unwrap();
     tree
 }
 

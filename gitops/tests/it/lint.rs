@@ -6,6 +6,8 @@ use expect_test::{Expect, expect};
 use kit_gitops::lint::{Options, Report, lint, policies};
 use kit_gitops::{Bootstrap, Release, Tree, bootstrap, render};
 
+use crate::with;
+
 fn image() -> String {
     format!("host/server:1@sha256:{}", "0".repeat(64))
 }
@@ -19,15 +21,6 @@ fn rendered(replicas: u32) -> Tree {
     let mut tree = render(&release).unwrap();
     let asked = Bootstrap::new("https://host/infra.git".parse().unwrap());
     tree.merge(bootstrap(&asked, &tree).unwrap());
-    tree
-}
-
-fn with(tree: &Tree, path: &str, from: &str, to: &str) -> Tree {
-    let mut tree = tree.clone();
-    let text = tree.get(path).unwrap_or_else(|| panic!("{path} is there"));
-    assert!(text.contains(from), "{path} has {from:?}");
-    let text = text.replacen(from, to, 1);
-    tree.insert(path, text).unwrap();
     tree
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use gitops::flux::FLUX_CONTENT;
-use gitops::{Component, Name, OciSource, Release, SecretName, SemverRange, Source, Tree};
+use gitops::{
+    Component, Name, OciSource, Release, Rendered, SecretName, SemverRange, Source, Tree,
+};
 use registry::Reference;
 
 use super::beside::BesideArgs;
@@ -70,6 +72,9 @@ pub(crate) struct Args {
     /// Write apps/APP/base anew where other environments build it, too
     #[arg(long)]
     replace_base: bool,
+    /// Write anew, and remove, files of the app that somebody has changed since they were rendered
+    #[arg(long)]
+    overwrite: bool,
     /// How many pods serve
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(..=INT32))]
     replicas: u32,
@@ -195,8 +200,23 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.note("a GPU is reserved for each pod; kit-rs's own server computes on the processor");
     }
     super::beside::ready(&release, &rendered, &there, ui)?;
-    check(&rendered, there, ui)?;
-    super::written::write(&rendered, &args.dir, ui)
+    let mut rendered = release.rendered(rendered, &there)?;
+    let changed = std::mem::take(&mut rendered.changed);
+    if !changed.is_empty() && !args.overwrite {
+        let message = format!("changed by somebody since it was rendered: {}", changed.join(", "));
+        return Err(failure(Kind::Exists, message)).hint(
+            "commit what is there, and say --overwrite: `git diff` then shows what was yours, to be \
+             put back, best as files of other names",
+        );
+    }
+    let is_written = |path: &String| rendered.files.get(path).is_some();
+    rendered.gone.extend(changed.into_iter().filter(|path| !is_written(path)));
+    rendered.gone.sort();
+    for path in &rendered.left {
+        ui.note(format_args!("{path} is not of this rendering, and stays"));
+    }
+    check(&rendered, there.clone(), ui)?;
+    super::written::write_rendered(&rendered, &there, &args.dir, ui)
 }
 
 /// A violation by the option that it came from.
@@ -215,8 +235,11 @@ fn option(release: &Release, violation: &gitops::Violation) -> String {
 }
 
 /// Refuses to write what Flux would refuse, seen together with what is there.
-fn check(rendered: &Tree, mut whole: Tree, ui: &Ui) -> anyhow::Result<()> {
-    whole.merge(rendered.clone());
+fn check(rendered: &Rendered, mut whole: Tree, ui: &Ui) -> anyhow::Result<()> {
+    whole.merge(rendered.files.clone());
+    for path in &rendered.gone {
+        whole.remove(path);
+    }
     let warnings = gitops::check(&whole, None).context("the repository would not deploy")?;
     for warning in warnings {
         ui.warn(warning);
