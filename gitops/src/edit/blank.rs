@@ -66,3 +66,89 @@ fn annotations(document: &Node) -> Vec<&Node> {
         .filter_map(|key| descend(document, &[of_pods, &["annotations", key]].concat()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    /// Repositories have digests of such texts: whoever blanks another place has theirs called
+    /// changed.
+    #[test]
+    fn what_a_bump_sets_is_blank_and_nothing_else() {
+        let text = "# é
+kind: Deployment
+metadata:
+  labels: {app.kubernetes.io/version: '1.0', app.kubernetes.io/name: a}
+spec:
+  replicas: 1
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/version: 1.0.0 # {\"$imagepolicy\": \"x:y:tag\"}
+      annotations:
+        kitops.ml/modelkit: \"h/kit:1\"
+        kitops.ml/delivery: image-volume
+    spec:
+      initContainers:
+        - {name: model, image: 'h/server:1'}
+      containers:
+        - image: h/server:1 # {\"$imagepolicy\": \"x:y\"}
+          env:
+            - {name: MODEL, value: h/kit:1}
+            - {name: OTHER, value: h/kit:2}
+      volumes:
+        - name: model
+          image: {reference: h/face:1}
+---
+kind: HelmRelease
+spec:
+  values:
+    replicaCount: 1
+    image: {repository: h/server, tag: 1@x, pullPolicy: Always}
+    podAnnotations: {kitops.ml/modelkit-digest: sha256:a, mine: b}
+---
+images:
+- {name: server, newName: h/s, newTag: '1'}
+";
+        expect![[r##"
+            # é
+            kind: Deployment
+            metadata:
+              labels: {app.kubernetes.io/version: _, app.kubernetes.io/name: a}
+            spec:
+              replicas: 1
+              template:
+                metadata:
+                  labels:
+                    app.kubernetes.io/version: _ # {"$imagepolicy": "x:y:tag"}
+                  annotations:
+                    kitops.ml/modelkit: _
+                    kitops.ml/delivery: image-volume
+                spec:
+                  initContainers:
+                    - {name: model, image: _}
+                  containers:
+                    - image: _ # {"$imagepolicy": "x:y"}
+                      env:
+                        - {name: MODEL, value: _}
+                        - {name: OTHER, value: h/kit:2}
+                  volumes:
+                    - name: model
+                      image: {reference: _}
+            ---
+            kind: HelmRelease
+            spec:
+              values:
+                replicaCount: 1
+                image: {repository: _, tag: _, pullPolicy: Always}
+                podAnnotations: {kitops.ml/modelkit-digest: _, mine: b}
+            ---
+            images:
+            - {name: server, newName: _, newTag: _}
+        "##]]
+        .assert_eq(&blanked(text));
+        assert_eq!(blanked("a: [\n"), "a: [\n");
+    }
+}

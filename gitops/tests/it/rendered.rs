@@ -206,7 +206,7 @@ fn what_other_environments_have_or_build_stays() {
     assert_eq!(there, alone(&[&dev, &prod, &plain]));
     assert_eq!(check(&there, None).unwrap().len(), 1, "only Flux' own sync is not there");
     // The last that builds a component takes it away.
-    let last = Release { env: prod.env.clone(), ..plain.clone() };
+    let last = Release { env: prod.env, ..plain.clone() };
     let made = into(&last, &mut there);
     assert!(made.gone.iter().any(|path| path.starts_with("apps/a/components/hpa/")));
     assert_eq!(there, alone(&[&plain, &last]));
