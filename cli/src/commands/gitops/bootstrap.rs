@@ -5,10 +5,11 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use fs_err as fs;
-use gitops::{Bootstrap, Branch, FluxVersion, GitUrl, Live, Name, SecretName, Tree};
+use gitops::{Bootstrap, Branch, FluxVersion, GitUrl, Live, Name, Object, SecretName, Tree};
 
 use super::api::{Api, is_not_there};
-use crate::failure::{WithHint as _, asked_wrongly};
+use crate::failure::{WithHint as _, asked_wrongly, failure};
+use crate::kind::Kind;
 use crate::ui::Ui;
 
 /// Write what Flux needs to follow this repository: clusters/ENV/flux-system
@@ -90,7 +91,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         (None, Some(watched)) => watched.parse()?,
         (None, None) => git(&args.dir, &["symbolic-ref", "--short", "HEAD"])?.parse()?,
     };
-    let components = args.components_file.map(fs::read_to_string).transpose()?;
+    let components = args.components_file.as_deref().map(components).transpose()?;
     let form = match args.form {
         Form::Gotk => gitops::Form::Gotk,
         Form::FluxInstance => gitops::Form::FluxInstance,
@@ -128,10 +129,30 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     super::written::write(&tree, &args.dir, ui)
 }
 
+/// Reads Flux' components. A folder that has none of them where Flux itself came from it before is
+/// one by which Flux deletes itself.
+fn components(file: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(file)?;
+    let shown = file.display();
+    let objects =
+        Object::parse_all(&text).with_context(|| format!("{shown} is none of Flux' components"))?;
+    if objects.is_empty() {
+        return Err(failure(Kind::Invalid, format!("{shown} has no objects in it")))
+            .hint("flux install --export > FILE writes Flux' components");
+    }
+    Ok(text)
+}
+
 /// Refuses components of another version than the one that was asked for, and says what else there
 /// is to do.
 fn is_version(asked: &Bootstrap, tree: &Tree, ui: &Ui) -> anyhow::Result<()> {
     let written = gitops::installed(tree, &asked.env);
+    if asked.components.is_some() && written.is_none() {
+        ui.warn(
+            "--components-file has no controllers of Flux: where Flux itself came from this folder, it \
+             deletes itself",
+        );
+    }
     if let (Some(version), gitops::Form::Gotk) = (asked.flux, asked.form) {
         match written.as_ref().map(|it| it.version) {
             None => ui.note(format_args!(
