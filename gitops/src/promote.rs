@@ -12,7 +12,7 @@ use crate::kustomize::{self, Overlay};
 use crate::render::deployment::CONTAINER;
 use crate::render::{DELIVERY_ANNOTATION, MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::status::{Health, health};
-use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments};
+use crate::{Error, ImageRef, Name, Object, ObjectId, Result, Tree, environments, layout};
 
 /// What an application runs: its image, and the ModelKit in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +153,15 @@ pub fn not_ready(live: &Object, pins: &Pins) -> Option<String> {
         Health::NotFound => Some(format!("{id} is not there")),
         other => Some(format!("{id} is {}: {}", other.word(), other.reason())),
     }
+}
+
+/// The environments of an application that a cluster's Flux Kustomizations apply, by their paths.
+pub fn applied(kustomizations: &Value, app: &Name) -> BTreeSet<String> {
+    let items = kustomizations["items"].as_array().into_iter().flatten();
+    let paths = items.filter_map(|it| it.pointer("/spec/path")?.as_str());
+    let folder = format!("{}/overlays/", layout::app_folder(app));
+    let envs = paths.filter_map(|path| path.trim_start_matches("./").strip_prefix(&*folder));
+    envs.map(|env| env.trim_end_matches('/').to_owned()).collect()
 }
 
 /// How well a model does, as the Kitfile of its ModelKit says it.
@@ -388,6 +397,18 @@ mod tests {
         let failed = live('1', 'a', "False", 2).unwrap();
         assert_eq!(failed, "HelmRelease/a/a is InProgress: upgrade failed");
         assert!(live('1', 'a', "True", 1).unwrap().contains("generation 2 is not seen yet"));
+    }
+
+    #[test]
+    fn a_cluster_says_which_environments_it_applies() {
+        let of = |path: &str| json!({"spec": {"path": path}});
+        let list = json!({"items": [
+            of("./clusters/dev"), of("./apps/a/overlays/dev"), of("apps/a/overlays/canary/"),
+            of("./apps/ab/overlays/prod"), of("./apps/a"), {},
+        ]});
+        let app = "a".parse().unwrap();
+        assert_eq!(applied(&list, &app), ["canary", "dev"].map(str::to_owned).into());
+        assert_eq!(applied(&json!({}), &app), BTreeSet::new());
     }
 
     fn evaluation(metrics: Value) -> Evaluation {

@@ -278,7 +278,7 @@ pub(super) fn judge(
 ) -> anyhow::Result<(Option<String>, u64)> {
     let reference: Reference = pins.modelkit.as_deref().unwrap_or_default().parse()?;
     let digest: Digest = pins.modelkit_digest.as_deref().unwrap_or_default().parse()?;
-    let kit = read(&reference.with_digest(digest.clone()), trusted, network, ui)?;
+    let kit = read(&reference.with_digest(digest), trusted, network, ui)?;
     let Some(face) = &pins.face else { return Ok((None, kit.bytes)) };
     let against = match kit.of().require(&face.to_string().parse()?, network, ui) {
         Ok(_) => None,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gitops::edit::Bump;
-use gitops::promote::{Evaluation, Pins, not_ready, pins};
+use gitops::promote::{Evaluation, Pins, applied, not_ready, pins};
 use gitops::{Name, Object};
 use registry::{Digest, Reference};
 
@@ -166,6 +166,9 @@ fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>
     let id = &new.deployment;
     let (version, namespace, name) = (id.api_version(), &id.namespace, &id.name);
     let kinds = format!("{}s", id.kind.to_ascii_lowercase());
+    if let Some(why) = elsewhere(args, &api, ui) {
+        return Ok(Some(why));
+    }
     match api.get(&format!("/apis/{version}/namespaces/{namespace}/{kinds}/{name}"), ui) {
         Ok(live) => Ok(not_ready(&Object::from_value(live)?, new)),
         Err(error) if is_not_there(&error) => Ok(Some(format!("{id} is not there"))),
@@ -173,6 +176,23 @@ fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>
             .context(format!("cannot ask the cluster of {}; --no-cluster asks none", args.from))
             .hint("--context and --server name the cluster"),
     }
+}
+
+/// Why a cluster is not that of the first environment: environments are called alike in theirs, so
+/// what is ready in another one's would be taken for it.
+fn elsewhere(args: &Args, api: &Api, ui: &Ui) -> Option<String> {
+    let Args { app, from, .. } = args;
+    // Where it cannot be told, as without Flux, the object itself is all that there is to ask.
+    let list = api.get("/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations", ui).ok()?;
+    let envs = applied(&list, app);
+    if envs.is_empty() || envs.contains(from.as_str()) {
+        return None;
+    }
+    let envs: Vec<String> = envs.into_iter().collect();
+    let envs = envs.join(" and ");
+    Some(format!(
+        "the cluster that was asked applies {app} of {envs} (--context names that of {from})"
+    ))
 }
 
 /// Why the model's own evaluation does not let it pass.
