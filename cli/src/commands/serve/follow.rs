@@ -56,7 +56,7 @@ impl Follower {
     async fn tidy(&self) -> anyhow::Result<Option<String>> {
         let _turn = self.changing.lock().await;
         // Asked now: while it waited for its turn another model may have come.
-        let Some(served) = self.handle.identity().digest.clone() else { return Ok(None) };
+        let Some(served) = self.handle.identity().digest else { return Ok(None) };
         // Their content is needed, too.
         if self.handle.canary_identity().is_some() || self.handle.shadow_identity().is_some() {
             return Ok(None);
