@@ -167,7 +167,11 @@ impl Laptop {
         says(&self.flux("get kustomizations -A")?, &["shop-app", &revision, "Applied revision"])?;
         says(&self.flux("get sources git -A")?, &["flux-system", &revision, "stored artifact"])?;
         says(&self.flux("tree kustomization flux-system")?, &["Deployment/shop/shop"])?;
-        for line in ["reconcile source git flux-system", "reconcile kustomization shop-app"] {
+        says(&self.flux("trace deployment shop -n shop")?, &["shop-app", &commit[..40]])?;
+        says(&self.flux("stats -A")?, &["Kustomization"])?;
+        for line in
+            ["reconcile source git flux-system", "reconcile kustomization shop-app --with-source"]
+        {
             self.flux(&format!("{line} --timeout=60s"))?;
         }
         says(&self.flux("events -n flux-system")?, &["Kustomization/shop-app"])
@@ -231,6 +235,8 @@ impl Laptop {
         kustomizations.wait("the new revision", |text| text.matches(short).count() >= 2)?;
         let rolled = self.kubectl(&format!("rollout status deployment/{APP} -n {APP}"))?;
         says(&rolled, &["successfully rolled out"])?;
+        let history = self.kubectl(&format!("rollout history deployment/{APP} -n {APP}"))?;
+        says(&history, &["\n1 ", "\n2 "])?;
         let wait = "wait --for=condition=Available --timeout=60s";
         says(&self.kubectl(&format!("{wait} deployment/{APP} -n {APP}"))?, &["condition met"])?;
         pods.wait("the old pod goes and the new one is there", |text| {
