@@ -77,7 +77,7 @@ fn is_server(line: &str) -> bool {
     let mut words = line
         .split_whitespace()
         .skip_while(|word| matches!(*word, "registry" | "hub" | "gitops" | "kit-rs"));
-    line.starts_with("kit-rs ") && matches!(words.next(), Some("serve" | "up"))
+    line.starts_with("kit-rs ") && matches!(words.next(), Some("serve" | "up" | "port-forward"))
 }
 
 fn is_in_background(line: &str) -> bool {

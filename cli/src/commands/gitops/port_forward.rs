@@ -186,7 +186,7 @@ async fn forward(pairs: Vec<(u16, SocketAddr)>, at: IpAddr, ui: &Ui) -> anyhow::
         let here = listener.local_addr()?;
         ui.answer(
             format!("Forwarding from {here} -> {}", there.port()),
-            &json!({"from": here, "to": there}),
+            &json!({"from": here, "port": there.port()}),
         )?;
         listeners.push((listener, there));
     }
