@@ -6,10 +6,19 @@ module kit-rs-peers
 go 1.26.0
 
 require (
+	github.com/fluxcd/helm-controller v1.6.4
+	github.com/fluxcd/helm-controller/api v1.6.4
+	github.com/fluxcd/image-automation-controller v1.2.4
+	github.com/fluxcd/image-automation-controller/api v1.2.4
+	github.com/fluxcd/image-reflector-controller v1.2.4
+	github.com/fluxcd/image-reflector-controller/api v1.2.4
 	github.com/fluxcd/kustomize-controller v1.9.6
 	github.com/fluxcd/kustomize-controller/api v1.9.6
+	github.com/fluxcd/notification-controller v1.9.3
+	github.com/fluxcd/notification-controller/api v1.9.3
 	github.com/fluxcd/source-controller v1.9.6
 	github.com/fluxcd/source-controller/api v1.9.6
+	helm.sh/helm/v4 v4.2.4
 	k8s.io/kubernetes v1.36.4
 	k8s.io/api v0.36.4
 	k8s.io/apiextensions-apiserver v0.36.4
@@ -46,8 +55,21 @@ require (
 	k8s.io/streaming v0.36.4
 )
 
+// What notification- and image-reflector-controller would raise, and Kubernetes' programs are built
+// with, too.
 replace (
+	github.com/google/cel-go => github.com/google/cel-go v0.26.1
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace => go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.43.0
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp => go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.43.0
+	golang.org/x/exp => golang.org/x/exp v0.0.0-20251219203646-944ab1f22d93
+)
+
+replace (
+	github.com/fluxcd/helm-controller/api => github.com/fluxcd/helm-controller/api v1.6.4
+	github.com/fluxcd/image-automation-controller/api => github.com/fluxcd/image-automation-controller/api v1.2.4
+	github.com/fluxcd/image-reflector-controller/api => github.com/fluxcd/image-reflector-controller/api v1.2.4
 	github.com/fluxcd/kustomize-controller/api => github.com/fluxcd/kustomize-controller/api v1.9.6
+	github.com/fluxcd/notification-controller/api => github.com/fluxcd/notification-controller/api v1.9.3
 	github.com/fluxcd/pkg/artifact => github.com/fluxcd/pkg/artifact v0.18.0
 	github.com/fluxcd/source-controller/api => github.com/fluxcd/source-controller/api v1.9.6
 	github.com/opencontainers/go-digest => github.com/opencontainers/go-digest v1.0.1-0.20220411205349-bde1400a84be

@@ -72,6 +72,8 @@ enum Topic {
     Flux,
     /// The real kubectl and flux at our own cluster
     Laptop,
+    /// Flux' other controllers, and the definitions of Argo CD and KServe, with what we render for them
+    Controllers,
     /// A real node with containerd, and what runs on it
     Kubernetes,
     /// What we render, and our policies, with checkov, kube-linter, kube-score and Kubernetes' schemas
@@ -79,7 +81,7 @@ enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -92,6 +94,7 @@ impl Topic {
         Self::Trust,
         Self::Flux,
         Self::Laptop,
+        Self::Controllers,
         Self::Kubernetes,
         Self::Policies,
     ];
@@ -107,6 +110,7 @@ impl Topic {
                 | Self::Resume
                 | Self::Flux
                 | Self::Laptop
+                | Self::Controllers
                 | Self::Kubernetes
                 | Self::Policies
         )
@@ -116,7 +120,8 @@ impl Topic {
     fn bytes(self) -> u64 {
         match self {
             Self::Kit | Self::Modctl | Self::Policies | Self::Resume | Self::Trust => GIB / 2,
-            Self::Flux
+            Self::Controllers
+            | Self::Flux
             | Self::Kill
             | Self::Laptop
             | Self::Registries
@@ -159,6 +164,7 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Serve => serve::run(&peers, &program, workspace, dir, &mut report),
             Topic::Flux => flux::run(&peers, &program, workspace, dir, &mut report),
             Topic::Laptop => laptop::run(&program, workspace, dir, &mut report),
+            Topic::Controllers => flux::beside(&peers, &program, workspace, dir, &mut report),
             Topic::Kubernetes => kubernetes::run(&peers, &program, dir, &mut report),
             Topic::Policies => policies::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),

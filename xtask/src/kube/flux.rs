@@ -1,44 +1,90 @@
-//! Flux' source- and kustomize-controller as processes, with their definitions in the cluster.
+//! Flux' controllers as processes, with their definitions in the cluster.
 
 use std::path::Path;
 use std::process::Command;
 
+use fs_err as fs;
+
 use super::plane::Daemon;
+use super::programs::{BESIDE, SYNCING};
 use super::{ControlPlane, Programs};
 use crate::peers::run_quietly;
 use crate::registries::free_address;
 
 /// Flux in a control plane.
-pub(crate) struct Flux;
+pub(crate) struct Flux {
+    /// Where Receivers are called: `http://HOST:PORT`, if there are any.
+    pub(crate) receivers: Option<String>,
+}
 
 impl Flux {
-    /// Installs the definitions and starts the controllers, which end with the control plane.
+    /// Installs the definitions of source- and kustomize-controller and starts them; they end with
+    /// the control plane.
     pub(crate) fn start(
         plane: &mut ControlPlane,
         programs: &Programs,
         dir: &Path,
     ) -> anyhow::Result<Self> {
-        run_quietly(&mut plane.kubectl("create namespace flux-system"))?;
-        for name in ["source-controller", "kustomize-controller"] {
-            let mut apply = plane.kubectl("apply --server-side -f");
-            run_quietly(apply.arg(programs.definitions(name)?))?;
-        }
-        run_quietly(&mut plane.kubectl(
-            "wait --for=condition=Established --timeout=60s crd/gitrepositories.source.toolkit.fluxcd.io \
-             crd/ocirepositories.source.toolkit.fluxcd.io crd/kustomizations.kustomize.toolkit.fluxcd.io",
-        ))?;
-        let storage = dir.join("artifacts");
-        fs_err::create_dir_all(&storage)?;
-        let served = free_address()?;
-        let mut source = Command::new(programs.controller("source-controller")?);
-        source.arg("--storage-path").arg(&storage);
-        source.arg(format!("--storage-addr={served}")).arg(format!("--storage-adv-addr={served}"));
-        start("source-controller", source, plane, dir)?;
-        let mut kustomize = Command::new(programs.controller("kustomize-controller")?);
-        kustomize.arg("--concurrent=20");
-        start("kustomize-controller", kustomize, plane, dir)?;
-        Ok(Self)
+        install(plane, programs, &SYNCING)?;
+        sync(plane, programs, dir, "")?;
+        Ok(Self { receivers: None })
     }
+
+    /// The same with all the others, which hear of what those two do.
+    pub(crate) fn whole(
+        plane: &mut ControlPlane,
+        programs: &Programs,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
+        install(plane, programs, &[&SYNCING[..], &BESIDE[..]].concat())?;
+        let (events, receivers) = (free_address()?, free_address()?);
+        let mut notification = Command::new(programs.controller("notification-controller")?);
+        notification.arg(format!("--events-addr={events}"));
+        notification.arg(format!("--receiverAddr={receivers}"));
+        start("notification-controller", notification, plane, dir)?;
+        let events = format!("http://{events}/");
+        sync(plane, programs, dir, &events)?;
+        for name in BESIDE.into_iter().filter(|name| *name != "notification-controller") {
+            let mut command = Command::new(programs.controller(name)?);
+            command.arg(format!("--events-addr={events}"));
+            if name == "image-reflector-controller" {
+                let tags = dir.join("tags");
+                fs::create_dir_all(&tags)?;
+                command.arg("--storage-path").arg(tags);
+            }
+            start(name, command, plane, dir)?;
+        }
+        Ok(Self { receivers: Some(format!("http://{receivers}")) })
+    }
+}
+
+fn install(plane: &ControlPlane, programs: &Programs, names: &[&str]) -> anyhow::Result<()> {
+    run_quietly(&mut plane.kubectl("create namespace flux-system"))?;
+    for name in names {
+        let mut apply = plane.kubectl("apply --server-side -f");
+        run_quietly(apply.arg(programs.definitions(name)?))?;
+    }
+    plane.await_definitions()
+}
+
+/// Starts what brings Git into the cluster, and tells `events` of it.
+fn sync(
+    plane: &mut ControlPlane,
+    programs: &Programs,
+    dir: &Path,
+    events: &str,
+) -> anyhow::Result<()> {
+    let storage = dir.join("artifacts");
+    fs::create_dir_all(&storage)?;
+    let served = free_address()?;
+    let mut source = Command::new(programs.controller("source-controller")?);
+    source.arg("--storage-path").arg(&storage);
+    source.arg(format!("--storage-addr={served}")).arg(format!("--storage-adv-addr={served}"));
+    source.arg(format!("--events-addr={events}"));
+    start("source-controller", source, plane, dir)?;
+    let mut kustomize = Command::new(programs.controller("kustomize-controller")?);
+    kustomize.arg("--concurrent=20").arg(format!("--events-addr={events}"));
+    start("kustomize-controller", kustomize, plane, dir)
 }
 
 fn start(
@@ -49,7 +95,7 @@ fn start(
 ) -> anyhow::Result<()> {
     let health = free_address()?;
     command
-        .args(["--watch-all-namespaces", "--log-encoding=json", "--events-addr="])
+        .args(["--watch-all-namespaces", "--log-encoding=json"])
         .arg(format!("--metrics-addr={}", free_address()?))
         .arg(format!("--health-addr={health}"))
         .env("RUNTIME_NAMESPACE", "flux-system")

@@ -17,6 +17,6 @@ pub(crate) use flux::Flux;
 pub(crate) use git::GitServer;
 pub(crate) use kubelet::{BEHAVIOUR, FakeKubelet};
 pub(crate) use node::Node;
-pub(crate) use plane::ControlPlane;
+pub(crate) use plane::{ControlPlane, Daemon};
 pub(crate) use programs::Programs;
 pub(crate) use repository::Repository;

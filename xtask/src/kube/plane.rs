@@ -43,7 +43,7 @@ pub(crate) struct ControlPlane {
 }
 
 /// A program that runs until it is ended.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -115,6 +115,20 @@ impl ControlPlane {
     /// The file with which a program reaches it as a user.
     pub(super) fn kubeconfig_of(&self, user: User) -> anyhow::Result<PathBuf> {
         kubeconfig(&self.dir, &self.address, user)
+    }
+
+    /// Waits until every kind that was defined is served.
+    pub(crate) fn await_definitions(&self) -> anyhow::Result<()> {
+        let all = "apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        for definition in self.api.list(all)? {
+            let name = definition["metadata"]["name"].as_str().context("it has a name")?;
+            self.api.wait(&format!("{all}/{name}"), PATIENCE, |it| {
+                let conditions = it["status"]["conditions"].as_array().into_iter().flatten();
+                let mut served = conditions.filter(|it| it["type"] == "Established");
+                served.any(|it| it["status"] == "True")
+            })?;
+        }
+        Ok(())
     }
 
     /// A command of `kubectl` for this cluster, with the words of a line.

@@ -11,10 +11,18 @@ use crate::e2e::say;
 use crate::peers::{Peers, on_search_path, run_quietly};
 
 const KUBERNETES: &str = "v1.36.4";
-const CONTROLLERS: &str = "v1.9.6";
-/// Those of Flux' controllers that reconcile what we write.
-const CONTROLLER_NAMES: [&str; 2] = ["source-controller", "kustomize-controller"];
+/// Those of Flux' controllers that bring what is in Git into the cluster.
+pub(super) const SYNCING: [&str; 2] = ["source-controller", "kustomize-controller"];
+/// Those that do something beside it.
+pub(super) const BESIDE: [&str; 4] = [
+    "helm-controller",
+    "image-automation-controller",
+    "image-reflector-controller",
+    "notification-controller",
+];
 const FLUX: &str = "v2.9.5";
+const HELM: &str = "v4.2.4";
+const KSERVE: &str = "v0.20.0";
 const CONTAINERD: &str = "v2.2.3";
 /// Where Debian puts the plugins of CNI.
 pub(super) const PLUGINS: &str = "/usr/lib/cni";
@@ -55,9 +63,19 @@ impl Programs {
         for name in ["kube-apiserver", "kube-controller-manager", "kubectl"] {
             programs.kubernetes(name)?;
         }
-        for name in CONTROLLER_NAMES {
+        for name in SYNCING {
             programs.controller(name)?;
         }
+        Ok(programs)
+    }
+
+    /// All that all of Flux needs, and Helm, which makes charts for it.
+    pub(crate) fn of_all_flux(peers: &Peers) -> anyhow::Result<Self> {
+        let programs = Self::of_control_plane(peers)?;
+        for name in BESIDE {
+            programs.controller(name)?;
+        }
+        programs.helm()?;
         Ok(programs)
     }
 
@@ -86,9 +104,15 @@ impl Programs {
         self.build(name, KUBERNETES, &format!("k8s.io/kubernetes/cmd/{name}"))
     }
 
-    /// `source-controller` or `kustomize-controller`.
+    /// One of Flux' controllers.
     pub(crate) fn controller(&self, name: &str) -> anyhow::Result<PathBuf> {
-        self.build(name, CONTROLLERS, &format!("github.com/fluxcd/{name}"))
+        let module = format!("github.com/fluxcd/{name}");
+        self.build(name, required(&module)?, &module)
+    }
+
+    /// Helm's own program.
+    pub(crate) fn helm(&self) -> anyhow::Result<PathBuf> {
+        self.build("helm", HELM, "helm.sh/helm/v4/cmd/helm")
     }
 
     /// The definitions that a controller's module carries.
@@ -114,6 +138,14 @@ impl Programs {
         self.build_in_copy(name, module, CONTAINERD, &flags, |_| Ok(()))
     }
 
+    /// KServe's controller, and the folder of its module.
+    pub(crate) fn kserve(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let module = "github.com/kserve/kserve";
+        let flags = ["-ldflags=-s -w".to_owned()];
+        let program = self.build_in_copy("manager", module, KSERVE, &flags, |_| Ok(()))?;
+        Ok((program, self.root.join(format!("src/kserve-{KSERVE}"))))
+    }
+
     /// `flux`, with the manifests of the controllers that run here.
     pub(crate) fn flux(&self) -> anyhow::Result<PathBuf> {
         let version = FLUX.trim_start_matches('v');
@@ -133,7 +165,7 @@ impl Programs {
         };
         let embedded = copy.join("cmd/flux/manifests");
         fs::create_dir_all(&embedded)?;
-        for name in CONTROLLER_NAMES {
+        for name in SYNCING {
             let (module, base) =
                 (self.controller_module(name)?, copy.join("manifests/bases").join(name));
             build(&module.join("config/crd"), &base.join("crds.yaml"))?;
@@ -196,17 +228,23 @@ impl Programs {
         self.once(name, version, copy, flags)
     }
 
-    fn copy_module(&self, module: &str, version: &str, copy: &Path) -> anyhow::Result<()> {
+    /// The folder of a module that nothing is built of here.
+    pub(crate) fn module(&self, module: &str, version: &str) -> anyhow::Result<PathBuf> {
         let mut download = go(&self.root.join("src/kubernetes"));
         download.args(["mod", "download", "-json", &format!("{module}@{version}")]);
         let told: serde_json::Value = serde_json::from_str(&run_quietly(&mut download)?)?;
         let folder = told["Dir"].as_str().with_context(|| format!("{module} has no folder"))?;
+        Ok(PathBuf::from(folder))
+    }
+
+    fn copy_module(&self, module: &str, version: &str, copy: &Path) -> anyhow::Result<()> {
+        let folder = self.module(module, version)?;
         if copy.exists() {
             fs::remove_dir_all(copy)?;
         }
         // Go keeps modules read-only.
         let copied =
-            Command::new("cp").args(["-r", "--no-preserve=mode", folder]).arg(copy).output()?;
+            Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(folder).arg(copy).output()?;
         anyhow::ensure!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
         Ok(())
     }
@@ -232,6 +270,13 @@ impl Programs {
         fs::rename(&unfinished, &path)?;
         Ok(path)
     }
+}
+
+/// The version that our module requires of another.
+fn required(module: &str) -> anyhow::Result<&'static str> {
+    let mut lines = MODULE.lines().map(str::trim);
+    let version = lines.find_map(|line| line.strip_prefix(module)?.strip_prefix(' '));
+    version.with_context(|| format!("go.mod does not require {module}"))
 }
 
 /// Go in the folder of a module.

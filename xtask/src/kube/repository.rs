@@ -71,6 +71,13 @@ impl Repository {
         self.publish()
     }
 
+    /// Takes what somebody else has pushed; returns the commit that is the newest then.
+    pub(crate) fn pull(&self) -> anyhow::Result<String> {
+        self.git(&["fetch", "--quiet", "origin"])?;
+        self.git(&["reset", "--quiet", "--hard", &format!("origin/{BRANCH}")])?;
+        Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
+    }
+
     fn publish(&self) -> anyhow::Result<String> {
         self.git(&["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")])?;
         Ok(format!("{BRANCH}@sha1:{}", self.git(&["rev-parse", "HEAD"])?.trim()))

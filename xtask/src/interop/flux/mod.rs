@@ -5,6 +5,7 @@
 //! with their reasons and messages, inventory, history, what is in the cluster. What differs fails
 //! its claim, unless it stands in [`differences`] with a reason.
 
+mod beside;
 mod bootstrap;
 mod cases;
 mod changes;
@@ -16,6 +17,8 @@ mod say;
 mod world;
 
 use std::path::Path;
+
+pub(super) use beside::run as beside;
 
 use crate::kube::Programs;
 use crate::peers::Peers;
