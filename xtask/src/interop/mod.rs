@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Draws the points of `kill` again
     #[arg(long)]
     seed: Option<u64>,
-    /// The part of `kubernetes` that runs in namespaces of its own
+    /// The part of `kubernetes` or `deliveries` that runs in namespaces of its own
     #[arg(long, value_name = "DIR", hide = true, requires = "program")]
     inside: Option<PathBuf>,
 }
@@ -76,12 +76,14 @@ enum Topic {
     Controllers,
     /// A real node with containerd, and what runs on it
     Kubernetes,
+    /// Models that are mounted, brought or followed on such a node, and environments
+    Deliveries,
     /// What we render, and our policies, with checkov, kube-linter, kube-score and Kubernetes' schemas
     Policies,
 }
 
 impl Topic {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Kit,
         Self::Modctl,
         Self::Registries,
@@ -96,6 +98,7 @@ impl Topic {
         Self::Laptop,
         Self::Controllers,
         Self::Kubernetes,
+        Self::Deliveries,
         Self::Policies,
     ];
 
@@ -112,6 +115,7 @@ impl Topic {
                 | Self::Laptop
                 | Self::Controllers
                 | Self::Kubernetes
+                | Self::Deliveries
                 | Self::Policies
         )
     }
@@ -128,6 +132,10 @@ impl Topic {
             | Self::Serve
             | Self::Transformers => GIB,
             Self::Hub | Self::Kubernetes => 2 * GIB,
+            | Self::Registries
+            | Self::Serve
+            | Self::Transformers => GIB,
+            Self::Hub | Self::Kubernetes | Self::Deliveries => 2 * GIB,
             Self::Attack => 4 * GIB,
         }
     }
@@ -138,7 +146,11 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
     let peers = Peers::new(workspace)?;
     let given = args.program.as_deref().map(fs_err::canonicalize).transpose()?;
     if let (Some(program), Some(dir)) = (&given, &args.inside) {
-        return kubernetes::inside(program, workspace, dir);
+        let part = match args.only.contains(&Topic::Deliveries) {
+            true => kubernetes::Part::Deliveries,
+            false => kubernetes::Part::Images,
+        };
+        return kubernetes::inside(part, program, workspace, dir);
     }
     let mut report = Report::default();
     for topic in
@@ -165,7 +177,12 @@ pub(crate) fn run(args: &Args, workspace: &Path) -> anyhow::Result<()> {
             Topic::Flux => flux::run(&peers, &program, workspace, dir, &mut report),
             Topic::Laptop => laptop::run(&program, workspace, dir, &mut report),
             Topic::Controllers => flux::beside(&peers, &program, workspace, dir, &mut report),
-            Topic::Kubernetes => kubernetes::run(&peers, &program, dir, &mut report),
+            Topic::Kubernetes => {
+                kubernetes::run(kubernetes::Part::Images, &peers, &program, dir, &mut report)
+            }
+            Topic::Deliveries => {
+                kubernetes::run(kubernetes::Part::Deliveries, &peers, &program, dir, &mut report)
+            }
             Topic::Policies => policies::run(&peers, &program, dir, &mut report),
             Topic::Attack => attack::run(&peers, &program, workspace, dir, &mut report),
             Topic::Trust => trust::run(&peers, &program, dir, &mut report),

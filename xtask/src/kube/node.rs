@@ -28,7 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Node;
 
 impl Node {
-    /// Starts one that pulls from `registries` (`HOST:PORT`) over plain HTTP, the first of which
+    /// Makes the network of its pods; returns the address by which they and the node reach it.
+    pub(crate) fn network() -> anyhow::Result<&'static str> {
+        network()?;
+        Ok(ADDRESS)
+    }
+
+    /// Starts one, whose network is there, that pulls from `registries` (`HOST:PORT`) over plain HTTP, the first of which
     /// takes what it needs itself. `cgroup` is for its pods.
     pub(crate) fn start(
         plane: &mut ControlPlane,
@@ -38,7 +44,6 @@ impl Node {
         cgroup: &str,
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(dir)?;
-        network()?;
         let pause = pause::push(registries[0], dir)?;
         let mut scheduler = Command::new(programs.kubernetes("kube-scheduler")?);
         scheduler.arg("--kubeconfig").arg(&plane.kubeconfig).arg("--leader-elect=false");

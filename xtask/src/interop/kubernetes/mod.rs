@@ -1,10 +1,15 @@
-//! `interop --only kubernetes`: a real node, and Flux, with what `kit-rs` makes for them.
+//! `interop --only kubernetes` and `--only deliveries`: a real node, and Flux, with what `kit-rs`
+//! makes for them.
 //!
 //! All of it runs in namespaces of its own, in a process of its own that tells its claims to this
 //! one.
 
+mod deliveries;
+mod docker;
+mod environments;
 mod failures;
 mod images;
+mod kserve;
 mod serving;
 mod story;
 mod world;
@@ -21,6 +26,15 @@ use crate::report::Report;
 
 const PEER: &str = "Kubernetes 1.36.4, containerd 2.2.3, runc, Flux 2.9";
 
+/// What is shown on a node of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Images that have their model in them, and what becomes of their pods.
+    Images,
+    /// Models that reach pods otherwise, and environments.
+    Deliveries,
+}
+
 /// What the process inside tells.
 const TOLD: &str = "report.json";
 /// What the process inside is told where it is.
@@ -28,6 +42,7 @@ pub(super) const INSIDE: &str = "--inside";
 
 /// Builds and installs what is needed, which takes a network, and tells all claims.
 pub(super) fn run(
+    part: Part,
     peers: &Peers,
     program: &Path,
     dir: &Path,
@@ -42,11 +57,20 @@ pub(super) fn run(
         report.skip(PEER, "everything that a node would judge", &format!("{error:#}"));
         return Ok(());
     }
-    if let Err(error) = peers.debian("podman", "podman") {
-        report.skip("podman", "runs the image", &format!("{error:#}"));
+    match part {
+        Part::Images => {
+            if let Err(error) = peers.debian("podman", "podman") {
+                report.skip("podman", "runs the image", &format!("{error:#}"));
+            }
+        }
+        Part::Deliveries => ready_deliveries(peers, report),
     }
     let mut inside = Command::new(std::env::current_exe()?);
-    inside.args(["interop", "--program"]).arg(program).arg(INSIDE).arg(dir);
+    let topic = match part {
+        Part::Images => "kubernetes",
+        Part::Deliveries => "deliveries",
+    };
+    inside.args(["interop", "--only", topic, "--program"]).arg(program).arg(INSIDE).arg(dir);
     let told = dir.join(TOLD);
     match namespaces::run(inside, &cgroup(dir)) {
         Ok(_) if told.exists() => report.take(&told),
@@ -55,6 +79,20 @@ pub(super) fn run(
             report.skip(PEER, "everything that a node would judge", &format!("{error:#}"));
             Ok(())
         }
+    }
+}
+
+/// Builds and installs what models reach their pods by, beside a node.
+fn ready_deliveries(peers: &Peers, report: &mut Report) {
+    let docker = || {
+        peers.debian("busybox-static", "busybox")?;
+        peers.debian("docker.io", "dockerd")
+    };
+    if let Err(error) = docker() {
+        report.skip("Docker", "everything that it would judge", &format!("{error:#}"));
+    }
+    if let Err(error) = Programs::new().and_then(|programs| programs.kserve()) {
+        report.skip("KServe", "everything that it would judge", &format!("{error:#}"));
     }
 }
 
@@ -67,24 +105,46 @@ fn cgroup(dir: &Path) -> String {
 }
 
 /// The part inside the namespaces.
-pub(super) fn inside(program: &Path, workspace: &Path, dir: &Path) -> anyhow::Result<()> {
+pub(super) fn inside(
+    part: Part,
+    program: &Path,
+    workspace: &Path,
+    dir: &Path,
+) -> anyhow::Result<()> {
     ensure!(std::process::id() == 1, "{INSIDE} is for `interop --only kubernetes` itself");
     let mut report = Report::default();
-    let shown = show(program, workspace, dir, &mut report);
+    let shown = show(part, program, workspace, dir, &mut report);
     if let Err(error) = &shown {
         report.claim(PEER, "the node runs", || Err(anyhow::anyhow!("{error:#}")));
     }
     report.save(&dir.join(TOLD))
 }
 
-fn show(program: &Path, workspace: &Path, dir: &Path, report: &mut Report) -> anyhow::Result<()> {
+fn show(
+    part: Part,
+    program: &Path,
+    workspace: &Path,
+    dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     namespaces::furnish(dir)?;
     let peers = Peers::new(workspace)?;
     let world = World::start(&peers, program, workspace, dir, &cgroup(dir))?;
-    serving::run(&world, report)?;
-    failures::run(&world, report)?;
-    images::run(&world, report)?;
-    images::podman(&world, report);
-    story::run(&world, report);
+    match part {
+        Part::Images => {
+            serving::run(&world, report)?;
+            failures::run(&world, report)?;
+            images::run(&world, report)?;
+            images::podman(&world, report);
+            story::run(&world, report);
+        }
+        Part::Deliveries => {
+            let server = deliveries::server(&world)?;
+            deliveries::run(&world, &server, report)?;
+            docker::run(&world, &server, report)?;
+            kserve::run(&world, &server, report)?;
+            environments::run(&world, report)?;
+        }
+    }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         &format!(
             "what render wrote is Ready under Pod Security restricted, {took:.0} s after its commit"
         ),
-        || is_restricted(world),
+        || is_restricted(world, APP),
     );
     report.claim(PEER, "/predict through the Service says which ModelKit answers", || {
         let answer = world.ask(APP)?;
@@ -60,20 +60,20 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
         );
         Ok(())
     });
-    under_load(report, "an update by commit", world, |asking| {
+    under_load(report, "an update by commit", world, APP, |asking| {
         world.bump(APP, &second.image)?;
         world.await_ready(APP, &world.commit()?)?;
         asking.until_digest(&second.modelkit, PATIENCE)?;
         world.await_alone(APP)?;
         Ok(vec![first.modelkit.clone(), second.modelkit.clone()])
     });
-    under_load(report, "its revert", world, |asking| {
+    under_load(report, "its revert", world, APP, |asking| {
         world.await_ready(APP, &world.revert()?)?;
         asking.until_digest(&first.modelkit, PATIENCE)?;
         world.await_alone(APP)?;
         Ok(vec![second.modelkit.clone(), first.modelkit.clone()])
     });
-    under_load(report, "`kubectl delete pod`", world, |_| {
+    under_load(report, "`kubectl delete pod`", world, APP, |_| {
         let pod = world.await_alone(APP)?;
         let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
         world.kubectl(&format!("delete pod -n {APP} {name} --wait=false"))?;
@@ -108,34 +108,36 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_restricted(world: &World) -> anyhow::Result<()> {
-    let namespace = world.plane.api.find(&format!("api/v1/namespaces/{APP}"))?;
+/// Whether an app's namespace lets in no pod with rights, and its own pod runs there.
+pub(super) fn is_restricted(world: &World, app: &str) -> anyhow::Result<()> {
+    let namespace = world.plane.api.find(&format!("api/v1/namespaces/{app}"))?;
     let labels = &namespace.context("the namespace is there")?["metadata"]["labels"];
     ensure!(labels["pod-security.kubernetes.io/enforce"] == "restricted", "labels: {labels}");
-    let pod = world.await_alone(APP)?;
+    let pod = world.await_alone(app)?;
     ensure!(container(&pod)["restartCount"] == 0, "it was restarted");
     let image = "127.0.0.1:9/any:1";
-    let line = format!("run loose -n {APP} --image={image} --restart=Never");
+    let line = format!("run loose -n {app} --image={image} --restart=Never");
     let refused = world.kubectl(&line).err().map(|it| format!("{it:#}")).unwrap_or_default();
     ensure!(refused.contains("violates PodSecurity"), "a pod with all rights: {refused}");
     Ok(())
 }
 
-/// A claim that no request fails meanwhile. `change` returns the ModelKits that may answer, in
+/// A claim that no request of an app fails meanwhile. `change` returns the ModelKits that may answer, in
 /// order.
-fn under_load(
+pub(super) fn under_load(
     report: &mut Report,
     what: &str,
     world: &World,
+    app: &str,
     change: impl FnOnce(&crate::client::Asking) -> anyhow::Result<Vec<String>>,
 ) {
     let mut counted = 0;
     let shown = (|| {
-        let asking = world.asking(APP)?;
+        let asking = world.asking(app)?;
         let changed = change(&asking);
         let digests = changed?;
         let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-        counted = end(asking, &digests).map_err(|error| world.explained(APP, &error))?;
+        counted = end(asking, &digests).map_err(|error| world.explained(app, &error))?;
         anyhow::Ok(())
     })();
     report.claim(PEER, &format!("{what}: 0 of {counted} requests fail"), || shown);

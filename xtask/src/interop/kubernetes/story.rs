@@ -47,7 +47,8 @@ fn story(world: &World) -> anyhow::Result<Command> {
     Ok(story)
 }
 
-fn leave(world: &World) -> anyhow::Result<()> {
+/// Takes the sync away, and with it all apps.
+pub(super) fn leave(world: &World) -> anyhow::Result<()> {
     let sync = "kustomization/flux-system gitrepository/flux-system";
     world.kubectl(&format!("delete -n flux-system {sync} --wait=false"))?;
     let deadline = Instant::now() + PATIENCE;
@@ -58,7 +59,8 @@ fn leave(world: &World) -> anyhow::Result<()> {
             .list("apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations")?;
         let namespaces = world.plane.api.list("api/v1/namespaces")?;
         let mut names = namespaces.iter().filter_map(|it| it["metadata"]["name"].as_str());
-        let left = names.find(|it| ["shop", "mounted", "closed"].contains(it));
+        let own = ["shop", "mounted", "closed", "brought", "followed", "unpushed"];
+        let left = names.find(|it| own.contains(it));
         if apps.is_empty() && left.is_none() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! A cluster with a node and Flux, two registries, and the repository that says what runs.
+//! A cluster with a node and Flux, registries, and the repository that says what runs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,10 +31,12 @@ pub(super) struct World {
     pub(super) open: Registry,
     /// Lets in users only.
     pub(super) closed: Registry,
+    /// In the network of the pods, which do not reach the others.
+    pub(super) near: Registry,
     pub(super) shop: Shop,
     pub(super) dir: PathBuf,
     pub(super) program: PathBuf,
-    workspace: PathBuf,
+    pub(super) workspace: PathBuf,
     pub(super) cgroup: String,
 }
 
@@ -62,7 +64,9 @@ impl World {
         )?;
         let repository = Repository::start(dir)?;
         let mut plane = ControlPlane::start(&programs, peers, &dir.join("kube"))?;
-        let registries = [&*open.address, &*closed.address];
+        let address = format!("{}:0", Node::network()?);
+        let near = Registry::ours(program, &dir.join("near"), &address, &[])?;
+        let registries = [&*open.address, &*closed.address, &*near.address];
         Node::start(&mut plane, &programs, &dir.join("node"), &registries, cgroup)?;
         Flux::start(&mut plane, &programs, &dir.join("kube"))?;
         let world = Self {
@@ -70,6 +74,7 @@ impl World {
             repository,
             open,
             closed,
+            near,
             shop,
             dir: dir.to_owned(),
             program: program.to_owned(),
@@ -280,7 +285,7 @@ impl World {
 }
 
 /// The Kustomization of an app.
-fn app_path(app: &str) -> String {
+pub(super) fn app_path(app: &str) -> String {
     format!("apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/{app}-app")
 }
 
