@@ -23,6 +23,7 @@ pub(super) const BESIDE: [&str; 4] = [
 const FLUX: &str = "v2.9.5";
 const HELM: &str = "v4.2.4";
 const KSERVE: &str = "v0.20.0";
+const ARGO_CD: &str = "v3.1.16";
 const CONTAINERD: &str = "v2.2.3";
 /// Where Debian puts the plugins of CNI.
 pub(super) const PLUGINS: &str = "/usr/lib/cni";
@@ -135,22 +136,38 @@ impl Programs {
             "-tags=no_btrfs no_devmapper no_zfs urfave_cli_no_docs".to_owned(),
             format!("-ldflags=-s -w -X {module}/version.Version={CONTAINERD}"),
         ];
-        self.build_in_copy(name, module, CONTAINERD, &flags, |_| Ok(()))
+        let package = format!("./cmd/{name}");
+        self.build_in_copy(name, &package, module, CONTAINERD, &flags, |_| Ok(()))
     }
 
     /// KServe's controller, and the folder of its module.
     pub(crate) fn kserve(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
-        let module = "github.com/kserve/kserve";
+        self.with_module("manager", "./cmd/manager", "github.com/kserve/kserve", KSERVE)
+    }
+
+    /// All of Argo CD's programs in one, which goes by its name, and the folder of its module.
+    pub(crate) fn argocd(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
+        self.with_module("argocd", "./cmd", "github.com/argoproj/argo-cd/v3", ARGO_CD)
+    }
+
+    fn with_module(
+        &self,
+        name: &str,
+        package: &str,
+        module: &str,
+        version: &str,
+    ) -> anyhow::Result<(PathBuf, PathBuf)> {
         let flags = ["-ldflags=-s -w".to_owned()];
-        let program = self.build_in_copy("manager", module, KSERVE, &flags, |_| Ok(()))?;
-        Ok((program, self.root.join(format!("src/kserve-{KSERVE}"))))
+        let program = self.build_in_copy(name, package, module, version, &flags, |_| Ok(()))?;
+        Ok((program, self.copy_of(module, version)))
     }
 
     /// `flux`, with the manifests of the controllers that run here.
     pub(crate) fn flux(&self) -> anyhow::Result<PathBuf> {
         let version = FLUX.trim_start_matches('v');
         let flags = [format!("-ldflags=-s -w -X main.VERSION={version}")];
-        self.build_in_copy("flux", "github.com/fluxcd/flux2/v2", FLUX, &flags, |copy| {
+        let module = "github.com/fluxcd/flux2/v2";
+        self.build_in_copy("flux", "./cmd/flux", module, FLUX, &flags, |copy| {
             self.embed_manifests(copy)
         })
     }
@@ -210,22 +227,30 @@ impl Programs {
     fn build_in_copy(
         &self,
         name: &str,
+        package: &str,
         module: &str,
         version: &str,
         flags: &[String],
         prepare: impl Fn(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let copy = || {
-            let last = module.trim_end_matches("/v2").rsplit('/').next().unwrap_or(module);
-            let copy = self.root.join(format!("src/{last}-{version}"));
+            let copy = self.copy_of(module, version);
             if !copy.join(".prepared").exists() {
                 self.copy_module(module, version, &copy)?;
                 prepare(&copy)?;
                 fs::write(copy.join(".prepared"), "")?;
             }
-            Ok((copy, format!("./cmd/{name}")))
+            Ok((copy, package.to_owned()))
         };
         self.once(name, version, copy, flags)
+    }
+
+    /// Where the copy of a module lies, whose path may end with its major version.
+    fn copy_of(&self, module: &str, version: &str) -> PathBuf {
+        let is_major =
+            |part: &str| part.strip_prefix('v').is_some_and(|it| it.parse::<u32>().is_ok());
+        let last = module.rsplit('/').find(|part| !is_major(part)).unwrap_or(module);
+        self.root.join(format!("src/{last}-{version}"))
     }
 
     /// The folder of a module that nothing is built of here.

@@ -4,6 +4,7 @@
 //! All of it runs in namespaces of its own, in a process of its own that tells its claims to this
 //! one.
 
+mod checked;
 mod deliveries;
 mod docker;
 mod environments;
@@ -141,6 +142,7 @@ fn show(
         Part::Deliveries => {
             let server = deliveries::server(&world)?;
             deliveries::run(&world, &server, report)?;
+            checked::run(&world, report)?;
             docker::run(&world, &server, report)?;
             kserve::run(&world, &server, report)?;
             environments::run(&world, report)?;

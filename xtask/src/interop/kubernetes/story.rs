@@ -59,7 +59,7 @@ pub(super) fn leave(world: &World) -> anyhow::Result<()> {
             .list("apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations")?;
         let namespaces = world.plane.api.list("api/v1/namespaces")?;
         let mut names = namespaces.iter().filter_map(|it| it["metadata"]["name"].as_str());
-        let own = ["shop", "mounted", "closed", "brought", "followed", "unpushed"];
+        let own = ["shop", "mounted", "closed", "brought", "followed", "checked", "unpushed"];
         let left = names.find(|it| own.contains(it));
         if apps.is_empty() && left.is_none() {
             return Ok(());

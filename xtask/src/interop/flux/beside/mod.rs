@@ -1,10 +1,12 @@
 //! `interop --only controllers`: what `gitops render` writes for the controllers beside Flux' two
 //! that sync, and for others than Flux, taken by the real ones.
 
+mod argocd;
 mod chart;
 mod images;
 mod notifications;
 mod others;
+mod trusted;
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +44,9 @@ pub(in super::super) fn run(
     chart::run(&stage, &programs, &first, report)?;
     images::run(&stage, &first, report)?;
     notifications::run(&stage, &first, report);
+    trusted::run(&stage, &first, report);
     others::run(&stage, &programs, &first, report);
+    argocd::run(&stage, &programs, peers, &first, report)?;
     Ok(())
 }
 
@@ -126,10 +130,9 @@ impl<'a> Stage<'a> {
 
     /// Waits until an object holds what is asked of it; an error tells what it says last.
     fn wait(&self, path: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let found = self.plane.api.wait(path, PATIENCE, holds);
-        found.with_context(|| {
+        self.plane.api.wait(path, PATIENCE, holds).map_err(|_| {
             let last = self.plane.api.find(path).ok().flatten().unwrap_or_default();
-            format!("{path} says {}", last["status"])
+            anyhow::anyhow!("{path} says {}", last["status"])
         })
     }
 
