@@ -26,14 +26,16 @@ impl Flux {
         dir: &Path,
     ) -> anyhow::Result<Self> {
         install(plane, programs, &SYNCING)?;
-        sync(plane, programs, dir, "")?;
+        sync(plane, programs, dir, None, "")?;
         Ok(Self { receivers: None })
     }
 
-    /// The same with all the others, which hear of what those two do.
+    /// The same with all the others, which hear of what those two do. Sources with certificates of
+    /// `authority`, a PEM file, are taken.
     pub(crate) fn whole(
         plane: &mut ControlPlane,
         programs: &Programs,
+        authority: &Path,
         dir: &Path,
     ) -> anyhow::Result<Self> {
         install(plane, programs, &[&SYNCING[..], &BESIDE[..]].concat())?;
@@ -43,7 +45,7 @@ impl Flux {
         notification.arg(format!("--receiverAddr={receivers}"));
         start("notification-controller", notification, plane, dir)?;
         let events = format!("http://{events}/");
-        sync(plane, programs, dir, &events)?;
+        sync(plane, programs, dir, Some(authority), &events)?;
         for name in BESIDE.into_iter().filter(|name| *name != "notification-controller") {
             let mut command = Command::new(programs.controller(name)?);
             command.arg(format!("--events-addr={events}"));
@@ -72,6 +74,7 @@ fn sync(
     plane: &mut ControlPlane,
     programs: &Programs,
     dir: &Path,
+    authority: Option<&Path>,
     events: &str,
 ) -> anyhow::Result<()> {
     let storage = dir.join("artifacts");
@@ -81,6 +84,8 @@ fn sync(
     source.arg("--storage-path").arg(&storage);
     source.arg(format!("--storage-addr={served}")).arg(format!("--storage-adv-addr={served}"));
     source.arg(format!("--events-addr={events}"));
+    // Go's programs take this instead of the system's roots.
+    source.envs(authority.map(|file| ("SSL_CERT_FILE", file)));
     start("source-controller", source, plane, dir)?;
     let mut kustomize = Command::new(programs.controller("kustomize-controller")?);
     kustomize.arg("--concurrent=20").arg(format!("--events-addr={events}"));

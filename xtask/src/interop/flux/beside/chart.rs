@@ -1,4 +1,5 @@
-//! `--chart`: a HelmRelease of a chart that `helm create` made, in our registry.
+//! `--chart`: a HelmRelease of a chart that `helm create` made, in our registry and behind a server
+//! of files.
 
 use std::process::Command;
 
@@ -6,8 +7,9 @@ use anyhow::ensure;
 use serde_json::Value;
 
 use super::{PEER, Stage, is_ready};
-use crate::kube::Programs;
+use crate::kube::{Daemon, Programs};
 use crate::peers::run_quietly;
+use crate::registries::free_address;
 use crate::release::Release;
 use crate::report::Report;
 
@@ -23,18 +25,16 @@ pub(super) fn run(
     let peer = format!("helm-controller 1.6.4, {PEER}");
     let second = stage.release("chart-2")?;
     let (host, dir) = (&stage.registry.address, &stage.shop.dir);
+    let helm = programs.helm()?;
+    let helm = |line: &str| {
+        let mut command = Command::new(&helm);
+        command.args(line.split(' ')).current_dir(dir).env("HOME", dir);
+        run_quietly(&mut command)
+    };
     report.claim(&peer, "`helm push` takes a chart of `helm create` into our registry", || {
-        let helm = programs.helm()?;
-        for line in [
-            "create model".to_owned(),
-            "package model".to_owned(),
-            format!("push model-0.1.0.tgz oci://{host}/charts --plain-http"),
-        ] {
-            let mut command = Command::new(&helm);
-            command.args(line.split(' ')).current_dir(dir).env("HOME", dir);
-            run_quietly(&mut command)?;
-        }
-        Ok(())
+        helm("create model")?;
+        helm("package model --destination charts")?;
+        helm(&format!("push charts/model-0.1.0.tgz oci://{host}/charts --plain-http")).map(drop)
     });
     report.claim(&peer, "--chart: the HelmRelease is Ready, and so is the app", || {
         let chart = format!("--chart oci://{host}/charts/model:0.1.0");
@@ -79,5 +79,29 @@ pub(super) fn run(
         ensure!(image.as_str().is_some_and(|it| it.ends_with(&second.digest)), "it runs {image}");
         Ok(())
     });
+    report.claim(&peer, "--chart https://…: a HelmRepository, and the app is Ready", || {
+        let address = free_address()?;
+        helm(&format!("repo index charts --url https://{address}"))?;
+        let _server = serve(stage, &address)?;
+        let app = "indexed";
+        stage.render(app, &first.image, &format!("--chart https://{address}/model:0.1.0"))?;
+        let revision = stage.commit()?;
+        stage.await_ready(app, &revision)?;
+        let deployment = stage.deployment(app)?;
+        let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        ensure!(image.as_str().is_some_and(|it| it.ends_with(&first.digest)), "it runs {image}");
+        Ok(())
+    });
     Ok(())
+}
+
+/// Serves the folder with the chart and its index over TLS.
+fn serve(stage: &Stage<'_>, address: &str) -> anyhow::Result<Daemon> {
+    let dir = &stage.shop.dir;
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-WWW", "-quiet", "-accept", address]);
+    command.arg("-cert").arg(dir.join("server.pem")).arg("-key").arg(dir.join("server.key"));
+    let mut daemon = Daemon::start("charts", command.current_dir(dir.join("charts")), dir)?;
+    daemon.await_ready(|| std::net::TcpStream::connect(address).is_ok())?;
+    Ok(daemon)
 }

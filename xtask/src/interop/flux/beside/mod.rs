@@ -75,7 +75,9 @@ impl<'a> Stage<'a> {
         let repository = Repository::start(dir)?;
         let registry = Registry::ours(program, &dir.join("registry"), "127.0.0.1:0", &[])?;
         let mut plane = ControlPlane::start(programs, peers, &dir.join("kube"))?;
-        let flux = Flux::whole(&mut plane, programs, &dir.join("kube"))?;
+        shop.make_certificates()?;
+        let authority = shop.dir.join("ca.pem");
+        let flux = Flux::whole(&mut plane, programs, &authority, &dir.join("kube"))?;
         let kubelet = FakeKubelet::start(plane.api.clone())?;
         let stage =
             Self { _kubelet: kubelet, flux, plane, repository, registry, shop, program, workspace };
