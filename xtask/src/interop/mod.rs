@@ -131,10 +131,6 @@ impl Topic {
             | Self::Registries
             | Self::Serve
             | Self::Transformers => GIB,
-            Self::Hub | Self::Kubernetes => 2 * GIB,
-            | Self::Registries
-            | Self::Serve
-            | Self::Transformers => GIB,
             Self::Hub | Self::Kubernetes | Self::Deliveries => 2 * GIB,
             Self::Attack => 4 * GIB,
         }

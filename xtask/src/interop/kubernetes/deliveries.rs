@@ -1,6 +1,7 @@
 //! How a model reaches its pods where it is not in their image: mounted by the node, brought by an
 //! init container, or by the server itself, which follows a tag.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -116,8 +117,18 @@ pub(super) struct Kit {
 
 impl Kit {
     pub(super) fn publish(world: &World, version: &'static str) -> anyhow::Result<Self> {
+        Self::publish_after(world, version, |_| Ok(()))
+    }
+
+    /// The same after `change` had its way with the model.
+    pub(super) fn publish_after(
+        world: &World,
+        version: &'static str,
+        change: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let folder = world.dir.join("kits").join(version);
         model(&world.workspace, &folder, version)?;
+        change(&folder.join("model"))?;
         let reference = format!("{}/demo/kit:{version}", world.near.address);
         world.kit(&format!("pack {} -t {reference}", folder.display()))?;
         let digest = digest_of(&world.kit(&format!("push {reference} --plain-http"))?)?;

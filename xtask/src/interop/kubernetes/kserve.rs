@@ -55,6 +55,31 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
             answers(world, &second)
         },
     );
+    report.claim(
+        &peer,
+        "--delivery kserve: a model that cannot be loaded is given up by Flux, and the old pod answers on",
+        || {
+            let halved = Kit::publish_after(world, "half", |model| {
+                let weights = model.join("model.safetensors");
+                let whole = fs::read(&weights)?;
+                Ok(fs::write(weights, &whole[..whole.len() / 2])?)
+            })?;
+            let (kit, work) = (&halved.reference, world.repository.work.display());
+            world.kit(&format!("gitops bump {kit} --app {APP} --dir {work} --plain-http"))?;
+            let why = world.await_given_up(APP, &world.commit()?);
+            let told = world.plane.api.find(SERVICE)?.unwrap_or_default();
+            let told = &told["status"];
+            why.with_context(|| format!("KServe says {told}"))?;
+            let pods = world.pods(APP)?;
+            let ready = pods.iter().find(|pod| container(pod)["ready"] == true);
+            let address = ready.and_then(|pod| pod["status"]["podIP"].as_str());
+            let address = address.with_context(|| format!("no pod is ready: {told}"))?;
+            let answer = ask(&format!("http://{address}:8000"), "I love it")?;
+            ensure!(answer.digest == second.digest, "{} answers", answer.digest);
+            world.await_healed(APP, &world.revert()?)?;
+            answers(world, &second)
+        },
+    );
     // Its objects have finalizers that only KServe takes away.
     report.claim(&peer, "--delivery kserve: an app that leaves Git is gone", || {
         world.repository.remove(&format!("clusters/dev/{APP}-app.yaml"))?;

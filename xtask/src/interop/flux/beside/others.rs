@@ -13,6 +13,8 @@ use crate::report::Report;
 
 const ARGO_CD: (&str, &str) = ("github.com/argoproj/argo-cd/v3", "v3.5.7");
 const KSERVE: (&str, &str) = ("github.com/kserve/kserve", "v0.20.0");
+const PROMETHEUS: (&str, &str) = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0");
+const KYVERNO: (&str, &str) = ("github.com/kyverno/kyverno", "v1.19.1");
 
 pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, report: &mut Report) {
     let argo_cd = "Argo CD 3.5.7's definitions in Kubernetes 1.36.4";
@@ -41,6 +43,47 @@ pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, repor
             report.claim(kserve, claim, || served(stage, &module, first));
         }
     }
+    let kyverno = "Kyverno 1.19's definitions in Kubernetes 1.36.4";
+    match programs.module(KYVERNO.0, KYVERNO.1) {
+        Err(error) => report.skip(kyverno, "--admission kyverno", &format!("{error:#}")),
+        Ok(module) => {
+            let claim = "--admission kyverno: a strict dry run takes the ClusterPolicy";
+            report.claim(kyverno, claim, || admitted(stage, &module, first));
+        }
+    }
+    let prometheus = "Flux 2.9 and the Prometheus operator's definitions in Kubernetes 1.36.4";
+    match programs.module(PROMETHEUS.0, PROMETHEUS.1) {
+        Err(error) => report.skip(prometheus, "--component hpa,monitoring", &format!("{error:#}")),
+        Ok(module) => {
+            let claim = "--component hpa,monitoring: Flux applies both as the tenant, and leaves how many pods there are";
+            report.claim(prometheus, claim, || scaled(stage, &module, first));
+        }
+    }
+}
+
+fn scaled(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
+    let definitions = module.join("example/prometheus-operator-crd");
+    define(stage, &definitions.join("monitoring.coreos.com_servicemonitors.yaml"))?;
+    let flags = "--layout envs --component hpa,monitoring --max-replicas 5 --spread zones --tenant";
+    stage.render("scaled", &first.image, flags)?;
+    stage.await_ready("scaled", &stage.commit()?)?;
+    let monitor = "apis/monitoring.coreos.com/v1/namespaces/scaled/servicemonitors/scaled";
+    ensure!(stage.plane.api.find(monitor)?.is_some(), "there is no ServiceMonitor");
+    // As the autoscaler would: nobody measures pods that do not run.
+    stage.kubectl("scale -n scaled deployment/scaled --replicas=3")?;
+    stage.await_ready("scaled", &stage.commit()?)?;
+    let replicas = &stage.deployment("scaled")?["spec"]["replicas"];
+    ensure!(*replicas == 3, "Flux made {replicas} pods of 3");
+    Ok(())
+}
+
+fn admitted(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
+    define(stage, &module.join("config/crds/kyverno/kyverno.io_clusterpolicies.yaml"))?;
+    let flags = "--admission kyverno --require-key team.pub";
+    stage.render("admitted", &first.image, flags)?;
+    // Kyverno warns that ClusterPolicy will be followed by another kind.
+    let policy = stage.repository.read("policies/admitted/dev/signatures.yaml")?;
+    dry_run(stage, "--validate=strict", &policy)
 }
 
 fn served(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
@@ -71,10 +114,14 @@ fn define(stage: &Stage<'_>, file: &Path) -> anyhow::Result<()> {
     stage.plane.await_definitions()
 }
 
-/// Whether the API server would take objects as they are written.
+/// Whether the API server would take objects as they are written, without a word.
 fn strictly(stage: &Stage<'_>, objects: &str) -> anyhow::Result<()> {
+    dry_run(stage, "--validate=strict --warnings-as-errors", objects)
+}
+
+fn dry_run(stage: &Stage<'_>, flags: &str, objects: &str) -> anyhow::Result<()> {
     let file = stage.shop.dir.join("strictly.yaml");
     fs::write(&file, objects)?;
-    let line = "apply --server-side --force-conflicts --dry-run=server --validate=strict --warnings-as-errors -f";
-    run_quietly(stage.plane.kubectl(line).arg(&file)).map(drop)
+    let line = format!("apply --server-side --force-conflicts --dry-run=server {flags} -f");
+    run_quietly(stage.plane.kubectl(&line).arg(&file)).map(drop)
 }
