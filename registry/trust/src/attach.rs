@@ -55,6 +55,14 @@ pub async fn sign(
     layout: &Layout,
 ) -> Result<Signed> {
     let mut signed = Signed { subject: subject.clone(), bundle: None, tag: None };
+    let digest = subject.digest();
+    let too_long = |_| {
+        let of = digest.algorithm().as_ref();
+        Error::refused(format!("a digest of {of} is too long for the tag of the older form"))
+    };
+    // Before anything is pushed.
+    let tag = forms.tag.then(|| reference.with_tag(&simple::tag(digest)).map_err(too_long));
+    let tag = tag.transpose()?;
     let _hold = layout.hold()?;
     if forms.bundle {
         let nothing = Value::Object(Default::default());
@@ -63,8 +71,7 @@ pub async fn sign(
         push(layout, &manifest, &to, client, &|_| {}).await?;
         signed.bundle = Some(manifest);
     }
-    if forms.tag {
-        let to = reference.with_tag(&simple::tag(subject.digest()))?;
+    if let Some(to) = tag {
         let manifest = add_payload(client, &to, reference, subject, key, layout).await?;
         push(layout, &manifest, &to, client, &|_| {}).await?;
         signed.tag = Some((to, manifest));
@@ -100,7 +107,8 @@ fn put_bundle(
     predicate_type: &str,
     predicate: Value,
 ) -> Result<Descriptor> {
-    let statement = Statement::new("", subject.digest().digest(), predicate_type, predicate);
+    let digest = (subject.digest().algorithm().as_ref(), subject.digest().digest());
+    let statement = Statement::new("", digest, predicate_type, predicate);
     let bundle = layout.put(BUNDLE, &Bundle::sign(&statement.to_json(), key).to_json())?;
     let config = layout.put(EMPTY, b"{}")?;
     let manifest = json!({

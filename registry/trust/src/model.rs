@@ -66,7 +66,8 @@ pub fn sign(dir: &Path, name: &str, signature: &Path, key: &PrivateKey) -> Resul
         resources: resources.collect(),
     };
     let predicate = serde_json::to_value(predicate).expect("it becomes JSON");
-    let statement = Statement::new(name, &hex(&root(files.values())), PREDICATE, predicate);
+    let statement =
+        Statement::new(name, ("sha256", &hex(&root(files.values()))), PREDICATE, predicate);
     let hint = hex(&Sha256::digest(key.public().to_pem()?));
     Ok(Bundle::with_hint(&statement.to_json(), key, hint).to_json())
 }

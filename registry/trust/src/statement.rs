@@ -37,8 +37,14 @@ pub(crate) struct Subject {
 }
 
 impl Statement {
-    pub(crate) fn new(name: &str, sha256: &str, predicate_type: &str, predicate: Value) -> Self {
-        let digest = BTreeMap::from([("sha256".to_owned(), sha256.to_owned())]);
+    /// One about a digest, of which the algorithm and the hexadecimal digits are given.
+    pub(crate) fn new(
+        name: &str,
+        (algorithm, hex): (&str, &str),
+        predicate_type: &str,
+        predicate: Value,
+    ) -> Self {
+        let digest = BTreeMap::from([(algorithm.to_owned(), hex.to_owned())]);
         Self {
             of_type: TYPE.to_owned(),
             subject: vec![Subject { name: name.to_owned(), digest }],
