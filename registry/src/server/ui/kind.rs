@@ -19,6 +19,8 @@ const MODELS: [(&str, Kind); 3] = [
     ("application/vnd.cncf.model.", Kind::ModelPack),
     ("application/vnd.cnai.model.", Kind::ModelPack),
 ];
+/// A payload of cosign's older form of signatures, whose manifest calls itself an image.
+const SIGNED_PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// What a manifest is.
@@ -27,6 +29,8 @@ pub(super) enum Kind {
     ModelKit,
     ModelPack,
     Image,
+    /// Signatures of another manifest, of which its tag is made.
+    Signatures,
     Index,
     Artifact,
 }
@@ -43,6 +47,10 @@ impl Kind {
                 return *kind;
             }
         }
+        let is_payload = |layer: &Descriptor| layer.media_type().as_ref() == SIGNED_PAYLOAD;
+        if !document.layers.is_empty() && document.layers.iter().all(is_payload) {
+            return Self::Signatures;
+        }
         match &document.artifact_type {
             None | Some(MediaType::ImageConfig) => Self::Image,
             Some(other) if other.as_ref() == DOCKER_CONFIG => Self::Image,
@@ -57,6 +65,8 @@ impl Kind {
             Self::ModelKit => "ModelKit".into(),
             Self::ModelPack => "ModelPack".into(),
             Self::Image => "Image".into(),
+            Self::Signatures if document.layers.len() == 1 => "Signature".into(),
+            Self::Signatures => format!("{} signatures", document.layers.len()),
             Self::Index => "Index".into(),
             Self::Artifact => artifact_type.unwrap_or_else(|| "Artifact".into()),
         }
@@ -77,8 +87,10 @@ impl Kind {
     ) -> Vec<String> {
         let separator = if matches!(version, Version::Tag(_)) { ':' } else { '@' };
         let reference = format!("{host}/{name}{separator}{version}");
-        if self == Self::Image {
-            return vec![format!("docker pull {reference}")];
+        match self {
+            Self::Image => return vec![format!("docker pull {reference}")],
+            Self::Signatures => return check(host, name, version).into_iter().collect(),
+            _ => {}
         }
         let mut lines = vec![format!("kit-rs pull {reference}")];
         if self.is_model() {
@@ -94,6 +106,14 @@ impl Kind {
         }
         lines
     }
+}
+
+/// How to check what signatures are of, which their tag says: `sha256-….sig`.
+fn check(host: &str, name: &str, version: &Version) -> Option<String> {
+    let Version::Tag(tag) = version else { return None };
+    let digest = tag.strip_suffix(".sig")?.replacen('-', ":", 1);
+    let digest = crate::content::parse_digest(&digest).ok()?;
+    Some(format!("kit-rs verify {host}/{name}@{digest} --key KEY"))
 }
 
 /// Which section of a Kitfile a layer is of; empty where it is of none.

@@ -36,11 +36,12 @@ pub(super) fn show(
     let mut body = Html::default();
     properties(&mut body, name, &descriptor, &document);
     let has_images = registry.options.images.is_some() && !registry.options.read_only;
-    body.markup("<h2>What to type</h2>")
-        .document(&kind.lines(host, name, version, has_images).join("\n"))
-        .markup(
+    let lines = kind.lines(host, name, version, has_images);
+    if !lines.is_empty() {
+        body.markup("<h2>What to type</h2>").document(&lines.join("\n")).markup(
             "<p class=\"soft\">Plain HTTP to another machine needs <code>--plain-http</code>.</p>",
         );
+    }
     if kind.is_model() {
         kitfile(&mut body, &repository, &document, registry);
         if let Some(text) = card::card(&registry.layout, &repository, &document) {

@@ -158,6 +158,40 @@ async fn what_is_no_modelkit_shows_what_it_is() {
     assert!(api.page("/ui/a", 200).await.contains(">Index<"));
 }
 
+/// They call themselves images.
+#[tokio::test]
+async fn signatures_of_the_older_form_are_shown_as_such() {
+    const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+    let api = Api::new();
+    let signed = api.push_image("a", "v1", "layer").await;
+    let config = json!(content::descriptor(MediaType::ImageConfig, b"{}"));
+    api.push_blob("a", b"{}").await;
+    api.push_blob("a", b"signed").await;
+    let payload = content::descriptor(PAYLOAD, b"signed");
+    let manifest = |n: usize| {
+        json!({
+            "schemaVersion": 2, "mediaType": MediaType::ImageManifest, "config": config,
+            "layers": vec![&payload; n],
+        })
+    };
+    let hex = signed.digest().digest();
+    let tag = format!("sha256-{hex}.sig");
+    api.push_manifest("a", &tag, &manifest(1)).await;
+    let found = api.push_manifest("a", "elsewhere", &manifest(2)).await;
+    let page = api.page(&format!("/ui/a/-/{tag}"), 200).await;
+    assert!(page.contains("<dd>Signature</dd>"), "{page}");
+    let check = format!("kit-rs verify kits.example:5000/a@sha256:{hex} --key KEY<");
+    assert!(page.contains(&check), "{page}");
+    let page = api.page("/ui/a", 200).await;
+    assert!(page.contains(">Signature<") && page.contains(">2 signatures<"), "{page}");
+    // Of what they are nobody can tell here.
+    for version in ["elsewhere", found.digest().as_ref()] {
+        let page = api.page(&format!("/ui/a/-/{version}"), 200).await;
+        assert!(page.contains("<dd>2 signatures</dd>"), "{page}");
+        assert!(!page.contains("What to type") && !page.contains("docker pull"), "{page}");
+    }
+}
+
 #[tokio::test]
 async fn the_card_is_the_readme_among_the_docs() {
     let api = Api::new();
