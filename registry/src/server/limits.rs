@@ -58,6 +58,11 @@ pub(super) const MAX_WAITING: usize = 16;
 /// Uploads whose hash is kept in memory; that of others is computed anew when they go on.
 pub(super) const MAX_SESSIONS: usize = 4096;
 
+/// Of how many manifests it is remembered that no image can be made of them.
+pub(super) const MAX_REFUSED: usize = 4096;
+/// For how long: what is damaged may be pushed again.
+pub(super) const REFUSED: Duration = Duration::from_secs(10 * 60);
+
 // Users.
 
 /// How many logins may wait for the check of their password. The newest is checked first.

@@ -108,6 +108,8 @@ pub struct Registry {
     changing: Mutex<()>,
     /// Images that nobody has pushed are made one at a time.
     making: Arc<Semaphore>,
+    /// Of what none can be made.
+    refused: ready::Refused,
     /// Shared by what gives content to repositories, held alone by garbage collection.
     tidying: RwLock<()>,
     /// What a change needs before it has a thread: threads are left for those who only read.
@@ -143,6 +145,7 @@ impl Registry {
             metrics: Arc::default(),
             changing: Mutex::default(),
             making: Arc::new(Semaphore::new(1)),
+            refused: ready::Refused::default(),
             tidying: RwLock::default(),
             changes: Arc::new(Semaphore::new(limits::MAX_CHANGES)),
             large_manifests: Arc::new(Semaphore::new(limits::MAX_LARGE_MANIFESTS)),

@@ -6,14 +6,17 @@
 //! digest. Its tag is never stored: it is whatever the other repository's tag names now. When that
 //! manifest goes, the next garbage collection takes the image, too.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use std::{fmt, io};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{MAX_REFUSED, REFUSED};
 use super::repository::{digest_path, digests_in};
 use super::route::Version;
 use super::{Code, Failure, Registry, Repository, manifests};
@@ -48,6 +51,29 @@ struct Made {
     before: Vec<Descriptor>,
 }
 
+/// Why no image can be made of some manifests, by their digests: whoever asks again is told the same,
+/// and nothing is unpacked for it.
+#[derive(Default)]
+pub(super) struct Refused(Mutex<HashMap<Digest, (Instant, String)>>);
+
+impl Refused {
+    fn why(&self, of: &Digest) -> Option<String> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, why) = refused.get(of)?;
+        (at.elapsed() < REFUSED).then(|| why.clone())
+    }
+
+    fn remember(&self, of: &Digest, why: String) {
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MAX_REFUSED {
+            refused.retain(|_, (at, _)| at.elapsed() < REFUSED);
+        }
+        if refused.len() < MAX_REFUSED {
+            refused.insert(of.clone(), (Instant::now(), why));
+        }
+    }
+}
+
 /// What a tag of such a repository stands for.
 pub(super) enum Ready {
     /// There is no such image.
@@ -79,7 +105,11 @@ pub(super) fn find(
         None if registry.options.read_only => Ok(Ready::Nothing),
         None => {
             let name = format!("{}:{tag}", source.name());
-            Ok(Ready::Missing(Source { of, name }))
+            let source = Source { of, name };
+            match registry.refused.why(source.of.digest()) {
+                Some(why) => Err(no_image(&source, &why)),
+                None => Ok(Ready::Missing(source)),
+            }
         }
     }
 }
@@ -95,11 +125,15 @@ pub(super) fn make(
     if let Some(image) = known(repository, of, images.id())? {
         return Ok(Some(image));
     }
+    if let Some(why) = registry.refused.why(of.digest()) {
+        return Err(no_image(source, &why));
+    }
     // Garbage is not collected meanwhile.
     let _given = registry.tidying.read().unwrap_or_else(PoisonError::into_inner);
     let _hold = registry.layout.hold()?;
     manifests::check_index(registry)?;
-    let made = images.make(&registry.layout, of).map_err(|error| failure(source, &*error))?;
+    let made =
+        images.make(&registry.layout, of).map_err(|error| failure(registry, source, &*error))?;
     let Some(image) = made else { return Ok(None) };
     let _changing = registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
     repository.adopt(&image)?;
@@ -114,7 +148,7 @@ pub(super) fn make(
 }
 
 /// Why no image was made: what the manifest names is no good, or the disk is not.
-fn failure(source: &Source, error: &(dyn StdError + 'static)) -> Failure {
+fn failure(registry: &Registry, source: &Source, error: &(dyn StdError + 'static)) -> Failure {
     let mut causes = std::iter::successors(Some(error), |cause| (**cause).source());
     let fault = causes.find_map(|cause| cause.downcast_ref::<io::Error>().map(io::Error::kind));
     match fault {
@@ -123,11 +157,17 @@ fn failure(source: &Source, error: &(dyn StdError + 'static)) -> Failure {
         }
         // So says whoever reads an archive that is cut off or none.
         None | Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            let why = format!("no image can be made of {}: {error}", source.name);
-            Failure::new(Code::ManifestUnknown, why)
+            let why = error.to_string();
+            registry.refused.remember(source.of.digest(), why.clone());
+            no_image(source, &why)
         }
         Some(_) => Failure::internal(error),
     }
+}
+
+fn no_image(source: &Source, why: &str) -> Failure {
+    let message = format!("no image can be made of {}: {why}", source.name);
+    Failure::new(Code::ManifestUnknown, message)
 }
 
 /// The repository that has what an image is made of, if this is one for images.

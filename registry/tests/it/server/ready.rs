@@ -18,6 +18,7 @@ use super::{Api, image};
 struct Again {
     with: &'static str,
     n_made: AtomicUsize,
+    n_asked: AtomicUsize,
     /// Nothing is made while somebody has this.
     gate: Mutex<()>,
 }
@@ -32,6 +33,7 @@ impl ReadyImages for Again {
         layout: &Layout,
         of: &Descriptor,
     ) -> Result<Option<Descriptor>, Box<dyn Error + Send + Sync>> {
+        self.n_asked.fetch_add(1, Ordering::Relaxed);
         let document = Document::parse(of.media_type(), &layout.read(of)?)?;
         let layers: Vec<Descriptor> = document.children().skip(1).cloned().collect();
         match layout.read(&layers[0])?.as_slice() {
@@ -106,6 +108,32 @@ async fn what_was_pushed_comes_first_and_what_is_not_there_is_not_made() {
         let api = Api::with(options);
         api.get("/v2/demo/a/kit-rs/manifests/v1").await.expect(404);
     }
+}
+
+#[tokio::test]
+async fn what_no_image_can_be_made_of_is_tried_once_and_told_to_everybody() {
+    let images = Arc::new(Again { with: "one", ..Again::default() });
+    let api = Arc::new(Api::with(with(&images)));
+    api.push_image("demo/a", "v1", "raw").await;
+    api.push_image("demo/a", "v2", "raw").await;
+    // Those that came at once and waited for the first one, and those that come later.
+    let first = join_all((0..10).map(|_| {
+        let api = Arc::clone(&api);
+        tokio::spawn(async move { api.get("/v2/demo/a/kit-rs/manifests/v1").await })
+    }));
+    for answer in first.await {
+        answer.expect("it is answered").expect_error(404, "MANIFEST_UNKNOWN");
+    }
+    for (path, name) in [("kit-rs/manifests/v1", "v1"), ("basic/manifests/v2", "v2")] {
+        let answer = api.get(&format!("/v2/demo/a/{path}")).await;
+        let told = answer.expect_error(404, "MANIFEST_UNKNOWN").text();
+        let expected = format!("no image can be made of demo/a:{name}: it is a single file");
+        assert!(told.contains(&expected), "{told}");
+    }
+    assert_eq!(images.n_asked.load(Ordering::Relaxed), 1);
+    // Another one is another matter.
+    api.push_image("demo/a", "v1", "weights").await;
+    api.get("/v2/demo/a/kit-rs/manifests/v1").await.expect(200);
 }
 
 /// More clients wait than there are threads, and nobody else waits for them.
