@@ -66,12 +66,19 @@ pub(crate) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
     let files = plan.layers.iter().flat_map(|layer| &layer.files).map(|file| &file.path);
     let found = pickles::found(brought.folder.path(), files)?;
     pickles::require(&found, Trusted::ambient(ui)?.pickles(), ui)?;
-    if let Some(large) = &brought.large {
-        options.ready = large.bring(&brought.folder, &plan, &layout, ui)?;
-    }
-    let packed = modelkit::pack(&kitfile, brought.folder.path(), &layout, &options, &|_| {
-        ui.interrupt().flow()
-    })?;
+    let plan = match &brought.large {
+        None => plan,
+        Some(large) => {
+            options.ready = large.bring(&brought.folder, &plan, &layout, ui)?;
+            // Where one came to its place in the folder, another file was planned.
+            match options.ready.len() < large.files.len() {
+                true => modelkit::plan(&kitfile, brought.folder.path(), &layout, &options)?,
+                false => plan,
+            }
+        }
+    };
+    let packed =
+        modelkit::pack_plan(plan, &kitfile, &layout, &options, &|_| ui.interrupt().flow())?;
     drop(hold);
     for warning in &packed.warnings {
         ui.warn(warning);
