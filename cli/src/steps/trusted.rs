@@ -53,7 +53,7 @@ impl TrustArgs {
         let mut pickles = Mode::Warn;
         let file = self.trust_policy.clone().or_else(|| of_home.exists().then_some(of_home));
         if let Some(path) = file {
-            let policy = Policy::read(&path);
+            let policy = Policy::read(&path, std::time::SystemTime::now);
             let policy = policy.with_context(|| format!("cannot read {}", path.display()))?;
             pickles = policy.pickles();
             policies.push(policy);

@@ -54,8 +54,8 @@ pub enum Error {
     /// A policy cannot be read.
     #[error("the policy cannot be used: {0}")]
     Policy(String),
-    /// No key of a policy has signed the files of a folder.
-    #[error("the files of {dir} are signed by none of the keys{}", list(.found))]
+    /// Nobody whom a policy names has signed the files of a folder.
+    #[error("the files of {dir} are signed by nobody whom the policy names{}", list(.found))]
     UnsignedFolder {
         /// The folder.
         dir: String,

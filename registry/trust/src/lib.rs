@@ -19,6 +19,6 @@ pub use certificate::{Chain, Roots};
 pub use check::{Attestation, Form, Verified, attestations, verify};
 pub use error::{Error, Result};
 pub use key::{PrivateKey, PublicKey};
-pub use policy::{Mode, Policy, Rule, Verdict};
+pub use policy::{Clock, Mode, Policy, Rule, Verdict};
 pub use predicate::{EVALUATION, predicate_type};
 pub use signer::Signer;

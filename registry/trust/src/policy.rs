@@ -1,6 +1,7 @@
 //! What has to be signed by whom before it is used.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use fs_err as fs;
 use globset::{GlobBuilder, GlobMatcher};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 
 use crate::check::{Verified, attestations, verify};
 use crate::predicate::predicate_type;
-use crate::{Error, PublicKey, Result, model};
+use crate::{Error, PublicKey, Result, Roots, Signer, model};
 
 /// How much a missing signature weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +24,10 @@ pub enum Mode {
     /// Nothing is used.
     Enforce,
 }
+
+/// What time it is, asked at each check: a policy may hold for as long as a server runs, and a
+/// certificate ends meanwhile.
+pub type Clock = fn() -> SystemTime;
 
 /// What has to be signed by whom: rules for repositories, of which the first that fits holds.
 #[derive(Clone, Debug)]
@@ -38,6 +43,9 @@ pub struct Policy {
 pub struct Rule {
     mode: Mode,
     keys: Vec<PublicKey>,
+    /// Files of roots, as texts: which of them are valid depends on when they are asked.
+    roots: Vec<String>,
+    now: Clock,
     predicates: Vec<String>,
 }
 
@@ -60,6 +68,8 @@ struct Document {
     #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
+    roots: Vec<String>,
+    #[serde(default)]
     predicates: Vec<String>,
     local: Option<Mode>,
     pickles: Option<Mode>,
@@ -76,6 +86,8 @@ struct Entry {
     #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
+    roots: Vec<String>,
+    #[serde(default)]
     predicates: Vec<String>,
 }
 
@@ -83,43 +95,56 @@ impl Policy {
     /// Nothing but what one of these keys has signed; no keys ask for nothing.
     pub fn of_keys(keys: Vec<PublicKey>) -> Self {
         let mode = if keys.is_empty() { Mode::Off } else { Mode::Enforce };
-        let rest = Rule { mode, keys, predicates: Vec::new() };
+        let rest =
+            Rule { mode, keys, roots: Vec::new(), now: SystemTime::now, predicates: Vec::new() };
         Self { rules: Vec::new(), rest, local: mode, pickles: Mode::Warn }
     }
 
-    /// Reads a policy's file; its keys are files, named from its folder.
+    /// Reads a policy's file; its keys and roots are files, named from its folder.
     ///
     /// # Errors
     /// Whatever is not understood, as a whole: a policy of which a part is passed over protects
     /// nobody.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, now: Clock) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&fs::read_to_string(path)?, |name| {
-            PublicKey::from_pem(&fs::read_to_string(folder.join(name))?)
-        })
+        Self::parse(
+            &fs::read_to_string(path)?,
+            |name| Ok(fs::read_to_string(folder.join(name))?),
+            now,
+        )
     }
 
-    /// Reads a policy; `key` opens the keys that it names.
-    pub fn parse(text: &str, key: impl Fn(&str) -> Result<PublicKey>) -> Result<Self> {
+    /// Reads a policy; `open` gives the text of a file of a key, or of roots, that it names.
+    pub fn parse(text: &str, open: impl Fn(&str) -> Result<String>, now: Clock) -> Result<Self> {
         let document: Document =
             serde_yaml::from_str(text).map_err(|error| Error::Policy(error.to_string()))?;
-        let rule = |what: &str, mode, keys: &[String], predicates: &[String]| {
-            let keys: Vec<_> = keys.iter().map(|name| key(name)).collect::<Result<_>>()?;
-            if mode != Mode::Off && keys.is_empty() {
-                return Err(Error::Policy(format!("{what} names no keys: whose signature?")));
+        let key = |name: &String| PublicKey::from_pem(&open(name)?);
+        let root = |name: &String| {
+            let text = open(name)?;
+            let unread = |error| Error::Policy(format!("the roots {name}: {error}"));
+            Roots::from_pem(&text, now()).map_err(unread)?;
+            Ok(text)
+        };
+        let rule = |what: &str, mode, keys: &[String], roots: &[String], predicates: &[String]| {
+            let keys: Vec<_> = keys.iter().map(key).collect::<Result<_>>()?;
+            let roots: Vec<_> = roots.iter().map(root).collect::<Result<_>>()?;
+            if mode != Mode::Off && keys.is_empty() && roots.is_empty() {
+                let problem = format!("{what} names no keys and no roots: whose signature?");
+                return Err(Error::Policy(problem));
             }
             let uri = |text: &String| {
                 let known = predicate_type(text).map(str::to_owned);
                 known.ok_or_else(|| Error::Policy(format!("{text} is no type of a predicate")))
             };
             let predicates = predicates.iter().map(uri).collect::<Result<_>>()?;
-            Ok(Rule { mode, keys, predicates })
+            Ok(Rule { mode, keys, roots, now, predicates })
         };
-        let rest = rule("the top", document.mode, &document.keys, &document.predicates)?;
+        let Document { mode, keys, roots, predicates, .. } = &document;
+        let rest = rule("the top", *mode, keys, roots, predicates)?;
         let rules = document.rules.iter().map(|entry| {
-            let what = format!("the rule for {}", entry.pattern);
-            let rule = rule(&what, entry.mode, &entry.keys, &entry.predicates)?;
-            Ok((pattern(&entry.pattern)?, rule))
+            let Entry { pattern: text, mode, keys, roots, predicates } = entry;
+            let what = format!("the rule for {text}");
+            Ok((pattern(text)?, rule(&what, *mode, keys, roots, predicates)?))
         });
         let local = document.local.unwrap_or(document.mode);
         let pickles = document.pickles.unwrap_or(Mode::Warn);
@@ -195,6 +220,17 @@ impl Policy {
 }
 
 impl Rule {
+    /// Whose signature counts now. A file of roots of which none is valid any more has nobody's; why
+    /// is told then.
+    fn signers(&self) -> impl Iterator<Item = Result<Signer, String>> {
+        let roots = |text: &String| match Roots::from_pem(text, (self.now)()) {
+            Ok(roots) => Ok(Signer::Roots(roots)),
+            Err(error) => Err(error.to_string()),
+        };
+        let keys = self.keys.iter().map(|key| Ok(Signer::Key(key.clone())));
+        keys.chain(self.roots.iter().map(roots))
+    }
+
     async fn verified(
         &self,
         client: &Client,
@@ -202,28 +238,36 @@ impl Rule {
         digest: &Digest,
     ) -> Result<Verified> {
         let mut refused = None;
-        for key in &self.keys {
-            match self.verified_by(key, client, reference, digest).await {
+        for signer in self.signers() {
+            let checked = match signer {
+                Ok(signer) => self.verified_by(&signer, client, reference, digest).await,
+                Err(ended) => Err(Error::Unsigned {
+                    digest: digest.clone(),
+                    signer: "a certificate under a root".to_owned(),
+                    found: vec![ended],
+                }),
+            };
+            match checked {
                 Err(error @ (Error::Unsigned { .. } | Error::Unattested { .. })) => {
                     refused = refused.or(Some(error));
                 }
                 checked => return checked,
             }
         }
-        Err(refused.expect("a rule that asks has keys"))
+        Err(refused.expect("a rule that asks has keys or roots"))
     }
 
-    /// Whoever signs has to say all that is asked for.
+    /// Whoever signs has to say all that is asked for; under a root that is whoever it vouches for.
     async fn verified_by(
         &self,
-        key: &PublicKey,
+        signer: &Signer,
         client: &Client,
         reference: &Reference,
         digest: &Digest,
     ) -> Result<Verified> {
-        let verified = verify(client, reference, digest, key).await?;
+        let verified = verify(client, reference, digest, signer).await?;
         for of_type in &self.predicates {
-            attestations(client, reference, digest, key, of_type).await?;
+            attestations(client, reference, digest, signer, of_type).await?;
         }
         Ok(verified)
     }
@@ -238,8 +282,12 @@ impl Rule {
             read => read?,
         };
         let mut found = Vec::new();
-        for key in &self.keys {
-            match model::verify(dir, &bundle, &signature, key) {
+        for signer in self.signers() {
+            let verified = match signer {
+                Ok(signer) => model::verify(dir, &bundle, &signature, signer),
+                Err(ended) => Err(Error::refused(ended)),
+            };
+            match verified {
                 Ok(_) => return Ok(()),
                 Err(error @ Error::Io(_)) => return Err(error),
                 Err(error) => found.push(error.to_string()),

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// 2026-06-01.
-const NOW: u64 = 1_780_272_000;
+pub(crate) const NOW: u64 = 1_780_272_000;
 const BOTH: [Forms; 2] = [Forms { bundle: true, tag: false }, Forms { bundle: false, tag: true }];
 
-fn file(name: &str) -> String {
+pub(crate) fn file(name: &str) -> String {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/certificates");
     std::fs::read_to_string(format!("{dir}/{name}")).expect("it is checked in")
 }
 
-fn key(name: &str, chain: &str) -> PrivateKey {
+pub(crate) fn key(name: &str, chain: &str) -> PrivateKey {
     let key = PrivateKey::from_pem(&file(&format!("{name}.key")), None).expect("a key");
     key.with_chain(Chain::from_pem(&file(&format!("{chain}.pem"))).expect("a chain"))
         .expect("it is for this key")

@@ -1,7 +1,7 @@
 //! What looks like a signature and is none: each test is called after its class.
 
 mod bundles;
-mod certificates;
+pub(crate) mod certificates;
 mod files;
 mod older;
 mod referrers;

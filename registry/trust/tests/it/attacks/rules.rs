@@ -1,5 +1,7 @@
 //! Ways around a policy, or from one of its rules into another.
 
+use std::time::SystemTime;
+
 use kit_trust::{Error, Forms, Policy, PublicKey, attest};
 use registry::content::Descriptor;
 use serde_json::json;
@@ -9,7 +11,7 @@ use crate::world::{World, other};
 const SLSA: &str = "https://slsa.dev/provenance/v1";
 
 fn policy(text: &str, key: &PublicKey) -> Policy {
-    Policy::parse(text, |_| Ok(key.clone())).expect("a policy")
+    Policy::parse(text, |_| key.to_pem(), SystemTime::now).expect("a policy")
 }
 
 async fn refused(world: &World, policy: &Policy) -> Error {
@@ -27,9 +29,12 @@ async fn key_of_another_repository() {
         "mode: enforce\nkeys: [theirs]\nrules: [{{match: '{host}/other/*', mode: enforce, keys: [ours]}}]"
     );
     let (ours, theirs) = (world.key.public(), other().public());
-    let policy =
-        Policy::parse(&text, |name| Ok(if name == "ours" { ours.clone() } else { theirs.clone() }))
-            .expect("a policy");
+    let policy = Policy::parse(
+        &text,
+        |name| if name == "ours" { &ours } else { &theirs }.to_pem(),
+        SystemTime::now,
+    )
+    .expect("a policy");
     let error = refused(&world, &policy).await;
     assert!(error.to_string().contains(&theirs.fingerprint()), "{error}");
 }
@@ -43,9 +48,12 @@ async fn signature_of_one_and_statement_of_another() {
     say(&world, &world.subject, &world.key).await;
     let text = "mode: enforce\nkeys: [ours, theirs]\npredicates: [slsaprovenance1]";
     let (ours, theirs) = (world.key.public(), they.public());
-    let policy =
-        Policy::parse(text, |name| Ok(if name == "ours" { ours.clone() } else { theirs.clone() }))
-            .expect("a policy");
+    let policy = Policy::parse(
+        text,
+        |name| if name == "ours" { &ours } else { &theirs }.to_pem(),
+        SystemTime::now,
+    )
+    .expect("a policy");
     refused(&world, &policy).await;
     say(&world, &world.subject, &they).await;
     let checked = policy.check(&world.client, &world.reference, world.subject.digest()).await;
