@@ -111,7 +111,7 @@ fn put_bundle(
     let statement = Statement::new("", digest, predicate_type, predicate);
     let bundle = layout.put(BUNDLE, &Bundle::sign(&statement.to_json(), key).to_json())?;
     let config = layout.put(EMPTY, b"{}")?;
-    let manifest = json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest,
         "artifactType": BUNDLE,
@@ -123,6 +123,10 @@ fn put_bundle(
             "dev.sigstore.bundle.predicateType": predicate_type,
         },
     });
+    // For what the bundle has no place, as in the older form.
+    if let Some((_, others)) = key.chain().map(Chain::to_pem).filter(|it| !it.1.is_empty()) {
+        manifest["annotations"][simple::CHAIN] = others.into();
+    }
     Ok(layout.put_manifest(MediaType::ImageManifest, &content::encode(&manifest))?)
 }
 

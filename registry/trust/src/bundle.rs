@@ -58,15 +58,14 @@ struct Certificate {
 }
 
 impl Bundle {
-    /// Signs a statement as cosign does: a single certificate stands by itself, and a chain as one.
+    /// Signs a statement as cosign does. In this version of bundles the certificate of the key stands
+    /// by itself: readers of Sigstore's take none that has a chain. Those that vouch for it belong
+    /// beside the bundle ([`CHAIN`](crate::simple::CHAIN)).
     pub(crate) fn sign(statement: &[u8], key: &PrivateKey) -> Self {
         let hint = STANDARD.encode(Sha256::digest(key.public().der()));
         let mut material = Material::of(key, hint);
-        if let Some(chain) = &mut material.x509_certificate_chain
-            && chain.certificates.len() == 1
-        {
-            material.certificate = chain.certificates.pop();
-            material.x509_certificate_chain = None;
+        if let Some(mut chain) = material.x509_certificate_chain.take() {
+            material.certificate = Some(chain.certificates.remove(0));
         }
         Self::with(statement, key, material)
     }
@@ -101,9 +100,15 @@ impl Bundle {
         }
     }
 
-    /// The statement, if the signer has signed it, and the key by which.
-    pub(crate) fn open(&self, signer: &Signer) -> Result<(Vec<u8>, By)> {
-        let chain = self.verification_material.chain()?;
+    /// The statement, if the signer has signed it, and the key by which. `others` are certificates
+    /// that came beside the bundle, in PEM, for what a single one in it is vouched for by.
+    pub(crate) fn open(&self, signer: &Signer, others: &str) -> Result<(Vec<u8>, By)> {
+        let chain = match (self.verification_material.chain()?, signer) {
+            (Some(chain), Signer::Roots(_)) if self.verification_material.certificate.is_some() => {
+                Some(chain.followed_by(others)?)
+            }
+            (chain, _) => chain,
+        };
         let key = signer.key(chain.as_ref())?;
         let statement = self.dsse_envelope.open(&key)?;
         Ok((statement, By { key, chain: chain.filter(|_| matches!(signer, Signer::Roots(_))) }))

@@ -183,7 +183,8 @@ async fn bundle(
         return Err(Error::refused("its layer is no bundle, or too large for one"));
     }
     let bundle = Bundle::parse(&client.read_blob(reference, layer).await?)?;
-    let (statement, by) = bundle.open(signer)?;
+    let others = document.annotations.as_ref().and_then(|it| it.get(simple::CHAIN));
+    let (statement, by) = bundle.open(signer, others.map_or("", String::as_str))?;
     let statement = Statement::parse(&statement, predicate_type)?;
     match statement.is_about(digest) {
         true => Ok((statement.predicate, by)),

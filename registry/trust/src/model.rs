@@ -99,7 +99,7 @@ pub fn verify(
         let key = key.fingerprint();
         return Err(Error::refused(format!("it names another key than {key}: {found}")));
     }
-    let (statement, by) = bundle.open(&signer)?;
+    let (statement, by) = bundle.open(&signer, "")?;
     let statement = Statement::parse(&statement, PREDICATE)?;
     let predicate: Predicate = serde_json::from_value(statement.predicate.clone())
         .map_err(|error| Error::refused(format!("it tells no files: {error}")))?;

@@ -57,6 +57,13 @@ impl Chain {
         }
     }
 
+    /// The same with others behind them, in PEM; nobody believes those for being there.
+    pub(crate) fn followed_by(self, others: &str) -> Result<Self> {
+        let Self(mut chain) = self;
+        chain.extend(certificates(others)?);
+        Self::new(chain)
+    }
+
     /// The key that they vouch for.
     pub fn key(&self) -> Result<PublicKey> {
         let unread = |error| unread(text(error));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use kit_trust::{Chain, Error, Form, Forms, PrivateKey, Roots, Signer, model};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{BUNDLE, World};
 
 /// 2026-06-01.
 pub(crate) const NOW: u64 = 1_780_272_000;
@@ -160,11 +160,64 @@ async fn chain_truncated_or_reordered() {
     // Whoever has signed in order can turn the chain around afterwards.
     let world = World::new().await;
     let mut bundle = world.bundle(&world.subject, &self::key("signer", "chain")).await;
-    let chain = bundle.pointer_mut("/verificationMaterial/x509CertificateChain/certificates");
-    chain.and_then(Value::as_array_mut).expect("it brings several").reverse();
-    world.attach_bundle(bundle.to_string().as_bytes()).await;
+    let mut attach = async |certificates: Vec<Value>| {
+        bundle["verificationMaterial"] =
+            json!({ "x509CertificateChain": { "certificates": certificates } });
+        world.attach_bundle(bundle.to_string().as_bytes()).await;
+    };
+    attach(in_bundle("reordered")).await;
     let error = verified(&world, &roots).await.expect_err("the first one is for another key");
     assert!(error.to_string().contains("it is one that vouches for others"), "{error}");
+    // In order a chain in a bundle is read, although nobody should write it there.
+    attach(in_bundle("chain")).await;
+    verified(&world, &roots).await.expect("the root vouches for it");
+}
+
+/// The certificates of a file, as a bundle has them.
+fn in_bundle(name: &str) -> Vec<Value> {
+    let text = file(&format!("{name}.pem"));
+    let ends = ["-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"];
+    let bodies = text.split(ends[0]).skip(1).map(|it| it.split(ends[1]).next().unwrap_or_default());
+    bodies.map(|it| json!({ "rawBytes": it.split_whitespace().collect::<String>() })).collect()
+}
+
+/// Readers of Sigstore's take no bundle of this version that has a chain.
+#[tokio::test]
+async fn chain_stands_beside_the_bundle_and_is_believed_as_little() {
+    let world = World::new().await;
+    let signed = world
+        .sign(&world.subject, &key("signer", "chain"), BOTH[0])
+        .await
+        .bundle
+        .expect("asked for");
+    let document = world.layout.document(&signed).expect("ours");
+    let bundle = world.layout.read(&document.layers[0]).expect("ours");
+    let bundle: Value = serde_json::from_slice(&bundle).expect("JSON");
+    let material = &bundle["verificationMaterial"];
+    assert!(material["certificate"]["rawBytes"].is_string(), "{material}");
+    assert!(material["x509CertificateChain"].is_null(), "{material}");
+    let others = document.annotations.expect("it has some")["dev.sigstore.cosign/chain"].clone();
+    assert_eq!(others.matches("BEGIN CERTIFICATE").count(), 1, "{others}");
+    // The same bundle, beside which somebody else has put others.
+    for (others, expected) in [
+        (file("other-root.pem"), "none of the roots"),
+        (file("root.pem").repeat(11), "and nobody reads so many"),
+        (
+            "-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n".to_owned(),
+            "chain of certificates",
+        ),
+    ] {
+        let world = World::new().await;
+        let layer = world.layout.put(BUNDLE, bundle.to_string().as_bytes()).expect("kept");
+        let annotations = json!({ "dev.sigstore.cosign/chain": others });
+        let manifest = json!({
+            "artifactType": BUNDLE, "subject": world.subject(), "annotations": annotations,
+        });
+        world.attach(manifest, &[layer]).await;
+        let error =
+            verified(&world, &roots_at("root", NOW)).await.expect_err("nobody vouches for it");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 /// A good chain, and somebody else's signature under it.
@@ -172,7 +225,7 @@ async fn chain_truncated_or_reordered() {
 async fn certificate_of_somebody_else() {
     let world = World::new().await;
     let theirs = world.bundle(&world.subject, &world.key).await;
-    let mut bundle = world.bundle(&world.subject, &key("signer", "chain")).await;
+    let mut bundle = world.bundle(&world.subject, &key("signer", "direct")).await;
     bundle["dsseEnvelope"] = theirs["dsseEnvelope"].clone();
     world.attach_bundle(bundle.to_string().as_bytes()).await;
     let error = verified(&world, &roots_at("root", NOW)).await.expect_err("another has signed");
