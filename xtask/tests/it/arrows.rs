@@ -43,7 +43,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("p256", &["kit-trust"]),
     ("tokenizers", &["kit-checkpoint"]),
     ("memmap2", &["kit-checkpoint", "kit-pickle"]),
-    ("axum", &["kit-cli", "kit-registry", "kit-serve"]),
+    ("axum", &["kit-cli", "kit-cluster", "kit-registry", "kit-serve"]),
     ("reqwest", &["kit-cli", "kit-registry"]),
     ("clap", &["kit-cli", "xtask"]),
     ("anyhow", &["kit-cli", "xtask"]),
