@@ -4,6 +4,7 @@
 //! burn, no axum, no reqwest.
 
 mod bench;
+mod browser;
 mod build;
 mod client;
 mod conformance;

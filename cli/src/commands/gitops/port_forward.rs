@@ -158,16 +158,20 @@ fn address(kind: Of, object: &Value, port: &str) -> anyhow::Result<SocketAddr> {
     let (ip, number) = match kind {
         Of::Service => {
             let ports = object["spec"]["ports"].as_array().into_iter().flatten();
-            let is_it = |it: &&Value| it["name"] == port || it["port"].to_string() == port;
+            let number = port.parse::<u64>().ok();
+            let is_it = |it: &&Value| {
+                it["name"] == port || number.is_some() && it["port"].as_u64() == number
+            };
             let number = ports.into_iter().find(is_it).map(|it| it["port"].clone());
             (text("/spec/clusterIP"), number)
         }
         Of::Pod | Of::Deployment => {
             let containers = object["spec"]["containers"].as_array().into_iter().flatten();
             let ports = containers.filter_map(|it| it["ports"].as_array()).flatten();
-            let named = ports.filter(|it| it["name"] == port).map(|it| it["containerPort"].clone());
+            let mut named =
+                ports.filter(|it| it["name"] == port).map(|it| it["containerPort"].clone());
             let number = port.parse::<u16>().ok().map(Value::from);
-            (text("/status/podIP"), number.or(named.last()))
+            (text("/status/podIP"), number.or(named.next()))
         }
     };
     let number = number.and_then(|it| it.as_u64()).and_then(|it| u16::try_from(it).ok());

@@ -138,6 +138,7 @@ async fn what_no_image_can_be_made_of_is_tried_once_and_told_to_everybody() {
 
 /// More clients wait than there are threads, and nobody else waits for them.
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "who makes images knocks from a thread of its own")]
 async fn who_waits_for_an_image_keeps_nobody_else_from_an_answer() {
     const WAITING: usize = 1000;
     let images = Arc::new(Again { with: "one", ..Again::default() });

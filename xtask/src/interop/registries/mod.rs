@@ -1,6 +1,7 @@
 //! Registries and their clients: our client against other registries, other clients against ours.
 
 mod ours;
+mod pages;
 mod theirs;
 mod token;
 
@@ -17,5 +18,7 @@ pub(super) fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     theirs::run(report, peers, program, dir)?;
-    ours::run(report, peers, program, dir)
+    ours::run(report, peers, program, dir)?;
+    pages::run(report, peers, program, dir);
+    Ok(())
 }
