@@ -247,7 +247,10 @@ fn tenant(release: &Release) -> String {
         })
         .collect();
     let pods = rule("''", "pods", "get, list, watch");
-    let sets = rule("apps", "replicasets", "get, list, watch");
+    let sets = match is_kserve {
+        true => rule("apps", "deployments, replicasets", "get, list, watch"),
+        false => rule("apps", "replicasets", "get, list, watch"),
+    };
     format!(
         "# Flux applies this app as this account, which may do no more than the app needs.
 apiVersion: v1

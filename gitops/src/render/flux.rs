@@ -14,8 +14,11 @@ pub(super) fn app(release: &Release) -> String {
     let name = name(release);
     let timeout = format_duration(release.timeout());
     let health = match release.delivery {
-        Delivery::KServe { .. } => kserve::health(),
-        _ => "",
+        Delivery::KServe { .. } => kserve::health(release),
+        _ => "  # Ready means that the pods serve, not only that the API server took the objects.
+  wait: true
+"
+        .to_owned(),
     };
     let longer = match release.chart {
         Some(_) => {
@@ -41,11 +44,9 @@ pub(super) fn app(release: &Release) -> String {
         false => String::new(),
     };
     let waits = format!(
-        "  # Ready means that the pods serve, not only that the API server took the objects.
-  wait: true
-{longer}
+        "{health}{longer}
   timeout: {timeout}
-{health}{after}{account}"
+{after}{account}"
     );
     let why = "  # How soon a failed rollout is tried again; left out, it would be the interval.\n";
     kustomization(release, &name, &release.built_folder(), why, &waits)

@@ -39,10 +39,25 @@ spec:
     )
 }
 
-/// How Flux tells whether an InferenceService serves: it is no kind that kstatus knows more of than
-/// `Ready`, which also stays false while a model cannot be loaded at all.
-pub(super) fn health() -> &'static str {
-    "  # What kstatus does not know of this kind: that it serves, and that it never will.
+/// How Flux tells whether what a commit asks for serves. Of an InferenceService kstatus knows no more
+/// than `Ready`, which stays false while a model cannot be loaded at all, and is true as long as a pod
+/// of the former rollout serves: the rollout is told by the Deployment that KServe makes.
+pub(super) fn health(release: &Release) -> String {
+    let (name, namespace) = (release.name.as_str(), scalar(release.namespace.as_str()));
+    let (service, deployment) = (scalar(name), scalar(&format!("{name}-predictor")));
+    format!(
+        "  # Ready means that the pods serve. The InferenceService says so as long as an old one does; how
+  # far a rollout is, the Deployment tells that KServe makes.
+  healthChecks:
+    - apiVersion: serving.kserve.io/v1beta1
+      kind: InferenceService
+      name: {service}
+      namespace: {namespace}
+    - apiVersion: apps/v1
+      kind: Deployment
+      name: {deployment}
+      namespace: {namespace}
+  # What kstatus does not know of this kind: that it serves, and that it never will.
   healthCheckExprs:
     - apiVersion: serving.kserve.io/v1beta1
       kind: InferenceService
@@ -52,4 +67,5 @@ pub(super) fn health() -> &'static str {
         has(status.modelStatus) && has(status.modelStatus.transitionStatus) &&
         status.modelStatus.transitionStatus in ['InvalidSpec', 'BlockedByFailedLoad']
 "
+    )
 }

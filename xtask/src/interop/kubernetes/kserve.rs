@@ -66,6 +66,12 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
             })?;
             let (kit, work) = (&halved.reference, world.repository.work.display());
             world.kit(&format!("gitops bump {kit} --app {APP} --dir {work} --plain-http"))?;
+            // KServe's Deployments have ten minutes, which nobody waits for here.
+            let app = format!("clusters/dev/{APP}-app.yaml");
+            let text = world.repository.read(&app)?;
+            let is_long = |line: &&str| line.starts_with("  timeout: ");
+            let long = text.lines().find(is_long).context("Flux has no time")?;
+            world.repository.write(&app, &text.replace(long, "  timeout: 1m0s"))?;
             let why = world.await_given_up(APP, &world.commit()?);
             let told = world.plane.api.find(SERVICE)?.unwrap_or_default();
             let told = &told["status"];
@@ -169,6 +175,8 @@ fn answers(world: &World, kit: &Kit) -> anyhow::Result<()> {
     })?;
     let pod = world.await_alone(APP)?;
     ensure!(container(&pod)["restartCount"] == 0, "it was restarted");
+    let named = &pod["metadata"]["annotations"]["kitops.ml/modelkit-digest"];
+    ensure!(*named == *kit.digest, "the pod is of {named}");
     let owned = &pod["metadata"]["labels"]["serving.kserve.io/inferenceservice"];
     ensure!(owned == APP, "the pod is {owned}'s: {}", service["status"]);
     let address = pod["status"]["podIP"].as_str().context("the pod has no address")?;
