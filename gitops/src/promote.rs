@@ -39,6 +39,22 @@ impl Pins {
         Bump { app, env, image, modelkit, modelkit_digest, face }
     }
 
+    /// The object of a cluster that tells whether it serves. That of KServe is the Deployment that it
+    /// makes: the InferenceService is ready as long as a pod of the former rollout serves.
+    pub fn rollout(&self) -> ObjectId {
+        let id = self.deployment.clone();
+        match id.kind.as_str() {
+            INFERENCE_SERVICE => ObjectId {
+                group: "apps".to_owned(),
+                version: "v1".to_owned(),
+                kind: "Deployment".to_owned(),
+                name: format!("{}-predictor", id.name),
+                ..id
+            },
+            _ => id,
+        }
+    }
+
     /// Whether both are the same digests, whatever tags they go by.
     pub fn is_same(&self, other: &Self) -> bool {
         let face = |it: &Self| it.face.as_ref().and_then(|face| face.digest.clone());
@@ -270,7 +286,8 @@ fn image(deployment: &Object) -> Option<Cow<'_, str>> {
         return Some(Cow::Owned(format!("{}:{}", of("repository")?, of("tag")?)));
     }
     let containers = pod(deployment)?.get("containers")?.as_array()?;
-    let ours = containers.iter().find(|it| it["name"] == CONTAINER);
+    let is_ours = |it: &&Value| it["name"] == CONTAINER || it["name"] == "kserve-container";
+    let ours = containers.iter().find(is_ours);
     let only = || containers.first().filter(|_| containers.len() == 1);
     ours.or_else(only)?.get("image")?.as_str().map(Cow::Borrowed)
 }
@@ -317,6 +334,42 @@ mod tests {
         release.modelkit = Some("h/kit:1".to_owned());
         release.modelkit_digest = Some(digest('a'));
         render(&release).unwrap()
+    }
+
+    #[test]
+    fn of_kserve_the_deployment_that_it_makes_tells_the_rollout() {
+        let image = format!("h/server:1@{}", digest('1'));
+        let mut release = Release::new("a".parse().unwrap(), image.parse().unwrap());
+        release.modelkit = Some("h/kit:1".to_owned());
+        release.modelkit_digest = Some(digest('a'));
+        let face = format!("h/kit:1-mount@{}", digest('f')).parse().unwrap();
+        release.delivery = crate::Delivery::KServe { face };
+        let pins = pins(&render(&release).unwrap(), &"a".parse().unwrap(), None).unwrap();
+        assert_eq!(pins.deployment.to_string(), "InferenceService/a/a");
+        assert_eq!(pins.rollout().to_string(), "Deployment/a/a-predictor");
+        let live = |replicas: u32, updated: u32| {
+            Object::from_value(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "a-predictor", "namespace": "a", "generation": 2},
+                "spec": {"replicas": 1, "template": {
+                    "metadata": {"annotations": {MODELKIT_DIGEST_ANNOTATION: digest('a')}},
+                    "spec": {"containers": [
+                        {"name": "queue", "image": "h/other:1"},
+                        {"name": "kserve-container", "image": image},
+                    ]},
+                }},
+                "status": {
+                    "observedGeneration": 2, "replicas": replicas, "updatedReplicas": updated,
+                    "readyReplicas": 1, "availableReplicas": 1,
+                    "conditions": [{"type": "Available", "status": "True"}],
+                },
+            }))
+            .unwrap()
+        };
+        // The old pod alone, the old one beside the new one, the new one alone.
+        assert!(not_ready(&live(1, 0), &pins).unwrap().contains("InProgress"));
+        assert!(not_ready(&live(2, 1), &pins).unwrap().contains("InProgress"));
+        assert_eq!(not_ready(&live(1, 1), &pins), None);
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn judge(args: &Args, pins: [&Pins; 3], trusted: &Trusted, ui: &Ui) -> anyhow::R
 /// Why the first environment's cluster does not serve it.
 fn in_cluster(args: &Args, new: &Pins, ui: &Ui) -> anyhow::Result<Option<String>> {
     let api = Api::of(args.server.as_deref(), args.context.as_deref())?;
-    let id = &new.deployment;
+    let id = &new.rollout();
     let (version, namespace, name) = (id.api_version(), &id.namespace, &id.name);
     let kinds = format!("{}s", id.kind.to_ascii_lowercase());
     if let Some(why) = elsewhere(args, &api, ui) {
