@@ -223,6 +223,18 @@ fn certificate_of_another_root() {
     }
     refused(&world, &verify(&there, "other-root.pem"), "untrusted", "does not count");
     refused(&world, &verify("./project", "other-root.pem"), "invalid", "does not count");
+    // A policy by roots says the same, before anything is brought.
+    let policy = |root: &str| {
+        let text = format!("mode: enforce\nroots: [{root}]\n");
+        fs::write(world.work().join("by-roots.yaml"), text).expect("written");
+    };
+    let pull = format!("pull {there} --trust-policy by-roots.yaml");
+    policy("other-root.pem");
+    refused(&world, &pull, "untrusted", "does not count");
+    policy("expired.pem");
+    refused(&world, &pull, "invalid", "none of them is valid at this time");
+    policy("root.pem");
+    well(&world, &pull);
     // It is the clock of now that counts.
     well(&world, "sign ./project --key signer.key --cert expired.pem");
     refused(&world, &verify("./project", "root.pem"), "invalid", "valid no more");
