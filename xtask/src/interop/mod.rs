@@ -111,6 +111,7 @@ impl Topic {
                 | Self::Transformers
                 | Self::Hub
                 | Self::Resume
+                | Self::Trust
                 | Self::Flux
                 | Self::Laptop
                 | Self::Controllers
@@ -123,14 +124,15 @@ impl Topic {
     /// The most that its folder holds at a time.
     fn bytes(self) -> u64 {
         match self {
-            Self::Kit | Self::Modctl | Self::Policies | Self::Resume | Self::Trust => GIB / 2,
+            Self::Kit | Self::Modctl | Self::Policies | Self::Resume => GIB / 2,
             Self::Controllers
             | Self::Flux
             | Self::Kill
             | Self::Laptop
             | Self::Registries
             | Self::Serve
-            | Self::Transformers => GIB,
+            | Self::Transformers
+            | Self::Trust => GIB,
             Self::Hub | Self::Kubernetes | Self::Deliveries => 2 * GIB,
             Self::Attack => 4 * GIB,
         }

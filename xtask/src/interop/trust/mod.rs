@@ -1,6 +1,7 @@
 //! Signatures: cosign and OpenSSF Model Signing check ours, and we theirs.
 
 mod certificates;
+mod haswell;
 mod sigstore;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,7 @@ pub(super) fn run(
         Some(python) => with_checker(&shop, &python, report),
         None => report.skip("python", "checks a training record", "there is no python3"),
     }
+    haswell::run(peers, &shop, report);
     match peers.python("cyclonedx", &CYCLONEDX) {
         Ok(python) => with_cyclonedx(&shop, &python, report),
         Err(error) => {
