@@ -39,6 +39,7 @@ pub(super) fn run(
     fs::write(shop.dir.join("files/sub/vocab.txt"), "words")?;
     shop.kit("home", "keygen --no-password --output ours")?;
     shop.kit("home", "keygen --no-password --output other")?;
+    certificates::make(&shop)?;
     match peers.go("github.com/sigstore/cosign/v3/cmd/cosign", COSIGN, "cosign") {
         Ok(cosign) => with_cosign(&shop, &registry, &cosign, report)?,
         Err(error) => report.skip("cosign", "checks ours, and we theirs", &format!("{error:#}")),
@@ -180,7 +181,7 @@ fn with_cosign(
         verify(&reference, "sealed.pub")?;
         shop.kit("home", &format!("verify {reference} --key sealed.pub")).map(drop)
     });
-    Ok(())
+    certificates::with_cosign(shop, registry, &run, report)
 }
 
 fn with_model_signing(shop: &Shop, python: &Path, report: &mut Report) {
