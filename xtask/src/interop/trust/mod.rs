@@ -1,6 +1,8 @@
 //! Signatures: cosign and OpenSSF Model Signing check ours, and we theirs.
 
+mod admission;
 mod certificates;
+mod delivered;
 mod haswell;
 mod sigstore;
 
@@ -10,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
 
+use self::delivered::Delivered;
 use crate::peers::{Peers, on_search_path, run_quietly};
 use crate::registries::{Registry, Shop};
 use crate::report::Report;
@@ -59,6 +62,8 @@ pub(super) fn run(
         None => report.skip("python", "checks a training record", "there is no python3"),
     }
     haswell::run(peers, &shop, report);
+    let delivered = Delivered::push(&shop, &registry)?;
+    admission::run(peers, &delivered, &shop.dir, report)?;
     match peers.python("cyclonedx", &CYCLONEDX) {
         Ok(python) => with_cyclonedx(&shop, &python, report),
         Err(error) => {
