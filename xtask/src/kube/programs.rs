@@ -24,6 +24,8 @@ const FLUX: &str = "v2.9.5";
 const HELM: &str = "v4.2.4";
 const KSERVE: &str = "v0.20.0";
 const ARGO_CD: &str = "v3.1.16";
+/// That of its program for command lines.
+const KYVERNO: &str = "v1.19.1";
 const CONTAINERD: &str = "v2.2.3";
 /// Where Debian puts the plugins of CNI.
 pub(super) const PLUGINS: &str = "/usr/lib/cni";
@@ -201,6 +203,20 @@ impl Programs {
             build(&copy.join("manifests").join(name), &embedded.join(format!("{name}.yaml")))?;
         }
         Ok(())
+    }
+
+    /// Kyverno's program for command lines, which judges as its controller does.
+    pub(crate) fn kyverno(&self) -> anyhow::Result<PathBuf> {
+        // Its module replaces another one, and is built as it is.
+        let source = || {
+            let copy = self.root.join(format!("src/kubectl-kyverno-{KYVERNO}"));
+            if !copy.join(".prepared").exists() {
+                self.copy_module("github.com/kyverno/kyverno", KYVERNO, &copy)?;
+                fs::write(copy.join(".prepared"), "")?;
+            }
+            Ok((copy, "./cmd/cli/kubectl-kyverno".to_owned()))
+        };
+        self.once("kubectl-kyverno", KYVERNO, source, &["-ldflags=-s -w".to_owned()])
     }
 
     /// etcd, which Debian has.

@@ -4,6 +4,7 @@ mod admission;
 mod certificates;
 mod delivered;
 mod haswell;
+mod kyverno;
 mod sigstore;
 
 use std::path::{Path, PathBuf};
@@ -64,6 +65,7 @@ pub(super) fn run(
     haswell::run(peers, &shop, report);
     let delivered = Delivered::push(&shop, &registry)?;
     admission::run(peers, &delivered, &shop.dir, report)?;
+    kyverno::run(&shop, &delivered, report)?;
     match peers.python("cyclonedx", &CYCLONEDX) {
         Ok(python) => with_cyclonedx(&shop, &python, report),
         Err(error) => {
