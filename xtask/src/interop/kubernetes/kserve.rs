@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use fs_err as fs;
@@ -39,8 +40,13 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
         &peer,
         "--delivery kserve: Ready for KServe and Flux, and its ModelKit answers",
         || {
-            let flags = format!("--delivery kserve --modelkit {} --plain-http", first.reference);
-            world.render(APP, server, &flags)?;
+            for env in ["dev", "prod"] {
+                let kit = &first.reference;
+                let flags = format!(
+                    "--layout envs --env {env} --delivery kserve --modelkit {kit} --plain-http"
+                );
+                world.render(APP, server, &flags)?;
+            }
             world.await_ready(APP, &world.commit()?)?;
             answers(world, &first)
         },
@@ -50,28 +56,33 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
         "--delivery kserve: a bump is a rollout, and the second ModelKit answers",
         || {
             let (kit, work) = (&second.reference, world.repository.work.display());
-            world.kit(&format!("gitops bump {kit} --app {APP} --dir {work} --plain-http"))?;
+            world.kit(&format!(
+                "gitops bump {kit} --app {APP} --env dev --dir {work} --plain-http"
+            ))?;
             world.await_ready(APP, &world.commit()?)?;
             answers(world, &second)
         },
     );
     report.claim(
         &peer,
-        "--delivery kserve: a model that cannot be loaded is given up by Flux, and the old pod answers on",
+        "--delivery kserve: a model that cannot be loaded is given up by Flux, and not promoted; the old pod answers on",
         || {
             let halved = Kit::publish_after(world, "half", |model| {
                 let weights = model.join("model.safetensors");
                 let whole = fs::read(&weights)?;
                 Ok(fs::write(weights, &whole[..whole.len() / 2])?)
             })?;
-            let (kit, work) = (&halved.reference, world.repository.work.display());
-            world.kit(&format!("gitops bump {kit} --app {APP} --dir {work} --plain-http"))?;
             // KServe's Deployments have ten minutes, which nobody waits for here.
             let app = format!("clusters/dev/{APP}-app.yaml");
             let text = world.repository.read(&app)?;
             let is_long = |line: &&str| line.starts_with("  timeout: ");
             let long = text.lines().find(is_long).context("Flux has no time")?;
             world.repository.write(&app, &text.replace(long, "  timeout: 1m0s"))?;
+            world.await_ready(APP, &world.commit()?)?;
+            let (kit, work) = (&halved.reference, world.repository.work.display());
+            world.kit(&format!(
+                "gitops bump {kit} --app {APP} --env dev --dir {work} --plain-http"
+            ))?;
             let why = world.await_given_up(APP, &world.commit()?);
             let told = world.plane.api.find(SERVICE)?.unwrap_or_default();
             let told = &told["status"];
@@ -82,19 +93,28 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
             let address = address.with_context(|| format!("no pod is ready: {told}"))?;
             let answer = ask(&format!("http://{address}:8000"), "I love it")?;
             ensure!(answer.digest == second.digest, "{} answers", answer.digest);
+            let deployment = format!("Deployment/{APP}/{APP}-predictor");
+            let refused = against(world);
+            ensure!(refused.contains(&deployment), "promote says {refused:?}");
             world.await_healed(APP, &world.revert()?)?;
-            answers(world, &second)
+            answers(world, &second)?;
+            // What is left to say is of the ModelKit, not of the cluster.
+            let refused = against(world);
+            let is_known = refused.contains("no evaluation") && !refused.contains(&deployment);
+            ensure!(is_known, "promote says {refused:?}");
+            Ok(())
         },
     );
     // Its objects have finalizers that only KServe takes away.
     report.claim(&peer, "--delivery kserve: an app that leaves Git is gone", || {
+        world.repository.remove("clusters/prod")?;
         world.repository.remove(&format!("clusters/dev/{APP}-app.yaml"))?;
         world.repository.remove(&format!("apps/{APP}"))?;
         world.commit()?;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while world.plane.api.find(&format!("api/v1/namespaces/{APP}"))?.is_some() {
-            ensure!(std::time::Instant::now() < deadline, "its namespace is still there");
-            std::thread::sleep(std::time::Duration::from_millis(200));
+        let deadline = Instant::now() + PATIENCE;
+        while world.plane.api.find(SERVICE)?.is_some() || !world.pods(APP)?.is_empty() {
+            ensure!(Instant::now() < deadline, "it is still there");
+            std::thread::sleep(Duration::from_millis(200));
         }
         Ok(())
     });
@@ -165,6 +185,15 @@ fn webhooks(manifests: &str, address: &str, authority: &str) -> String {
         },
     };
     ours.map(|text| text.lines().map(line).collect::<String>() + "---\n").collect()
+}
+
+/// What promote has against taking it from dev to prod.
+fn against(world: &World) -> String {
+    let (work, server) = (world.repository.work.display(), world.plane.api.url());
+    let line = format!(
+        "gitops promote {APP} --from dev --to prod --server {server} --dir {work} --plain-http"
+    );
+    world.kit(&line).err().map(|error| format!("{error:#}")).unwrap_or_default()
 }
 
 /// Whether the one pod of the InferenceService answers with a ModelKit.
