@@ -121,50 +121,53 @@ fn pull(args: &Args, shop: &Shop) -> anyhow::Result<Value> {
     Ok(json!({ "mib": args.size, "sides": rows }))
 }
 
-/// A link after each step against none but the last: of the difference, a hundredth falls on a step
-/// where nobody says otherwise.
+/// A link after each step against none but the last, and twice the steps without: what a link takes,
+/// and what a step, of which a hundred go to a link where nobody says otherwise. By processor time,
+/// which others on the machine change less than what a clock shows.
 fn record(args: &Args, shop: &Shop, workspace: &Path) -> anyhow::Result<Value> {
     let tiny = workspace.join("trainer/testdata/tiny-distilbert");
     let model = args.model.as_ref().map_or(Ok(tiny), fs::canonicalize)?;
-    let rows: String = (0..args.steps * BATCH)
-        .map(|n| format!("what a film number {n} this was and how it went on,{}\n", n % 2))
-        .collect();
-    fs::write(shop.dir.join("train.csv"), format!("text,label\n{rows}"))?;
     fs::write(shop.dir.join("held.csv"), "text,label\na good one,1\na bad one,0\n")?;
-    let train = |every: usize| -> anyhow::Result<f64> {
+    let side = |name: &'static str, n_steps: usize, every: usize| -> anyhow::Result<Side<'_>> {
+        let rows: String = (0..n_steps * BATCH)
+            .map(|n| format!("what a film number {n} this was and how it went on,{}\n", n % 2))
+            .collect();
+        let data = format!("train-{n_steps}.csv");
+        fs::write(shop.dir.join(&data), format!("text,label\n{rows}"))?;
         let line = format!(
-            "train --dataset train.csv --validation held.csv --output trained --epochs 1 --no-kitfile --keep-every 1000000 --batch-size {BATCH} --record-every {every}"
+            "train --dataset {data} --validation held.csv --output trained-{n_steps}-{every} --epochs 1 --no-kitfile --keep-every 1000000 --batch-size {BATCH} --record-every {every}"
         );
-        let mut command = shop.kit_command("trainer", &line);
-        command.arg("--model").arg(&model).stdin(Stdio::null());
-        measure::run(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
-        let report: Value =
-            serde_json::from_slice(&fs::read(shop.dir.join("trained-report.json"))?)?;
-        report["epochs"][0]["train_seconds"].as_f64().context("a report tells times")
+        let model = model.clone();
+        let run = Box::new(move || {
+            let mut command = shop.kit_command("trainer", &line);
+            command.arg("--model").arg(&model).stdin(Stdio::null());
+            measure::run(command.stdout(Stdio::null()).stderr(Stdio::null()))
+        });
+        Ok(Side { name, run })
     };
-    let mut found = [Vec::new(), Vec::new()];
-    for _ in 0..args.rounds.min(5) {
-        for (every, found) in [1_000_000, 1].into_iter().zip(&mut found) {
-            found.push(train(every)?);
-        }
-    }
-    let links = fs::read_to_string(shop.dir.join("trained/training-record.json"))?;
-    let links: Value = serde_json::from_str(&links)?;
+    const NEVER: usize = 1_000_000;
+    let mut sides = [
+        side("without", args.steps, NEVER)?,
+        side("a link for each step", args.steps, 1)?,
+        side("twice the steps", 2 * args.steps, NEVER)?,
+    ];
+    let costs = alternate(args.rounds.min(5), &mut sides)?;
+    let path = shop.dir.join(format!("trained-{}-1/training-record.json", args.steps));
+    let (text, bytes) = (fs::read_to_string(&path)?, fs::metadata(&path)?.len());
+    let links: Value = serde_json::from_str(&text)?;
     let n_links = links["links"].as_array().map_or(0, Vec::len);
     // One more for the state that it began with.
     ensure!(n_links == args.steps + 1, "{n_links} links were kept of {} steps", args.steps);
-    let [without, with] = found.map(|mut seconds| {
-        seconds.sort_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
-    });
-    let n_steps = args.steps as f64;
+    let ms = |cost: &measure::Cost| cost.cpu.as_secs_f64() * 1e3;
     // The last step has a link in any case.
-    let link_ms = (with - without) / (n_steps - 1.0) * 1e3;
-    let step_ms = (without - link_ms / 1e3).max(0.0) / n_steps * 1e3;
+    let link_ms = (ms(&costs[1]) - ms(&costs[0])) / (args.steps as f64 - 1.0);
+    let step_ms = (ms(&costs[2]) - ms(&costs[0])) / args.steps as f64;
     let share = link_ms / (link_ms + step_ms * RECORD_EVERY as f64) * 100.0;
     say(&format!(
-        "\n{}, batches of {BATCH}\n  a step {step_ms:.1} ms, a link of the record {link_ms:.1} ms: {share:.2} % of a training with one every {RECORD_EVERY} steps\n",
+        "\n{}, batches of {BATCH}, processor time\n  a step {step_ms:.1} ms, a link of the record {link_ms:.1} ms: {share:.2} % of a training with one every {RECORD_EVERY} steps\n  a record of {n_links} links: {bytes} bytes\n",
         model.file_name().unwrap_or_default().to_string_lossy()
     ));
-    Ok(json!({ "step_ms": step_ms, "link_ms": link_ms, "percent": share }))
+    Ok(json!({
+        "step_ms": step_ms, "link_ms": link_ms, "percent": share, "links": n_links, "bytes": bytes,
+    }))
 }
