@@ -2,6 +2,7 @@
 //! that sync, and for others than Flux, taken by the real ones.
 
 mod argocd;
+mod bucket;
 mod chart;
 mod images;
 mod notifications;
@@ -45,6 +46,7 @@ pub(in super::super) fn run(
     images::run(&stage, &first, report)?;
     notifications::run(&stage, &first, report);
     trusted::run(&stage, &first, report);
+    bucket::run(&stage, peers, &first, report)?;
     others::run(&stage, &programs, &first, report);
     argocd::run(&stage, &programs, peers, &first, report)?;
     Ok(())
