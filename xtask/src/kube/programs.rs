@@ -26,6 +26,8 @@ const KSERVE: &str = "v0.20.0";
 const ARGO_CD: &str = "v3.1.16";
 /// That of its program for command lines.
 const KYVERNO: &str = "v1.19.1";
+/// The newest that the Go of the others builds.
+const FLUX_OPERATOR: &str = "v0.58.1";
 const CONTAINERD: &str = "v2.2.3";
 /// Where Debian puts the plugins of CNI.
 pub(super) const PLUGINS: &str = "/usr/lib/cni";
@@ -150,6 +152,32 @@ impl Programs {
     /// All of Argo CD's programs in one, which goes by its name, and the folder of its module.
     pub(crate) fn argocd(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
         self.with_module("argocd", "./cmd", "github.com/argoproj/argo-cd/v3", ARGO_CD)
+    }
+
+    /// The Flux Operator, and the folder of its module.
+    pub(crate) fn flux_operator(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let module = "github.com/controlplaneio-fluxcd/flux-operator";
+        let flags = ["-ldflags=-s -w".to_owned()];
+        let prepare = |copy: &Path| {
+            // The module that it requires is one that cannot be had.
+            let keys = "github.com/google/go-containerregistry/pkg/authn/kubernetes";
+            let had = "v0.0.0-20260224031529-85f2bf5f7303";
+            let file = copy.join("go.mod");
+            let text = fs::read_to_string(&file)?;
+            fs::write(&file, format!("{text}\nreplace {keys} => {keys} {had}\n"))?;
+            // Its pages, which a release builds with Node.
+            fs::create_dir_all(copy.join("web/dist"))?;
+            Ok(fs::write(copy.join("web/dist/index.html"), "")?)
+        };
+        let program = self.build_in_copy(
+            "flux-operator",
+            "./cmd/operator",
+            module,
+            FLUX_OPERATOR,
+            &flags,
+            prepare,
+        )?;
+        Ok((program, self.copy_of(module, FLUX_OPERATOR)))
     }
 
     fn with_module(

@@ -5,6 +5,7 @@ mod argocd;
 mod bucket;
 mod chart;
 mod images;
+mod instance;
 mod notifications;
 mod others;
 mod trusted;
@@ -49,7 +50,8 @@ pub(in super::super) fn run(
     bucket::run(&stage, peers, &first, report)?;
     others::run(&stage, &programs, &first, report);
     argocd::run(&stage, &programs, peers, &first, report)?;
-    Ok(())
+    drop(stage);
+    instance::run(&programs, peers, program, dir, report)
 }
 
 /// A cluster with all of Flux, a registry, and the repository that Flux follows. What is ended first
