@@ -50,7 +50,7 @@ pub use name::{Branch, GitUrl, Name, SecretName};
 pub use object::{Object, ObjectId};
 pub use rehearse::{Said, rehearse};
 pub use release::{MEMORY_BESIDE_WEIGHTS, NamespaceUse, Release, memory};
-pub use render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, render};
+pub use render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, render, storage_container};
 pub use rendered::Rendered;
 pub use tree::{Later, Tree};
 pub use trust::{Admission, Trust};

@@ -23,8 +23,12 @@ use crate::ui::Ui;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The ModelKit; what is not in the local layout is streamed from its registry, only the layers
-    /// that are wanted
+    /// that are wanted. It may begin with kit://, as KServe names it
+    #[arg(value_parser = modelkit)]
     reference: Reference,
+    /// The folder, as KServe says it to a storage container: the same as --dir
+    #[arg(value_name = "INTO", conflicts_with = "dir")]
+    into: Option<PathBuf>,
     /// The folder; made when it is not there
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -94,7 +98,13 @@ impl Only {
     }
 }
 
+/// Reads a reference, with or without the scheme of KServe's storage containers.
+fn modelkit(text: &str) -> Result<Reference, registry::Error> {
+    text.strip_prefix("kit://").unwrap_or(text).parse()
+}
+
 pub(crate) fn run(mut args: Args, ui: &Ui) -> anyhow::Result<()> {
+    args.dir = args.into.take().unwrap_or(args.dir);
     args.filter.extend(args.only.filters());
     let reference = args.reference.clone().or_latest();
     let trusted = args.trust.read(ui)?;

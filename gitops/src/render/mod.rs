@@ -12,8 +12,10 @@ mod kserve;
 mod objects;
 pub(crate) mod policies;
 mod spread;
+mod storage;
 pub(crate) mod version;
 
+pub use self::storage::storage_container;
 use crate::yaml::scalar;
 use crate::{Delivery, Error, Layout, Name, NamespaceUse, Release, Result, Tree};
 

@@ -22,6 +22,7 @@ mod release;
 mod render;
 mod revision;
 mod rollback;
+mod storage_container;
 mod trace;
 mod tree;
 #[cfg(unix)]
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Get(get::Args),
     Tree(inventory::Args),
     Trace(trace::Args),
+    StorageContainer(Box<storage_container::Args>),
     PortForward(port_forward::Args),
     #[cfg(unix)]
     Up(up::Args),
@@ -66,6 +68,7 @@ pub(crate) fn run(command: Command, ui: &Ui) -> anyhow::Result<()> {
         Command::Get(args) => get::run(args, ui),
         Command::Tree(args) => inventory::run(args, ui),
         Command::Trace(args) => trace::run(args, ui),
+        Command::StorageContainer(args) => storage_container::run(*args, ui),
         Command::PortForward(args) => port_forward::run(args, ui),
         #[cfg(unix)]
         Command::Up(args) => up::run(args, ui),

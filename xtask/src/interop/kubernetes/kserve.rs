@@ -105,6 +105,11 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
             Ok(())
         },
     );
+    report.claim(
+        &peer,
+        "a storage container of ours brings the ModelKit of `kit://…` to an InferenceService of somebody else's",
+        || stored(world, server, &first),
+    );
     // Its objects have finalizers that only KServe takes away.
     report.claim(&peer, "--delivery kserve: an app that leaves Git is gone", || {
         world.repository.remove("clusters/prod")?;
@@ -119,6 +124,49 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
         Ok(())
     });
     Ok(())
+}
+
+/// An InferenceService that `gitops render` did not write, and whose model KServe has brought.
+fn stored(world: &World, server: &str, kit: &Kit) -> anyhow::Result<()> {
+    let work = world.repository.work.display();
+    world.kit(&format!("gitops storage-container {server} --dir {work} --plain-http"))?;
+    let repository = kit.reference.rsplit_once(':').context("it has a tag")?.0;
+    let (uri, file) = (format!("kit://{repository}@{}", kit.digest), "clusters/dev/stored.yaml");
+    let object = format!(
+        "apiVersion: v1
+kind: Namespace
+metadata: {{name: stored}}
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: stored
+  namespace: stored
+  annotations: {{serving.kserve.io/deploymentMode: RawDeployment}}
+spec:
+  predictor:
+    containers:
+      - name: kserve-container
+        image: {server}
+        args: [serve, /mnt/models]
+        env: [{{name: STORAGE_URI, value: '{uri}'}}]
+        ports: [{{containerPort: 8000}}]
+"
+    );
+    world.repository.write(file, &object)?;
+    world.commit()?;
+    let pod = world.await_alone("stored");
+    let told = || world.kubectl("get inferenceservice,pods -n stored -o yaml").unwrap_or_default();
+    let pod = pod.with_context(told)?;
+    let address = pod["status"]["podIP"].as_str().context("the pod has no address")?;
+    let answer = ask(&format!("http://{address}:8000"), "I love it")?;
+    ensure!(answer.digest == kit.digest, "{} answers", answer.digest);
+    let first = &pod["spec"]["initContainers"][0];
+    ensure!(first["image"] == server, "it came by {first}");
+    for path in [file, "clusters/dev/kit-storage.yaml"] {
+        world.repository.remove(path)?;
+    }
+    world.commit().map(drop)
 }
 
 /// Has the API server know KServe's kinds, starts its controller, and has it asked of each
