@@ -28,7 +28,7 @@ pub(super) fn run(world: &World, report: &mut Report) -> anyhow::Result<()> {
             let why = world.await_given_up(APP, &revision)?;
             ensure!(why.contains("HealthCheckFailed"), "Flux says {why}");
             let told = world.kubectl(&format!("describe pods -n {APP}"))?;
-            ensure!(told.contains("signed by none of the keys"), "the pods say {told}");
+            ensure!(told.contains("signed by nobody whom the policy names"), "the pods say {told}");
             answers(world, &first)?;
             world.await_healed(APP, &world.revert()?)?;
             world.await_alone(APP).map(drop)

@@ -13,7 +13,7 @@ use super::world::{PATIENCE, World, container};
 use crate::client::ask;
 use crate::kube::{Daemon, Programs};
 use crate::peers::run_quietly;
-use crate::registries::free_address;
+use crate::registries::{digest_of, free_address};
 use crate::report::Report;
 
 const APP: &str = "kserved";
@@ -129,6 +129,9 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
 /// An InferenceService that `gitops render` did not write, and whose model KServe has brought.
 fn stored(world: &World, server: &str, kit: &Kit) -> anyhow::Result<()> {
     let work = world.repository.work.display();
+    let (name, _) = server.rsplit_once(':').context("it has a tag")?;
+    let server =
+        format!("{name}@{}", digest_of(&world.kit(&format!("push {server} --plain-http"))?)?);
     world.kit(&format!("gitops storage-container {server} --dir {work} --plain-http"))?;
     let repository = kit.reference.rsplit_once(':').context("it has a tag")?.0;
     let (uri, file) = (format!("kit://{repository}@{}", kit.digest), "clusters/dev/stored.yaml");
@@ -162,7 +165,7 @@ spec:
     let answer = ask(&format!("http://{address}:8000"), "I love it")?;
     ensure!(answer.digest == kit.digest, "{} answers", answer.digest);
     let first = &pod["spec"]["initContainers"][0];
-    ensure!(first["image"] == server, "it came by {first}");
+    ensure!(first["image"] == *server, "it came by {first}");
     for path in [file, "clusters/dev/kit-storage.yaml"] {
         world.repository.remove(path)?;
     }
