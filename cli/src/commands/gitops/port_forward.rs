@@ -23,7 +23,7 @@ use crate::ui::Ui;
 pub(crate) struct Args {
     /// What answers: pod/NAME (or NAME), deployment/NAME or service/NAME
     target: Target,
-    /// [LOCAL:]REMOTE, a number or the name of a port; LOCAL 0 (`:REMOTE`) takes a free one
+    /// `[LOCAL:]REMOTE`, a number or the name of a port; LOCAL 0 (`:REMOTE`) takes a free one
     #[arg(required = true)]
     ports: Vec<Ports>,
     /// Its namespace
