@@ -154,6 +154,8 @@ spec:
         args: [serve, /mnt/models]
         env: [{{name: STORAGE_URI, value: '{uri}'}}]
         ports: [{{containerPort: 8000}}]
+        # Else it asks for a whole processor.
+        resources: {{requests: {{cpu: 100m, memory: 200Mi}}, limits: {{cpu: 1, memory: 400Mi}}}}
 "
     );
     world.repository.write(file, &object)?;
