@@ -84,9 +84,9 @@ fn controller(name: &str) -> (Value, Value) {
         let message = "it is part of `kit-rs gitops up` and has no pod";
         json!({"type": kind, "status": "True", "reason": reason, "message": message})
     };
+    // Of no generation: it stays true where Git brings the controller's own Deployment.
     let status = json!({
-        "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
-        "availableReplicas": 1,
+        "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
         "conditions": [
             condition("Available", "MinimumReplicasAvailable"),
             condition("Progressing", "NewReplicaSetAvailable"),

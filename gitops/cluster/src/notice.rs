@@ -1,9 +1,9 @@
 //! Events as objects, which `kubectl get events` shows: the same again is counted, and of each
 //! object the newest are kept.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use gitops::get::timestamp;
+use gitops::get::{parse_timestamp, timestamp};
 use gitops::{Object, ObjectId};
 use serde_json::{Value, json};
 
@@ -12,8 +12,9 @@ use crate::pod::Pod;
 use crate::spec::Metadata;
 use crate::store::Store;
 
-/// How many different ones are kept of an object. A real cluster keeps them for an hour.
+/// How many different ones are kept of an object, and for how long, as in a real cluster.
 const KEPT: usize = 30;
+const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// One event: `Normal` or `Warning`, why in a word, and what happened.
 pub(crate) struct Notice<'a> {
@@ -50,9 +51,13 @@ pub(crate) fn record(
     about: &Object,
     notice: &Notice<'_>,
 ) -> Result<()> {
-    let now = timestamp(SystemTime::now());
+    let now = SystemTime::now();
     let uid = about.at("/metadata/uid").cloned().unwrap_or_default();
     let mut of_it = store.list("", "Event");
+    for old in of_it.iter().filter(|it| is_over(it.value(), now)) {
+        store.delete(&old.id());
+    }
+    let now = timestamp(now);
     of_it.retain(|it| it.at("/involvedObject/uid") == Some(&uid));
     let same = of_it.iter().find(|it| {
         let is = |field: &str, text: &str| it.value()[field] == text;
@@ -94,6 +99,12 @@ pub(crate) fn record(
     store.apply(&event).map(drop)
 }
 
+/// Whether it was told for the last time too long ago.
+fn is_over(event: &Value, now: SystemTime) -> bool {
+    let told = event["lastTimestamp"].as_str().and_then(parse_timestamp);
+    told.and_then(|told| now.duration_since(told).ok()).is_some_and(|since| since > LIFETIME)
+}
+
 /// Which event of its object it is, by its name.
 fn number(event: &Value) -> u64 {
     let name = event["metadata"]["name"].as_str().unwrap_or_default();
@@ -119,6 +130,16 @@ mod tests {
             format!("{} {} {}x{}", it["type"], it["reason"], it["message"], it["count"])
         };
         store.list("", "Event").iter().map(line).collect()
+    }
+
+    #[test]
+    fn an_event_lives_for_an_hour() {
+        let event = json!({"lastTimestamp": "2026-01-01T00:00:00Z"});
+        let after = |seconds| {
+            parse_timestamp("2026-01-01T00:00:00Z").unwrap() + Duration::from_secs(seconds)
+        };
+        assert!(!is_over(&event, after(3600)));
+        assert!(is_over(&event, after(3601)));
     }
 
     #[test]

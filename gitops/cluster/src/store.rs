@@ -24,6 +24,9 @@ const HISTORY: usize = 1024;
 /// All objects. Pods are the kubelet's, and are here as they were seen last.
 pub(crate) struct Store {
     content: Mutex<Content>,
+    /// Held from before the pods are looked at until they are seen here: an older look would take
+    /// back what a newer one has told.
+    looking: Mutex<()>,
     changes: Arc<Changes>,
 }
 
@@ -47,7 +50,7 @@ pub(crate) struct Change {
 impl Store {
     /// A store with the namespaces that every cluster with Flux has.
     pub(crate) fn new(changes: Arc<Changes>) -> Result<Self> {
-        let store = Self { content: Mutex::default(), changes };
+        let store = Self { content: Mutex::default(), looking: Mutex::default(), changes };
         for name in ["default", "flux-system", "kube-system"] {
             store.apply(&Object::from_value(json!({
                 "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
@@ -73,7 +76,9 @@ impl Store {
     }
 
     /// All objects, the kubelet's `pods` of now among them, and the version that this is.
-    pub(crate) fn snapshot(&self, pods: Vec<Value>) -> (u64, Vec<Value>) {
+    pub(crate) fn snapshot(&self, pods: impl FnOnce() -> Vec<Value>) -> (u64, Vec<Value>) {
+        let _turn = locked(&self.looking);
+        let pods = pods();
         let mut content = locked(&self.content);
         content.see(pods);
         let objects = content.objects.values().map(|object| object.value().clone());
@@ -83,7 +88,13 @@ impl Store {
 
     /// What changed after a version, the kubelet's `pods` of now among it; none where that is no
     /// longer known.
-    pub(crate) fn changes_since(&self, version: u64, pods: Vec<Value>) -> Option<Vec<Change>> {
+    pub(crate) fn changes_since(
+        &self,
+        version: u64,
+        pods: impl FnOnce() -> Vec<Value>,
+    ) -> Option<Vec<Change>> {
+        let _turn = locked(&self.looking);
+        let pods = pods();
         let mut content = locked(&self.content);
         content.see(pods);
         let forgotten = content.history.front().map_or(content.version, |it| it.version - 1);
@@ -383,13 +394,13 @@ mod tests {
     #[test]
     fn what_changed_is_known_for_a_while() {
         let store = store();
-        let (before, _) = store.snapshot(Vec::new());
+        let (before, _) = store.snapshot(Vec::new);
         store.apply(&object(1, "a")).unwrap();
         let pod = |phase: &str| {
             vec![json!({"kind": "Pod", "metadata": {"name": "p"}, "status": {"phase": phase}})]
         };
         let told = |version: u64, pods: Vec<Value>| -> Vec<String> {
-            let changes = store.changes_since(version, pods).expect("it is known");
+            let changes = store.changes_since(version, || pods).expect("it is known");
             let word = |change: &Change| match (&change.before, &change.after) {
                 (None, Some(it)) => format!("+{}", it["kind"]),
                 (Some(_), Some(it)) => format!("~{}", it["kind"]),
@@ -401,7 +412,7 @@ mod tests {
         let (deployment, pod_kind) = (r#""Deployment""#, r#""Pod""#);
         let expected = [format!("+{deployment}"), format!("+{pod_kind}")];
         assert_eq!(told(before, pod("Pending")), expected);
-        let (seen, objects) = store.snapshot(pod("Pending"));
+        let (seen, objects) = store.snapshot(|| pod("Pending"));
         assert_eq!(objects.last().unwrap()["metadata"]["resourceVersion"], seen.to_string());
         assert_eq!(told(seen, pod("Pending")), [""; 0]);
         assert_eq!(told(seen, pod("Running")), [format!("~{pod_kind}")]);
@@ -411,8 +422,8 @@ mod tests {
         for n in 0..HISTORY as u64 {
             store.apply(&object(n + 2, "a")).unwrap();
         }
-        assert!(store.changes_since(seen, Vec::new()).is_none());
-        assert!(store.changes_since(u64::MAX, Vec::new()).is_none());
+        assert!(store.changes_since(seen, Vec::new).is_none());
+        assert!(store.changes_since(u64::MAX, Vec::new).is_none());
     }
 
     #[test]

@@ -290,6 +290,8 @@ impl Laptop {
                 &["kit-rs gitops port-forward"],
             ),
             (format!("logs deployment/{APP} -n {APP} --previous"), &["previous"]),
+            (format!("delete deployment {APP} -n {APP} --dry-run=server"), &["dryRun"]),
+            (format!("delete deployment {APP} -n {APP} --cascade=orphan"), &["Orphan"]),
         ] {
             says(&self.refusal(&line)?, words).with_context(|| format!("kubectl {line}"))?;
         }

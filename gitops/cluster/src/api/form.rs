@@ -23,14 +23,17 @@ impl Form {
             let mut parts = media_type.split(';').map(str::trim);
             let is_json =
                 matches!(parts.next(), Some("" | "*/*" | "application/*" | "application/json"));
-            let is_of_meta = |it: &&str| it.starts_with("as=") || it.starts_with("v=v1beta");
-            match parts.find(is_of_meta).filter(|_| is_json) {
-                None => is_json.then_some(Self::Objects),
-                Some("as=Table") => Some(Self::Table),
-                Some("as=PartialObjectMetadata" | "as=PartialObjectMetadataList") => {
+            let parameters: Vec<_> = parts.filter_map(|it| it.split_once('=')).collect();
+            let parameter =
+                |wanted: &str| parameters.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
+            match (parameter("as"), parameter("v")) {
+                _ if !is_json => None,
+                (None, _) => Some(Self::Objects),
+                (Some("Table"), Some("v1")) => Some(Self::Table),
+                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => {
                     Some(Self::Metadata)
                 }
-                Some(_) => None,
+                _ => None,
             }
         };
         accept.split(',').find_map(known)
@@ -116,6 +119,7 @@ mod tests {
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
                 Some(Form::Objects),
             ),
+            ("application/json;as=Table;v=v1beta1;g=meta.k8s.io,*/*", Some(Form::Objects)),
             ("application/vnd.kubernetes.protobuf", None),
             ("application/yaml", None),
         ] {

@@ -7,6 +7,7 @@
 mod form;
 mod logs;
 mod query;
+mod remove;
 mod table;
 mod watch;
 
@@ -24,7 +25,6 @@ use crate::discovery::{self, Resource};
 use crate::http::{Answer, Request};
 use crate::kubelet::Kubelet;
 use crate::node;
-use crate::pod::Stop;
 use crate::service::Services;
 use crate::store::Store;
 
@@ -91,7 +91,7 @@ impl Api {
                 Err(not_found(&format!("{}/{sub}", place.plural)))
             }
             ("GET", None) => self.read(&place, query, request),
-            ("DELETE", None) => self.remove(&place),
+            ("DELETE", None) => self.remove(&place, &request.body),
             ("PATCH", None) => self.patch(&place, request),
             _ => Err(failure(405, "MethodNotAllowed", "what runs is said in Git, and not here")),
         }
@@ -122,7 +122,7 @@ impl Api {
             let api = self.clone();
             return Ok(Answer::Flow(JSON, Box::new(move |sink| watch.run(&api, sink))));
         }
-        let (version, mut objects) = self.store.snapshot(self.pods());
+        let (version, mut objects) = self.store.snapshot(|| self.pods());
         objects.retain(|it| resource.has(it) && in_namespace(it, place.namespace));
         let Some(name) = place.name else {
             objects.retain(|object| query.selects(object));
@@ -135,23 +135,6 @@ impl Api {
                 Ok(document(&form.list(&resource, &[object], &query, None)))
             }
             (Some(object), _) => Ok(document(&form.one(object))),
-        }
-    }
-
-    /// Removes an object, behind Flux' back.
-    fn remove(&self, place: &Place<'_>) -> Result<Answer, Answer> {
-        let id = self.named(place)?;
-        let (_, objects) = self.store.snapshot(self.pods());
-        let uid = objects
-            .iter()
-            .find(|it| id_of(it) == (&*id.kind, &*id.namespace, &*id.name))
-            .map(|it| it["metadata"]["uid"].clone());
-        match self.delete(&id) {
-            true => Ok(document(&json!({
-                "kind": "Status", "apiVersion": "v1", "status": "Success",
-                "details": {"name": id.name, "kind": place.plural, "group": id.group, "uid": uid},
-            }))),
-            false => Err(not_found(&format!("{} \"{}\"", place.plural, id.name))),
         }
     }
 
@@ -191,17 +174,6 @@ impl Api {
             namespace: place.namespace.unwrap_or_default().to_owned(),
             name: name.to_owned(),
         })
-    }
-
-    /// Removes an object, as somebody with kubectl might; says whether it was there.
-    pub(crate) fn delete(&self, id: &ObjectId) -> bool {
-        match id.kind.as_str() {
-            "Pod" => self.kubelet.find(&id.namespace, &id.name).is_some_and(|pod| {
-                pod.stop(Stop::Drain);
-                true
-            }),
-            _ => self.store.delete(id),
-        }
     }
 
     fn log(&self, place: &Place<'_>, query: &Query) -> Result<Answer, Answer> {
@@ -275,14 +247,6 @@ fn version() -> Value {
 fn in_namespace(object: &Value, namespace: Option<&str>) -> bool {
     namespace
         .is_none_or(|wanted| object["metadata"]["namespace"].as_str().unwrap_or_default() == wanted)
-}
-
-fn id_of(object: &Value) -> (&str, &str, &str) {
-    (
-        object["kind"].as_str().unwrap_or_default(),
-        object["metadata"]["namespace"].as_str().unwrap_or_default(),
-        object["metadata"]["name"].as_str().unwrap_or_default(),
-    )
 }
 
 const JSON: &str = "application/json";

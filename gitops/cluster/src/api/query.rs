@@ -10,8 +10,16 @@ use crate::discovery::Resource;
 
 /// Parameters that would change the answer, and that are not heeded here. Lists are whole, so that
 /// `limit` needs no heed.
-const UNHEEDED: [&str; 7] =
-    ["continue", "dryRun", "previous", "sinceSeconds", "sinceTime", "stream", "timestamps"];
+const UNHEEDED: [&str; 8] = [
+    "continue",
+    "dryRun",
+    "gracePeriodSeconds",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "stream",
+    "timestamps",
+];
 
 /// The parameters of a request.
 #[derive(Debug, Default)]
@@ -39,14 +47,16 @@ impl Query {
         let mut query = Self { include: "Metadata".to_owned(), ..Self::default() };
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             let (name, value) = (&*name, &*value);
-            if value.is_empty() || value == "false" {
+            let is_true = !["false", "0"].contains(&value);
+            if value.is_empty() {
                 continue;
             }
             match name {
-                "watch" => query.watch = true,
-                "follow" => query.follow = true,
-                "sendInitialEvents" => query.initial = true,
-                "allowWatchBookmarks" => query.bookmarks = true,
+                "watch" => query.watch = is_true,
+                "follow" => query.follow = is_true,
+                "sendInitialEvents" => query.initial = is_true,
+                "allowWatchBookmarks" => query.bookmarks = is_true,
+                "previous" | "timestamps" if !is_true => {}
                 "resourceVersion" => query.version = Some(number(name, value)?),
                 "timeoutSeconds" => {
                     query.timeout = Some(Duration::from_secs(number(name, value)?));
@@ -160,9 +170,11 @@ mod tests {
     fn what_is_asked_for_is_heeded_or_refused() {
         let query = Query::parse(
             "watch=true&labelSelector=app%3Dweb&fieldSelector=metadata.name%3Dp%2Cstatus.phase!%3DFailed\
-             &resourceVersion=7&timeoutSeconds=9&limit=500&follow=false&continue=",
+             &resourceVersion=7&timeoutSeconds=9&limit=500&follow=false&previous=false&continue=\
+             &container=false",
         )
         .unwrap();
+        assert_eq!(query.container.as_deref(), Some("false"));
         assert!(query.watch && !query.follow && query.version == Some(7));
         assert_eq!(query.timeout, Some(Duration::from_secs(9)));
         let pod = |name: &str, phase: &str| json!({"metadata": {"name": name, "labels": {"app": "web"}}, "status": {"phase": phase}});

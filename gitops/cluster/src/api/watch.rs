@@ -40,7 +40,7 @@ impl Watch {
         let end = self.query.timeout.map(|timeout| Instant::now() + timeout);
         let mut told = Instant::now();
         while sink.is_open() {
-            let Some(changes) = api.store.changes_since(version, api.pods()) else {
+            let Some(changes) = api.store.changes_since(version, || api.pods()) else {
                 let message = format!("too old resource version: {version}");
                 let line = json!({"type": "ERROR", "object": failed(410, "Expired", &message)});
                 sink.send(format!("{line}\n"));
@@ -69,7 +69,7 @@ impl Watch {
 
     /// Says what is there; returns the version that it is of.
     fn begin(&self, api: &Api, sink: &Sink) -> Option<u64> {
-        let (version, objects) = api.store.snapshot(api.pods());
+        let (version, objects) = api.store.snapshot(|| api.pods());
         for object in objects.iter().filter(|object| self.selects(object)) {
             if !self.tell(sink, "ADDED", object, version) {
                 return None;
