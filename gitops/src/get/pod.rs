@@ -146,7 +146,8 @@ mod tests {
         assert_eq!(format!("{ready} {status} {restarts}"), expected, "{pod}");
     }
 
-    /// The expected texts are what kubectl 1.36 prints of such pods.
+    /// The expected texts are those of Kubernetes' own printers, as `gitops/cluster/testdata/tables` has
+    /// them of such pods.
     #[test]
     fn pods_are_as_kubectl_says() {
         let running = json!({"ready": true, "restartCount": 0, "state": {"running": {}}});
