@@ -8,8 +8,9 @@ mod state;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use gitops::get::PodRow;
 use serde_json::Value;
 
 pub(crate) use self::container::Role;
@@ -220,7 +221,7 @@ impl Pod {
             address: self.address,
             ready: state.is_ready(),
             image: first.map_or_else(String::new, |(_, container)| container.image.clone()),
-            status: state.summary(),
+            status: PodRow::of(&self.object(), SystemTime::now()).status,
             restarts,
             trouble: state.trouble(),
         }

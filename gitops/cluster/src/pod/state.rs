@@ -1,5 +1,5 @@
-//! What is known of a pod at a moment, and what follows from it by the kubelet's rules: phase,
-//! conditions, and the word that kubectl shows.
+//! What is known of a pod at a moment, and what follows from it by the kubelet's rules: phase and
+//! conditions.
 
 use std::time::Duration;
 
@@ -135,47 +135,6 @@ impl State {
         }
     }
 
-    /// One word for how it is, as kubectl prints it.
-    /// Source: kubernetes, pkg/printers/internalversion/printers.go, printPod.
-    pub(crate) fn summary(&self) -> String {
-        let phase = self.phase();
-        if self.stop.is_some() && !["Succeeded", "Failed"].contains(&phase) {
-            return "Terminating".to_owned();
-        }
-        if let Some(initializing) = self.initializing() {
-            return initializing;
-        }
-        let mut reason = phase;
-        for it in self.main().rev() {
-            reason = match (&it.waiting, it.pid, it.last) {
-                (Some((waiting, _)), _, _) => waiting,
-                (None, None, Some(last)) => last.reason(),
-                _ => reason,
-            };
-        }
-        let runs = self.main().any(|it| it.ready && it.pid.is_some());
-        match reason {
-            "Completed" if runs => if self.is_ready() { "Running" } else { "NotReady" }.to_owned(),
-            reason => reason.to_owned(),
-        }
-    }
-
-    /// `Init:…`, while what comes first is under way.
-    fn initializing(&self) -> Option<String> {
-        let first: Vec<_> = self.containers.iter().filter(|it| it.role != Role::Main).collect();
-        let is_there = |it: &ContainerState| match it.role {
-            Role::Init => it.is_done(),
-            _ => it.started,
-        };
-        let at = first.iter().position(|it| !is_there(it)).filter(|_| !self.is_initialized())?;
-        let it = first[at];
-        Some(match (&it.waiting, it.pid, it.last) {
-            (Some((reason, _)), _, _) if *reason != "PodInitializing" => format!("Init:{reason}"),
-            (None, None, Some(last)) => format!("Init:{}", last.reason()),
-            _ => format!("Init:{at}/{}", first.len()),
-        })
-    }
-
     /// Why it is not ready, as far as is known.
     pub(crate) fn trouble(&self) -> Option<String> {
         if self.is_ready() {
@@ -201,8 +160,17 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use gitops::get::PodRow;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::pod::{Owner, Pod};
     use crate::probe::Finding;
+    use crate::spec::{self, Metadata};
 
     /// A pod of `(name, role)`s, and the moment at which it was made.
     fn pod(containers: &[(&str, Role)]) -> (State, Moment) {
@@ -224,12 +192,26 @@ mod tests {
         state.settle(now);
     }
 
+    /// The word that kubectl shows of a pod in a state.
+    fn word(state: &State) -> String {
+        let named = |is_main: bool| -> Vec<Value> {
+            let some = state.containers.iter().filter(|it| (it.role == Role::Main) == is_main);
+            let policy = |role: Role| (role == Role::Sidecar).then_some("Always");
+            some.map(|it| json!({"name": it.name, "restartPolicy": policy(it.role)})).collect()
+        };
+        let raw = json!({"initContainers": named(false), "containers": named(true)});
+        let spec = spec::read(&raw).unwrap();
+        let (metadata, owner) = (Metadata::default(), Owner::default());
+        let changes = Arc::default();
+        let pod =
+            Pod::new(metadata, owner, String::new(), (&spec, &raw), Ipv4Addr::LOCALHOST, changes);
+        pod.update(|it| *it = state.clone());
+        PodRow::of(&pod.object(), SystemTime::now()).status
+    }
+
     #[track_caller]
-    fn check(state: &State, summary: &str, phase: &str, is_ready: bool) {
-        assert_eq!(
-            (&*state.summary(), state.phase(), state.is_ready()),
-            (summary, phase, is_ready)
-        );
+    fn check(state: &State, shown: &str, phase: &str, is_ready: bool) {
+        assert_eq!((&*word(state), state.phase(), state.is_ready()), (shown, phase, is_ready));
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -268,9 +250,9 @@ mod tests {
         check(&state, "PodInitializing", "Pending", false);
         start(&mut state, 2, now);
         check(&state, "Running", "Running", true);
-        // A sidecar that comes back does not undo that.
+        // A sidecar that comes back does not undo that, and is told all the same.
         end(&mut state, 0, 1, now);
-        check(&state, "Running", "Running", false);
+        check(&state, "Init:Error", "Running", false);
     }
 
     #[test]
@@ -282,7 +264,7 @@ mod tests {
             ("b", Role::Main),
         ]);
         (0..4).for_each(|n| start(&mut state, n, now));
-        state.stop = Some(Stop::Drain);
+        (state.stop, state.stopped_at) = (Some(Stop::Drain), Some(now));
         let turns = |state: &State| (0..4).filter(|n| state.is_turn_of(*n)).collect::<Vec<_>>();
         assert_eq!(turns(&state), [2, 3]);
         check(&state, "Terminating", "Running", false);
