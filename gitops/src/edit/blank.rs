@@ -2,7 +2,7 @@
 
 use super::splice::Edits;
 use super::{delivered, descend, each_container};
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, kserve};
 use crate::yaml::{Node, documents};
 
 /// The text with a blank in each place that [`super::bump`] may set; one that is no YAML as it is.
@@ -16,9 +16,8 @@ pub(crate) fn blanked(text: &str) -> String {
             let parts = ["newName", "newTag", "digest"].map(|key| image.entry(key));
             parts.into_iter().flatten().for_each(|part| edits.blank(part));
         }
-        if let Some(face) = delivered::face(document) {
-            edits.blank(face);
-        }
+        let others = [delivered::face(document), descend(document, &kserve::FORMER)];
+        others.into_iter().flatten().for_each(|place| edits.blank(place));
         let values = delivered::values(document);
         for path in [
             ["image", "repository"],
@@ -111,6 +110,12 @@ spec:
 ---
 images:
 - {name: server, newName: h/s, newTag: '1'}
+---
+kind: Kustomization
+spec:
+  healthCheckExprs:
+    - {kind: InferenceService, inProgress: mine}
+    - {kind: Deployment, inProgress: 'a', current: b}
 ";
         expect![[r##"
             # é
@@ -147,6 +152,12 @@ images:
             ---
             images:
             - {name: server, newName: _, newTag: _}
+            ---
+            kind: Kustomization
+            spec:
+              healthCheckExprs:
+                - {kind: InferenceService, inProgress: mine}
+                - {kind: Deployment, inProgress: _, current: b}
         "##]]
         .assert_eq(&blanked(text));
         assert_eq!(blanked("a: [\n"), "a: [\n");

@@ -6,7 +6,7 @@ use super::splice::Edits;
 use super::{
     delivered, descend, each_container, image_name, is_yaml, not_editable, set_kustomize_image,
 };
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, chart};
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, chart, kserve};
 use crate::yaml::{Node, documents};
 use crate::{Error, ImageRef, Name, Object, Result, Tree, environments, layout};
 
@@ -33,11 +33,19 @@ pub struct Bump {
 ///
 /// Set are images with the new image's name (or the only container's), annotations with the
 /// ModelKit, values of environment variables that carried the ModelKit's old reference or digest,
-/// the mount face that is a volume, and the version label.
+/// the mount face that is a volume, the version label, and by what Flux tells a former rollout of
+/// KServe's.
 pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
     let folder = folder_of(tree, &bump.app, bump.env.as_ref())? + "/";
     let mut changed = Tree::new();
     let mut found = false;
+    let env = folder.strip_suffix('/').and_then(|it| it.rsplit_once("/overlays/")).map(|it| it.1);
+    for (path, text) in tree.iter().filter(|(path, _)| layout::is_app_file(path, &bump.app, env)) {
+        let new = bump_health(text, bump).map_err(|error| error.in_file(path))?;
+        if new != text {
+            changed.put(path.to_owned(), new);
+        }
+    }
     for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
         let (new, has_image) = bump_file(text, bump).map_err(|error| error.in_file(path))?;
         found |= has_image;
@@ -94,6 +102,20 @@ fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
     }
     let found = edits.found > 0;
     Ok((edits.apply(), found))
+}
+
+/// What Flux is told of an application.
+fn bump_health(text: &str, bump: &Bump) -> Result<String> {
+    let documents = documents(text)?;
+    let mut edits = Edits::new(text);
+    for node in documents.iter().filter_map(|document| descend(document, &kserve::FORMER)) {
+        const WHAT: &str = "what the rollout is known by";
+        let Some(digest) = &bump.modelkit_digest else {
+            return Err(not_editable(node, WHAT, NO_MODELKIT));
+        };
+        edits.set(node, &kserve::is_former(&bump.image.to_string(), digest), WHAT)?;
+    }
+    Ok(edits.apply())
 }
 
 /// Images of the same name; where there is none, the image of the only container.
@@ -299,6 +321,38 @@ mod tests {
         let mut bumped = tree;
         bumped.merge(changed);
         assert_eq!(bumped, rendered(&next));
+    }
+
+    /// By what Flux tells a former rollout stands outside of the application's folder.
+    #[test]
+    fn a_bump_of_what_kserve_runs_is_what_flux_waits_for() {
+        let face = |c: char| -> ImageRef {
+            format!("127.0.0.1:5000/demo/kit@{}", digest(c)).parse().unwrap()
+        };
+        for layout in [crate::Layout::Flat, crate::Layout::Envs] {
+            let of = |image: char, kit: char, version: &str| {
+                let mut release = release();
+                release.environment.clear();
+                release.layout = layout;
+                release.delivery = crate::Delivery::KServe { face: face(kit) };
+                let name = format!("127.0.0.1:5000/demo/runtime:{version}@{}", digest(image));
+                release.image = name.parse().unwrap();
+                release.modelkit = Some(format!("127.0.0.1:5000/demo/kit:{version}"));
+                release.modelkit_digest = Some(digest(kit));
+                release
+            };
+            let mut tree = rendered(&of('1', 'a', "1.0.0"));
+            let bump_to = Bump { face: Some(face('b')), ..to("1.0.1", '2', 'b') };
+            let changed = bump(&tree, &bump_to).unwrap();
+            let flux = "clusters/dev/distilbert-app.yaml";
+            assert!(
+                changed.paths().any(|path| path == flux),
+                "{:?}",
+                changed.paths().collect::<Vec<_>>()
+            );
+            tree.merge(changed);
+            assert_eq!(tree, rendered(&of('2', 'b', "1.0.1")));
+        }
     }
 
     #[test]

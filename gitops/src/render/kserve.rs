@@ -1,6 +1,6 @@
 //! The InferenceService by which KServe runs the server, with the model as a volume.
 
-use super::{deployment, head, version};
+use super::{MODELKIT_DIGEST_ANNOTATION, deployment, head, version};
 use crate::yaml::scalar;
 use crate::{Layout, Release};
 
@@ -42,9 +42,15 @@ spec:
 /// How Flux tells whether what a commit asks for serves. Of an InferenceService kstatus knows no more
 /// than `Ready`, which stays false while a model cannot be loaded at all, and is true as long as a pod
 /// of the former rollout serves: the rollout is told by the Deployment that KServe makes.
+///
+/// The generation that KServe says it has seen is the Deployment's
+/// (`kserve:pkg/apis/serving/v1beta1/inference_service_status.go`), so that what it says may be of the
+/// former one; only a Deployment of this image and this ModelKit is of this one.
 pub(super) fn health(release: &Release) -> String {
     let (name, namespace) = (release.name.as_str(), scalar(release.namespace.as_str()));
     let (service, deployment) = (scalar(name), scalar(&format!("{name}-predictor")));
+    let digest = release.modelkit_digest.as_deref().unwrap_or_default();
+    let former = is_former(&release.image.to_string(), digest);
     format!(
         "  # Ready means that the pods serve. The InferenceService says so as long as an old one does; how
   # far a rollout is, the Deployment tells that KServe makes.
@@ -57,7 +63,8 @@ pub(super) fn health(release: &Release) -> String {
       kind: Deployment
       name: {deployment}
       namespace: {namespace}
-  # What kstatus does not know of this kind: that it serves, and that it never will.
+  # What kstatus does not know of these: that the one serves, and that it never will; and which release
+  # the other is of.
   healthCheckExprs:
     - apiVersion: serving.kserve.io/v1beta1
       kind: InferenceService
@@ -66,6 +73,30 @@ pub(super) fn health(release: &Release) -> String {
       failed: >-
         has(status.modelStatus) && has(status.modelStatus.transitionStatus) &&
         status.modelStatus.transitionStatus in ['InvalidSpec', 'BlockedByFailedLoad']
+    - apiVersion: apps/v1
+      kind: Deployment
+      # `gitops bump` keeps it.
+      inProgress: '{former}'
+      failed: >-
+        has(status.conditions) &&
+        status.conditions.exists(e, e.type == 'Progressing' && e.reason == 'ProgressDeadlineExceeded')
+      current: >-
+        has(status.updatedReplicas) && status.updatedReplicas == spec.replicas &&
+        has(status.availableReplicas) && status.availableReplicas == spec.replicas &&
+        status.replicas == spec.replicas
 "
+    )
+}
+
+/// Where a Kustomization says by what the Deployment of a former release is known.
+pub(crate) const FORMER: [&str; 4] = ["spec", "healthCheckExprs", "kind=Deployment", "inProgress"];
+
+/// Whether a Deployment is of another release than this one, in CEL.
+pub(crate) fn is_former(image: &str, modelkit_digest: &str) -> String {
+    let annotations = "spec.template.metadata.annotations";
+    format!(
+        "!spec.template.spec.containers.exists(e, e.image == \"{image}\") || !has({annotations}) || \
+         !(\"{MODELKIT_DIGEST_ANNOTATION}\" in {annotations}) || \
+         {annotations}[\"{MODELKIT_DIGEST_ANNOTATION}\"] != \"{modelkit_digest}\""
     )
 }

@@ -8,7 +8,7 @@ pub(crate) mod deployment;
 mod envs;
 pub(crate) mod flux;
 mod keys;
-mod kserve;
+pub(crate) mod kserve;
 mod objects;
 pub(crate) mod policies;
 mod spread;
