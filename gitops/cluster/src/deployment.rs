@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(bench.look(&mut rollout, 605), (given_up, 0.into(), None));
         // It is not too late for the pod.
         bench.pod.update_at(bench.at(700), |state| {
-            state.containers[0].run(7, bench.at(700));
+            state.containers[0].run(7, bench.at(700), 0);
             state.containers[0].found(Finding::Ready);
         });
         let complete = "MinimumReplicasAvailable NewReplicaSetAvailable".to_owned();
@@ -441,7 +441,7 @@ mod tests {
         let bench = Bench::new(&json!({"minReadySeconds": 30}));
         let mut rollout = Rollout::new("h", bench.begun);
         bench.pod.update_at(bench.at(10), |state| {
-            state.containers[0].run(7, bench.at(10));
+            state.containers[0].run(7, bench.at(10), 0);
             state.containers[0].found(Finding::Ready);
         });
         let waiting = "MinimumReplicasUnavailable ReplicaSetUpdated".to_owned();

@@ -154,10 +154,11 @@ pub(crate) fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// The last lines of a log, for messages.
-pub(crate) fn tail(log: &Path, n_lines: usize) -> String {
+/// The last lines of what stands in a log from an offset on, for messages.
+pub(crate) fn tail(log: &Path, from: u64, n_lines: usize) -> String {
     let bytes = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4096)..]).into_owned();
+    let from = usize::try_from(from).map_or(bytes.len(), |from| from.min(bytes.len()));
+    let text = String::from_utf8_lossy(&bytes[from.max(bytes.len().saturating_sub(4096))..]);
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(n_lines)..].join(" | ")
 }
@@ -229,7 +230,7 @@ mod tests {
     /// The last line of the log, once there is one.
     fn last_line(dir: &Path) -> String {
         until("a line in the log", || {
-            Some(tail(&dir.join("log"), 1)).filter(|line| !line.is_empty())
+            Some(tail(&dir.join("log"), 0, 1)).filter(|line| !line.is_empty())
         })
     }
 
@@ -247,7 +248,8 @@ mod tests {
         assert_eq!(exit_code(wait(&mut process)), 3);
         let place = dir.path().canonicalize().unwrap();
         let expected = format!("hello | {}", place.display());
-        assert_eq!(tail(&dir.path().join("log"), 2), expected);
+        assert_eq!(tail(&dir.path().join("log"), 0, 2), expected);
+        assert_eq!(tail(&dir.path().join("log"), 6, 2), place.display().to_string());
     }
 
     #[test]

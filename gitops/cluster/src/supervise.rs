@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
+use fs_err as fs;
+
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::ending::Ending;
@@ -134,13 +136,15 @@ impl Kubelet {
 
     /// Runs the process until it ends, by itself or because it must.
     fn run(&self, pod: &Pod, n: usize, launch: &Launch) -> Result<(i32, String)> {
+        let written = || fs::metadata(&launch.log).map_or(0, |it| it.len());
+        let log_from = written();
         let mut process = Process::start(launch)?;
         let now = Moment::now();
         let mut probes = Probes::new(&pod.containers[n], pod.address, now);
         let at_start = probes.at_start();
         pod.update_at(now, |state| {
             let it = &mut state.containers[n];
-            it.run(process.pid(), now);
+            it.run(process.pid(), now, log_from);
             at_start.into_iter().for_each(|finding| it.found(finding));
         });
         let started = format!("started as process {} on {}", process.pid(), pod.address);
@@ -170,7 +174,8 @@ impl Kubelet {
             let code = ended.as_ref().copied().unwrap_or(-1);
             let now = Moment::now();
             // The prober's sign to stop, too.
-            pod.update_at(now, |state| state.containers[n].end(code, now));
+            let log_to = written();
+            pod.update_at(now, |state| state.containers[n].end(code, now, log_to));
             ended
         });
         let code = ended?;
@@ -179,7 +184,7 @@ impl Kubelet {
                 1 => "the process",
                 _ => &pod.containers[n].name,
             };
-            format!("{whose} ended with exit code {code}: {}", tail(&launch.log, 3))
+            format!("{whose} ended with exit code {code}: {}", tail(&launch.log, log_from, 3))
         });
         Ok((code, how))
     }

@@ -289,7 +289,11 @@ impl Laptop {
                 format!("port-forward service/{APP} 0:8000 -n {APP}"),
                 &["kit-rs gitops port-forward"],
             ),
-            (format!("logs deployment/{APP} -n {APP} --previous"), &["previous"]),
+            (
+                format!("logs deployment/{APP} -n {APP} --previous"),
+                &["previous terminated container", "not found"],
+            ),
+            (format!("logs deployment/{APP} -n {APP} --timestamps"), &["timestamps"]),
             (format!("delete deployment {APP} -n {APP} --dry-run=server"), &["dryRun"]),
             (format!("delete deployment {APP} -n {APP} --cascade=orphan"), &["Orphan"]),
         ] {

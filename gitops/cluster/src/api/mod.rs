@@ -17,7 +17,7 @@ use gitops::ObjectId;
 use serde_json::{Value, json};
 
 use self::form::Form;
-use self::logs::Log;
+use self::logs::Reading;
 use self::query::Query;
 use self::watch::Watch;
 use crate::changes::{Changes, locked};
@@ -181,12 +181,13 @@ impl Api {
             (place.namespace.unwrap_or_default(), place.name.unwrap_or_default());
         let absent = || not_found(&format!("pods \"{name}\""));
         let pod = self.kubelet.find(namespace, name).ok_or_else(absent)?;
-        let file = self
+        let log = self
             .kubelet
-            .log_of(&pod, query.container.as_deref())
+            .log_of(&pod, query.container.as_deref(), query.previous)
             .map_err(|why| failure(400, "BadRequest", &why))?;
-        let log = Log::new(file, pod, query);
-        Ok(Answer::Flow("text/plain", Box::new(move |sink| log.write(sink))))
+        let reading = Reading::new(log, pod, query)
+            .map_err(|why| failure(500, "InternalError", &why.to_string()))?;
+        Ok(Answer::Flow("text/plain", Box::new(move |sink| reading.write(sink))))
     }
 
     fn resource(&self, place: &Place<'_>) -> Result<Resource, Answer> {

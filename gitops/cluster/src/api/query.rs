@@ -10,11 +10,10 @@ use crate::discovery::Resource;
 
 /// Parameters that would change the answer, and that are not heeded here. Lists are whole, so that
 /// `limit` needs no heed.
-const UNHEEDED: [&str; 8] = [
+const UNHEEDED: [&str; 7] = [
     "continue",
     "dryRun",
     "gracePeriodSeconds",
-    "previous",
     "sinceSeconds",
     "sinceTime",
     "stream",
@@ -36,9 +35,12 @@ pub(super) struct Query {
     /// How much of each object goes into the rows of a table: `None`, `Metadata` or `Object`.
     pub(super) include: String,
     pub(super) container: Option<String>,
+    /// The log of the run before.
+    pub(super) previous: bool,
     pub(super) follow: bool,
+    /// Only so many of the last lines, and not more than so many bytes.
     pub(super) tail: Option<usize>,
-    pub(super) limit: Option<usize>,
+    pub(super) limit: Option<u64>,
 }
 
 impl Query {
@@ -56,7 +58,8 @@ impl Query {
                 "follow" => query.follow = is_true,
                 "sendInitialEvents" => query.initial = is_true,
                 "allowWatchBookmarks" => query.bookmarks = is_true,
-                "previous" | "timestamps" if !is_true => {}
+                "previous" => query.previous = is_true,
+                "timestamps" if !is_true => {}
                 "resourceVersion" => query.version = Some(number(name, value)?),
                 "timeoutSeconds" => {
                     query.timeout = Some(Duration::from_secs(number(name, value)?));
@@ -174,6 +177,7 @@ mod tests {
              &container=false",
         )
         .unwrap();
+        assert!(!query.previous && Query::parse("previous=true").unwrap().previous);
         assert_eq!(query.container.as_deref(), Some("false"));
         assert!(query.watch && !query.follow && query.version == Some(7));
         assert_eq!(query.timeout, Some(Duration::from_secs(9)));

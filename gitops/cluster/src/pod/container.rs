@@ -26,6 +26,8 @@ pub(crate) struct ContainerState {
     /// Its process has ended, and nobody has taken its exit code in yet.
     pub(crate) exited: bool,
     pub(crate) running_since: Option<Moment>,
+    /// Where in its log this run begins, in bytes.
+    pub(crate) log_from: u64,
     /// Its startup probe has passed, in this run.
     pub(crate) started: bool,
     /// The same, in any run.
@@ -49,6 +51,8 @@ pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) from: Moment,
     pub(crate) to: Moment,
+    /// What of the container's log it wrote: from where to where, in bytes.
+    pub(crate) log: (u64, u64),
 }
 
 impl Run {
@@ -63,25 +67,32 @@ impl ContainerState {
         self.pid.is_none() && self.waiting.is_none() && self.last.is_some_and(|run| run.code == 0)
     }
 
+    /// The run before the one that its state tells of.
+    pub(crate) fn before(&self) -> Option<Run> {
+        let is_ended = self.waiting.is_none() && self.pid.is_none();
+        if is_ended { self.former } else { self.last }
+    }
+
     pub(super) fn last_pid(&self) -> Option<u32> {
         self.last.map(|run| run.pid)
     }
 
-    /// Notes that it runs now.
-    pub(crate) fn run(&mut self, pid: u32, now: Moment) {
+    /// Notes that it runs now, with so many bytes in its log.
+    pub(crate) fn run(&mut self, pid: u32, now: Moment, log_from: u64) {
         if self.last.is_some() {
             self.restarts += 1;
         }
         self.pid = Some(pid);
         self.running_since = Some(now);
+        self.log_from = log_from;
         (self.waiting, self.dead, self.failing) = (None, None, None);
     }
 
-    /// Notes that it has ended.
-    pub(crate) fn end(&mut self, code: i32, now: Moment) {
+    /// Notes that it has ended, with so many bytes in its log.
+    pub(crate) fn end(&mut self, code: i32, now: Moment, log_to: u64) {
         if let (Some(pid), Some(from)) = (self.pid, self.running_since) {
             self.former = self.last;
-            self.last = Some(Run { pid, code, from, to: now });
+            self.last = Some(Run { pid, code, from, to: now, log: (self.log_from, log_to) });
         }
         (self.pid, self.running_since) = (None, None);
         (self.ready, self.started, self.exited) = (false, false, false);

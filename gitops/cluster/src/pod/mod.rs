@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use gitops::get::PodRow;
 use serde_json::Value;
 
-pub(crate) use self::container::Role;
+pub(crate) use self::container::{ContainerState, Role, Run};
 pub(crate) use self::state::{State, Stop};
 use crate::changes::{Changes, locked};
 use crate::clock::Moment;

@@ -97,7 +97,6 @@ fn conditions(state: &State) -> Value {
 }
 
 fn container_status(container: &Container, state: &ContainerState) -> Value {
-    let is_ended = state.waiting.is_none() && state.pid.is_none();
     let now = match (&state.waiting, state.running_since, &state.last) {
         (Some((reason, message)), _, _) if message.is_empty() => {
             json!({"waiting": {"reason": reason}})
@@ -109,7 +108,6 @@ fn container_status(container: &Container, state: &ContainerState) -> Value {
         (None, None, Some(last)) => terminated(last),
         (None, None, None) => json!({"waiting": {"reason": "ContainerCreating"}}),
     };
-    let before = if is_ended { &state.former } else { &state.last };
     let id = state.pid.or(state.last_pid()).map_or(String::new(), process);
     json!({
         "name": container.name,
@@ -120,7 +118,7 @@ fn container_status(container: &Container, state: &ContainerState) -> Value {
         "started": state.started,
         "restartCount": state.restarts,
         "state": now,
-        "lastState": before.as_ref().map_or(json!({}), terminated),
+        "lastState": state.before().as_ref().map_or(json!({}), terminated),
     })
 }
 
@@ -189,13 +187,13 @@ mod tests {
         let pod = two();
         let begun = Moment::now();
         pod.update_at(begun, |state| {
-            state.containers[0].run(7, begun);
-            state.containers[0].end(0, begun);
-            state.containers[1].run(8, begun);
+            state.containers[0].run(7, begun, 0);
+            state.containers[0].end(0, begun, 0);
+            state.containers[1].run(8, begun, 0);
             state.containers[1].found(Finding::Started);
             state.containers[1].found(Finding::Ready);
-            state.containers[2].run(9, begun);
-            state.containers[2].end(3, begun);
+            state.containers[2].run(9, begun, 0);
+            state.containers[2].end(3, begun, 0);
             state.containers[2].waiting = Some(("CrashLoopBackOff", "it ended".to_owned()));
         });
         let status = pod.object()["status"].take();

@@ -181,14 +181,14 @@ mod tests {
 
     fn start(state: &mut State, n: usize, now: Moment) {
         let it = &mut state.containers[n];
-        it.run(100 + n as u32, now);
+        it.run(100 + n as u32, now, 0);
         it.found(Finding::Started);
         it.found(Finding::Ready);
         state.settle(now);
     }
 
     fn end(state: &mut State, n: usize, code: i32, now: Moment) {
-        state.containers[n].end(code, now);
+        state.containers[n].end(code, now, 0);
         state.settle(now);
     }
 
@@ -241,11 +241,11 @@ mod tests {
         check(&state, "Init:0/2", "Pending", false);
         start(&mut state, 0, now);
         check(&state, "Init:1/2", "Pending", false);
-        state.containers[1].run(7, now);
+        state.containers[1].run(7, now, 0);
         check(&state, "Init:1/2", "Pending", false);
         end(&mut state, 1, 3, now);
         check(&state, "Init:Error", "Pending", false);
-        state.containers[1].run(8, now);
+        state.containers[1].run(8, now, 0);
         end(&mut state, 1, 0, now);
         check(&state, "PodInitializing", "Pending", false);
         start(&mut state, 2, now);

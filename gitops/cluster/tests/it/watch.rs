@@ -119,6 +119,22 @@ fn a_log_is_followed_until_its_pod_is_gone() {
     assert!(followed.starts_with(&whole), "{followed:?}");
 }
 
+#[test]
+fn a_log_is_that_of_the_last_run_or_of_the_one_before() {
+    let (world, _) = World::begin("crash:1", 1);
+    world.wait("it has crashed twice", |cluster| {
+        let pods = cluster.pods("default");
+        pods.iter().any(|pod| pod.status == "CrashLoopBackOff" && pod.restarts > 0)
+    });
+    let pod = world.cluster.pods("default").remove(0).name;
+    let log = format!("/api/v1/namespaces/default/pods/{pod}/log");
+    for asked in ["", "?previous=true", "?follow=true"] {
+        let said = lines(&world, &format!("{log}{asked}"), "*/*");
+        let n_crashes = said.filter(|line| line.contains("told to crash")).count();
+        assert_eq!(n_crashes, 1, "{asked}");
+    }
+}
+
 fn version(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }
