@@ -2,7 +2,7 @@
 
 use super::splice::Edits;
 use super::{delivered, descend, each_container};
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, kserve};
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::yaml::{Node, documents};
 
 /// The text with a blank in each place that [`super::bump`] may set; one that is no YAML as it is.
@@ -16,7 +16,7 @@ pub(crate) fn blanked(text: &str) -> String {
             let parts = ["newName", "newTag", "digest"].map(|key| image.entry(key));
             parts.into_iter().flatten().for_each(|part| edits.blank(part));
         }
-        let others = [delivered::face(document), descend(document, &kserve::FORMER)];
+        let others = [delivered::face(document), delivered::former(document)];
         others.into_iter().flatten().for_each(|place| edits.blank(place));
         let values = delivered::values(document);
         for path in [
@@ -115,7 +115,12 @@ kind: Kustomization
 spec:
   healthCheckExprs:
     - {kind: InferenceService, inProgress: mine}
-    - {kind: Deployment, inProgress: 'a', current: b}
+    - {kind: Deployment, inProgress: '!a[\"kitops.ml/modelkit-digest\"]', current: b}
+---
+kind: Kustomization
+spec:
+  healthCheckExprs:
+    - {kind: Deployment, inProgress: theirs}
 ";
         expect![[r##"
             # é
@@ -158,6 +163,11 @@ spec:
               healthCheckExprs:
                 - {kind: InferenceService, inProgress: mine}
                 - {kind: Deployment, inProgress: _, current: b}
+            ---
+            kind: Kustomization
+            spec:
+              healthCheckExprs:
+                - {kind: Deployment, inProgress: theirs}
         "##]]
         .assert_eq(&blanked(text));
         assert_eq!(blanked("a: [\n"), "a: [\n");

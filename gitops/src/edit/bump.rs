@@ -108,7 +108,7 @@ fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
 fn bump_health(text: &str, bump: &Bump) -> Result<String> {
     let documents = documents(text)?;
     let mut edits = Edits::new(text);
-    for node in documents.iter().filter_map(|document| descend(document, &kserve::FORMER)) {
+    for node in documents.iter().filter_map(delivered::former) {
         const WHAT: &str = "what the rollout is known by";
         let Some(digest) = &bump.modelkit_digest else {
             return Err(not_editable(node, WHAT, NO_MODELKIT));

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::bump::{Bump, bytes, too_small};
 use super::splice::Edits;
 use super::{descend, not_editable};
-use crate::render::DELIVERY_ANNOTATION;
 use crate::render::version::{version_of, version_of_kit};
+use crate::render::{DELIVERY_ANNOTATION, kserve};
 use crate::yaml::Node;
 use crate::{Name, Result, Tree};
 
@@ -36,6 +36,12 @@ pub(super) fn face(document: &Node) -> Option<&Node> {
     let pod: &[&str] =
         if is_of_kserve(document) { &["spec", "predictor"] } else { &["spec", "template", "spec"] };
     descend(descend(document, pod)?, &["volumes", "name=model", "image", "reference"])
+}
+
+/// By what Flux tells a rollout of KServe's, where it is an expression of ours.
+pub(super) fn former(document: &Node) -> Option<&Node> {
+    let node = descend(document, &kserve::FORMER)?;
+    node.text().is_some_and(kserve::is_ours).then_some(node)
 }
 
 /// Whether it says that its model is not in its image.

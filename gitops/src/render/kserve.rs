@@ -91,6 +91,11 @@ pub(super) fn health(release: &Release) -> String {
 /// Where a Kustomization says by what the Deployment of a former release is known.
 pub(crate) const FORMER: [&str; 4] = ["spec", "healthCheckExprs", "kind=Deployment", "inProgress"];
 
+/// Whether an expression is one of [`is_former`].
+pub(crate) fn is_ours(expression: &str) -> bool {
+    expression.starts_with('!') && expression.contains(MODELKIT_DIGEST_ANNOTATION)
+}
+
 /// Whether a Deployment is of another release than this one, in CEL.
 pub(crate) fn is_former(image: &str, modelkit_digest: &str) -> String {
     let annotations = "spec.template.metadata.annotations";

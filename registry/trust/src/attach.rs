@@ -58,7 +58,8 @@ pub async fn sign(
     let digest = subject.digest();
     let too_long = |_| {
         let of = digest.algorithm().as_ref();
-        Error::refused(format!("a digest of {of} is too long for the tag of the older form"))
+        let what = format!("a digest of {of} is too long for the tag of the older form");
+        Error::refused(format!("{what}: the form of a bundle alone can name it"))
     };
     // Before anything is pushed.
     let tag = forms.tag.then(|| reference.with_tag(&simple::tag(digest)).map_err(too_long));
