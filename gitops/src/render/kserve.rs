@@ -39,43 +39,30 @@ spec:
     )
 }
 
-/// How Flux tells whether what a commit asks for serves. Of an InferenceService kstatus knows no more
-/// than `Ready`, which stays false while a model cannot be loaded at all, and is true as long as a pod
-/// of the former rollout serves: the rollout is told by the Deployment that KServe makes.
+/// How Flux tells whether what a commit asks for serves: by the Deployment that KServe makes.
 ///
-/// The generation that KServe says it has seen is the Deployment's
-/// (`kserve:pkg/apis/serving/v1beta1/inference_service_status.go`), so that what it says may be of the
-/// former one; only a Deployment of this image and this ModelKit is of this one.
+/// Flux takes nothing for serving that has not observed its own generation, and an InferenceService
+/// says the Deployment's in its place (`kserve:pkg/apis/serving/v1beta1/inference_service_status.go`):
+/// Flux would wait for good for one whose Deployment has had another number of changes, such as those of
+/// an autoscaler, and call one ready whose Deployment KServe has not touched yet. So which release the
+/// Deployment is of is told by the image and the ModelKit.
 pub(super) fn health(release: &Release) -> String {
     let (name, namespace) = (release.name.as_str(), scalar(release.namespace.as_str()));
-    let (service, deployment) = (scalar(name), scalar(&format!("{name}-predictor")));
+    let deployment = scalar(&format!("{name}-predictor"));
     let digest = release.modelkit_digest.as_deref().unwrap_or_default();
     let former = is_former(&release.image.to_string(), digest);
     format!(
-        "  # Ready means that the pods serve. The InferenceService says so as long as an old one does; how
-  # far a rollout is, the Deployment tells that KServe makes.
+        "  # Ready means that the pods serve. How far a rollout is, the Deployment tells that KServe makes; what
+  # the InferenceService says may be of the former one, and has the generation of the Deployment.
   healthChecks:
-    - apiVersion: serving.kserve.io/v1beta1
-      kind: InferenceService
-      name: {service}
-      namespace: {namespace}
     - apiVersion: apps/v1
       kind: Deployment
       name: {deployment}
       namespace: {namespace}
-  # What kstatus does not know of these: that the one serves, and that it never will; and which release
-  # the other is of.
   healthCheckExprs:
-    - apiVersion: serving.kserve.io/v1beta1
-      kind: InferenceService
-      current: >-
-        has(status.conditions) && status.conditions.exists(e, e.type == 'Ready' && e.status == 'True')
-      failed: >-
-        has(status.modelStatus) && has(status.modelStatus.transitionStatus) &&
-        status.modelStatus.transitionStatus in ['InvalidSpec', 'BlockedByFailedLoad']
     - apiVersion: apps/v1
       kind: Deployment
-      # `gitops bump` keeps it.
+      # It is that of another release. `gitops bump` keeps this.
       inProgress: '{former}'
       failed: >-
         has(status.conditions) &&

@@ -238,10 +238,15 @@ fn who_brings_the_model_itself_may_ask_its_registry_and_nobody_else() {
 }
 
 #[test]
-fn flux_is_told_when_an_inference_service_is_healthy() {
+fn flux_asks_the_deployment_that_kserve_makes() {
     let tree = render(&release(of_kserve('f'))).unwrap();
     let app: Object = tree.get("clusters/dev/a-app.yaml").unwrap().parse().unwrap();
-    assert_eq!(app.at("/spec/healthCheckExprs/0/kind"), Some(&json!("InferenceService")));
+    let asked = json!([{
+        "apiVersion": "apps/v1", "kind": "Deployment", "name": "a-predictor", "namespace": "a",
+    }]);
+    assert_eq!(app.at("/spec/healthChecks"), Some(&asked));
+    let told = app.at("/spec/healthCheckExprs").and_then(Value::as_array).unwrap();
+    assert_eq!((told.len(), &told[0]["kind"]), (1, &json!("Deployment")));
     // KServe lets a Deployment go without progress for ten minutes.
     assert_eq!(app.at("/spec/timeout"), Some(&json!("11m0s")));
 }

@@ -53,8 +53,13 @@ pub(super) fn run(world: &World, server: &str, report: &mut Report) -> anyhow::R
     );
     report.claim(
         &peer,
-        "--delivery kserve: a bump is a rollout, and the second ModelKit answers",
+        "--delivery kserve: a bump is a rollout, and the second ModelKit answers, whatever else has changed the Deployment",
         || {
+            // Its generation is not the InferenceService's any more.
+            let patch = r#"{"spec":{"revisionHistoryLimit":3}}"#;
+            world.kubectl(&format!(
+                "patch deployment {APP}-predictor -n {APP} --type merge -p {patch}"
+            ))?;
             let (kit, work) = (&second.reference, world.repository.work.display());
             world.kit(&format!(
                 "gitops bump {kit} --app {APP} --env dev --dir {work} --plain-http"
