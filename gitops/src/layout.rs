@@ -107,14 +107,6 @@ pub fn environments(tree: &Tree, app: &Name) -> BTreeSet<String> {
     below.map(|(env, _)| env.to_owned()).collect()
 }
 
-/// Whether a file is what Flux is told of an application, in an environment or in any.
-pub(crate) fn is_app_file(path: &str, app: &Name, env: Option<&str>) -> bool {
-    let rest = path.strip_prefix("clusters/").and_then(|rest| rest.split_once('/'));
-    rest.is_some_and(|(of, file)| {
-        file == format!("{app}-app.yaml") && env.is_none_or(|env| env == of)
-    })
-}
-
 /// The application whose folder this is, or whose environment's.
 pub(crate) fn app_of(folder: &str) -> Option<&str> {
     let rest = folder.strip_prefix("apps/")?;

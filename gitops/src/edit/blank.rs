@@ -16,8 +16,8 @@ pub(crate) fn blanked(text: &str) -> String {
             let parts = ["newName", "newTag", "digest"].map(|key| image.entry(key));
             parts.into_iter().flatten().for_each(|part| edits.blank(part));
         }
-        let others = [delivered::face(document), delivered::former(document)];
-        others.into_iter().flatten().for_each(|place| edits.blank(place));
+        let others = delivered::face(document).into_iter().chain(delivered::releases(document));
+        others.for_each(|place| edits.blank(place));
         let values = delivered::values(document);
         for path in [
             ["image", "repository"],
@@ -111,16 +111,8 @@ spec:
 images:
 - {name: server, newName: h/s, newTag: '1'}
 ---
-kind: Kustomization
-spec:
-  healthCheckExprs:
-    - {kind: InferenceService, inProgress: mine}
-    - {kind: Deployment, inProgress: '!a[\"kitops.ml/modelkit-digest\"]', current: b}
----
-kind: Kustomization
-spec:
-  healthCheckExprs:
-    - {kind: Deployment, inProgress: theirs}
+kind: PodDisruptionBudget
+spec: {selector: {matchLabels: {kitops.ml/release: '0', mine: a}}}
 ";
         expect![[r##"
             # é
@@ -158,16 +150,8 @@ spec:
             images:
             - {name: server, newName: _, newTag: _}
             ---
-            kind: Kustomization
-            spec:
-              healthCheckExprs:
-                - {kind: InferenceService, inProgress: mine}
-                - {kind: Deployment, inProgress: _, current: b}
-            ---
-            kind: Kustomization
-            spec:
-              healthCheckExprs:
-                - {kind: Deployment, inProgress: theirs}
+            kind: PodDisruptionBudget
+            spec: {selector: {matchLabels: {kitops.ml/release: _, mine: a}}}
         "##]]
         .assert_eq(&blanked(text));
         assert_eq!(blanked("a: [\n"), "a: [\n");

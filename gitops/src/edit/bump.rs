@@ -6,7 +6,7 @@ use super::splice::Edits;
 use super::{
     delivered, descend, each_container, image_name, is_yaml, not_editable, set_kustomize_image,
 };
-use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, chart, kserve};
+use crate::render::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION, chart};
 use crate::yaml::{Node, documents};
 use crate::{Error, ImageRef, Name, Object, Result, Tree, environments, layout};
 
@@ -33,19 +33,11 @@ pub struct Bump {
 ///
 /// Set are images with the new image's name (or the only container's), annotations with the
 /// ModelKit, values of environment variables that carried the ModelKit's old reference or digest,
-/// the mount face that is a volume, the version label, and by what Flux tells a former rollout of
-/// KServe's.
+/// the mount face that is a volume, the version label, and that of a release of KServe's.
 pub fn bump(tree: &Tree, bump: &Bump) -> Result<Tree> {
     let folder = folder_of(tree, &bump.app, bump.env.as_ref())? + "/";
     let mut changed = Tree::new();
     let mut found = false;
-    let env = folder.strip_suffix('/').and_then(|it| it.rsplit_once("/overlays/")).map(|it| it.1);
-    for (path, text) in tree.iter().filter(|(path, _)| layout::is_app_file(path, &bump.app, env)) {
-        let new = bump_health(text, bump).map_err(|error| error.in_file(path))?;
-        if new != text {
-            changed.put(path.to_owned(), new);
-        }
-    }
     for (path, text) in tree.iter().filter(|(path, _)| path.starts_with(&folder) && is_yaml(path)) {
         let (new, has_image) = bump_file(text, bump).map_err(|error| error.in_file(path))?;
         found |= has_image;
@@ -101,21 +93,10 @@ fn bump_file(text: &str, bump: &Bump) -> Result<(String, bool)> {
         bump_values(document, bump, &mut edits)?;
     }
     let found = edits.found > 0;
-    Ok((edits.apply(), found))
-}
-
-/// What Flux is told of an application.
-fn bump_health(text: &str, bump: &Bump) -> Result<String> {
-    let documents = documents(text)?;
-    let mut edits = Edits::new(text);
-    for node in documents.iter().filter_map(delivered::former) {
-        const WHAT: &str = "what the rollout is known by";
-        let Some(digest) = &bump.modelkit_digest else {
-            return Err(not_editable(node, WHAT, NO_MODELKIT));
-        };
-        edits.set(node, &kserve::is_former(&bump.image.to_string(), digest), WHAT)?;
+    for document in &documents {
+        delivered::set_release(document, bump, &mut edits)?;
     }
-    Ok(edits.apply())
+    Ok((edits.apply(), found))
 }
 
 /// Images of the same name; where there is none, the image of the only container.
@@ -163,7 +144,7 @@ fn bump_values(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()
     Ok(())
 }
 
-const NO_MODELKIT: &str = "the new image does not say which ModelKit it serves";
+pub(super) const NO_MODELKIT: &str = "the new image does not say which ModelKit it serves";
 
 /// Brings what names the ModelKit up to date: annotations, environment, version label.
 fn bump_metadata<'a>(document: &'a Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
@@ -323,9 +304,8 @@ mod tests {
         assert_eq!(bumped, rendered(&next));
     }
 
-    /// By what Flux tells a former rollout stands outside of the application's folder.
     #[test]
-    fn a_bump_of_what_kserve_runs_is_what_flux_waits_for() {
+    fn a_bump_of_what_kserve_runs_is_a_release_of_its_own() {
         let face = |c: char| -> ImageRef {
             format!("127.0.0.1:5000/demo/kit@{}", digest(c)).parse().unwrap()
         };
@@ -344,12 +324,7 @@ mod tests {
             let mut tree = rendered(&of('1', 'a', "1.0.0"));
             let bump_to = Bump { face: Some(face('b')), ..to("1.0.1", '2', 'b') };
             let changed = bump(&tree, &bump_to).unwrap();
-            let flux = "clusters/dev/distilbert-app.yaml";
-            assert!(
-                changed.paths().any(|path| path == flux),
-                "{:?}",
-                changed.paths().collect::<Vec<_>>()
-            );
+            assert!(changed.paths().any(|path| path.ends_with("/poddisruptionbudget.yaml")));
             tree.merge(changed);
             assert_eq!(tree, rendered(&of('2', 'b', "1.0.1")));
         }

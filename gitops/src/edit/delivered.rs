@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::bump::{Bump, bytes, too_small};
+use super::bump::{Bump, NO_MODELKIT, bytes, too_small};
 use super::splice::Edits;
 use super::{descend, not_editable};
 use crate::render::version::{version_of, version_of_kit};
@@ -38,10 +38,23 @@ pub(super) fn face(document: &Node) -> Option<&Node> {
     descend(descend(document, pod)?, &["volumes", "name=model", "image", "reference"])
 }
 
-/// By what Flux tells a rollout of KServe's, where it is an expression of ours.
-pub(super) fn former(document: &Node) -> Option<&Node> {
-    let node = descend(document, &kserve::FORMER)?;
-    node.text().is_some_and(kserve::is_ours).then_some(node)
+/// Where it says which release its pods are of, and which pods a disruption budget counts.
+pub(super) fn releases(document: &Node) -> impl Iterator<Item = &Node> {
+    [["spec", "predictor", "labels"], ["spec", "selector", "matchLabels"]]
+        .into_iter()
+        .filter_map(|labels| descend(descend(document, &labels)?, &[kserve::RELEASE_LABEL]))
+}
+
+/// Brings that up to date.
+pub(super) fn set_release(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
+    const WHAT: &str = "the label of the release";
+    for node in releases(document) {
+        let Some(digest) = &bump.modelkit_digest else {
+            return Err(not_editable(node, WHAT, NO_MODELKIT));
+        };
+        edits.set(node, &kserve::release_of(&bump.image, digest), WHAT)?;
+    }
+    Ok(())
 }
 
 /// Whether it says that its model is not in its image.

@@ -1,7 +1,8 @@
 //! The layout with environments: what all of them share, what one may add, and what each runs.
 
 use super::{
-    chart, checked, deployment, flux, kserve, kustomization, labels, list, objects, shared, spread,
+    BUDGET, chart, checked, deployment, flux, kserve, kustomization, labels, list, objects, shared,
+    spread,
 };
 use crate::yaml::scalar;
 use crate::{Component, Delivery, Release, Tree, layout};
@@ -34,6 +35,9 @@ pub(super) fn render(release: &Release) -> Tree {
         _ => deployment::patch(release),
     };
     tree.put(format!("{overlay}/release.yaml"), runs);
+    if is_kserve(release) {
+        tree.put(format!("{overlay}/{BUDGET}"), kserve::disruption_budget(release));
+    }
     if release.is_tenant {
         let file = release.cluster_file(&format!("{}-tenant", release.app));
         tree.put(file, tenant(release));
@@ -41,19 +45,16 @@ pub(super) fn render(release: &Release) -> Tree {
     tree
 }
 
+fn is_kserve(release: &Release) -> bool {
+    matches!(release.delivery, Delivery::KServe { .. })
+}
+
 type Files = Vec<(&'static str, String)>;
 
 /// The components of this environment, with their files.
 fn components(release: &Release) -> Vec<(&'static str, Files)> {
     let replicated = || {
-        let budget = ("poddisruptionbudget.yaml", objects::disruption_budget(release));
-        if matches!(release.delivery, Delivery::KServe { .. }) {
-            // What keeps its pods apart stands in the InferenceService.
-            return (
-                REPLICATED,
-                vec![("kustomization.yaml", component(&[budget.0], None)), budget],
-            );
-        }
+        let budget = (BUDGET, objects::disruption_budget(release));
         let spread = ("spread.yaml", deployment::pod_patch(release, &spread::apart(release)));
         let list = component(&[budget.0], Some(spread.0));
         (REPLICATED, vec![("kustomization.yaml", list), budget, spread])
@@ -73,7 +74,9 @@ fn components(release: &Release) -> Vec<(&'static str, Files)> {
         let files = [("kustomization.yaml", list), patch].into_iter().chain(keys);
         (CHECKED, files.collect())
     });
-    release.is_replicated().then(replicated).into_iter().chain(asked).chain(checked).collect()
+    // What several pods of KServe's need stands beside each release.
+    let is_replicated = release.is_replicated() && !is_kserve(release);
+    is_replicated.then(replicated).into_iter().chain(asked).chain(checked).collect()
 }
 
 /// A component of one object.
@@ -98,7 +101,7 @@ fn overlaid(release: &Release) -> String {
         components(release).iter().map(|(name, _)| format!("../../components/{name}")).collect();
     let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
     let components = list("components", &taken);
-    if matches!(release.delivery, Delivery::KServe { .. }) {
+    if is_kserve(release) {
         return format!(
             "apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -106,6 +109,7 @@ namespace: {namespace}
 resources:
   - ../../base
   - release.yaml
+  - {BUDGET}
 {components}"
         );
     }
@@ -219,7 +223,7 @@ fn gpu(release: &Release) -> String {
 fn tenant(release: &Release) -> String {
     let (account, namespace) = (flux::name(release), scalar(release.namespace.as_str()));
     let has = |component| release.components.contains(&component);
-    let is_kserve = matches!(release.delivery, Delivery::KServe { .. });
+    let is_kserve = is_kserve(release);
     let managed = [
         ("''", "serviceaccounts", true),
         ("''", "services", !is_kserve),
@@ -227,7 +231,7 @@ fn tenant(release: &Release) -> String {
         ("serving.kserve.io", "inferenceservices", is_kserve),
         ("networking.k8s.io", "networkpolicies", true),
         ("''", "configmaps", checked(release).0.is_some()),
-        ("policy", "poddisruptionbudgets", release.is_replicated()),
+        ("policy", "poddisruptionbudgets", is_kserve || release.is_replicated()),
         ("autoscaling", "horizontalpodautoscalers", has(Component::Hpa)),
         ("monitoring.coreos.com", "servicemonitors", has(Component::Monitoring)),
     ];

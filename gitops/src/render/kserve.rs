@@ -1,8 +1,10 @@
 //! The InferenceService by which KServe runs the server, with the model as a volume.
 
-use super::{MODELKIT_DIGEST_ANNOTATION, deployment, head, version};
+use sha2::{Digest as _, Sha256};
+
+use super::{deployment, head, objects, version};
 use crate::yaml::scalar;
-use crate::{Layout, Release};
+use crate::{ImageRef, Layout, Release};
 
 /// The whole InferenceService: of a kind that kustomize does not know, lists cannot be merged, so each
 /// environment has it as a file of its own.
@@ -16,7 +18,7 @@ pub(super) fn inference_service(release: &Release) -> String {
     };
     let annotations = up(deployment::annotations(&whole), "    ");
     let spec = up(deployment::pod_spec(&whole), "  ");
-    let replicas = release.replicas;
+    let (replicas, of) = (release.replicas, label(release, 6));
     format!(
         "apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
@@ -27,7 +29,7 @@ spec:
     labels:
       # What the other objects here select.
       app.kubernetes.io/name: {name}
-    minReplicas: {replicas}
+{of}    minReplicas: {replicas}
     maxReplicas: {replicas}
     deploymentStrategy:
       type: RollingUpdate
@@ -39,56 +41,61 @@ spec:
     )
 }
 
-/// How Flux tells whether what a commit asks for serves: by the Deployment that KServe makes.
+/// How Flux tells whether what a commit asks for serves.
 ///
-/// Flux takes nothing for serving that has not observed its own generation, and an InferenceService
-/// says the Deployment's in its place (`kserve:pkg/apis/serving/v1beta1/inference_service_status.go`):
-/// Flux would wait for good for one whose Deployment has had another number of changes, such as those of
-/// an autoscaler, and call one ready whose Deployment KServe has not touched yet. So which release the
-/// Deployment is of is told by the image and the ModelKit.
+/// Not by the InferenceService: Flux takes nothing for serving that has not observed its own
+/// generation, and an InferenceService says its Deployment's in the place of its own
+/// (`kserve:pkg/apis/serving/v1beta1/inference_service_status.go`), so that Flux would wait for good for
+/// one whose Deployment has had another number of changes. Nor by the Deployment alone, which is that of
+/// the former release until KServe has touched it. But by pods of this very release that are ready, whom
+/// the disruption budget counts; it and what it counts come by the same commit.
 pub(super) fn health(release: &Release) -> String {
     let (name, namespace) = (release.name.as_str(), scalar(release.namespace.as_str()));
-    let deployment = scalar(&format!("{name}-predictor"));
-    let digest = release.modelkit_digest.as_deref().unwrap_or_default();
-    let former = is_former(&release.image.to_string(), digest);
+    let (budget, deployment) = (scalar(name), scalar(&format!("{name}-predictor")));
     format!(
-        "  # Ready means that the pods serve. How far a rollout is, the Deployment tells that KServe makes; what
-  # the InferenceService says may be of the former one, and has the generation of the Deployment.
+        "  # Ready means that the pods serve. The InferenceService says so of the former rollout, too; the pods
+  # of this one are counted by the disruption budget, and whether more come, the Deployment tells that
+  # KServe makes.
   healthChecks:
+    - apiVersion: policy/v1
+      kind: PodDisruptionBudget
+      name: {budget}
+      namespace: {namespace}
     - apiVersion: apps/v1
       kind: Deployment
       name: {deployment}
       namespace: {namespace}
   healthCheckExprs:
-    - apiVersion: apps/v1
-      kind: Deployment
-      # It is that of another release. `gitops bump` keeps this.
-      inProgress: '{former}'
-      failed: >-
-        has(status.conditions) &&
-        status.conditions.exists(e, e.type == 'Progressing' && e.reason == 'ProgressDeadlineExceeded')
+    - apiVersion: policy/v1
+      kind: PodDisruptionBudget
       current: >-
-        has(status.updatedReplicas) && status.updatedReplicas == spec.replicas &&
-        has(status.availableReplicas) && status.availableReplicas == spec.replicas &&
-        status.replicas == spec.replicas
+        has(status.expectedPods) && status.expectedPods > 0 &&
+        status.currentHealthy >= status.expectedPods
 "
     )
 }
 
-/// Where a Kustomization says by what the Deployment of a former release is known.
-pub(crate) const FORMER: [&str; 4] = ["spec", "healthCheckExprs", "kind=Deployment", "inProgress"];
-
-/// Whether an expression is one of [`is_former`].
-pub(crate) fn is_ours(expression: &str) -> bool {
-    expression.starts_with('!') && expression.contains(MODELKIT_DIGEST_ANNOTATION)
+/// The disruption budget of the pods of this release.
+pub(super) fn disruption_budget(release: &Release) -> String {
+    format!(
+        "{budget}      # The pods of this release, by which Flux knows that they serve; `gitops bump` keeps it.
+{of}",
+        budget = objects::disruption_budget(release),
+        of = label(release, 6)
+    )
 }
 
-/// Whether a Deployment is of another release than this one, in CEL.
-pub(crate) fn is_former(image: &str, modelkit_digest: &str) -> String {
-    let annotations = "spec.template.metadata.annotations";
-    format!(
-        "!spec.template.spec.containers.exists(e, e.image == \"{image}\") || !has({annotations}) || \
-         !(\"{MODELKIT_DIGEST_ANNOTATION}\" in {annotations}) || \
-         {annotations}[\"{MODELKIT_DIGEST_ANNOTATION}\"] != \"{modelkit_digest}\""
-    )
+fn label(release: &Release, indent: usize) -> String {
+    let digest = release.modelkit_digest.as_deref().unwrap_or_default();
+    let value = deployment::quoted(&release_of(&release.image, digest));
+    format!("{:indent$}{RELEASE_LABEL}: {value}\n", "")
+}
+
+/// The label of the pods of one release.
+pub(crate) const RELEASE_LABEL: &str = "kitops.ml/release";
+
+/// What it says: another word for each pair of image and ModelKit.
+pub(crate) fn release_of(image: &ImageRef, modelkit_digest: &str) -> String {
+    let hash = Sha256::digest(format!("{image}\n{modelkit_digest}"));
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

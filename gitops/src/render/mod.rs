@@ -68,9 +68,11 @@ fn flat(release: &Release) -> Tree {
     let folder = release.app_folder();
     let own = (release.namespace_use != NamespaceUse::Elsewhere).then_some("namespace.yaml");
     let mut files = shared(release);
-    // Of a single pod it would either allow nothing or mean nothing.
-    if release.is_replicated() {
-        files.push(("poddisruptionbudget.yaml", objects::disruption_budget(release)));
+    match release.delivery {
+        Delivery::KServe { .. } => files.push((BUDGET, kserve::disruption_budget(release))),
+        // Of a single pod it would either allow nothing or mean nothing.
+        _ if release.is_replicated() => files.push((BUDGET, objects::disruption_budget(release))),
+        _ => {}
     }
     let (checks, patch) = checked(release);
     files.extend(checks);
@@ -86,6 +88,9 @@ fn flat(release: &Release) -> Tree {
     }
     tree
 }
+
+/// The file of the disruption budget.
+const BUDGET: &str = "poddisruptionbudget.yaml";
 
 /// A file by its name.
 type File = (&'static str, String);

@@ -238,15 +238,21 @@ fn who_brings_the_model_itself_may_ask_its_registry_and_nobody_else() {
 }
 
 #[test]
-fn flux_asks_the_deployment_that_kserve_makes() {
+fn flux_asks_for_the_pods_of_this_release_and_the_deployment_that_kserve_makes() {
     let tree = render(&release(of_kserve('f'))).unwrap();
     let app: Object = tree.get("clusters/dev/a-app.yaml").unwrap().parse().unwrap();
-    let asked = json!([{
-        "apiVersion": "apps/v1", "kind": "Deployment", "name": "a-predictor", "namespace": "a",
-    }]);
+    let asked = json!([
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "name": "a", "namespace": "a"},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a-predictor", "namespace": "a"},
+    ]);
     assert_eq!(app.at("/spec/healthChecks"), Some(&asked));
-    let told = app.at("/spec/healthCheckExprs").and_then(Value::as_array).unwrap();
-    assert_eq!((told.len(), &told[0]["kind"]), (1, &json!("Deployment")));
+    let objects = built(&tree, "apps/a");
+    let of = |kind: &str, at: &str| {
+        objects.iter().find(|it| it.kind() == kind).and_then(|it| it.at(at)).unwrap()
+    };
+    let counted = of("PodDisruptionBudget", "/spec/selector/matchLabels");
+    assert_eq!(counted, of("InferenceService", "/spec/predictor/labels"));
+    assert!(counted["kitops.ml/release"].is_string(), "{counted}");
     // KServe lets a Deployment go without progress for ten minutes.
     assert_eq!(app.at("/spec/timeout"), Some(&json!("11m0s")));
 }
