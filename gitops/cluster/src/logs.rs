@@ -6,7 +6,6 @@ use crate::kubelet::Kubelet;
 use crate::pod::{ContainerState, Pod, Role, Run};
 
 /// What one run of a container has written, and may yet write.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Log {
     /// All runs of a container write to the same file, one after the other.
     pub(crate) file: PathBuf,

@@ -16,8 +16,8 @@ pub(crate) fn blanked(text: &str) -> String {
             let parts = ["newName", "newTag", "digest"].map(|key| image.entry(key));
             parts.into_iter().flatten().for_each(|part| edits.blank(part));
         }
-        let others = delivered::face(document).into_iter().chain(delivered::releases(document));
-        others.for_each(|place| edits.blank(place));
+        let others = [delivered::face(document), delivered::release(document)];
+        others.into_iter().flatten().for_each(|place| edits.blank(place));
         let values = delivered::values(document);
         for path in [
             ["image", "repository"],

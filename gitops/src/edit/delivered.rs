@@ -38,23 +38,25 @@ pub(super) fn face(document: &Node) -> Option<&Node> {
     descend(descend(document, pod)?, &["volumes", "name=model", "image", "reference"])
 }
 
-/// Where it says which release its pods are of, and which pods a disruption budget counts.
-pub(super) fn releases(document: &Node) -> impl Iterator<Item = &Node> {
-    [["spec", "predictor", "labels"], ["spec", "selector", "matchLabels"]]
-        .into_iter()
-        .filter_map(|labels| descend(descend(document, &labels)?, &[kserve::RELEASE_LABEL]))
+/// Where an InferenceService says which release its pods are of, or a disruption budget which of them
+/// it counts.
+pub(super) fn release(document: &Node) -> Option<&Node> {
+    let labels = match document.entry("kind")?.text()? {
+        INFERENCE_SERVICE => ["spec", "predictor", "labels"],
+        "PodDisruptionBudget" => ["spec", "selector", "matchLabels"],
+        _ => return None,
+    };
+    descend(descend(document, &labels)?, &[kserve::RELEASE_LABEL])
 }
 
 /// Brings that up to date.
 pub(super) fn set_release(document: &Node, bump: &Bump, edits: &mut Edits<'_>) -> Result<()> {
     const WHAT: &str = "the label of the release";
-    for node in releases(document) {
-        let Some(digest) = &bump.modelkit_digest else {
-            return Err(not_editable(node, WHAT, NO_MODELKIT));
-        };
-        edits.set(node, &kserve::release_of(&bump.image, digest), WHAT)?;
+    let Some(node) = release(document) else { return Ok(()) };
+    match &bump.modelkit_digest {
+        Some(digest) => edits.set(node, &kserve::release_of(&bump.image, digest), WHAT),
+        None => Err(not_editable(node, WHAT, NO_MODELKIT)),
     }
-    Ok(())
 }
 
 /// Whether it says that its model is not in its image.
