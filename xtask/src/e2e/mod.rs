@@ -133,7 +133,7 @@ fn tell(
     trust::drift(stage, &cluster, &first)?;
     trust::prune(stage, &cluster)?;
     if args.keep {
-        deploy::keep(&cluster)?;
+        stage.aside(|| deploy::keep(&cluster))?;
     }
     cluster.stop(stage)
 }

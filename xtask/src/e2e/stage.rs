@@ -149,6 +149,14 @@ impl Stage {
         lines.join("\n")
     }
 
+    /// Does what is not of the story: its time does not count.
+    pub(crate) fn aside<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = act();
+        self.began += begun.elapsed();
+        done
+    }
+
     fn end_step(&mut self) {
         if let Some((_, took)) = self.steps.last_mut() {
             *took = self.began.elapsed();
