@@ -248,7 +248,8 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The files of objects below a folder; lists of kustomize are none.
+/// The files of objects below a folder; lists of kustomize are none, nor is the record of a
+/// rendering.
 fn objects(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -256,7 +257,9 @@ fn objects(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "kustomization.yaml") {
+            } else if path.extension().is_some_and(|extension| extension == "yaml")
+                && path.file_name().is_some_and(|name| name != "kustomization.yaml")
+            {
                 files.push(path);
             }
         }
