@@ -115,6 +115,9 @@ pub(crate) fn rule(release: &Release) -> Rule {
         Delivery::KServe { .. } if !release.components.is_empty() => {
             Err("KServe makes the Deployment itself: it takes no components")
         }
+        Delivery::KServe { .. } if release.replicas == 0 => {
+            Err("without Knative, KServe runs at least one pod")
+        }
         Delivery::KServe { .. } if release.trust.checks_model => {
             Err("KServe makes the Deployment itself: it takes no check of the model")
         }
@@ -157,5 +160,10 @@ mod tests {
         assert_eq!(rule(&release), Ok(()));
         release.delivery = Delivery::ImageVolume { face: "h/kit:1-mount".parse().unwrap() };
         assert!(rule(&release).unwrap_err().contains("named by its digest"));
+        let face = format!("h/kit:1-mount@sha256:{}", "b".repeat(64)).parse().unwrap();
+        release.delivery = Delivery::KServe { face };
+        assert_eq!(rule(&release), Ok(()));
+        release.replicas = 0;
+        assert_eq!(rule(&release), Err("without Knative, KServe runs at least one pod"));
     }
 }

@@ -1,8 +1,8 @@
 //! The layout with environments: what all of them share, what one may add, and what each runs.
 
 use super::{
-    BUDGET, chart, checked, deployment, flux, kserve, kustomization, labels, list, objects, shared,
-    spread,
+    BUDGET, ONE_AWAY, chart, checked, deployment, flux, kserve, kustomization, labels, list,
+    objects, shared, spread,
 };
 use crate::yaml::scalar;
 use crate::{Component, Delivery, Release, Tree, layout};
@@ -54,7 +54,7 @@ type Files = Vec<(&'static str, String)>;
 /// The components of this environment, with their files.
 fn components(release: &Release) -> Vec<(&'static str, Files)> {
     let replicated = || {
-        let budget = (BUDGET, objects::disruption_budget(release));
+        let budget = (BUDGET, objects::disruption_budget(release, ONE_AWAY));
         let spread = ("spread.yaml", deployment::pod_patch(release, &spread::apart(release)));
         let list = component(&[budget.0], Some(spread.0));
         (REPLICATED, vec![("kustomization.yaml", list), budget, spread])

@@ -1,10 +1,14 @@
-//! The InferenceService by which KServe runs the server, with the model as a volume.
+//! The InferenceService by which KServe runs the server, with the model as a volume, and by what Flux
+//! knows that it does.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{deployment, head, objects, version};
 use crate::yaml::scalar;
 use crate::{ImageRef, Layout, Release};
+
+/// The label of the pods of one release.
+pub(crate) const RELEASE_LABEL: &str = "kitops.ml/release";
 
 /// The whole InferenceService: of a kind that kustomize does not know, lists cannot be merged, so each
 /// environment has it as a file of its own.
@@ -69,18 +73,22 @@ pub(super) fn health(release: &Release) -> String {
     - apiVersion: policy/v1
       kind: PodDisruptionBudget
       current: >-
-        has(status.expectedPods) && status.expectedPods > 0 &&
-        status.currentHealthy >= status.expectedPods
+        has(status.currentHealthy) && has(status.desiredHealthy) &&
+        status.currentHealthy > status.desiredHealthy
 "
     )
 }
 
-/// The disruption budget of the pods of this release.
+/// The disruption budget of the pods of this release: it wants all but one, so that where more are
+/// healthy all are.
 pub(super) fn disruption_budget(release: &Release) -> String {
     format!(
         "{budget}      # The pods of this release, by which Flux knows that they serve; `gitops bump` keeps it.
 {of}",
-        budget = objects::disruption_budget(release),
+        budget = objects::disruption_budget(
+            release,
+            &format!("minAvailable: {}", release.replicas.saturating_sub(1))
+        ),
         of = label(release, 6)
     )
 }
@@ -90,9 +98,6 @@ fn label(release: &Release, indent: usize) -> String {
     let value = deployment::quoted(&release_of(&release.image, digest));
     format!("{:indent$}{RELEASE_LABEL}: {value}\n", "")
 }
-
-/// The label of the pods of one release.
-pub(crate) const RELEASE_LABEL: &str = "kitops.ml/release";
 
 /// What it says: another word for each pair of image and ModelKit.
 pub(crate) fn release_of(image: &ImageRef, modelkit_digest: &str) -> String {

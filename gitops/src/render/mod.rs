@@ -71,7 +71,9 @@ fn flat(release: &Release) -> Tree {
     match release.delivery {
         Delivery::KServe { .. } => files.push((BUDGET, kserve::disruption_budget(release))),
         // Of a single pod it would either allow nothing or mean nothing.
-        _ if release.is_replicated() => files.push((BUDGET, objects::disruption_budget(release))),
+        _ if release.is_replicated() => {
+            files.push((BUDGET, objects::disruption_budget(release, ONE_AWAY)))
+        }
         _ => {}
     }
     let (checks, patch) = checked(release);
@@ -88,6 +90,9 @@ fn flat(release: &Release) -> Tree {
     }
     tree
 }
+
+/// What a disruption budget allows.
+const ONE_AWAY: &str = "maxUnavailable: 1";
 
 /// The file of the disruption budget.
 const BUDGET: &str = "poddisruptionbudget.yaml";

@@ -103,14 +103,15 @@ kind: NetworkPolicy
     )
 }
 
-pub(super) fn disruption_budget(release: &Release) -> String {
+/// `limit` says how many pods may go, or have to stay.
+pub(super) fn disruption_budget(release: &Release, limit: &str) -> String {
     let (head, name) = (head(release), scalar(release.name.as_str()));
     format!(
         "apiVersion: policy/v1
 kind: PodDisruptionBudget
 {head}spec:
   # Nodes are drained one pod at a time.
-  maxUnavailable: 1
+  {limit}
   # A pod that never became ready holds up no drain.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:

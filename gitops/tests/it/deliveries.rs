@@ -253,6 +253,16 @@ fn flux_asks_for_the_pods_of_this_release_and_the_deployment_that_kserve_makes()
     let counted = of("PodDisruptionBudget", "/spec/selector/matchLabels");
     assert_eq!(counted, of("InferenceService", "/spec/predictor/labels"));
     assert!(counted["kitops.ml/release"].is_string(), "{counted}");
+    // More than it wants are all.
+    let wanted = |replicas| {
+        let tree = render(&Release { replicas, ..release(of_kserve('f')) }).unwrap();
+        let objects = built(&tree, "apps/a");
+        let budget = objects.iter().find(|it| it.kind() == "PodDisruptionBudget").unwrap();
+        budget.at("/spec/minAvailable").cloned()
+    };
+    assert_eq!([wanted(1), wanted(3)], [Some(json!(0)), Some(json!(2))]);
+    let healthy = app.at("/spec/healthCheckExprs/0/current").and_then(Value::as_str).unwrap();
+    assert!(healthy.contains("status.currentHealthy > status.desiredHealthy"), "{healthy}");
     // KServe lets a Deployment go without progress for ten minutes.
     assert_eq!(app.at("/spec/timeout"), Some(&json!("11m0s")));
 }
