@@ -43,6 +43,7 @@ pub(crate) struct Kustomization {
 pub(crate) struct Pod {
     pub(crate) name: String,
     pub(crate) pid: Option<u32>,
+    /// Whether Services send it connections: one that goes may be ready, and gets none.
     pub(crate) ready: bool,
 }
 
@@ -192,9 +193,10 @@ impl Cluster {
         let items = list["items"].as_array().into_iter().flatten();
         items
             .map(|object| {
-                let (pid, ready) = pod(object).unwrap_or_default();
-                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                Pod { name, pid, ready }
+                let (pid, is_ready) = pod(object).unwrap_or_default();
+                let metadata = &object["metadata"];
+                let name = metadata["name"].as_str().unwrap_or_default().to_owned();
+                Pod { name, pid, ready: is_ready && metadata.get("deletionTimestamp").is_none() }
             })
             .collect()
     }
