@@ -180,7 +180,7 @@ pub fn applied(kustomizations: &Value, app: &Name) -> BTreeSet<String> {
     envs.map(|env| env.trim_end_matches('/').to_owned()).collect()
 }
 
-/// How well a model does, as the Kitfile of its ModelKit says it.
+/// How well a model does, as the Kitfile of its ModelKit or a statement about that says it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The digest of the labelled data that it was measured on, which it has not learnt from.
@@ -194,6 +194,8 @@ pub struct Evaluation {
 pub enum Refusal {
     /// There is none.
     Missing,
+    /// A statement about it says no numbers, or not of which data.
+    Unreadable,
     /// It was measured on data that the model has learnt from, or on nobody knows what.
     NotHeldOut,
     /// Each was measured on other data, so that their numbers cannot be compared.
@@ -220,6 +222,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it carries no evaluation"),
+            Self::Unreadable => f.write_str(
+                "a statement that it was evaluated has no `metrics`, or no `digest` of its `dataset`",
+            ),
             Self::NotHeldOut => {
                 f.write_str("its evaluation does not name data that was held out from the training")
             }
@@ -246,6 +251,42 @@ impl Evaluation {
         let metrics = metrics.filter(|it| !it.is_empty()).ok_or(Refusal::Missing)?;
         let data = metrics.get("data").and_then(Value::as_str).ok_or(Refusal::NotHeldOut)?;
         Ok(Self { data: data.to_owned(), metrics: metrics.clone() })
+    }
+
+    /// Reads the statements about a ModelKit that `kit-rs evaluate --attest` makes; `parameters` are
+    /// those of its Kitfile, which says what the model has learnt from.
+    pub fn stated<'a>(
+        statements: impl IntoIterator<Item = &'a Value>,
+        parameters: &Value,
+    ) -> Result<Vec<Self>, Refusal> {
+        let learnt = parameters.pointer("/dataset/digest").and_then(Value::as_str);
+        let (mut known, mut held_out) = (false, Vec::new());
+        for statement in statements {
+            let data = statement.pointer("/dataset/digest").and_then(Value::as_str);
+            let metrics = statement.get("metrics").and_then(Value::as_object);
+            let (data, metrics) = data.zip(metrics).ok_or(Refusal::Unreadable)?;
+            match learnt == Some(data) {
+                true => known = true,
+                false => held_out.push(Self { data: data.to_owned(), metrics: metrics.clone() }),
+            }
+        }
+        match (held_out.is_empty(), known) {
+            (false, _) => Ok(held_out),
+            (true, true) => Err(Refusal::NotHeldOut),
+            (true, false) => Err(Refusal::Missing),
+        }
+    }
+
+    /// Whether a model of which all of this was measured may take the place of another one: on each
+    /// data that both were measured on, and there has to be one.
+    pub fn all_against(these: &[Self], before: &[Self], margin: f64) -> Result<(), Refusal> {
+        let pairs = || these.iter().flat_map(|it| before.iter().map(move |was| (it, was)));
+        let mut alike = pairs().filter(|(it, was)| it.data == was.data).peekable();
+        match (alike.peek(), pairs().next()) {
+            (Some(_), _) => alike.try_for_each(|(it, was)| it.against(was, margin)),
+            (None, Some((it, was))) => it.against(was, margin),
+            (None, None) => Err(Refusal::Missing),
+        }
     }
 
     /// Whether a model may take another one's place: every number that both have is at least as
@@ -496,6 +537,41 @@ mod tests {
         let rough = evaluation(json!({"data": "d", "rmse": 2.0}));
         assert!(evaluation(json!({"data": "d", "rmse": 2.1})).against(&rough, 0.0).is_err());
         assert!(evaluation(json!({"data": "d", "rmse": 1.9})).against(&rough, 0.0).is_ok());
+    }
+
+    #[test]
+    fn of_what_was_measured_all_has_to_be_no_worse() {
+        let on =
+            |data: &str, accuracy: f64| evaluation(json!({"data": data, "accuracy": accuracy}));
+        let judged = |these: &[Evaluation], before: &[Evaluation]| {
+            let judged = Evaluation::all_against(these, before, 0.0);
+            judged.err().map(|refusal| refusal.to_string()).unwrap_or_default()
+        };
+        let before = [on("d", 0.8), on("e", 0.7)];
+        assert_eq!(judged(&[on("d", 0.8), on("f", 0.1)], &before), "");
+        let worse = judged(&[on("d", 0.9), on("e", 0.6)], &before);
+        assert_eq!(worse, "its accuracy is 0.6, and that of the one whose place it takes is 0.7");
+        let other = judged(&[on("f", 0.9)], &before);
+        assert_eq!(other, "it was evaluated on f, the one whose place it takes on d");
+        // Measured twice on the same data: the better number counts for none of them.
+        assert!(judged(&[on("d", 0.9), on("d", 0.7)], &before).contains("0.7"));
+        assert_eq!(judged(&[], &before), "it carries no evaluation");
+    }
+
+    #[test]
+    fn a_statement_counts_that_was_made_on_what_the_model_has_not_learnt_from() {
+        let parameters = json!({"dataset": {"digest": "learnt"}});
+        let said = |data: &str| json!({"metrics": {"accuracy": 1}, "dataset": {"digest": data}});
+        let read = |statements: &[Value]| Evaluation::stated(statements, &parameters);
+        let both = read(&[said("learnt"), said("test")]).unwrap();
+        let data: Vec<&str> = both.iter().map(|it| it.data.as_str()).collect();
+        assert_eq!(data, ["test"]);
+        assert_eq!(read(&[said("learnt")]), Err(Refusal::NotHeldOut));
+        assert_eq!(read(&[]), Err(Refusal::Missing));
+        for broken in [json!({"metrics": {"accuracy": 1}}), json!({"dataset": {"digest": "test"}})]
+        {
+            assert_eq!(read(&[said("test"), broken]), Err(Refusal::Unreadable));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::Output;
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{KIT_RS, World};
 
 fn run(world: &World, line: &str) -> Output {
     world.kit_rs().args(line.split(' ')).output().expect("the program can be started")
@@ -167,6 +167,76 @@ fn what_is_attested_is_shown_by_its_type() {
     refused(&world, &format!("verify {there} --key ours.pub"), "untrusted");
     refused(&world, &format!("{attest} ours.pub"), "usage");
     refused(&world, "verify ./project --key ours.pub --type cyclonedx", "usage");
+}
+
+/// The releases 1.0.0, which both environments run, and 1.0.1, which dev runs.
+fn two_environments(world: &World) -> impl Fn(&str) -> String {
+    let registry = world.typed_registry();
+    let kitfile = world.work().join("project/Kitfile");
+    let text = fs::read_to_string(&kitfile).expect("it is there");
+    let kit = move |version: &str| format!("{registry}/demo/kit:{version}");
+    for version in ["1.0.0", "1.0.1"] {
+        let text = text.replace("version: 1.0.0", &format!("version: {version}"));
+        fs::write(&kitfile, text).expect("it can be written");
+        well(world, &format!("pack project -t {}", kit(version)));
+        well(world, &format!("push {}", kit(version)));
+        let tag = format!("registry.example/runtime:{version}");
+        well(world, &format!("image build {} -t {tag} --runtime {KIT_RS}", kit(version)));
+    }
+    for env in ["dev", "staging"] {
+        let url = "https://git.example.com/infra.git --branch main --no-cluster";
+        well(world, &format!("gitops bootstrap --path clusters/{env} --url {url} --dir infra"));
+        let app = format!("--app demo --layout envs --env {env} --dir infra");
+        well(world, &format!("gitops render registry.example/runtime:1.0.0 {app}"));
+    }
+    let bump = "gitops bump registry.example/runtime:1.0.1 --app demo --env dev --dir infra";
+    well(world, bump);
+    kit
+}
+
+#[test]
+fn a_model_is_promoted_by_what_a_key_has_measured() {
+    let world = World::new();
+    well(&world, "keygen --no-password --output ours");
+    well(&world, "keygen --no-password --output other");
+    let kit = two_environments(&world);
+    let promote = "gitops promote demo --from dev --to staging --no-cluster --dir infra";
+    let signed = format!("{promote} --evaluated-by ours.pub");
+    let stays = |line: &str, why: &str| {
+        let failed = refused(&world, line, "refused");
+        assert!(failed["message"].to_string().contains(why), "{failed}");
+    };
+    stays(promote, "it carries no evaluation");
+    stays(&signed, "has no attestation of the type");
+    let evaluate = |version: &str, key: &str| {
+        let line = format!("evaluate {} project/data/reviews.csv --attest {key}", kit(version));
+        well(&world, &line);
+    };
+    // Another's word does not count, neither of the new model nor of the one that runs there.
+    evaluate("1.0.1", "other.key");
+    stays(&signed, "has no attestation of the type");
+    evaluate("1.0.1", "ours.key");
+    evaluate("1.0.0", "other.key");
+    stays(&signed, "what staging runs now cannot be compared");
+    evaluate("1.0.0", "ours.key");
+    let release = world.work().join("infra/apps/demo/overlays/staging/release.yaml");
+    let before = fs::read(&release).expect("it was rendered");
+    well(&world, &signed);
+    assert_ne!(fs::read(&release).expect("it is there"), before);
+    fs::write(&release, &before).expect("it can be written");
+    well(&world, &format!("{promote} --evaluated-by other.pub --evaluated-by ours.pub"));
+    fs::write(&release, before).expect("it can be written");
+
+    // All that the key says counts, whatever it said before.
+    let verify = format!("verify {} --key ours.pub --type evaluation", kit("1.0.1"));
+    let mut said: Value = serde_json::from_str(&well(&world, &verify)).expect("a statement a line");
+    said["metrics"]["accuracy"] = 0.25.into();
+    fs::write(world.work().join("said.json"), said.to_string()).expect("the folder is there");
+    let attest = format!("attest {} --key ours.key --type evaluation", kit("1.0.1"));
+    well(&world, &format!("{attest} --predicate said.json"));
+    stays(&signed, "its accuracy is 0.25, and that of the one whose place it takes is 0.5");
+    well(&world, &format!("{signed} --margin 0.3"));
+    refused(&world, &format!("{promote} --evaluated-by none.pub"), "not-found");
 }
 
 #[test]

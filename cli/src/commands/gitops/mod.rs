@@ -10,6 +10,7 @@ mod bump;
 mod check;
 mod delivered;
 mod diff;
+mod evaluated;
 mod get;
 mod history;
 mod inventory;

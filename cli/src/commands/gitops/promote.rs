@@ -1,19 +1,20 @@
 //! `kit-rs gitops promote`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gitops::edit::Bump;
 use gitops::promote::{Evaluation, Pins, applied, not_ready, pins};
 use gitops::{Name, Object};
-use registry::{Digest, Reference};
+use registry::Reference;
 
 use super::api::{Api, is_not_there};
+use super::evaluated::Evaluators;
 use super::history::{History, Message};
 use crate::failure::{WithHint as _, asked_wrongly, failure};
 use crate::kind::Kind;
 use crate::network::Network;
-use crate::steps::found::{Place, find_trusted};
 use crate::steps::trusted::{TrustArgs, Trusted};
 use crate::ui::Ui;
 
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// The environment that is to run it
     #[arg(long, value_name = "ENV")]
     to: Name,
+    /// Take the evaluations that the holder of this key has signed (a public key in PEM, repeatable),
+    /// as `kit-rs evaluate --attest` brings them, in the place of what Kitfiles say
+    #[arg(long, value_name = "FILE")]
+    evaluated_by: Vec<PathBuf>,
     /// How much worse a metric may be
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     margin: f64,
@@ -81,6 +86,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         return Err(failure(Kind::Invalid, message))
             .hint("render it with another --delivery, which names the model by digest");
     }
+    let evaluators = Evaluators::read(&args.evaluated_by)?;
     let trusted = args.trust.read(ui)?;
     let new = of_image(&named, &trusted, &args.network, ui)?;
     if new.image.digest.is_none() || new.modelkit_digest.is_none() {
@@ -95,7 +101,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> anyhow::Result<()> {
         ui.note("it is there already");
         return super::written::write(&changed, &args.dir, ui);
     }
-    let weights = judge(&args, [&named, &new, &old], &trusted, ui)?;
+    let weights = judge(&args, [&named, &new, &old], (&trusted, &evaluators), ui)?;
     super::bump::warn_of_size(&tree, app, Some(to), weights, ui);
     ui.no_warnings()?;
     let message = args.commit.then(|| message(&args, &bump)).transpose()?;
@@ -128,8 +134,12 @@ fn of_image(pins: &Pins, trusted: &Trusted, network: &Network, ui: &Ui) -> anyho
 /// Refuses what speaks against it, unless that is to be passed over; returns how many bytes of
 /// weights the image loads. Given are what is named in the first environment, with what its image
 /// says besides, and what the other one runs.
-fn judge(args: &Args, pins: [&Pins; 3], trusted: &Trusted, ui: &Ui) -> anyhow::Result<u64> {
-    let [named, new, old] = pins;
+fn judge(
+    args: &Args,
+    [named, new, old]: [&Pins; 3],
+    (trusted, evaluators): (&Trusted, &Evaluators),
+    ui: &Ui,
+) -> anyhow::Result<u64> {
     let mut against = Vec::new();
     if !args.no_cluster {
         against.extend(in_cluster(args, named, ui)?);
@@ -146,7 +156,7 @@ fn judge(args: &Args, pins: [&Pins; 3], trusted: &Trusted, ui: &Ui) -> anyhow::R
         let says = runtime.modelkit_digest.as_deref().unwrap_or("none");
         against.push(format!("the image serves another ModelKit than is named: {says}"));
     }
-    against.extend(evaluated(args, new, old, trusted, ui)?);
+    against.extend(evaluated(args, [new, old], (trusted, evaluators), ui)?);
     if against.is_empty() {
         return Ok(weights);
     }
@@ -198,45 +208,29 @@ fn elsewhere(args: &Args, api: &Api, ui: &Ui) -> Option<String> {
 /// Why the model's own evaluation does not let it pass.
 fn evaluated(
     args: &Args,
-    new: &Pins,
-    old: &Pins,
-    trusted: &Trusted,
+    [new, old]: [&Pins; 2],
+    (trusted, evaluators): (&Trusted, &Evaluators),
     ui: &Ui,
 ) -> anyhow::Result<Option<String>> {
-    let read = |pins: &Pins| evaluation(pins, trusted, &args.network, ui);
-    let evaluation = match read(new)? {
-        Ok(evaluation) => evaluation,
-        Err(why) => return Ok(Some(why.to_string())),
+    let read = |pins: &Pins| evaluators.evaluations(pins, trusted, &args.network, ui);
+    let evaluations = match read(new)? {
+        Ok(evaluations) => evaluations,
+        Err(why) => return Ok(Some(why)),
     };
+    let uncomparable =
+        |why: &dyn fmt::Display| format!("what {} runs now cannot be compared: {why}", args.to);
     let old = match of_image(old, trusted, &args.network, ui) {
         Ok(old) => old,
-        Err(error) => {
-            let why = format!("what {} runs now cannot be compared: {error:#}", args.to);
-            return Ok(Some(why));
-        }
+        Err(error) => return Ok(Some(uncomparable(&format_args!("{error:#}")))),
     };
     // The first release there takes nobody's place.
     if old.modelkit_digest.is_none() || old.modelkit_digest == new.modelkit_digest {
         return Ok(None);
     }
     Ok(match read(&old)? {
-        Ok(before) => evaluation.against(&before, args.margin).err().map(|why| why.to_string()),
-        Err(why) => Some(format!("what {} runs now cannot be compared: {why}", args.to)),
+        Ok(before) => Evaluation::all_against(&evaluations, &before, args.margin)
+            .err()
+            .map(|why| why.to_string()),
+        Err(why) => Some(uncomparable(&why)),
     })
-}
-
-/// What a ModelKit says of how well it does, read at the digest that is pinned.
-fn evaluation(
-    pins: &Pins,
-    trusted: &Trusted,
-    network: &Network,
-    ui: &Ui,
-) -> anyhow::Result<Result<Evaluation, gitops::promote::Refusal>> {
-    let name = pins.modelkit.as_deref().context("the app does not name its ModelKit")?;
-    let digest: Digest = pins.modelkit_digest.as_deref().unwrap_or_default().parse()?;
-    let reference = name.parse::<Reference>()?.with_digest(digest);
-    let found = find_trusted(&reference, Place::Anywhere, trusted, network, ui)
-        .with_context(|| format!("cannot read the evaluation of {reference}"))?;
-    let model = found.kit.kitfile().model.as_ref();
-    Ok(Evaluation::read(&model.map(|model| model.parameters.clone()).unwrap_or_default()))
 }
