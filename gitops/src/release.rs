@@ -147,7 +147,13 @@ impl Release {
         let too_large = self.weight_bytes > u64::from(u32::MAX) << 20;
         let is_loadable = if too_large { Err("no machine has so much memory") } else { Ok(()) };
         hold("weight_bytes", &self.weight_bytes, is_loadable);
-        hold("replicas", &self.replicas, int32(self.replicas.into()));
+        let are_awaited = || match rules::seconds(self.progress_deadline()).is_ok() {
+            true => rules::span(self.timeout())
+                .map_err(|_| "Flux would wait for all of them for longer than it can count"),
+            false => Ok(()),
+        };
+        let replicas = int32(self.replicas.into()).and_then(|()| are_awaited());
+        hold("replicas", &self.replicas, replicas);
         hold("port", &self.port, if self.port == 0 { Err("a port is 1 to 65535") } else { Ok(()) });
         for (name, value) in &self.environment {
             hold("environment", &name.escape_debug(), rules::variable(name));
@@ -267,17 +273,20 @@ impl Release {
 
     /// How long Flux waits for health.
     pub fn timeout(&self) -> Duration {
-        let progress = match self.delivery {
+        let n_pods = self.max_replicas.map_or(self.replicas, |most| most.max(self.replicas));
+        let one_by_one = |progress| times::one_by_one(progress, n_pods);
+        times::health(match self.delivery {
             _ if self.chart.is_some() => times::helm(self.helm_timeout()),
-            Delivery::KServe { .. } => self.progress_deadline().max(delivery::KSERVE_PROGRESS),
-            _ => self.progress_deadline(),
-        };
-        times::health(progress)
+            Delivery::KServe { .. } => {
+                one_by_one(self.progress_deadline().max(delivery::KSERVE_PROGRESS))
+            }
+            _ => one_by_one(self.progress_deadline()),
+        })
     }
 
     /// How long one action of Helm may take: it waits for all pods.
     pub(crate) fn helm_timeout(&self) -> Duration {
-        times::rollout(self.progress_deadline(), self.replicas)
+        times::by_quarters(self.progress_deadline(), self.replicas)
     }
 
     /// The memory that a pod has, in MiB: what it asks for and where it is killed are the same, so
@@ -349,6 +358,21 @@ mod tests {
         assert!(release.memory() > 1 << 40);
     }
 
+    #[test]
+    fn flux_waits_for_as_many_pods_as_there_may_be() {
+        let mut release = release();
+        let minute = Duration::from_secs(60);
+        release.progress_deadline = Some(3 * minute);
+        let mut waits = |replicas, max_replicas| {
+            (release.replicas, release.max_replicas) = (replicas, max_replicas);
+            release.timeout()
+        };
+        assert_eq!(waits(1, None), 4 * minute);
+        assert_eq!(waits(0, None), 4 * minute);
+        assert_eq!(waits(3, None), 10 * minute);
+        assert_eq!(waits(2, Some(6)), 19 * minute);
+    }
+
     /// What is wrong with a release once it was changed.
     fn refused(change: impl FnOnce(&mut Release)) -> Vec<&'static str> {
         let mut release = release();
@@ -361,7 +385,8 @@ mod tests {
         let name = |text: &str| text.parse::<Name>().unwrap();
         assert_eq!(refused(|_| ()), [""; 0]);
         assert_eq!(refused(|r| r.replicas = 3_000_000_000), ["replicas"]);
-        assert_eq!(refused(|r| r.replicas = 2_147_483_647), [""; 0]);
+        assert_eq!(refused(|r| r.replicas = 2_147_483_647), ["replicas"]);
+        assert_eq!(refused(|r| r.replicas = 20_000_000), [""; 0]);
         assert_eq!(refused(|r| r.port = 0), ["port"]);
         assert_eq!(refused(|r| r.name = name("1a")), ["name"]);
         assert_eq!(refused(|r| r.app = name(&"x".repeat(60))), ["app"]);

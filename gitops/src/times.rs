@@ -75,16 +75,21 @@ pub fn progress(weight_bytes: u64) -> Duration {
 }
 
 /// How long Flux waits for health: longer than a rollout may take, so that it can tell why one
-/// stopped.
-pub fn health(progress: Duration) -> Duration {
-    progress.saturating_add(Duration::from_secs(60))
+/// stopped. One that stops is given up when its progress deadline is over, and not only then.
+pub fn health(rollout: Duration) -> Duration {
+    rollout.saturating_add(Duration::from_secs(60))
 }
 
-/// How long a rollout may take, however it progresses: without word of it, a Deployment brings a
-/// quarter of its pods at a time.
-pub fn rollout(progress: Duration, n_pods: u32) -> Duration {
+/// How long a rollout may take that brings one pod after the other, each with the whole of the
+/// progress deadline.
+pub fn one_by_one(progress: Duration, n_pods: u32) -> Duration {
+    progress.saturating_mul(n_pods.max(1))
+}
+
+/// The same without word of how many at a time: a Deployment brings a quarter of its pods.
+pub fn by_quarters(progress: Duration, n_pods: u32) -> Duration {
     let at_a_time = n_pods.div_ceil(4).max(1);
-    progress.saturating_mul(n_pods.div_ceil(at_a_time).max(1))
+    one_by_one(progress, n_pods.div_ceil(at_a_time))
 }
 
 /// How long Helm takes to give up what fails: an attempt and its rollback, and both once more.
@@ -119,7 +124,7 @@ mod tests {
     #[test]
     fn pods_come_a_quarter_at_a_time() {
         let minute = Duration::from_secs(60);
-        let minutes = [0, 1, 3, 4, 5, 8, 9, 100].map(|n| rollout(minute, n).as_secs() / 60);
+        let minutes = [0, 1, 3, 4, 5, 8, 9, 100].map(|n| by_quarters(minute, n).as_secs() / 60);
         assert_eq!(minutes, [1, 1, 3, 4, 3, 4, 3, 4]);
     }
 

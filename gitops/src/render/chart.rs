@@ -5,7 +5,7 @@ use super::delivery::Part;
 use super::{MODELKIT_ANNOTATION, MODELKIT_DIGEST_ANNOTATION};
 use crate::flux::format_duration;
 use crate::yaml::scalar;
-use crate::{Chart, Release, Violation, rules, times};
+use crate::{Chart, Release, Violation, times};
 
 /// The files of the application's folder, or of its base.
 pub(super) fn files(release: &Release, chart: &Chart) -> Vec<(&'static str, String)> {
@@ -22,10 +22,6 @@ pub(crate) fn violations(release: &Release) -> Vec<Violation> {
             "what an environment adds to it are values of the chart: it takes no components",
         ),
         (!release.environment.is_empty(), "its containers get no further variables by it"),
-        (
-            rules::span(release.timeout()).is_err(),
-            "Flux waits for what Helm does with it, which would be for longer than it can count",
-        ),
         (release.spread != crate::Spread::Nodes, "what keeps its pods apart is the chart's to say"),
         (
             release.beside.image_policy.is_some(),
