@@ -72,7 +72,7 @@ enum Topic {
     Flux,
     /// The real kubectl and flux at our own cluster
     Laptop,
-    /// Flux' other controllers, and the definitions of Argo CD and KServe, with what we render for them
+    /// Flux' other controllers, Argo CD, Kyverno and the definitions of KServe, with what we render for them
     Controllers,
     /// A real node with containerd, and what runs on it
     Kubernetes,

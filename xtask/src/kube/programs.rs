@@ -24,8 +24,7 @@ const FLUX: &str = "v2.9.5";
 const HELM: &str = "v4.2.4";
 const KSERVE: &str = "v0.20.0";
 const ARGO_CD: &str = "v3.1.16";
-/// That of its program for command lines.
-const KYVERNO: &str = "v1.19.1";
+const KYVERNO: (&str, &str) = ("github.com/kyverno/kyverno", "v1.19.1");
 /// The newest that the Go of the others builds.
 const FLUX_OPERATOR: &str = "v0.58.1";
 const CONTAINERD: &str = "v2.2.3";
@@ -235,16 +234,13 @@ impl Programs {
 
     /// Kyverno's program for command lines, which judges as its controller does.
     pub(crate) fn kyverno(&self) -> anyhow::Result<PathBuf> {
-        // Its module replaces another one, and is built as it is.
-        let source = || {
-            let copy = self.root.join(format!("src/kubectl-kyverno-{KYVERNO}"));
-            if !copy.join(".prepared").exists() {
-                self.copy_module("github.com/kyverno/kyverno", KYVERNO, &copy)?;
-                fs::write(copy.join(".prepared"), "")?;
-            }
-            Ok((copy, "./cmd/cli/kubectl-kyverno".to_owned()))
-        };
-        self.once("kubectl-kyverno", KYVERNO, source, &["-ldflags=-s -w".to_owned()])
+        let package = "./cmd/cli/kubectl-kyverno";
+        Ok(self.with_module("kubectl-kyverno", package, KYVERNO.0, KYVERNO.1)?.0)
+    }
+
+    /// Its admission controller, and the folder of its module.
+    pub(crate) fn kyverno_controller(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
+        self.with_module("kyverno", "./cmd/kyverno", KYVERNO.0, KYVERNO.1)
     }
 
     /// etcd, which Debian has.

@@ -6,6 +6,7 @@ mod bucket;
 mod chart;
 mod images;
 mod instance;
+mod kyverno;
 mod notifications;
 mod others;
 mod trusted;
@@ -49,6 +50,7 @@ pub(in super::super) fn run(
     trusted::run(&stage, &first, report);
     bucket::run(&stage, peers, &first, report)?;
     others::run(&stage, &programs, &first, report);
+    kyverno::run(&stage, &programs, &first, report);
     argocd::run(&stage, &programs, peers, &first, report)?;
     drop(stage);
     instance::run(&programs, peers, program, dir, report)

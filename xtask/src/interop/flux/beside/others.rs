@@ -14,7 +14,6 @@ use crate::report::Report;
 const ARGO_CD: (&str, &str) = ("github.com/argoproj/argo-cd/v3", "v3.5.7");
 const KSERVE: (&str, &str) = ("github.com/kserve/kserve", "v0.20.0");
 const PROMETHEUS: (&str, &str) = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0");
-const KYVERNO: (&str, &str) = ("github.com/kyverno/kyverno", "v1.19.1");
 
 pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, report: &mut Report) {
     let argo_cd = "Argo CD 3.5.7's definitions in Kubernetes 1.36.4";
@@ -43,14 +42,6 @@ pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, repor
             report.claim(kserve, claim, || served(stage, &module, first));
         }
     }
-    let kyverno = "Kyverno 1.19's definitions in Kubernetes 1.36.4";
-    match programs.module(KYVERNO.0, KYVERNO.1) {
-        Err(error) => report.skip(kyverno, "--admission kyverno", &format!("{error:#}")),
-        Ok(module) => {
-            let claim = "--admission kyverno: a strict dry run takes the ClusterPolicy";
-            report.claim(kyverno, claim, || admitted(stage, &module, first));
-        }
-    }
     let prometheus = "Flux 2.9 and the Prometheus operator's definitions in Kubernetes 1.36.4";
     match programs.module(PROMETHEUS.0, PROMETHEUS.1) {
         Err(error) => report.skip(prometheus, "--component hpa,monitoring", &format!("{error:#}")),
@@ -77,15 +68,6 @@ fn scaled(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<(
     Ok(())
 }
 
-fn admitted(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
-    define(stage, &module.join("config/crds/kyverno/kyverno.io_clusterpolicies.yaml"))?;
-    let flags = "--admission kyverno --require-key team.pub";
-    stage.render("admitted", &first.image, flags)?;
-    // Kyverno warns that ClusterPolicy will be followed by another kind.
-    let policy = stage.repository.read("policies/admitted/dev/signatures.yaml")?;
-    dry_run(stage, "--validate=strict", &policy)
-}
-
 fn served(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
     define(stage, &module.join("config/crd/full/serving.kserve.io_inferenceservices.yaml"))?;
     let server = format!("{}/demo/server:1", stage.registry.address);
@@ -108,8 +90,8 @@ fn served(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<(
     Ok(())
 }
 
-/// Has the API server know a kind.
-fn define(stage: &Stage<'_>, file: &Path) -> anyhow::Result<()> {
+/// Has the API server know the kinds of a file, or of those of a folder.
+pub(super) fn define(stage: &Stage<'_>, file: &Path) -> anyhow::Result<()> {
     run_quietly(stage.plane.kubectl("apply --server-side -f").arg(file))?;
     stage.plane.await_definitions()
 }
@@ -119,7 +101,7 @@ fn strictly(stage: &Stage<'_>, objects: &str) -> anyhow::Result<()> {
     dry_run(stage, "--validate=strict --warnings-as-errors", objects)
 }
 
-fn dry_run(stage: &Stage<'_>, flags: &str, objects: &str) -> anyhow::Result<()> {
+pub(super) fn dry_run(stage: &Stage<'_>, flags: &str, objects: &str) -> anyhow::Result<()> {
     let file = stage.shop.dir.join("strictly.yaml");
     fs::write(&file, objects)?;
     let line = format!("apply --server-side --force-conflicts --dry-run=server {flags} -f");
