@@ -25,6 +25,8 @@ const HELM: &str = "v4.2.4";
 const KSERVE: &str = "v0.20.0";
 const ARGO_CD: &str = "v3.1.16";
 const KYVERNO: (&str, &str) = ("github.com/kyverno/kyverno", "v1.19.1");
+const PROMETHEUS_OPERATOR: (&str, &str) =
+    ("github.com/prometheus-operator/prometheus-operator", "v0.85.0");
 /// The newest that the Go of the others builds.
 const FLUX_OPERATOR: &str = "v0.58.1";
 const CONTAINERD: &str = "v2.2.3";
@@ -241,6 +243,27 @@ impl Programs {
     /// Its admission controller, and the folder of its module.
     pub(crate) fn kyverno_controller(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
         self.with_module("kyverno", "./cmd/kyverno", KYVERNO.0, KYVERNO.1)
+    }
+
+    /// The Prometheus operator, and the folder of its module.
+    pub(crate) fn prometheus_operator(&self) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let (module, version) = PROMETHEUS_OPERATOR;
+        let flags = ["-ldflags=-s -w".to_owned()];
+        let program = self.build_in_copy(
+            "prometheus-operator",
+            "./cmd/operator",
+            module,
+            version,
+            &flags,
+            |copy| {
+                // Its own parts are modules of the same version, which no module brings along.
+                let file = copy.join("go.mod");
+                let text = fs::read_to_string(&file)?;
+                let required = text.split("\nreplace (").next().unwrap_or_default();
+                Ok(fs::write(&file, format!("{required}\n"))?)
+            },
+        )?;
+        Ok((program, self.copy_of(module, version)))
     }
 
     /// etcd, which Debian has.

@@ -9,6 +9,7 @@ mod instance;
 mod kyverno;
 mod notifications;
 mod others;
+mod prometheus;
 mod trusted;
 
 use std::path::Path;
@@ -50,6 +51,7 @@ pub(in super::super) fn run(
     trusted::run(&stage, &first, report);
     bucket::run(&stage, peers, &first, report)?;
     others::run(&stage, &programs, &first, report);
+    prometheus::run(&stage, &programs, &first, report);
     kyverno::run(&stage, &programs, &first, report);
     argocd::run(&stage, &programs, peers, &first, report)?;
     drop(stage);

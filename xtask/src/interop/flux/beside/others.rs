@@ -13,7 +13,6 @@ use crate::report::Report;
 
 const ARGO_CD: (&str, &str) = ("github.com/argoproj/argo-cd/v3", "v3.5.7");
 const KSERVE: (&str, &str) = ("github.com/kserve/kserve", "v0.20.0");
-const PROMETHEUS: (&str, &str) = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0");
 
 pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, report: &mut Report) {
     let argo_cd = "Argo CD 3.5.7's definitions in Kubernetes 1.36.4";
@@ -42,30 +41,6 @@ pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, repor
             report.claim(kserve, claim, || served(stage, &module, first));
         }
     }
-    let prometheus = "Flux 2.9 and the Prometheus operator's definitions in Kubernetes 1.36.4";
-    match programs.module(PROMETHEUS.0, PROMETHEUS.1) {
-        Err(error) => report.skip(prometheus, "--component hpa,monitoring", &format!("{error:#}")),
-        Ok(module) => {
-            let claim = "--component hpa,monitoring: Flux applies both as the tenant, and leaves how many pods there are";
-            report.claim(prometheus, claim, || scaled(stage, &module, first));
-        }
-    }
-}
-
-fn scaled(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
-    let definitions = module.join("example/prometheus-operator-crd");
-    define(stage, &definitions.join("monitoring.coreos.com_servicemonitors.yaml"))?;
-    let flags = "--layout envs --component hpa,monitoring --max-replicas 5 --spread zones --tenant";
-    stage.render("scaled", &first.image, flags)?;
-    stage.await_ready("scaled", &stage.commit()?)?;
-    let monitor = "apis/monitoring.coreos.com/v1/namespaces/scaled/servicemonitors/scaled";
-    ensure!(stage.plane.api.find(monitor)?.is_some(), "there is no ServiceMonitor");
-    // As the autoscaler would: nobody measures pods that do not run.
-    stage.kubectl("scale -n scaled deployment/scaled --replicas=3")?;
-    stage.await_ready("scaled", &stage.commit()?)?;
-    let replicas = &stage.deployment("scaled")?["spec"]["replicas"];
-    ensure!(*replicas == 3, "Flux made {replicas} pods of 3");
-    Ok(())
 }
 
 fn served(stage: &Stage<'_>, module: &Path, first: &Release) -> anyhow::Result<()> {
