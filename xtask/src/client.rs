@@ -34,7 +34,15 @@ fn ask_with(agent: &ureq::Agent, url: &str, text: &str) -> anyhow::Result<Answer
     let mut response = agent
         .post(format!("{url}/predict"))
         .header("content-type", "application/json")
+        .config()
+        .http_status_as_error(false)
+        .build()
         .send(body)?;
+    let status = response.status();
+    if !status.is_success() {
+        // Whoever stands between says why here.
+        bail!("{status}: {}", response.body_mut().read_to_string()?.trim());
+    }
     let digest = response
         .headers()
         .get("x-modelkit-digest")
