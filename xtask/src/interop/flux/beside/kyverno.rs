@@ -29,12 +29,17 @@ items:
   - {apiVersion: v1, kind: ConfigMap, metadata: {name: kyverno-metrics, namespace: kyverno}}
 ";
 
-pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, report: &mut Report) {
+pub(super) fn run(
+    stage: &Stage<'_>,
+    programs: &Programs,
+    first: &Release,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let (program, module) = match programs.kyverno_controller() {
         Ok(ready) => ready,
         Err(error) => {
             report.skip(PEER, "--admission kyverno", &format!("{error:#}"));
-            return;
+            return Ok(());
         }
     };
     let image = format!("{}@{}", first.image, first.digest);
@@ -78,10 +83,12 @@ pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, repor
     report.claim(PEER, "--admission kyverno: while it is away, no pod comes", || {
         let told = refused(stage, &image)?;
         ensure!(told.contains("failed calling webhook"), "it is refused so: {told}");
-        let hooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
-        let label = "webhook.kyverno.io/managed-by=kyverno";
-        stage.kubectl(&format!("delete {hooks} --selector {label}")).map(drop)
+        Ok(())
     });
+    // Whoever comes next is not refused for it, whatever was claimed.
+    let hooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+    let label = "webhook.kyverno.io/managed-by=kyverno";
+    stage.kubectl(&format!("delete {hooks} --selector {label}")).map(drop)
 }
 
 /// Its admission controller, which tells the API server where it is.

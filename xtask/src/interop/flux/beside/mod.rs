@@ -52,7 +52,7 @@ pub(in super::super) fn run(
     bucket::run(&stage, peers, &first, report)?;
     others::run(&stage, &programs, &first, report);
     prometheus::run(&stage, &programs, &first, report);
-    kyverno::run(&stage, &programs, &first, report);
+    kyverno::run(&stage, &programs, &first, report)?;
     argocd::run(&stage, &programs, peers, &first, report)?;
     drop(stage);
     instance::run(&programs, peers, program, dir, report)

@@ -46,6 +46,8 @@ pub(super) fn run(stage: &Stage<'_>, programs: &Programs, first: &Release, repor
             "--layout envs --component hpa,monitoring --max-replicas 5 --spread zones --tenant";
         stage.render(APP, &first.image, flags)?;
         stage.await_ready(APP, &stage.commit()?)?;
+        let monitor = "apis/monitoring.coreos.com/v1/namespaces/scaled/servicemonitors/scaled";
+        ensure!(stage.plane.api.find(monitor)?.is_some(), "there is no ServiceMonitor");
         // As the autoscaler would: nobody measures pods that do not run.
         stage.kubectl(&format!("scale -n {APP} deployment/{APP} --replicas=3"))?;
         stage.await_ready(APP, &stage.commit()?)?;
