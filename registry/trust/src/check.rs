@@ -58,7 +58,7 @@ pub async fn verify(
     let signer = &signer.into();
     let bundles = bundles(client, reference, digest).await?;
     let mut found = Vec::new();
-    for referrer in &bundles {
+    for referrer in bundles.iter().take(MAX_BUNDLES) {
         match bundle(client, reference, referrer, digest, signer, SIGNED).await {
             Ok((_, by)) => return Ok(verified(digest, Form::Bundle, referrer, &by)),
             Err(error) => found.push(passed_over(referrer, error)?),
@@ -90,7 +90,8 @@ pub struct Attestation {
 /// `https://slsa.dev/provenance/v1`, in the order of the registry's list.
 ///
 /// # Errors
-/// [`Error::Unattested`] where there is none.
+/// [`Error::Unattested`] where there is none; a refusal where there are more bundles than are looked
+/// at.
 pub async fn attestations(
     client: &Client,
     reference: &Reference,
@@ -100,7 +101,12 @@ pub async fn attestations(
 ) -> Result<Vec<Attestation>> {
     let signer = &signer.into();
     let (mut said, mut found) = (Vec::new(), Vec::new());
-    for referrer in bundles(client, reference, digest).await? {
+    let bundles = bundles(client, reference, digest).await?;
+    if bundles.len() > MAX_BUNDLES {
+        // Some of what is said would be left out without a word.
+        return Err(Error::refused("more than 1000 bundles refer to it"));
+    }
+    for referrer in bundles {
         match bundle(client, reference, &referrer, digest, signer, predicate_type).await {
             Ok((predicate, by)) => {
                 let (key, certificate) = (by.key.fingerprint(), by.chain.as_ref().map(Chain::name));
@@ -130,7 +136,7 @@ async fn bundles(
     let is_bundle = |it: &Descriptor| {
         it.artifact_type().as_ref().is_some_and(|of| of.as_ref().starts_with(BUNDLES))
     };
-    Ok(referrers.into_iter().filter(is_bundle).take(MAX_BUNDLES).collect())
+    Ok(referrers.into_iter().filter(is_bundle).take(MAX_BUNDLES + 1).collect())
 }
 
 /// Why a bundle counts for nothing; a registry that cannot be asked is another thing.
